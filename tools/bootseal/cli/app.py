@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""The `bootseal` command: the tree of verbs, and errors turned into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import bootseal
+from bootseal.cli import ui
+from bootseal.errors import BootsealError, ExitCode
+
+app = typer.Typer(
+    name="bootseal",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Sign, check, boot and attack the images of devices that must run only what their "
+    "maker signed.",
+)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer's callback signature
+    if value:
+        typer.echo(f"bootseal {bootseal.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    *,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Show the programs that are run.")
+    ] = 0,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING, format="%(name)s: %(message)s"
+    )
+
+
+for _noun in ("keys", "fit", "measure", "reference", "boot"):
+    app.add_typer(importlib.import_module(f"bootseal.cli.{_noun}").app, name=_noun)
+app.command("doctor")(importlib.import_module("bootseal.cli.doctor").doctor)
+
+
+def main() -> None:
+    """Run the command line and end the process with a documented exit code."""
+    try:
+        app(standalone_mode=True)
+    except BootsealError as error:
+        ui.err.print(f"[bold red]error:[/] {ui.untrusted_lines(error.message)}")
+        if error.hint:
+            ui.err.print(f"[bold]try:[/]   {ui.untrusted_lines(error.hint)}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        ui.err.print("interrupted")
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.TOOL)
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        ui.err.print(f"[bold red]error:[/] {ui.untrusted(f'{name}{error.strerror or error}')}")
+        sys.exit(ExitCode.TOOL)

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""`device.json`: what a build directory holds and how to run it (schema `bootseal.device/1`).
+
+Both builds, bitbake's and the reference build, end in a directory with this file; every command
+that looks at a device takes that directory and never asks which of the two made it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bootseal.errors import FormatError, UsageError
+
+SCHEMA: Final = "bootseal.device/1"
+FILE_NAME: Final = "device.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artefact:
+    """A file of the build directory; `path` is relative to it, `sha256` is lower-case hex."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Qemu:
+    """The virtual machine this device was built for; `memory` is in MiB."""
+
+    system: str
+    machine: str
+    cpu: str
+    cpus: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """One GPT partition as shipped; `offset` and `size` are in bytes from the start of the disk."""
+
+    number: int
+    name: str
+    type: str
+    uuid: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One bootable slot.
+
+    Attributes:
+        name: `a` or `b`.
+        configuration: FIT configuration node that U-Boot boots from this slot.
+        boot: Name of the partition that holds the FIT.
+        root: Name of the partition that holds the root file system.
+        verity: Name of the partition that holds its hash tree.
+        root_hash: dm-verity root hash, lower-case hex.
+        pcrs: Predicted SHA-256 PCR values by index, lower-case hex.
+    """
+
+    name: str
+    configuration: str
+    boot: str
+    root: str
+    verity: str
+    root_hash: str
+    pcrs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """Something the build was made from, with the digest of exactly what was used."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A built device.
+
+    Attributes:
+        schema: Always `bootseal.device/1`.
+        name: Short name, for example `reference-arm64`.
+        profile: Key profile it was signed with: `dev` or `production`.
+        login: Whether the image offers a root shell on its serial console.
+        epoch: SOURCE_DATE_EPOCH of the build, seconds since 1970.
+        qemu: The virtual machine.
+        artefacts: Files by role: `disk` (GPT image), `bios` (U-Boot with its control DTB),
+            `control-dtb`, `fit`, `policy` (PCR signatures), `kernel`, `initramfs`, `root`, ...
+        partitions: The disk's partitions in order.
+        slots: The bootable slots in the order U-Boot tries them.
+        keys: SHA-256 fingerprints of the SubjectPublicKeyInfo by role: `fit`, `policy`.
+        inputs: Everything it was made from.
+    """
+
+    schema: str = SCHEMA
+    name: str
+    profile: str
+    login: bool
+    epoch: int
+    qemu: Qemu
+    artefacts: dict[str, Artefact]
+    partitions: tuple[Partition, ...]
+    slots: tuple[Slot, ...]
+    keys: dict[str, str]
+    inputs: tuple[Input, ...] = field(default=())
+
+    def partition(self, name: str) -> Partition:
+        """Return the partition called `name`.
+
+        Raises:
+            FormatError: There is none.
+        """
+        for partition in self.partitions:
+            if partition.name == name:
+                return partition
+        known = ", ".join(p.name for p in self.partitions)
+        raise FormatError(f"{FILE_NAME} has no partition {name!r}: it lists {known}")
+
+    def artefact(self, directory: Path, role: str) -> Path:
+        """Return the path of the artefact with the given role.
+
+        Raises:
+            FormatError: There is none.
+        """
+        try:
+            return directory / self.artefacts[role].path
+        except KeyError:
+            known = ", ".join(self.artefacts)
+            raise FormatError(f"{FILE_NAME} has no artefact {role!r}: it lists {known}") from None
+
+
+def digest_file(path: Path) -> str:
+    """Return the SHA-256 of a file as lower-case hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe(directory: Path, path: Path) -> Artefact:
+    """Make the `Artefact` entry for a file below `directory`."""
+    return Artefact(
+        path=str(path.relative_to(directory)), sha256=digest_file(path), size=path.stat().st_size
+    )
+
+
+def save(device: Device, directory: Path) -> Path:
+    """Write `device.json` into `directory` and return its path."""
+    target = directory / FILE_NAME
+    temporary = target.with_suffix(".json.new")
+    temporary.write_text(json.dumps(dataclasses.asdict(device), indent=2) + "\n")
+    temporary.replace(target)
+    return target
+
+
+def load(directory: Path) -> Device:
+    """Read and validate `device.json` of a build directory.
+
+    Raises:
+        UsageError: The directory holds no built device.
+        FormatError: The file is not a valid `bootseal.device/1` document.
+    """
+    path = directory / FILE_NAME
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UsageError(
+            f"{directory} holds no {FILE_NAME}, so it is not a built device",
+            hint=f"bootseal reference build {directory}",
+        ) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path} is not JSON: {error}") from error
+    found = document.get("schema") if isinstance(document, dict) else None
+    if found != SCHEMA:
+        raise FormatError(f"{path} has schema {found!r}: expected {SCHEMA!r}")
+    device = _decode(Device, document, str(path))
+    assert isinstance(device, Device)  # noqa: S101 - for the type checker
+    for role, artefact in device.artefacts.items():
+        if Path(artefact.path).is_absolute() or ".." in Path(artefact.path).parts:
+            raise FormatError(f"{path}: artefact {role!r} points outside the build directory")
+    return device
+
+
+def _decode(kind: object, value: object, where: str) -> object:
+    """Check a JSON value against an annotation and convert it, dataclasses included."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise FormatError(f"{where} is {_kind(value)}: expected an object")
+        hints = typing.get_type_hints(kind)
+        fields = {f.name: f for f in dataclasses.fields(kind)}
+        if unknown := value.keys() - fields.keys():
+            raise FormatError(f"{where} has unknown keys: {', '.join(sorted(unknown))}")
+        required = {n for n, f in fields.items() if f.default is dataclasses.MISSING}
+        if missing := required - value.keys():
+            raise FormatError(f"{where} lacks {', '.join(sorted(missing))}")
+        return kind(**{k: _decode(hints[k], v, f"{where}: {k}") for k, v in value.items()})
+    if origin is tuple and isinstance(value, list):
+        return tuple(_decode(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        return {k: _decode(args[1], v, f"{where}.{k}") for k, v in value.items()}
+    if isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and type(value) is kind:
+        return value
+    raise FormatError(f"{where} is {_kind(value)}: expected {getattr(kind, '__name__', kind)}")
+
+
+def _kind(value: object) -> str:
+    return f"{type(value).__name__} {value!r}"[:60]

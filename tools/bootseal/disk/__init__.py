@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Disks: the declared partition layout and what is on a finished disk."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""FIT images: assemble, sign, verify and show."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Key material: profiles, storage, fingerprints and signers."""

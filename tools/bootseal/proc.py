@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""The only module that starts programs.
+
+No shell, no string splitting, a fixed environment, standard input closed, a timeout always, and
+the whole process group killed when anything goes wrong.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Final
+
+from bootseal.errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_STDERR_LINES: Final = 20
+# Debian keeps mkfs, sfdisk and veritysetup where an ordinary user's PATH does not look.
+_SEARCH_PATH: Final = os.pathsep.join(
+    [os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A program that ran to its end with exit code 0."""
+
+    stdout: bytes
+    stderr: bytes
+
+
+def find_tool(name: str) -> str:
+    """Return the absolute path of a program.
+
+    Raises:
+        ToolError: It is not installed.
+    """
+    found = shutil.which(name, path=_SEARCH_PATH)
+    if found is None:
+        raise ToolError(
+            f"the program {name!r} is not installed or not on PATH",
+            hint="bootseal doctor  (lists every program, and the package it comes in)",
+        )
+    return found
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment programs run in: reproducible, and nothing the user left behind."""
+    env = {"PATH": _SEARCH_PATH, "LC_ALL": "C", "TZ": "UTC", "HOME": os.environ.get("HOME", "/")}
+    for name in ("SOURCE_DATE_EPOCH", "TMPDIR", "http_proxy", "https_proxy", "no_proxy"):
+        if name in os.environ:
+            env[name] = os.environ[name]
+    return env | dict(extra or {})
+
+
+def run(
+    tool: str,
+    args: Sequence[str | Path],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    stdout_file: Path | None = None,
+) -> Completed:
+    """Run a program to its end.
+
+    Args:
+        tool: Program name, looked up on PATH and in the sbin directories.
+        args: Arguments, passed as they are.
+        timeout: Seconds after which the program and its children are killed.
+        cwd: Directory to run in.
+        env: Variables on top of the fixed environment.
+        stdin: Bytes for standard input; empty closes it.
+        stdout_file: Write standard output here instead of returning it.
+
+    Raises:
+        ToolError: The program is missing, failed, was killed or took too long.
+    """
+    argv = [find_tool(tool), *map(str, args)]
+    log.debug("run %s", shlex.join(argv))
+    with tempfile.TemporaryFile() as out_spool:
+        out: IO[bytes] = stdout_file.open("wb") if stdout_file else out_spool
+        with out, subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=environment(env),
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as process:
+            try:
+                _, stderr = process.communicate(stdin or None, timeout=timeout)
+            except subprocess.TimeoutExpired:
+                _kill_group(process)
+                raise ToolError(
+                    f"{shlex.join(argv)} did not finish within {timeout:g} seconds and was stopped"
+                ) from None
+            except BaseException:
+                _kill_group(process)
+                raise
+            if process.returncode:
+                raise ToolError(_failure(argv, process.returncode, stderr))
+            if stdout_file is None:
+                out.seek(0)
+                return Completed(stdout=out.read(), stderr=stderr)
+            return Completed(stdout=b"", stderr=stderr)
+
+
+@contextmanager
+def background(
+    tool: str, args: Sequence[str | Path], *, output: Path, cwd: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program for as long as the context lasts, then stop it and its children.
+
+    Args:
+        tool: Program name.
+        args: Arguments, passed as they are.
+        output: File that receives standard output and standard error.
+        cwd: Directory to run in.
+
+    Raises:
+        ToolError: The program is not installed.
+    """
+    argv = [find_tool(tool), *map(str, args)]
+    log.debug("start %s", shlex.join(argv))
+    with output.open("wb") as sink, subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=sink,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            _kill_group(process)
+
+
+def interactive(tool: str, args: Sequence[str | Path]) -> int:
+    """Run a program on the user's own terminal and return its exit code."""
+    argv = [find_tool(tool), *map(str, args)]
+    log.debug("run %s", shlex.join(argv))
+    return subprocess.run(argv, env=environment(), check=False).returncode
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    for sig, grace in ((signal.SIGTERM, 3.0), (signal.SIGKILL, None)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, sig)
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def _failure(argv: Sequence[str], code: int, stderr: bytes) -> str:
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    said = "\n".join(stderr.decode(errors="replace").strip().splitlines()[-_STDERR_LINES:])
+    return f"{shlex.join(argv)} {how}" + (f":\n{said}" if said else "")
