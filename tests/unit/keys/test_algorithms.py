@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from bootseal.errors import UsageError
+from bootseal.keys.algorithms import HASHES, KEY_BITS, Algorithm, Padding
+
+
+@pytest.mark.parametrize("hash_name", HASHES)
+@pytest.mark.parametrize("bits", KEY_BITS)
+@pytest.mark.parametrize("padding", list(Padding))
+def test_parse_of_a_name_gives_it_back(hash_name: str, bits: int, padding: Padding) -> None:
+    algorithm = Algorithm.parse(f"{hash_name},rsa{bits}", padding=padding.value)
+
+    assert algorithm.name == f"{hash_name},rsa{bits}"
+    assert algorithm.padding is padding
+    assert algorithm.signature_size == bits // 8
+    assert algorithm.digest_size == hashlib.new(hash_name).digest_size
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sha1,rsa2048", "sha256,rsa1024", "sha256,ecdsa256", "sha256, rsa2048", "SHA256,RSA2048", ""],
+)
+def test_parse_of_an_unsupported_name_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="is not supported"):
+        Algorithm.parse(name)
+
+
+def test_parse_of_a_misspelt_name_names_the_nearest() -> None:
+    with pytest.raises(UsageError) as refusal:
+        Algorithm.parse("sha256,rsa20448")
+
+    assert refusal.value.hint == "the nearest is sha256,rsa2048"
+
+
+def test_parse_of_an_unknown_padding_is_refused() -> None:
+    with pytest.raises(UsageError, match="padding 'pkcs-1'"):
+        Algorithm.parse("sha256,rsa2048", padding="pkcs-1")
+
+
+def test_digest_of_chunks_equals_digest_of_their_concatenation() -> None:
+    algorithm = Algorithm.parse("sha384,rsa3072")
+
+    digest = algorithm.digest([b"ab", memoryview(b"cd"), bytearray(b"e")])
+
+    assert digest == hashlib.sha384(b"abcde").digest()
