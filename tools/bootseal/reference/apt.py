@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: MIT
+"""A private apt for the device's architecture, beside and apart from the host's own.
+
+It has its own sources, lists, archives and an empty package database, so it resolves and fetches
+what an empty arm64 machine would install, with apt's own signature checks, and changes nothing on
+the host.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shlex
+import time
+import urllib.parse
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bootseal import proc
+from bootseal.errors import ToolError, UsageError
+from bootseal.reference import cache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bootseal.events import Progress
+
+SUITE: Final = "trixie"
+ARCHITECTURE: Final = "arm64"
+KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+MIRROR: Final = "http://deb.debian.org"
+
+_SOURCES: Final = """\
+Types: deb deb-src
+URIs: {mirror}/debian
+Suites: {suite}
+Components: main
+Signed-By: {keyring}
+
+Types: deb deb-src
+URIs: {mirror}/debian-security
+Suites: {suite}-security
+Components: main
+Signed-By: {keyring}
+"""
+_CONFIGURATION: Final = """\
+Dir::State "{root}/state";
+Dir::State::status "{root}/status";
+Dir::Cache "{root}/cache";
+Dir::Etc "{root}/etc";
+Dir::Log "{root}/log";
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
+APT::Sandbox::User "root";
+Acquire::ForceHash "SHA256";
+Acquire::Retries "3";
+"""
+_DIRECTORIES: Final = (
+    "etc/apt.conf.d",
+    "etc/preferences.d",
+    "etc/sources.list.d",
+    "etc/trusted.gpg.d",
+    "state/lists/partial",
+    "cache/archives/partial",
+    "cache/unfetched/partial",
+    "log",
+)
+_LISTS_FRESH: Final = 24 * 60 * 60
+_URI: Final = re.compile(
+    r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})"
+)
+_APT_HELPER: Final = "/usr/lib/apt/apt-helper"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A file that apt's signed indexes name; `size` is in bytes."""
+
+    uri: str
+    file: str
+    size: int
+    sha256: str
+
+    @property
+    def package(self) -> str:
+        """Name of the package, read from the file name."""
+        return self.file.split("_")[0]
+
+    @property
+    def version(self) -> str:
+        """Version of the package, read from the file name, epoch included."""
+        return urllib.parse.unquote(self.file.split("_")[1])
+
+
+def parse_uris(text: str) -> tuple[Download, ...]:
+    """Read what `apt-get --print-uris` prints.
+
+    >>> parse_uris(f"'http://m/a_1%253a2_all.deb' a_1%3a2_all.deb 5 SHA256:{'0' * 64}")[0].version
+    '1:2'
+    """
+    return tuple(
+        Download(uri=m["uri"], file=m["file"], size=int(m["size"]), sha256=m["sha256"])
+        for m in _URI.finditer(text)
+    )
+
+
+class Apt:
+    """The private apt below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._environment = {"APT_CONFIG": str(root / "apt.conf")}
+
+    @classmethod
+    def prepare(cls) -> Apt:
+        """Set up the private apt in the cache, or take the one that is there.
+
+        Raises:
+            ToolError: Debian's archive keys are not installed.
+            UsageError: The cache directory's name cannot be written in apt's configuration.
+        """
+        if not KEYRING.exists():
+            raise ToolError(
+                f"{KEYRING} is missing: Debian's packages cannot be authenticated",
+                hint="apt-get install debian-archive-keyring",
+            )
+        mirror = os.environ.get("BOOTSEAL_DEBIAN_MIRROR", MIRROR).rstrip("/")
+        root = cache.directory() / "apt" / cache.key({"mirror": mirror, "suite": SUITE})
+        if not str(root).isprintable() or '"' in str(root):
+            raise UsageError(f"the cache directory {str(root)!r} cannot be used by apt")
+        for name in _DIRECTORIES:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        sources = _SOURCES.format(mirror=mirror, suite=SUITE, keyring=KEYRING)
+        (root / "etc/sources.list.d/debian.sources").write_text(sources)
+        (root / "status").touch()
+        text = _CONFIGURATION.format(root=root, architecture=ARCHITECTURE)
+        (root / "apt.conf").write_text(text + _host_proxies())
+        return cls(root)
+
+    def update(self, progress: Progress) -> None:
+        """Fetch the package lists unless those here are less than a day old.
+
+        Raises:
+            ToolError: They cannot be fetched and there are none yet.
+        """
+        stamp = self.root / "updated"
+        with self._locked():
+            if stamp.exists() and time.time() - stamp.stat().st_mtime < _LISTS_FRESH:
+                return
+            try:
+                with progress.step("Debian's package lists fetched"):
+                    self._run(["update", "-o", "APT::Update::Error-Mode=any"], timeout=600)
+            except ToolError as error:
+                if not stamp.exists():
+                    error.hint = (
+                        "check the network; BOOTSEAL_DEBIAN_MIRROR=URL names another mirror"
+                    )
+                    raise
+                progress.note("the package lists could not be refreshed: using the older ones")
+                return
+            stamp.touch()
+
+    def resolve(self, packages: Sequence[str]) -> tuple[Download, ...]:
+        """List the packages, with all they depend on, that an empty machine would need.
+
+        Raises:
+            ToolError: A package does not exist or cannot be installed.
+        """
+        # apt leaves out files it has already, so it is shown an archive directory without any.
+        unfetched = f"Dir::Cache::archives={self.root}/cache/unfetched"
+        with self._locked():
+            done = self._run(
+                [*self._install(packages), "--print-uris", "-o", unfetched], timeout=120
+            )
+        return tuple(sorted(parse_uris(done), key=lambda download: download.file))
+
+    def download(self, packages: Sequence[str], closure: Sequence[Download]) -> list[Path]:
+        """Fetch packages and what they depend on; return the files of `closure`."""
+        archives = self.root / "cache" / "archives"
+        with self._locked():
+            if not all((archives / item.file).exists() for item in closure):
+                self._run([*self._install(packages), "--download-only"], timeout=1800)
+        return [archives / item.file for item in closure]
+
+    def source(self, package: str) -> tuple[Download, ...]:
+        """List the files of a source package, from the signed index of sources."""
+        with self._locked():
+            return parse_uris(self._run(["source", "--print-uris", package], timeout=120))
+
+    def fetch(self, download: Download) -> Path:
+        """Fetch one file that a signed index names, checking its SHA-256.
+
+        Raises:
+            ToolError: It cannot be fetched or is not what the index says.
+        """
+        target = self.root / "cache" / "sources" / download.file
+        if target.exists():
+            return target
+        target.parent.mkdir(exist_ok=True)
+        # apt fetches into the file itself and leaves a failed one behind.
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            proc.run(
+                _APT_HELPER,
+                ["download-file", download.uri, partial, f"SHA256:{download.sha256}"],
+                timeout=1800,
+                env=self._environment,
+            )
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
+
+    def _install(self, packages: Sequence[str]) -> list[str]:
+        return ["install", "--yes", "--no-install-recommends", *packages]
+
+    def _run(self, args: Sequence[str], *, timeout: float) -> str:
+        done = proc.run("apt-get", args, timeout=timeout, env=self._environment)
+        return done.stdout.decode(errors="replace")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Wait for another build: apt itself fails at once when its directories are in use."""
+        with (self.root / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _host_proxies() -> str:
+    """Return the host's proxies as apt configuration: nothing else of its settings is wanted."""
+    names = ["Acquire::http::Proxy", "Acquire::https::Proxy"]
+    pairs = [part for number, name in enumerate(names) for part in (f"P{number}", name)]
+    found = shlex.split(proc.run("apt-config", ["shell", *pairs], timeout=60).stdout.decode())
+    values = (assignment.split("=", 1) for assignment in found)
+    return "".join(f'{names[int(name[1:])]} "{value}";\n' for name, value in values)
+
+
+def extract(archives: Sequence[Path], tree: Path) -> None:
+    """Unpack packages into one tree without running any of their scripts.
+
+    Raises:
+        ToolError: A package cannot be unpacked.
+    """
+    tree.mkdir()
+    # base-files carries /bin -> usr/bin and its like, which must be there before anything else.
+    for archive in sorted(
+        archives, key=lambda path: (not path.name.startswith("base-files_"), path)
+    ):
+        proc.run("dpkg-deb", ["--extract", archive, tree], timeout=300)

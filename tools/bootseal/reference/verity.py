@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""The read-only root file system image and its dm-verity hash tree."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal import device, proc
+from bootseal.errors import FormatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOCK: Final = 4096
+# Names that depend on this project and nothing else; uuid5 of it makes the same image the same.
+NAMESPACE: Final = uuid.UUID("6f1d9b0e-51a5-4e0b-9b6f-6f0b7c1de2a4")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verity:
+    """What opens a hash tree.
+
+    Attributes:
+        root_hash: SHA-256 at the root of the tree, lower-case hex.
+        salt: Lower-case hex.
+        blocks: Number of 4096-byte data blocks.
+    """
+
+    root_hash: str
+    salt: str
+    blocks: int
+
+
+def make_erofs(tree: Path, image: Path, *, epoch: int) -> None:
+    """Write a tree as a compressed read-only file system, everything owned by root.
+
+    Raises:
+        ToolError: mkfs.erofs failed.
+    """
+    args = ["-zlz4hc", f"-T{epoch}", f"-U{uuid.uuid5(NAMESPACE, 'root')}", "--all-root", "-x-1"]
+    proc.run("mkfs.erofs", ["--quiet", *args, image, tree], timeout=600)
+
+
+def format_tree(image: Path, tree: Path) -> Verity:
+    """Write the hash tree of an image.
+
+    Salt and UUID follow from the content, so the same content has the same root hash.
+
+    Args:
+        image: The data; its size is a multiple of 4096 bytes.
+        tree: Receives the superblock and the hash tree.
+
+    Raises:
+        FormatError: The image does not end on a block.
+        ToolError: veritysetup failed.
+    """
+    size = image.stat().st_size
+    if size == 0 or size % BLOCK:
+        raise FormatError(f"{image} is {size} bytes long: expected a multiple of {BLOCK}")
+    salt = device.digest_file(image)
+    hash_file = tree.with_suffix(".roothash")
+    options = {
+        "hash": "sha256",
+        "salt": salt,
+        "uuid": str(uuid.uuid5(NAMESPACE, salt)),
+        "data-block-size": str(BLOCK),
+        "hash-block-size": str(BLOCK),
+        "root-hash-file": str(hash_file),
+    }
+    args = [f"--{name}={value}" for name, value in options.items()]
+    proc.run("veritysetup", ["format", *args, image, tree], timeout=600)
+    root_hash = hash_file.read_text().strip()
+    hash_file.unlink()
+    return Verity(root_hash=root_hash, salt=salt, blocks=size // BLOCK)
