@@ -78,18 +78,21 @@ class Do(StrEnum):
     TYPE = "type"
     """Type `text` on the serial console."""
     RESET = "reset"
-    """Press the reset button: warm reset of the machine; the TPM keeps its power."""
+    """Press the reset button: warm reset of the whole board; RAM keeps its contents."""
     CUT = "cut"
     """Pull the plug. Ends the step with `Ending.CUT`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    r"""Something done to the device while it runs. Actions of a step fire in the order given.
+    r"""Something done to the device while it runs.
+
+    Actions on `power-on` are simply timed. The others take turns: a trigger counts only when it
+    comes after the action before was done, and one sighting triggers one action.
 
     Attributes:
         do: What to do.
-        when: Pattern name, `power-on` or `status`; it must come after the action before fired.
+        when: Pattern name, `power-on` or `status`.
         delay: Seconds between the trigger and the action.
         text: What to type; `\r` is the enter key.
         repeat: How many times to do it.

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""The session against a real QEMU running a tiny firmware."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal.boot import cycle, swtpm
+from bootseal.boot.outcome import Action, Do, Ending, Expectation, Step
+from bootseal.boot.session import switched_on
+from bootseal.errors import ToolError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.boot.conftest import MakeMachine
+
+pytestmark = pytest.mark.boot
+
+OFF = Expectation(ending=Ending.POWERED_OFF)
+
+
+def test_session_guest_powers_off_every_byte_is_kept(
+    make_machine: MakeMachine, tmp_path: Path
+) -> None:
+    machine = make_machine("bootseal: trying slot a\nhello", "o")
+    with switched_on(machine, tmp_path / "serial.log") as session:
+        cycle_ = cycle.run(session, Step(expect=OFF, timeout=30))
+    assert cycle_.ending is Ending.POWERED_OFF
+    assert (tmp_path / "serial.raw").read_bytes() == b"bootseal: trying slot a\nhello"
+    assert [line[10:] for line in (tmp_path / "serial.log").read_text().splitlines()] == [
+        "bootseal: trying slot a",
+        "hello",
+    ]
+    assert [(s.name, s.detail) for s in session.console.seen] == [("slot-tried", "a")]
+
+
+def test_session_silent_guest_times_out(make_machine: MakeMachine, tmp_path: Path) -> None:
+    with switched_on(make_machine("", "h"), tmp_path / "serial.log") as session:
+        ended = cycle.run(session, Step(expect=OFF, timeout=0.5))
+    assert ended.ending is Ending.TIMEOUT
+
+
+def test_session_prompt_without_line_end_ends_at_once(
+    make_machine: MakeMachine, tmp_path: Path
+) -> None:
+    with switched_on(make_machine("U-Boot\n=> ", "h"), tmp_path / "serial.log") as session:
+        ended = cycle.run(session, Step(expect=OFF, timeout=30))
+    assert ended.ending is Ending.CONSOLE
+    assert session.console.seen[-1].name == "u-boot-prompt"
+
+
+def test_session_typed_text_reaches_the_guest(make_machine: MakeMachine, tmp_path: Path) -> None:
+    type_ = Action(do=Do.TYPE, when="slot-tried:b", text="more than a FIFO holds of text: q")
+    machine = make_machine("bootseal: trying slot b\n", "e")
+    with switched_on(machine, tmp_path / "serial.log") as session:
+        ended = cycle.run(session, Step(expect=OFF, actions=(type_,), timeout=30))
+    assert ended.ending is Ending.POWERED_OFF
+    assert b"more than a FIFO holds of text: q" in (tmp_path / "serial.raw").read_bytes()
+
+
+def test_session_planned_power_cut_is_a_cut(make_machine: MakeMachine, tmp_path: Path) -> None:
+    cut = Action(do=Do.CUT, when="slot-tried:a")
+    step = Step(expect=Expectation(ending=Ending.CUT), actions=(cut,), timeout=30)
+    with switched_on(make_machine("bootseal: trying slot a\n", "h"), tmp_path / "log") as session:
+        assert cycle.run(session, step).ending is Ending.CUT
+
+
+def test_session_guest_resets_are_counted(make_machine: MakeMachine, tmp_path: Path) -> None:
+    machine = make_machine("bootseal: trying slot a\n", "r")
+    with switched_on(machine, tmp_path / "serial.log") as session:
+        ended = cycle.run(session, Step(expect=OFF, timeout=1))
+    assert ended.ending is Ending.TIMEOUT
+    assert session.resets > 1
+
+
+def test_session_reset_button_starts_the_guest_again(
+    make_machine: MakeMachine, tmp_path: Path
+) -> None:
+    actions = (
+        Action(do=Do.RESET, when="slot-tried:a"),
+        Action(do=Do.TYPE, when="slot-tried:a", text="q"),
+    )
+    machine = make_machine("bootseal: trying slot a\n", "e")
+    with switched_on(machine, tmp_path / "serial.log") as session:
+        ended = cycle.run(session, Step(expect=OFF, actions=actions, timeout=30))
+    assert (ended.ending, ended.undone, session.resets) == (Ending.POWERED_OFF, 0, 1)
+
+
+def test_session_killed_qemu_is_a_crash_and_not_a_power_off(
+    make_machine: MakeMachine, tmp_path: Path
+) -> None:
+    machine = make_machine("bootseal: trying slot a\n", "h")
+    pid = tmp_path / "pid"
+    machine = dataclasses.replace(machine, extra=("-pidfile", str(pid)))
+    with switched_on(machine, tmp_path / "serial.log") as session:
+        session.poll(30)
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+        ended = cycle.run(session, Step(expect=OFF, timeout=30))
+    assert ended.ending is Ending.CRASHED
+
+
+def test_session_unknown_machine_says_what_qemu_said(
+    make_machine: MakeMachine, tmp_path: Path
+) -> None:
+    machine = dataclasses.replace(make_machine("", "h"), extra=("-device", "no-such-device"))
+    with pytest.raises(ToolError, match="no-such-device"), switched_on(machine, tmp_path / "log"):
+        pass
+
+
+def test_session_with_tpm_keeps_its_state(make_machine: MakeMachine, tmp_path: Path) -> None:
+    swtpm.manufacture(tmp_path / "tpm")
+    machine = dataclasses.replace(make_machine("hello\n", "o"), tpm=tmp_path / "tpm")
+    for _ in range(2):
+        with switched_on(machine, tmp_path / "serial.log") as session:
+            assert cycle.run(session, Step(expect=OFF, timeout=30)).ending is Ending.POWERED_OFF
+
+
+def test_tpm_cleared_changes_its_seed_and_keeps_the_chip(tmp_path: Path) -> None:
+    state = tmp_path / "tpm"
+    swtpm.manufacture(state)
+    before = (state / swtpm.STATE_FILE).read_bytes()
+    swtpm.clear(state, tmp_path)
+    assert (state / swtpm.STATE_FILE).read_bytes() != before
+
+
+def test_tpm_with_damaged_state_is_a_tool_error(tmp_path: Path) -> None:
+    state = tmp_path / "tpm"
+    swtpm.manufacture(state)
+    (state / swtpm.STATE_FILE).write_bytes(b"damaged")
+    with pytest.raises(ToolError):
+        swtpm.clear(state, tmp_path)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The virtual machine: what is plugged in, as QEMU arguments, and copy-on-write disks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal import proc
+from bootseal.errors import ToolError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bootseal.device import Qemu
+
+STATUS_PORT: Final = "io.bootseal.status"
+_IMG_TIMEOUT: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A device that can be switched on.
+
+    Attributes:
+        qemu: Board, processor and memory.
+        bios: The boot loader, in the place of a mask ROM.
+        disk: qcow2 overlay that takes the writes; None for a machine without a disk.
+        tpm: State directory of the TPM emulator; None for a machine without a TPM.
+        extra: Further QEMU arguments.
+    """
+
+    qemu: Qemu
+    bios: Path
+    disk: Path | None
+    tpm: Path | None
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """Where the machine's lines end, as values of QEMU's `-chardev` or `-serial`.
+
+    Attributes:
+        serial: Chardev back end of the console.
+        status: Chardev back end of the status port.
+        qmp: Chardev back end of the machine protocol; "" for none.
+        tpm: Control socket of the TPM emulator; used when the machine has a TPM.
+    """
+
+    serial: str
+    status: str
+    qmp: str
+    tpm: Path
+
+
+def arguments(machine: Machine, wiring: Wiring) -> list[str]:
+    """Return QEMU's arguments. With a machine protocol the processors start paused.
+
+    Every option is spelt out: nothing depends on QEMU's defaults or a user's configuration.
+    """
+    board = machine.qemu
+    args = ["-no-user-config", "-nodefaults", "-display", "none"]
+    args += ["-machine", board.machine, "-cpu", board.cpu]
+    args += ["-smp", str(board.cpus), "-m", str(board.memory)]
+    args += ["-action", "reboot=reset,shutdown=poweroff,watchdog=reset"]
+    args += ["-bios", str(machine.bios)]
+    args += ["-chardev", f"{wiring.serial},id=serial", "-serial", "chardev:serial"]
+    args += ["-device", "virtio-rng-device"]
+    args += ["-device", "virtio-serial-device", "-chardev", f"{wiring.status},id=status"]
+    args += ["-device", f"virtserialport,chardev=status,name={STATUS_PORT}"]
+    if wiring.qmp:
+        args += ["-chardev", f"{wiring.qmp},id=qmp", "-mon", "chardev=qmp,mode=control", "-S"]
+    if machine.disk is not None:
+        file = {"driver": "file", "filename": str(machine.disk)}
+        node = {"driver": "qcow2", "node-name": "disk", "file": file}
+        args += ["-blockdev", json.dumps(node), "-device", "virtio-blk-device,drive=disk"]
+    if machine.tpm is not None:
+        args += ["-chardev", f"socket,id=tpm,path={wiring.tpm}"]
+        args += ["-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-tis-device,tpmdev=tpm"]
+    return [*args, *machine.extra]
+
+
+def create_overlay(overlay: Path, backing: Path, *, backing_format: str) -> None:
+    """Make an empty copy-on-write disk on top of `backing`, which is never written.
+
+    Raises:
+        ToolError: qemu-img failed.
+    """
+    overlay.parent.mkdir(parents=True, exist_ok=True)
+    # Always absolute: qemu-img reads a relative name as relative to the overlay.
+    options = ["-f", "qcow2", "-F", backing_format, "-b", str(backing.resolve())]
+    proc.run("qemu-img", ["create", "-q", *options, str(overlay)], timeout=_IMG_TIMEOUT)
+
+
+def version(system: str) -> str:
+    """Return the version of a QEMU system emulator, for example `7.2.22`.
+
+    Raises:
+        ToolError: It is not installed, or it says something else.
+    """
+    said = proc.run(system, ["--version"], timeout=_IMG_TIMEOUT).stdout.decode(errors="replace")
+    words = said.split()
+    if words[:3] != ["QEMU", "emulator", "version"]:
+        raise ToolError(f"{system} --version says {said[:80]!r}: expected QEMU emulator version N")
+    return words[3]

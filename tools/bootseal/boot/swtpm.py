@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""The software TPM: manufacture a chip, power it, clear it.
+
+A chip's whole state is a directory. Its certificates come from a small certificate authority of
+its own next to it, so that nothing outside the directory is read or written.
+"""
+
+from __future__ import annotations
+
+import select
+import shutil
+import socket
+from contextlib import contextmanager
+from os import close, pidfd_open
+from typing import TYPE_CHECKING, Final
+
+from bootseal import proc
+from bootseal.errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STATE_FILE: Final = "tpm2-00.permall"
+_SETUP_TIMEOUT: Final = 120.0
+_START_TIMEOUT: Final = 10.0
+
+# swtpm control protocol, big-endian u32: CMD_GET_CAPABILITY; answered by a result and flags.
+_GET_CAPABILITY: Final = (1).to_bytes(4, "big")
+# TPM2_Clear(TPM_RH_PLATFORM) with an empty password session, TPM 2.0 Library part 3, 24.6.
+_CLEAR: Final = bytes.fromhex("8002 0000001b 00000126 4000000c 00000009 40000009 0000 00 0000")
+# TPM2_Shutdown(TPM_SU_CLEAR), part 3, 9.4.
+_SHUTDOWN: Final = bytes.fromhex("8001 0000000c 00000145 0000")
+
+
+def manufacture(state: Path) -> None:
+    """Make a new TPM 2.0 chip in `state`: SHA-256 bank only, EK and platform certificate.
+
+    The directory must not hold a chip yet. Nothing is left behind when it fails.
+
+    Raises:
+        ToolError: swtpm_setup failed or left no state.
+    """
+    parent = state.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    fresh = parent / f".{state.name}.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    authority = fresh / "ca"
+    authority.mkdir(parents=True)
+    try:
+        config = _write_config(authority)
+        args = ["--tpm2", "--tpmstate", str(fresh), "--config", str(config)]
+        args += ["--pcr-banks", "sha256"]
+        args += ["--create-ek-cert", "--create-platform-cert", "--lock-nvram"]
+        proc.run("swtpm_setup", args, timeout=_SETUP_TIMEOUT)
+        _demand_state(fresh)
+        fresh.replace(state)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def _demand_state(directory: Path) -> None:
+    if not (directory / STATE_FILE).is_file():
+        raise ToolError(f"swtpm_setup succeeded and left no {STATE_FILE} in {directory}")
+
+
+def _write_config(authority: Path) -> Path:
+    options = authority / "options"
+    options.write_text(
+        "--platform-manufacturer bootseal\n--platform-version 1\n--platform-model qemu\n"
+    )
+    names = {"signingkey": "signing.pem", "issuercert": "issuer.pem", "certserial": "serial"}
+    lines = [f"statedir = {authority}", *(f"{k} = {authority / v}" for k, v in names.items())]
+    local_ca = authority / "localca.conf"
+    local_ca.write_text("\n".join(lines) + "\n")
+    config = authority / "setup.conf"
+    config.write_text(
+        f"create_certs_tool = {proc.find_tool('swtpm_localca')}\n"
+        f"create_certs_tool_config = {local_ca}\n"
+        f"create_certs_tool_options = {options}\n"
+    )
+    return config
+
+
+@contextmanager
+def powered(state: Path, control: Path, output: Path, *extra: str) -> Iterator[int]:
+    """Run the emulator for one power cycle.
+
+    Args:
+        state: The chip's directory.
+        control: Path for its control socket; at most 107 bytes, as for every UNIX socket.
+        output: File for what the emulator says.
+        extra: Further arguments.
+
+    Yields:
+        The emulator's process id.
+
+    Raises:
+        ToolError: The emulator did not come up.
+    """
+    args = ["socket", "--tpm2", "--tpmstate", f"dir={state.resolve()}"]
+    args += ["--ctrl", f"type=unixio,path={control}", *extra]
+    with proc.background("swtpm", args, output=output) as process:
+        _await_ready(control, process.pid, output)
+        yield process.pid
+
+
+def clear(state: Path, scratch: Path) -> None:
+    """Do what an attacker with the board does: clear the chip through the platform hierarchy.
+
+    Owner hierarchy, storage root key and everything sealed under it are gone; the EK stays.
+
+    Args:
+        state: The chip's directory; the chip must not be powered.
+        scratch: Short-named directory for sockets and logs.
+
+    Raises:
+        ToolError: The emulator did not come up, or the TPM refused.
+    """
+    commands = scratch / "tpm-commands"
+    extra = ("--server", f"type=unixio,path={commands}", "--flags", "not-need-init,startup-clear")
+    with (
+        powered(state, scratch / "tpm-control", scratch / "tpm.log", *extra),
+        socket.socket(socket.AF_UNIX) as tpm,
+    ):
+        tpm.settimeout(_START_TIMEOUT)
+        tpm.connect(str(commands))
+        for name, command in (("TPM2_Clear", _CLEAR), ("TPM2_Shutdown", _SHUTDOWN)):
+            tpm.sendall(command)
+            code = int.from_bytes(tpm.recv(4096)[6:10], "big")
+            if code:
+                raise ToolError(f"{name} was refused by the TPM with response code {code:#x}")
+
+
+def _await_ready(control: Path, pid: int, output: Path) -> None:
+    """Return when the emulator answers on its control socket."""
+    process = pidfd_open(pid)
+    try:
+        # swtpm creates its socket whenever it gets to it; its death is what we wait on meanwhile.
+        for _ in range(int(_START_TIMEOUT / 0.01)):
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(_START_TIMEOUT)
+                try:
+                    probe.connect(str(control))
+                    probe.sendall(_GET_CAPABILITY)
+                    if probe.recv(8)[:4] == bytes(4):
+                        return
+                except (FileNotFoundError, ConnectionError):
+                    pass
+            if select.select([process], [], [], 0.01)[0]:
+                break
+    finally:
+        close(process)
+    said = output.read_text(errors="replace").strip()
+    raise ToolError(f"the TPM emulator did not come up on {control}: it said {said[-400:]!r}")
