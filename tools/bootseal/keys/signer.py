@@ -29,7 +29,7 @@ _HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
 }
-_OTHERS_MAY: Final = stat.S_IRWXG | stat.S_IRWXO
+OTHERS_MAY: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,23 +148,7 @@ class FileSigner:
                 is missing or wrong.
             FormatError: It holds no RSA private key of a supported size.
         """
-        pem = _read_private(path)
-        try:
-            key = serialization.load_pem_private_key(pem, passphrase)
-        except TypeError as error:
-            raise _passphrase_mismatch(path, given=passphrase is not None) from error
-        except (ValueError, UnsupportedAlgorithm) as error:
-            if b"ENCRYPTED" in pem:
-                raise UsageError(
-                    f"{path} cannot be decrypted: the passphrase is wrong or the file is damaged"
-                ) from error
-            raise FormatError(f"{path} holds no private key: {_first_line(error)}") from error
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise FormatError(f"{path} holds {type(key).__name__}: expected an RSA private key")
-        if key.key_size not in KEY_BITS:
-            sizes = ", ".join(map(str, KEY_BITS))
-            raise FormatError(f"{path} is an RSA key of {key.key_size} bits: expected {sizes}")
-        return cls(key)
+        return cls(parse_private(_read_private(path), str(path), passphrase))
 
     @property
     def public_key(self) -> PublicKey:
@@ -189,6 +173,33 @@ class FileSigner:
             )
         prehashed = utils.Prehashed(_HASHES[algorithm.hash_name])
         return self._private.sign(digest, _signing_padding(algorithm), prehashed)
+
+
+def parse_private(pem: bytes, where: str, passphrase: bytes | None = None) -> rsa.RSAPrivateKey:
+    """Read an RSA private key from PEM; `where` names it in errors.
+
+    Raises:
+        UsageError: Its passphrase is missing, wrong, or given for a plain key.
+        FormatError: It is no RSA private key of a supported size.
+    """
+    try:
+        key = serialization.load_pem_private_key(pem, passphrase)
+    except TypeError as error:
+        if passphrase is None:
+            raise UsageError(f"{where} is encrypted: it needs its passphrase") from error
+        raise UsageError(f"{where} is not encrypted, but a passphrase was given") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        if b"ENCRYPTED" in pem:
+            raise UsageError(
+                f"{where} cannot be decrypted: the passphrase is wrong or the file is damaged"
+            ) from error
+        raise FormatError(f"{where} holds no private key: {_first_line(error)}") from error
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise FormatError(f"{where} holds {type(key).__name__}: expected an RSA private key")
+    if key.key_size not in KEY_BITS:
+        sizes = ", ".join(map(str, KEY_BITS))
+        raise FormatError(f"{where} is an RSA key of {key.key_size} bits: expected {sizes}")
+    return key
 
 
 def verify_digest(
@@ -259,18 +270,12 @@ def _read_private(path: Path) -> bytes:
         raise UsageError(f"{path} is a directory: expected a private key file") from None
     if b"BEGIN PUBLIC KEY" in pem or b"BEGIN CERTIFICATE" in pem:
         raise UsageError(f"{path} holds a public key or certificate: signing needs the private key")
-    if b"PRIVATE KEY" in pem and mode & _OTHERS_MAY:
+    if b"PRIVATE KEY" in pem and mode & OTHERS_MAY:
         raise UsageError(
             f"{path} has mode {mode:04o}: a private key must not be accessible to other users",
             hint=f"chmod 600 {path}",
         )
     return pem
-
-
-def _passphrase_mismatch(path: Path, *, given: bool) -> UsageError:
-    if given:
-        return UsageError(f"{path} is not encrypted, but a passphrase was given")
-    return UsageError(f"{path} is encrypted: it needs its passphrase")
 
 
 def _first_line(error: Exception) -> str:

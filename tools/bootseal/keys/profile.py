@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: MIT
+"""Key profiles: the key hierarchy of a device family, declared in TOML.
+
+The format is described in keys-template/README.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from bootseal.errors import BootsealError, UsageError
+from bootseal.keys.algorithms import Algorithm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_T = TypeVar("_T")
+_E = TypeVar("_E", bound=StrEnum)
+
+DEV_PREFIX: Final = "DEV-"
+_KINDS: Final[dict[type, str]] = {
+    str: "a string",
+    int: "a whole number",
+    bool: "true or false",
+    dict: "a table",
+}
+_PROFILE_KEYS: Final = ("name", "development", "keys")
+_ENTRY_KEYS: Final = (
+    "name",
+    "algorithm",
+    "subject",
+    "issuer",
+    "authority",
+    "valid_days",
+    "storage",
+)
+# A file stem and a device tree node name at once (Devicetree Spec 2.2.1, without comma and plus).
+NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,26}")
+_POLICY_ALGORITHM: Final = "sha256,rsa2048"
+# In an installed package, then in a source tree.
+_TEMPLATES: Final = (
+    Path(__file__).parents[1] / "keys-template",
+    Path(__file__).parents[3] / "keys-template",
+)
+
+
+class Role(StrEnum):
+    """What a key is for."""
+
+    ROOT = "root"
+    FIT = "fit"
+    FIT_NEXT = "fit-next"
+    POLICY = "policy"
+    UPDATE_CA = "update-ca"
+    UPDATE = "update"
+    DEVICE_CA = "device-ca"
+
+
+class Storage(StrEnum):
+    """Where a private key lives."""
+
+    FILE = "file"
+    TOKEN = "token"  # noqa: S105 - a place, not a secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySpec:
+    """One key as declared.
+
+    Attributes:
+        role: What it is for.
+        name: File stem and key-name-hint.
+        algorithm: Hash and RSA size.
+        subject: Certificate subject, RFC 4514.
+        issuer: Role that certifies it, or None when it is self-signed.
+        authority: Whether it may certify others.
+        valid_days: Lifetime of its certificate.
+        storage: Where the private key lives.
+    """
+
+    role: Role
+    name: str
+    algorithm: Algorithm
+    subject: str
+    issuer: Role | None
+    authority: bool
+    valid_days: int
+    storage: Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A key hierarchy; `keys` has every issuer before what it certifies."""
+
+    name: str
+    development: bool
+    keys: tuple[KeySpec, ...]
+
+
+def find(name: str) -> Path:
+    """Return the file of a shipped profile (`dev`, `production`), or `name` as a path.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    for directory in _TEMPLATES:
+        if (shipped := directory / f"{name}.toml").is_file():
+            return shipped
+    if (path := Path(name)).is_file():
+        return path
+    raise UsageError(
+        f"there is no key profile {name!r}: expected dev, production or a TOML file",
+        hint="start from keys-template/production.toml",
+    )
+
+
+def load(path: Path) -> Profile:
+    """Read a profile.
+
+    Raises:
+        UsageError: It cannot be read, or an entry is unknown, missing, of the wrong kind or
+            contradicts another.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"key profile {path} cannot be read: {error}") from error
+    try:
+        return _profile(document)
+    except BootsealError as error:
+        raise UsageError(f"key profile {path}: {error.message}", hint=error.hint) from error
+
+
+def _profile(document: Mapping[str, object]) -> Profile:
+    _refuse_unknown("key", document, _PROFILE_KEYS)
+    development = _get(document, "development", bool)
+    entries = _get(document, "keys", dict)
+    _refuse_unknown("role", entries, list(Role))
+    specs = {}
+    for role in Role:
+        if role in entries:
+            try:
+                specs[role] = _spec(role, _get(entries, role, dict), development=development)
+            except BootsealError as error:
+                raise UsageError(f"[keys.{role}]: {error.message}", hint=error.hint) from error
+    if not specs:
+        raise UsageError("it declares no key")
+    names = [spec.name.lower() for spec in specs.values()]
+    for spec in specs.values():
+        if names.count(spec.name.lower()) > 1:
+            raise UsageError(f"the name {spec.name!r} is used by more than one key")
+    return Profile(name=_get(document, "name", str), development=development, keys=_ordered(specs))
+
+
+def _spec(role: Role, entry: Mapping[str, object], *, development: bool) -> KeySpec:
+    _refuse_unknown("key", entry, _ENTRY_KEYS)
+    algorithm = Algorithm.parse(_get(entry, "algorithm", str))
+    if role is Role.POLICY and algorithm.name != _POLICY_ALGORITHM:
+        raise UsageError(
+            f"algorithm {algorithm.name}: systemd and TPMs need {_POLICY_ALGORITHM} here"
+        )
+    valid_days = _get(entry, "valid_days", int)
+    if valid_days < 1:
+        raise UsageError(f"valid_days is {valid_days}: expected at least 1")
+    spec = KeySpec(
+        role=role,
+        name=_get(entry, "name", str),
+        algorithm=algorithm,
+        subject=_get(entry, "subject", str),
+        issuer=_choice("issuer", _get(entry, "issuer", str), Role) if "issuer" in entry else None,
+        authority=_get(entry, "authority", bool) if "authority" in entry else False,
+        valid_days=valid_days,
+        storage=_choice("storage", _get(entry, "storage", str), Storage),
+    )
+    _check_names(spec, development=development)
+    return spec
+
+
+def _check_names(spec: KeySpec, *, development: bool) -> None:
+    if not NAME.fullmatch(spec.name):
+        raise UsageError(
+            f"name {spec.name!r} is no file stem and node name: expected a letter, then at most "
+            "26 letters, digits, dots, underscores or hyphens"
+        )
+    try:
+        subject = x509.Name.from_rfc4514_string(spec.subject)
+    except ValueError as error:
+        raise UsageError(f"subject {spec.subject!r} is not RFC 4514: {error}") from error
+    common = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if len(common) != 1:
+        raise UsageError(f"subject {spec.subject!r} has {len(common)} CN: expected one")
+    if development and not (spec.name.startswith(DEV_PREFIX) and "DEV" in common[0]):
+        raise UsageError(
+            f"name {spec.name!r}, CN {common[0]!r}: a development key's name starts with "
+            f"{DEV_PREFIX} and its CN contains DEV"
+        )
+    if not development and (spec.name.upper().startswith(DEV_PREFIX) or "DEV" in common[0].split()):
+        raise UsageError(
+            f"name {spec.name!r}, CN {common[0]!r}: only a development profile's keys say DEV"
+        )
+
+
+def _ordered(specs: Mapping[Role, KeySpec]) -> tuple[KeySpec, ...]:
+    """Put every issuer before what it certifies, and refuse chains that cannot be."""
+    ordered: list[KeySpec] = []
+    pending = list(specs.values())
+    for spec in pending:
+        issuer = specs.get(spec.issuer) if spec.issuer else None
+        if spec.issuer and issuer is None:
+            raise UsageError(
+                f"[keys.{spec.role}]: its issuer {spec.issuer.value!r} is not declared"
+            )
+        if issuer and not issuer.authority:
+            raise UsageError(
+                f"[keys.{spec.role}]: its issuer {issuer.role.value!r} is no authority",
+                hint=f"set authority = true in [keys.{issuer.role}]",
+            )
+        if issuer and spec.valid_days > issuer.valid_days:
+            raise UsageError(
+                f"[keys.{spec.role}]: valid_days {spec.valid_days} exceeds the "
+                f"{issuer.valid_days} of its issuer {issuer.role.value!r}"
+            )
+    while pending:
+        ready = [s for s in pending if not s.issuer or specs[s.issuer] in ordered]
+        if not ready:
+            roles = ", ".join(spec.role for spec in pending)
+            raise UsageError(f"these keys certify each other in a circle: {roles}")
+        ordered += ready
+        pending = [spec for spec in pending if spec not in ready]
+    return tuple(ordered)
+
+
+def _get(table: Mapping[str, object], key: str, kind: type[_T]) -> _T:
+    if key not in table:
+        raise UsageError(f"{key!r} is missing")
+    value = table[key]
+    # bool is an int to isinstance, and never one to a reader of the file.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise UsageError(f"{key} is {value!r}: expected {_KINDS[kind]}")
+    return value
+
+
+def _choice(what: str, value: str, kind: type[_E]) -> _E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise _unknown(what, value, list(kind)) from None
+
+
+def _refuse_unknown(what: str, table: Iterable[str], known: Iterable[str]) -> None:
+    names = list(known)
+    for key in table:
+        if key not in names:
+            raise _unknown(what, key, names)
+
+
+def _unknown(what: str, value: str, known: Iterable[str]) -> UsageError:
+    names = list(known)
+    near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
+    return UsageError(
+        f"unknown {what} {value!r}: expected one of {', '.join(names)}",
+        hint=f"did you mean {near[0]!r}?" if near else "",
+    )
