@@ -7,6 +7,7 @@ The recipes install the same files from the same places, so the tables here and 
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,34 +25,23 @@ BOOTARGS: Final = f"{UBOOT}/bootargs"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 LAYOUT: Final = "files/wic/secureboot-ab.wks"
 
-# Files below DEVICE: what they are called there, the directory they go to, their mode. A pattern
-# with a directory keeps what lies below that directory, so `unit.service.d/x.conf` works.
+# Files below DEVICE: the directory each goes to, and its mode.
 _UNITS: Final = "usr/lib/systemd/system"
-_PLACES: Final = (
-    ("repart.d/*.conf", "usr/lib/repart.d", 0o644),
-    ("tmpfiles.d/*.conf", "usr/lib/tmpfiles.d", 0o644),
-    ("sysctl.d/*.conf", "usr/lib/sysctl.d", 0o644),
-    ("sysusers.d/*.conf", "usr/lib/sysusers.d", 0o644),
-    ("modprobe.d/*.conf", "usr/lib/modprobe.d", 0o644),
-    ("modules-load.d/*.conf", "usr/lib/modules-load.d", 0o644),
-    ("system.conf.d/*.conf", "usr/lib/systemd/system.conf.d", 0o644),
-    ("journald.conf.d/*.conf", "usr/lib/systemd/journald.conf.d", 0o644),
-    ("*.service.d/*.conf", f"{_UNITS}/*", 0o644),
-    ("*.preset", "usr/lib/systemd/system-preset", 0o644),
-    ("*.rules", "usr/lib/udev/rules.d", 0o644),
-    ("*.service", _UNITS, 0o644),
-    ("*.socket", _UNITS, 0o644),
-    ("*.target", _UNITS, 0o644),
-    ("*.mount", _UNITS, 0o644),
-    ("*.timer", _UNITS, 0o644),
-    ("*.path", _UNITS, 0o644),
-    ("fw_env.config", "etc", 0o644),
-    ("fstab", "etc", 0o644),
-    ("crypttab", "etc", 0o644),
-    ("hostname", "etc", 0o644),
-    ("issue", "etc", 0o644),
-    ("secureboot-*", "usr/bin", 0o755),
-)
+_PLACES: Final = {
+    "*.service": (_UNITS, 0o644),
+    "*.preset": ("usr/lib/systemd/system-preset", 0o644),
+    "50-data.conf": ("usr/lib/repart.d", 0o644),
+    "order.conf": (f"{_UNITS}/systemd-cryptsetup@data.service.d", 0o644),
+    "create-data": ("usr/lib/secureboot", 0o755),
+    "fetch-policy": ("usr/lib/secureboot", 0o755),
+    "mark-good": ("usr/lib/secureboot", 0o755),
+    "secureboot-status": ("usr/bin", 0o755),
+    "crypttab": ("etc", 0o644),
+    "fstab": ("etc", 0o644),
+    "fw_env.config": ("etc", 0o644),
+}
+# Only images that offer a root shell on the console get these.
+_DEVELOPMENT: Final = ("secureboot-shell.service",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,22 +90,24 @@ class Layer:
         """Return U-Boot's fragments (`*.cfg`), patches (`*.patch`) or environments (`*.env`)."""
         return tuple(sorted((self.directory / UBOOT).glob(pattern)))
 
-    def device_files(self) -> tuple[Installed, ...]:
+    def device_files(self, *, login: bool) -> tuple[Installed, ...]:
         """Return what is installed on the root file system.
+
+        Args:
+            login: Whether the image offers a root shell on its console.
 
         Raises:
             UsageError: No rule says where a file goes.
         """
-        base = self.directory / DEVICE
-        files = sorted(path for path in base.rglob("*") if path.is_file())
-        return tuple(_place(path, PurePosixPath(path.relative_to(base))) for path in files)
+        files = sorted(path for path in (self.directory / DEVICE).rglob("*") if path.is_file())
+        return tuple(_place(path) for path in files if login or path.name not in _DEVELOPMENT)
 
 
-def _place(source: Path, name: PurePosixPath) -> Installed:
-    for pattern, directory, mode in _PLACES:
-        if len(name.parts) == len(PurePosixPath(pattern).parts) and name.match(pattern):
-            parent = directory.replace("*", name.parent.name)
-            return Installed(source=source, target=PurePosixPath(parent) / name.name, mode=mode)
+def _place(source: Path) -> Installed:
+    for pattern, (directory, mode) in _PLACES.items():
+        if fnmatch.fnmatchcase(source.name, pattern):
+            target = PurePosixPath(directory) / source.name
+            return Installed(source=source, target=target, mode=mode)
     raise UsageError(
         f"{source}: no rule says where this file of the layer goes on the device",
         hint="add one to the table in bootseal/reference/layer.py and to the recipe",

@@ -20,8 +20,8 @@ KERNEL: Final = "linux-image-cloud-arm64"
 WANTED: Final = (
     KERNEL,
     "base-files", "base-passwd", "bash", "busybox-static", "coreutils", "cryptsetup-bin", "dash",
-    "dbus", "dmsetup", "e2fsprogs", "grep", "gzip", "kmod", "libc-bin", "libtss2-tcti-device0t64",
-    "libubootenv-tool", "login", "mawk", "mount", "sed", "systemd", "systemd-cryptsetup",
+    "dmsetup", "e2fsprogs", "grep", "kmod", "libc-bin", "libtss2-tcti-device0t64",
+    "libubootenv-tool", "mawk", "mount", "sed", "systemd", "systemd-cryptsetup",
     "systemd-repart", "systemd-sysv", "tpm2-tools", "udev", "util-linux",
 )  # fmt: skip
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal import device, proc
@@ -74,3 +75,13 @@ def format_tree(image: Path, tree: Path) -> Verity:
     root_hash = hash_file.read_text().strip()
     hash_file.unlink()
     return Verity(root_hash=root_hash, salt=salt, blocks=size // BLOCK)
+
+
+def save(verity: Verity, path: Path) -> None:
+    """Write what opens a hash tree beside it."""
+    path.write_text(json.dumps(asdict(verity)))
+
+
+def load(path: Path) -> Verity:
+    """Read what `save` wrote."""
+    return Verity(**json.loads(path.read_text()))

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+"""The root file system: the packages' files without what a device never reads, and the layer's."""
+
+from __future__ import annotations
+
+import fnmatch
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bootseal import device, proc
+from bootseal.errors import ToolError
+from bootseal.reference import cache, layer, modules, verity
+
+if TYPE_CHECKING:
+    from bootseal.reference.kernel import Kernel
+    from bootseal.reference.layer import Layer
+    from bootseal.reference.packages import Packages
+    from bootseal.reference.verity import Verity
+
+IMAGE: Final = "root.erofs"
+TREE: Final = "root.verity"
+FACTS: Final = "verity.json"
+POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"
+DEVELOPMENT_MARK: Final = "usr/lib/secureboot/development"
+HOSTNAME: Final = "secureboot"
+
+# Beyond those of the initramfs: what an encrypted partition needs (the crypto API asks for
+# algorithms by name, systemd-cryptsetup for the socket interface), and the TPM.
+MODULES: Final = (
+    "aes-ce-blk", "af_alg", "algif_hash", "algif_skcipher", "autofs4", "dm-crypt", "dm-verity",
+    "erofs", "loop", "overlay", "sha2-ce", "sha512-ce", "tpm_tis", "virtio_balloon", "virtio_blk",
+    "virtio_mmio", "virtio-rng", "xts",
+)  # fmt: skip
+
+# Patterns match whole paths, `*` across directories. Nothing on the device reads documentation,
+# nobody logs in, package management has no place on a read-only root, and each unit costs time
+# at every start.
+_LEFT_OUT: Final = (
+    "boot/*", "etc/apt", "etc/cron.d", "etc/dpkg", "etc/init.d", "etc/initramfs-tools",
+    "etc/kernel", "etc/modules-load.d/modules.conf", "etc/pam.d", "etc/profile.d/*systemd*", "etc/rc?.d", "etc/ssh", "etc/update-motd.d", "usr/bin/busybox",
+    "usr/games", "usr/include", "usr/lib/dracut", "usr/lib/kernel", "usr/lib/klibc*",
+    "usr/lib/linux-image-*", "usr/lib/modules", "usr/lib/mime", "usr/lib/pcrlock.d",
+    "usr/lib/systemd/catalog", "usr/lib/systemd/network", "usr/lib/udev/hwdb.d",
+    "usr/share/*", "usr/src", "var/*",
+    # Both would write the disk or /etc on their own: the layer's units decide when.
+    "*/systemd-repart.service", "*/systemd-firstboot*",
+    # A prompt on the console is the layer's own unit, and only in development images.
+    "*/systemd-getty-generator", "*getty*.service", "*/getty*.target",
+    "*/systemd-logind*", "*/systemd-networkd*", "*/systemd-network-generator*",
+    "*/systemd-hwdb-update.service", "*/ldconfig.service", "*/system-preset/*.preset",
+    "*/proc-sys-fs-binfmt_misc.*", "*/systemd-binfmt*", "*/sys-fs-fuse-connections.mount",
+    "*/systemd-hibernate-*", "*/systemd-hostnamed.*", "*/systemd-initctl*",
+    "*/systemd-journal-catalog-update.service", "*/systemd-update-done*",
+    # It names a group that only a package's script would make; here only root uses the TPM.
+    "*/60-tpm-udev.rules",
+)  # fmt: skip
+
+_DIRECTORIES: Final = ("data", "dev", "proc", "run", "sys", "tmp", "var")
+_LINKS: Final = {
+    "etc/mtab": "../proc/self/mounts",
+    "usr/bin/awk": "mawk",
+    "usr/lib/systemd/system/default.target": "multi-user.target",
+}
+# What Debian's maintainer scripts would write.
+_COPIES: Final = {
+    "etc/group": "usr/share/base-passwd/group.master",
+    "etc/passwd": "usr/share/base-passwd/passwd.master",
+    "etc/profile": "usr/share/base-files/profile",
+    "etc/nsswitch.conf": "usr/share/libc-bin/nsswitch.conf",
+}
+_TEXTS: Final = {
+    "etc/hostname": f"{HOSTNAME}\n",
+    # Empty means: known to be unknown; systemd makes one for each boot and writes nothing.
+    "etc/machine-id": "",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """The finished root file system and its hash tree."""
+
+    image: Path
+    tree: Path
+    verity: Verity
+
+
+def build(
+    layer_files: Layer,
+    packages: Packages,
+    kernel: Kernel,
+    *,
+    policy_key: bytes,
+    login: bool,
+    epoch: int,
+) -> Root:
+    """Make the root file system and its hash tree, or take the cached ones of the same inputs.
+
+    Args:
+        layer_files: The layer.
+        packages: The unpacked packages.
+        kernel: Whose modules to install.
+        policy_key: PEM of the public key that signs PCR policies.
+        login: Whether to offer a root shell on the serial console.
+        epoch: Modification time of every file, seconds since 1970.
+
+    Raises:
+        UsageError: A file of the layer has no place.
+        ToolError: A program that makes it failed.
+    """
+    installed = layer_files.device_files(login=login)
+    inputs = {
+        "packages": packages.key,
+        "layer": {str(f.target): device.digest_file(f.source) for f in installed},
+        "policy-key": policy_key.hex(),
+        "login": login,
+        "epoch": epoch,
+    }
+
+    def make(directory: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=directory) as scratch:
+            tree = Path(scratch) / "root"
+            copy(packages.tree, tree)
+            add_modules(packages.tree, kernel, tree)
+            for file in installed:
+                write(tree / file.target, file.source.read_bytes(), mode=file.mode)
+            write(tree / POLICY_KEY, policy_key)
+            if login:
+                write(tree / DEVELOPMENT_MARK, b"")
+            configure(packages.tree, tree)
+            verity.make_erofs(tree, directory / IMAGE, epoch=epoch)
+        found = verity.format_tree(directory / IMAGE, directory / TREE)
+        verity.save(found, directory / FACTS)
+
+    code = (__file__, layer.__file__, modules.__file__, verity.__file__)
+    directory, _ = cache.entry("root", cache.key(inputs, *code), make)
+    return Root(
+        image=directory / IMAGE, tree=directory / TREE, verity=verity.load(directory / FACTS)
+    )
+
+
+def left_out(path: str) -> bool:
+    """Tell whether a path of the packages, without leading slash, stays off the device.
+
+    >>> left_out("usr/share/doc"), left_out("usr/bin/bash")
+    (True, False)
+    """
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in _LEFT_OUT)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy the unpacked packages without what is left out."""
+
+    def ignore(directory: str, names: list[str]) -> list[str]:
+        relative = Path(directory).relative_to(source)
+        return [name for name in names if left_out(str(relative / name))]
+
+    shutil.copytree(source, target, symlinks=True, ignore=ignore)
+    for path in (target / "usr/lib/systemd").rglob("*"):
+        # Aliases of units that were left out; absolute links are masks such as /dev/null.
+        if path.is_symlink() and not path.exists() and not path.readlink().is_absolute():
+            path.unlink()
+
+
+def add_modules(packages: Path, kernel: Kernel, tree: Path) -> None:
+    """Install the kernel modules the device uses."""
+    files = modules.closure(MODULES, kernel.dependencies)
+    modules.install(packages, kernel.release, files, tree)
+    modules.index(packages, kernel.release, tree)
+
+
+def configure(packages: Path, tree: Path) -> None:
+    """Do what the packages' scripts would have done on the device.
+
+    Raises:
+        ToolError: systemd's tools refused the tree.
+    """
+    for name in _DIRECTORIES:
+        (tree / name).mkdir(exist_ok=True)
+    for name, origin in _COPIES.items():
+        write(tree / name, (packages / origin).read_bytes())
+    for name, text in _TEXTS.items():
+        write(tree / name, text.encode())
+    for name, target in _LINKS.items():
+        (tree / name).unlink(missing_ok=True)
+        (tree / name).symlink_to(target)
+    proc.run("systemd-sysusers", [f"--root={tree}"], timeout=120)
+    proc.run("systemctl", [f"--root={tree}", "preset-all"], timeout=120)
+
+
+def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file of the tree, with its directory.
+
+    Raises:
+        ToolError: Something that is no ordinary file is in the way.
+    """
+    if path.is_symlink():
+        raise ToolError(f"{path} is a symbolic link in the packages and would be written through")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    path.chmod(mode)
