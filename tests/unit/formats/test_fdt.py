@@ -125,9 +125,9 @@ def test_damaged_field_is_refused_for_its_reason(offset: int, value: int, reason
         fdt.read(patched(sample(), offset, value))
 
 
-def test_padding_that_is_not_zero_is_refused() -> None:
-    data = bytearray(fdt.emit(fdt.Node("", {"a": b"xyz"})))
-    data[data.index(b"xyz") + 3] = 1
+def test_padding_of_a_node_name_that_is_not_zero_is_refused() -> None:
+    data = bytearray(fdt.emit(fdt.Node("", {}, [fdt.Node("a")])))
+    data[data.index(b"a\0\0\0") + 3] = 1
     with pytest.raises(FormatError, match="padding"):
         fdt.read(data)
 

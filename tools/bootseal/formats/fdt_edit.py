@@ -77,8 +77,19 @@ class Editor:
         )
 
     def _splice(self, start: int, end: int, name: str, value: bytes) -> None:
-        self._struct[start:end] = fdt.encode_property(name, value, self._strings)
+        new = fdt.encode_property(name, value, self._strings)
+        padding = -len(value) % 4
+        place = start + len(new) - padding
+        self._struct[start:end] = new[: len(new) - padding] + self._bytes_at(place, padding)
         self.peak = max(self.peak, self.size)
+
+    def _bytes_at(self, place: int, size: int) -> bytes:
+        """Return what lies at an offset of the structure block or behind it.
+
+        libfdt makes room by moving the rest and does not clear the padding of the new property.
+        """
+        behind = self._strings[max(0, place - len(self._struct)) :]
+        return bytes((self._struct[place : place + size] + behind)[:size].ljust(size, b"\0"))
 
     def _locate(self, path: str) -> tuple[int, list[Token]]:
         """Return where the properties of a node begin, and their tags."""

@@ -220,8 +220,8 @@ def scan(data: Buffer, start: int, end: int, strings: bytes) -> tuple[Token, ...
         strings: The strings block.
 
     Raises:
-        FormatError: A tag is unknown, cut off or padded with anything but zeros, a name is not
-            printable ASCII without a slash, or the END tag is not the last one.
+        FormatError: A tag is unknown or cut off, a name is not printable ASCII without a slash or
+            not padded with zeros, or the END tag is not the last one.
     """
     tokens: list[Token] = []
     position = start
@@ -251,7 +251,9 @@ def _scan_one(data: Buffer, start: int, end: int, strings: bytes) -> Token:
     if length < 0:
         raise FormatError(f"device tree at offset {body}: the node name has no end")
     name = _check_name(data[body : body + length], body) if length else ""
-    after = _padded(data, body + length, body + length + 1, end)
+    after = _aligned(body + length + 1, end)
+    if any(data[body + length : after]):
+        raise FormatError(f"device tree at offset {body + length}: the padding is not zero")
     return Token(Tag.BEGIN_NODE, start, after, name)
 
 
@@ -272,8 +274,8 @@ def _scan_property(data: Buffer, start: int, end: int, strings: bytes) -> Token:
             f"block ({len(strings)} bytes) has no end"
         )
     name = _check_name(strings[offset : offset + length], start + 8)
-    after = _padded(data, body + size, body + size, end)
-    return Token(Tag.PROP, start, after, name, body, size)
+    # The padding behind a value is not checked: libfdt leaves there what was there before.
+    return Token(Tag.PROP, start, _aligned(body + size, end), name, body, size)
 
 
 def _check_name(view: Buffer, offset: int) -> str:
@@ -286,13 +288,10 @@ def _check_name(view: Buffer, offset: int) -> str:
     return raw.decode("ascii")
 
 
-def _padded(data: Buffer, zeros: int, end: int, limit: int) -> int:
-    """Return `end` rounded up to a word, after checking that all from `zeros` to there is zero."""
+def _aligned(end: int, limit: int) -> int:
     after = align_up(end, 4)
     if after > limit:
         raise FormatError(f"device tree at offset {end}: the structure block is cut off")
-    if any(data[zeros:after]):
-        raise FormatError(f"device tree at offset {zeros}: the padding is not zero")
     return after
 
 
