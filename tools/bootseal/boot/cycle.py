@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from bootseal.boot.outcome import ALWAYS_FORBIDDEN, POWER_ON, STATUS, Do, Ending, Sighting
 from bootseal.boot.session import Off, Reset, StatusLine
+from bootseal.errors import Inconclusive
 
 if TYPE_CHECKING:
+    import threading
+
     from bootseal.boot.outcome import Action, Step
     from bootseal.boot.session import Event, Session
 
 _SHUTDOWN_TIMEOUT: Final = 60.0
+_STOP_LATENCY: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +44,19 @@ def forbidden(step: Step) -> tuple[str, ...]:
     return (*(n for n in ALWAYS_FORBIDDEN if n not in expect.allowed), *expect.forbidden)
 
 
-def run(session: Session, step: Step) -> Cycle:
+def run(session: Session, step: Step, *, stop: threading.Event | None = None) -> Cycle:
     """Watch a device that was just switched on until the step is over.
 
     The status line and the `until` pattern end a step only after all its actions were done; a
     power-off, a crash, a forbidden console line and the timeout end it at any time.
 
+    Args:
+        session: The device.
+        step: What to do and to wait for.
+        stop: Set by another thread to give up.
+
     Raises:
+        Inconclusive: Told to give up.
         ToolError: QEMU answered a command with an error.
     """
     actions = _Actions(step.actions)
@@ -54,7 +64,9 @@ def run(session: Session, step: Step) -> Cycle:
     while True:
         for action in actions.due(session.elapsed()):
             _perform(session, action)
-        wake = min(step.timeout, actions.wake())
+        if stop is not None and stop.is_set():
+            raise Inconclusive("stopped before the step was over")
+        wake = min(step.timeout, actions.wake(), session.elapsed() + _STOP_LATENCY)
         events = session.poll(wake)
         if not events and session.elapsed() >= step.timeout:
             return _cycle(Ending.TIMEOUT, session.elapsed(), actions, status)

@@ -94,6 +94,17 @@ def create_overlay(overlay: Path, backing: Path, *, backing_format: str) -> None
     proc.run("qemu-img", ["create", "-q", *options, str(overlay)], timeout=_IMG_TIMEOUT)
 
 
+def virtual_size(disk: Path) -> int:
+    """Return the size in bytes that the machine sees of a qcow2 disk.
+
+    Raises:
+        ToolError: qemu-img failed.
+    """
+    args = ["info", "--output=json", "-f", "qcow2", str(disk)]
+    document = json.loads(proc.run("qemu-img", args, timeout=_IMG_TIMEOUT).stdout)
+    return int(document["virtual-size"])
+
+
 def version(system: str) -> str:
     """Return the version of a QEMU system emulator, for example `7.2.22`.
 

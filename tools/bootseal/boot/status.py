@@ -105,16 +105,25 @@ class Status:
     partitions: tuple[DiskPartition, ...]
 
 
-def parse(line: bytes) -> tuple[Status, dict[str, object]]:
-    """Read the status line; return the model and the document as it came.
+def parse(line: bytes) -> dict[str, object]:
+    """Read the status line as a JSON object.
 
     Raises:
-        FormatError: It is not a valid `bootseal.status/1` document.
+        FormatError: It is not one.
     """
     try:
         document = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"the status line is not JSON: {error}: {line[:80]!r}") from error
+    return _Object(document, _WHERE).members()
+
+
+def load(document: dict[str, object]) -> Status:
+    """Turn the document into its model.
+
+    Raises:
+        FormatError: It is not a valid `bootseal.status/1` document.
+    """
     top = _Object(document, _WHERE)
     schema = top.text("schema")
     if schema != SCHEMA:
@@ -125,7 +134,7 @@ def parse(line: bytes) -> tuple[Status, dict[str, object]]:
         slot=top.text("slot"),
         root=_root(top.part("root")),
         data=_data(top.part("data")),
-        pcrs={name: pcrs.text(name) for name in pcrs.names()},
+        pcrs={name: pcrs.text(name) for name in pcrs.members()},
         event_log_size=top.number("event_log_size"),
         lockdown=top.text("lockdown"),
         kernel=top.text("kernel"),
@@ -134,7 +143,7 @@ def parse(line: bytes) -> tuple[Status, dict[str, object]]:
         partitions=tuple(_partition(o) for o in top.parts("partitions")),
     )
     top.done()
-    return status, document
+    return status
 
 
 def _root(value: _Object) -> Root:
@@ -198,8 +207,8 @@ class _Object:
         self._where = where
         self._asked: set[str] = set()
 
-    def names(self) -> list[str]:
-        return list(self._members)
+    def members(self) -> dict[str, object]:
+        return dict(self._members)
 
     def text(self, name: str) -> str:
         value = self._member(name)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""Boot a device as its owner would: the disk and the TPM keep their state from run to run."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bootseal import proc
+from bootseal.boot import cycle, qemu, swtpm
+from bootseal.boot.outcome import Ending, Expectation, Step, System
+from bootseal.boot.session import switched_on
+from bootseal.boot.verdict import evaluate
+from bootseal.errors import UsageError
+
+if TYPE_CHECKING:
+    from bootseal.boot.outcome import StepResult
+    from bootseal.device import Device
+    from bootseal.events import Progress
+
+SCHEMA: Final = "bootseal.boot-run/1"
+STATE: Final = "state"
+TPM: Final = "tpm"
+LOGS: Final = "logs"
+_ORIGIN: Final = "origin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One boot of the device's own state; `number` counts the boots since the state was made."""
+
+    number: int
+    result: StepResult
+
+    def document(self) -> dict[str, object]:
+        """Return the JSON document (schema `bootseal.boot-run/1`)."""
+        return {"schema": SCHEMA, "boot": self.number, **dataclasses.asdict(self.result)}
+
+
+def forget(directory: Path) -> None:
+    """Forget the device's state: the next boot is its first, with a new TPM."""
+    for name in (STATE, TPM, LOGS):
+        shutil.rmtree(directory / name, ignore_errors=True)
+
+
+def machine(device: Device, directory: Path, progress: Progress) -> qemu.Machine:
+    """Return the device's machine; make its disk overlay and its TPM when there are none yet.
+
+    Raises:
+        UsageError: The state belongs to another build of the device.
+        ToolError: qemu-img or swtpm_setup failed.
+    """
+    disk = directory / STATE / "disk.qcow2"
+    origin = directory / STATE / _ORIGIN
+    shipped = device.artefact(directory, "disk")
+    digest = device.artefacts["disk"].sha256
+    if not disk.exists():
+        qemu.create_overlay(disk, shipped, backing_format="raw")
+        origin.write_text(digest + "\n")
+    elif origin.read_text().strip() != digest:
+        raise UsageError(
+            f"{disk} was started from another build of {shipped}",
+            hint=f"bootseal boot run --reset {directory}",
+        )
+    if not (directory / TPM).exists():
+        with progress.step("manufacture a TPM"):
+            swtpm.manufacture(directory / TPM)
+    return qemu.Machine(
+        qemu=device.qemu,
+        bios=device.artefact(directory, "bios"),
+        disk=disk,
+        tpm=directory / TPM,
+    )
+
+
+def boot(device: Device, directory: Path, *, timeout: float, progress: Progress) -> Run:
+    """Boot the device until it is up, refuses to, or the time is over; then switch it off.
+
+    Args:
+        device: What was built.
+        directory: Its build directory, which keeps the state.
+        timeout: Seconds from power-on.
+        progress: Told what is going on.
+
+    Raises:
+        UsageError: The state belongs to another build of the device.
+        ToolError: QEMU or the TPM emulator did not start.
+    """
+    board = machine(device, directory, progress)
+    number = 1 + len(list((directory / LOGS).glob("boot-*.raw")))
+    log = directory / LOGS / f"boot-{number:03}.log"
+    expect = Expectation(ending=Ending.UP, system=System(slot=""))
+    step = Step(title=f"boot {number}", expect=expect, timeout=timeout)
+    with switched_on(board, log) as session:
+        with progress.step(f"boot {number} of {device.name}"):
+            ended = cycle.run(session, step)
+        result = evaluate(step, ended, session, device, str(log.relative_to(directory)))
+        if ended.ending is Ending.UP:
+            with progress.step("switch it off"):
+                cycle.shut_down(session, login=device.login)
+    return Run(number=number, result=result)
+
+
+def shell(device: Device, directory: Path, progress: Progress) -> int:
+    """Boot the device with its console on the user's terminal; return QEMU's exit code.
+
+    Raises:
+        UsageError: The state belongs to another build of the device.
+        ToolError: QEMU or the TPM emulator did not start.
+    """
+    board = machine(device, directory, progress)
+    with tempfile.TemporaryDirectory(prefix="bootseal-") as name:
+        scratch = Path(name)
+        tpm = scratch / "tpm"
+        wiring = qemu.Wiring(serial="stdio,mux=on,signal=off", status="null", qmp="", tpm=tpm)
+        monitor = ["-mon", "chardev=serial,mode=readline"]
+        with swtpm.powered(directory / TPM, tpm, scratch / "tpm.log"):
+            return proc.interactive(board.qemu.system, [*qemu.arguments(board, wiring), *monitor])
