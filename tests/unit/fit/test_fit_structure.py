@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""What a release FIT may look like, apart from its signatures."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal.events import Severity
+from bootseal.fit.structure import check
+from bootseal.formats import fdt
+from bootseal.formats import fit as fit_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KERNEL = "/images/kernel-1"
+HASH = f"{KERNEL}/hash-1"
+
+
+def ids(data: bytes) -> set[str]:
+    return {finding.id for finding in check(fit_format.parse(data))}
+
+
+def node(root: fdt.Node, path: str) -> fdt.Node:
+    found = root.find(path)
+    assert found is not None
+    return found
+
+
+def put(path: str, name: str, value: bytes) -> Callable[[fdt.Node], None]:
+    def change(root: fdt.Node) -> None:
+        node(root, path).properties[name] = value
+
+    return change
+
+
+def add(path: str, name: str) -> Callable[[fdt.Node], None]:
+    def change(root: fdt.Node) -> None:
+        node(root, path).children.append(fdt.Node(name))
+
+    return change
+
+
+def hash_with(algorithm: str, digest: Callable[[bytes], bytes]) -> Callable[[fdt.Node], None]:
+    def change(root: fdt.Node) -> None:
+        data = node(root, KERNEL).properties["data"]
+        hashed = {"algo": algorithm.encode() + b"\0", "value": digest(data)}
+        node(root, HASH).properties = hashed
+
+    return change
+
+
+def no_hash(root: fdt.Node) -> None:
+    node(root, KERNEL).children.clear()
+
+
+def no_loadable_image(root: fdt.Node) -> None:
+    node(root, "/configurations/conf-a").properties.clear()
+
+
+def noload(root: fdt.Node) -> None:
+    node(root, KERNEL).properties |= {"type": b"kernel_noload\0", "compression": b"gzip\0"}
+
+
+def no_configuration(root: fdt.Node) -> None:
+    node(root, "/configurations").children.clear()
+
+
+def no_data(root: fdt.Node) -> None:
+    del node(root, KERNEL).properties["data"]
+
+
+FLAWS = {
+    "empty description": (put("/", "description", b"\0"), "fit.description"),
+    "odd name": (add("/images", "a?b"), "fit.name"),
+    "node below a hash": (add(HASH, "deep"), "fit.unexpected-node"),
+    "cipher node": (add(KERNEL, "cipher"), "fit.unexpected-node"),
+    "dm-verity node": (add(KERNEL, "dm-verity"), "fit.unexpected-node"),
+    "hash of a configuration": (add("/configurations/conf-a", "hash-1"), "fit.unexpected-node"),
+    "signature of an image": (add(KERNEL, "signature-1"), "fit.image-signature"),
+    "data on root": (put("/", "data", b""), "fit.unsigned-property"),
+    "data on a hash": (put(HASH, "data", b""), "fit.unsigned-property"),
+    "property of configurations": (put("/configurations", "x", b""), "fit.unsigned-property"),
+    "no data": (no_data, "fit.no-data"),
+    "D3 offset": (put(KERNEL, "data-offset", b"\xff" * 4), "fit.external-data"),
+    "D4 load on a ramdisk": (put("/images/ramdisk-1", "load", bytes(4)), "fit.load-address"),
+    "D8 compressed noload": (noload, "fit.noload-compressed"),
+    "D10 other type": (put("/configurations/conf-a", "kernel", b"fdt-a\0"), "fit.image-type"),
+    "S20 crc32": (hash_with("crc32", lambda d: zlib.crc32(d).to_bytes(4)), "fit.weak-hash"),
+    "S20 sha1": (hash_with("sha1", lambda d: hashlib.sha1(d).digest()), "fit.weak-hash"),  # noqa: S324
+    "unknown hash": (hash_with("sha3", lambda d: d), "fit.unknown-hash"),
+    "S21 ignored hash": (put(HASH, "uboot-ignore", b"\0\0\0\1"), "fit.ignored-hash"),
+    "S22 no hash": (no_hash, "fit.no-hash"),
+    "wrong hash": (put(HASH, "value", bytes(32)), "fit.image-hash"),
+    "no hash value": (put(HASH, "value", b""), "fit.image-hash"),
+    "missing image": (put("/configurations/conf-a", "fdt", b"none\0"), "fit.missing-image"),
+    "no image": (no_loadable_image, "fit.missing-image"),
+    "no configuration": (no_configuration, "fit.no-configuration"),
+    "unknown default": (put("/configurations", "default", b"x\0"), "fit.default"),
+}
+
+
+def test_genuine_fit_has_no_findings(unsigned: bytes) -> None:
+    assert ids(unsigned) == set()
+
+
+@pytest.mark.parametrize(("change", "finding"), FLAWS.values(), ids=FLAWS.keys())
+def test_flaw_is_found(unsigned: bytes, change: Callable[[fdt.Node], None], finding: str) -> None:
+    assert finding in ids(fdt.rewrite(unsigned, change))
+
+
+def test_strong_hash_beside_a_weak_one_is_enough(unsigned: bytes) -> None:
+    def weak_too(root: fdt.Node) -> None:
+        value = zlib.crc32(node(root, KERNEL).properties["data"]).to_bytes(4)
+        extra = fdt.Node("hash-2", {"algo": b"crc32\0", "value": value})
+        node(root, KERNEL).children.append(extra)
+
+    assert ids(fdt.rewrite(unsigned, weak_too)) == set()
+
+
+def test_boot_cpu_is_found(unsigned: bytes) -> None:
+    assert ids(unsigned[:28] + b"\0\0\0\1" + unsigned[32:]) == {"fit.layout"}
+
+
+def test_memory_reservation_is_found(unsigned: bytes) -> None:
+    tree = fdt.parse(unsigned)
+    assert ids(fdt.emit(tree, reservations=[(4096, 4096)])) == {"fit.layout"}
+
+
+def test_gap_before_the_strings_is_found(unsigned: bytes) -> None:
+    size, _, strings = struct.unpack_from(">III", unsigned, 4)
+    moved = bytearray(unsigned[:strings] + bytes(8) + unsigned[strings:])
+    struct.pack_into(">I", moved, 4, size + 8)
+    struct.pack_into(">I", moved, 12, strings + 8)
+    assert ids(bytes(moved)) == {"fit.layout"}
+
+
+def test_hidden_bytes_behind_the_strings_are_found(unsigned: bytes) -> None:
+    grown = bytearray(unsigned + b"hide")
+    struct.pack_into(">I", grown, 4, len(grown))
+    assert ids(bytes(grown)) == {"fit.slack"}
+
+
+def test_nop_is_found(unsigned: bytes) -> None:
+    flat = fdt.read(unsigned)
+    images = flat.find("/images")
+    assert images is not None
+    first, header = images.children[0].start, flat.header
+    begin, end = header.off_struct, header.off_struct + header.size_struct
+    structure = unsigned[begin:first] + struct.pack(">I", 4) + unsigned[first:end]
+    assert ids(fdt.assemble(bytes(16), structure, flat.strings)) == {"fit.nop"}
+
+
+def test_image_signature_is_only_a_warning(unsigned: bytes) -> None:
+    fit = fit_format.parse(fdt.rewrite(unsigned, add(KERNEL, "signature-1")))
+    assert [finding.severity for finding in check(fit)] == [Severity.WARNING]

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: MIT
+"""Genuine FITs pass; every known attack is refused for its own reason."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bootseal.errors import FormatError, VerificationRefused
+from bootseal.fit import control_dtb
+from bootseal.fit.sign import sign
+from bootseal.fit.verify import inspect, verify
+from bootseal.formats import fdt
+from bootseal.formats import fit as fit_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bootseal.keys.signer import FileSigner
+
+SIGNATURE = "/configurations/conf-a/signature-1"
+
+
+def node(root: fdt.Node, path: str) -> fdt.Node:
+    found = root.find(path)
+    assert found is not None
+    return found
+
+
+def put(path: str, name: str, value: bytes) -> Callable[[fdt.Node], None]:
+    def change(root: fdt.Node) -> None:
+        node(root, path).properties[name] = value
+
+    return change
+
+
+def drop(path: str, name: str) -> Callable[[fdt.Node], None]:
+    def change(root: fdt.Node) -> None:
+        del node(root, path).properties[name]
+
+    return change
+
+
+def replace_data(target: fdt.Node, data: bytes) -> None:
+    target.properties["data"] = data
+    hashed = target.child("hash-1")
+    assert hashed is not None
+    hashed.properties["value"] = hashlib.sha256(data).digest()
+
+
+def clone_images(root: fdt.Node) -> None:
+    """S2, CVE-2026-46728: hash the genuine copies, boot the replaced original."""
+    images = node(root, "/images")
+    images.children += [fdt.Node("images", {}, copy.deepcopy(images.children)), fdt.Node("zz")]
+    replace_data(images.children[0], b"evil kernel")
+    for conf in node(root, "/configurations").children:
+        signature = conf.children[0]
+        listed = signature.properties["hashed-nodes"]
+        signature.properties["hashed-nodes"] = listed.replace(b"/images/", b"/images/images/")
+
+
+def forge_configuration(root: fdt.Node) -> None:
+    """S3, CVE-2020-10648: a copied configuration with another kernel."""
+    evil = copy.deepcopy(node(root, "/images/kernel-1"))
+    evil.name = "kernel-2"
+    replace_data(evil, b"evil kernel")
+    node(root, "/images").children.append(evil)
+    conf = copy.deepcopy(node(root, "/configurations/conf-a"))
+    conf.name = "conf-2"
+    conf.properties["kernel"] = b"kernel-2\0"
+    node(root, "/configurations").children.append(conf)
+    node(root, "/configurations").properties["default"] = b"conf-2\0"
+
+
+def unit_address(root: fdt.Node) -> None:
+    """S5, CVE-2021-27138: libfdt finds `kernel-1@evil` when asked for `kernel-1`."""
+    evil = copy.deepcopy(node(root, "/images/kernel-1"))
+    evil.name = "kernel-1@evil"
+    replace_data(evil, b"evil kernel")
+    node(root, "/images").children.insert(0, evil)
+
+
+def duplicate_kernel(root: fdt.Node) -> None:
+    evil = copy.deepcopy(node(root, "/images/kernel-1"))
+    replace_data(evil, b"evil kernel")
+    node(root, "/images").children.append(evil)
+
+
+def duplicate_images(root: fdt.Node) -> None:
+    root.children.append(copy.deepcopy(node(root, "/images")))
+
+
+def extra_root_child(root: fdt.Node) -> None:
+    root.children.append(fdt.Node("extra"))
+
+
+def extra_image_child(root: fdt.Node) -> None:
+    node(root, "/images/kernel-1").children.append(fdt.Node("extra"))
+
+
+def unreferenced_image(root: fdt.Node) -> None:
+    extra = copy.deepcopy(node(root, "/images/fdt-a"))
+    extra.name = "unused"
+    node(root, "/images").children.append(extra)
+
+
+def no_signature(root: fdt.Node) -> None:
+    node(root, "/configurations/conf-a").children.clear()
+
+
+def overwrite_later(root: fdt.Node) -> None:
+    """D4: the kernel's data lies where another image is loaded after the check."""
+    kernel = node(root, "/images/kernel-1").properties
+    kernel["data-position"] = (0x8000000).to_bytes(4)
+    kernel["data-size"] = len(kernel["data"]).to_bytes(4)
+
+
+ATTACKS = {
+    "S2 clone": (clone_images, "fit.hashed-nodes"),
+    "S3 forged configuration": (forge_configuration, "fit.bad-signature"),
+    "S5 unit address": (unit_address, "fit.unit-address"),
+    "S6 second kernel-1": (duplicate_kernel, "fit.duplicate-name"),
+    "S6 second images": (duplicate_images, "fit.duplicate-name"),
+    "S6 child of root": (extra_root_child, "fit.bad-signature"),
+    "S6 child of image": (extra_image_child, "fit.bad-signature"),
+    "S7 unreferenced image": (unreferenced_image, "fit.unreferenced-image"),
+    "S7 property of images": (put("/images", "x", b""), "fit.unsigned-property"),
+    "S13 no signature": (no_signature, "fit.no-signature"),
+    "S13 signature value": (put(SIGNATURE, "value", bytes(256)), "fit.bad-signature"),
+    "S13 signature length": (put(SIGNATURE, "value", bytes(255)), "fit.bad-signature"),
+    "S13 no value": (drop(SIGNATURE, "value"), "fit.bad-signature"),
+    "S13 load address": (put("/images/kernel-1", "load", bytes(4)), "fit.bad-signature"),
+    "S13 type": (put("/images/kernel-1", "type", b"script\0"), "fit.bad-signature"),
+    "S13 timestamp": (put("/", "timestamp", bytes(4)), "fit.bad-signature"),
+    "S14 sha1": (put(SIGNATURE, "algo", b"sha1,rsa2048\0"), "fit.algorithm"),
+    "S14 other hash": (put(SIGNATURE, "algo", b"sha512,rsa2048\0"), "fit.algorithm"),
+    "S14 padding": (put(SIGNATURE, "padding", b"pss\0"), "fit.bad-signature"),
+    "S15 size 0": (put(SIGNATURE, "hashed-strings", bytes(8)), "fit.bad-signature"),
+    "S15 size too big": (
+        put(SIGNATURE, "hashed-strings", b"\0\0\0\0\xff\0\0\0"),
+        "fit.hashed-strings",
+    ),
+    "S15 too short": (put(SIGNATURE, "hashed-strings", bytes(4)), "fit.hashed-strings"),
+    "S16 word 0": (put(SIGNATURE, "hashed-strings", b"\1" + bytes(7)), "fit.hashed-strings"),
+    "S16 no hashed-nodes": (drop(SIGNATURE, "hashed-nodes"), "fit.hashed-nodes"),
+    "S17 other hint": (put(SIGNATURE, "key-name-hint", b"prod\0"), "fit.key-hint"),
+    "D1 data": (put("/images/kernel-1", "data", b"evil"), "fit.image-hash"),
+    "D2 data-size": (put("/images/kernel-1", "data-size", bytes(4)), "fit.external-data"),
+    "D4 overwrite": (overwrite_later, "fit.external-data"),
+    "unsigned data in a configuration": (
+        put("/configurations/conf-a", "data", b"x"),
+        "fit.unsigned-property",
+    ),
+    "unsigned property of a signature": (put(SIGNATURE, "extra", b""), "fit.unsigned-property"),
+}
+
+
+def ids(fit: bytes, control: bytes) -> set[str]:
+    return {finding.id for finding in inspect(fit, control).errors}
+
+
+def test_genuine_fit_is_accepted(signed: bytes, control: bytes) -> None:
+    verdict = verify(signed, control)
+    assert verdict.findings == ()
+    assert [(r.configuration, r.key, r.good) for r in verdict.results] == [
+        ("conf-a", "dev", True),
+        ("conf-b", "dev", True),
+    ]
+
+
+def test_rewritten_fit_is_accepted(signed: bytes, control: bytes) -> None:
+    """S1: rewriting alone breaks nothing, so it is not what refuses the attacks below."""
+    assert ids(fdt.rewrite(signed, lambda _: None), control) == set()
+
+
+@pytest.mark.parametrize(("change", "finding"), ATTACKS.values(), ids=ATTACKS.keys())
+def test_attack_is_refused_for_its_reason(
+    signed: bytes, control: bytes, change: Callable[[fdt.Node], None], finding: str
+) -> None:
+    evil = fdt.rewrite(signed, change)
+    assert finding in ids(evil, control)
+    with pytest.raises(VerificationRefused):
+        verify(evil, control)
+
+
+def test_unsigned_fit_is_refused(unsigned: bytes, control: bytes) -> None:
+    assert "fit.hashed-strings" in ids(unsigned, control)
+
+
+def test_stranger_signature_is_refused(
+    unsigned: bytes, stranger: FileSigner, control: bytes
+) -> None:
+    fit = sign(unsigned, stranger, "dev", timestamp=0)
+    assert ids(fit, control) == {"fit.bad-signature"}
+
+
+def test_control_tree_without_key_is_refused(signed: bytes) -> None:
+    """S24: U-Boot without a required key accepts anything."""
+    assert ids(signed, fdt.emit(fdt.Node())) == {"fit.no-required-key"}
+
+
+def test_control_tree_without_required_key_is_refused(signed: bytes, control: bytes) -> None:
+    lax = fdt.rewrite(control, drop("/signature/key-dev", "required"))
+    assert ids(signed, lax) == {"fit.no-required-key"}
+
+
+def test_image_key_is_refused(signed: bytes, control: bytes) -> None:
+    lax = fdt.rewrite(control, put("/signature/key-dev", "required", b"image\0"))
+    assert ids(signed, lax) == {"fit.no-required-key", "fit.image-key"}
+
+
+@pytest.fixture
+def two_keys(control: bytes, stranger: FileSigner) -> bytes:
+    return control_dtb.add_key(
+        control, stranger.public_key, hint="next", algorithm="sha256,rsa2048"
+    )
+
+
+def test_two_required_keys_both_must_sign(signed: bytes, two_keys: bytes) -> None:
+    """S23: the default mode is `all`."""
+    assert ids(signed, two_keys) == {"fit.no-signature"}
+
+
+def test_two_required_keys_any_suffices_when_the_tree_says_so(
+    signed: bytes, two_keys: bytes
+) -> None:
+    anyone = fdt.rewrite(two_keys, put("/signature", "required-mode", b"any\0"))
+    verdict = verify(signed, anyone)
+    assert [result.good for result in verdict.results].count(True) == 2
+
+
+def test_two_signatures_satisfy_two_required_keys(
+    unsigned: bytes, signer: FileSigner, stranger: FileSigner, two_keys: bytes
+) -> None:
+    def second(root: fdt.Node) -> None:
+        for conf in node(root, "/configurations").children:
+            extra = copy.deepcopy(conf.children[0])
+            extra.name = "signature-2"
+            extra.properties["key-name-hint"] = b"next\0"
+            conf.children.append(extra)
+
+    fit = sign(fdt.rewrite(unsigned, second), signer, "dev", timestamp=1)
+    fit = sign(fit, stranger, "next", timestamp=2)
+    assert verify(fit, two_keys).findings == ()
+
+
+def test_one_configuration_can_be_judged_alone(signed: bytes, control: bytes) -> None:
+    evil = fdt.rewrite(signed, put("/configurations/conf-b", "kernel", b"fdt-b\0"))
+    assert "fit.bad-signature" not in {f.id for f in inspect(evil, control, "conf-a").errors}
+    assert "fit.bad-signature" in {f.id for f in inspect(evil, control, "conf-b").errors}
+
+
+def test_unknown_configuration_is_refused(signed: bytes, control: bytes) -> None:
+    with pytest.raises(VerificationRefused, match=r"fit\.no-configuration"):
+        verify(signed, control, "conf-c")
+
+
+def test_trailing_bytes_are_refused(signed: bytes, control: bytes) -> None:
+    assert ids(signed + b"\0", control) == {"fit.trailing-data"}
+
+
+def test_refusal_names_the_first_finding_and_how_many(signed: bytes, control: bytes) -> None:
+    evil = fdt.rewrite(signed, put("/images/kernel-1", "data", b"evil"))
+    with pytest.raises(VerificationRefused, match=r"^the FIT is refused: fit\.image-hash at /im"):
+        verify(evil, control)
+    worse = fdt.rewrite(evil, put("/", "description", b"\0"))
+    with pytest.raises(VerificationRefused, match=r"\(and 3 more\)$"):
+        verify(worse, control)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_flipped_bit_in_what_is_protected_is_refused(
+    signed: bytes, control: bytes, data: st.DataObject
+) -> None:
+    model = fit_format.parse(signed)
+    conf = model.configuration(data.draw(st.sampled_from(["conf-a", "conf-b"])))
+    nodes = fit_format.hashed_nodes(model, conf)
+    protected = [tuple(region) for region in fit_format.hashed_regions(model.flat, nodes)]
+    strings = model.flat.header.off_strings
+    size = int.from_bytes(conf.signatures[0].hashed_strings[4:])
+    protected += [(strings, strings + size)]
+    protected += [(i.offset, i.offset + len(i.payload)) for i in model.images]
+    start, end = data.draw(st.sampled_from(protected))
+    evil = bytearray(signed)
+    evil[data.draw(st.integers(start, end - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    with pytest.raises((FormatError, VerificationRefused)):
+        verify(bytes(evil), control)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_fit_gives_a_verdict_or_a_format_error(
+    signed: bytes, control: bytes, data: st.DataObject
+) -> None:
+    evil = bytearray(signed)
+    for _ in range(data.draw(st.integers(1, 4))):
+        evil[data.draw(st.integers(0, len(evil) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        inspect(bytes(evil), control)
+    except FormatError:
+        return
+
+
+def test_verification_does_not_copy_payloads(
+    unsigned: bytes, signer: FileSigner, control: bytes
+) -> None:
+    def grow(root: fdt.Node) -> None:
+        replace_data(node(root, "/images/ramdisk-1"), bytes(8 << 20))
+
+    fit = sign(fdt.rewrite(unsigned, grow), signer, "dev", timestamp=0)
+    tracemalloc.start()
+    try:
+        verify(fit, control)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
