@@ -23,6 +23,7 @@ DEVICE: Final = "recipes-core/secureboot-device/files"
 BOARD_DTS: Final = f"{UBOOT}/qemu-virt-secureboot.dts"
 BOOTARGS: Final = f"{UBOOT}/bootargs"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
+MASKED_UNITS: Final = f"{DEVICE}/masked-units"
 LAYOUT: Final = "files/wic/secureboot-ab.wks"
 
 # Files below DEVICE: the directory each goes to, and its mode.
@@ -90,6 +91,12 @@ class Layer:
         """Return U-Boot's fragments (`*.cfg`), patches (`*.patch`) or environments (`*.env`)."""
         return tuple(sorted((self.directory / UBOOT).glob(pattern)))
 
+    def inputs(self) -> tuple[Path, ...]:
+        """Return every file of the layer that can decide what the device is."""
+        folders = (self.directory / name for name in (UBOOT, INITRAMFS, DEVICE))
+        found = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
+        return tuple(sorted(found | {self.file(LAYOUT)}))
+
     def device_files(self, *, login: bool) -> tuple[Installed, ...]:
         """Return what is installed on the root file system.
 
@@ -100,7 +107,13 @@ class Layer:
             UsageError: No rule says where a file goes.
         """
         files = sorted(path for path in (self.directory / DEVICE).rglob("*") if path.is_file())
-        return tuple(_place(path) for path in files if login or path.name not in _DEVELOPMENT)
+        skipped = {PurePosixPath(MASKED_UNITS).name, *(() if login else _DEVELOPMENT)}
+        return tuple(_place(path) for path in files if path.name not in skipped)
+
+    def masked_units(self) -> tuple[str, ...]:
+        """Return the names of the units that must never start."""
+        lines = self.file(MASKED_UNITS).read_text().splitlines()
+        return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def _place(source: Path) -> Installed:

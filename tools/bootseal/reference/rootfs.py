@@ -15,6 +15,8 @@ from bootseal.errors import ToolError
 from bootseal.reference import cache, layer, modules, verity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bootseal.reference.kernel import Kernel
     from bootseal.reference.layer import Layer
     from bootseal.reference.packages import Packages
@@ -36,24 +38,19 @@ MODULES: Final = (
 )  # fmt: skip
 
 # Patterns match whole paths, `*` across directories. Nothing on the device reads documentation,
-# nobody logs in, package management has no place on a read-only root, and each unit costs time
-# at every start.
+# nobody logs in, and package management has no place on a read-only root.
 _LEFT_OUT: Final = (
     "boot/*", "etc/apt", "etc/cron.d", "etc/dpkg", "etc/init.d", "etc/initramfs-tools",
-    "etc/kernel", "etc/modules-load.d/modules.conf", "etc/pam.d", "etc/profile.d/*systemd*", "etc/rc?.d", "etc/ssh", "etc/update-motd.d", "usr/bin/busybox",
+    "etc/kernel", "etc/pam.d", "etc/rc?.d", "etc/ssh", "etc/update-motd.d", "usr/bin/busybox",
     "usr/games", "usr/include", "usr/lib/dracut", "usr/lib/kernel", "usr/lib/klibc*",
     "usr/lib/linux-image-*", "usr/lib/modules", "usr/lib/mime", "usr/lib/pcrlock.d",
     "usr/lib/systemd/catalog", "usr/lib/systemd/network", "usr/lib/udev/hwdb.d",
     "usr/share/*", "usr/src", "var/*",
-    # Both would write the disk or /etc on their own: the layer's units decide when.
-    "*/systemd-repart.service", "*/systemd-firstboot*",
+    "etc/modules-load.d/modules.conf", "etc/profile.d/*systemd*",
     # A prompt on the console is the layer's own unit, and only in development images.
     "*/systemd-getty-generator", "*getty*.service", "*/getty*.target",
-    "*/systemd-logind*", "*/systemd-networkd*", "*/systemd-network-generator*",
-    "*/systemd-hwdb-update.service", "*/ldconfig.service", "*/system-preset/*.preset",
-    "*/proc-sys-fs-binfmt_misc.*", "*/systemd-binfmt*", "*/sys-fs-fuse-connections.mount",
-    "*/systemd-hibernate-*", "*/systemd-hostnamed.*", "*/systemd-initctl*",
-    "*/systemd-journal-catalog-update.service", "*/systemd-update-done*",
+    # What is started is the layer's preset's to say.
+    "*/system-preset/*.preset",
     # It names a group that only a package's script would make; here only root uses the TPM.
     "*/60-tpm-udev.rules",
 )  # fmt: skip
@@ -111,9 +108,11 @@ def build(
         ToolError: A program that makes it failed.
     """
     installed = layer_files.device_files(login=login)
+    masked = layer_files.masked_units()
     inputs = {
         "packages": packages.key,
         "layer": {str(f.target): device.digest_file(f.source) for f in installed},
+        "masked": masked,
         "policy-key": policy_key.hex(),
         "login": login,
         "epoch": epoch,
@@ -129,7 +128,7 @@ def build(
             write(tree / POLICY_KEY, policy_key)
             if login:
                 write(tree / DEVELOPMENT_MARK, b"")
-            configure(packages.tree, tree)
+            configure(packages.tree, tree, masked)
             verity.make_erofs(tree, directory / IMAGE, epoch=epoch)
         found = verity.format_tree(directory / IMAGE, directory / TREE)
         verity.save(found, directory / FACTS)
@@ -171,7 +170,7 @@ def add_modules(packages: Path, kernel: Kernel, tree: Path) -> None:
     modules.index(packages, kernel.release, tree)
 
 
-def configure(packages: Path, tree: Path) -> None:
+def configure(packages: Path, tree: Path, masked: Iterable[str]) -> None:
     """Do what the packages' scripts would have done on the device.
 
     Raises:
@@ -186,6 +185,10 @@ def configure(packages: Path, tree: Path) -> None:
     for name, target in _LINKS.items():
         (tree / name).unlink(missing_ok=True)
         (tree / name).symlink_to(target)
+    for unit in masked:
+        path = tree / "etc/systemd/system" / unit
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to("/dev/null")
     proc.run("systemd-sysusers", [f"--root={tree}"], timeout=120)
     proc.run("systemctl", [f"--root={tree}", "preset-all"], timeout=120)
 

@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal import device, proc
+from bootseal.disk.layout import NAMESPACE
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 BLOCK: Final = 4096
-# Names that depend on this project and nothing else; uuid5 of it makes the same image the same.
-NAMESPACE: Final = uuid.UUID("6f1d9b0e-51a5-4e0b-9b6f-6f0b7c1de2a4")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +73,7 @@ def format_tree(image: Path, tree: Path) -> Verity:
     proc.run("veritysetup", ["format", *args, image, tree], timeout=600)
     root_hash = hash_file.read_text().strip()
     hash_file.unlink()
+    tree.chmod(image.stat().st_mode)
     return Verity(root_hash=root_hash, salt=salt, blocks=size // BLOCK)
 
 

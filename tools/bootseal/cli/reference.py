@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal reference`: build the reference device."""
+
+# Heavy modules are imported inside commands, and typer reads annotations at run time.
+# ruff: noqa: PLC0415, TC003
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bootseal.cli import ui
+from bootseal.units import format_size
+
+app = typer.Typer(no_args_is_help=True, help="Build the reference device.")
+
+
+@app.callback()
+def _reference() -> None:
+    """Keep `build` a verb of its own while it is the only one."""
+
+
+@app.command()
+def build(
+    directory: Annotated[Path, typer.Argument(help="Where the device goes; new, or built anew.")],
+    *,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Sign with these keys instead of development keys made in DIRECTORY."),
+    ] = None,
+    layer: Annotated[
+        Path | None, typer.Option(help="The layer meta-secureboot.", envvar="BOOTSEAL_LAYER")
+    ] = None,
+    login: Annotated[bool, typer.Option(help="Offer a root shell on the serial console.")] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print device.json instead of a table.")
+    ] = False,
+) -> None:
+    """Build a bootable device from Debian's packages and the layer's own files.
+
+    The first build fetches about 100 MB and takes minutes; later ones take seconds.
+    """
+    from bootseal.reference.build import build as build_device
+
+    made = build_device(
+        directory, progress=ui.TerminalProgress(), layer=layer, keys=keys, login=login
+    )
+    if as_json:
+        ui.emit_json(dataclasses.asdict(made))
+    else:
+        rows = [
+            (role, artefact.path, format_size(artefact.size), artefact.sha256)
+            for role, artefact in made.artefacts.items()
+        ]
+        ui.table(("Role", "File", "Size", "SHA-256"), rows, title=str(directory))
+    if made.profile == "dev":
+        ui.status("Signed with DEV keys: a device that trusts them protects nothing.")
+    ui.status(f"Next: bootseal boot run {ui.untrusted(str(directory))}")

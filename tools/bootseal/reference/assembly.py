@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""Puts the parts together: device trees, signed FIT, control DTB, PCR policy, disk."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import bootseal
+from bootseal import device
+from bootseal.device import Device, Input, Qemu, Slot
+from bootseal.disk.layout import parse_wks
+from bootseal.fit import assemble as fit_assembly
+from bootseal.fit import control_dtb
+from bootseal.fit.assemble import FitSpec
+from bootseal.fit.sign import sign
+from bootseal.fit.verify import verify
+from bootseal.formats.tamper import environment
+from bootseal.keys import store
+from bootseal.keys.profile import Role
+from bootseal.measure import policy
+from bootseal.measure.predict import predict
+from bootseal.reference import devicetree, disk, layer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bootseal.disk.layout import Layout
+    from bootseal.events import Progress
+    from bootseal.measure.predict import Prediction
+    from bootseal.reference.kernel import Kernel
+    from bootseal.reference.layer import Layer
+    from bootseal.reference.packages import Packages
+    from bootseal.reference.rootfs import Root
+    from bootseal.reference.uboot import Uboot
+
+NAME: Final = "reference-arm64"
+SLOTS: Final = ("a", "b")
+QEMU: Final = Qemu(
+    system="qemu-system-aarch64",
+    machine="virt-7.2,gic-version=3",
+    cpu="cortex-a57",
+    cpus=2,
+    memory=1024,
+)
+ROLLBACK_INDEX: Final = 1
+KERNEL_ADDRESS: Final = 0x40200000
+"""Where U-Boot unpacks the kernel: the first multiple of 2 MiB in RAM that QEMU leaves alone."""
+# What a new device starts with: both slots with all attempts left, a first.
+_SLOT_STATE: Final = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
+
+ROLES: Final = {
+    "disk": "disk.img",
+    "bios": "u-boot.bin",
+    "control-dtb": "control.dtb",
+    "fit": "fit.itb",
+    "policy": "tpm2-pcr-signature.json",
+    "kernel": "Image.gz",
+    "initramfs": "initramfs.cpio.gz",
+    "root": "root.erofs",
+    "root-verity": "root.verity",
+    "fdt-a": "fdt-a.dtb",
+    "fdt-b": "fdt-b.dtb",
+    "boot": "boot.img",
+    "bootstate": "bootstate.img",
+}
+"""Artefact roles and file names; the names are also those the layout's `file=` uses."""
+FILES: Final = frozenset(ROLES.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """What is made from Debian's binary packages."""
+
+    packages: Packages
+    kernel: Kernel
+    initramfs: Path
+    root: Root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything the device is put together from."""
+
+    layer: Layer
+    uboot: Uboot
+    system: System
+    keys: Path
+    login: bool
+    epoch: int
+
+
+def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
+    """Write all artefacts into `staging` and describe the device they make.
+
+    Raises:
+        UsageError: Parts are missing or do not fit the layout.
+        VerificationRefused: What was signed does not verify with U-Boot's own device tree.
+        ToolError: A program failed.
+    """
+    paths = {role: staging / name for role, name in ROLES.items()}
+    system = parts.system
+    for role, source in (
+        ("kernel", system.kernel.image),
+        ("initramfs", system.initramfs),
+        ("root", system.root.image),
+        ("root-verity", system.root.tree),
+    ):
+        shutil.copy(source, paths[role])
+    layout_text = parts.layer.file(layer.LAYOUT).read_text()
+    layout = parse_wks(layout_text, layer.LAYOUT)
+    with progress.step("FIT assembled, signed and verified"):
+        _device_trees(parts, paths)
+        _sign_fit(parts, paths)
+    with progress.step("PCR values predicted, policy signed"):
+        predictions = _predict(parts, paths)
+    with progress.step("disk written"):
+        _write_disk(layout, paths, staging)
+    with progress.step("digests taken"):
+        return _describe(parts, layout, predictions, staging)
+
+
+def _device_trees(parts: Parts, paths: dict[str, Path]) -> None:
+    board_file = parts.layer.file(layer.BOARD_DTS)
+    board, base = board_file.read_text(), parts.layer.file(layer.BOOTARGS).read_text()
+    for slot in SLOTS:
+        text = devicetree.bootargs(base, slot, parts.system.root.verity)
+        source = devicetree.for_slot(board, text, ROLLBACK_INDEX)
+        paths[f"fdt-{slot}"].write_bytes(devicetree.compile_dts(source, board_file.parent))
+    paths["control-dtb"].write_bytes(devicetree.compile_dts(board, board_file.parent))
+
+
+def _sign_fit(parts: Parts, paths: dict[str, Path]) -> None:
+    """Sign the FIT, and give U-Boot the key that checks it."""
+    key = store.find(parts.keys, Role.FIT)
+    algorithm = key.algorithm.name
+    spec = FitSpec(
+        description=f"{NAME} {parts.system.kernel.release}",
+        kernel=paths["kernel"],
+        compression="gzip",
+        load=KERNEL_ADDRESS,
+        entry=KERNEL_ADDRESS,
+        fdts={slot: paths[f"fdt-{slot}"] for slot in SLOTS},
+        ramdisk=paths["initramfs"],
+        hint=key.name,
+        algorithm=algorithm,
+    )
+    fit_assembly.build(spec, paths["fit"], epoch=parts.epoch)
+    signer = store.signer(parts.keys, Role.FIT)
+    signed = sign(paths["fit"].read_bytes(), signer, key.name, timestamp=parts.epoch)
+    control = control_dtb.add_key(
+        paths["control-dtb"].read_bytes(), key.public_key, hint=key.name, algorithm=algorithm
+    )
+    verify(signed, control)
+    paths["fit"].write_bytes(signed)
+    paths["control-dtb"].write_bytes(control)
+    paths["bios"].write_bytes(parts.uboot.binary.read_bytes() + control)
+
+
+def _predict(parts: Parts, paths: dict[str, Path]) -> dict[str, Prediction]:
+    """Predict each slot's PCRs and sign the policy over them."""
+    fit = paths["fit"].read_bytes()
+    predictions = {slot: predict(fit, f"conf-{slot}") for slot in SLOTS}
+    signer = store.signer(parts.keys, Role.POLICY)
+    document = policy.sign(list(predictions.values()), signer)
+    paths["policy"].write_bytes(policy.to_bytes(document))
+    return predictions
+
+
+def _write_disk(layout: Layout, paths: dict[str, Path], staging: Path) -> None:
+    boot = layout.partition("boot-a")
+    content = disk.boot_image(paths["fit"].read_bytes(), paths["policy"].read_bytes(), boot.size)
+    disk.write_sparse(content, paths["boot"])
+    paths["bootstate"].write_bytes(environment(_SLOT_STATE))
+    disk.write(layout, {name: staging / name for name in FILES}, paths["disk"])
+
+
+def _describe(
+    parts: Parts, layout: Layout, predictions: dict[str, Prediction], staging: Path
+) -> Device:
+    keys = store.list_keys(parts.keys)
+    return Device(
+        name=NAME,
+        profile=keys.profile,
+        login=parts.login,
+        epoch=parts.epoch,
+        qemu=QEMU,
+        artefacts={role: device.describe(staging, staging / name) for role, name in ROLES.items()},
+        partitions=tuple(
+            device.Partition(
+                number=p.number, name=p.name, type=p.type, uuid=p.uuid, offset=p.offset, size=p.size
+            )
+            for p in layout.partitions
+        ),
+        slots=tuple(
+            Slot(
+                name=slot,
+                configuration=f"conf-{slot}",
+                boot=f"boot-{slot}",
+                root=f"root-{slot}",
+                verity=f"root-{slot}-verity",
+                root_hash=parts.system.root.verity.root_hash,
+                pcrs={str(pcr): value.hex() for pcr, value in sorted(found.pcrs.items())},
+            )
+            for slot, found in predictions.items()
+        ),
+        keys={
+            key.role.value: key.public_key.fingerprint()
+            for key in keys.keys
+            if key.role in {Role.FIT, Role.POLICY}
+        },
+        inputs=tuple(_inputs(parts)),
+    )
+
+
+def _inputs(parts: Parts) -> list[Input]:
+    """List the packages, source files and layer files that went in."""
+    downloads = [*parts.system.packages.closure, *parts.uboot.sources]
+    found = [Input(name=d.package, version=d.version, sha256=d.sha256) for d in downloads]
+    base = parts.layer.directory
+    for path in parts.layer.inputs():
+        name = f"meta-secureboot/{path.relative_to(base)}"
+        digest = device.digest_file(path)
+        found.append(Input(name=name, version=bootseal.__version__, sha256=digest))
+    return found

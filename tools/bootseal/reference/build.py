@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal reference build`: from packages and the layer's files to a device directory."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bootseal import device, proc
+from bootseal.errors import ToolError, UsageError
+from bootseal.keys import profile as profiles
+from bootseal.keys import store
+from bootseal.reference import assembly, cache, initramfs, kernel, packages, rootfs, uboot
+from bootseal.reference.apt import Apt
+from bootseal.reference.assembly import Parts, System
+from bootseal.reference.layer import Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from bootseal.device import Device
+    from bootseal.events import Progress
+
+# Time stamp of everything inside the images when SOURCE_DATE_EPOCH does not say: 2026-01-01.
+DEFAULT_EPOCH: Final = 1_767_225_600
+KEYS: Final = "keys"
+_PROFILE: Final = "dev"
+_STAGING: Final = ".building-"
+_TOOLS: Final = (
+    "apt-config", "apt-get", "depmod", "dpkg", "dpkg-deb", "dtc", "make", "mkfs.erofs", "mkimage",
+    "patch", "sfdisk", "systemctl", "systemd-sysusers", "tar", "veritysetup",
+    f"{uboot.CROSS_COMPILE}gcc",
+)  # fmt: skip
+
+
+class _Stopped(Exception):  # noqa: N818 - a signal between threads, never seen outside
+    """The other thread failed or was interrupted."""
+
+
+class _Stoppable:
+    """Progress of work in a second thread, which ends at its next step once it is told to."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End the work at its next step."""
+        self._stopped.set()
+
+    def step(self, title: str) -> AbstractContextManager[None]:
+        """Enter a step, unless the work is to end."""
+        if self._stopped.is_set():
+            raise _Stopped
+        return self._progress.step(title)
+
+    def note(self, text: str) -> None:
+        """Pass a note on."""
+        self._progress.note(text)
+
+
+def build(
+    directory: Path,
+    *,
+    progress: Progress,
+    layer: Path | None = None,
+    keys: Path | None = None,
+    login: bool = True,
+) -> Device:
+    """Build the reference device.
+
+    Args:
+        directory: Receives the device; new, empty, or a device that is built anew.
+        progress: Told about each step.
+        layer: Directory of meta-secureboot; None finds it.
+        keys: Key directory to sign with; None uses, and on the first build makes, development
+            keys in `directory`/keys.
+        login: Whether to offer a root shell on the serial console.
+
+    Returns:
+        The device, as written to `device.json`.
+
+    Raises:
+        UsageError: The directory holds something else, or keys or layer files are missing.
+        ToolError: A program is missing or failed, or the network or the disk space is.
+    """
+    epoch, files = _epoch(), Layer.find(layer)
+    _check_tools()
+    with _errors_of_disks(directory), _claimed(directory):
+        key_directory = keys or _own_keys(directory / KEYS, progress)
+        policy_key = store.find(key_directory, profiles.Role.POLICY).public_key.pem
+        source = Apt.prepare()
+        source.update(progress)
+        other = _Stoppable(progress)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            future = pool.submit(_system, source, files, other, policy_key, login, epoch)
+            try:
+                boot_loader = uboot.build(source, files, epoch=epoch, progress=progress)
+                system = future.result()
+            except BaseException:
+                other.stop()
+                raise
+        if boot_loader.cached:
+            progress.note(f"U-Boot {boot_loader.version}: unchanged, taken from the cache")
+        parts = Parts(
+            layer=files,
+            uboot=boot_loader,
+            system=system,
+            keys=key_directory,
+            login=login,
+            epoch=epoch,
+        )
+        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=directory))
+        try:
+            built = assembly.assemble(parts, staging, progress)
+            _publish(built, staging, directory)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return built
+
+
+def _system(
+    source: Apt,
+    layer: Layer,
+    progress: Progress,
+    policy_key: bytes,
+    login: bool,  # noqa: FBT001 - called through a thread pool
+    epoch: int,
+) -> System:
+    """Make what comes out of Debian's binary packages."""
+    unpacked = packages.fetch(source, progress)
+    with progress.step("kernel and initramfs made"):
+        linux = kernel.build(unpacked)
+        ramdisk = initramfs.build(layer, unpacked, linux, epoch=epoch)
+    with progress.step("root file system and its hash tree made"):
+        root = rootfs.build(layer, unpacked, linux, policy_key=policy_key, login=login, epoch=epoch)
+    return System(packages=unpacked, kernel=linux, initramfs=ramdisk, root=root)
+
+
+def _epoch() -> int:
+    text = os.environ.get("SOURCE_DATE_EPOCH", str(DEFAULT_EPOCH))
+    if not text.isascii() or not text.isdigit():
+        raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}: expected seconds since 1970")
+    return int(text)
+
+
+def _check_tools() -> None:
+    """Name every missing program at once rather than one after each fix."""
+    missing = []
+    for tool in _TOOLS:
+        try:
+            proc.find_tool(tool)
+        except ToolError:
+            missing.append(tool)
+    if missing:
+        raise ToolError(
+            f"programs that the reference build needs are not installed: {', '.join(missing)}",
+            hint="bootseal doctor  (names the package each comes in)",
+        )
+
+
+@contextmanager
+def _claimed(directory: Path) -> Iterator[None]:
+    """Take the directory for this build alone, and clear away what a killed build left.
+
+    Raises:
+        UsageError: It holds something that is no device, or another build is writing to it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    names = {path.name for path in directory.iterdir() if not path.name.startswith(_STAGING)}
+    if device.FILE_NAME not in names and names - {KEYS, *assembly.FILES}:
+        raise UsageError(
+            f"{directory} is neither empty nor a built device, and is left as it is",
+            hint="name a new directory",
+        )
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another build is writing to {directory}") from None
+        for stale in directory.glob(f"{_STAGING}*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _errors_of_disks(directory: Path) -> Iterator[None]:
+    """Say in one sentence that a disk is full or not writable."""
+    try:
+        yield
+    except shutil.Error as error:
+        raise ToolError(f"copying failed: {error.args[0][0][2]}") from error
+    except FileExistsError as error:
+        raise UsageError(f"{error.filename} is in the way: expected a directory") from error
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT}:
+            raise
+        raise ToolError(
+            f"{error.strerror} at {error.filename or directory}:"
+            f" the build writes to {directory} and to its cache {cache.directory()}",
+            hint="BOOTSEAL_CACHE=DIR puts the cache (about 1 GB) elsewhere",
+        ) from error
+
+
+def _own_keys(directory: Path, progress: Progress) -> Path:
+    """Return the device's own key directory, with development keys made when it has none."""
+    if not directory.exists():
+        with progress.step("DEV keys made: they protect nothing"):
+            store.generate(profiles.load(profiles.find(_PROFILE)), directory)
+    return directory
+
+
+def _publish(built: Device, staging: Path, directory: Path) -> None:
+    """Move finished files into place; `device.json` comes last and vouches for all of them."""
+    (directory / device.FILE_NAME).unlink(missing_ok=True)
+    for artefact in built.artefacts.values():
+        (staging / artefact.path).replace(directory / artefact.path)
+    device.save(built, directory)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""Device trees out of the layer's board description: U-Boot's own, and one for each slot."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from bootseal import proc
+from bootseal.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bootseal.reference.verity import Verity
+
+# Neither quotes nor backslashes, which mean something in a device tree source.
+_BOOTARGS: Final = re.compile(r"[ !#-\[\]-~]+")
+# COMMAND_LINE_SIZE of arm64, at which Linux cuts the line off without a word.
+_BOOTARGS_MAX: Final = 2048
+
+
+def compile_dts(source: str, include: Path) -> bytes:
+    """Compile a device tree source.
+
+    Args:
+        source: The text.
+        include: Directory for `/include/`.
+
+    Raises:
+        ToolError: It has errors.
+    """
+    args: list[str | Path] = ["--quiet", "-I", "dts", "-O", "dtb", "-i", include, "-"]
+    return proc.run("dtc", args, stdin=source.encode(), timeout=60).stdout
+
+
+def bootargs(base: str, slot: str, verity: Verity) -> str:
+    """Complete the layer's kernel parameters with what names and opens a slot's root.
+
+    Everything that `veritysetup` needs is here, in the signed device tree; the superblock on the
+    disk is signed by nobody and is not read.
+
+    Raises:
+        UsageError: The result cannot stand in a device tree or is too long for the kernel.
+    """
+    text = (
+        f"{base.strip()} bootseal.slot={slot} bootseal.roothash={verity.root_hash}"
+        f" bootseal.salt={verity.salt} bootseal.blocks={verity.blocks}"
+    )
+    if _BOOTARGS.fullmatch(text) is None or len(text) >= _BOOTARGS_MAX:
+        raise UsageError(
+            f"the kernel parameters {text!r} hold a quote, a backslash or a control character,"
+            f" or are not shorter than {_BOOTARGS_MAX} bytes"
+        )
+    return text
+
+
+def for_slot(board: str, parameters: str, rollback_index: int) -> str:
+    """Return the board's source with a slot's `/chosen` properties.
+
+    Args:
+        board: Source of the board.
+        parameters: Kernel parameters.
+        rollback_index: Security version of the system, written as one 32-bit cell.
+    """
+    return (
+        f'{board}\n/ {{\n\tchosen {{\n\t\tbootargs = "{parameters}";\n'
+        f"\t\tbootseal,rollback-index = <{rollback_index}>;\n\t}};\n}};\n"
+    )

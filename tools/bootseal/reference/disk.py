@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""The disk: a GPT image after the declared layout, with each partition's file in its place."""
+
+from __future__ import annotations
+
+import errno
+import io
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from bootseal import proc
+from bootseal.disk.layout import LABEL_ID
+from bootseal.errors import ToolError, UsageError
+from bootseal.units import MIB, SECTOR, align_up, format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bootseal.disk.layout import Layout
+
+POLICY_ROOM: Final = 64 * 1024
+"""Bytes at the end of a boot partition that hold the PCR policy."""
+_DATA_ROOM: Final = 512 * MIB
+_BACKUP_TABLE: Final = MIB
+_CHUNK: Final = MIB
+
+
+def boot_image(fit: bytes, policy: bytes, size: int) -> bytes:
+    """Lay out a boot partition: the FIT at its start, the PCR policy in its last 64 KiB.
+
+    Args:
+        fit: The signed FIT.
+        policy: systemd's PCR signature JSON; padded with NULs.
+        size: Size of the partition in bytes.
+
+    Raises:
+        UsageError: They do not fit.
+    """
+    if len(fit) > size - POLICY_ROOM or len(policy) > POLICY_ROOM:
+        raise UsageError(
+            f"a FIT of {format_size(len(fit))} and a PCR policy of {format_size(len(policy))} do"
+            f" not fit a boot partition of {format_size(size)},"
+            f" of which the last {format_size(POLICY_ROOM)} are the policy's"
+        )
+    return fit.ljust(size - POLICY_ROOM, b"\0") + policy.ljust(POLICY_ROOM, b"\0")
+
+
+def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:
+    """Write the disk; it takes its name only when it is complete.
+
+    Args:
+        layout: What goes where.
+        contents: The files the layout names.
+        target: The disk image, sparse, with free space for the data partition at its end.
+
+    Raises:
+        UsageError: A file is missing or larger than its partition.
+        ToolError: sfdisk failed, or the host's disk is full.
+    """
+    for partition in layout.partitions:
+        if partition.file and partition.file not in contents:
+            raise UsageError(f"partition {partition.name} wants {partition.file}: no such artefact")
+        length = contents[partition.file].stat().st_size if partition.file else 0
+        if length > partition.size:
+            raise UsageError(
+                f"{partition.file} ({format_size(length)}) does not fit the partition"
+                f" {partition.name} ({format_size(partition.size)})"
+            )
+    partial = target.with_name(f".{target.name}.partial")
+    size = align_up(layout.end + _DATA_ROOM + _BACKUP_TABLE, MIB)
+    try:
+        with partial.open("wb") as disk:
+            disk.truncate(size)
+        proc.run("sfdisk", ["--quiet", partial], stdin=script(layout).encode(), timeout=60)
+        for partition in layout.partitions:
+            if partition.file:
+                _copy(contents[partition.file], partial, partition.offset)
+        partial.replace(target)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise ToolError(
+            f"no space left for {target}, which takes up to {format_size(size)}"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def script(layout: Layout) -> str:
+    """Return the layout as sfdisk's input; its numbers are 512-byte sectors."""
+    lines = ["label: gpt", f"label-id: {LABEL_ID}", f"sector-size: {SECTOR}"]
+    lines += [
+        f"{p.number} : start={p.offset // SECTOR}, size={p.size // SECTOR}, type={p.type},"
+        f' uuid={p.uuid}, name="{p.name}"'
+        for p in layout.partitions
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_sparse(content: bytes, target: Path) -> None:
+    """Write a file and leave holes where it is empty."""
+    with target.open("wb") as writer:
+        writer.truncate(len(content))
+        _write_chunks(io.BytesIO(content), writer, 0)
+
+
+def _copy(source: Path, disk: Path, offset: int) -> None:
+    """Copy a file into the disk and leave holes where it is empty."""
+    with source.open("rb") as reader, disk.open("r+b") as writer:
+        _write_chunks(reader, writer, offset)
+
+
+def _write_chunks(reader: BinaryIO, writer: BinaryIO, offset: int) -> None:
+    while chunk := reader.read(_CHUNK):
+        if chunk.count(0) != len(chunk):
+            writer.seek(offset)
+            writer.write(chunk)
+        offset += len(chunk)
