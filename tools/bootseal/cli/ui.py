@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
 
 _FORCE = bool(os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR")
 
-out = Console(highlight=False, soft_wrap=True, force_terminal=True if _FORCE else None)
+# A pipe has no width: give tables room there instead of folding them at 80 columns.
+_PIPE_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
+
+out = Console(
+    highlight=False,
+    soft_wrap=True,
+    force_terminal=True if _FORCE else None,
+    width=_PIPE_WIDTH,
+)
 err = Console(highlight=False, soft_wrap=True, stderr=True, force_terminal=True if _FORCE else None)
 
 

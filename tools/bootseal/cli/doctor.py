@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal doctor`: every external program, who needs it, and what to type when it is missing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import typer
+
+from bootseal import proc
+from bootseal.cli import ui
+from bootseal.errors import ExitCode, ToolError
+
+SCHEMA: Final = "bootseal.doctor/1"
+_VERSION: Final = re.compile(r"\d+\.\d[\w.+~-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A program, the Debian package it comes in, the verbs that need it, how to ask its version."""
+
+    name: str
+    package: str
+    used_by: str
+    version: tuple[str, ...] = ("--version",)
+
+
+TOOLS: Final = (
+    Tool(name="mkimage", package="u-boot-tools", used_by="fit build", version=("-V",)),
+    Tool(name="dtc", package="device-tree-compiler", used_by="fit build, reference build"),
+    Tool(name="apt-get", package="apt", used_by="reference build"),
+    Tool(name="dpkg-deb", package="dpkg", used_by="reference build"),
+    Tool(name="patch", package="patch", used_by="reference build"),
+    Tool(name="make", package="make", used_by="reference build"),
+    Tool(name="gcc", package="gcc", used_by="reference build"),
+    Tool(name="aarch64-linux-gnu-gcc", package="gcc-aarch64-linux-gnu", used_by="reference build"),
+    Tool(name="bison", package="bison", used_by="reference build"),
+    Tool(name="flex", package="flex", used_by="reference build"),
+    Tool(name="bc", package="bc", used_by="reference build"),
+    Tool(name="depmod", package="kmod", used_by="reference build"),
+    Tool(name="zstd", package="zstd", used_by="reference build"),
+    Tool(name="xz", package="xz-utils", used_by="reference build"),
+    Tool(name="systemd-sysusers", package="systemd", used_by="reference build"),
+    Tool(name="systemctl", package="systemd", used_by="reference build"),
+    Tool(name="mkfs.erofs", package="erofs-utils", used_by="reference build", version=()),
+    Tool(name="veritysetup", package="cryptsetup-bin", used_by="reference build, boot matrix"),
+    Tool(name="sfdisk", package="fdisk", used_by="reference build"),
+    Tool(name="qemu-system-aarch64", package="qemu-system-arm", used_by="boot"),
+    Tool(name="qemu-img", package="qemu-utils", used_by="boot"),
+    Tool(name="qemu-io", package="qemu-utils", used_by="boot matrix"),
+    Tool(name="swtpm", package="swtpm", used_by="boot"),
+    Tool(name="swtpm_setup", package="swtpm-tools", used_by="boot", version=()),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What was found of a tool: its path, empty when missing, and the version it tells."""
+
+    tool: Tool
+    path: str
+    version: str
+
+
+def look(tool: Tool) -> Found:
+    """Find a program and ask its version."""
+    try:
+        path = proc.find_tool(tool.name)
+    except ToolError:
+        return Found(tool=tool, path="", version="")
+    version = "installed"
+    if tool.version:
+        try:
+            done = proc.run(tool.name, tool.version, timeout=30)
+        except ToolError:
+            return Found(tool=tool, path=path, version="does not run")
+        match = _VERSION.search((done.stdout + done.stderr).decode(errors="replace"))
+        version = match[0] if match else version
+    return Found(tool=tool, path=path, version=version)
+
+
+def doctor(
+    *, json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
+) -> None:
+    """List every external program, what needs it, and what to type when it is missing.
+
+    Exits with 0 when everything is there and 5 when something is missing.
+    """
+    found = [look(tool) for tool in TOOLS]
+    missing = [f.tool for f in found if not f.path]
+    packages = sorted({tool.package for tool in missing})
+    if json:
+        ui.emit_json(
+            {
+                "schema": SCHEMA,
+                "ok": not missing,
+                "tools": [
+                    {
+                        "name": f.tool.name,
+                        "path": f.path,
+                        "version": f.version,
+                        "used_by": f.tool.used_by,
+                        "package": f.tool.package,
+                    }
+                    for f in found
+                ],
+            }
+        )
+    else:
+        rows = [
+            (f.tool.name, f.version or "MISSING", f.tool.used_by, f.path or f.tool.package)
+            for f in found
+        ]
+        ui.table(("program", "version", "needed by", "path, or Debian package"), rows)
+    if missing:
+        ui.status(f"MISSING: {len(missing)} of {len(found)} programs. Type:")
+        ui.status(f"  apt-get install {' '.join(packages)}")
+        raise typer.Exit(ExitCode.TOOL)
+    ui.status("OK: every program is installed")
