@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""Our policy arithmetic against a software TPM, from the predicted events to an unsealed secret."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal import proc
+from bootseal.errors import ToolError
+from bootseal.formats import eventlog, fdt, tpm
+from bootseal.formats.eventlog import Event, EventLog
+from bootseal.keys import profile, store
+from bootseal.keys.profile import Role
+from bootseal.measure import policy
+from bootseal.measure.predict import Prediction, predict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from bootseal.keys.signer import FileSigner
+
+pytestmark = [
+    pytest.mark.tool("swtpm"),
+    pytest.mark.tool("tpm2_policypcr"),
+]
+
+PCRS = "sha256:1,8,9"
+SECRET = b"volume key"
+# TPM_RC_VALUE for parameter 1 of TPM2_PolicyAuthorize: this is not the approved policy.
+NOT_APPROVED = r"Esys_PolicyAuthorize\(0x1C4\)"
+# TPM_RC_SIGNATURE for parameter 2 of TPM2_VerifySignature.
+BAD_SIGNATURE = r"Esys_VerifySignature\(0x2DB\)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tpm:
+    """tpm2-tools talking to one powered software TPM; files live in `directory`."""
+
+    directory: Path
+    socket: Path
+
+    def run(self, tool: str, *args: str) -> bytes:
+        env = {"TPM2TOOLS_TCTI": f"swtpm:path={self.socket}"}
+        return proc.run(tool, args, cwd=self.directory, env=env, timeout=30).stdout
+
+    def free(self) -> None:
+        """Make room for objects: without a resource manager the TPM holds three."""
+        self.run("tpm2_flushcontext", "-t")
+
+    def measure(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.run("tpm2_pcrextend", f"{event.pcr}:sha256={event.digests['sha256'].hex()}")
+
+    def pcrs(self) -> bytes:
+        self.run("tpm2_pcrread", PCRS, "-o", "pcrs")
+        return (self.directory / "pcrs").read_bytes()
+
+    def load_key(self, signer: FileSigner) -> bytes:
+        """Load the policy key and return its name."""
+        (self.directory / "key.pub").write_bytes(signer.public_key.pem)
+        args = ["-C", "o", "-G", "rsa", "-u", "key.pub", "-c", "key.ctx", "-n", "key.name"]
+        self.run("tpm2_loadexternal", *args)
+        return (self.directory / "key.name").read_bytes()
+
+    def check_signature(self, entry: policy.Entry) -> None:
+        (self.directory / "pol").write_bytes(bytes.fromhex(entry["pol"]))
+        (self.directory / "sig").write_bytes(base64.b64decode(entry["sig"]))
+        args = ["-c", "key.ctx", "-g", "sha256", "-f", "rsassa", "-m", "pol", "-s", "sig"]
+        self.run("tpm2_verifysignature", *args, "-t", "ticket")
+
+    @contextmanager
+    def session(self, *kind: str) -> Iterator[None]:
+        self.run("tpm2_startauthsession", *kind, "-S", "session")
+        try:
+            yield
+        finally:
+            self.run("tpm2_flushcontext", "session")
+
+    def policy_pcr(self) -> bytes:
+        self.run("tpm2_policypcr", "-S", "session", "-l", PCRS, "-L", "digest")
+        return (self.directory / "digest").read_bytes()
+
+    def policy_authorize(self) -> bytes:
+        args = ["-S", "session", "-i", "pol", "-n", "key.name", "-t", "ticket", "-L", "digest"]
+        self.run("tpm2_policyauthorize", *args)
+        return (self.directory / "digest").read_bytes()
+
+    def seal(self, authorized: bytes) -> None:
+        (self.directory / "authorized").write_bytes(authorized)
+        (self.directory / "secret").write_bytes(SECRET)
+        self.run("tpm2_createprimary", "-C", "o", "-G", "ecc", "-c", "primary.ctx")
+        args = ["-C", "primary.ctx", "-L", "authorized", "-i", "secret"]
+        # Neither adminWithPolicy nor userWithAuth: the policy is the only way in.
+        self.run("tpm2_create", *args, "-a", "fixedtpm|fixedparent", "-u", "pub", "-r", "priv")
+
+    def unseal(self, entry: policy.Entry) -> bytes:
+        """Do what systemd-cryptsetup does at boot."""
+        self.free()
+        self.run("tpm2_load", "-C", "primary.ctx", "-u", "pub", "-r", "priv", "-c", "sealed.ctx")
+        self.free()
+        self.check_signature(entry)
+        self.free()
+        with self.session("--policy-session"):
+            self.policy_pcr()
+            self.policy_authorize()
+            return self.run("tpm2_unseal", "-c", "sealed.ctx", "-p", "session:session")
+
+
+@contextmanager
+def powered(directory: Path) -> Iterator[Tpm]:
+    """Power the chip whose state lies in `directory`; PCRs start as zeros each time."""
+    socket = directory / "tpm"
+    args = ["socket", "--tpm2", "--tpmstate", f"dir={directory}"]
+    args += ["--server", f"type=unixio,path={socket}", "--ctrl", f"type=unixio,path={socket}.ctrl"]
+    args += ["--flags", "not-need-init,startup-clear"]
+    with proc.background("swtpm", args, output=directory / "log") as process:
+        deadline = time.monotonic() + 10
+        while not socket.exists():
+            assert process.poll() is None, (directory / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield Tpm(directory=directory, socket=socket)
+
+
+@pytest.fixture
+def chip(tmp_path: Path) -> Iterator[Tpm]:
+    with powered(tmp_path) as tpm_:
+        yield tpm_
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> FileSigner:
+    directory = tmp_path_factory.mktemp("policy") / "keys"
+    dev = profile.load(profile.find("dev"))
+    store.generate(dev, directory, only=[Role.ROOT, Role.POLICY])
+    return store.signer(directory, Role.POLICY)
+
+
+def fit(kernel: bytes) -> bytes:
+    def image(name: str, data: bytes) -> fdt.Node:
+        return fdt.Node(name, {"data": data})
+
+    board = fdt.emit(fdt.Node("", {"model": b"a board\0"}))
+    images = [image("kernel-1", kernel), image("ramdisk-1", b"RAMDISK"), image("fdt-a", board)]
+    names = {"kernel": b"kernel-1\0", "ramdisk": b"ramdisk-1\0", "fdt": b"fdt-a\0"}
+    return fdt.emit(
+        fdt.Node(
+            "",
+            {"description": b"one slot\0"},
+            [
+                fdt.Node("images", {}, images),
+                fdt.Node("configurations", {}, [fdt.Node("conf-a", names)]),
+            ],
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def prediction() -> Prediction:
+    return predict(fit(b"KERNEL"), "conf-a")
+
+
+def entry_for(prediction: Prediction, signer: FileSigner) -> policy.Entry:
+    return policy.sign([prediction], signer)["sha256"][0]
+
+
+def test_predicted_pcrs_and_policy_are_the_tpms(chip: Tpm, prediction: Prediction) -> None:
+    chip.measure(prediction.events)
+
+    assert chip.pcrs() == b"".join(prediction.pcrs[pcr] for pcr in (1, 8, 9))
+    with chip.session():
+        assert chip.policy_pcr() == policy.policy_digest(prediction)
+
+
+@pytest.mark.parametrize("pcr", [1, 8, 9])
+def test_one_more_measurement_makes_another_policy(
+    chip: Tpm, prediction: Prediction, pcr: int
+) -> None:
+    chip.measure(prediction.events)
+    chip.run("tpm2_pcrextend", f"{pcr}:sha256={hashlib.sha256(b'more').hexdigest()}")
+
+    with chip.session():
+        assert chip.policy_pcr() != policy.policy_digest(prediction)
+
+
+def test_key_name_and_authorized_policy_are_the_tpms(
+    chip: Tpm, prediction: Prediction, signer: FileSigner
+) -> None:
+    key = signer.public_key
+    chip.measure(prediction.events)
+
+    name = chip.load_key(signer)
+    chip.check_signature(entry_for(prediction, signer))
+
+    assert name == tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
+    with chip.session("--policy-session"):
+        chip.policy_pcr()
+        assert chip.policy_authorize() == tpm.policy_authorize(name)
+
+
+def test_tampered_signature_is_refused_by_the_tpm(
+    chip: Tpm, prediction: Prediction, signer: FileSigner
+) -> None:
+    entry = entry_for(prediction, signer)
+    chip.load_key(signer)
+    chip.check_signature(entry)
+    changed = bytearray(base64.b64decode(entry["sig"]))
+    changed[9] ^= 1
+
+    entry["sig"] = base64.b64encode(changed).decode()
+
+    with pytest.raises(ToolError, match=BAD_SIGNATURE):
+        chip.check_signature(entry)
+
+
+def test_changed_pcr_is_refused_by_the_tpm(
+    chip: Tpm, prediction: Prediction, signer: FileSigner
+) -> None:
+    chip.load_key(signer)
+    chip.check_signature(entry_for(prediction, signer))
+    chip.measure(predict(fit(b"OTHER KERNEL"), "conf-a").events)
+
+    with chip.session("--policy-session"):
+        chip.policy_pcr()
+        with pytest.raises(ToolError, match=NOT_APPROVED):
+            chip.policy_authorize()
+
+
+def test_sealed_secret_opens_for_signed_states_and_no_other(
+    tmp_path: Path, prediction: Prediction, signer: FileSigner
+) -> None:
+    update = predict(fit(b"UPDATED KERNEL"), "conf-a")
+    attack = predict(fit(b"EVIL KERNEL"), "conf-a")
+    key = signer.public_key
+    name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
+
+    with powered(tmp_path) as chip:
+        # Sealed before anything was measured: to the vendor's key, not to a state.
+        chip.seal(tpm.policy_authorize(name))
+        chip.load_key(signer)
+        chip.measure(prediction.events)
+        assert chip.unseal(entry_for(prediction, signer)) == SECRET
+        capped = f"9:sha256={hashlib.sha256(b'capped').hexdigest()}"
+        chip.run("tpm2_pcrextend", capped)
+        with pytest.raises(ToolError, match=NOT_APPROVED):
+            chip.unseal(entry_for(prediction, signer))
+    for booted, opens in ((update, True), (attack, False)):
+        with powered(tmp_path) as chip:
+            chip.run("tpm2_createprimary", "-C", "o", "-G", "ecc", "-c", "primary.ctx")
+            chip.load_key(signer)
+            chip.measure(booted.events)
+            if opens:
+                assert chip.unseal(entry_for(booted, signer)) == SECRET
+            else:
+                # The attacker has every document ever signed, and none for this state.
+                for signed in (prediction, update):
+                    with pytest.raises(ToolError, match=NOT_APPROVED):
+                        chip.unseal(entry_for(signed, signer))
+
+
+@pytest.mark.tool("tpm2_eventlog")
+def test_tpm2_eventlog_replays_our_log_to_the_same_pcrs(
+    tmp_path: Path, prediction: Prediction
+) -> None:
+    log = eventlog.emit(EventLog(algorithms=("sha256",), events=prediction.events))
+    (tmp_path / "log").write_bytes(log)
+
+    text = proc.run("tpm2_eventlog", [tmp_path / "log"], timeout=20).stdout.decode()
+
+    _, _, replayed = text.partition("\npcrs:")
+    assert all(value.hex() in replayed for value in prediction.pcrs.values())
