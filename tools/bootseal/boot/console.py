@@ -13,8 +13,11 @@ from typing import Final
 
 from bootseal.boot.outcome import Phase, Sighting
 
-# Colour and cursor sequences: noise to the patterns, escaped where a person reads them.
-_CSI: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+# Colours, cursor movements and questions to the terminal (ECMA-48): noise to the patterns, escaped
+# where a person reads them.
+_ESCAPES: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z^-~]"
+)
 # Longer than any honest line; a device that never ends its line must not fill our memory.
 _LONGEST: Final = 4096
 _STAMP: Final = r"(?:\[ *[0-9]+\.[0-9]+\] ?(?:\[ *[TC][0-9]+\] ?)?)?"
@@ -154,15 +157,18 @@ class Console:
 
     def _finish(self, time: float) -> None:
         self._recognise(PATTERNS, time)
-        self.lines.append(Line(time=self._since, text=visible(self._text())))
+        self.lines.append(Line(time=self._since, text=self._shown()))
         self._partial.clear()
 
     def _text(self) -> str:
-        text = self._partial.decode(errors="backslashreplace").rstrip("\n").rstrip("\r")
-        return text.rpartition("\r")[2] if "\r" in text.strip("\r") else text.strip("\r")
+        return self._partial.decode(errors="backslashreplace").rstrip("\n").rstrip("\r")
+
+    def _shown(self) -> str:
+        return visible(self._text())
 
     def _recognise(self, patterns: tuple[Pattern, ...], time: float) -> None:
-        text = _CSI.sub("", self._text())
+        # What stands before a carriage return was written over.
+        text = _ESCAPES.sub("", self._text()).rpartition("\r")[2]
         for pattern in patterns:
             if match := pattern.regex.search(text):
                 detail = next((g for g in match.groups() if g), "")
@@ -172,7 +178,7 @@ class Console:
                         time=time,
                         name=pattern.name,
                         detail=visible(detail),
-                        line=visible(self._text()),
+                        line=self._shown(),
                     )
                 )
 
