@@ -144,7 +144,8 @@ def _judge(fit: Fit, configuration: Configuration, key: TrustedKey) -> KeyVerdic
     nodes = fit_format.hashed_nodes(fit, configuration)
     findings: list[Finding] = []
     good = False
-    for signature in configuration.signatures:
+    signatures = [s for s in configuration.signatures if s.value]
+    for signature in signatures:
         problems = _check_signature(fit, nodes, signature, key)
         if signature.hint == key.hint:
             good = good or not problems
@@ -153,8 +154,9 @@ def _judge(fit: Fit, configuration: Configuration, key: TrustedKey) -> KeyVerdic
             message = f"signed by {key.hint!r}, but the hint says {signature.hint!r}"
             findings.append(error("key-hint", signature.path, message))
     if not good and not findings:
-        hints = ", ".join(repr(s.hint) for s in configuration.signatures) or "none"
-        message = f"no signature by the required key {key.hint!r}: the signatures are by {hints}"
+        hints = ", ".join(repr(s.hint) for s in signatures)
+        message = f"no signature by the required key {key.hint!r}: "
+        message += f"there are signatures by {hints}" if hints else "it is not signed at all"
         findings.append(error("no-signature", configuration.path, message))
     return KeyVerdict(
         configuration=configuration.name,
