@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +66,11 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path, boo
         partial.chmod(0o755)
         make(partial)
         # Another build may have finished the same entry first; equal inputs, so either will do.
-        with suppress(FileExistsError):
+        try:
             partial.replace(target)
+        except OSError:
+            if not target.is_dir():
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target, False

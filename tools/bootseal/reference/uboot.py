@@ -66,7 +66,7 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
     # The signed index of sources holds the SHA-256 of every file, so the .dsc, which repeats
     # those, adds nothing; and the mirrors do not serve it for every version in the index.
     files = [f for f in source.source(PACKAGE) if not f.file.endswith((".dsc", ".asc"))]
-    version = _version(files)
+    version = version_of(files)
     patches, environments = layer.uboot_files("*.patch"), layer.uboot_files("*.env")
     fragments = layer.uboot_files("*.cfg")
     inputs = {
@@ -98,8 +98,13 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
     )
 
 
-def _version(files: Sequence[Download]) -> str:
-    """Return the version of the source package, refusing one with the signature bypass."""
+def version_of(files: Sequence[Download]) -> str:
+    """Return the version of the source package.
+
+    Raises:
+        ToolError: The files are not those of a usable source package.
+        VerificationRefused: The version has a known way round the FIT signature.
+    """
     try:
         debian = next(f.file for f in files if ".debian.tar." in f.file)
     except StopIteration:

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal.reference import cache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOOTSEAL_CACHE", str(tmp_path / "cache"))
+
+
+def _make(directory: Path) -> None:
+    (directory / "file").write_text("made")
+
+
+def test_second_request_finds_the_first_ones_work() -> None:
+    first, before = cache.entry("kind", "name", _make)
+    second, after = cache.entry("kind", "name", _make)
+
+    assert first == second
+    assert (before, after) == (False, True)
+    assert (first / "file").read_text() == "made"
+
+
+def test_interrupted_work_leaves_nothing(tmp_path: Path) -> None:
+    def interrupted(directory: Path) -> None:
+        _make(directory)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.entry("kind", "name", interrupted)
+
+    assert list((tmp_path / "cache" / "kind").iterdir()) == []
+
+
+def test_entry_that_somebody_else_finished_meanwhile_is_taken(tmp_path: Path) -> None:
+    def overtaken(directory: Path) -> None:
+        _make(directory)
+        other = tmp_path / "cache" / "kind" / "name"
+        other.mkdir()
+        (other / "file").write_text("theirs")
+
+    found, _ = cache.entry("kind", "name", overtaken)
+
+    assert (found / "file").read_text() == "theirs"
+    assert len(list(found.parent.iterdir())) == 1
+
+
+def test_key_depends_on_inputs_and_code(tmp_path: Path) -> None:
+    code = tmp_path / "code.py"
+    code.write_text("1")
+    before = cache.key({"a": 1}, str(code))
+    code.write_text("2")
+
+    assert len({before, cache.key({"a": 1}, str(code)), cache.key({"a": 2}, str(code))}) == 3

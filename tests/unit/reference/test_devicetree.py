@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import pytest
+
+from bootseal.errors import UsageError
+from bootseal.reference import devicetree
+from bootseal.reference.verity import Verity
+
+VERITY = Verity(root_hash="ab" * 32, salt="cd" * 32, blocks=12)
+
+
+def test_bootargs_hold_everything_that_opens_the_root() -> None:
+    words = devicetree.bootargs("console=ttyAMA0\n", "b", VERITY).split(" ")
+
+    assert words == [
+        "console=ttyAMA0",
+        "bootseal.slot=b",
+        f"bootseal.roothash={'ab' * 32}",
+        f"bootseal.salt={'cd' * 32}",
+        "bootseal.blocks=12",
+    ]
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        pytest.param('a="b c"', id="quote"),
+        pytest.param("a\\b", id="backslash"),
+        pytest.param("a\nb", id="two-lines"),
+        pytest.param("a" * 2048, id="too-long"),
+    ],
+)
+def test_bootargs_that_would_not_arrive_are_refused(base: str) -> None:
+    with pytest.raises(UsageError, match="kernel parameters"):
+        devicetree.bootargs(base, "a", VERITY)
