@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -277,3 +279,43 @@ def test_tpm2_eventlog_replays_our_log_to_the_same_pcrs(
 
     _, _, replayed = text.partition("\npcrs:")
     assert all(value.hex() in replayed for value in prediction.pcrs.values())
+
+
+@pytest.mark.tool("systemd-cryptenroll")
+@pytest.mark.tool("cryptsetup")
+def test_systemd_enrols_our_key_and_takes_our_signature_for_the_booted_state_alone(
+    chip: Tpm, prediction: Prediction, signer: FileSigner
+) -> None:
+    directory = chip.directory
+    unlock, volume = directory / "unlock", directory / "volume"
+    unlock.touch(mode=0o600)
+    unlock.write_text("password")
+    volume.touch()
+    os.truncate(volume, 20 << 20)
+    fast = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
+    proc.run("cryptsetup", ["luksFormat", "-q", *fast, volume, unlock], timeout=60)
+    (directory / "key.pub").write_bytes(signer.public_key.pem)
+    chip.measure(prediction.events)
+    other = predict(fit(b"OTHER KERNEL"), "conf-a")
+
+    # Given signatures, systemd-cryptenroll unseals once to see that they fit this very boot.
+    with pytest.raises(ToolError, match="find signature for this PCR bank, PCR index and public"):
+        enrol(chip, volume, policy.sign([other], signer))
+    enrol(chip, volume, policy.sign([other, prediction], signer))
+
+    metadata = proc.run(
+        "cryptsetup", ["luksDump", "--dump-json-metadata", volume], timeout=60
+    ).stdout
+    (token,) = json.loads(metadata)["tokens"].values()
+    key = signer.public_key
+    name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
+    assert token["tpm2-policy-hash"] == tpm.policy_authorize(name).hex()
+
+
+def enrol(chip: Tpm, volume: Path, document: policy.Document) -> None:
+    signature = chip.directory / policy.FILE_NAME
+    signature.write_bytes(policy.to_bytes(document))
+    args = [f"--unlock-key-file={chip.directory / 'unlock'}", "--tpm2-pcrs="]
+    args += [f"--tpm2-device=swtpm:path={chip.socket}", "--tpm2-public-key-pcrs=1+8+9"]
+    args += [f"--tpm2-public-key={chip.directory / 'key.pub'}", f"--tpm2-signature={signature}"]
+    proc.run("systemd-cryptenroll", [*args, str(volume)], timeout=60)
