@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.outcome import Phase, Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Colours, cursor movements and questions to the terminal (ECMA-48): noise to the patterns, escaped
 # where a person reads them.
@@ -183,7 +186,7 @@ class Console:
                 )
 
 
-def phases(seen: list[Sighting], end: float, *, up: bool) -> tuple[Phase, ...]:
+def phases(seen: Sequence[Sighting], end: float, *, up: bool) -> tuple[Phase, ...]:
     """Cut the last boot of a power cycle into its phases.
 
     Args:

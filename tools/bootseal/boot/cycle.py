@@ -30,12 +30,16 @@ class Cycle:
         duration: Seconds from power-on to the ending.
         undone: Actions whose trigger never came.
         status: The last status line, b"" when none came.
+        resets: How many times the machine was reset on the way.
+        seen: Named console lines in order.
     """
 
     ending: Ending
     duration: float
     undone: int
     status: bytes
+    resets: int
+    seen: tuple[Sighting, ...]
 
 
 def forbidden(step: Step) -> tuple[str, ...]:
@@ -69,13 +73,13 @@ def run(session: Session, step: Step, *, stop: threading.Event | None = None) ->
         wake = min(step.timeout, actions.wake(), session.elapsed() + _STOP_LATENCY)
         events = session.poll(wake)
         if not events and session.elapsed() >= step.timeout:
-            return _cycle(Ending.TIMEOUT, session.elapsed(), actions, status)
+            return _cycle(session, Ending.TIMEOUT, session.elapsed(), actions.left(), status)
         for event in events:
             finished = actions.finished()
             if isinstance(event, StatusLine):
                 status = event.data
             if ending := _ending(event, step, finished=finished):
-                return _cycle(ending, event.time, actions, status)
+                return _cycle(session, ending, event.time, actions.left(), status)
             actions.notice(event)
 
 
@@ -98,8 +102,15 @@ def shut_down(session: Session, *, login: bool) -> None:
         pass
 
 
-def _cycle(ending: Ending, duration: float, actions: _Actions, status: bytes) -> Cycle:
-    return Cycle(ending=ending, duration=duration, undone=actions.left(), status=status)
+def _cycle(session: Session, ending: Ending, duration: float, undone: int, status: bytes) -> Cycle:
+    return Cycle(
+        ending=ending,
+        duration=duration,
+        undone=undone,
+        status=status,
+        resets=session.resets,
+        seen=tuple(session.console.seen),
+    )
 
 
 def _ending(event: Event, step: Step, *, finished: bool) -> Ending | None:

@@ -206,7 +206,7 @@ class Matrix:
         with switched_on(lab.machine(), log) as session:
             ended = cycle.run(session, step, stop=self._stop)
             name = str(log.relative_to(self._directory))
-            result = evaluate(step, ended, session, self._device, name)
+            result = evaluate(step, ended, self._device, name)
             if ended.ending is Ending.UP and not last:
                 cycle.shut_down(session, login=self._device.login)
         return result

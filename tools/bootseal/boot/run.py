@@ -98,7 +98,7 @@ def boot(device: Device, directory: Path, *, timeout: float, progress: Progress)
     with switched_on(board, log) as session:
         with progress.step(f"boot {number} of {device.name}"):
             ended = cycle.run(session, step)
-        result = evaluate(step, ended, session, device, str(log.relative_to(directory)))
+        result = evaluate(step, ended, device, str(log.relative_to(directory)))
         if ended.ending is Ending.UP:
             with progress.step("switch it off"):
                 cycle.shut_down(session, login=device.login)

@@ -6,8 +6,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot import cycle, status
+from bootseal.boot import status
 from bootseal.boot.console import phases, visible
+from bootseal.boot.cycle import forbidden
 from bootseal.boot.judge import judge
 from bootseal.boot.outcome import Ending, StepResult, Verdict
 from bootseal.errors import FormatError
@@ -16,8 +17,8 @@ from bootseal.events import Finding, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bootseal.boot.cycle import Cycle
     from bootseal.boot.outcome import Expectation, Sighting, Step, System
-    from bootseal.boot.session import Session
     from bootseal.boot.status import Status
     from bootseal.device import Device
 
@@ -29,19 +30,15 @@ _INTERESTING: Final = frozenset(
 )
 
 
-def evaluate(
-    step: Step, ended: cycle.Cycle, session: Session, device: Device, log: str
-) -> StepResult:
+def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
     """Judge one power cycle.
 
     Args:
         step: What was asked for.
         ended: What the power cycle ended in.
-        session: The session it ran in, for the console.
         device: What was built.
         log: Path of the serial log, for the result.
     """
-    seen = tuple(session.console.seen)
     document: dict[str, object] = {}
     findings: list[Finding] = []
     system = None
@@ -52,7 +49,7 @@ def evaluate(
             findings = judge(system, device)
         except FormatError as error:
             findings = [_malformed(error)]
-    objections = _objections(step, ended, seen, system, findings)
+    objections = _objections(step, ended, system, findings)
     verdict, reason = next(objections, (Verdict.PASSED, ""))
     return StepResult(
         title=step.title,
@@ -60,11 +57,11 @@ def evaluate(
         verdict=verdict,
         reason=visible(reason),
         duration=ended.duration,
-        resets=session.resets,
-        seen=seen,
+        resets=ended.resets,
+        seen=ended.seen,
         findings=tuple(findings),
         status=document,
-        phases=phases(list(seen), ended.duration, up=ended.ending is Ending.UP),
+        phases=phases(ended.seen, ended.duration, up=ended.ending is Ending.UP),
         log=log,
     )
 
@@ -99,15 +96,14 @@ def _label(sighting: Sighting) -> str:
 
 def _objections(
     step: Step,
-    ended: cycle.Cycle,
-    seen: tuple[Sighting, ...],
+    ended: Cycle,
     system: Status | None,
     findings: list[Finding],
 ) -> Iterator[tuple[Verdict, str]]:
     """Yield what speaks against a pass, the weightiest first."""
     expect = step.expect
-    for sighting in seen:
-        if any(sighting.matches(name) for name in cycle.forbidden(step)):
+    for sighting in ended.seen:
+        if any(sighting.matches(name) for name in forbidden(step)):
             yield Verdict.FAILED, f"{_label(sighting)} must not be seen: {sighting.line}"
     if ended.ending is Ending.TIMEOUT:
         reason = f"nothing within {step.timeout:g} s: expected {expected(expect)}"
@@ -118,7 +114,7 @@ def _objections(
         yield Verdict.FAILED, f"ended {ended.ending}: expected {expect.ending}"
     if ended.undone:
         yield Verdict.INCONCLUSIVE, f"{ended.undone} actions never had their turn"
-    if missing := _missing(expect.console, seen):
+    if missing := _missing(expect.console, ended.seen):
         yield Verdict.FAILED, f"the console never showed {missing} in its turn"
     if ended.ending is Ending.UP:
         yield from ((Verdict.FAILED, r) for r in _system(expect.system, system, findings))
