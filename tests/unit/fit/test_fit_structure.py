@@ -140,6 +140,14 @@ def test_gap_before_the_strings_is_found(unsigned: bytes) -> None:
     assert ids(bytes(moved)) == {"fit.layout"}
 
 
+def test_strings_block_with_more_than_names_is_found(unsigned: bytes) -> None:
+    (size,) = struct.unpack_from(">I", unsigned, 32)
+    grown = bytearray(unsigned + bytes(4))
+    struct.pack_into(">I", grown, 4, len(grown))
+    struct.pack_into(">I", grown, 32, size + 4)
+    assert ids(bytes(grown)) == {"fit.layout"}
+
+
 def test_hidden_bytes_behind_the_strings_are_found(unsigned: bytes) -> None:
     grown = bytearray(unsigned + b"hide")
     struct.pack_into(">I", grown, 4, len(grown))

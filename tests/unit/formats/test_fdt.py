@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError
@@ -43,6 +43,7 @@ def patched(data: bytes, offset: int, value: int) -> bytes:
     return data[:offset] + struct.pack(">I", value) + data[offset + 4 :]
 
 
+@settings(deadline=None)
 @given(TREES, RESERVATIONS, st.integers(0, 2**32 - 1))
 def test_parse_of_emit_gives_the_tree_again(
     root: fdt.Node, reservations: list[tuple[int, int]], cpu: int
@@ -54,18 +55,21 @@ def test_parse_of_emit_gives_the_tree_again(
     assert flat.header.boot_cpuid == cpu
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_rewrite_without_change_gives_the_same_bytes(root: fdt.Node) -> None:
     data = fdt.emit(root)
     assert fdt.rewrite(data, lambda _: None) == data
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_tree_or_a_format_error(data: bytes) -> None:
     with suppress(FormatError):
         fdt.read(data)
 
 
+@settings(deadline=None)
 @given(TREES, st.data())
 def test_damaged_tree_gives_a_tree_or_a_format_error(root: fdt.Node, data: st.DataObject) -> None:
     good = bytearray(fdt.emit(root))
@@ -75,6 +79,7 @@ def test_damaged_tree_gives_a_tree_or_a_format_error(root: fdt.Node, data: st.Da
         fdt.read(good)
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_every_truncation_is_refused(root: fdt.Node) -> None:
     data = fdt.emit(root)

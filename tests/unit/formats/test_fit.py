@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError
@@ -153,6 +153,7 @@ def test_missing_image_is_named() -> None:
         fit.parse(fdt.emit(tree())).image("kernel-2")
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_fit_gives_a_model_or_a_format_error(data: st.DataObject) -> None:
     damaged = bytearray(fdt.emit(tree()))

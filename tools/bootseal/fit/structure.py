@@ -90,6 +90,9 @@ def _check_layout(fit: Fit) -> Iterator[Finding]:
         yield error("layout", "header", "there are unsigned gaps between the blocks")
     if header.boot_cpuid or fit.flat.reservations:
         yield error("layout", "header", "a boot CPU or memory reservations are set, unsigned")
+    names = fit.flat.strings
+    if not names.endswith(b"\0") or names.startswith(b"\0") or b"\0\0" in names:
+        yield error("layout", "header", "the strings block holds more than the names")
     if any(data[header.off_strings + header.size_strings :]):
         yield error("slack", "header", "the space behind the strings block is not zero")
     for token in fit.flat.tokens:
