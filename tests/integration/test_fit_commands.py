@@ -88,6 +88,12 @@ def test_verify_refuses_an_unsigned_fit(made: Path) -> None:
     assert json.loads(stdout)["accepted"] is False
 
 
+def test_verify_prints_what_is_missing(made: Path) -> None:
+    stdout, _ = run("verify", made / "unsigned.itb", "--dtb", made / "u-boot-key.bin")
+    assert stdout.count("MISSING") == 2
+    assert stdout.count("fit.no-signature") == 2
+
+
 def test_verify_refuses_a_boot_loader_without_key(made: Path) -> None:
     stdout, error = run("verify", made / "fit.itb", "--dtb", made / "u-boot.bin")
     assert isinstance(error, VerificationRefused)
@@ -98,6 +104,18 @@ def test_verify_names_the_file_that_is_malformed(made: Path) -> None:
     _, error = run("verify", made / "Image.gz", "--dtb", made / "u-boot-key.bin")
     assert isinstance(error, FormatError)
     assert "Image.gz: device tree at offset 0" in error.message
+
+
+def test_sign_names_the_fit_it_refuses(made: Path, tmp_path: Path) -> None:
+    damaged = bytearray((made / "unsigned.itb").read_bytes())
+    damaged[damaged.index(b"initramfs")] ^= 1
+    (tmp_path / "damaged.itb").write_bytes(damaged)
+    _, error = run(
+        *("sign", tmp_path / "damaged.itb", "--key", made / "fit.pem", "--hint", "DEV-fit")
+    )
+    assert isinstance(error, VerificationRefused)
+    assert "damaged.itb: the FIT is not fit to be signed: fit.image-hash" in error.message
+    assert (tmp_path / "damaged.itb").read_bytes() == damaged
 
 
 def test_show_says_that_nothing_was_verified(made: Path) -> None:

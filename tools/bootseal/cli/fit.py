@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootseal.cli import fit_text, ui
-from bootseal.errors import FormatError, UsageError
+from bootseal.errors import FormatError, UsageError, VerificationRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,8 +190,8 @@ def _naming(path: Path) -> Iterator[None]:
     """Put the file's name in front of what is wrong with its bytes."""
     try:
         yield
-    except FormatError as error:
-        raise FormatError(f"{path}: {error.message}", hint=error.hint) from error
+    except (FormatError, VerificationRefused) as error:
+        raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def _read(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from bootseal.units import format_size
 
 if TYPE_CHECKING:
     from bootseal.fit.show import FitView, ImageView
-    from bootseal.fit.verify import Verdict
+    from bootseal.fit.verify import KeyVerdict, Verdict
 
 
 def print_verdict(verdict: Verdict) -> None:
@@ -23,7 +23,7 @@ def print_verdict(verdict: Verdict) -> None:
             ui.untrusted(result.key),
             result.algorithm,
             str(len(result.hashed_nodes)),
-            "[green]good[/]" if result.good else "[red]BAD[/]",
+            _signature_state(result),
         )
         for result in verdict.results
     ]
@@ -36,6 +36,13 @@ def print_verdict(verdict: Verdict) -> None:
         colour = "red" if finding.severity is Severity.ERROR else "yellow"
         text = ui.untrusted(f"{finding.where}: {finding.message}")
         ui.out.print(f"[{colour}]{finding.severity}[/] {finding.id} {text}")
+
+
+def _signature_state(result: KeyVerdict) -> str:
+    if result.good:
+        return "[green]good[/]"
+    missing = any(finding.id == "fit.no-signature" for finding in result.findings)
+    return "[red]MISSING[/]" if missing else "[red]BAD[/]"
 
 
 def print_view(view: FitView) -> None:
