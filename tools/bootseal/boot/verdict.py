@@ -15,7 +15,7 @@ from bootseal.errors import FormatError
 from bootseal.events import Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bootseal.boot.cycle import Cycle
     from bootseal.boot.outcome import Expectation, Sighting, Step, System
@@ -28,6 +28,9 @@ _INTERESTING: Final = frozenset(
     | {"state-default", "verity-corruption", "verity-restart", "root-refused", "panic"}
     | {"u-boot-prompt", "emergency-shell", "attacker-code"}
 )
+
+# A device that restarts for ever must not fill the table.
+_SHOWN: Final = 12
 
 
 def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
@@ -68,13 +71,13 @@ def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
 
 def expected(expect: Expectation) -> str:
     """Say in one line what is asked for."""
-    if expect.ending is not Ending.UP:
-        how = str(expect.ending)
-    else:
+    if expect.ending is Ending.UP:
         system = expect.system
         how = f"up from slot {system.slot}" if system.slot else "up"
         how += f" with {', '.join(system.findings)}" if system.findings else ""
-    return f"{how} after {', '.join(expect.console)}" if expect.console else how
+    else:
+        how = str(expect.ending)
+    return _after(expect.ending, how, expect.console)
 
 
 def observed(result: StepResult) -> str:
@@ -84,9 +87,15 @@ def observed(result: StepResult) -> str:
         how += f" from slot {visible(str(result.status.get('slot', '?')))}"
         if result.findings:
             how += f" with {', '.join(f.id for f in result.findings)}"
-    names = [_label(s) for s in result.seen if s.name in _INTERESTING]
-    unique = list(dict.fromkeys(names))
-    return f"{how} after {', '.join(unique)}" if unique else how
+    labels = [_label(s) for s in result.seen if s.name in _INTERESTING]
+    changes = [n for n, before in zip(labels, ["", *labels], strict=False) if n != before]
+    return _after(result.ending, how, changes[-_SHOWN:])
+
+
+def _after(ending: Ending, how: str, names: Sequence[str]) -> str:
+    if not names:
+        return how
+    return f"{'console shows' if ending is Ending.CONSOLE else f'{how} after'} {', '.join(names)}"
 
 
 def _label(sighting: Sighting) -> str:
