@@ -68,8 +68,10 @@ def time_line(step: Step, colours: dict[str, int]) -> TimeLine:
     scale = WIDTH / end
     bars = []
     for phase in step.phases:
+        if phase.end <= phase.start:
+            continue
         colour = colours.setdefault(phase.name, len(colours))
-        width = max(phase.end - phase.start, 0.0) * scale
+        width = (phase.end - phase.start) * scale
         bars.append(
             Bar(
                 name=phase.name,
@@ -77,7 +79,7 @@ def time_line(step: Step, colours: dict[str, int]) -> TimeLine:
                 width=round(max(width, 1.0), 1),
                 label=phase.name if width > len(phase.name) * _LABEL_UNITS + 8 else "",
                 colour=colour,
-                seconds=max(phase.end - phase.start, 0.0),
+                seconds=phase.end - phase.start,
             )
         )
     distance = axis_step(end)
