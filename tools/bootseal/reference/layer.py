@@ -32,7 +32,6 @@ _PLACES: Final = {
     "*.service": (_UNITS, 0o644),
     "*.preset": ("usr/lib/systemd/system-preset", 0o644),
     "50-data.conf": ("usr/lib/repart.d", 0o644),
-    "order.conf": (f"{_UNITS}/systemd-cryptsetup@data.service.d", 0o644),
     "create-data": ("usr/lib/secureboot", 0o755),
     "fetch-policy": ("usr/lib/secureboot", 0o755),
     "mark-good": ("usr/lib/secureboot", 0o755),
