@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from bootseal.boot.qemu import Machine
-from bootseal.device import Qemu
+from bootseal.device import Device, Qemu, Slot, describe, save
+from bootseal.units import MIB
 
 VIRT = Qemu(
     system="qemu-system-aarch64",
@@ -25,6 +26,8 @@ VIRT = Qemu(
 _CC = "aarch64-linux-gnu-gcc"
 _FLAGS = ["-nostdlib", "-ffreestanding", "-static", "-O1", "-mstrict-align", "-fno-pic", "-no-pie"]
 _LINK = "-Wl,-Ttext=0x100,--section-start=.start=0,--build-id=none,-e0"
+
+_REFUSAL = "bootseal: slot a refused\nbootseal: no slot could be started, powering off\n"
 
 MakeMachine = Callable[[str, str], Machine]
 
@@ -49,3 +52,40 @@ def make_machine(tmp_path: Path) -> MakeMachine:
         return Machine(qemu=VIRT, bios=bios, disk=None, tpm=None)
 
     return make
+
+
+@pytest.fixture
+def tiny_device(make_machine: MakeMachine, tmp_path: Path) -> Path:
+    """Make a build directory around a firmware that refuses slot a and switches itself off."""
+    machine = make_machine(_REFUSAL, "o")
+    disk = tmp_path / "disk.img"
+    with disk.open("wb") as file:
+        file.truncate(8 * MIB)
+    table = b"label: gpt\nsize=1MiB, name=boot-a\nsize=2MiB, name=root-a\n"
+    subprocess.run(["sfdisk", "-q", str(disk)], input=table, check=True)
+    device = Device(
+        name="tiny",
+        profile="dev",
+        login=False,
+        epoch=0,
+        qemu=machine.qemu,
+        artefacts={
+            "disk": describe(tmp_path, disk),
+            "bios": describe(tmp_path, machine.bios),
+        },
+        partitions=(),
+        slots=(
+            Slot(
+                name="a",
+                configuration="conf-a",
+                boot="boot-a",
+                root="root-a",
+                verity="root-a-verity",
+                root_hash="00",
+                pcrs={},
+            ),
+        ),
+        keys={},
+    )
+    save(device, tmp_path)
+    return tmp_path

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from typing import TYPE_CHECKING, Literal
 
@@ -25,7 +24,7 @@ from bootseal.boot.outcome import (
     Verdict,
 )
 from bootseal.boot.qemu import create_overlay
-from bootseal.device import Device, Slot, describe
+from bootseal.device import Device, describe
 from bootseal.errors import FormatError, UsageError
 from bootseal.events import Silent
 from bootseal.units import MIB
@@ -34,12 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.boot.conftest import MakeMachine
-
 pytestmark = pytest.mark.boot
 
 REFUSED = Expectation(ending=Ending.POWERED_OFF, console=("slot-refused:a", "all-refused"))
-TEXT = "bootseal: slot a refused\nbootseal: no slot could be started, powering off\n"
 
 
 class Notebook:
@@ -63,43 +59,6 @@ class Notebook:
             self.results.append(result)
 
 
-@pytest.fixture
-def directory(make_machine: MakeMachine, tmp_path: Path) -> Path:
-    """Make a build directory around a firmware that refuses slot a and switches itself off."""
-    machine = make_machine(TEXT, "o")
-    disk = tmp_path / "disk.img"
-    with disk.open("wb") as file:
-        file.truncate(8 * MIB)
-    table = b"label: gpt\nsize=1MiB, name=boot-a\nsize=2MiB, name=root-a\n"
-    subprocess.run(["sfdisk", "-q", str(disk)], input=table, check=True)
-    device = Device(
-        name="tiny",
-        profile="dev",
-        login=False,
-        epoch=0,
-        qemu=machine.qemu,
-        artefacts={
-            "disk": describe(tmp_path, disk),
-            "bios": describe(tmp_path, machine.bios),
-        },
-        partitions=(),
-        slots=(
-            Slot(
-                name="a",
-                configuration="conf-a",
-                boot="boot-a",
-                root="root-a",
-                verity="root-a-verity",
-                root_hash="00",
-                pcrs={},
-            ),
-        ),
-        keys={},
-    )
-    devices.save(device, tmp_path)
-    return tmp_path
-
-
 def scenario(
     name: str,
     *,
@@ -119,11 +78,11 @@ def verdicts(directory: Path, *scenarios: Scenario, jobs: int = 2) -> dict[str, 
     return {r.id: r.verdict for r in result.results}
 
 
-def test_matrix_exact_refusal_passes_and_other_ends_do_not(directory: Path) -> None:
+def test_matrix_exact_refusal_passes_and_other_ends_do_not(tiny_device: Path) -> None:
     other = Expectation(ending=Ending.POWERED_OFF, console=("slot-refused:b",))
     up = Expectation(ending=Ending.UP)
     assert verdicts(
-        directory,
+        tiny_device,
         scenario("exact"),
         scenario("other-slot", steps=(Step(expect=other, timeout=30),)),
         scenario("never-up", steps=(Step(expect=up, timeout=30),)),
@@ -139,27 +98,27 @@ def test_matrix_exact_refusal_passes_and_other_ends_do_not(directory: Path) -> N
 
 
 def test_matrix_first_boot_that_fails_makes_what_builds_on_it_inconclusive(
-    directory: Path,
+    tiny_device: Path,
 ) -> None:
-    assert verdicts(directory, scenario("later", base="provisioned"), scenario("exact")) == {
+    assert verdicts(tiny_device, scenario("later", base="provisioned"), scenario("exact")) == {
         "first-boot": Verdict.FAILED,
         "later": Verdict.INCONCLUSIVE,
         "exact": Verdict.PASSED,
     }
 
 
-def test_matrix_preparation_that_fails_is_inconclusive(directory: Path) -> None:
+def test_matrix_preparation_that_fails_is_inconclusive(tiny_device: Path) -> None:
     def prepare(lab: Lab) -> None:
         lab.disk.write("no-such-partition", 0, b"x")
 
-    assert verdicts(directory, scenario("broken", prepare=prepare), scenario("exact")) == {
+    assert verdicts(tiny_device, scenario("broken", prepare=prepare), scenario("exact")) == {
         "broken": Verdict.INCONCLUSIVE,
         "exact": Verdict.PASSED,
     }
 
 
 def test_matrix_scenarios_have_their_own_disks_and_leave_the_shipped_one_alone(
-    directory: Path,
+    tiny_device: Path,
 ) -> None:
     found = {}
 
@@ -167,23 +126,23 @@ def test_matrix_scenarios_have_their_own_disks_and_leave_the_shipped_one_alone(
         found[lab.work.name] = lab.disk.read("root-a", 7, 3)
         lab.disk.write("root-a", 7, b"abc")
 
-    shipped = (directory / "disk.img").read_bytes()
+    shipped = (tiny_device / "disk.img").read_bytes()
     later = Step(expect=REFUSED, prepare=scribble, timeout=30)
     verdicts(
-        directory,
+        tiny_device,
         scenario("one", prepare=scribble),
         scenario("two", prepare=scribble, steps=(later,)),
     )
     assert found == {"one": bytes(3), "two": b"abc"}
-    assert (directory / "disk.img").read_bytes() == shipped
+    assert (tiny_device / "disk.img").read_bytes() == shipped
 
 
-def test_matrix_power_cut_and_timeout(directory: Path) -> None:
+def test_matrix_power_cut_and_timeout(tiny_device: Path) -> None:
     cut = Expectation(ending=Ending.CUT)
     actions = (Action(do=Do.CUT, delay=0.0),)
     late = (Action(do=Do.TYPE, when="shell", text="x"),)
     assert verdicts(
-        directory,
+        tiny_device,
         scenario("cut", steps=(Step(expect=cut, actions=actions), Step(expect=REFUSED))),
         scenario("too-late", steps=(Step(expect=REFUSED, timeout=0.0),)),
         scenario("nothing-to-type-at", steps=(Step(expect=REFUSED, actions=late),)),
@@ -194,17 +153,19 @@ def test_matrix_power_cut_and_timeout(directory: Path) -> None:
     }
 
 
-def test_matrix_runs_as_many_at_a_time_as_told(directory: Path) -> None:
+def test_matrix_runs_as_many_at_a_time_as_told(tiny_device: Path) -> None:
     watcher = Notebook()
     many = [scenario(f"s{n}") for n in range(4)]
-    matrix.Matrix(devices.load(directory), directory, watcher).run(many, jobs=1)
+    matrix.Matrix(devices.load(tiny_device), tiny_device, watcher).run(many, jobs=1)
     assert (watcher.most, len(watcher.results)) == (1, 4)
 
 
-def test_matrix_failed_scenario_keeps_its_disk_and_logs(directory: Path) -> None:
+def test_matrix_failed_scenario_keeps_its_disk_and_logs(tiny_device: Path) -> None:
     wrong = Step(expect=Expectation(ending=Ending.UP), timeout=30)
-    verdicts(directory, scenario("passes"), scenario("fails", steps=(wrong,)))
-    names = {p.relative_to(directory / "matrix").as_posix() for p in directory.rglob("matrix/*/*")}
+    verdicts(tiny_device, scenario("passes"), scenario("fails", steps=(wrong,)))
+    names = {
+        p.relative_to(tiny_device / "matrix").as_posix() for p in tiny_device.rglob("matrix/*/*")
+    }
     assert {"passes/step-1.log", "fails/step-1.log", "fails/disk.qcow2"} <= names
     assert "passes/disk.qcow2" not in names
 
@@ -214,26 +175,26 @@ def test_matrix_unknown_scenario_is_a_usage_error() -> None:
         matrix.choose([scenario("one")], ["one", "three"])
 
 
-def test_run_that_is_refused_says_so_and_counts_boots(directory: Path) -> None:
-    device = devices.load(directory)
-    first = run.boot(device, directory, timeout=30, progress=Silent())
-    second = run.boot(device, directory, timeout=30, progress=Silent())
+def test_run_that_is_refused_says_so_and_counts_boots(tiny_device: Path) -> None:
+    device = devices.load(tiny_device)
+    first = run.boot(device, tiny_device, timeout=30, progress=Silent())
+    second = run.boot(device, tiny_device, timeout=30, progress=Silent())
     assert (first.number, second.number) == (1, 2)
     assert second.result.verdict is Verdict.FAILED
     assert (second.result.ending, second.result.log) == (Ending.POWERED_OFF, "logs/boot-002.log")
 
 
-def test_run_state_of_another_build_is_refused_until_reset(directory: Path) -> None:
-    device = devices.load(directory)
-    run.machine(device, directory, Silent())
-    (directory / "disk.img").write_bytes(bytes(MIB))
-    artefacts = {**device.artefacts, "disk": describe(directory, directory / "disk.img")}
+def test_run_state_of_another_build_is_refused_until_reset(tiny_device: Path) -> None:
+    device = devices.load(tiny_device)
+    run.machine(device, tiny_device, Silent())
+    (tiny_device / "disk.img").write_bytes(bytes(MIB))
+    artefacts = {**device.artefacts, "disk": describe(tiny_device, tiny_device / "disk.img")}
     fields = {name: getattr(device, name) for name in device.__dataclass_fields__}
     other = Device(**{**fields, "artefacts": artefacts})
     with pytest.raises(UsageError, match="another build"):
-        run.machine(other, directory, Silent())
-    run.forget(directory)
-    run.machine(other, directory, Silent())
+        run.machine(other, tiny_device, Silent())
+    run.forget(tiny_device)
+    run.machine(other, tiny_device, Silent())
 
 
 def test_overlay_edits_bytes_across_sectors_and_nothing_else(tmp_path: Path) -> None:
@@ -245,9 +206,9 @@ def test_overlay_edits_bytes_across_sectors_and_nothing_else(tmp_path: Path) -> 
         disk.size("boot-a")
 
 
-def test_overlay_range_outside_the_partition_is_refused(directory: Path) -> None:
-    disk = Overlay(directory / "disk.qcow2")
-    create_overlay(disk.path, directory / "disk.img", backing_format="raw")
+def test_overlay_range_outside_the_partition_is_refused(tiny_device: Path) -> None:
+    disk = Overlay(tiny_device / "disk.qcow2")
+    create_overlay(disk.path, tiny_device / "disk.img", backing_format="raw")
     disk.write("boot-a", MIB - 3, b"end")
     assert disk.read("boot-a", MIB - 5, 5) == b"\0\0end"
     assert disk.size("") == 8 * MIB

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""The boot commands on the tiny device: what they print, and the exit code they end in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.boot
+
+
+def bootseal(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    code = "from bootseal.cli.app import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, "boot", *map(str, args)],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_run_refused_device_exits_3_with_the_reason(tiny_device: Path) -> None:
+    done = bootseal("run", tiny_device)
+    assert done.returncode == 3
+    assert "ended powered-off: expected up" in done.stderr
+    assert "boot-001.log" in done.stdout
+
+
+def test_run_silent_device_exits_6(tiny_device: Path) -> None:
+    assert bootseal("run", tiny_device, "--timeout", "0").returncode == 6
+
+
+def test_run_json_is_one_document(tiny_device: Path) -> None:
+    done = bootseal("run", tiny_device, "--json")
+    document = json.loads(done.stdout)
+    assert (document["schema"], document["ending"]) == ("bootseal.boot-run/1", "powered-off")
+
+
+def test_run_shell_without_a_terminal_is_a_usage_error(tiny_device: Path) -> None:
+    assert bootseal("run", tiny_device, "--shell").returncode == 2
+
+
+def test_run_directory_without_a_device_is_a_usage_error(tmp_path: Path) -> None:
+    assert bootseal("run", tmp_path).returncode == 2
+
+
+def test_matrix_unknown_scenario_is_a_usage_error(tiny_device: Path) -> None:
+    done = bootseal("matrix", tiny_device, "--scenario", "no-such-thing")
+    assert done.returncode == 2
+    assert "--list" in done.stderr
+
+
+def test_matrix_failed_first_boot_exits_3_and_writes_reports(
+    tiny_device: Path, tmp_path: Path
+) -> None:
+    names = {kind: tmp_path / f"matrix.{kind}" for kind in ("json", "junit", "html")}
+    options = [text for kind, path in names.items() for text in (f"--{kind}", str(path))]
+    done = bootseal("matrix", tiny_device, "--scenario", "first-boot", *options)
+    assert done.returncode == 3
+    document = json.loads(names["json"].read_text())
+    assert [r["verdict"] for r in document["results"]] == ["failed"]
+    assert all(path.stat().st_size for path in names.values())
+
+
+def test_matrix_list_names_every_scenario_and_its_end(tiny_device: Path) -> None:
+    done = bootseal("matrix", tiny_device, "--list")
+    assert done.returncode == 0
+    assert "first-boot" in done.stdout
