@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -210,7 +209,8 @@ def _decode(kind: object, value: object, where: str) -> object:
         return tuple(_decode(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if origin is dict and isinstance(value, dict):
         return {k: _decode(args[1], v, f"{where}.{k}") for k, v in value.items()}
-    if isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and type(value) is kind:
+    # Exactly the type: JSON's true must not pass for a number.
+    if type(value) is kind:
         return value
     raise FormatError(f"{where} is {_kind(value)}: expected {getattr(kind, '__name__', kind)}")
 

@@ -93,15 +93,18 @@ def run(
     log.debug("run %s", shlex.join(argv))
     with tempfile.TemporaryFile() as out_spool:
         out: IO[bytes] = stdout_file.open("wb") if stdout_file else out_spool
-        with out, subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=environment(env),
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        ) as process:
+        with (
+            out,
+            subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=environment(env),
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            ) as process,
+        ):
             try:
                 _, stderr = process.communicate(stdin or None, timeout=timeout)
             except subprocess.TimeoutExpired:
@@ -137,15 +140,18 @@ def background(
     """
     argv = [find_tool(tool), *map(str, args)]
     log.debug("start %s", shlex.join(argv))
-    with output.open("wb") as sink, subprocess.Popen(
-        argv,
-        cwd=cwd,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=sink,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as process:
+    with (
+        output.open("wb") as sink,
+        subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
             yield process
         finally:
@@ -171,6 +177,10 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _failure(argv: Sequence[str], code: int, stderr: bytes) -> str:
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    how = (
+        f"was killed by {signal.Signals(-code).name}"
+        if code < 0
+        else f"ended with exit code {code}"
+    )
     said = "\n".join(stderr.decode(errors="replace").strip().splitlines()[-_STDERR_LINES:])
     return f"{shlex.join(argv)} {how}" + (f":\n{said}" if said else "")

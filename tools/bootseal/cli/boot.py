@@ -2,7 +2,6 @@
 """`bootseal boot`: run a device in QEMU, and attack it there."""
 
 # Heavy modules are imported inside commands, and typer reads annotations at run time.
-# ruff: noqa: PLC0415
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def _course(result: StepResult) -> Iterator[tuple[str, str]]:
 
 def show_catalogue(scenarios: Sequence[Scenario]) -> None:
     """Print scenarios and what each must end in."""
-    from bootseal.boot.verdict import expected  # noqa: PLC0415 - keeps --help fast
+    from bootseal.boot.verdict import expected
 
     rows = [
         [

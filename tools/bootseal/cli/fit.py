@@ -2,7 +2,6 @@
 """`bootseal fit`: assemble, sign, verify and show FITs."""
 
 # Heavy modules are imported inside commands, and typer reads annotations at run time.
-# ruff: noqa: PLC0415
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 """`bootseal keys`: make, list and show keys."""
 
 # Heavy modules are imported inside commands, and typer reads annotations at run time.
-# ruff: noqa: PLC0415, TC003
+# ruff: noqa: TC003
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 """`bootseal measure`: predict PCR values and approve them."""
 
 # Heavy modules are imported inside commands, so that --help stays quick.
-# ruff: noqa: PLC0415
 
 from __future__ import annotations
 

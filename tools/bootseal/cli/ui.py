@@ -33,7 +33,9 @@ err = Console(highlight=False, soft_wrap=True, stderr=True, force_terminal=True 
 
 def untrusted(text: str) -> str:
     """Escape control, bidirectional and markup characters of text that somebody else wrote."""
-    return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+    return escape(
+        "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    )
 
 
 def untrusted_lines(text: str) -> str:
@@ -81,7 +83,9 @@ class TerminalProgress:
                 yield
         finally:
             self._depth -= 1
-        err.print(f"{indent}[green]✓[/] {untrusted(title)} [dim]({time.monotonic() - start:.1f} s)[/]")
+        err.print(
+            f"{indent}[green]✓[/] {untrusted(title)} [dim]({time.monotonic() - start:.1f} s)[/]"
+        )
 
     def note(self, text: str) -> None:
         """Print a line that stays."""

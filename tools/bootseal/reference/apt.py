@@ -152,7 +152,7 @@ class Apt:
                 return
             try:
                 with progress.step("Debian's package lists fetched"):
-                    self._run(["update", "-o", "APT::Update::Error-Mode=any"], timeout=600)
+                    self._run(["update", "-o", "APT::Update::Error-Mode=any"], timeout=180)
             except ToolError as error:
                 if not stamp.exists():
                     error.hint = (

@@ -22,6 +22,7 @@ from bootseal.reference import assembly, cache, initramfs, kernel, packages, roo
 from bootseal.reference.apt import Apt
 from bootseal.reference.assembly import Parts, System
 from bootseal.reference.layer import Layer
+from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,8 @@ DEFAULT_EPOCH: Final = 1_767_225_600
 KEYS: Final = "keys"
 _PROFILE: Final = "dev"
 _STAGING: Final = ".building-"
+_ROOM: Final = 300 * MIB
+_ROOM_FOR_NEW_CACHE: Final = 1536 * MIB
 _TOOLS: Final = (
     "apt-config", "apt-get", "depmod", "dpkg", "dpkg-deb", "dtc", "make", "mkfs.erofs", "mkimage",
     "patch", "sfdisk", "systemctl", "systemd-sysusers", "tar", "veritysetup",
@@ -42,7 +45,7 @@ _TOOLS: Final = (
 )  # fmt: skip
 
 
-class _Stopped(Exception):  # noqa: N818 - a signal between threads, never seen outside
+class _Stopped(Exception):
     """The other thread failed or was interrupted."""
 
 
@@ -96,29 +99,9 @@ def build(
     epoch, files = _epoch(), Layer.find(layer)
     _check_tools()
     with _errors_of_disks(directory), _claimed(directory):
+        _check_space(directory)
         key_directory = keys or _own_keys(directory / KEYS, progress)
-        policy_key = store.find(key_directory, profiles.Role.POLICY).public_key.pem
-        source = Apt.prepare()
-        source.update(progress)
-        other = _Stoppable(progress)
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            future = pool.submit(_system, source, files, other, policy_key, login, epoch)
-            try:
-                boot_loader = uboot.build(source, files, epoch=epoch, progress=progress)
-                system = future.result()
-            except BaseException:
-                other.stop()
-                raise
-        if boot_loader.cached:
-            progress.note(f"U-Boot {boot_loader.version}: unchanged, taken from the cache")
-        parts = Parts(
-            layer=files,
-            uboot=boot_loader,
-            system=system,
-            keys=key_directory,
-            login=login,
-            epoch=epoch,
-        )
+        parts = _parts(files, key_directory, progress, login=login, epoch=epoch)
         staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=directory))
         try:
             built = assembly.assemble(parts, staging, progress)
@@ -126,6 +109,25 @@ def build(
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         return built
+
+
+def _parts(layer: Layer, keys: Path, progress: Progress, *, login: bool, epoch: int) -> Parts:
+    """Make what depends on packages and layer: U-Boot here, the rest in a second thread."""
+    policy_key = store.find(keys, profiles.Role.POLICY).public_key.pem
+    source = Apt.prepare()
+    source.update(progress)
+    other = _Stoppable(progress)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        future = pool.submit(_system, source, layer, other, policy_key, login, epoch)
+        try:
+            boot_loader = uboot.build(source, layer, epoch=epoch, progress=progress)
+            system = future.result()
+        except BaseException:
+            other.stop()
+            raise
+    if boot_loader.cached:
+        progress.note(f"U-Boot {boot_loader.version}: unchanged, taken from the cache")
+    return Parts(layer=layer, uboot=boot_loader, system=system, keys=keys, login=login, epoch=epoch)
 
 
 def _system(
@@ -168,6 +170,23 @@ def _check_tools() -> None:
         )
 
 
+def _check_space(directory: Path) -> None:
+    """Refuse to begin what cannot end: apt, for one, does not notice a full disk and waits."""
+    store_of_parts = cache.directory()
+    fresh = not store_of_parts.is_dir()
+    store_of_parts.mkdir(parents=True, exist_ok=True)
+    for path, needed in (
+        (directory, _ROOM),
+        (store_of_parts, _ROOM_FOR_NEW_CACHE if fresh else _ROOM),
+    ):
+        free = shutil.disk_usage(path).free
+        if free < needed:
+            raise ToolError(
+                f"{path} has {format_size(free)} free: the build needs {format_size(needed)}",
+                hint="BOOTSEAL_CACHE=DIR puts the cache elsewhere",
+            )
+
+
 @contextmanager
 def _claimed(directory: Path) -> Iterator[None]:
     """Take the directory for this build alone, and clear away what a killed build left.
@@ -208,7 +227,7 @@ def _errors_of_disks(directory: Path) -> Iterator[None]:
         if error.errno not in {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT}:
             raise
         raise ToolError(
-            f"{error.strerror} at {error.filename or directory}:"
+            f"{error.strerror} at {error.filename2 or error.filename or directory}:"
             f" the build writes to {directory} and to its cache {cache.directory()}",
             hint="BOOTSEAL_CACHE=DIR puts the cache (about 1 GB) elsewhere",
         ) from error
