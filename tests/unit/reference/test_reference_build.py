@@ -82,3 +82,16 @@ def test_time_that_is_no_number_is_refused(tmp_path: Path, monkeypatch: pytest.M
 )
 def test_left_out_keeps_what_the_device_runs(path: str, expected: bool) -> None:  # noqa: FBT001
     assert left_out(path) is expected
+
+
+@pytest.mark.usefixtures("_without_tools")
+def test_too_little_space_is_said_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOOTSEAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(reference_build, "_ROOM_FOR_NEW_CACHE", 1 << 60)
+
+    with pytest.raises(ToolError, match=r"cache has .* free: the build needs"):
+        reference_build.build(tmp_path / "device", progress=Silent())
+
+    assert list((tmp_path / "cache").iterdir()) == []

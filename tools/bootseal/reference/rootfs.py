@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bootseal.reference.kernel import Kernel
-    from bootseal.reference.layer import Layer
+    from bootseal.reference.layer import Installed, Layer
     from bootseal.reference.packages import Packages
     from bootseal.reference.verity import Verity
 
@@ -123,11 +123,7 @@ def build(
             tree = Path(scratch) / "root"
             copy(packages.tree, tree)
             add_modules(packages.tree, kernel, tree)
-            for file in installed:
-                write(tree / file.target, file.source.read_bytes(), mode=file.mode)
-            write(tree / POLICY_KEY, policy_key)
-            if login:
-                write(tree / DEVELOPMENT_MARK, b"")
+            add_files(tree, installed, policy_key, login=login)
             configure(packages.tree, tree, masked)
             verity.make_erofs(tree, directory / IMAGE, epoch=epoch)
         found = verity.format_tree(directory / IMAGE, directory / TREE)
@@ -168,6 +164,17 @@ def add_modules(packages: Path, kernel: Kernel, tree: Path) -> None:
     files = modules.closure(MODULES, kernel.dependencies)
     modules.install(packages, kernel.release, files, tree)
     modules.index(packages, kernel.release, tree)
+
+
+def add_files(
+    tree: Path, installed: Iterable[Installed], policy_key: bytes, *, login: bool
+) -> None:
+    """Install the layer's files, the vendor's policy key and the mark of development images."""
+    for file in installed:
+        write(tree / file.target, file.source.read_bytes(), mode=file.mode)
+    write(tree / POLICY_KEY, policy_key)
+    if login:
+        write(tree / DEVELOPMENT_MARK, b"")
 
 
 def configure(packages: Path, tree: Path, masked: Iterable[str]) -> None:
