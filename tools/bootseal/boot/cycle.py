@@ -13,6 +13,7 @@ from bootseal.errors import Inconclusive
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
 
     from bootseal.boot.outcome import Action, Step
     from bootseal.boot.session import Event, Session
@@ -92,7 +93,7 @@ def shut_down(session: Session, *, login: bool) -> None:
     deadline = session.elapsed() + _SHUTDOWN_TIMEOUT
     asked = False
     while login and session.elapsed() < deadline:
-        if not asked and any(s.name == "shell" for s in session.console.seen):
+        if not asked and _at_shell(session.console.seen):
             session.type("systemctl poweroff\r")
             asked = True
         if any(isinstance(event, Off) for event in session.poll(deadline)):
@@ -100,6 +101,12 @@ def shut_down(session: Session, *, login: bool) -> None:
     session.cut()
     while not any(isinstance(event, Off) for event in session.poll(math.inf)):
         pass
+
+
+def _at_shell(seen: Sequence[Sighting]) -> bool:
+    """Tell whether the shell is there since the last reset."""
+    last = next((s.name for s in reversed(seen) if s.name in {"shell", "u-boot"}), "")
+    return last == "shell"
 
 
 def _cycle(session: Session, ending: Ending, duration: float, undone: int, status: bytes) -> Cycle:
