@@ -36,6 +36,20 @@ LINES = [
     ("bad-format", "kernel", "Bad FIT kernel image format! (err=-22)"),
     ("bad-format", "", "Wrong Image Type for bootm command"),
     ("no-image", "kernel", "ERROR: can't get kernel image!"),
+    (
+        "bad-hint",
+        "conf-a",
+        "Key name hint does not match the required key for 'signature-1' hash node in 'conf-a' "
+        "config node",
+    ),
+    ("bad-version", "16/16", "FIT header version 16/16 is not 17/16"),
+    (
+        "unsigned-property",
+        "data-position",
+        "FIT node 'kernel-1' has the unsigned property 'data-position'",
+    ),
+    ("no-key", "required", "No required key in the control device tree"),
+    ("no-prompt", "", "bootseal: boot command ended, there is no prompt"),
     ("kernel-handover", "", "Starting kernel ..."),
     ("slot-tried", "a", "bootseal: trying slot a"),
     ("slot-refused", "b", "bootseal: slot b refused"),

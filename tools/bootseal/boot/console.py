@@ -58,6 +58,15 @@ PATTERNS: Final = _patterns(
     ("unit-address", r"^Signature checking prevents use of unit addresses"),
     ("bad-format", r"(?:Bad FIT (\w+) image format|Wrong Image (?:Type|Format) for bootm)"),
     ("no-image", r"^(?:ERROR: )?can't get (\w+) image"),
+    # the layer's own patches to U-Boot
+    (
+        "bad-hint",
+        r"^Key name hint does not match the required key for '[^']*' .* in '([^']*)' conf",
+    ),
+    ("bad-version", r"^FIT header version (\S+) is not 17/16"),
+    ("unsigned-property", r"^FIT node '[^']*' has the unsigned property '([^']*)'"),
+    ("no-key", r"^No (public|required) key in the control device tree"),
+    ("no-prompt", r"^bootseal: boot command ended, there is no prompt"),
     ("kernel-handover", r"^Starting kernel \.\.\."),
     # boot logic of meta-secureboot in U-Boot
     ("slot-tried", r"^bootseal: trying slot ([ab])\b"),

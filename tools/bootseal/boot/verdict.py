@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
 _INTERESTING: Final = frozenset(
     {"bad-hash", "no-signature", "bad-signature", "signature-refused", "unit-address"}
-    | {"bad-format", "no-image", "fit-refused", "slot-refused", "all-refused", "last-resort"}
+    | {
+        "bad-format",
+        "no-image",
+        "bad-hint",
+        "bad-version",
+        "unsigned-property",
+        "no-key",
+        "no-prompt",
+    }
+    | {"slot-refused", "all-refused", "last-resort"}
     | {"state-default", "verity-corruption", "verity-restart", "root-refused", "panic"}
     | {"u-boot-prompt", "emergency-shell", "attacker-code"}
 )
