@@ -39,8 +39,10 @@ LINES = [
     (
         "bad-hint",
         "conf-a",
-        "Key name hint does not match the required key for 'signature-1' hash node in 'conf-a' "
-        "config node",
+        (
+            "Key name hint does not match the required key for 'signature-1' hash node in 'conf-a' "
+            "config node"
+        ),
     ),
     ("bad-version", "16/16", "FIT header version 16/16 is not 17/16"),
     (

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -94,12 +94,16 @@ class Matrix:
         device: What was built.
         directory: Its build directory; results go to its `matrix` directory.
         watcher: Told how it goes.
+        patience: What every time limit is multiplied with, for slow machines.
     """
 
-    def __init__(self, device: Device, directory: Path, watcher: Watcher) -> None:
+    def __init__(
+        self, device: Device, directory: Path, watcher: Watcher, *, patience: float = 1.0
+    ) -> None:
         self._device = device
         self._directory = directory
         self._watcher = watcher
+        self._patience = patience
         self._stop = threading.Event()
 
     def run(self, scenarios: Sequence[Scenario], *, jobs: int) -> MatrixResult:
@@ -202,6 +206,7 @@ class Matrix:
     def _step(self, lab: Workplace, step: Step, number: int, *, last: bool) -> StepResult:
         if step.prepare is not None:
             step.prepare(lab)
+        step = replace(step, timeout=step.timeout * self._patience)
         log = lab.work / f"step-{number}.log"
         with switched_on(lab.machine(), log) as session:
             ended = cycle.run(session, step, stop=self._stop)

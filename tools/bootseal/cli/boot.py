@@ -67,6 +67,9 @@ def matrix(
         list[str] | None, typer.Option(help="Only this scenario; may be repeated.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Scenarios run at a time.")] = 2,
+    patience: Annotated[
+        float, typer.Option(min=0.1, help="Multiply every time limit, for slow machines.")
+    ] = 1.0,
     list_: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
     json_: Annotated[Path | None, typer.Option("--json", help="Write JSON here; - prints.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
@@ -84,7 +87,8 @@ def matrix(
         return
     device = devices.load(directory)
     watcher = boot_view.Ticker(len(chosen))
-    result = matrices.Matrix(device, directory, watcher).run(chosen, jobs=jobs)
+    engine = matrices.Matrix(device, directory, watcher, patience=patience)
+    result = engine.run(chosen, jobs=jobs)
     document = result.document()
     printed = json_ == Path("-")
     if printed:
