@@ -197,6 +197,9 @@ def configure(packages: Path, tree: Path, masked: Iterable[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to("/dev/null")
     proc.run("systemd-sysusers", [f"--root={tree}"], timeout=120)
+    for path in (tree / "etc").glob("*shadow*"):
+        # It leaves them without any permission, which only root's mkfs.erofs would not mind.
+        path.chmod(0o600)
     proc.run("systemctl", [f"--root={tree}", "preset-all"], timeout=120)
 
 
