@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""What holds for the repository as a whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bootseal.cli.doctor import TOOLS
+
+ROOT = Path(__file__).parents[2]
+# Present on every Debian machine.
+_ESSENTIAL = {"apt", "dpkg"}
+
+
+def tracked() -> list[Path]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+    return [ROOT / name for name in listing.decode().split("\0") if name]
+
+
+def test_python_files_all_name_their_licence() -> None:
+    missing = [
+        path.relative_to(ROOT)
+        for path in tracked()
+        if path.suffix == ".py" and "SPDX-License-Identifier: MIT" not in path.read_text()[:120]
+    ]
+    assert missing == []
+
+
+def test_tracked_files_hold_no_private_key() -> None:
+    marker = re.compile(rb"BEGIN (RSA |EC |ENCRYPTED )?PRIVATE KEY-----\n[A-Za-z0-9+/]")
+    assert [p for p in tracked() if p.is_file() and marker.search(p.read_bytes())] == []
+
+
+def test_modules_stay_small_enough_to_read() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / "tools").rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert long == {}
+
+
+def test_setup_installs_every_package_doctor_names() -> None:
+    lines = (ROOT / "ci/apt-packages.txt").read_text().splitlines()
+    installed = {line for line in lines if not line.startswith("#")}
+    assert {tool.package for tool in TOOLS} - installed - _ESSENTIAL == set()
+
+
+def test_apt_packages_are_sorted_and_unique() -> None:
+    lines = (ROOT / "ci/apt-packages.txt").read_text().splitlines()
+    packages = [line for line in lines if not line.startswith("#")]
+    assert packages == sorted(set(packages))
+
+
+def test_schemas_in_code_are_documented() -> None:
+    named = re.compile(r"bootseal\.[a-z-]+/1")
+    code = set()
+    for path in (ROOT / "tools").rglob("*.py"):
+        code |= set(named.findall(path.read_text()))
+    assert code - set(named.findall((ROOT / "docs/exit-codes.md").read_text())) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["keys"], ["fit"], ["measure"], ["reference"], ["boot"], ["doctor"]],
+    ids=lambda arguments: " ".join(arguments) or "bootseal",
+)
+def test_help_of_every_noun_loads_no_cryptography(arguments: list[str]) -> None:
+    program = (
+        "import sys; from bootseal.cli.app import app\n"
+        "try: app(sys.argv[1:])\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "heavy = {'cryptography', 'jinja2', 'elftools'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "tools")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Usage:" in done.stdout
