@@ -162,7 +162,7 @@ class Step:
     actions: tuple[Action, ...] = ()
     until: str = ""
     prepare: Callable[[Lab], None] | None = None
-    timeout: float = 300.0
+    timeout: float = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
