@@ -151,6 +151,11 @@ def test_attack_without_the_key_is_refused(
     assert finding in refusals(make(genuine), control, None)
 
 
+def test_header_of_another_version_is_refused(genuine: bytes) -> None:
+    with pytest.raises(FormatError, match="version 18"):
+        fit_format.parse(attacks.version(genuine))
+
+
 @pytest.mark.parametrize("make", [attacks.legacy, attacks.raw_kernel], ids=["legacy", "raw"])
 def test_other_format_is_no_fit(genuine: bytes, make: Callable[[bytes], bytes]) -> None:
     with pytest.raises(FormatError, match="expected a FIT"):

@@ -36,6 +36,7 @@ FIT_ADDRESS: Final = 0x50000000
 
 KEYS: Final = "keys"
 _KERNEL_ADDRESS: Final = 0x40200000
+_FUTURE_VERSION: Final = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +144,11 @@ def unit_address(fit: bytes) -> bytes:
     """Put a node with a unit address in front of the kernel (CVE-2021-27138)."""
     kernel = tamper.attacker_kernel("unit-address")
     return tamper_fit.add_unit_address(fit, configurations(fit)[0], kernel)
+
+
+def version(fit: bytes) -> bytes:
+    """Claim a future version of the device tree format, which mainline U-Boot accepts."""
+    return tamper_fit.set_version(fit, _FUTURE_VERSION)
 
 
 def legacy(fit: bytes) -> bytes:

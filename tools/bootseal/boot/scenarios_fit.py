@@ -61,6 +61,7 @@ FLIPS: Final = (
         "key-name-hint-flipped",
         "key-name-hint",
         attacks.HINT,
+        "bad-hint:conf-a",
         "signature-refused",
         about="Mainline U-Boot ignores the hint, which nothing signs; the layer's gate compares it "
         "with the required key.",
@@ -130,7 +131,17 @@ FIT: Final = (
         about="CVE-2021-27138: libfdt finds kernel-1@1 when asked for kernel-1.",
         base="shipped",
         prepare=attacks.replaced(attacks.unit_address),
-        steps=(refused("bad-format", "unit-address"),),
+        steps=(refused("bad-format:kernel", "unit-address"),),
+    ),
+    Scenario(
+        id="header-version",
+        title="FIT header of a future version",
+        group="fit",
+        about="The header is not signed, and mainline U-Boot takes it for what it knows; the "
+        "layer's gate knows one version.",
+        base="shipped",
+        prepare=attacks.replaced(attacks.version),
+        steps=(refused("bad-version", "bad-format:kernel"),),
     ),
     Scenario(
         id="payload-moved",
@@ -140,7 +151,7 @@ FIT: Final = (
         "mistake in the signed FIT, which is made here with the device's own key.",
         base="shipped",
         prepare=attacks.signed_by_maker(attacks.overwriting),
-        steps=(refused("bad-format"),),
+        steps=(refused("unsigned-property:data-position", "bad-format:kernel"),),
     ),
     Scenario(
         id="legacy-image",

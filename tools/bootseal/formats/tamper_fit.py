@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _U32: Final = struct.Struct(">I")
 _CLONES: Final = "images"
+_VERSION_OFFSET: Final = 20
 _EVIL: Final = "kernel-evil"
 
 
@@ -154,6 +155,11 @@ def set_number(fit: bytes, path: str, name: str, value: int) -> bytes:
         _find(root, path).properties[name] = _U32.pack(value)
 
     return fdt.rewrite(fit, change)
+
+
+def set_version(fit: bytes, version: int) -> bytes:
+    """Claim another version in the header, which no signature covers."""
+    return fit[:_VERSION_OFFSET] + _U32.pack(version) + fit[_VERSION_OFFSET + _U32.size :]
 
 
 def move_payload(fit: bytes, image: str, position: int) -> bytes:
