@@ -192,3 +192,64 @@ def test_write_damaged_document_writes_nothing(logs: Path, tmp_path: Path) -> No
 )
 def test_axis_step_gives_at_most_ten_marks(duration: float, step: float) -> None:
     assert chart.axis_step(duration) == step
+
+
+def step_of(*phases: document.Phase, duration: float = 10.0) -> document.Step:
+    return document.Step(
+        title="boot",
+        ending="up",
+        verdict="passed",
+        reason="",
+        duration=duration,
+        resets=0,
+        seen=(),
+        findings=(),
+        status="",
+        phases=phases,
+        log=(),
+    )
+
+
+def test_time_line_is_to_scale_and_ends_at_the_right_edge() -> None:
+    phases = (
+        document.Phase(name="kernel", start=0.0, end=2.5),
+        document.Phase(name="system", start=2.5, end=10.0),
+    )
+
+    line = chart.time_line(step_of(*phases), {})
+
+    assert [(bar.x, bar.width) for bar in line.bars] == [(0.0, 250.0), (250.0, 750.0)]
+    assert line.axis[-1].x == chart.WIDTH
+
+
+def test_time_line_leaves_out_phases_without_duration() -> None:
+    colours: dict[str, int] = {}
+
+    line = chart.time_line(step_of(document.Phase(name="up", start=3.0, end=3.0)), colours)
+
+    assert line.bars == ()
+    assert colours == {}
+
+
+def test_time_line_gives_a_phase_the_same_colour_in_every_step() -> None:
+    colours: dict[str, int] = {}
+    kernel = document.Phase(name="kernel", start=1.0, end=2.0)
+    system = document.Phase(name="system", start=2.0, end=3.0)
+
+    chart.time_line(step_of(kernel, system), colours)
+    again = chart.time_line(step_of(system), colours)
+
+    assert again.bars[0].colour == 1
+
+
+def test_time_line_labels_only_bars_that_are_wide_enough() -> None:
+    short = document.Phase(name="initramfs", start=0.0, end=0.1)
+    long = document.Phase(name="system", start=0.1, end=10.0)
+
+    line = chart.time_line(step_of(short, long), {})
+
+    assert [bar.label for bar in line.bars] == ["", "system"]
+
+
+def test_time_line_of_nothing_has_an_axis() -> None:
+    assert chart.time_line(step_of(duration=0.0), {}).axis
