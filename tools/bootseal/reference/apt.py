@@ -129,8 +129,12 @@ class Apt:
             )
         mirror = os.environ.get("BOOTSEAL_DEBIAN_MIRROR", MIRROR).rstrip("/")
         root = cache.directory() / "apt" / cache.key({"mirror": mirror, "suite": SUITE})
-        if not str(root).isprintable() or '"' in str(root):
-            raise UsageError(f"the cache directory {str(root)!r} cannot be used by apt")
+        # Quotes end a value in apt's configuration; make takes neither spaces nor colons.
+        if not str(root).isprintable() or set(str(root)) & set('" :'):
+            raise UsageError(
+                f"the cache directory {str(root)!r} has a space, a colon or a quote in its name",
+                hint="BOOTSEAL_CACHE=DIR puts the cache elsewhere",
+            )
         for name in _DIRECTORIES:
             (root / name).mkdir(parents=True, exist_ok=True)
         sources = _SOURCES.format(mirror=mirror, suite=SUITE, keyring=KEYRING)
@@ -180,7 +184,7 @@ class Apt:
     def download(self, packages: Sequence[str], closure: Sequence[Download]) -> list[Path]:
         """Fetch packages and what they depend on; return the files of `closure`."""
         archives = self.root / "cache" / "archives"
-        with self._locked():
+        with self._locked(), self._lists_to_blame():
             if not all((archives / item.file).exists() for item in closure):
                 self._run([*self._install(packages), "--download-only"], timeout=1800)
         return [archives / item.file for item in closure]
@@ -203,12 +207,13 @@ class Apt:
         # apt fetches into the file itself and leaves a failed one behind.
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            proc.run(
-                _APT_HELPER,
-                ["download-file", download.uri, partial, f"SHA256:{download.sha256}"],
-                timeout=1800,
-                env=self._environment,
-            )
+            with self._lists_to_blame():
+                proc.run(
+                    _APT_HELPER,
+                    ["download-file", download.uri, partial, f"SHA256:{download.sha256}"],
+                    timeout=1800,
+                    env=self._environment,
+                )
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
@@ -220,6 +225,16 @@ class Apt:
     def _run(self, args: Sequence[str], *, timeout: float) -> str:
         done = proc.run("apt-get", args, timeout=timeout, env=self._environment)
         return done.stdout.decode(errors="replace")
+
+    @contextmanager
+    def _lists_to_blame(self) -> Iterator[None]:
+        """Have the lists fetched anew next time: a mirror drops the versions it replaces."""
+        try:
+            yield
+        except ToolError as error:
+            (self.root / "updated").unlink(missing_ok=True)
+            error.hint = "check the network and build again: the package lists will be fetched anew"
+            raise
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
