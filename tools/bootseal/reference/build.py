@@ -40,7 +40,8 @@ _ROOM: Final = 300 * MIB
 _ROOM_FOR_NEW_CACHE: Final = 1536 * MIB
 _TOOLS: Final = (
     "apt-config", "apt-get", "bc", "bison", "depmod", "dpkg", "dpkg-deb", "dtc", "flex", "gcc",
-    "make", "mkfs.erofs", "mkimage", "patch", "sfdisk", "systemctl", "systemd-sysusers", "tar", "veritysetup",
+    "make", "mkfs.erofs", "mkimage", "patch", "sfdisk", "systemctl", "systemd-sysusers", "tar",
+    "veritysetup",
     f"{uboot.CROSS_COMPILE}gcc",
 )  # fmt: skip
 
