@@ -40,8 +40,6 @@ TOOLS: Final = (
     Tool(name="flex", package="flex", used_by="reference build"),
     Tool(name="bc", package="bc", used_by="reference build"),
     Tool(name="depmod", package="kmod", used_by="reference build"),
-    Tool(name="zstd", package="zstd", used_by="reference build"),
-    Tool(name="xz", package="xz-utils", used_by="reference build"),
     Tool(name="systemd-sysusers", package="systemd", used_by="reference build"),
     Tool(name="systemctl", package="systemd", used_by="reference build"),
     Tool(name="mkfs.erofs", package="erofs-utils", used_by="reference build", version=()),
