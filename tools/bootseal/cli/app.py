@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -54,6 +55,8 @@ app.command("doctor")(importlib.import_module("bootseal.cli.doctor").doctor)
 
 def main() -> None:
     """Run the command line and end the process with a documented exit code."""
+    # Leave as Ctrl-C does, so that QEMU and the TPM emulator are not left running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(standalone_mode=True)
     except BootsealError as error:
