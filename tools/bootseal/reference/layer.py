@@ -31,6 +31,7 @@ _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
     "*.service": (_UNITS, 0o644),
     "*.preset": ("usr/lib/systemd/system-preset", 0o644),
+    "udev-trigger.conf": (f"{_UNITS}/systemd-udev-trigger.service.d", 0o644),
     "50-data.conf": ("usr/lib/repart.d", 0o644),
     "create-data": ("usr/lib/secureboot", 0o755),
     "fetch-policy": ("usr/lib/secureboot", 0o755),
