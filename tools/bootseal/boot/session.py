@@ -102,8 +102,9 @@ class Session:
 
     def type(self, text: str) -> None:
         """Type on the serial console."""
-        # A device that is just switching itself off no longer listens: poll() tells.
-        with contextlib.suppress(ConnectionError):
+        # A device that is just switching itself off no longer listens: poll() tells. One that
+        # does not read its console loses what is typed, as a real serial port does.
+        with contextlib.suppress(ConnectionError, TimeoutError):
             self._lines[_Line.SERIAL].sendall(text.encode())
 
     def reset(self) -> None:
