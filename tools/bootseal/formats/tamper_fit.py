@@ -23,6 +23,8 @@ _U32: Final = struct.Struct(">I")
 _CLONES: Final = "images"
 _VERSION_OFFSET: Final = 20
 _EVIL: Final = "kernel-evil"
+# Where nothing else is loaded to.
+_EVIL_LOAD: Final = 0x60000000
 
 
 def locate(fit: bytes, path: str, name: str) -> tuple[int, int]:
@@ -213,6 +215,7 @@ def _kernel_of(root: Node, configuration: Node) -> Node:
 def _add_kernel(root: Node, configuration: Node, kernel: bytes) -> None:
     evil = deepcopy(_kernel_of(root, configuration))
     evil.name = _EVIL
+    evil.properties |= dict.fromkeys(("load", "entry"), _U32.pack(_EVIL_LOAD))
     _fill(evil, kernel, {"compression": "none"})
     _find(root, "/images").children.append(evil)
 
