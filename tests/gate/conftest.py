@@ -43,7 +43,7 @@ class Gate:
     def judge(self, fits: Sequence[bytes], *, unpacked: int = UNPACKED) -> list[str]:
         """Return the reason of each refusal, `ACCEPTED` without one."""
         frames = b"".join(struct.pack(">I", len(fit)) + fit for fit in fits)
-        args = [self.program, str(ADDRESS), str(unpacked)]
+        args = [str(self.program), str(ADDRESS), str(unpacked)]
         done = subprocess.run(args, input=frames, capture_output=True, timeout=240, check=False)
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         lines = done.stdout.decode("ascii").splitlines()

@@ -62,6 +62,10 @@ class Tpm(StrEnum):
     """Another, newly manufactured chip."""
     CLEARED = "cleared"
     """The base's own chip after `TPM2_Clear` through the platform hierarchy."""
+    OTHER_BANK = "other-bank"
+    """The base's own chip with SHA-1 PCRs in the place of the SHA-256 ones."""
+    NONE = "none"
+    """No chip at all."""
 
 
 class Verdict(StrEnum):

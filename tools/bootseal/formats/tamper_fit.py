@@ -13,7 +13,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fdt
+from bootseal.formats import fdt, fdt_flat
 from bootseal.formats.fdt import Node
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _U32: Final = struct.Struct(">I")
 _CLONES: Final = "images"
 _VERSION_OFFSET: Final = 20
+_SIZE_OFFSET: Final = 4
 _EVIL: Final = "kernel-evil"
 # Where nothing else is loaded to.
 _EVIL_LOAD: Final = 0x60000000
@@ -162,6 +163,27 @@ def set_number(fit: bytes, path: str, name: str, value: int) -> bytes:
 def set_version(fit: bytes, version: int) -> bytes:
     """Claim another version in the header, which no signature covers."""
     return fit[:_VERSION_OFFSET] + _U32.pack(version) + fit[_VERSION_OFFSET + _U32.size :]
+
+
+def set_size(fit: bytes, size: int) -> bytes:
+    """Claim another total size in the header, in bytes, without adding any."""
+    return fit[:_SIZE_OFFSET] + _U32.pack(size) + fit[_SIZE_OFFSET + _U32.size :]
+
+
+def set_text(fit: bytes, path: str, name: str, text: str) -> bytes:
+    """Set a property to a string, whatever is in it."""
+
+    def change(root: Node) -> None:
+        _find(root, path).properties[name] = text.encode() + b"\0"
+
+    return fdt.rewrite(fit, change)
+
+
+def nested(depth: int) -> bytes:
+    """Make a tree in which each node holds the next."""
+    begin, end = fdt.encode_begin("n") * depth, _U32.pack(fdt_flat.Tag.END_NODE) * depth
+    root = fdt.encode_begin("") + begin + end + _U32.pack(fdt_flat.Tag.END_NODE)
+    return fdt.assemble(bytes(16), root + _U32.pack(fdt_flat.Tag.END), b"description\0")
 
 
 def move_payload(fit: bytes, image: str, position: int) -> bytes:
