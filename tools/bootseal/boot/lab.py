@@ -136,17 +136,23 @@ class Workplace:
         self.disk = Overlay(work / "disk.qcow2")
         self._tpm = work / "tpm"
         self._plugged = True
+        self._bios = device.artefact(directory, "bios")
         self._extra: tuple[str, ...] = ()
 
     def add_qemu(self, *arguments: str) -> None:
         """Add QEMU arguments to every later power cycle."""
         self._extra += arguments
 
+    def replace_bios(self, content: bytes) -> None:
+        """Start another boot loader in every later power cycle."""
+        self._bios = self.work / "u-boot.bin"
+        self._bios.write_bytes(content)
+
     def machine(self) -> qemu.Machine:
         """Return the machine as it is now."""
         return qemu.Machine(
             qemu=self.device.qemu,
-            bios=self.device.artefact(self.directory, "bios"),
+            bios=self._bios,
             disk=self.disk.path,
             tpm=self._tpm if self._plugged else None,
             extra=self._extra,

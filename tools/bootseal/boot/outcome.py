@@ -241,6 +241,10 @@ class Lab(Protocol):
         """Add QEMU arguments to every later power cycle, such as `-append` or a second disk."""
         ...
 
+    def replace_bios(self, content: bytes) -> None:
+        """Start another boot loader in every later power cycle."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:

@@ -12,6 +12,7 @@ from typing import Final
 
 from bootseal.boot import attacks, attacks_root, attacks_state
 from bootseal.boot.outcome import Ending, Expectation, Scenario, Step, System, Tpm
+from bootseal.boot.scenarios_commands import COMMANDS
 from bootseal.boot.scenarios_ends import (
     closed,
     never_started,
@@ -202,7 +203,8 @@ _DATA: Final = (
 
 def catalogue(seed: int = SEED) -> tuple[Scenario, ...]:
     """Return all scenarios; the seed decides when the power is cut."""
-    return (*_BOOT, *FLIPS, *FIT, *_ROOT, *_STATE, *_DATA, *RESETS, *power_cuts(seed))
+    boots = (*_BOOT, *FLIPS, *FIT, *_ROOT, *_STATE, *COMMANDS, *_DATA)
+    return (*boots, *RESETS, *power_cuts(seed))
 
 
 SCENARIOS: Final = catalogue()
