@@ -88,12 +88,16 @@ def test_matrix_exact_refusal_passes_and_other_ends_do_not(tiny_device: Path) ->
         scenario("never-up", steps=(Step(expect=up, timeout=30),)),
         scenario("fresh-tpm", tpm=Tpm.FRESH),
         scenario("cleared-tpm", tpm=Tpm.CLEARED),
+        scenario("other-bank", tpm=Tpm.OTHER_BANK),
+        scenario("no-tpm", tpm=Tpm.NONE),
     ) == {
         "exact": Verdict.PASSED,
         "other-slot": Verdict.FAILED,
         "never-up": Verdict.FAILED,
         "fresh-tpm": Verdict.PASSED,
         "cleared-tpm": Verdict.PASSED,
+        "other-bank": Verdict.PASSED,
+        "no-tpm": Verdict.PASSED,
     }
 
 

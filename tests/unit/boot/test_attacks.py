@@ -23,6 +23,8 @@ from bootseal.keys.signer import FileSigner, verify_digest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bootseal.keys.signer import Signer
+
 ALGORITHM = "sha256,rsa2048"
 PROFILE = f"""
 name = "test"
@@ -154,6 +156,33 @@ def test_attack_without_the_key_is_refused(
 def test_header_of_another_version_is_refused(genuine: bytes) -> None:
     with pytest.raises(FormatError, match="version 18"):
         fit_format.parse(attacks.version(genuine))
+
+
+def test_header_of_another_size_is_refused(genuine: bytes) -> None:
+    with pytest.raises(FormatError, match="total size is 33554432 bytes"):
+        fit_format.parse(attacks.oversized(genuine))
+
+
+def test_nested_nodes_are_refused(genuine: bytes) -> None:
+    with pytest.raises(FormatError, match="more than 262144 tags"):
+        fit_format.parse(attacks.nested(genuine))
+
+
+def test_spoofed_hint_is_in_every_signature_and_is_refused(genuine: bytes, control: bytes) -> None:
+    spoofed = attacks.spoofed(genuine)
+
+    assert spoofed.count(b"\nbootseal: root-") == 2
+    assert refusals(spoofed, control, None) == {"fit.key-hint"}
+
+
+@pytest.mark.parametrize("make", [attacks.overlapping, attacks.self_overwriting])
+def test_mistaken_load_address_is_signed_and_still_refused(
+    genuine: bytes,
+    control: bytes,
+    signer: FileSigner,
+    make: Callable[[bytes, Signer], bytes],
+) -> None:
+    assert refusals(make(genuine, signer), control, None) == {"fit.load-address"}
 
 
 @pytest.mark.parametrize("make", [attacks.legacy, attacks.raw_kernel], ids=["legacy", "raw"])

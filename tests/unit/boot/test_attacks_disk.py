@@ -54,6 +54,9 @@ class MemoryLab:
     disk: MemoryDisk = field(default_factory=MemoryDisk)
     extra: list[str] = field(default_factory=list)
 
+    def replace_bios(self, content: bytes) -> None:
+        self.bios = content
+
     def add_qemu(self, *arguments: str) -> None:
         self.extra += arguments
 

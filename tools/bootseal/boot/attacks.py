@@ -37,6 +37,7 @@ FIT_ADDRESS: Final = 0x50000000
 KEYS: Final = "keys"
 _KERNEL_ADDRESS: Final = 0x40200000
 _FUTURE_VERSION: Final = 18
+_DEEP: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +152,26 @@ def version(fit: bytes) -> bytes:
     return tamper_fit.set_version(fit, _FUTURE_VERSION)
 
 
+def oversized(fit: bytes) -> bytes:
+    """Claim more in the header than the partition holds, but less than mainline's limit."""
+    return tamper_fit.set_size(fit, 32 * MIB)
+
+
+def nested(fit: bytes) -> bytes:
+    """Make a tree of nodes inside nodes, a million deep."""
+    del fit
+    return tamper_fit.nested(_DEEP)
+
+
+def spoofed(fit: bytes) -> bytes:
+    """Write lines of a good boot into the hint of each signature."""
+    text = "\x1b[2J\r\nbootseal: root-{} verified by dm-verity, starting the system\r\n"
+    for name in configurations(fit):
+        path = f"/configurations/{name}/signature-1"
+        fit = tamper_fit.set_text(fit, path, "key-name-hint", text.format(name[-1]))
+    return fit
+
+
 def legacy(fit: bytes) -> bytes:
     """Make a legacy image, which has checksums and no signature."""
     del fit
@@ -209,11 +230,27 @@ def overwriting(fit: bytes, signer: Signer) -> bytes:
     everything after that is unsigned `data-position`.
     """
     first = configurations(fit)[0]
-    kernel, ramdisk = (tamper_fit.referenced(fit, first, name) for name in ("kernel", "ramdisk"))
+    kernel = tamper_fit.referenced(fit, first, "kernel")
     rest = len(fit) - len(_payload(fit, kernel))
     position = align_up(rest + 64 * KIB, MIB)
-    mistaken = tamper_fit.set_number(fit, f"/images/{ramdisk}", "load", FIT_ADDRESS + position)
-    return tamper_fit.move_payload(_sign_unchecked(mistaken, signer), kernel, position)
+    mistaken = _with_ramdisk_at(fit, signer, FIT_ADDRESS + position)
+    return tamper_fit.move_payload(mistaken, kernel, position)
+
+
+def overlapping(fit: bytes, signer: Signer) -> bytes:
+    """Load the initramfs to where the kernel will be unpacked."""
+    return _with_ramdisk_at(fit, signer, _KERNEL_ADDRESS + MIB)
+
+
+def self_overwriting(fit: bytes, signer: Signer) -> bytes:
+    """Load the initramfs over the FIT."""
+    return _with_ramdisk_at(fit, signer, FIT_ADDRESS + 64 * KIB)
+
+
+def _with_ramdisk_at(fit: bytes, signer: Signer, address: int) -> bytes:
+    ramdisk = tamper_fit.referenced(fit, configurations(fit)[0], "ramdisk")
+    mistaken = tamper_fit.set_number(fit, f"/images/{ramdisk}", "load", address)
+    return _sign_unchecked(mistaken, signer)
 
 
 def _with_attacker_kernel(fit: bytes, detail: str) -> bytes:

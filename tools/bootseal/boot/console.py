@@ -63,10 +63,11 @@ PATTERNS: Final = _patterns(
         "bad-hint",
         r"^Key name hint does not match the required key for '[^']*' .* in '([^']*)' conf",
     ),
-    ("bad-version", r"^FIT header version (\S+) is not 17/16"),
-    ("unsigned-property", r"^FIT node '[^']*' has the unsigned property '([^']*)'"),
+    ("gate-refused", r"^bootseal: FIT refused: (.+), at offset 0x[0-9a-f]+ \(bootseal gate"),
+    ("boot-refused", r"^bootseal: boot refused: ([^(]+\b)"),
     ("no-key", r"^No (public|required) key in the control device tree"),
     ("no-prompt", r"^bootseal: boot command ended, there is no prompt"),
+    ("bus-error", r'^"(?:Synchronous Abort|Error)" handler, esr'),
     ("kernel-handover", r"^Starting kernel \.\.\."),
     # boot logic of meta-secureboot in U-Boot
     ("slot-tried", r"^bootseal: trying slot ([ab])\b"),

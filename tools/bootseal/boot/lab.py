@@ -135,19 +135,26 @@ class Workplace:
         self.work = work
         self.disk = Overlay(work / "disk.qcow2")
         self._tpm = work / "tpm"
+        self._plugged = True
+        self._bios = device.artefact(directory, "bios")
         self._extra: tuple[str, ...] = ()
 
     def add_qemu(self, *arguments: str) -> None:
         """Add QEMU arguments to every later power cycle."""
         self._extra += arguments
 
+    def replace_bios(self, content: bytes) -> None:
+        """Start another boot loader in every later power cycle."""
+        self._bios = self.work / "u-boot.bin"
+        self._bios.write_bytes(content)
+
     def machine(self) -> qemu.Machine:
         """Return the machine as it is now."""
         return qemu.Machine(
             qemu=self.device.qemu,
-            bios=self.device.artefact(self.directory, "bios"),
+            bios=self._bios,
             disk=self.disk.path,
-            tpm=self._tpm,
+            tpm=self._tpm if self._plugged else None,
             extra=self._extra,
         )
 
@@ -164,13 +171,15 @@ class Workplace:
             ToolError: qemu-img or the TPM emulator failed.
         """
         qemu.create_overlay(self.disk.path, backing, backing_format=backing_format)
+        self._plugged = tpm is not Tpm.NONE
         if tpm is Tpm.FRESH:
             swtpm.manufacture(self._tpm)
             return
         copy_tpm(tpm_state, self._tpm)
-        if tpm is Tpm.CLEARED:
+        change = {Tpm.CLEARED: swtpm.clear, Tpm.OTHER_BANK: swtpm.exchange_bank}.get(tpm)
+        if change is not None:
             with tempfile.TemporaryDirectory(prefix="bootseal-") as scratch:
-                swtpm.clear(self._tpm, Path(scratch))
+                change(self._tpm, Path(scratch))
 
 
 def copy_tpm(source: Path, target: Path) -> None:

@@ -62,6 +62,10 @@ class Tpm(StrEnum):
     """Another, newly manufactured chip."""
     CLEARED = "cleared"
     """The base's own chip after `TPM2_Clear` through the platform hierarchy."""
+    OTHER_BANK = "other-bank"
+    """The base's own chip with SHA-1 PCRs in the place of the SHA-256 ones."""
+    NONE = "none"
+    """No chip at all."""
 
 
 class Verdict(StrEnum):
@@ -235,6 +239,10 @@ class Lab(Protocol):
 
     def add_qemu(self, *arguments: str) -> None:
         """Add QEMU arguments to every later power cycle, such as `-append` or a second disk."""
+        ...
+
+    def replace_bios(self, content: bytes) -> None:
+        """Start another boot loader in every later power cycle."""
         ...
 
 

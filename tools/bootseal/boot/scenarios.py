@@ -12,7 +12,16 @@ from typing import Final
 
 from bootseal.boot import attacks, attacks_root, attacks_state
 from bootseal.boot.outcome import Ending, Expectation, Scenario, Step, System, Tpm
-from bootseal.boot.scenarios_ends import closed, never_up, refused, up, up_from_b, while_typing
+from bootseal.boot.scenarios_commands import COMMANDS
+from bootseal.boot.scenarios_ends import (
+    closed,
+    never_started,
+    never_up,
+    refused,
+    up,
+    up_from_b,
+    while_typing,
+)
 from bootseal.boot.scenarios_fit import FIT, FLIPS
 from bootseal.boot.scenarios_power import RESETS, power_cuts
 
@@ -162,6 +171,26 @@ _DATA: Final = (
         steps=(closed(),),
     ),
     Scenario(
+        id="no-tpm",
+        title="TPM taken out",
+        group="data",
+        about="Nothing may run unmeasured. On this board a read where no chip answers is a bus "
+        "error, at which U-Boot resets, for ever.",
+        base="shipped",
+        tpm=Tpm.NONE,
+        steps=(never_started("bus-error"),),
+    ),
+    Scenario(
+        id="tpm-other-bank",
+        title="TPM without SHA-256 PCRs",
+        group="data",
+        about="Nothing may run unmeasured: the layer's U-Boot takes a failed measurement for a "
+        "refusal, where mainline U-Boot boots on.",
+        base="shipped",
+        tpm=Tpm.OTHER_BANK,
+        steps=(refused("boot-refused:not measured"),),
+    ),
+    Scenario(
         id="other-initramfs",
         title="Another initramfs, signed to boot but with no policy signed for it",
         group="data",
@@ -174,7 +203,8 @@ _DATA: Final = (
 
 def catalogue(seed: int = SEED) -> tuple[Scenario, ...]:
     """Return all scenarios; the seed decides when the power is cut."""
-    return (*_BOOT, *FLIPS, *FIT, *_ROOT, *_STATE, *_DATA, *RESETS, *power_cuts(seed))
+    boots = (*_BOOT, *FLIPS, *FIT, *_ROOT, *_STATE, *COMMANDS, *_DATA)
+    return (*boots, *RESETS, *power_cuts(seed))
 
 
 SCENARIOS: Final = catalogue()

@@ -74,6 +74,17 @@ def never_up(block: str) -> Step:
     )
 
 
+def never_started(why: str) -> Step:
+    """See U-Boot give up for the named reason, before anything starts."""
+    return Step(
+        expect=Expectation(
+            ending=Ending.CONSOLE, console=("slot-tried:a", why), forbidden=_STARTED
+        ),
+        until=why,
+        timeout=_REFUSAL_TIMEOUT,
+    )
+
+
 def while_typing(text: str, *, when: str) -> Step:
     """Come up as ever while somebody types for eight seconds."""
     step = up()

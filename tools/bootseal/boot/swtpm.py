@@ -29,6 +29,11 @@ _START_TIMEOUT: Final = 10.0
 _GET_CAPABILITY: Final = (1).to_bytes(4, "big")
 # TPM2_Clear(TPM_RH_PLATFORM) with an empty password session, TPM 2.0 Library part 3, 24.6.
 _CLEAR: Final = bytes.fromhex("8002 0000001b 00000126 4000000c 00000009 40000009 0000 00 0000")
+# TPM2_PCR_Allocate(TPM_RH_PLATFORM) likewise, all SHA-1 PCRs and no SHA-256 one, part 3, 22.5.
+_SHA1_ONLY: Final = bytes.fromhex(
+    "8002 0000002b 0000012b 4000000c 00000009 40000009 0000 00 0000"
+    "00000002 0004 03 ffffff 000b 03 000000"
+)
 # TPM2_Shutdown(TPM_SU_CLEAR), part 3, 9.4.
 _SHUTDOWN: Final = bytes.fromhex("8001 0000000c 00000145 0000")
 
@@ -118,6 +123,23 @@ def clear(state: Path, scratch: Path) -> None:
     Raises:
         ToolError: The emulator did not come up, or the TPM refused.
     """
+    _command(state, scratch, "TPM2_Clear", _CLEAR)
+
+
+def exchange_bank(state: Path, scratch: Path) -> None:
+    """Do what an attacker with the board does: leave the chip no SHA-256 PCRs, only SHA-1 ones.
+
+    Args:
+        state: The chip's directory; the chip must not be powered.
+        scratch: Short-named directory for sockets and logs.
+
+    Raises:
+        ToolError: The emulator did not come up, or the TPM refused.
+    """
+    _command(state, scratch, "TPM2_PCR_Allocate", _SHA1_ONLY)
+
+
+def _command(state: Path, scratch: Path, title: str, request: bytes) -> None:
     commands = scratch / "tpm-commands"
     extra = ("--server", f"type=unixio,path={commands}", "--flags", "not-need-init,startup-clear")
     with (
@@ -126,7 +148,7 @@ def clear(state: Path, scratch: Path) -> None:
     ):
         tpm.settimeout(_START_TIMEOUT)
         tpm.connect(str(commands))
-        for name, command in (("TPM2_Clear", _CLEAR), ("TPM2_Shutdown", _SHUTDOWN)):
+        for name, command in ((title, request), ("TPM2_Shutdown", _SHUTDOWN)):
             tpm.sendall(command)
             code = int.from_bytes(tpm.recv(4096)[6:10], "big")
             if code:

@@ -28,8 +28,9 @@ _INTERESTING: Final = frozenset(
         "bad-format",
         "no-image",
         "bad-hint",
-        "bad-version",
-        "unsigned-property",
+        "gate-refused",
+        "boot-refused",
+        "bus-error",
         "no-key",
         "no-prompt",
     }

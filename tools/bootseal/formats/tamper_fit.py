@@ -13,7 +13,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fdt
+from bootseal.formats import fdt, fdt_flat
 from bootseal.formats.fdt import Node
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 _U32: Final = struct.Struct(">I")
 _CLONES: Final = "images"
 _VERSION_OFFSET: Final = 20
+_SIZE_OFFSET: Final = 4
 _EVIL: Final = "kernel-evil"
+# Where nothing else is loaded to.
+_EVIL_LOAD: Final = 0x60000000
 
 
 def locate(fit: bytes, path: str, name: str) -> tuple[int, int]:
@@ -162,6 +165,27 @@ def set_version(fit: bytes, version: int) -> bytes:
     return fit[:_VERSION_OFFSET] + _U32.pack(version) + fit[_VERSION_OFFSET + _U32.size :]
 
 
+def set_size(fit: bytes, size: int) -> bytes:
+    """Claim another total size in the header, in bytes, without adding any."""
+    return fit[:_SIZE_OFFSET] + _U32.pack(size) + fit[_SIZE_OFFSET + _U32.size :]
+
+
+def set_text(fit: bytes, path: str, name: str, text: str) -> bytes:
+    """Set a property to a string, whatever is in it."""
+
+    def change(root: Node) -> None:
+        _find(root, path).properties[name] = text.encode() + b"\0"
+
+    return fdt.rewrite(fit, change)
+
+
+def nested(depth: int) -> bytes:
+    """Make a tree in which each node holds the next."""
+    begin, end = fdt.encode_begin("n") * depth, _U32.pack(fdt_flat.Tag.END_NODE) * depth
+    root = fdt.encode_begin("") + begin + end + _U32.pack(fdt_flat.Tag.END_NODE)
+    return fdt.assemble(bytes(16), root + _U32.pack(fdt_flat.Tag.END), b"description\0")
+
+
 def move_payload(fit: bytes, image: str, position: int) -> bytes:
     """Take an image's payload out of the tree and lay it at an absolute position behind it.
 
@@ -213,6 +237,7 @@ def _kernel_of(root: Node, configuration: Node) -> Node:
 def _add_kernel(root: Node, configuration: Node, kernel: bytes) -> None:
     evil = deepcopy(_kernel_of(root, configuration))
     evil.name = _EVIL
+    evil.properties |= dict.fromkeys(("load", "entry"), _U32.pack(_EVIL_LOAD))
     _fill(evil, kernel, {"compression": "none"})
     _find(root, "/images").children.append(evil)
 
