@@ -20,6 +20,7 @@ from bootseal.formats import eventlog, fdt, tpm
 from bootseal.formats.eventlog import Event, EventLog
 from bootseal.keys import profile, store
 from bootseal.keys.profile import Role
+from bootseal.keys.public import RsaPublicKey
 from bootseal.measure import policy
 from bootseal.measure.predict import Prediction, predict
 
@@ -197,6 +198,7 @@ def test_key_name_and_authorized_policy_are_the_tpms(
     chip: Tpm, prediction: Prediction, signer: FileSigner
 ) -> None:
     key = signer.public_key
+    assert isinstance(key, RsaPublicKey)
     chip.measure(prediction.events)
 
     name = chip.load_key(signer)
@@ -242,6 +244,7 @@ def test_sealed_secret_opens_for_signed_states_and_no_other(
     update = predict(fit(b"UPDATED KERNEL"), "conf-a")
     attack = predict(fit(b"EVIL KERNEL"), "conf-a")
     key = signer.public_key
+    assert isinstance(key, RsaPublicKey)
     name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
 
     with powered(tmp_path) as chip:
@@ -308,6 +311,7 @@ def test_systemd_enrols_our_key_and_takes_our_signature_for_the_booted_state_alo
     ).stdout
     (token,) = json.loads(metadata)["tokens"].values()
     key = signer.public_key
+    assert isinstance(key, RsaPublicKey)
     name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
     assert token["tpm2-policy-hash"] == tpm.policy_authorize(name).hex()
 

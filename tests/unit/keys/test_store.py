@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
-from bootseal.errors import FormatError, UsageError
+from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.keys import profile, store
+from bootseal.keys.algorithms import Algorithm, Kind
 from bootseal.keys.profile import Profile, Role, Storage
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signer import FileSigner, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -309,3 +310,23 @@ def test_dev_keys_say_dev_in_file_and_subject(tmp_path: Path) -> None:
     for path in (tmp_path / "keys").glob("*.crt"):
         assert path.name.startswith("DEV-")
         assert "CN=DEV " in (store.show(path).subject or "")
+
+
+@pytest.mark.parametrize("kind", [Kind.ECDSA256, Kind.ECDSA384])
+def test_generate_makes_curve_keys_under_an_rsa_root(
+    small: Profile, tmp_path: Path, kind: Kind
+) -> None:
+    algorithm = Algorithm.parse(f"sha256,{kind}")
+    keys = [
+        dataclasses.replace(spec, algorithm=algorithm) if spec.role is Role.FIT else spec
+        for spec in small.keys
+    ]
+    store.generate(dataclasses.replace(small, keys=tuple(keys)), tmp_path / "keys")
+
+    fit = store.find(tmp_path / "keys", Role.FIT)
+    assert (fit.algorithm, fit.public_key.kind, fit.findings) == (algorithm, kind, ())
+    digest = algorithm.digest([b"payload"])
+    signature = store.signer(tmp_path / "keys", Role.FIT).sign_digest(digest, algorithm)
+    verify_digest(fit.public_key, digest, signature, algorithm)
+    with pytest.raises(VerificationRefused, match="is not by key"):
+        verify_digest(fit.public_key, algorithm.digest([b"other"]), signature, algorithm)

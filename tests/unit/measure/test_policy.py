@@ -17,7 +17,7 @@ from bootseal.formats import fdt, tpm
 from bootseal.keys import profile, store
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import Role
-from bootseal.keys.signer import PublicKey, verify_digest
+from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
 from bootseal.measure import policy
 from bootseal.measure.predict import Prediction, predict
 
@@ -46,6 +46,7 @@ def test_document_is_what_systemd_reads(
     found = json.loads(policy.to_bytes(document))
 
     assert list(found) == ["sha256"]
+    assert isinstance(signer.public_key, RsaPublicKey)
     key = hashlib.sha256(signer.public_key.pkcs1_der).hexdigest()
     for entry, prediction in zip(found["sha256"], predictions, strict=True):
         digest = tpm.policy_pcr(prediction.pcrs)
@@ -196,7 +197,7 @@ def test_nothing_to_approve_is_refused(signer: FileSigner) -> None:
 def test_key_that_tpms_cannot_load_is_refused(keys: Path, predictions: list[Prediction]) -> None:
     root = store.signer(keys / "ours", Role.ROOT)
 
-    with pytest.raises(UsageError, match="has 4096 bits: systemd and TPMs need 2048"):
+    with pytest.raises(UsageError, match="is rsa4096: systemd and TPMs need rsa2048"):
         policy.sign(predictions, root)
 
 

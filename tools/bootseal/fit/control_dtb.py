@@ -17,7 +17,7 @@ from bootseal.errors import FormatError, UsageError
 from bootseal.formats import fdt
 from bootseal.formats.fdt_edit import Editor
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signer import PublicKey
+from bootseal.keys.public import PublicKey, RsaPublicKey
 
 if TYPE_CHECKING:
     from bootseal.formats.fdt import Buffer, FlatNode
@@ -140,8 +140,10 @@ def add_key(
         )
     if required not in _REQUIRED:
         raise UsageError(f"required is {required!r}: expected one of {', '.join(_REQUIRED)}")
-    if Algorithm.parse(algorithm).bits != public_key.bits:
+    if Algorithm.parse(algorithm).kind is not public_key.kind:
         raise UsageError(f"a key of {public_key.bits} bits does not fit the algorithm {algorithm}")
+    if not isinstance(public_key, RsaPublicKey):
+        raise UsageError(f"{public_key.kind} keys cannot be put into a control device tree yet")
     start, end = locate(data)
     path = f"/signature/key-{hint}"
     tree = fdt.read(memoryview(data)[start:end])
@@ -160,7 +162,7 @@ def add_key(
 
 
 def _properties(
-    key: PublicKey, hint: str, algorithm: str, required: str
+    key: RsaPublicKey, hint: str, algorithm: str, required: str
 ) -> list[tuple[str, bytes]]:
     size = key.bits // 8
     return [
@@ -194,7 +196,7 @@ def _read_key(node: FlatNode) -> TrustedKey:
     bits = int.from_bytes(values["rsa,num-bits"])
     exponent = int.from_bytes(values.get("rsa,exponent", _DEFAULT_EXPONENT.to_bytes(8)))
     modulus = int.from_bytes(values["rsa,modulus"])
-    key = PublicKey.from_numbers(modulus, exponent)
+    key = RsaPublicKey.from_numbers(modulus, exponent)
     expected = {
         "rsa,num-bits": key.bits.to_bytes(4),
         "rsa,n0-inverse": _n0_inverse(modulus),

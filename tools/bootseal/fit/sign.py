@@ -117,11 +117,11 @@ def _choose(signature: Signature, algorithm: str | None, signer: Signer) -> Algo
         raise UsageError(
             f"{signature.path} is for {chosen.name}: signing with {algorithm} was asked for"
         )
-    if signer.public_key.bits != chosen.bits:
+    if signer.public_key.kind is not chosen.kind:
         raise UsageError(
             f"{signature.path} is for {chosen.name}: a key of {signer.public_key.bits} bits does "
             "not fit",
-            hint=f"build the FIT for {chosen.hash_name},rsa{signer.public_key.bits}",
+            hint=f"build the FIT for {chosen.hash_name},{signer.public_key.kind}",
         )
     return chosen
 

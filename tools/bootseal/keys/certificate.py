@@ -8,22 +8,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bootseal.errors import FormatError, UsageError
+from bootseal.keys.algorithms import Kind
+from bootseal.keys.public import HASHES, Curve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.profile import KeySpec
+    from bootseal.keys.signer import PrivateKey
 
 _PUBLIC_EXPONENT: Final = 65537
-_HASHES: Final[dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
-    "sha256": hashes.SHA256(),
-    "sha384": hashes.SHA384(),
-    "sha512": hashes.SHA512(),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +34,7 @@ class CertifiedKey:
         hash_name: The hash it certifies others with.
     """
 
-    private: rsa.RSAPrivateKey
+    private: PrivateKey
     certificate: x509.Certificate
     hash_name: str
 
@@ -59,7 +57,7 @@ def issue(spec: KeySpec, issuer: CertifiedKey | None) -> CertifiedKey:
                 hint=f"lower valid_days of [keys.{spec.role}]",
             )
         not_after = min(not_after, limit)
-    private = rsa.generate_private_key(_PUBLIC_EXPONENT, spec.algorithm.bits)
+    private = _make_private(spec.algorithm)
     certifier = issuer.private if issuer else private
     subject = x509.Name.from_rfc4514_string(spec.subject)
     builder = (
@@ -83,7 +81,7 @@ def issue(spec: KeySpec, issuer: CertifiedKey | None) -> CertifiedKey:
     hash_name = issuer.hash_name if issuer else spec.algorithm.hash_name
     return CertifiedKey(
         private=private,
-        certificate=builder.sign(certifier, _HASHES[hash_name]),
+        certificate=builder.sign(certifier, HASHES[hash_name]),
         hash_name=spec.algorithm.hash_name,
     )
 
@@ -109,6 +107,16 @@ def is_authority(certificate: x509.Certificate) -> bool:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return False
+
+
+def _make_private(algorithm: Algorithm) -> PrivateKey:
+    match algorithm.kind:
+        case Kind.ECDSA256:
+            return ec.generate_private_key(Curve.P256.crypto)
+        case Kind.ECDSA384:
+            return ec.generate_private_key(Curve.P384.crypto)
+        case Kind.RSA2048 | Kind.RSA3072 | Kind.RSA4096:
+            return rsa.generate_private_key(_PUBLIC_EXPONENT, algorithm.bits)
 
 
 def _usage(*, authority: bool) -> x509.KeyUsage:

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.events import Finding, Severity, Silent
-from bootseal.keys import certificate
+from bootseal.keys import certificate, public
 from bootseal.keys.certificate import CertifiedKey
 from bootseal.keys.manifest import MANIFEST, Entry, Manifest, manifest_json, read_manifest
 from bootseal.keys.profile import KeySpec, Profile, Role, Storage
-from bootseal.keys.signer import OTHERS_MAY, FileSigner, PublicKey, parse_private
+from bootseal.keys.signer import OTHERS_MAY, FileSigner, parse_private
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from bootseal.events import Progress
     from bootseal.keys.algorithms import Algorithm
+    from bootseal.keys.public import PublicKey
 
 _SUFFIXES: Final = (".key", ".crt", ".pub")
 _PRIVATE_MODE: Final = 0o600
@@ -46,7 +47,7 @@ class StoredKey:
     Attributes:
         role: What it is for.
         name: File stem and key-name-hint.
-        algorithm: Hash and RSA size it was declared with.
+        algorithm: Hash and kind of key it was declared with.
         public_key: The public half.
         not_after: End of its certificate's lifetime.
         mode: Permission bits of the private key file, or None when that file is not here.
@@ -131,7 +132,7 @@ def generate(
             issuer = made.get(spec.issuer) or _read_issuer(directory, profile, spec.issuer)
         with progress.step(f"{spec.name} ({spec.algorithm.name})"):
             key = made[spec.role] = certificate.issue(spec, issuer)
-        public_key = PublicKey.from_crypto(key.private.public_key())
+        public_key = public.from_crypto(key.private.public_key())
         files |= _files(spec.name, key, public_key)
         entries[spec.role] = Entry(
             name=spec.name, algorithm=spec.algorithm, fingerprint=public_key.fingerprint()
@@ -204,7 +205,7 @@ def show(path: Path, passphrase: bytes | None = None) -> FileKey:
         cert = certificate.read(path)
         return FileKey(
             kind="certificate",
-            public_key=PublicKey.from_crypto(cert.public_key()),
+            public_key=public.from_crypto(cert.public_key()),
             subject=cert.subject.rfc4514_string(),
             issuer=cert.issuer.rfc4514_string(),
             authority=certificate.is_authority(cert),
@@ -216,12 +217,12 @@ def show(path: Path, passphrase: bytes | None = None) -> FileKey:
         key = parse_private(pem, str(path), passphrase)
         return FileKey(
             kind="private key",
-            public_key=PublicKey.from_crypto(key.public_key()),
+            public_key=public.from_crypto(key.public_key()),
             mode=mode,
             findings=tuple(_mode_findings(path, mode)),
         )
     try:
-        public_key = PublicKey.from_pem(pem)
+        public_key = public.from_pem(pem)
     except FormatError as error:
         raise FormatError(f"{path} holds {error.message}") from error
     return FileKey(kind="public key", public_key=public_key, mode=mode, findings=())
@@ -345,7 +346,7 @@ def _write_new(path: Path, content: bytes, mode: int, created: list[Path]) -> No
 def _stored(directory: Path, role: Role, entry: Entry) -> StoredKey:
     cert_path, key_path = (directory / f"{entry.name}{suffix}" for suffix in (".crt", ".key"))
     cert = certificate.read(cert_path)
-    public_key = PublicKey.from_crypto(cert.public_key())
+    public_key = public.from_crypto(cert.public_key())
     mode = stat.S_IMODE(key_path.stat().st_mode) if key_path.exists() else None
     findings = [*_expiry_findings(cert_path, cert)]
     if mode is not None:
