@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bootseal.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -34,6 +36,42 @@ def mapped(path: Path) -> Iterator[memoryview]:
         # The map is left to the garbage collector: views of it may live on, in a model or a
         # traceback, and closing it under them would be an error of its own.
         yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+@contextmanager
+def private(path: Path) -> Iterator[memoryview]:
+    """Give a writable view of a file whose changes nobody else sees and nothing keeps.
+
+    Only the pages that are written to are copied.
+
+    Raises:
+        OSError: It does not exist or cannot be read.
+    """
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            yield memoryview(bytearray(file.read()))
+            return
+        yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+
+
+def write_new(path: Path, data: Buffer) -> None:
+    """Write a file that does not exist yet; it appears complete or not at all.
+
+    Raises:
+        UsageError: There is something of that name.
+        OSError: The directory does not exist or cannot be written to.
+    """
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as new:
+        new.write(data)
+        new.flush()
+        os.fchmod(new.fileno(), _mode(path))
+        os.fsync(new.fileno())
+        try:
+            os.link(new.name, path)
+        except FileExistsError:
+            raise UsageError(
+                f"{path} exists and is not overwritten", hint="choose another file, or remove it"
+            ) from None
 
 
 def write_file(path: Path, data: Buffer) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import bootseal
 from bootseal.errors import UsageError, VerificationRefused
+from bootseal.fit import rotation
 from bootseal.fit.control_dtb import Trust, TrustedKey
 from bootseal.fit.digest import Facts
 from bootseal.fit.files import mapped, write_parts
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.fit.policy import Policy
+    from bootseal.fit.rotation import NewSignature
     from bootseal.formats.fdt import Buffer
     from bootseal.formats.fit import Configuration, Fit, Signature
     from bootseal.keys.signer import Signer
@@ -61,6 +63,7 @@ class Request:
         version: Written as `signer-version`.
         comment: Written as `comment`, None for none.
         policy: What the FIT must be like; it decides on external data.
+        add: Signature node to add to every configuration first, None for none.
     """
 
     keys: Sequence[SigningKey]
@@ -70,6 +73,7 @@ class Request:
     version: str = bootseal.__version__
     comment: str | None = None
     policy: Policy = STRICT
+    add: NewSignature | None = None
 
 
 def sign(
@@ -153,11 +157,10 @@ class _Work:
                 algorithm = _choose(signature, request.algorithm, key.signer)
                 digest = self._facts.digest(image, algorithm.hash_name)
                 self._write(signature, key, algorithm, digest, [])
-        for configuration in model.configurations:
-            for key in request.keys:
-                if key.hint not in {s.hint for s in configuration.signatures}:
-                    raise _no_node(configuration, key.hint)
-            for signature, key in self._mine(configuration.signatures):
+        hints = [key.hint for key in request.keys]
+        nodes = [(each, self._signatures(each, hints)) for each in model.configurations]
+        for configuration, signatures in nodes:
+            for signature, key in self._mine(signatures):
                 self._sign_configuration(configuration, signature, key)
 
     def check(self, signed: memoryview) -> None:
@@ -174,6 +177,18 @@ class _Work:
                 trusted = self._trusted[key.hint]
                 found = check_image(image, signature, trusted, facts)
                 refuse(found, "the signed FIT is refused")
+
+    def _signatures(
+        self, configuration: Configuration, hints: Sequence[str]
+    ) -> tuple[Signature, ...]:
+        """Return the signature nodes of a configuration, with the one that is to be added."""
+        signatures = configuration.signatures
+        if self._request.add is not None:
+            signatures = rotation.add(self.editor, configuration, self._request.add, hints)
+        for hint in hints:
+            if all(signature.hint != hint for signature in signatures):
+                raise _no_node(configuration, hint)
+        return signatures
 
     def _mine(self, signatures: Sequence[Signature]) -> list[tuple[Signature, SigningKey]]:
         keys = {key.hint: key for key in self._request.keys}
@@ -261,5 +276,5 @@ def _no_node(configuration: Configuration, hint: str) -> UsageError:
     hints = ", ".join(sorted({repr(s.hint) for s in configuration.signatures})) or "none"
     return UsageError(
         f"{configuration.path} has no signature node for the key {hint!r}: it has {hints}",
-        hint="bootseal fit sign --add-signature adds one, or sign with another key",
+        hint="bootseal fit sign --add-signature adds one; or sign with another key",
     )

@@ -17,7 +17,7 @@ from bootseal.fit import control_dtb as trust_store
 from bootseal.fit import history, payloads, structure
 from bootseal.fit.digest import Facts
 from bootseal.fit.findings import error, info, refuse, warning
-from bootseal.fit.policy import STRICT
+from bootseal.fit.policy import COMPAT, STRICT
 from bootseal.fit.signature import check_configuration, check_image, holds_by_list
 from bootseal.formats import fit as fit_format
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bootseal.formats.fdt import Buffer
     from bootseal.formats.fit import Configuration, Fit, Image
 
-__all__ = ["KeyVerdict", "Verdict", "inspect", "judge", "refuse", "verify"]
+__all__ = ["KeyVerdict", "Verdict", "inspect", "judge", "refuse", "uboot_accepts", "verify"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +159,19 @@ def judge(
         results=tuple(results),
         notes=history.notes(unique, [(r.good, r.good_by_list) for r in results]),
     )
+
+
+def uboot_accepts(
+    fit: Buffer, trust: Trust, *, policy: Policy = COMPAT, facts: Facts | None = None
+) -> dict[str, bool]:
+    """Say for each configuration whether a U-Boot with all published fixes boots it.
+
+    Raises:
+        FormatError: It would boot none of them, as `fit` is malformed to it as well.
+    """
+    known = Facts() if facts is None else facts
+    names = [each.name for each in fit_format.parse(fit, lenient=True).configurations]
+    return {name: not judge(fit, trust, name, policy=policy, facts=known).errors for name in names}
 
 
 def check_unsigned(
