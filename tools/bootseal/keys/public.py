@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bootseal.errors import FormatError, VerificationRefused
+from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.keys.algorithms import KEY_BITS, Algorithm, Kind, Padding
 
 HASHES: Final[dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
@@ -34,24 +34,31 @@ class Curve(StrEnum):
         """The curve object of `cryptography`."""
         return ec.SECP256R1() if self is Curve.P256 else ec.SECP384R1()
 
+    @property
+    def bits(self) -> int:
+        """Size of the field."""
+        return 256 if self is Curve.P256 else 384
+
 
 class _Encoded:
     """What both kinds of keys offer."""
 
     __slots__ = ()
 
-    def _key(self) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
+    @property
+    def crypto(self) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
+        """The key as an object of `cryptography`."""
         raise NotImplementedError
 
     @property
     def spki_der(self) -> bytes:
         """SubjectPublicKeyInfo, DER."""
-        return self._key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return self.crypto.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     @property
     def pem(self) -> bytes:
         """SubjectPublicKeyInfo, PEM."""
-        return self._key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        return self.crypto.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the SubjectPublicKeyInfo DER as lower-case hex."""
@@ -96,9 +103,11 @@ class RsaPublicKey(_Encoded):
     @property
     def pkcs1_der(self) -> bytes:
         """RSAPublicKey of PKCS#1, DER; systemd's `pkfp` is the SHA-256 of this form."""
-        return self._key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
+        return self.crypto.public_bytes(Encoding.DER, PublicFormat.PKCS1)
 
-    def _key(self) -> rsa.RSAPublicKey:
+    @property
+    def crypto(self) -> rsa.RSAPublicKey:
+        """The key as an object of `cryptography`."""
         return rsa.RSAPublicNumbers(self.exponent, self.modulus).public_key()
 
 
@@ -144,7 +153,9 @@ class EcPublicKey(_Encoded):
         """Field size in bits."""
         return self.kind.bits
 
-    def _key(self) -> ec.EllipticCurvePublicKey:
+    @property
+    def crypto(self) -> ec.EllipticCurvePublicKey:
+        """The key as an object of `cryptography`."""
         return ec.EllipticCurvePublicNumbers(self.x, self.y, self.curve.crypto).public_key()
 
 
@@ -197,6 +208,23 @@ def from_crypto(key: object) -> PublicKey:
     )
 
 
+def check_request(public_key: PublicKey, digest: bytes, algorithm: Algorithm) -> None:
+    """Refuse what the key cannot sign in a way that U-Boot verifies.
+
+    Raises:
+        UsageError: The key or the digest does not fit the algorithm.
+    """
+    if public_key.kind is not algorithm.kind:
+        raise UsageError(
+            f"the key is {public_key.kind} and cannot sign {algorithm.name}",
+            hint=f"use the algorithm {algorithm.hash_name},{public_key.kind}",
+        )
+    if len(digest) != algorithm.digest_size:
+        raise UsageError(
+            f"digest of {len(digest)} bytes for {algorithm.name}: expected {algorithm.digest_size}"
+        )
+
+
 def verify_digest(
     public_key: PublicKey, digest: bytes, signature: bytes, algorithm: Algorithm
 ) -> None:
@@ -223,7 +251,7 @@ def verify_digest(
             f"signature of {len(signature)} bytes: {algorithm.name} has {algorithm.signature_size}"
         )
     prehashed = utils.Prehashed(HASHES[algorithm.hash_name])
-    key = public_key._key()  # noqa: SLF001 - same module
+    key = public_key.crypto
     try:
         if isinstance(key, rsa.RSAPublicKey):
             key.verify(signature, digest, _verifying_padding(algorithm), prehashed)

@@ -1,42 +1,50 @@
 # SPDX-License-Identifier: MIT
-"""Public keys, and whatever can sign with the private half of one.
+"""Whatever can sign with a private key: a file, a token, a remote service.
 
 A signer is handed a digest, never a payload: a FIT of hundreds of megabytes is hashed where it
-lies, and a token or remote service sees 32 to 64 bytes.
+lies, and a token or remote service sees 32 to 64 bytes. `open` finds the signer for a source.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-from bootseal.errors import FormatError, UsageError
-from bootseal.keys import public
+from bootseal.errors import FormatError, ToolError, UsageError
+from bootseal.keys import pkcs11_uri, public, published
 from bootseal.keys.algorithms import Padding
+from bootseal.keys.manifest import containing
 from bootseal.keys.public import HASHES, PublicKey, der_to_raw, first_line, verify_digest
+from bootseal.keys.secret import OTHERS_MAY, PASSPHRASE_VARIABLE, SecretSource
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bootseal.keys.algorithms import Algorithm
 
 __all__ = [
+    "ARN",
+    "KMS_SCHEME",
     "OTHERS_MAY",
     "FileSigner",
     "PrivateKey",
     "PublicKey",
     "Signer",
-    "check_request",
+    "open",
     "parse_private",
+    "read_reference",
     "verify_digest",
+    "write_reference",
 ]
 
-OTHERS_MAY: Final = stat.S_IRWXG | stat.S_IRWXO
+KMS_SCHEME: Final = "awskms:///"
+ARN: Final = "arn:"
+REFERENCE: Final = "bootseal-signer:"
+_REFERENCE_SIZE: Final = 4096
 
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -94,7 +102,7 @@ class FileSigner:
         Raises:
             UsageError: The key or the digest does not fit the algorithm.
         """
-        check_request(self._public, digest, algorithm)
+        public.check_request(self._public, digest, algorithm)
         prehashed = utils.Prehashed(HASHES[algorithm.hash_name])
         if isinstance(self._private, rsa.RSAPrivateKey):
             return self._private.sign(digest, _signing_padding(algorithm), prehashed)
@@ -102,21 +110,97 @@ class FileSigner:
         return der_to_raw(self._private.sign(digest, scheme), algorithm)
 
 
-def check_request(public_key: PublicKey, digest: bytes, algorithm: Algorithm) -> None:
-    """Refuse what the key cannot sign in a way that U-Boot verifies.
+def open(  # noqa: A001 - reads as signer.open(...), as gzip.open does
+    source: str, secret: SecretSource | None = None, *, module: Path | None = None
+) -> Signer:
+    """Find the signer for a source.
+
+    Args:
+        source: A private key file, `pkcs11:...` (RFC 7512), `awskms:///...`, or an AWS ARN. A file
+            that holds `bootseal-signer: <source>` stands for that source.
+        secret: Where the PIN or passphrase comes from; by default the environment only.
+        module: PKCS#11 library, unless the URI names one.
 
     Raises:
-        UsageError: The key or the digest does not fit the algorithm.
+        UsageError: There is no such key, its secret is wrong or missing, it was revoked in its
+            key directory, or it is a published test key outside of a development profile.
+        FormatError: The file holds no usable private key.
+        ToolError: The token or service fails.
     """
-    if public_key.kind is not algorithm.kind:
-        raise UsageError(
-            f"the key is {public_key.kind} and cannot sign {algorithm.name}",
-            hint=f"use the algorithm {algorithm.hash_name},{public_key.kind}",
-        )
-    if len(digest) != algorithm.digest_size:
-        raise UsageError(
-            f"digest of {len(digest)} bytes for {algorithm.name}: expected {algorithm.digest_size}"
-        )
+    secret = secret or SecretSource()
+    if source.startswith((pkcs11_uri.SCHEME, KMS_SCHEME, ARN)):
+        signer = _open_remote(source, secret, module)
+        published.refuse(signer.public_key, source.partition("?")[0])
+        return signer
+    path = Path(source)
+    opened: Signer
+    if reference := read_reference(path):
+        opened = _open_remote(reference, secret, module)
+    else:
+        opened = _open_file(path, secret)
+    manifest = containing(path)
+    if manifest:
+        manifest.refuse_revoked(opened.public_key, path)
+    if not (manifest and manifest.development):
+        published.refuse(opened.public_key, str(path))
+    return opened
+
+
+def write_reference(source: str) -> bytes:
+    """Return the content of a file that stands for a key in a token or service.
+
+    Raises:
+        UsageError: The source is a file, or a malformed URI.
+    """
+    if source.startswith(pkcs11_uri.SCHEME):
+        pkcs11_uri.parse(source)
+    elif not source.startswith((KMS_SCHEME, ARN)):
+        raise UsageError(f"{source!r} is no token or service: expected pkcs11:... or awskms:///...")
+    return f"{REFERENCE} {source}\n".encode()
+
+
+def read_reference(path: Path) -> str:
+    """Return the source a file stands for, empty when it is another file or not there."""
+    try:
+        with path.open("rb") as file:
+            line = file.read(_REFERENCE_SIZE)
+    except (FileNotFoundError, IsADirectoryError):
+        return ""
+    if not line.startswith(REFERENCE.encode()):
+        return ""
+    return line.decode(errors="replace").splitlines()[0].removeprefix(REFERENCE).strip()
+
+
+def _open_remote(source: str, secret: SecretSource, module: Path | None) -> Signer:
+    """Load what talks to a token or service only now: it needs packages that are optional."""
+    if source.startswith(pkcs11_uri.SCHEME):
+        uri = pkcs11_uri.parse(source)
+        try:
+            from bootseal.keys import token  # noqa: PLC0415
+        except ImportError as error:
+            raise _not_installed("tokens", "python-pkcs11", "hsm") from error
+        return token.open_token(uri, secret, module)
+    if source.startswith((KMS_SCHEME, ARN)):
+        try:
+            from bootseal.keys import kms  # noqa: PLC0415
+        except ImportError as error:
+            raise _not_installed("AWS KMS", "boto3", "aws") from error
+        return kms.open_kms(source)
+    raise UsageError(f"a {REFERENCE} line names a source that is neither pkcs11: nor awskms:///")
+
+
+def _not_installed(where: str, package: str, extra: str) -> ToolError:
+    return ToolError(
+        f"keys in {where} need the Python package {package}, which is not installed",
+        hint=f"pip install 'bootseal[{extra}]'",
+    )
+
+
+def _open_file(path: Path, secret: SecretSource) -> FileSigner:
+    pem = _read_private(path)
+    encrypted = b"ENCRYPTED" in pem
+    passphrase = secret.get(f"the passphrase of {path}", PASSPHRASE_VARIABLE) if encrypted else None
+    return FileSigner(parse_private(pem, str(path), passphrase))
 
 
 def parse_private(pem: bytes, where: str, passphrase: bytes | None = None) -> PrivateKey:
