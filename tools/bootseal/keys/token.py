@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import pkcs11
 
-from bootseal.errors import BootsealError, ToolError, UsageError, VerificationRefused
+from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.keys import public
 from bootseal.keys.algorithms import Kind, Padding
 from bootseal.keys.secret import PIN_VARIABLE
@@ -39,6 +39,13 @@ USUAL_MODULES: Final = (
     "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so",
     "/usr/lib/pkcs11/libtpm2_pkcs11.so",
 )
+_MECHANISMS: Final = (
+    pkcs11.Mechanism.RSA_PKCS,
+    pkcs11.Mechanism.RSA_PKCS_PSS,
+    pkcs11.Mechanism.ECDSA,
+)
+# A process logs in to a token once, whatever the number of its keys that sign.
+_sessions: Final[dict[tuple[Path, int], pkcs11.Session]] = {}
 # DER of DigestInfo up to the digest itself (RFC 8017, section 9.2, note 1).
 _DIGEST_INFO: Final = {
     "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
@@ -48,7 +55,7 @@ _DIGEST_INFO: Final = {
 
 
 class TokenSigner:
-    """Signs with a key in a PKCS#11 token; the session lasts as long as the object."""
+    """Signs with a key in a PKCS#11 token; the process stays logged in to it."""
 
     def __init__(self, session: pkcs11.Session, key: pkcs11.PrivateKey, where: str) -> None:
         self._session = session
@@ -70,7 +77,7 @@ class TokenSigner:
             ToolError: The token refuses, or returns something that is no signature by this key.
         """
         public.check_request(self._public, digest, algorithm)
-        with _explaining(self._where, algorithm):
+        with _explaining(self._where):
             signature = self._sign(digest, algorithm)
         try:
             public.verify_digest(self._public, digest, signature, algorithm)
@@ -84,25 +91,33 @@ class TokenSigner:
     def _sign(self, digest: bytes, algorithm: Algorithm) -> bytes:
         if not isinstance(self._key, pkcs11.SignMixin):
             raise UsageError(f"{self._where} may not sign (CKA_SIGN is not set)")
-        if algorithm.kind in {Kind.ECDSA256, Kind.ECDSA384}:
-            # What is longer than the curve is cut by the standard, and by not every token.
-            message = digest[: algorithm.bits // 8]
-            return self._key.sign(message, mechanism=pkcs11.Mechanism.ECDSA)
-        match algorithm.padding:
-            case Padding.PKCS1:
-                message = _DIGEST_INFO[algorithm.hash_name] + digest
-                return self._key.sign(message, mechanism=pkcs11.Mechanism.RSA_PKCS)
-            case Padding.PSS:
-                name = algorithm.hash_name.upper()
-                return self._key.sign(
-                    digest,
-                    mechanism=pkcs11.Mechanism.RSA_PKCS_PSS,
-                    mechanism_param=(
-                        pkcs11.Mechanism[name],
-                        pkcs11.MGF[name],
-                        algorithm.digest_size,
-                    ),
-                )
+        message, mechanism, parameters = _request(digest, algorithm)
+        offered = self._session.token.slot.get_mechanisms()
+        if mechanism not in offered:
+            can = ", ".join(sorted(m.name for m in _MECHANISMS if m in offered)) or "none"
+            raise ToolError(
+                f"{self._where} cannot sign {algorithm.name} with {algorithm.padding}: its token "
+                f"has no {mechanism.name}",
+                hint=f"of the mechanisms of interest it has {can}",
+            )
+        return self._key.sign(message, mechanism=mechanism, mechanism_param=parameters)
+
+
+def _request(
+    digest: bytes, algorithm: Algorithm
+) -> tuple[bytes, pkcs11.Mechanism, tuple[pkcs11.Mechanism, pkcs11.MGF, int] | None]:
+    """Return what the token is given to sign, how, and the parameters of that."""
+    if algorithm.kind in {Kind.ECDSA256, Kind.ECDSA384}:
+        # What is longer than the curve is cut by the standard, and not by every token.
+        return digest[: algorithm.bits // 8], pkcs11.Mechanism.ECDSA, None
+    match algorithm.padding:
+        case Padding.PKCS1:
+            message = _DIGEST_INFO[algorithm.hash_name] + digest
+            return message, pkcs11.Mechanism.RSA_PKCS, None
+        case Padding.PSS:
+            name = algorithm.hash_name.upper()
+            parameters = pkcs11.Mechanism[name], pkcs11.MGF[name], algorithm.digest_size
+            return digest, pkcs11.Mechanism.RSA_PKCS_PSS, parameters
 
 
 def open_token(uri: Pkcs11Uri, secret: SecretSource, module: Path | None = None) -> TokenSigner:
@@ -117,12 +132,23 @@ def open_token(uri: Pkcs11Uri, secret: SecretSource, module: Path | None = None)
         UsageError: The URI does not fit exactly one token and key, or the PIN is wrong.
         ToolError: The library or the token fails.
     """
-    token = _find_token(uri.module_path or module or _module_of_environment(), uri)
+    module = uri.module_path or module or _module_of_environment()
+    token = _find_token(module, uri)
     where = f"the token {token.label!r}"
-    session = _log_in(token, where, uri, secret)
+    session = _sessions.get((module, token.slot.slot_id))
+    if session is None:
+        session = _log_in(token, where, uri, secret)
+        _sessions[module, token.slot.slot_id] = session
     with _explaining(where):
         key = find_private(session, uri, where)
     return TokenSigner(session, key, f"the key {uri.key_text} in {where}")
+
+
+def log_out() -> None:
+    """End the sessions of this process with all tokens; its signers sign no more."""
+    while _sessions:
+        _, session = _sessions.popitem()
+        session.close()
 
 
 def _module_of_environment() -> Path:
@@ -154,8 +180,8 @@ def _find_token(module: Path, uri: Pkcs11Uri) -> pkcs11.Token:
     tokens = _tokens(module)
     fitting = [token for token in tokens if _fits(token, uri)]
     # SoftHSM always has one slot with a token that nobody has initialised yet.
-    known = [token for token in tokens if token.label]
-    listed = ", ".join(f"{t.label!r} (serial {_serial(t)})" for t in known) or "none at all"
+    known = sorted(f"{t.label!r} (serial {_serial(t)})" for t in tokens if t.label)
+    listed = ", ".join(known) or "none at all"
     if not fitting:
         raise UsageError(f"no token fits the PKCS#11 URI: the module offers {listed}")
     if len(fitting) > 1:
@@ -200,7 +226,9 @@ def _log_in(
         )
     pin = secret.get(f"the PIN of {where}", PIN_VARIABLE, file=uri.pin_file)
     try:
-        return token.open(user_pin=pin)
+        return token.open(user_pin=pin.decode())
+    except UnicodeDecodeError:
+        raise UsageError(f"the PIN of {where} is not UTF-8, as PKCS#11 demands") from None
     except (pkcs11.PinIncorrect, pkcs11.PinLenRange, pkcs11.PinInvalid):
         # Not chained: what the library keeps in its frames is nobody's business.
         raise UsageError(f"the PIN of {where} is wrong; {_tries_left(token)}") from None
@@ -220,17 +248,9 @@ def _tries_left(token: pkcs11.Token) -> str:
 
 
 @contextmanager
-def _explaining(where: str, algorithm: Algorithm | None = None) -> Iterator[None]:
+def _explaining(where: str) -> Iterator[None]:
     """Turn the library's exceptions into ours."""
     try:
         yield
-    except BootsealError:
-        raise
-    except (pkcs11.MechanismInvalid, pkcs11.MechanismParamInvalid) as error:
-        wanted = f"{algorithm.name} with {algorithm.padding}" if algorithm else "this"
-        raise ToolError(
-            f"{where} cannot sign {wanted}: {describe(error)}",
-            hint="choose an algorithm the token has",
-        ) from error
     except (pkcs11.PKCS11Error, NotImplementedError) as error:
         raise ToolError(f"{where} fails: {describe(error)}") from error
