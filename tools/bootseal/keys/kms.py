@@ -36,6 +36,7 @@ _HINTS: Final = {
     "ExpiredTokenException": "the credentials have expired: log in again",
     "NotFoundException": "key ids and aliases belong to one region: AWS_REGION",
     "DisabledException": "enable the key, or use the one that replaced it",
+    "InvalidKeyUsageException": "the key is for encryption: expected KeyUsage SIGN_VERIFY",
     "KMSInvalidStateException": "the key is disabled, waits for its deletion or has no material",
     "ThrottlingException": "too many requests for now: try again later",
     "LimitExceededException": "too many requests for now: try again later",
@@ -66,8 +67,6 @@ class KmsSigner:
         self._where = f"the KMS key {key_id}"
         with _explaining(self._where):
             answer = client.get_public_key(KeyId=key_id)
-        if answer["KeyUsage"] != "SIGN_VERIFY":
-            raise UsageError(f"{self._where} is for {answer['KeyUsage']}: expected SIGN_VERIFY")
         self._public = public.from_der(_bytes(answer["PublicKey"]))
 
     @property
@@ -117,7 +116,7 @@ def open_kms(source: str) -> KmsSigner:
 
 def _connect(region: str | None) -> _Client:
     config = Config(connect_timeout=_TIMEOUT, read_timeout=_TIMEOUT, user_agent_extra="bootseal")
-    client: _Client = boto3.client("kms", region_name=region, config=config)
+    client: _Client = boto3.session.Session().client("kms", region_name=region, config=config)
     return client
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from bootseal.errors import UsageError
@@ -27,8 +28,6 @@ from bootseal.keys.store import issuer_with
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from cryptography import x509
 
     from bootseal.events import Progress
     from bootseal.keys.certificate import Issuer
@@ -199,11 +198,17 @@ def _issuer_role(directory: Path, manifest: Manifest, latest: Entry) -> Role | N
 
 
 def _subject(cert: x509.Certificate, number: int) -> str:
-    (common,) = cert.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    old = str(common.value)
-    match = _NUMBER.fullmatch(old)
-    new = f"{match[1]}{number}" if match else f"{old} {number}"
-    return cert.subject.rfc4514_string().replace(f"CN={old}", f"CN={new}")
+    """Return the subject with this number at the end of its common name."""
+
+    def numbered(attribute: x509.NameAttribute[str | bytes]) -> x509.NameAttribute[str | bytes]:
+        if attribute.oid != NameOID.COMMON_NAME:
+            return attribute
+        match = _NUMBER.fullmatch(str(attribute.value))
+        stem = match[1] if match else f"{attribute.value} "
+        return x509.NameAttribute(attribute.oid, f"{stem}{number}")
+
+    names = (x509.RelativeDistinguishedName(map(numbered, rdn)) for rdn in cert.subject.rdns)
+    return x509.Name(names).rfc4514_string()
 
 
 def _today() -> str:
