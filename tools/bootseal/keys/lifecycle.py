@@ -204,7 +204,7 @@ def _subject(cert: x509.Certificate, number: int) -> str:
         if attribute.oid != NameOID.COMMON_NAME:
             return attribute
         match = _NUMBER.fullmatch(str(attribute.value))
-        stem = match[1] if match else f"{attribute.value} "
+        stem = match[1] if match else str(attribute.value) + " "
         return x509.NameAttribute(attribute.oid, f"{stem}{number}")
 
     names = (x509.RelativeDistinguishedName(map(numbered, rdn)) for rdn in cert.subject.rdns)
