@@ -38,7 +38,8 @@ class TrustedKey:
     Attributes:
         path: Path of its node.
         hint: The `key-name-hint` property.
-        algorithm: The `algo` property, for example `sha256,rsa2048`.
+        algorithm: The `algo` property, for example `sha256,rsa2048`; may be empty for a key that is
+            not required.
         required: `conf`, `image`, or empty when U-Boot does not insist on this key.
         public_key: The key.
     """
@@ -195,14 +196,15 @@ def _edited(data: bytes, change: Callable[[Editor, Flat], None]) -> bytes:
 
 
 def _read_key(node: FlatNode) -> TrustedKey:
-    algorithm = _text(node, "algo")
-    if not algorithm:
+    algorithm, required = _text(node, "algo"), _text(node, "required")
+    # mkimage before 2025.01 writes no algo for ECDSA, and no required either.
+    if required and not algorithm:
         raise FormatError(f"{node.path} lacks algo: expected for example sha256,rsa2048")
     return TrustedKey(
         path=node.path,
         hint=_text(node, "key-name-hint"),
         algorithm=algorithm,
-        required=_text(node, "required"),
+        required=required,
         public_key=key_nodes.decode(node),
     )
 
