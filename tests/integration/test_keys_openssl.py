@@ -11,7 +11,7 @@ from bootseal.errors import ToolError
 from bootseal.keys import profile, store
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import Role
-from bootseal.keys.signer import verify_digest
+from bootseal.keys.public import RsaPublicKey, verify_digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +122,8 @@ def test_mkimage_signs_with_the_directory_as_it_is(keys: Path, tmp_path: Path) -
     )
 
     # Its exit code says nothing; what counts is the key it wrote into the control DTB.
-    modulus = store.find(keys, Role.FIT).public_key.modulus.to_bytes(512, "big")
-    assert modulus in control.read_bytes()
+    key = store.find(keys, Role.FIT).public_key
+    assert isinstance(key, RsaPublicKey)
+    assert key.modulus.to_bytes(512, "big") in control.read_bytes()
     assert b"key-DEV-fit-1\0" in control.read_bytes()
     assert b"hashed-nodes\0" in fit.read_bytes()

@@ -20,6 +20,7 @@ from bootseal.formats import eventlog, fdt, tpm
 from bootseal.formats.eventlog import Event, EventLog
 from bootseal.keys import profile, store
 from bootseal.keys.profile import Role
+from bootseal.keys.public import RsaPublicKey
 from bootseal.measure import policy
 from bootseal.measure.predict import Prediction, predict
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signer import Signer
 
 pytestmark = [
     pytest.mark.tool("swtpm"),
@@ -65,7 +66,7 @@ class Tpm:
         self.run("tpm2_pcrread", PCRS, "-o", "pcrs")
         return (self.directory / "pcrs").read_bytes()
 
-    def load_key(self, signer: FileSigner) -> bytes:
+    def load_key(self, signer: Signer) -> bytes:
         """Load the policy key and return its name."""
         (self.directory / "key.pub").write_bytes(signer.public_key.pem)
         args = ["-C", "o", "-G", "rsa", "-u", "key.pub", "-c", "key.ctx", "-n", "key.name"]
@@ -139,7 +140,7 @@ def chip(tmp_path: Path) -> Iterator[Tpm]:
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> FileSigner:
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
     directory = tmp_path_factory.mktemp("policy") / "keys"
     dev = profile.load(profile.find("dev"))
     store.generate(dev, directory, only=[Role.ROOT, Role.POLICY])
@@ -170,7 +171,7 @@ def prediction() -> Prediction:
     return predict(fit(b"KERNEL"), "conf-a")
 
 
-def entry_for(prediction: Prediction, signer: FileSigner) -> policy.Entry:
+def entry_for(prediction: Prediction, signer: Signer) -> policy.Entry:
     return policy.sign([prediction], signer)["sha256"][0]
 
 
@@ -194,9 +195,10 @@ def test_one_more_measurement_makes_another_policy(
 
 
 def test_key_name_and_authorized_policy_are_the_tpms(
-    chip: Tpm, prediction: Prediction, signer: FileSigner
+    chip: Tpm, prediction: Prediction, signer: Signer
 ) -> None:
     key = signer.public_key
+    assert isinstance(key, RsaPublicKey)
     chip.measure(prediction.events)
 
     name = chip.load_key(signer)
@@ -209,7 +211,7 @@ def test_key_name_and_authorized_policy_are_the_tpms(
 
 
 def test_tampered_signature_is_refused_by_the_tpm(
-    chip: Tpm, prediction: Prediction, signer: FileSigner
+    chip: Tpm, prediction: Prediction, signer: Signer
 ) -> None:
     entry = entry_for(prediction, signer)
     chip.load_key(signer)
@@ -224,7 +226,7 @@ def test_tampered_signature_is_refused_by_the_tpm(
 
 
 def test_changed_pcr_is_refused_by_the_tpm(
-    chip: Tpm, prediction: Prediction, signer: FileSigner
+    chip: Tpm, prediction: Prediction, signer: Signer
 ) -> None:
     chip.load_key(signer)
     chip.check_signature(entry_for(prediction, signer))
@@ -237,11 +239,12 @@ def test_changed_pcr_is_refused_by_the_tpm(
 
 
 def test_sealed_secret_opens_for_signed_states_and_no_other(
-    tmp_path: Path, prediction: Prediction, signer: FileSigner
+    tmp_path: Path, prediction: Prediction, signer: Signer
 ) -> None:
     update = predict(fit(b"UPDATED KERNEL"), "conf-a")
     attack = predict(fit(b"EVIL KERNEL"), "conf-a")
     key = signer.public_key
+    assert isinstance(key, RsaPublicKey)
     name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
 
     with powered(tmp_path) as chip:
@@ -284,7 +287,7 @@ def test_tpm2_eventlog_replays_our_log_to_the_same_pcrs(
 @pytest.mark.tool("systemd-cryptenroll")
 @pytest.mark.tool("cryptsetup")
 def test_systemd_enrols_our_key_and_takes_our_signature_for_the_booted_state_alone(
-    chip: Tpm, prediction: Prediction, signer: FileSigner
+    chip: Tpm, prediction: Prediction, signer: Signer
 ) -> None:
     directory = chip.directory
     unlock, volume = directory / "unlock", directory / "volume"
@@ -308,6 +311,7 @@ def test_systemd_enrols_our_key_and_takes_our_signature_for_the_booted_state_alo
     ).stdout
     (token,) = json.loads(metadata)["tokens"].values()
     key = signer.public_key
+    assert isinstance(key, RsaPublicKey)
     name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
     assert token["tpm2-policy-hash"] == tpm.policy_authorize(name).hex()
 

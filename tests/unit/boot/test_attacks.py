@@ -18,7 +18,7 @@ from bootseal.formats import fit as fit_format
 from bootseal.keys import store
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import Profile, Role, load
-from bootseal.keys.signer import FileSigner, verify_digest
+from bootseal.keys.signer import Signer, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ storage = "file"
 
 
 @pytest.fixture(scope="session")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> FileSigner:
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
     directory = tmp_path_factory.mktemp("profile")
     path = directory / "test.toml"
     path.write_text(PROFILE)
@@ -68,7 +68,7 @@ def configuration(slot: str) -> fdt.Node:
 
 
 @pytest.fixture(scope="session")
-def genuine(signer: FileSigner) -> bytes:
+def genuine(signer: Signer) -> bytes:
     images = [
         image("kernel-1", "kernel", b"kernel " * 999),
         image("ramdisk-1", "ramdisk", b"ramdisk" * 777),
@@ -85,7 +85,7 @@ def genuine(signer: FileSigner) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def control(signer: FileSigner) -> bytes:
+def control(signer: Signer) -> bytes:
     tree = fdt.emit(fdt.Node("", {"model": b"board\0"}, []))
     return control_dtb.add_key(tree, signer.public_key, hint="DEV-fit", algorithm=ALGORITHM)
 
@@ -215,7 +215,7 @@ def test_foreign_fit_is_valid_for_its_own_key_size_and_hint(genuine: bytes) -> N
 
 
 def test_cloned_fit_satisfies_a_verifier_that_trusts_hashed_nodes(
-    genuine: bytes, signer: FileSigner
+    genuine: bytes, signer: Signer
 ) -> None:
     fit = fit_format.parse(attacks.cloned(genuine))
     signature = fit.configuration("conf-a").signatures[0]
@@ -238,7 +238,7 @@ def test_added_configuration_leaves_the_pinned_one_signed(genuine: bytes, contro
 
 
 def test_moved_payload_is_refused_although_signed_and_hashed(
-    genuine: bytes, control: bytes, signer: FileSigner
+    genuine: bytes, control: bytes, signer: Signer
 ) -> None:
     moved = attacks.overwriting(genuine, signer)
 
@@ -248,7 +248,7 @@ def test_moved_payload_is_refused_although_signed_and_hashed(
 
 
 def test_moved_payload_lies_where_the_initramfs_will_be_loaded(
-    genuine: bytes, signer: FileSigner
+    genuine: bytes, signer: Signer
 ) -> None:
     moved = attacks.overwriting(genuine, signer)
 
@@ -262,9 +262,7 @@ def test_moved_payload_lies_where_the_initramfs_will_be_loaded(
     assert moved[start : start + size] == original
 
 
-def test_other_initramfs_is_validly_signed(
-    genuine: bytes, control: bytes, signer: FileSigner
-) -> None:
+def test_other_initramfs_is_validly_signed(genuine: bytes, control: bytes, signer: Signer) -> None:
     other = attacks.other_initramfs(genuine, signer)
 
     assert refusals(other, control, None) == set()

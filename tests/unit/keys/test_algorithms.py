@@ -21,9 +21,32 @@ def test_parse_of_a_name_gives_it_back(hash_name: str, bits: int, padding: Paddi
     assert algorithm.digest_size == hashlib.new(hash_name).digest_size
 
 
+@pytest.mark.parametrize("hash_name", HASHES)
+@pytest.mark.parametrize("bits", [256, 384])
+def test_parse_of_an_ecdsa_name_gives_it_back(hash_name: str, bits: int) -> None:
+    algorithm = Algorithm.parse(f"{hash_name},ecdsa{bits}")
+
+    assert algorithm.name == f"{hash_name},ecdsa{bits}"
+    assert algorithm.signature_size == 2 * bits // 8
+    assert not algorithm.kind.is_rsa
+
+
+def test_ecdsa_with_a_padding_is_refused() -> None:
+    with pytest.raises(UsageError, match="only RSA has a padding"):
+        Algorithm.parse("sha256,ecdsa256", padding="pss")
+
+
 @pytest.mark.parametrize(
     "name",
-    ["sha1,rsa2048", "sha256,rsa1024", "sha256,ecdsa256", "sha256, rsa2048", "SHA256,RSA2048", ""],
+    [
+        "sha1,rsa2048",
+        "sha256,rsa1024",
+        "sha256,secp521r1",
+        "sha256, rsa2048",
+        "SHA256,RSA2048",
+        "sha256",
+        "",
+    ],
 )
 def test_parse_of_an_unsupported_name_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="is not supported"):

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
-from bootseal.errors import FormatError, UsageError
-from bootseal.keys import profile, store
+from bootseal.errors import FormatError, UsageError, VerificationRefused
+from bootseal.keys import describe, profile, store
+from bootseal.keys.algorithms import Algorithm, Kind
 from bootseal.keys.profile import Profile, Role, Storage
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signer import FileSigner, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,7 +184,7 @@ def test_only_makes_the_named_roles_and_later_ones_join_them(
 
 
 def test_only_without_the_issuer_is_refused(small: Profile, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"DEV-root\.key, the issuer's private key"):
+    with pytest.raises(UsageError, match="private key of the issuer 'root' is not in"):
         store.generate(small, tmp_path / "keys", only=[Role.FIT])
     with pytest.raises(UsageError, match="declares no key 'device-ca'"):
         store.generate(small, tmp_path / "keys", only=[Role.DEVICE_CA])
@@ -279,7 +280,7 @@ def test_show_describes_each_kind_of_file(small: Profile, tmp_path: Path) -> Non
     directory = tmp_path / "keys"
     key = next(k for k in store.generate(small, directory).keys if k.role is Role.ROOT)
 
-    shown = {s: store.show(directory / f"DEV-root{s}") for s in (".key", ".crt", ".pub")}
+    shown = {s: describe.show(directory / f"DEV-root{s}") for s in (".key", ".crt", ".pub")}
 
     assert [shown[s].kind for s in shown] == ["private key", "certificate", "public key"]
     assert {shown[s].public_key for s in shown} == {key.public_key}
@@ -287,7 +288,7 @@ def test_show_describes_each_kind_of_file(small: Profile, tmp_path: Path) -> Non
     assert shown[".crt"].authority is True
     assert shown[".crt"].not_after == key.not_after
     (directory / "DEV-root.key").chmod(0o640)
-    assert store.show(directory / "DEV-root.key").findings[0].id == "keys.permissions"
+    assert describe.show(directory / "DEV-root.key").findings[0].id == "keys.permissions"
 
 
 def test_show_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -295,11 +296,11 @@ def test_show_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "y").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
 
     with pytest.raises(FormatError, match="no public key"):
-        store.show(tmp_path / "x")
+        describe.show(tmp_path / "x")
     with pytest.raises(FormatError, match="not a certificate"):
-        store.show(tmp_path / "y")
+        describe.show(tmp_path / "y")
     with pytest.raises(UsageError, match="there is no file"):
-        store.show(tmp_path / "z")
+        describe.show(tmp_path / "z")
 
 
 def test_dev_keys_say_dev_in_file_and_subject(tmp_path: Path) -> None:
@@ -308,4 +309,24 @@ def test_dev_keys_say_dev_in_file_and_subject(tmp_path: Path) -> None:
 
     for path in (tmp_path / "keys").glob("*.crt"):
         assert path.name.startswith("DEV-")
-        assert "CN=DEV " in (store.show(path).subject or "")
+        assert "CN=DEV " in (describe.show(path).subject or "")
+
+
+@pytest.mark.parametrize("kind", [Kind.ECDSA256, Kind.ECDSA384])
+def test_generate_makes_curve_keys_under_an_rsa_root(
+    small: Profile, tmp_path: Path, kind: Kind
+) -> None:
+    algorithm = Algorithm.parse(f"sha256,{kind}")
+    keys = [
+        dataclasses.replace(spec, algorithm=algorithm) if spec.role is Role.FIT else spec
+        for spec in small.keys
+    ]
+    store.generate(dataclasses.replace(small, keys=tuple(keys)), tmp_path / "keys")
+
+    fit = store.find(tmp_path / "keys", Role.FIT)
+    assert (fit.algorithm, fit.public_key.kind, fit.findings) == (algorithm, kind, ())
+    digest = algorithm.digest([b"payload"])
+    signature = store.signer(tmp_path / "keys", Role.FIT).sign_digest(digest, algorithm)
+    verify_digest(fit.public_key, digest, signature, algorithm)
+    with pytest.raises(VerificationRefused, match="is not by key"):
+        verify_digest(fit.public_key, algorithm.digest([b"other"]), signature, algorithm)

@@ -13,7 +13,7 @@ from bootseal.keys.profile import Role
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signer import Signer
 
 
 def image(name: str, data: bytes, kind: bytes) -> fdt.Node:
@@ -72,10 +72,10 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def signer(keys: Path) -> FileSigner:
+def signer(keys: Path) -> Signer:
     return store.signer(keys / "ours", Role.POLICY)
 
 
 @pytest.fixture(scope="session")
-def stranger(keys: Path) -> FileSigner:
+def stranger(keys: Path) -> Signer:
     return store.signer(keys / "theirs", Role.POLICY)

@@ -17,7 +17,7 @@ from bootseal.measure.predict import predict
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signer import Signer
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_predict_of_one_configuration_prints_it_alone(fit: Path) -> None:
 
 @pytest.mark.parametrize("from_device", [False, True], ids=["fit", "device"])
 def test_sign_writes_a_policy_for_every_configuration(
-    built: Path, keys: Path, signer: FileSigner, *, from_device: bool
+    built: Path, keys: Path, signer: Signer, *, from_device: bool
 ) -> None:
     source, output = built if from_device else built / "fit.itb", built / policy.FILE_NAME
 
@@ -114,7 +114,7 @@ def test_sign_writes_a_policy_for_every_configuration(
 
 
 def test_sign_to_standard_output_writes_the_document_alone(
-    fit: Path, keys: Path, signer: FileSigner
+    fit: Path, keys: Path, signer: Signer
 ) -> None:
     stdout, _ = measure("sign", fit, "--key", keys / "ours" / "DEV-policy.key", "-o", "-")
 
@@ -129,7 +129,7 @@ def test_sign_that_fails_leaves_the_old_policy_and_nothing_else(
     output.write_text("old")
     before = sorted(tmp_path.iterdir())
 
-    with pytest.raises(UsageError, match="has 4096 bits"):
+    with pytest.raises(UsageError, match="is rsa4096"):
         measure("sign", fit, "--key", keys / "ours" / "DEV-root.key", "-o", output)
     fit.write_bytes(b"broken")
     with pytest.raises(FormatError):

@@ -17,7 +17,7 @@ from bootseal.formats import fdt, tpm
 from bootseal.keys import profile, store
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import Role
-from bootseal.keys.signer import PublicKey, verify_digest
+from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
 from bootseal.measure import policy
 from bootseal.measure.predict import Prediction, predict
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signer import Signer
     from bootseal.measure.policy import Document
 
 
@@ -36,16 +36,17 @@ def predictions(tree: fdt.Node) -> list[Prediction]:
 
 
 @pytest.fixture
-def document(predictions: list[Prediction], signer: FileSigner) -> Document:
+def document(predictions: list[Prediction], signer: Signer) -> Document:
     return policy.sign(predictions, signer)
 
 
 def test_document_is_what_systemd_reads(
-    document: Document, predictions: list[Prediction], signer: FileSigner
+    document: Document, predictions: list[Prediction], signer: Signer
 ) -> None:
     found = json.loads(policy.to_bytes(document))
 
     assert list(found) == ["sha256"]
+    assert isinstance(signer.public_key, RsaPublicKey)
     key = hashlib.sha256(signer.public_key.pkcs1_der).hexdigest()
     for entry, prediction in zip(found["sha256"], predictions, strict=True):
         digest = tpm.policy_pcr(prediction.pcrs)
@@ -61,14 +62,14 @@ def test_document_is_what_systemd_reads(
 
 
 def test_verify_accepts_what_sign_made(
-    document: Document, predictions: list[Prediction], signer: FileSigner
+    document: Document, predictions: list[Prediction], signer: Signer
 ) -> None:
     policy.verify(policy.to_bytes(document), signer.public_key, predictions)
     assert policy.parse(policy.to_bytes(document)) == document
 
 
 def test_one_state_of_two_configurations_is_signed_once(
-    predictions: list[Prediction], signer: FileSigner
+    predictions: list[Prediction], signer: Signer
 ) -> None:
     assert len(policy.sign([predictions[0], predictions[0]], signer)["sha256"]) == 1
 
@@ -114,7 +115,7 @@ def short_signature(document: Document) -> None:
 def test_tampered_document_is_refused(
     document: Document,
     predictions: list[Prediction],
-    signer: FileSigner,
+    signer: Signer,
     change: Callable[[Document], None],
     identifier: str,
 ) -> None:
@@ -131,7 +132,7 @@ def test_tampered_document_is_refused(
 
 
 def test_document_of_another_vendor_is_refused(
-    predictions: list[Prediction], signer: FileSigner, stranger: FileSigner
+    predictions: list[Prediction], signer: Signer, stranger: Signer
 ) -> None:
     data = policy.to_bytes(policy.sign(predictions, stranger))
     policy.verify(data, stranger.public_key, predictions)
@@ -143,7 +144,7 @@ def test_document_of_another_vendor_is_refused(
 
 @pytest.mark.parametrize("path", ["/images/kernel-1", "/images/ramdisk-1", "/images/fdt-a"])
 def test_document_does_not_approve_a_changed_fit(
-    document: Document, tree: fdt.Node, signer: FileSigner, path: str
+    document: Document, tree: fdt.Node, signer: Signer, path: str
 ) -> None:
     image = tree.find(path)
     assert image is not None
@@ -156,7 +157,7 @@ def test_document_does_not_approve_a_changed_fit(
 
 
 def test_state_beyond_the_predicted_is_a_warning(
-    document: Document, predictions: list[Prediction], signer: FileSigner
+    document: Document, predictions: list[Prediction], signer: Signer
 ) -> None:
     findings = policy.inspect(policy.to_bytes(document), signer.public_key, predictions[:1])
 
@@ -165,14 +166,14 @@ def test_state_beyond_the_predicted_is_a_warning(
 
 @pytest.mark.parametrize("pcrs", [(8, 9), (8,)])
 def test_policy_without_a_firmware_pcr_is_not_signed(
-    predictions: list[Prediction], signer: FileSigner, pcrs: tuple[int, ...]
+    predictions: list[Prediction], signer: Signer, pcrs: tuple[int, ...]
 ) -> None:
     with pytest.raises(UsageError, match="can be met from Linux"):
         policy.sign(predictions, signer, pcrs)
 
 
 def test_policy_over_a_zero_pcr_is_not_signed(
-    predictions: list[Prediction], signer: FileSigner
+    predictions: list[Prediction], signer: Signer
 ) -> None:
     pcrs = predictions[0].pcrs | {9: bytes(32)}
     blank = dataclasses.replace(predictions[0], pcrs=pcrs)
@@ -182,13 +183,13 @@ def test_policy_over_a_zero_pcr_is_not_signed(
 
 
 def test_policy_over_a_pcr_that_is_not_predicted_is_not_signed(
-    predictions: list[Prediction], signer: FileSigner
+    predictions: list[Prediction], signer: Signer
 ) -> None:
     with pytest.raises(UsageError, match="PCR 0 of conf-a is not predicted: known are 1, 8, 9"):
         policy.sign(predictions, signer, (0, 1, 8, 9))
 
 
-def test_nothing_to_approve_is_refused(signer: FileSigner) -> None:
+def test_nothing_to_approve_is_refused(signer: Signer) -> None:
     with pytest.raises(UsageError, match="no predicted state"):
         policy.sign([], signer)
 
@@ -196,12 +197,12 @@ def test_nothing_to_approve_is_refused(signer: FileSigner) -> None:
 def test_key_that_tpms_cannot_load_is_refused(keys: Path, predictions: list[Prediction]) -> None:
     root = store.signer(keys / "ours", Role.ROOT)
 
-    with pytest.raises(UsageError, match="has 4096 bits: systemd and TPMs need 2048"):
+    with pytest.raises(UsageError, match="is rsa4096: systemd and TPMs need rsa2048"):
         policy.sign(predictions, root)
 
 
 def test_signer_that_signs_something_else_is_found_out(
-    predictions: list[Prediction], signer: FileSigner
+    predictions: list[Prediction], signer: Signer
 ) -> None:
     class Confused:
         @property

@@ -1,30 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal fit`: assemble, sign, verify and show FITs."""
+"""`bootseal fit`: assemble and sign FITs; what looks at them is in `fit_check` and `fit_view`."""
 
 # Heavy modules are imported inside commands, and typer reads annotations at run time.
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import fit_text, ui
-from bootseal.errors import FormatError, UsageError, VerificationRefused
+from bootseal.cli import fit_check, fit_view, ui
+from bootseal.cli.fit_input import (
+    Compat,
+    ExternalData,
+    MaxSize,
+    address,
+    choose_policy,
+    naming,
+    now,
+    pairs,
+)
+from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from bootseal.fit.sign import Request, SigningKey
 
-app = typer.Typer(no_args_is_help=True, help="Assemble, sign, verify and show FITs.")
-
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-_Fit = Annotated[Path, typer.Argument(metavar="FIT", help="The FIT; - reads standard input.")]
+app = typer.Typer(no_args_is_help=True, help="Assemble, sign, verify, show and compare FITs.")
 
 
 @app.command()
@@ -63,20 +65,20 @@ def build(
     """
     from bootseal.fit import assemble
 
-    address = _address(load)
+    start = address(load)
     spec = assemble.FitSpec(
         description=description,
         kernel=kernel,
         compression=assemble.detect_compression(kernel),
-        load=address,
-        entry=address if entry is None else _address(entry),
-        fdts=_named_files(fdt),
+        load=start,
+        entry=start if entry is None else address(entry),
+        fdts={name: Path(file) for name, file in pairs("--fdt", fdt, "FILE").items()},
         ramdisk=ramdisk,
         hint=hint,
         algorithm=algorithm,
     )
     with ui.TerminalProgress().step(f"Assemble {output}"):
-        assemble.build(spec, output, epoch=_now())
+        assemble.build(spec, output, epoch=now())
     ui.status(f"Next: bootseal fit sign {ui.untrusted(str(output))} --key KEY.pem --hint {hint}")
 
 
@@ -84,142 +86,118 @@ def build(
 def sign(
     fit: Annotated[Path, typer.Argument(metavar="FIT", help="The FIT to sign.")],
     *,
-    key: Annotated[Path, typer.Option(help="Private key, PEM.")],
-    hint: Annotated[str, typer.Option(help="Name hint of the signature nodes to fill.")],
+    key: Annotated[list[Path], typer.Option(help="Private key, PEM; may be repeated.")],
+    hint: Annotated[
+        list[str],
+        typer.Option(help="Name hint of the signature nodes to fill, one for each --key."),
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write here instead of over FIT.")
     ] = None,
+    add_signature: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HINT=ALGORITHM",
+            help="Add a signature node for the next key to every configuration first.",
+        ),
+    ] = None,
+    padding: Annotated[
+        str, typer.Option(help="RSA padding of an added node: pkcs-1.5 or pss.")
+    ] = "pkcs-1.5",
+    comment: Annotated[
+        str | None, typer.Option(help="Text for the signature nodes; not signed.")
+    ] = None,
     dtb: Annotated[
         Path | None,
-        typer.Option(help="Control device tree, or u-boot.bin, that shall require this key."),
+        typer.Option(help="Control device tree, or u-boot.bin, that shall require the keys."),
     ] = None,
     dtb_output: Annotated[
         Path | None, typer.Option(help="Write that here instead of over the --dtb file.")
     ] = None,
+    required: Annotated[
+        str, typer.Option(help="What they must have signed there: conf or image.")
+    ] = "conf",
+    compat: Compat = False,
+    external_data: ExternalData = False,
+    max_size: MaxSize = None,
 ) -> None:
     """Sign every configuration of a FIT, and verify the result before it is written.
 
-    The time of signing is SOURCE_DATE_EPOCH when that is set.
+    Signature nodes of single images are signed as well when their hint is one of those given. The
+    time of signing is SOURCE_DATE_EPOCH when that is set.
 
     Example: bootseal fit sign fit.itb --key fit-1.pem --hint DEV-fit-1 --dtb u-boot.bin
+
+    Beside the next key: bootseal fit sign fit.itb --key fit-1.pem --hint DEV-fit-1
+    --key fit-2.pem --hint DEV-fit-2 --add-signature DEV-fit-2=sha256,rsa4096
     """
-    from bootseal.fit import control_dtb
-    from bootseal.fit.files import write_file
-    from bootseal.fit.sign import sign as sign_fit
-    from bootseal.formats import fit as fit_format
-    from bootseal.keys.signer import FileSigner
+    from bootseal.fit.rotation import NewSignature
+    from bootseal.fit.sign import Request, sign_file
 
     if dtb is None and dtb_output is not None:
         raise UsageError("--dtb-output without --dtb: there is no device tree to put the key into")
-    signer = FileSigner.load(key)
-    with _naming(fit):
-        signed = sign_fit(fit.read_bytes(), signer, hint, timestamp=_now())
+    keys = _signing_keys(key, hint)
+    added = pairs("--add-signature", [add_signature] if add_signature else [], "ALGORITHM")
+    new = [NewSignature(hint=n, algorithm=a, padding=padding) for n, a in added.items()]
+    request = Request(
+        keys=keys,
+        timestamp=now(),
+        comment=comment,
+        policy=choose_policy(compat=compat, external_data=external_data, max_size=max_size),
+        add=new[0] if new else None,
+    )
     target = output or fit
-    if dtb is not None:
-        first = fit_format.parse(signed).configurations[0].signatures
-        algorithm = next(s.algorithm for s in first if s.hint == hint)
-        with _naming(dtb):
-            trust = control_dtb.add_key(
-                dtb.read_bytes(), signer.public_key, hint=hint, algorithm=algorithm
-            )
-        write_file(dtb_output or dtb, trust)
-    write_file(target, signed)
-    fingerprint = signer.public_key.fingerprint()
-    ui.status(f"OK: {ui.untrusted(str(target))} is signed by {fingerprint} ({hint})")
+    trusted = None if dtb is None else _trusting(dtb, fit, request, required)
+    with naming(fit):
+        sign_file(fit, target, request)
+    if trusted is not None and dtb is not None:
+        from bootseal.fit.files import write_file
+
+        write_file(dtb_output or dtb, trusted)
+    for each in keys:
+        fingerprint = each.signer.public_key.fingerprint()
+        ui.status(f"OK: {ui.untrusted(str(target))} is signed by {fingerprint} ({each.hint})")
 
 
-@app.command()
-def verify(
-    fit: _Fit,
-    *,
-    dtb: Annotated[
-        Path, typer.Option(help="U-Boot's control device tree, or u-boot.bin with it at its end.")
-    ],
-    configuration: Annotated[
-        str | None, typer.Option(help="Check the signatures of this configuration only.")
-    ] = None,
-    as_json: _Json = False,
-) -> None:
-    """Check a FIT against the keys U-Boot requires, more strictly than U-Boot does.
+def _signing_keys(keys: list[Path], hints: list[str]) -> list[SigningKey]:
+    from bootseal.fit.sign import SigningKey
+    from bootseal.keys.signer import FileSigner
 
-    Ends with exit code 0 when every configuration is signed by every required key, every image has
-    the data its hash says, and nothing unsigned is left; with 3 when the FIT must not boot.
-
-    Example: bootseal fit verify fit.itb --dtb u-boot.bin
-    """
-    from bootseal.fit.control_dtb import read_trust
-    from bootseal.fit.verify import inspect, refuse
-
-    control = dtb.read_bytes()
-    with _naming(dtb):
-        read_trust(control)
-    with _naming(fit):
-        verdict = inspect(_read(fit), control, configuration)
-    if as_json:
-        document = dataclasses.asdict(verdict)
-        ui.emit_json(
-            {"schema": "bootseal.fit-verdict/1", "accepted": not verdict.errors} | document
-        )
-    else:
-        fit_text.print_verdict(verdict)
-    refuse(verdict.errors, f"{fit} is refused")
-    ui.status(f"OK: {ui.untrusted(str(fit))} is verified")
+    if len(keys) != len(hints):
+        raise UsageError(f"{len(keys)} --key and {len(hints)} --hint: expected one for each")
+    if len(set(hints)) != len(hints):
+        raise UsageError(f"--hint {', '.join(hints)}: expected each once")
+    signers = [FileSigner.load(key) for key in keys]
+    return [SigningKey(signer=s, hint=h) for s, h in zip(signers, hints, strict=True)]
 
 
-@app.command()
-def show(fit: _Fit, *, as_json: _Json = False) -> None:
-    """Show what a FIT holds, without judging it.
+def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:
+    """Return a control device tree that requires the keys, for the algorithms the FIT names."""
+    from bootseal.fit import control_dtb
+    from bootseal.fit.files import mapped
+    from bootseal.formats import fit as fit_format
 
-    Hashes are compared with the data; signatures are not checked: `bootseal fit verify` does that.
-
-    Example: bootseal fit show fit.itb
-    """
-    from bootseal.fit.show import describe
-
-    with _naming(fit):
-        view = describe(_read(fit))
-    if as_json:
-        ui.emit_json({"schema": "bootseal.fit/1"} | dataclasses.asdict(view))
-    else:
-        fit_text.print_view(view)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Put the file's name in front of what is wrong with its bytes."""
-    try:
-        yield
-    except (FormatError, VerificationRefused) as error:
-        raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
-
-
-def _read(path: Path) -> bytes:
-    return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    algorithms = {} if request.add is None else {request.add.hint: request.add.algorithm}
+    with naming(fit), mapped(fit) as data:
+        model = fit_format.parse(data, lenient=not request.policy.strict)
+        found = [s for image in model.images for s in image.signatures]
+        found += [s for each in model.configurations for s in each.signatures]
+        algorithms.update({signature.hint: signature.algorithm for signature in found})
+    trusted = dtb.read_bytes()
+    with naming(dtb):
+        for each in request.keys:
+            if each.hint in algorithms:
+                trusted = control_dtb.add_key(
+                    trusted,
+                    each.signer.public_key,
+                    hint=each.hint,
+                    algorithm=algorithms[each.hint],
+                    required=required,
+                )
+    return trusted
 
 
-def _named_files(values: list[str]) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for value in values:
-        name, separator, file = value.partition("=")
-        if not separator or not name or not file:
-            raise UsageError(f"--fdt {value!r}: expected NAME=FILE", hint=f"--fdt a={value}")
-        if name in files:
-            raise UsageError(f"--fdt {value!r}: {name!r} was given before")
-        files[name] = Path(file)
-    return files
-
-
-def _address(text: str) -> int:
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise UsageError(f"address {text!r}: expected a number such as 0x40400000") from None
-
-
-def _now() -> int:
-    text = os.environ.get("SOURCE_DATE_EPOCH")
-    if text is None:
-        return int(time.time())
-    if not text.isdecimal():
-        raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}: expected seconds since 1970")
-    return int(text)
+app.command()(fit_check.verify)
+app.command()(fit_view.show)
+app.command()(fit_view.diff)
+app.command()(fit_view.extract)

@@ -4,19 +4,37 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bootseal.cli import ui
 from bootseal.events import Severity
 from bootseal.units import format_size
 
 if TYPE_CHECKING:
-    from bootseal.fit.show import FitView, ImageView
+    from collections.abc import Sequence
+
+    from bootseal.fit.coverage import Coverage, Part, State
+    from bootseal.fit.diff import Change
+    from bootseal.fit.prove import Proof
+    from bootseal.fit.show import FitView, ImageView, SignatureView
     from bootseal.fit.verify import KeyVerdict, Verdict
 
+_COLOURS: Final = {
+    "signed": "green",
+    "hashed only": "yellow",
+    "consumed but unsigned": "red",
+    "unused": "dim",
+}
 
-def print_verdict(verdict: Verdict) -> None:
-    """Print one row per configuration and required key, and all findings."""
+
+def print_verdict(verdict: Verdict, accepts: dict[str, bool], *, everything: bool) -> None:
+    """Print one row per configuration and required key, what is wrong, and who would not mind.
+
+    Args:
+        verdict: The verdict.
+        accepts: Whether a fixed U-Boot boots each configuration; empty when that is not asked.
+        everything: Whether to print warnings and notes of an accepted FIT as well.
+    """
     rows = [
         (
             ui.untrusted(result.configuration),
@@ -32,10 +50,29 @@ def print_verdict(verdict: Verdict) -> None:
         ui.out.print("SHA-256 of the public keys (SubjectPublicKeyInfo, DER)")
     for key, fingerprint in dict.fromkeys((r.key, r.fingerprint) for r in verdict.results):
         ui.out.print(f"{fingerprint}  {ui.untrusted(key)}")
-    for finding in verdict.findings:
+    for finding in verdict.findings if everything else verdict.errors:
         colour = "red" if finding.severity is Severity.ERROR else "yellow"
         text = ui.untrusted(f"{finding.where}: {finding.message}")
         ui.out.print(f"[{colour}]{finding.severity}[/] {finding.id} {text}")
+
+    if verdict.errors or everything:
+        for note in verdict.notes:
+            names = f" ({', '.join(note.identifiers)})" if note.identifiers else ""
+            ui.out.print(
+                f"[cyan]note[/] U-Boot, {note.releases}: {ui.untrusted(note.answer)}{names}"
+            )
+    for name, accepted in accepts.items():
+        answer = "[yellow]boots[/]" if accepted else "refuses"
+        ui.out.print(f"[cyan]note[/] U-Boot with all published fixes {answer} {ui.untrusted(name)}")
+
+
+def print_proof(proof: Proof) -> None:
+    """Print how many changes were refused, and each that was not."""
+    refused = len(proof.mutants) - len(proof.accepted)
+    ui.out.print(f"{refused}/{len(proof.mutants)} changes refused (seed {proof.seed})")
+    for mutant in proof.accepted:
+        flips = ", ".join(f"bit {bit} of byte {offset:#x}" for offset, bit in mutant.flips)
+        ui.out.print(f"[red]NOT NOTICED[/] {ui.untrusted(mutant.region)}: {flips}")
 
 
 def _signature_state(result: KeyVerdict) -> str:
@@ -55,15 +92,57 @@ def print_view(view: FitView) -> None:
         for found in image.hashes:
             ui.out.print(f"    {ui.untrusted(f'{found.name}: {found.algorithm}')} {found.state}")
             ui.out.print(f"      {found.value or 'no value'}")
+        _print_signatures(image.signatures)
     ui.out.print("configurations")
     for each in view.configurations:
         default = " (default)" if each.default else ""
         parts = "; ".join(f"{kind} {', '.join(names)}" for kind, names in each.images.items())
         ui.out.print(f"  [bold]{ui.untrusted(each.name)}[/]{default}: {ui.untrusted(parts)}")
-        for signature in each.signatures:
-            text = f"{signature.name}: {signature.algorithm} {signature.padding}, key "
-            text += f"{signature.hint!r}, {_date(signature.timestamp)}"
-            ui.out.print(f"    {ui.untrusted(text)}: {signature.state.upper()}")
+        _print_signatures(each.signatures)
+
+
+def _print_signatures(signatures: Sequence[SignatureView]) -> None:
+    for signature in signatures:
+        text = f"{signature.name}: {signature.algorithm} {signature.padding}, key "
+        text += f"{signature.hint!r}, {_date(signature.timestamp)}"
+        ui.out.print(f"    {ui.untrusted(text)}: {signature.state.upper()}")
+
+
+def print_coverage(coverage: Coverage) -> None:
+    """Print for every node which of its properties are in which state."""
+    ui.out.print("coverage")
+    grouped: dict[str, dict[State, list[Part]]] = {}
+    for part in coverage.parts:
+        grouped.setdefault(part.path, {}).setdefault(part.state, []).append(part)
+    for path, states in grouped.items():
+        ui.out.print(f"  [bold]{ui.untrusted(path)}[/]")
+        for state, parts in states.items():
+            names = ", ".join(dict.fromkeys(part.name for part in parts if part.name))
+            size = sum(part.size for part in parts)
+            text = ui.untrusted(names or "name and tags")
+            ui.out.print(f"    [{_COLOURS[state]}]{state}[/], {size} bytes: {text}")
+
+
+def print_totals(coverage: Coverage) -> None:
+    """Print how many bytes are in which state."""
+    total = sum(coverage.totals.values())
+    parts = [
+        f"[{_COLOURS[state]}]{state}[/] {size} ({100 * size / total:.1f} %)"
+        for state, size in coverage.totals.items()
+    ]
+    ui.out.print(f"bytes: {', '.join(parts)}")
+
+
+def print_changes(changes: Sequence[Change]) -> None:
+    """Print one line for each difference."""
+    for change in changes:
+        where = ui.untrusted(f"{change.path} {change.name}".rstrip())
+        if change.before:
+            ui.out.print(f"[red]-[/] {where}: {ui.untrusted(change.before)}")
+        if change.after:
+            ui.out.print(f"[green]+[/] {where}: {ui.untrusted(change.after)}")
+    if not changes:
+        ui.out.print("no differences")
 
 
 def _image_line(image: ImageView) -> str:
@@ -71,7 +150,7 @@ def _image_line(image: ImageView) -> str:
     parts.append(f"{format_size(image.size)} at {image.offset:#x}")
     parts += [f"load {image.load:#x}"] if image.load is not None else []
     parts += [f"entry {image.entry:#x}"] if image.entry is not None else []
-    parts += ["EXTERNAL DATA"] if image.external else []
+    parts += [f"EXTERNAL DATA by {image.place}"] if image.external else []
     return ", ".join(parts)
 
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bootseal.events import Finding
+    from bootseal.keys.describe import FileKey
     from bootseal.keys.profile import Role
-    from bootseal.keys.store import FileKey, KeyDirectory, StoredKey
+    from bootseal.keys.store import KeyDirectory, StoredKey
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and show keys.")
 
@@ -83,9 +84,9 @@ def show(
     as_json: _Json = False,
 ) -> None:
     """Show what a key or certificate file holds, and never its secret."""
-    from bootseal.keys import store
+    from bootseal.keys import describe
 
-    key = store.show(file)
+    key = describe.show(file)
     if as_json:
         ui.emit_json({"schema": "bootseal.key/1", "file": str(file)} | _file_document(key))
         return

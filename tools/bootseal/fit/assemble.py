@@ -13,11 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bootseal.device import digest_file
 from bootseal.errors import ToolError, UsageError
-from bootseal.events import Severity
 from bootseal.fit import structure
 from bootseal.fit.digest import digest
 from bootseal.fit.files import write_file
-from bootseal.fit.verify import refuse
+from bootseal.fit.findings import refuse
 from bootseal.formats import fit as fit_format
 from bootseal.keys.algorithms import Algorithm
 from bootseal.proc import run
@@ -162,5 +161,4 @@ def _check_result(result: bytes, files: Mapping[str, Path]) -> None:
         image = model.image(role if role.startswith("fdt-") else f"{role}-1")
         if digest("sha256", image.payload).hex() != digest_file(path):
             raise ToolError(f"mkimage put something else than {path} into {image.path}")
-    errors = tuple(f for f in structure.check(model) if f.severity is Severity.ERROR)
-    refuse(errors, "the assembled FIT is refused")
+    refuse(structure.check(model), "the assembled FIT is refused")

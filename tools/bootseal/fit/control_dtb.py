@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The keys U-Boot trusts: `/signature` of the device tree it carries for itself.
 
-All functions take that device tree on its own or at the end of a boot loader such as
-`u-boot.bin`, where U-Boot with OF_SEPARATE keeps it.
+All functions take that device tree on its own or inside a boot loader such as `u-boot.bin`; see
+`bootseal.fit.boot_loader` for where.
 
-Spec: U-Boot doc/usage/fit/signature.rst, lib/rsa/rsa-sign.c and rsa-verify.c.
+Spec: U-Boot doc/usage/fit/signature.rst.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
+from bootseal.fit import key_nodes
+from bootseal.fit.boot_loader import ELF_MAGIC, locate
 from bootseal.formats import fdt
 from bootseal.formats.fdt_edit import Editor
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signer import PublicKey
 
 if TYPE_CHECKING:
-    from bootseal.formats.fdt import Buffer, FlatNode
+    from collections.abc import Callable
 
-_MAGIC: Final = bytes.fromhex("d00dfeed")
-_DEFAULT_EXPONENT: Final = 65537
+    from bootseal.formats.fdt import Buffer, Flat, FlatNode
+    from bootseal.keys.public import PublicKey
+
 _HINT: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _REQUIRED: Final = ("conf", "image")
+_MODES: Final = ("all", "any")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,8 @@ class TrustedKey:
     Attributes:
         path: Path of its node.
         hint: The `key-name-hint` property.
-        algorithm: The `algo` property, for example `sha256,rsa2048`.
+        algorithm: The `algo` property, for example `sha256,rsa2048`; may be empty for a key that is
+            not required.
         required: `conf`, `image`, or empty when U-Boot does not insist on this key.
         public_key: The key.
     """
@@ -54,31 +58,9 @@ class Trust:
     keys: tuple[TrustedKey, ...]
     any_suffices: bool
 
-
-def locate(data: Buffer) -> tuple[int, int]:
-    """Return start and end offset of the control device tree in `data`.
-
-    It is the first valid device tree with nothing but zeros behind it.
-
-    Raises:
-        FormatError: There is none.
-    """
-    if bytes(data[:4]) == _MAGIC:
-        return 0, fdt.total_size(data)
-    view, raw = memoryview(data), bytes(data)
-    start = raw.find(_MAGIC)
-    while start >= 0:
-        try:
-            end = start + fdt.read(view[start:]).header.total_size
-        except FormatError:
-            end = 0
-        if end and not raw[end:].strip(b"\0"):
-            return start, end
-        start = raw.find(_MAGIC, start + 1)
-    raise FormatError(
-        f"no device tree found in {len(raw)} bytes: expected a control device tree, or a boot "
-        "loader that ends with one"
-    )
+    def required(self, what: str) -> tuple[TrustedKey, ...]:
+        """Return the keys that are required for `conf` or `image`."""
+        return tuple(key for key in self.keys if key.required == what)
 
 
 def read_trust(data: Buffer) -> Trust:
@@ -122,9 +104,9 @@ def add_key(
     Args:
         data: Control device tree, or boot loader with one at its end.
         public_key: The key to trust.
-        hint: Its `key-name-hint`; the node is called `key-<hint>`.
+        hint: Its `key-name-hint`; the node is called `key-<hint>`, or `<hint>` for ECDSA.
         algorithm: U-Boot name of the algorithm, for example `sha256,rsa2048`.
-        required: `conf`: every configuration must be signed by this key.
+        required: `conf`: every configuration must be signed by this key; `image`: every image.
 
     Returns:
         `data` with the key.
@@ -140,77 +122,90 @@ def add_key(
         )
     if required not in _REQUIRED:
         raise UsageError(f"required is {required!r}: expected one of {', '.join(_REQUIRED)}")
-    if Algorithm.parse(algorithm).bits != public_key.bits:
+    if Algorithm.parse(algorithm).kind is not public_key.kind:
         raise UsageError(f"a key of {public_key.bits} bits does not fit the algorithm {algorithm}")
+    name = key_nodes.node_name(public_key, hint)
+
+    def change(editor: Editor, tree: Flat) -> None:
+        if tree.find("/signature") is None:
+            editor.add_node("/", "signature")
+        path = f"/signature/{name}"
+        found = tree.find(path)
+        if found is None:
+            editor.add_node("/signature", name)
+        elif _read_key(found).public_key != public_key:
+            raise UsageError(f"{path} already holds another key: choose another hint")
+        editor.set_property(path, "key-name-hint", hint.encode() + b"\0")
+        for key, value in key_nodes.encode(public_key):
+            editor.set_property(path, key, value)
+        editor.set_property(path, "algo", algorithm.encode() + b"\0")
+        editor.set_property(path, "required", required.encode() + b"\0")
+
+    return _edited(data, change)
+
+
+def remove_key(data: bytes, public_key: PublicKey) -> bytes:
+    """Remove a key wherever it stands, so that U-Boot no longer trusts it.
+
+    Raises:
+        FormatError: `data` holds no device tree.
+        UsageError: It does not hold this key.
+    """
+    paths = [key.path for key in read_keys(data) if key.public_key == public_key]
+    if not paths:
+        raise UsageError(f"no key {public_key.fingerprint()} in the control device tree")
+
+    def change(editor: Editor, _: Flat) -> None:
+        for path in paths:
+            editor.remove_node(path)
+
+    return _edited(data, change)
+
+
+def set_required_mode(data: bytes, mode: str) -> bytes:
+    """Say whether `all` required keys must have signed, or `any` one of them is enough.
+
+    Raises:
+        FormatError: `data` holds no device tree.
+        UsageError: The mode is another, or there are no keys.
+    """
+    if mode not in _MODES:
+        raise UsageError(f"required-mode is {mode!r}: expected one of {', '.join(_MODES)}")
+
+    def change(editor: Editor, tree: Flat) -> None:
+        if tree.find("/signature") is None:
+            raise UsageError("the control device tree has no keys: add one first")
+        editor.set_property("/signature", "required-mode", mode.encode() + b"\0")
+
+    return _edited(data, change)
+
+
+def _edited(data: bytes, change: Callable[[Editor, Flat], None]) -> bytes:
+    """Apply a change to the device tree in `data`, which keeps its free space."""
+    if data.startswith(ELF_MAGIC):
+        raise UsageError(
+            "an ELF file has no room for keys: change the device tree that goes into it",
+            hint="give u-boot.bin, or the .dtb file it is built with",
+        )
     start, end = locate(data)
-    path = f"/signature/key-{hint}"
-    tree = fdt.read(memoryview(data)[start:end])
-    editor = Editor(data[start:end])
+    view = memoryview(data)[start:end]
+    editor = Editor(view)
     slack = end - start - editor.size
-    if tree.find("/signature") is None:
-        editor.add_node("/", "signature")
-    found = tree.find(path)
-    if found is None:
-        editor.add_node("/signature", f"key-{hint}")
-    elif _read_key(found).public_key != public_key:
-        raise UsageError(f"{path} already holds another key: choose another hint")
-    for name, value in _properties(public_key, hint, algorithm, required):
-        editor.set_property(path, name, value)
+    change(editor, fdt.read(view))
     return data[:start] + editor.to_bytes(editor.size + slack) + data[end:]
 
 
-def _properties(
-    key: PublicKey, hint: str, algorithm: str, required: str
-) -> list[tuple[str, bytes]]:
-    size = key.bits // 8
-    return [
-        ("key-name-hint", hint.encode() + b"\0"),
-        ("rsa,num-bits", key.bits.to_bytes(4)),
-        ("rsa,n0-inverse", _n0_inverse(key.modulus)),
-        ("rsa,exponent", key.exponent.to_bytes(8)),
-        ("rsa,modulus", key.modulus.to_bytes(size)),
-        ("rsa,r-squared", _r_squared(key.modulus, key.bits)),
-        ("algo", algorithm.encode() + b"\0"),
-        ("required", required.encode() + b"\0"),
-    ]
-
-
-def _n0_inverse(modulus: int) -> bytes:
-    """Return -1/n modulo 2**32, which U-Boot's Montgomery multiplication starts from."""
-    return (-pow(modulus, -1, 1 << 32) % (1 << 32)).to_bytes(4)
-
-
-def _r_squared(modulus: int, bits: int) -> bytes:
-    return pow(2, 2 * bits, modulus).to_bytes(bits // 8)
-
-
 def _read_key(node: FlatNode) -> TrustedKey:
-    values = {name: bytes(found.value) for name, found in node.properties.items()}
-    missing = {"algo", "rsa,num-bits", "rsa,modulus"} - values.keys()
-    if missing:
-        raise FormatError(
-            f"{node.path} lacks {', '.join(sorted(missing))}: expected an RSA public key"
-        )
-    bits = int.from_bytes(values["rsa,num-bits"])
-    exponent = int.from_bytes(values.get("rsa,exponent", _DEFAULT_EXPONENT.to_bytes(8)))
-    modulus = int.from_bytes(values["rsa,modulus"])
-    key = PublicKey.from_numbers(modulus, exponent)
-    expected = {
-        "rsa,num-bits": key.bits.to_bytes(4),
-        "rsa,n0-inverse": _n0_inverse(modulus),
-        "rsa,r-squared": _r_squared(modulus, key.bits),
-    }
-    for name, value in expected.items():
-        if values.get(name) != value:
-            raise FormatError(
-                f"{node.path}: {name!r} does not belong to the modulus of {bits} bits"
-            )
+    algorithm, required = _text(node, "algo"), _text(node, "required")
+    # mkimage before 2025.01 writes no algo for ECDSA, and no required either.
+    if required and not algorithm:
+        raise FormatError(f"{node.path} lacks algo: expected for example sha256,rsa2048")
     return TrustedKey(
         path=node.path,
         hint=_text(node, "key-name-hint"),
-        algorithm=_text(node, "algo"),
-        required=_text(node, "required"),
-        public_key=key,
+        algorithm=algorithm,
+        required=required,
+        public_key=key_nodes.decode(node),
     )
 
 

@@ -1,35 +1,139 @@
 # SPDX-License-Identifier: MIT
-"""Files that appear complete or not at all."""
+"""Files that are mapped instead of read, and appear complete or not at all when written."""
 
 from __future__ import annotations
 
+import mmap
 import os
+import stat
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bootseal.errors import UsageError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from bootseal.formats.fdt import Buffer
 
 
-def write_file(path: Path, data: Buffer) -> None:
-    """Write a file beside its final place, then rename it there.
+@contextmanager
+def mapped(path: Path) -> Iterator[memoryview]:
+    """Give a read-only view of a file without reading it.
 
-    The file gets the permissions any new file gets, as it holds nothing secret.
+    What cannot be mapped, such as a pipe or an empty file, is read.
+
+    Raises:
+        OSError: It does not exist or cannot be read.
+    """
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+            yield memoryview(file.read())
+            return
+        # The map is left to the garbage collector: views of it may live on, in a model or a
+        # traceback, and closing it under them would be an error of its own.
+        yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+@contextmanager
+def private(path: Path) -> Iterator[memoryview]:
+    """Give a writable view of a file whose changes nobody else sees and nothing keeps.
+
+    Only the pages that are written to are copied.
+
+    Raises:
+        OSError: It does not exist or cannot be read.
+    """
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            yield memoryview(bytearray(file.read()))
+            return
+        yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+
+
+def write_new(path: Path, data: Buffer) -> None:
+    """Write a file that does not exist yet; it appears complete or not at all.
+
+    Raises:
+        UsageError: There is something of that name.
+        OSError: The directory does not exist or cannot be written to.
+    """
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as new:
+        new.write(data)
+        new.flush()
+        os.fchmod(new.fileno(), _mode(path))
+        os.fsync(new.fileno())
+        try:
+            os.link(new.name, path)
+        except FileExistsError:
+            raise UsageError(
+                f"{path} exists and is not overwritten", hint="choose another file, or remove it"
+            ) from None
+
+
+def write_file(path: Path, data: Buffer) -> None:
+    """Write a file beside its final place, then rename it there; see `write_parts`.
 
     Raises:
         OSError: The directory does not exist or cannot be written to.
     """
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+    write_parts(path, [data])
+
+
+def write_parts(
+    path: Path, parts: Iterable[Buffer], *, check: Callable[[memoryview], object] | None = None
+) -> None:
+    """Write the parts of a file beside its final place, then rename it there.
+
+    Whoever looks, and whenever the process is killed, finds the old file or the new one. A file
+    that is replaced hands its permissions on; a new one gets those any new file gets, as nothing
+    here is secret. A symbolic link is followed.
+
+    Args:
+        path: Where the file shall be.
+        parts: Its content; no part is copied.
+        check: Called with a view of what was written; what it raises leaves the old file.
+
+    Raises:
+        OSError: The directory does not exist or cannot be written to.
+    """
+    target = path.resolve()
+    with tempfile.NamedTemporaryFile(
+        dir=target.parent, prefix=f".{target.name}.", delete=False
+    ) as new:
         temporary = Path(new.name)
         try:
-            new.write(data)
+            for part in parts:
+                new.write(part)
             new.flush()
+            if check is not None:
+                with mapped(temporary) as view:
+                    check(view)
+            temporary.chmod(_mode(target))
             os.fsync(new.fileno())
-            mask = os.umask(0)
-            os.umask(mask)
-            temporary.chmod(0o666 & ~mask)
-            temporary.replace(path)
+            temporary.replace(target)
+            _sync_directory(target.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _mode(target: Path) -> int:
+    try:
+        return stat.S_IMODE(target.stat().st_mode)
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename last through a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

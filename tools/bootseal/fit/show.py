@@ -12,7 +12,7 @@ from bootseal.formats import fit as fit_format
 
 if TYPE_CHECKING:
     from bootseal.formats.fdt import Buffer
-    from bootseal.formats.fit import Hash, Image, Signature
+    from bootseal.formats.fit import Hash, Image, Place, Signature
 
 
 class HashState(StrEnum):
@@ -42,6 +42,19 @@ class HashView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureView:
+    """A signature node; `timestamp` in seconds since 1970."""
+
+    name: str
+    algorithm: str
+    padding: str
+    hint: str
+    timestamp: int | None
+    sign_images: tuple[str, ...]
+    state: SignatureState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageView:
     """An image; sizes and offsets in bytes, None where the FIT says nothing."""
 
@@ -54,22 +67,11 @@ class ImageView:
     offset: int
     size: int
     external: bool
+    place: Place
     load: int | None
     entry: int | None
     hashes: tuple[HashView, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignatureView:
-    """A signature node; `timestamp` in seconds since 1970."""
-
-    name: str
-    algorithm: str
-    padding: str
-    hint: str
-    timestamp: int | None
-    sign_images: tuple[str, ...]
-    state: SignatureState
+    signatures: tuple[SignatureView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ def describe(data: Buffer) -> FitView:
     Raises:
         FormatError: It is not a FIT.
     """
-    fit = fit_format.parse(data)
+    fit = fit_format.parse(data, lenient=True)
     return FitView(
         description=fit.description,
         timestamp=fit.timestamp,
@@ -133,6 +135,7 @@ def _image(image: Image) -> ImageView:
         offset=image.offset,
         size=len(image.payload),
         external=image.external,
+        place=image.place,
         load=image.load,
         entry=image.entry,
         hashes=tuple(
@@ -144,6 +147,7 @@ def _image(image: Image) -> ImageView:
             )
             for found in image.hashes
         ),
+        signatures=tuple(_signature(signature) for signature in image.signatures),
     )
 
 

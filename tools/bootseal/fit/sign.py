@@ -1,39 +1,83 @@
 # SPDX-License-Identifier: MIT
-"""Signs the configurations of a FIT in place, byte for byte as mkimage does.
+"""Signs a FIT in place, byte for byte as mkimage does.
 
-What is written is parsed and verified again before it is returned: a signer that says it signed
-proves nothing.
+What is written is parsed and verified again before it counts: a signer that says it signed proves
+nothing. No payload is copied on the way but into the result.
 
 Spec: U-Boot tools/image-host.c and tools/fit_image.c (v2023.01) for order, placement and growth.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import bootseal
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.events import Severity
-from bootseal.fit import control_dtb, structure
-from bootseal.fit.verify import refuse, verify
-from bootseal.formats import fdt
+from bootseal.fit import rotation
+from bootseal.fit.control_dtb import Trust, TrustedKey
+from bootseal.fit.digest import Facts
+from bootseal.fit.files import mapped, write_parts
+from bootseal.fit.findings import refuse
+from bootseal.fit.layout import Layout
+from bootseal.fit.policy import STRICT
+from bootseal.fit.signature import check_image
+from bootseal.fit.verify import check_unsigned, judge
 from bootseal.formats import fit as fit_format
 from bootseal.formats.fdt_edit import Editor
+from bootseal.formats.fit_regions import covered
 from bootseal.keys.algorithms import Algorithm
-from bootseal.units import align_up
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bootseal.fit.policy import Policy
+    from bootseal.fit.rotation import NewSignature
+    from bootseal.formats.fdt import Buffer
     from bootseal.formats.fit import Configuration, Fit, Signature
     from bootseal.keys.signer import Signer
 
-# mkimage grows the file in these steps, and its list of regions ends there without a check.
-_GROWTH: Final = 1024
+# mkimage's list of regions ends here without a check.
 _MAX_REGIONS: Final = 100
 _DEFAULT_SIGN_IMAGES: Final = ("kernel", "fdt", "script")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A key and the signature nodes it fills: those with this `key-name-hint`."""
+
+    signer: Signer
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """How to sign.
+
+    Attributes:
+        keys: Who signs; nodes are signed in file order, each by the key its hint names.
+        timestamp: Time of signing, seconds since 1970.
+        algorithm: Insist on this algorithm; None takes what the signature nodes say.
+        name: Written as `signer-name`.
+        version: Written as `signer-version`.
+        comment: Written as `comment`, None for none.
+        policy: What the FIT must be like; it decides on external data.
+        add: Signature node to add to every configuration first, None for none.
+    """
+
+    keys: Sequence[SigningKey]
+    timestamp: int
+    algorithm: str | None = None
+    name: str = "bootseal"
+    version: str = bootseal.__version__
+    comment: str | None = None
+    policy: Policy = STRICT
+    add: NewSignature | None = None
+
+
 def sign(
-    fit: bytes,
+    fit: Buffer,
     signer: Signer,
     hint: str,
     *,
@@ -42,73 +86,179 @@ def sign(
     name: str = "bootseal",
     version: str = bootseal.__version__,
 ) -> bytes:
-    """Sign every configuration with the signature nodes that wait for this key.
+    """Sign with one key and return the signed FIT; see `sign_request` for what it raises."""
+    request = Request(
+        keys=[SigningKey(signer=signer, hint=hint)],
+        timestamp=timestamp,
+        algorithm=algorithm,
+        name=name,
+        version=version,
+    )
+    return sign_request(fit, request)
+
+
+def sign_request(fit: Buffer, request: Request) -> bytes:
+    """Sign every configuration, and every image that has a signature node for one of the keys.
 
     Args:
         fit: A FIT whose images are hashed and whose configurations have signature nodes.
-        signer: Who signs.
-        hint: The `key-name-hint` of the signature nodes to fill.
-        timestamp: Time of signing, seconds since 1970.
-        algorithm: Insist on this algorithm; None takes what the signature nodes say.
-        name: Written as `signer-name`.
-        version: Written as `signer-version`.
+        request: How.
 
     Returns:
-        The signed FIT, verified with the public key of the signer.
+        The signed FIT, verified with the public keys of the signers.
 
     Raises:
         FormatError: `fit` is not a FIT.
         VerificationRefused: The FIT has a flaw no signature should cover, or U-Boot would refuse
             the result.
-        UsageError: A configuration has no signature node for this hint, or the key does not fit.
+        UsageError: A configuration has no signature node for a hint, or a key does not fit.
     """
-    model = fit_format.parse(fit)
-    found = structure.check(model)
-    refuse(
-        tuple(f for f in found if f.severity is Severity.ERROR), "the FIT is not fit to be signed"
-    )
-    editor = Editor(fit)
-    packed = editor.size
-    used = ""
-    for configuration in model.configurations:
-        nodes = _nodes_to_sign(model, configuration, hint)
-        for signature, paths in nodes:
-            chosen = _choose(signature, algorithm, signer)
-            _sign_one(editor, signer, signature, paths, chosen, (name, version, timestamp))
-            used = chosen.name
-    size = packed + align_up(editor.peak - packed, _GROWTH)
-    signed = editor.to_bytes(size)
-    trust = control_dtb.add_key(fdt.emit(fdt.Node()), signer.public_key, hint=hint, algorithm=used)
-    verify(signed, trust)
-    return signed
-
-
-def _nodes_to_sign(
-    fit: Fit, configuration: Configuration, hint: str
-) -> list[tuple[Signature, list[str]]]:
-    """Return the signature nodes for this key, each with the list of nodes to hash."""
-    chosen = [s for s in configuration.signatures if s.hint == hint]
-    if not chosen:
-        hints = ", ".join(sorted({repr(s.hint) for s in configuration.signatures})) or "none"
-        raise UsageError(
-            f"{configuration.path} has no signature node for the key {hint!r}: it has {hints}",
-            hint="build the FIT with this key name hint, or sign with another",
-        )
-    expected = fit_format.hashed_nodes(fit, configuration)
-    result: list[tuple[Signature, list[str]]] = []
-    for signature in chosen:
-        paths = ["/", configuration.path]
-        for name in signature.sign_images or _DEFAULT_SIGN_IMAGES:
-            for image in configuration.references.get(name, ()):
-                paths += fit_format.image_nodes(fit.image(image))
-        if uncovered := set(expected) - set(paths):
-            raise VerificationRefused(
-                f"{signature.path}: 'sign-images' leaves out {', '.join(sorted(uncovered))}, "
-                "which U-Boot v2026.04 and later demand",
-                hint="list every property of the configuration that names an image",
-            )
-        result.append((signature, paths))
+    work = _Work(fit, request)
+    work.run()
+    result = b"".join(work.layout.parts(work.editor))
+    work.check(memoryview(result))
     return result
+
+
+def sign_file(path: Path, output: Path, request: Request) -> None:
+    """Sign a file; `output` may be the same one, and is replaced as a whole or not at all.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        FormatError: As `sign_request`, as are the others.
+        VerificationRefused: Likewise.
+        UsageError: Likewise.
+    """
+    with mapped(path) as fit:
+        work = _Work(fit, request)
+        work.run()
+        write_parts(output, work.layout.parts(work.editor), check=work.check)
+
+
+class _Work:
+    """One FIT being signed."""
+
+    def __init__(self, fit: Buffer, request: Request) -> None:
+        lenient = not request.policy.strict
+        self._request = request
+        self._facts = Facts()
+        self._trusted: dict[str, TrustedKey] = {}
+        self._model = fit_format.parse(fit, lenient=lenient)
+        self.editor = Editor(fit, lenient=lenient)
+        self.layout = Layout(self._model, self.editor.size)
+
+    def run(self) -> None:
+        """Sign images, then configurations, in file order."""
+        model, request = self._model, self._request
+        found = check_unsigned(model, model.configurations, request.policy, self._facts)
+        # Free space is written anew, without what mkimage before 2025.10 leaves in it.
+        refuse([f for f in found if f.id != "fit.slack"], "the FIT is not fit to be signed")
+        for image in model.images:
+            for signature, key in self._mine(image.signatures):
+                algorithm = _choose(signature, request.algorithm, key.signer)
+                digest = self._facts.digest(image, algorithm.hash_name)
+                self._write(signature, key, algorithm, digest, [])
+        hints = [key.hint for key in request.keys]
+        nodes = [(each, self._signatures(each, hints)) for each in model.configurations]
+        for configuration, signatures in nodes:
+            for signature, key in self._mine(signatures):
+                self._sign_configuration(configuration, signature, key)
+
+    def check(self, signed: memoryview) -> None:
+        """Verify what was made of the FIT."""
+        policy = self._request.policy
+        model = fit_format.parse(signed, lenient=not policy.strict)
+        facts = self._facts.moved(zip(self._model.images, model.images, strict=True))
+        trust = Trust(
+            keys=tuple(key for key in self._trusted.values() if key.required), any_suffices=False
+        )
+        for configuration in model.configurations:
+            verdict = judge(signed, trust, configuration.name, policy=policy, facts=facts)
+            refuse(verdict.errors, "the signed FIT is refused")
+        for image in model.images:
+            for signature, key in self._mine(image.signatures):
+                trusted = self._trusted[key.hint]
+                found = check_image(image, signature, trusted, facts)
+                refuse(found, "the signed FIT is refused")
+
+    def _signatures(
+        self, configuration: Configuration, hints: Sequence[str]
+    ) -> tuple[Signature, ...]:
+        """Return the signature nodes of a configuration, with the one that is to be added."""
+        signatures = configuration.signatures
+        if self._request.add is not None:
+            signatures = rotation.add(self.editor, configuration, self._request.add, hints)
+        images = {s.hint for image in self._model.images for s in image.signatures}
+        for hint in hints:
+            if hint not in images and all(signature.hint != hint for signature in signatures):
+                raise _no_node(configuration, hint)
+        return signatures
+
+    def _mine(self, signatures: Sequence[Signature]) -> list[tuple[Signature, SigningKey]]:
+        keys = {key.hint: key for key in self._request.keys}
+        return [(s, keys[s.hint]) for s in signatures if s.hint in keys]
+
+    def _sign_configuration(
+        self, configuration: Configuration, signature: Signature, key: SigningKey
+    ) -> None:
+        paths = _nodes_to_sign(self._model, configuration, signature)
+        pieces = self.editor.pieces
+        included = covered(pieces, set(paths))
+        starts = zip(included, [False, *included[:-1]], strict=True)
+        if sum(now and not before for now, before in starts) + 1 > _MAX_REGIONS:
+            raise UsageError(
+                f"{signature.path}: the configuration has more parts than U-Boot can hash"
+            )
+        algorithm = _choose(signature, self._request.algorithm, key.signer)
+        chunks = [piece.raw for piece, yes in zip(pieces, included, strict=True) if yes]
+        digest = algorithm.digest([*chunks, self.editor.strings])
+        self._write(signature, key, algorithm, digest, paths)
+
+    def _write(
+        self,
+        signature: Signature,
+        key: SigningKey,
+        algorithm: Algorithm,
+        digest: bytes,
+        paths: list[str],
+    ) -> None:
+        """Sign a digest and put all properties into the node, in mkimage's order."""
+        request, strings_size = self._request, len(self.editor.strings)
+        self._trusted[key.hint] = TrustedKey(
+            path="the signing key",
+            hint=key.hint,
+            algorithm=algorithm.name,
+            required="conf" if paths else "",
+            public_key=key.signer.public_key,
+        )
+        properties = {
+            "value": key.signer.sign_digest(digest, algorithm),
+            "signer-name": request.name.encode() + b"\0",
+            "signer-version": request.version.encode() + b"\0",
+        }
+        if request.comment is not None:
+            properties["comment"] = request.comment.encode() + b"\0"
+        properties["timestamp"] = request.timestamp.to_bytes(4)
+        if paths:
+            properties["hashed-nodes"] = b"".join(path.encode() + b"\0" for path in paths)
+            properties["hashed-strings"] = bytes(4) + strings_size.to_bytes(4)
+        for name, value in properties.items():
+            self.editor.set_property(signature.path, name, value)
+
+
+def _nodes_to_sign(fit: Fit, configuration: Configuration, signature: Signature) -> list[str]:
+    """Return the nodes a signature shall cover, as mkimage lists them."""
+    paths = ["/", configuration.path]
+    for name in signature.sign_images or _DEFAULT_SIGN_IMAGES:
+        for image in configuration.references.get(name, ()):
+            paths += fit_format.image_nodes(fit.image(image))
+    if uncovered := set(fit_format.hashed_nodes(fit, configuration)) - set(paths):
+        raise VerificationRefused(
+            f"{signature.path}: 'sign-images' leaves out {', '.join(sorted(uncovered))}, "
+            "which U-Boot v2026.04 and later demand",
+            hint="list every property of the configuration that names an image",
+        )
+    return paths
 
 
 def _choose(signature: Signature, algorithm: str | None, signer: Signer) -> Algorithm:
@@ -117,36 +267,18 @@ def _choose(signature: Signature, algorithm: str | None, signer: Signer) -> Algo
         raise UsageError(
             f"{signature.path} is for {chosen.name}: signing with {algorithm} was asked for"
         )
-    if signer.public_key.bits != chosen.bits:
+    if signer.public_key.kind is not chosen.kind:
         raise UsageError(
             f"{signature.path} is for {chosen.name}: a key of {signer.public_key.bits} bits does "
             "not fit",
-            hint=f"build the FIT for {chosen.hash_name},rsa{signer.public_key.bits}",
+            hint=f"build the FIT for {chosen.hash_name},{signer.public_key.kind}",
         )
     return chosen
 
 
-def _sign_one(
-    editor: Editor,
-    signer: Signer,
-    signature: Signature,
-    paths: list[str],
-    algorithm: Algorithm,
-    signed_by: tuple[str, str, int],
-) -> None:
-    name, version, timestamp = signed_by
-    flat = fdt.read(editor.to_bytes())
-    if len(fit_format.hashed_regions(flat, set(paths))) + 1 > _MAX_REGIONS:
-        raise UsageError(f"{signature.path}: the configuration has more parts than U-Boot can hash")
-    strings_size = editor.strings_size
-    chunks = fit_format.signed_chunks(flat, set(paths), strings_size)
-    value = signer.sign_digest(algorithm.digest(chunks), algorithm)
-    for key, content in (
-        ("value", value),
-        ("signer-name", name.encode() + b"\0"),
-        ("signer-version", version.encode() + b"\0"),
-        ("timestamp", timestamp.to_bytes(4)),
-        ("hashed-nodes", b"".join(path.encode() + b"\0" for path in paths)),
-        ("hashed-strings", bytes(4) + strings_size.to_bytes(4)),
-    ):
-        editor.set_property(signature.path, key, content)
+def _no_node(configuration: Configuration, hint: str) -> UsageError:
+    hints = ", ".join(sorted({repr(s.hint) for s in configuration.signatures})) or "none"
+    return UsageError(
+        f"{configuration.path} has no signature node for the key {hint!r}: it has {hints}",
+        hint="bootseal fit sign --add-signature adds one; or sign with another key",
+    )

@@ -19,13 +19,12 @@ from bootseal.formats.fdt_flat import (
     LAST_COMPATIBLE,
     MAGIC,
     VERSION,
-    Buffer,
     Flat,
     FlatNode,
-    Tag,
     read,
     total_size,
 )
+from bootseal.formats.fdt_scan import Buffer, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +37,7 @@ __all__ = [
     "assemble",
     "emit",
     "encode_begin",
+    "encode_header",
     "encode_property",
     "find_string",
     "parse",
@@ -151,24 +151,28 @@ def assemble(
     size: int = 0,
 ) -> bytes:
     """Join the three blocks behind a header, filled with zeros up to `size` bytes."""
-    off_struct = HEADER_SIZE + len(reservations)
-    off_strings = off_struct + len(structure)
-    total = max(size, off_strings + len(strings))
-    header = struct.pack(
-        ">10I",
-        MAGIC,
-        total,
-        off_struct,
-        off_strings,
-        HEADER_SIZE,
-        VERSION,
-        LAST_COMPATIBLE,
-        boot_cpuid,
-        len(strings),
-        len(structure),
-    )
-    slack = bytes(total - off_strings - len(strings))
-    return b"".join((header, reservations, structure, strings, slack))
+    sizes = (len(reservations), len(structure), len(strings))
+    header = encode_header(*sizes, boot_cpuid=boot_cpuid, size=size)
+    return b"".join((header, reservations, structure, strings)).ljust(size, b"\0")
+
+
+def encode_header(
+    reservations: int, structure: int, strings: int, *, boot_cpuid: int = 0, size: int = 0
+) -> bytes:
+    """Encode the header of a tree whose blocks follow it and each other without gaps.
+
+    Args:
+        reservations: Size of the memory reservations in bytes.
+        structure: Size of the structure block.
+        strings: Size of the strings block.
+        boot_cpuid: Physical id of the boot CPU.
+        size: The least size of the whole tree.
+    """
+    off_struct = HEADER_SIZE + reservations
+    off_strings = off_struct + structure
+    total = max(size, off_strings + strings)
+    blocks = (off_struct, off_strings, HEADER_SIZE, VERSION, LAST_COMPATIBLE, boot_cpuid)
+    return struct.pack(">10I", MAGIC, total, *blocks, strings, structure)
 
 
 def find_string(table: Buffer, name: str) -> int:

@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""Reads flattened device trees: strict, bounded and without copies.
+"""Reads flattened device trees: bounded, without copies, and strict unless asked otherwise.
 
 All integers in the format are big-endian. The reader walks the tags with a loop and fixed limits,
 so no input can exhaust the stack, and it never copies property values: a 256 MiB FIT costs as much
 as a small one. Offsets are absolute file offsets in bytes, so that a caller can point at, or
 change, any byte of the file.
 
+A `lenient` reading takes what U-Boot's libfdt takes and no dtc writes: other version numbers, any
+character but a slash in names, properties that come twice or too late (which libfdt never finds).
+Both readings refuse what has no harmless meaning, such as blocks that overlap.
+
 Spec: Devicetree Specification v0.4, chapter 5.
 """
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.errors import FormatError
-from bootseal.units import align_up
+from bootseal.formats.fdt_scan import Buffer, Tag, Token, scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-Buffer: TypeAlias = bytes | bytearray | memoryview
 
 MAGIC: Final = 0xD00DFEED
 VERSION: Final = 17
@@ -32,48 +32,14 @@ LAST_COMPATIBLE: Final = 16
 # U-Boot refuses to sign or verify beyond these two (boot/fdt_region.c, boot/image-fit-sig.c).
 MAX_DEPTH: Final = 32
 MAX_PATH: Final = 200
-MAX_TAGS: Final = 1 << 18
-_MAX_NAME: Final = 256
 
 _HEADER: Final = struct.Struct(">10I")
 HEADER_SIZE: Final = _HEADER.size
+_TWO_ROOTS: Final = (
+    "distrust whoever sent this: U-Boot before 2021.04 can be made to verify one root node and "
+    "boot from another (CVE-2021-27097)"
+)
 _PAIR: Final = struct.Struct(">QQ")
-_WORD: Final = struct.Struct(">I")
-_PROPERTY: Final = struct.Struct(">III")
-_NAME: Final = re.compile(rb"[!-.0-~]+")
-
-
-class Tag(IntEnum):
-    """The tags of the structure block."""
-
-    BEGIN_NODE = 1
-    END_NODE = 2
-    PROP = 3
-    NOP = 4
-    END = 9
-
-
-_BARE: Final = frozenset({Tag.END_NODE, Tag.NOP, Tag.END})
-
-
-class Token(NamedTuple):
-    """One tag with everything that belongs to it.
-
-    Attributes:
-        tag: What it is.
-        start: Offset of the tag.
-        end: Offset behind its padding.
-        name: Name of the node or property, else empty.
-        value: Offset of a property's value, else 0.
-        size: Size of a property's value in bytes, without padding.
-    """
-
-    tag: Tag
-    start: int
-    end: int
-    name: str = ""
-    value: int = 0
-    size: int = 0
 
 
 class Header(NamedTuple):
@@ -182,7 +148,7 @@ def total_size(data: Buffer) -> int:
     return int(size)
 
 
-def read(data: Buffer) -> Flat:
+def read(data: Buffer, *, lenient: bool = False) -> Flat:
     """Check a flattened tree and describe it without copying property values.
 
     Bytes behind the size in the header are ignored; siblings of the same name are kept, so that a
@@ -190,15 +156,17 @@ def read(data: Buffer) -> Flat:
 
     Args:
         data: A tree at offset 0. It must not change while the result is in use.
+        lenient: Take what libfdt takes.
 
     Raises:
         FormatError: The bytes break the format or a limit; the message names the offset.
     """
     view = memoryview(data).toreadonly()[: total_size(data)]
-    header = _read_header(view)
+    header = _read_header(view, lenient=lenient)
     reservations, reservations_end = _read_reservations(view, header)
     strings = bytes(view[header.off_strings : header.off_strings + header.size_strings])
-    tokens = scan(view, header.off_struct, header.off_struct + header.size_struct, strings)
+    end = header.off_struct + header.size_struct
+    tokens = scan(view, header.off_struct, end, strings, lenient=lenient)
     return Flat(
         data=view,
         header=header,
@@ -206,98 +174,17 @@ def read(data: Buffer) -> Flat:
         reservations_end=reservations_end,
         strings=strings,
         tokens=tokens,
-        root=_build(view, tokens),
+        root=_build(view, tokens, lenient=lenient),
     )
 
 
-def scan(data: Buffer, start: int, end: int, strings: bytes) -> tuple[Token, ...]:
-    """Split a structure block into tags, without looking at their nesting.
-
-    Args:
-        data: The bytes that hold the block.
-        start: Offset of the block.
-        end: Offset behind the block.
-        strings: The strings block.
-
-    Raises:
-        FormatError: A tag is unknown or cut off, a name is not printable ASCII without a slash or
-            not padded with zeros, or the END tag is not the last one.
-    """
-    tokens: list[Token] = []
-    position = start
-    while position < end:
-        if len(tokens) == MAX_TAGS:
-            raise FormatError(f"device tree at offset {position}: more than {MAX_TAGS} tags")
-        token = _scan_one(data, position, end, strings)
-        tokens.append(token)
-        position = token.end
-        if token.tag is Tag.END:
-            break
-    if position != end or not tokens or tokens[-1].tag is not Tag.END:
-        raise FormatError(f"device tree at offset {position}: the END tag is not at offset {end}")
-    return tuple(tokens)
-
-
-def _scan_one(data: Buffer, start: int, end: int, strings: bytes) -> Token:
-    (number,) = _WORD.unpack_from(data, start)
-    if number == Tag.PROP:
-        return _scan_property(data, start, end, strings)
-    body = start + _WORD.size
-    if number != Tag.BEGIN_NODE:
-        if number not in _BARE:
-            raise FormatError(f"device tree at offset {start}: unknown tag {number:#x}")
-        return Token(Tag(number), start, body)
-    length = bytes(data[body : min(body + _MAX_NAME, end)]).find(b"\0")
-    if length < 0:
-        raise FormatError(f"device tree at offset {body}: the node name has no end")
-    name = _check_name(data[body : body + length], body) if length else ""
-    after = _aligned(body + length + 1, end)
-    if any(data[body + length : after]):
-        raise FormatError(f"device tree at offset {body + length}: the padding is not zero")
-    return Token(Tag.BEGIN_NODE, start, after, name)
-
-
-def _scan_property(data: Buffer, start: int, end: int, strings: bytes) -> Token:
-    body = start + _PROPERTY.size
-    if body > end:
-        raise FormatError(f"device tree at offset {start}: the property is cut off")
-    _, size, offset = _PROPERTY.unpack_from(data, start)
-    if size > end - body:
-        raise FormatError(
-            f"device tree at offset {start}: a property of {size} bytes does not fit into the "
-            f"{end - body} bytes that are left of the structure block"
-        )
-    length = strings.find(b"\0", offset, offset + _MAX_NAME) - offset
-    if length < 0:
-        raise FormatError(
-            f"device tree at offset {start + 8}: the property name at {offset} of the strings "
-            f"block ({len(strings)} bytes) has no end"
-        )
-    name = _check_name(strings[offset : offset + length], start + 8)
-    # The padding behind a value is not checked: libfdt leaves there what was there before.
-    return Token(Tag.PROP, start, _aligned(body + size, end), name, body, size)
-
-
-def _check_name(view: Buffer, offset: int) -> str:
-    raw = bytes(view)
-    if _NAME.fullmatch(raw) is None:
-        raise FormatError(
-            f"device tree at offset {offset}: the name {raw!r} is not printable ASCII without "
-            "slashes"
-        )
-    return raw.decode("ascii")
-
-
-def _aligned(end: int, limit: int) -> int:
-    after = align_up(end, 4)
-    if after > limit:
-        raise FormatError(f"device tree at offset {end}: the structure block is cut off")
-    return after
-
-
-def _read_header(view: memoryview) -> Header:
+def _read_header(view: memoryview, *, lenient: bool) -> Header:
     header = Header(*_HEADER.unpack_from(view))
-    if (header.version, header.last_compatible) != (VERSION, LAST_COMPATIBLE):
+    usual = (header.version, header.last_compatible) == (VERSION, LAST_COMPATIBLE)
+    readable = header.last_compatible <= VERSION and header.version >= max(
+        header.last_compatible, LAST_COMPATIBLE
+    )
+    if not usual and not (lenient and readable):
         raise FormatError(
             f"device tree at offset 20: version {header.version}, compatible with "
             f"{header.last_compatible}; expected {VERSION} and {LAST_COMPATIBLE}"
@@ -338,7 +225,7 @@ class _Open:
     children: list[FlatNode] = field(default_factory=list)
 
 
-def _build(view: memoryview, tokens: tuple[Token, ...]) -> FlatNode:
+def _build(view: memoryview, tokens: tuple[Token, ...], *, lenient: bool) -> FlatNode:
     """Check the nesting of the tags and return the root node."""
     stack: list[_Open] = []
     root: FlatNode | None = None
@@ -347,7 +234,7 @@ def _build(view: memoryview, tokens: tuple[Token, ...]) -> FlatNode:
         if token.tag is Tag.END:
             continue
         if root is not None:
-            raise FormatError(f"{where}: something follows the root node")
+            raise FormatError(f"{where}: something follows the root node", hint=_TWO_ROOTS)
         if token.tag is Tag.BEGIN_NODE:
             stack.append(_Open(token, _child_path(stack, token.name, where)))
             continue
@@ -355,7 +242,7 @@ def _build(view: memoryview, tokens: tuple[Token, ...]) -> FlatNode:
             raise FormatError(f"{where}: {token.tag.name} stands before the root node")
         top = stack[-1]
         if token.tag is Tag.PROP:
-            _add_property(top, token, view, where)
+            _add_property(top, token, view, where, lenient=lenient)
         elif token.tag is Tag.END_NODE:
             stack.pop()
             node = FlatNode(
@@ -375,7 +262,9 @@ def _build(view: memoryview, tokens: tuple[Token, ...]) -> FlatNode:
     return root
 
 
-def _add_property(top: _Open, token: Token, view: memoryview, where: str) -> None:
+def _add_property(top: _Open, token: Token, view: memoryview, where: str, *, lenient: bool) -> None:
+    if lenient and (top.children or token.name in top.properties):
+        return
     if top.children:
         raise FormatError(f"{where}: property {token.name!r} of {top.path} follows a child node")
     if token.name in top.properties:
@@ -387,7 +276,8 @@ def _add_property(top: _Open, token: Token, view: memoryview, where: str) -> Non
 def _child_path(stack: list[_Open], name: str, where: str) -> str:
     if not stack:
         if name:
-            raise FormatError(f"{where}: the root node is called {name!r}, expected no name")
+            message = f"{where}: the root node is called {name!r}, expected no name"
+            raise FormatError(message, hint=_TWO_ROOTS)
         return "/"
     if not name:
         raise FormatError(f"{where}: a child of {stack[-1].path} has no name")

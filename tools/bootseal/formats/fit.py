@@ -11,17 +11,34 @@ Spec: FIT specification; U-Boot doc/usage/fit/signature.rst and boot/image-fit-s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
 from bootseal.formats import fdt
-from bootseal.formats.fdt_flat import Flat, FlatNode, Tag
+from bootseal.formats.fit_regions import UNHASHED, Region, hashed_regions, signed_chunks
+from bootseal.units import align_up
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from bootseal.formats.fdt_flat import Flat, FlatNode
 
-UNHASHED: Final = frozenset({"data", "data-size", "data-position", "data-offset"})
-"""Properties that no signature covers, in whichever node they stand."""
+__all__ = [
+    "EXTERNAL",
+    "NOT_REFERENCES",
+    "UNHASHED",
+    "Configuration",
+    "Fit",
+    "Hash",
+    "Image",
+    "Place",
+    "Region",
+    "Signature",
+    "hashed_nodes",
+    "hashed_regions",
+    "image_nodes",
+    "parse",
+    "signed_chunks",
+]
 
 EXTERNAL: Final = UNHASHED - {"data"}
 NOT_REFERENCES: Final = frozenset({"description", "compatible", "default"})
@@ -30,13 +47,17 @@ NOT_REFERENCES: Final = frozenset({"description", "compatible", "default"})
 _LEGACY_MAGIC: Final = bytes.fromhex("27051956")
 _ARM64_MAGIC: Final = b"ARM\x64"
 _ARM64_OFFSET: Final = 56
+_EXTERNAL_ALIGNMENT: Final = 4
+_WORD: Final = 4
 
 
-class Region(NamedTuple):
-    """A range of file offsets, `end` excluded."""
+class Place(StrEnum):
+    """Where an image's data is, as U-Boot finds it: the last of these that the node has."""
 
-    start: int
-    end: int
+    NOWHERE = "nowhere"
+    EMBEDDED = "embedded"
+    OFFSET = "data-offset"
+    POSITION = "data-position"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +84,13 @@ class Image:
         compression: `none`, `gzip`, ...
         load: Load address, None without one.
         entry: Entry point, None without one.
-        payload: View of the embedded data; empty when there is none.
+        payload: View of the data; empty when there is none.
         offset: Offset of the payload in the file, 0 when there is none.
+        place: Where the data is.
+        misplaced: Why external data cannot be read, empty when it can.
         external: Whether the node has any property of external data.
         hashes: The hash nodes in file order.
+        signatures: The signature nodes in file order.
         node: The node itself.
     """
 
@@ -81,14 +105,17 @@ class Image:
     entry: int | None
     payload: memoryview
     offset: int
+    place: Place
+    misplaced: str
     external: bool
     hashes: tuple[Hash, ...]
+    signatures: tuple[Signature, ...]
     node: FlatNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """A signature node of a configuration; missing properties are empty.
+    """A signature node of a configuration or an image; missing properties are empty.
 
     Attributes:
         path: Path of the node.
@@ -100,6 +127,7 @@ class Signature:
         hashed_nodes: The `hashed-nodes` property.
         hashed_strings: The `hashed-strings` property, two big-endian words when well formed.
         timestamp: Seconds since 1970, None when missing.
+        node: The node itself.
     """
 
     path: str
@@ -111,6 +139,7 @@ class Signature:
     hashed_nodes: tuple[str, ...]
     hashed_strings: bytes
     timestamp: int | None
+    node: FlatNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +166,19 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """A FIT; `default` is the unsigned default configuration, empty without one."""
+    """A FIT.
 
+    Attributes:
+        data: The whole file, with what follows the tree.
+        flat: The tree.
+        description: Free text.
+        timestamp: Seconds since 1970, None when missing.
+        default: The unsigned default configuration, empty without one.
+        images: The image nodes in file order.
+        configurations: The configuration nodes in file order.
+    """
+
+    data: memoryview
     flat: Flat
     description: str
     timestamp: int | None
@@ -171,30 +211,33 @@ class Fit:
         raise FormatError(f"the FIT has no configuration {name!r}: it has {known}")
 
 
-def parse(data: fdt.Buffer) -> Fit:
-    """Read a FIT. Bytes behind the size in its header are ignored.
+def parse(data: fdt.Buffer, *, lenient: bool = False) -> Fit:
+    """Read a FIT. Bytes behind the tree matter as external data only.
 
     Args:
         data: The file; it must not change while the result is in use.
+        lenient: Take what U-Boot takes, see `fdt_flat`; a text then ends at its first NUL.
 
     Raises:
         FormatError: It is something else, or not a well-formed FIT.
     """
     _reject_others(data)
-    flat = fdt.read(data)
+    flat = fdt.read(data, lenient=lenient)
     images = flat.root.child("images")
     configurations = flat.root.child("configurations")
     if images is None or configurations is None:
         missing = "/images" if images is None else "/configurations"
         raise FormatError(f"the device tree has no {missing} node, so it is not a FIT")
+    reader = _Reader(memoryview(data).toreadonly(), lenient=lenient)
     names = frozenset(child.name for child in images.children)
     return Fit(
+        data=reader.data,
         flat=flat,
-        description=_text(flat.root, "description"),
-        timestamp=_number(flat.root, "timestamp"),
-        default=_text(configurations, "default"),
-        images=tuple(_image(node) for node in images.children),
-        configurations=tuple(_configuration(node, names) for node in configurations.children),
+        description=reader.text(flat.root, "description"),
+        timestamp=reader.number(flat.root, "timestamp"),
+        default=reader.text(configurations, "default"),
+        images=tuple(reader.image(node) for node in images.children),
+        configurations=tuple(reader.configuration(node, names) for node in configurations.children),
     )
 
 
@@ -218,58 +261,6 @@ def image_nodes(image: Image) -> list[str]:
     return [image.path, *(child.path for child in children)]
 
 
-def hashed_regions(flat: Flat, nodes: Collection[str]) -> list[Region]:
-    """Return the ranges of the structure block that a signature over `nodes` covers.
-
-    A listed node counts with its properties (except `UNHASHED`), an unlisted child of one only
-    with its name, deeper nodes not at all. Same result as U-Boot's fdt_find_regions().
-
-    Args:
-        flat: The tree.
-        nodes: Absolute paths.
-    """
-    regions: list[Region] = []
-    stack: list[tuple[int, str]] = []
-    want, path, start = 0, "", -1
-    for token in flat.tokens:
-        stop = token.start
-        if token.tag is Tag.BEGIN_NODE:
-            stack.append((want, path))
-            path = f"{path.rstrip('/')}/{token.name}"
-            want = 2 if path in nodes else max(want - 1, 0)
-            include = want > 0
-        elif token.tag is Tag.PROP:
-            include = want > 1 and token.name not in UNHASHED
-        elif token.tag is Tag.END_NODE:
-            include = want > 0
-            stop = token.end
-            want, path = stack.pop()
-        else:
-            include = token.tag is Tag.END or want > 1
-        if include and start < 0:
-            joined = regions and regions[-1].end == token.start
-            start = regions.pop().start if joined else token.start
-        elif not include and start >= 0:
-            regions.append(Region(start, stop))
-            start = -1
-    regions.append(Region(start, flat.tokens[-1].end))
-    return regions
-
-
-def signed_chunks(flat: Flat, nodes: Collection[str], strings_size: int) -> Iterator[memoryview]:
-    """Yield the bytes a configuration signature covers, without copying them.
-
-    Args:
-        flat: The tree.
-        nodes: Absolute paths of the hashed nodes.
-        strings_size: How much of the strings block is covered, in bytes from its start.
-    """
-    for region in hashed_regions(flat, nodes):
-        yield flat.data[region.start : region.end]
-    start = flat.header.off_strings
-    yield flat.data[start : start + strings_size]
-
-
 def _reject_others(data: fdt.Buffer) -> None:
     if bytes(data[:4]) == _LEGACY_MAGIC:
         raise FormatError(
@@ -283,68 +274,6 @@ def _reject_others(data: fdt.Buffer) -> None:
         )
 
 
-def _image(node: FlatNode) -> Image:
-    data = node.properties.get("data")
-    hashes = [child for child in node.children if child.name.startswith("hash")]
-    return Image(
-        name=node.name,
-        path=node.path,
-        description=_text(node, "description"),
-        type=_text(node, "type"),
-        os=_text(node, "os"),
-        arch=_text(node, "arch"),
-        compression=_text(node, "compression"),
-        load=_number(node, "load"),
-        entry=_number(node, "entry"),
-        payload=memoryview(b"") if data is None else data.value,
-        offset=0 if data is None else data.offset,
-        external=not EXTERNAL.isdisjoint(node.properties),
-        hashes=tuple(_hash(child) for child in hashes),
-        node=node,
-    )
-
-
-def _hash(node: FlatNode) -> Hash:
-    return Hash(
-        path=node.path,
-        algorithm=_text(node, "algo"),
-        value=node.value("value") or b"",
-        ignored=bool(_number(node, "uboot-ignore")),
-    )
-
-
-def _configuration(node: FlatNode, images: frozenset[str]) -> Configuration:
-    references: dict[str, tuple[str, ...]] = {}
-    for name, found in node.properties.items():
-        named = tuple(text for text in _strings(bytes(found.value)) if text in images)
-        if named and name not in NOT_REFERENCES:
-            references[name] = named
-    signatures = [child for child in node.children if child.name.startswith("signature")]
-    return Configuration(
-        name=node.name,
-        path=node.path,
-        description=_text(node, "description"),
-        references=references,
-        signatures=tuple(_signature(child) for child in signatures),
-        node=node,
-    )
-
-
-def _signature(node: FlatNode) -> Signature:
-    sign_images = node.value("sign-images")
-    return Signature(
-        path=node.path,
-        algorithm=_text(node, "algo"),
-        hint=_text(node, "key-name-hint"),
-        padding=_text(node, "padding") or "pkcs-1.5",
-        value=node.value("value") or b"",
-        sign_images=None if sign_images is None else _strings(sign_images),
-        hashed_nodes=_strings(node.value("hashed-nodes") or b""),
-        hashed_strings=node.value("hashed-strings") or b"",
-        timestamp=_number(node, "timestamp"),
-    )
-
-
 def _strings(value: bytes) -> tuple[str, ...]:
     """Split a string list; as in libfdt, a value without a final NUL holds none."""
     if not value.endswith(b"\0"):
@@ -352,23 +281,117 @@ def _strings(value: bytes) -> tuple[str, ...]:
     return tuple(part.decode(errors="replace") for part in value[:-1].split(b"\0"))
 
 
-def _text(node: FlatNode, name: str) -> str:
-    value = node.value(name)
-    if value is None:
-        return ""
-    if not value or value.find(b"\0") != len(value) - 1:
-        where = node.properties[name].offset
-        raise FormatError(f"{node.path}: {name!r} at offset {where} is not one string with a NUL")
-    try:
-        return value[:-1].decode()
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{node.path}: {name!r} is not UTF-8 text: {error.reason}") from error
+class _Reader:
+    """Reads nodes of one file."""
 
+    def __init__(self, data: memoryview, *, lenient: bool) -> None:
+        self.data = data
+        self._lenient = lenient
+        self._external = align_up(fdt.total_size(data), _EXTERNAL_ALIGNMENT)
 
-def _number(node: FlatNode, name: str) -> int | None:
-    value = node.value(name)
-    if value is None:
-        return None
-    if len(value) not in {4, 8}:
-        raise FormatError(f"{node.path}: {name!r} has {len(value)} bytes: expected 4 or 8")
-    return int.from_bytes(value)
+    def image(self, node: FlatNode) -> Image:
+        hashes = [child for child in node.children if child.name.startswith("hash")]
+        signatures = [child for child in node.children if child.name.startswith("signature")]
+        place, start, end, misplaced = self._payload(node)
+        return Image(
+            name=node.name,
+            path=node.path,
+            description=self.text(node, "description"),
+            type=self.text(node, "type"),
+            os=self.text(node, "os"),
+            arch=self.text(node, "arch"),
+            compression=self.text(node, "compression"),
+            load=self.number(node, "load"),
+            entry=self.number(node, "entry"),
+            payload=self.data[start:end],
+            offset=start,
+            place=place,
+            misplaced=misplaced,
+            external=not EXTERNAL.isdisjoint(node.properties),
+            hashes=tuple(self._hash(child) for child in hashes),
+            signatures=tuple(self._signature(child) for child in signatures),
+            node=node,
+        )
+
+    def configuration(self, node: FlatNode, images: frozenset[str]) -> Configuration:
+        references: dict[str, tuple[str, ...]] = {}
+        for name, found in node.properties.items():
+            named = tuple(text for text in _strings(bytes(found.value)) if text in images)
+            if named and name not in NOT_REFERENCES:
+                references[name] = named
+        signatures = [child for child in node.children if child.name.startswith("signature")]
+        return Configuration(
+            name=node.name,
+            path=node.path,
+            description=self.text(node, "description"),
+            references=references,
+            signatures=tuple(self._signature(child) for child in signatures),
+            node=node,
+        )
+
+    def text(self, node: FlatNode, name: str) -> str:
+        value = node.value(name)
+        if value is None:
+            return ""
+        if self._lenient:
+            return value.partition(b"\0")[0].decode(errors="replace")
+        if value.find(b"\0") != len(value) - 1 or not value:
+            where = node.properties[name].offset
+            raise FormatError(
+                f"{node.path}: {name!r} at offset {where} is not one string with a NUL"
+            )
+        try:
+            return value[:-1].decode()
+        except UnicodeDecodeError as error:
+            raise FormatError(f"{node.path}: {name!r} is not UTF-8 text: {error.reason}") from error
+
+    def number(self, node: FlatNode, name: str) -> int | None:
+        value = node.value(name)
+        if value is None:
+            return None
+        if len(value) not in {4, 8} and not self._lenient:
+            raise FormatError(f"{node.path}: {name!r} has {len(value)} bytes: expected 4 or 8")
+        return int.from_bytes(value)
+
+    def _payload(self, node: FlatNode) -> tuple[Place, int, int, str]:
+        """Return where the data is, its start and end, and why it cannot be read."""
+        for place in (Place.POSITION, Place.OFFSET):
+            given = node.value(place)
+            if given is None:
+                continue
+            size = node.value("data-size")
+            if size is None or (len(given), len(size)) != (_WORD, _WORD):
+                return place, 0, 0, f"{place!s} and data-size must be numbers of 32 bits"
+            start = int.from_bytes(given) + (self._external if place is Place.OFFSET else 0)
+            end = start + int.from_bytes(size)
+            if end > len(self.data):
+                return place, 0, 0, f"{start:#x}-{end:#x} of a file of {len(self.data):#x} bytes"
+            return place, start, end, ""
+        found = node.properties.get("data")
+        if found is None:
+            return Place.NOWHERE, 0, 0, ""
+        return Place.EMBEDDED, found.offset, found.offset + len(found.value), ""
+
+    def _hash(self, node: FlatNode) -> Hash:
+        ignore = node.value("uboot-ignore") or b""
+        return Hash(
+            path=node.path,
+            algorithm=self.text(node, "algo"),
+            value=node.value("value") or b"",
+            ignored=any(ignore) and (len(ignore) == _WORD or not self._lenient),
+        )
+
+    def _signature(self, node: FlatNode) -> Signature:
+        sign_images = node.value("sign-images")
+        return Signature(
+            path=node.path,
+            algorithm=self.text(node, "algo"),
+            hint=self.text(node, "key-name-hint"),
+            padding=self.text(node, "padding") or "pkcs-1.5",
+            value=node.value("value") or b"",
+            sign_images=None if sign_images is None else _strings(sign_images),
+            hashed_nodes=_strings(node.value("hashed-nodes") or b""),
+            hashed_strings=node.value("hashed-strings") or b"",
+            timestamp=self.number(node, "timestamp"),
+            node=node,
+        )

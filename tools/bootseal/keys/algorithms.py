@@ -3,7 +3,8 @@
 
 U-Boot compares the `algo` string of a signature node with that of the key by `strcmp`, so there
 is exactly one spelling of each. SHA-1 is one of U-Boot's names and deliberately not one of ours:
-collisions are practical, so it neither signs nor verifies here.
+collisions are practical, so it neither signs nor verifies here. `secp521r1` is another that is
+left out: mkimage writes such keys in a form that no U-Boot verifies.
 """
 
 from __future__ import annotations
@@ -23,6 +24,26 @@ HASHES: Final = ("sha256", "sha384", "sha512")
 KEY_BITS: Final = (2048, 3072, 4096)
 
 
+class Kind(StrEnum):
+    """What a key is, as the second half of U-Boot's algorithm names spells it."""
+
+    RSA2048 = "rsa2048"
+    RSA3072 = "rsa3072"
+    RSA4096 = "rsa4096"
+    ECDSA256 = "ecdsa256"
+    ECDSA384 = "ecdsa384"
+
+    @property
+    def is_rsa(self) -> bool:
+        """Whether it is an RSA key, and else one on an elliptic curve."""
+        return self.startswith("rsa")
+
+    @property
+    def bits(self) -> int:
+        """Size of the RSA modulus, or of the curve's field."""
+        return int(self.removeprefix("rsa").removeprefix("ecdsa"))
+
+
 class Padding(StrEnum):
     """RSA padding, as the `padding` property of a signature node spells it."""
 
@@ -36,29 +57,30 @@ class Algorithm:
 
     Attributes:
         hash_name: `sha256`, `sha384` or `sha512`.
-        bits: RSA modulus size in bits: 2048, 3072 or 4096.
-        padding: RSA padding; U-Boot's default is PKCS#1 v1.5.
+        kind: What key signs.
+        padding: RSA padding, U-Boot's default being PKCS#1 v1.5; ECDSA has none, and the default
+            here.
 
     Raises:
         UsageError: A value is not one of those.
     """
 
     hash_name: str
-    bits: int
+    kind: Kind
     padding: Padding = Padding.PKCS1
 
     def __post_init__(self) -> None:
         if self.hash_name not in HASHES:
             raise _unknown("hash", self.hash_name, HASHES)
-        if self.bits not in KEY_BITS:
-            raise _unknown("RSA key size", str(self.bits), [str(bits) for bits in KEY_BITS])
+        if self.padding is Padding.PSS and not self.kind.is_rsa:
+            raise UsageError(f"padding 'pss' with {self.name}: only RSA has a padding")
 
     @classmethod
     def parse(cls, name: str, padding: str = Padding.PKCS1) -> Algorithm:
         """Read the `algo` and `padding` of a signature node.
 
         Args:
-            name: For example `sha256,rsa2048`.
+            name: For example `sha256,rsa2048` or `sha384,ecdsa384`.
             padding: `pkcs-1.5` or `pss`.
 
         Raises:
@@ -70,17 +92,20 @@ class Algorithm:
         """
         if padding not in tuple(Padding):
             raise _unknown("padding", padding, list(Padding))
-        for hash_name in HASHES:
-            for bits in KEY_BITS:
-                if name == f"{hash_name},rsa{bits}":
-                    return cls(hash_name=hash_name, bits=bits, padding=Padding(padding))
-        known = [f"{hash_name},rsa{bits}" for hash_name in HASHES for bits in KEY_BITS]
-        raise _unknown("algorithm", name, known)
+        if name not in NAMES:
+            raise _unknown("algorithm", name, NAMES)
+        hash_name, _, kind = name.partition(",")
+        return cls(hash_name=hash_name, kind=Kind(kind), padding=Padding(padding))
 
     @property
     def name(self) -> str:
         """U-Boot's spelling, without the padding, for example `sha256,rsa2048`."""
-        return f"{self.hash_name},rsa{self.bits}"
+        return f"{self.hash_name},{self.kind}"
+
+    @property
+    def bits(self) -> int:
+        """Size of the RSA modulus, or of the curve's field."""
+        return self.kind.bits
 
     @property
     def digest_size(self) -> int:
@@ -89,8 +114,13 @@ class Algorithm:
 
     @property
     def signature_size(self) -> int:
-        """Bytes of a signature, which for RSA is the size of the modulus."""
-        return self.bits // 8
+        """Bytes of a signature: those of the RSA modulus, or twice those of the curve's field."""
+        return self.bits // 8 if self.kind.is_rsa else self.bits // 4
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether every signer makes the same signature of the same digest."""
+        return self.kind.is_rsa and self.padding is Padding.PKCS1
 
     def digest(self, chunks: Iterable[bytes | bytearray | memoryview]) -> bytes:
         """Hash buffers in order as if they were one, without joining them."""
@@ -98,6 +128,9 @@ class Algorithm:
         for chunk in chunks:
             state.update(chunk)
         return state.digest()
+
+
+NAMES: Final = tuple(f"{hash_name},{kind}" for hash_name in HASHES for kind in Kind)
 
 
 def _unknown(what: str, value: str, known: Iterable[str]) -> UsageError:

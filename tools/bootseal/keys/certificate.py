@@ -1,29 +1,37 @@
 # SPDX-License-Identifier: MIT
-"""X.509 certificates for the keys of a profile (RFC 5280)."""
+"""X.509 certificates for the keys of a profile (RFC 5280).
+
+The issuer is any signer, so that a root key may live in a token: `cryptography` builds the part
+to be signed, and the signature is put beside it here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from bootseal.errors import FormatError, UsageError
+from bootseal.keys import public
+from bootseal.keys.algorithms import Algorithm, Kind
+from bootseal.keys.public import HASHES, Curve
+from bootseal.keys.signer import FileSigner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.keys.profile import KeySpec
+    from bootseal.keys.signer import PrivateKey, Signer
 
 _PUBLIC_EXPONENT: Final = 65537
-_HASHES: Final[dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
-    "sha256": hashes.SHA256(),
-    "sha384": hashes.SHA384(),
-    "sha512": hashes.SHA512(),
-}
+_SEQUENCE: Final = 0x30
+_BIT_STRING: Final = 0x03
+_SHORT: Final = 0x80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,56 +44,67 @@ class CertifiedKey:
         hash_name: The hash it certifies others with.
     """
 
-    private: rsa.RSAPrivateKey
+    private: PrivateKey
     certificate: x509.Certificate
     hash_name: str
 
 
-def issue(spec: KeySpec, issuer: CertifiedKey | None) -> CertifiedKey:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """Who certifies: a signer, its certificate, and the hash it signs with."""
+
+    signer: Signer
+    certificate: x509.Certificate
+    hash_name: str
+
+
+def issue(spec: KeySpec, issuer: Issuer | None) -> CertifiedKey:
     """Make a new key pair and certify it, by itself when there is no issuer.
 
     Raises:
         UsageError: It would outlive its issuer's certificate.
     """
-    now = datetime.now(UTC).replace(microsecond=0)
-    not_after = now + timedelta(days=spec.valid_days)
-    if issuer:
-        # Certificates of one run start seconds apart; only a real overrun is refused.
-        limit = issuer.certificate.not_valid_after_utc
-        if not_after - limit > timedelta(days=1):
-            raise UsageError(
-                f"{spec.name} would be valid until {not_after:%Y-%m-%d}, its issuer only until "
-                f"{limit:%Y-%m-%d}",
-                hint=f"lower valid_days of [keys.{spec.role}]",
-            )
-        not_after = min(not_after, limit)
-    private = rsa.generate_private_key(_PUBLIC_EXPONENT, spec.algorithm.bits)
-    certifier = issuer.private if issuer else private
+    private = _make_private(spec.algorithm.kind)
+    signer = FileSigner(private)
+    return CertifiedKey(
+        private=private,
+        certificate=certify(spec, signer, issuer),
+        hash_name=spec.algorithm.hash_name,
+    )
+
+
+def certify(spec: KeySpec, signer: Signer, issuer: Issuer | None) -> x509.Certificate:
+    """Certify a key that exists; `signer` certifies itself when there is no issuer.
+
+    Raises:
+        UsageError: It would outlive its issuer's certificate, or the key is not what was declared.
+    """
+    public_key = signer.public_key
+    if public_key.kind is not spec.algorithm.kind:
+        raise UsageError(
+            f"{spec.name} is declared as {spec.algorithm.name}: the key is {public_key.kind}"
+        )
+    start = datetime.now(UTC).replace(microsecond=0)
+    end = _end(spec, issuer, start)
     subject = x509.Name.from_rfc4514_string(spec.subject)
+    certifier = issuer.signer if issuer else signer
+    subject_key, certifier_key = public_key.crypto, certifier.public_key.crypto
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.certificate.subject if issuer else subject)
-        .public_key(private.public_key())
+        .public_key(subject_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(not_after)
+        .not_valid_before(start)
+        .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=spec.authority, path_length=None), critical=True)
         .add_extension(_usage(authority=spec.authority), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(subject_key), critical=False)
         .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False
-        )
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(certifier.public_key()),
-            critical=False,
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(certifier_key), critical=False
         )
     )
-    hash_name = issuer.hash_name if issuer else spec.algorithm.hash_name
-    return CertifiedKey(
-        private=private,
-        certificate=builder.sign(certifier, _HASHES[hash_name]),
-        hash_name=spec.algorithm.hash_name,
-    )
+    return _sign(builder, certifier, issuer.hash_name if issuer else spec.algorithm.hash_name)
 
 
 def read(path: Path) -> x509.Certificate:
@@ -109,6 +128,62 @@ def is_authority(certificate: x509.Certificate) -> bool:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return False
+
+
+def _end(spec: KeySpec, issuer: Issuer | None, start: datetime) -> datetime:
+    end = start + timedelta(days=spec.valid_days)
+    if issuer is None:
+        return end
+    # Certificates of one run start seconds apart; only a real overrun is refused.
+    limit = issuer.certificate.not_valid_after_utc
+    if end - limit > timedelta(days=1):
+        raise UsageError(
+            f"{spec.name} would be valid until {end:%Y-%m-%d}, its issuer only until "
+            f"{limit:%Y-%m-%d}",
+            hint=f"lower valid_days of [keys.{spec.role}]",
+        )
+    return min(end, limit)
+
+
+def _sign(builder: x509.CertificateBuilder, signer: Signer, hash_name: str) -> x509.Certificate:
+    """Let any signer sign, where the library insists on a private key of its own."""
+    kind = signer.public_key.kind
+    template = builder.sign(_stand_in(is_rsa=kind.is_rsa), HASHES[hash_name])
+    signed = template.tbs_certificate_bytes
+    algorithm = Algorithm(hash_name=hash_name, kind=kind)
+    signature = signer.sign_digest(algorithm.digest([signed]), algorithm)
+    if not kind.is_rsa:
+        signature = public.raw_to_der(signature)
+    # Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signature BIT STRING }
+    template_der = template.public_bytes(Encoding.DER)
+    after = template_der.index(signed) + len(signed)
+    old_signature = _der(_BIT_STRING, b"\0" + template.signature)
+    identifier = template_der[after : -len(old_signature)]
+    der = _der(_SEQUENCE, signed + identifier + _der(_BIT_STRING, b"\0" + signature))
+    return x509.load_der_x509_certificate(der)
+
+
+@cache
+def _stand_in(*, is_rsa: bool) -> PrivateKey:
+    return _make_private(Kind.RSA2048 if is_rsa else Kind.ECDSA256)
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    if size < _SHORT:
+        return bytes([tag, size]) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes([tag, _SHORT | len(length)]) + length + content
+
+
+def _make_private(kind: Kind) -> PrivateKey:
+    match kind:
+        case Kind.ECDSA256:
+            return ec.generate_private_key(Curve.P256.crypto)
+        case Kind.ECDSA384:
+            return ec.generate_private_key(Curve.P384.crypto)
+        case Kind.RSA2048 | Kind.RSA3072 | Kind.RSA4096:
+            return rsa.generate_private_key(_PUBLIC_EXPONENT, kind.bits)
 
 
 def _usage(*, authority: bool) -> x509.KeyUsage:

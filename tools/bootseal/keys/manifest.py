@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""`keys.json`: which role each key of a directory has (schema `bootseal.keys/1`)."""
+"""`keys.json`: which role each key of a directory has or had (schema `bootseal.keys/1`)."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import BootsealError, FormatError, UsageError
@@ -12,46 +13,97 @@ from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import NAME, Role
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from bootseal.keys.public import PublicKey
 
 SCHEMA: Final = "bootseal.keys/1"
 MANIFEST: Final = "keys.json"
 
 
+class State(StrEnum):
+    """What a key may still do."""
+
+    ACTIVE = "active"
+    RETIRED = "retired"
+    REVOKED = "revoked"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One key: file stem, declared algorithm, and SHA-256 of its SubjectPublicKeyInfo in hex."""
+    """One key.
+
+    Attributes:
+        name: File stem and key-name-hint.
+        algorithm: As declared.
+        fingerprint: SHA-256 of its SubjectPublicKeyInfo in hex.
+        state: `retired` keys sign for devices that do not know the next one yet; `revoked` ones
+            sign nothing.
+        since: Day of the state, ISO 8601; empty for active keys.
+        reason: Why it was revoked.
+    """
 
     name: str
     algorithm: Algorithm
     fingerprint: str
+    state: State = State.ACTIVE
+    since: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The whole document."""
+    """The whole document; `former` are keys that lost their role to another, oldest first."""
 
     profile: str
     development: bool
     keys: dict[Role, Entry]
+    former: tuple[tuple[Role, Entry], ...] = ()
+
+    def entries(self) -> Iterator[tuple[Role, Entry]]:
+        """Every key, those with a role first."""
+        yield from self.keys.items()
+        yield from self.former
+
+    def refuse_revoked(self, public_key: PublicKey, path: Path) -> None:
+        """Refuse to sign with a revoked key, whatever its file is called now.
+
+        Raises:
+            UsageError: It was revoked.
+        """
+        fingerprint = public_key.fingerprint()
+        for role, entry in self.entries():
+            if entry.fingerprint == fingerprint and entry.state is State.REVOKED:
+                raise UsageError(
+                    f"the key {path} was revoked on {entry.since} ({entry.reason}): "
+                    "it signs nothing any more",
+                    hint=f"sign with the {role} key: bootseal keys list {path.parent}",
+                )
+
+
+def containing(path: Path) -> Manifest | None:
+    """Return the manifest of the key directory a file lies in, if it lies in one.
+
+    Raises:
+        FormatError: There is one and it is not valid.
+    """
+    directory = path.resolve().parent
+    return read_manifest(directory) if (directory / MANIFEST).exists() else None
 
 
 def manifest_json(manifest: Manifest) -> bytes:
     """Write the document as JSON text."""
-    keys = {
-        role.value: {
-            "name": entry.name,
-            "algorithm": entry.algorithm.name,
-            "fingerprint": entry.fingerprint,
-        }
-        for role, entry in manifest.keys.items()
-    }
-    document = {
+    document: dict[str, object] = {
         "schema": SCHEMA,
         "profile": manifest.profile,
         "development": manifest.development,
-        "keys": keys,
+        "keys": {role.value: _document(entry) for role, entry in manifest.keys.items()},
     }
+    if manifest.former:
+        document["former"] = [
+            {"role": role.value} | _document(entry) for role, entry in manifest.former
+        ]
     return json.dumps(document, indent=2).encode() + b"\n"
 
 
@@ -71,6 +123,9 @@ def read_manifest(directory: Path) -> Manifest:
             profile=str(document["profile"]),
             development=document["development"] is True,
             keys={Role(role): _entry(entry) for role, entry in document["keys"].items()},
+            former=tuple(
+                (Role(entry["role"]), _entry(entry)) for entry in document.get("former", ())
+            ),
         )
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
@@ -83,7 +138,18 @@ def read_manifest(directory: Path) -> Manifest:
         raise FormatError(f"{path} is not a {SCHEMA} document: {error!r}") from error
 
 
-def _entry(entry: dict[str, object]) -> Entry:
+def _document(entry: Entry) -> dict[str, str]:
+    document = {
+        "name": entry.name,
+        "algorithm": entry.algorithm.name,
+        "fingerprint": entry.fingerprint,
+    }
+    if entry.state is not State.ACTIVE:
+        document |= {"state": entry.state.value, "since": entry.since, "reason": entry.reason}
+    return document
+
+
+def _entry(entry: Mapping[str, object]) -> Entry:
     name = str(entry["name"])
     if not NAME.fullmatch(name):
         raise FormatError(f"{name!r} is not the name of a key")
@@ -91,4 +157,7 @@ def _entry(entry: dict[str, object]) -> Entry:
         name=name,
         algorithm=Algorithm.parse(str(entry["algorithm"])),
         fingerprint=str(entry["fingerprint"]),
+        state=State(str(entry.get("state", State.ACTIVE))),
+        since=str(entry.get("since", "")),
+        reason=str(entry.get("reason", "")),
     )

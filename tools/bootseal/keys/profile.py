@@ -79,7 +79,7 @@ class KeySpec:
     Attributes:
         role: What it is for.
         name: File stem and key-name-hint.
-        algorithm: Hash and RSA size.
+        algorithm: Hash and kind of key.
         subject: Certificate subject, RFC 4514.
         issuer: Role that certifies it, or None when it is self-signed.
         authority: Whether it may certify others.

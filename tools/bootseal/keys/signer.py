@@ -1,115 +1,52 @@
 # SPDX-License-Identifier: MIT
-"""Public keys, and whatever can sign with the private half of one.
+"""Whatever can sign with a private key: a file, a token, a remote service.
 
 A signer is handed a digest, never a payload: a FIT of hundreds of megabytes is hashed where it
-lies, and a token or remote service sees 32 to 64 bytes.
+lies, and a token or remote service sees 32 to 64 bytes. `open` finds the signer for a source.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.keys.algorithms import KEY_BITS, Algorithm, Padding
+from bootseal.errors import FormatError, ToolError, UsageError
+from bootseal.keys import pkcs11_uri, public, published
+from bootseal.keys.algorithms import Padding
+from bootseal.keys.manifest import containing
+from bootseal.keys.public import HASHES, PublicKey, der_to_raw, first_line, verify_digest
+from bootseal.keys.secret import OTHERS_MAY, PASSPHRASE_VARIABLE, SecretSource
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from bootseal.keys.algorithms import Algorithm
 
-_HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
-    "sha256": hashes.SHA256(),
-    "sha384": hashes.SHA384(),
-    "sha512": hashes.SHA512(),
-}
-OTHERS_MAY: Final = stat.S_IRWXG | stat.S_IRWXO
+__all__ = [
+    "ARN",
+    "KMS_SCHEME",
+    "OTHERS_MAY",
+    "FileSigner",
+    "PrivateKey",
+    "PublicKey",
+    "Signer",
+    "open",
+    "parse_private",
+    "read_reference",
+    "verify_digest",
+    "write_reference",
+]
 
+KMS_SCHEME: Final = "awskms:///"
+ARN: Final = "arn:"
+REFERENCE: Final = "bootseal-signer:"
+_REFERENCE_SIZE: Final = 4096
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicKey:
-    """An RSA public key; make one with `from_pem` or `from_numbers`, which check it."""
-
-    modulus: int
-    exponent: int
-
-    @classmethod
-    def from_numbers(cls, modulus: int, exponent: int) -> PublicKey:
-        """Make a key of its two numbers.
-
-        Raises:
-            FormatError: They are no RSA key of 2048, 3072 or 4096 bits.
-        """
-        if modulus.bit_length() not in KEY_BITS:
-            sizes = ", ".join(map(str, KEY_BITS))
-            raise FormatError(
-                f"RSA modulus has {modulus.bit_length()} bits: expected one of {sizes}"
-            )
-        try:
-            rsa.RSAPublicNumbers(exponent, modulus).public_key()
-        except ValueError as error:
-            raise FormatError(f"these numbers are no RSA public key: {error}") from error
-        return cls(modulus=modulus, exponent=exponent)
-
-    @classmethod
-    def from_pem(cls, pem: bytes) -> PublicKey:
-        """Read a SubjectPublicKeyInfo PEM (`BEGIN PUBLIC KEY`).
-
-        Raises:
-            FormatError: It is none, or not an RSA key of a supported size.
-        """
-        try:
-            key = serialization.load_pem_public_key(pem)
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise FormatError(
-                f"no public key in PEM form ({_first_line(error)}): expected BEGIN PUBLIC KEY"
-            ) from error
-        return cls.from_crypto(key)
-
-    @classmethod
-    def from_crypto(cls, key: object) -> PublicKey:
-        """Wrap a key object of `cryptography`.
-
-        Raises:
-            FormatError: It is not an RSA key of a supported size.
-        """
-        if not isinstance(key, rsa.RSAPublicKey):
-            raise FormatError(f"the public key is {type(key).__name__}: expected an RSA key")
-        numbers = key.public_numbers()
-        return cls.from_numbers(numbers.n, numbers.e)
-
-    @property
-    def bits(self) -> int:
-        """Modulus size in bits."""
-        return self.modulus.bit_length()
-
-    @property
-    def spki_der(self) -> bytes:
-        """SubjectPublicKeyInfo, DER."""
-        return self._key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-    @property
-    def pkcs1_der(self) -> bytes:
-        """RSAPublicKey of PKCS#1, DER; systemd's `pkfp` is the SHA-256 of this form."""
-        return self._key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
-
-    @property
-    def pem(self) -> bytes:
-        """SubjectPublicKeyInfo, PEM."""
-        return self._key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of the SubjectPublicKeyInfo DER as lower-case hex."""
-        return hashlib.sha256(self.spki_der).hexdigest()
-
-    def _key(self) -> rsa.RSAPublicKey:
-        return rsa.RSAPublicNumbers(self.exponent, self.modulus).public_key()
+PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 class Signer(Protocol):
@@ -124,7 +61,8 @@ class Signer(Protocol):
         """Sign a digest made with the algorithm's hash.
 
         Returns:
-            The signature, big-endian, as long as the modulus.
+            RSA: big-endian, as long as the modulus. ECDSA: r, then s, each big-endian and as
+            long as the curve's field.
 
         Raises:
             UsageError: The key or the digest does not fit the algorithm.
@@ -135,18 +73,18 @@ class Signer(Protocol):
 class FileSigner:
     """Signs with a private key read from a file."""
 
-    def __init__(self, key: rsa.RSAPrivateKey) -> None:
+    def __init__(self, key: PrivateKey) -> None:
         self._private = key
-        self._public = PublicKey.from_crypto(key.public_key())
+        self._public = public.from_crypto(key.public_key())
 
     @classmethod
     def load(cls, path: Path, passphrase: bytes | None = None) -> FileSigner:
-        """Read an RSA private key in PEM form (PKCS#8, encrypted or not).
+        """Read a private key in PEM form (PKCS#8, encrypted or not).
 
         Raises:
             UsageError: The file is missing, readable by others, a public key, or its passphrase
                 is missing or wrong.
-            FormatError: It holds no RSA private key of a supported size.
+            FormatError: It holds no private key of a supported kind.
         """
         return cls(parse_private(_read_private(path), str(path), passphrase))
 
@@ -156,31 +94,121 @@ class FileSigner:
         return self._public
 
     def sign_digest(self, digest: bytes, algorithm: Algorithm) -> bytes:
-        """Sign a digest; PSS uses a salt as long as the digest, as U-Boot's signer does.
+        """Sign a digest.
+
+        PSS uses a salt as long as the digest, as U-Boot's signer does; ECDSA derives its nonce
+        from key and digest, so that signing again gives the same bytes (RFC 6979).
 
         Raises:
             UsageError: The key or the digest does not fit the algorithm.
         """
-        if self._public.bits != algorithm.bits:
-            raise UsageError(
-                f"the key has {self._public.bits} bits and cannot sign {algorithm.name}",
-                hint=f"use the algorithm {algorithm.hash_name},rsa{self._public.bits}",
-            )
-        if len(digest) != algorithm.digest_size:
-            raise UsageError(
-                f"digest of {len(digest)} bytes for {algorithm.name}: "
-                f"expected {algorithm.digest_size}"
-            )
-        prehashed = utils.Prehashed(_HASHES[algorithm.hash_name])
-        return self._private.sign(digest, _signing_padding(algorithm), prehashed)
+        public.check_request(self._public, digest, algorithm)
+        prehashed = utils.Prehashed(HASHES[algorithm.hash_name])
+        if isinstance(self._private, rsa.RSAPrivateKey):
+            return self._private.sign(digest, _signing_padding(algorithm), prehashed)
+        scheme = ec.ECDSA(prehashed, deterministic_signing=True)
+        return der_to_raw(self._private.sign(digest, scheme), algorithm)
 
 
-def parse_private(pem: bytes, where: str, passphrase: bytes | None = None) -> rsa.RSAPrivateKey:
-    """Read an RSA private key from PEM; `where` names it in errors.
+def open(  # noqa: A001 - reads as signer.open(...), as gzip.open does
+    source: str, secret: SecretSource | None = None, *, module: Path | None = None
+) -> Signer:
+    """Find the signer for a source.
+
+    Args:
+        source: A private key file, `pkcs11:...` (RFC 7512), `awskms:///...`, or an AWS ARN. A file
+            that holds `bootseal-signer: <source>` stands for that source.
+        secret: Where the PIN or passphrase comes from; by default the environment only.
+        module: PKCS#11 library, unless the URI names one.
+
+    Raises:
+        UsageError: There is no such key, its secret is wrong or missing, it was revoked in its
+            key directory, or it is a published test key outside of a development profile.
+        FormatError: The file holds no usable private key.
+        ToolError: The token or service fails.
+    """
+    secret = secret or SecretSource()
+    if source.startswith((pkcs11_uri.SCHEME, KMS_SCHEME, ARN)):
+        signer = _open_remote(source, secret, module)
+        published.refuse(signer.public_key, source.partition("?")[0])
+        return signer
+    path = Path(source)
+    opened: Signer
+    if reference := read_reference(path):
+        opened = _open_remote(reference, secret, module)
+    else:
+        opened = _open_file(path, secret)
+    manifest = containing(path)
+    if manifest:
+        manifest.refuse_revoked(opened.public_key, path)
+    if not (manifest and manifest.development):
+        published.refuse(opened.public_key, str(path))
+    return opened
+
+
+def write_reference(source: str) -> bytes:
+    """Return the content of a file that stands for a key in a token or service.
+
+    Raises:
+        UsageError: The source is a file, or a malformed URI.
+    """
+    if source.startswith(pkcs11_uri.SCHEME):
+        pkcs11_uri.parse(source)
+    elif not source.startswith((KMS_SCHEME, ARN)):
+        raise UsageError(f"{source!r} is no token or service: expected pkcs11:... or awskms:///...")
+    return f"{REFERENCE} {source}\n".encode()
+
+
+def read_reference(path: Path) -> str:
+    """Return the source a file stands for, empty when it is another file or not there."""
+    try:
+        with path.open("rb") as file:
+            line = file.read(_REFERENCE_SIZE)
+    except (FileNotFoundError, IsADirectoryError):
+        return ""
+    if not line.startswith(REFERENCE.encode()):
+        return ""
+    return line.decode(errors="replace").splitlines()[0].removeprefix(REFERENCE).strip()
+
+
+def _open_remote(source: str, secret: SecretSource, module: Path | None) -> Signer:
+    """Load what talks to a token or service only now: it needs packages that are optional."""
+    if source.startswith(pkcs11_uri.SCHEME):
+        uri = pkcs11_uri.parse(source)
+        try:
+            from bootseal.keys import token  # noqa: PLC0415
+        except ImportError as error:
+            raise _not_installed("tokens", "python-pkcs11", "hsm") from error
+        return token.open_token(uri, secret, module)
+    if source.startswith((KMS_SCHEME, ARN)):
+        try:
+            from bootseal.keys import kms  # noqa: PLC0415
+        except ImportError as error:
+            raise _not_installed("AWS KMS", "boto3", "aws") from error
+        return kms.open_kms(source)
+    raise UsageError(f"a {REFERENCE} line names a source that is neither pkcs11: nor awskms:///")
+
+
+def _not_installed(where: str, package: str, extra: str) -> ToolError:
+    return ToolError(
+        f"keys in {where} need the Python package {package}, which is not installed",
+        hint=f"pip install 'bootseal[{extra}]'",
+    )
+
+
+def _open_file(path: Path, secret: SecretSource) -> FileSigner:
+    pem = _read_private(path)
+    encrypted = b"ENCRYPTED" in pem
+    passphrase = secret.get(f"the passphrase of {path}", PASSPHRASE_VARIABLE) if encrypted else None
+    return FileSigner(parse_private(pem, str(path), passphrase))
+
+
+def parse_private(pem: bytes, where: str, passphrase: bytes | None = None) -> PrivateKey:
+    """Read a private key from PEM; `where` names it in errors.
 
     Raises:
         UsageError: Its passphrase is missing, wrong, or given for a plain key.
-        FormatError: It is no RSA private key of a supported size.
+        FormatError: It is no private key of a supported kind.
     """
     try:
         key = serialization.load_pem_private_key(pem, passphrase)
@@ -193,57 +221,14 @@ def parse_private(pem: bytes, where: str, passphrase: bytes | None = None) -> rs
             raise UsageError(
                 f"{where} cannot be decrypted: the passphrase is wrong or the file is damaged"
             ) from error
-        raise FormatError(f"{where} holds no private key: {_first_line(error)}") from error
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise FormatError(f"{where} holds {type(key).__name__}: expected an RSA private key")
-    if key.key_size not in KEY_BITS:
-        sizes = ", ".join(map(str, KEY_BITS))
-        raise FormatError(f"{where} is an RSA key of {key.key_size} bits: expected {sizes}")
-    return key
-
-
-def verify_digest(
-    public_key: PublicKey, digest: bytes, signature: bytes, algorithm: Algorithm
-) -> None:
-    """Check an RSA signature over a digest; PSS accepts any salt length, as U-Boot does.
-
-    Args:
-        public_key: The key that must have signed.
-        digest: Made with the algorithm's hash.
-        signature: Big-endian, exactly as long as the modulus.
-        algorithm: Hash, key size and padding.
-
-    Raises:
-        VerificationRefused: The signature is not one by this key over this digest.
-    """
-    if public_key.bits != algorithm.bits:
-        raise VerificationRefused(
-            f"the key has {public_key.bits} bits: {algorithm.name} needs {algorithm.bits}"
-        )
-    if len(digest) != algorithm.digest_size:
-        raise VerificationRefused(
-            f"digest of {len(digest)} bytes: {algorithm.name} needs {algorithm.digest_size}"
-        )
-    if len(signature) != algorithm.signature_size:
-        raise VerificationRefused(
-            f"signature of {len(signature)} bytes: {algorithm.name} has {algorithm.signature_size}"
-        )
-    hash_algorithm = _HASHES[algorithm.hash_name]
-    if algorithm.padding is Padding.PSS:
-        scheme: padding.AsymmetricPadding = padding.PSS(
-            mgf=padding.MGF1(hash_algorithm), salt_length=padding.PSS.AUTO
-        )
-    else:
-        scheme = padding.PKCS1v15()
+        raise FormatError(f"{where} holds no private key: {first_line(error)}") from error
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise FormatError(f"{where} holds {type(key).__name__}: expected an RSA or ECDSA key")
     try:
-        public_key._key().verify(  # noqa: SLF001 - same module
-            signature, digest, scheme, utils.Prehashed(hash_algorithm)
-        )
-    except InvalidSignature as error:
-        raise VerificationRefused(
-            f"the {algorithm.name} signature is not by key {public_key.fingerprint()} "
-            "over this content"
-        ) from error
+        public.from_crypto(key.public_key())
+    except FormatError as error:
+        raise FormatError(f"{where}: {error.message}") from error
+    return key
 
 
 def _signing_padding(algorithm: Algorithm) -> padding.AsymmetricPadding:
@@ -252,7 +237,7 @@ def _signing_padding(algorithm: Algorithm) -> padding.AsymmetricPadding:
             return padding.PKCS1v15()
         case Padding.PSS:
             return padding.PSS(
-                mgf=padding.MGF1(_HASHES[algorithm.hash_name]),
+                mgf=padding.MGF1(HASHES[algorithm.hash_name]),
                 salt_length=padding.PSS.DIGEST_LENGTH,
             )
 
@@ -276,7 +261,3 @@ def _read_private(path: Path) -> bytes:
             hint=f"chmod 600 {path}",
         )
     return pem
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["unreadable"])[0].rstrip(".")

@@ -8,35 +8,33 @@ written last, so a directory without it is not finished.
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import stat
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
-
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.events import Finding, Severity, Silent
-from bootseal.keys import certificate
-from bootseal.keys.certificate import CertifiedKey
-from bootseal.keys.manifest import MANIFEST, Entry, Manifest, manifest_json, read_manifest
-from bootseal.keys.profile import KeySpec, Profile, Role, Storage
-from bootseal.keys.signer import OTHERS_MAY, FileSigner, PublicKey, parse_private
+from bootseal.keys import certificate, public
+from bootseal.keys import signer as signers
+from bootseal.keys.certificate import Issuer
+from bootseal.keys.describe import expiry_findings, mode_findings, published_findings
+from bootseal.keys.making import make, refuse_open_directory, refuse_overwriting, write_all
+from bootseal.keys.manifest import MANIFEST, Manifest, State, read_manifest
+from bootseal.keys.profile import Role, Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
     from pathlib import Path
-
-    from cryptography import x509
 
     from bootseal.events import Progress
     from bootseal.keys.algorithms import Algorithm
-
-_SUFFIXES: Final = (".key", ".crt", ".pub")
-_PRIVATE_MODE: Final = 0o600
-_PUBLIC_MODE: Final = 0o644
+    from bootseal.keys.manifest import Entry
+    from bootseal.keys.profile import KeySpec, Profile
+    from bootseal.keys.public import PublicKey
+    from bootseal.keys.secret import SecretSource
+    from bootseal.keys.signer import Signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +44,13 @@ class StoredKey:
     Attributes:
         role: What it is for.
         name: File stem and key-name-hint.
-        algorithm: Hash and RSA size it was declared with.
+        algorithm: Hash and kind of key it was declared with.
         public_key: The public half.
         not_after: End of its certificate's lifetime.
         mode: Permission bits of the private key file, or None when that file is not here.
+        reference: The token or service that holds the private key instead of the file.
+        state: Whether it may sign.
+        since: Day of that state, empty for an active key.
         findings: What is wrong with its files.
     """
 
@@ -59,6 +60,9 @@ class StoredKey:
     public_key: PublicKey
     not_after: datetime
     mode: int | None
+    reference: str
+    state: State
+    since: str
     findings: tuple[Finding, ...]
 
 
@@ -71,37 +75,14 @@ class KeyDirectory:
     keys: tuple[StoredKey, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileKey:
-    """What a single key or certificate file holds; certificate fields are None for other files.
-
-    Attributes:
-        kind: `private key`, `public key` or `certificate`.
-        public_key: The public half.
-        subject: RFC 4514.
-        issuer: RFC 4514.
-        authority: Whether the certificate may certify others.
-        not_after: End of the certificate's lifetime.
-        mode: Permission bits of the file.
-        findings: What is wrong with the file.
-    """
-
-    kind: str
-    public_key: PublicKey
-    subject: str | None = None
-    issuer: str | None = None
-    authority: bool | None = None
-    not_after: datetime | None = None
-    mode: int
-    findings: tuple[Finding, ...]
-
-
 def generate(
     profile: Profile,
     directory: Path,
     *,
     only: Collection[Role] = (),
     insecure_file_keys: bool = False,
+    tokens: Mapping[Role, str] | None = None,
+    secret: SecretSource | None = None,
     progress: Progress | None = None,
 ) -> KeyDirectory:
     """Make the keys of a profile; when anything fails nothing is left behind.
@@ -111,33 +92,35 @@ def generate(
         directory: Where; created with mode 0700, or already that private.
         only: Make only these roles; their issuers must be among them or in the directory.
         insecure_file_keys: Write keys declared as `token` to files all the same.
+        tokens: Role to source of the keys that lie in a token already; they are certified and
+            listed, and a file that names the source stands for the private key.
+        secret: Where PINs come from.
         progress: Told about each key, since RSA-4096 takes seconds.
 
     Raises:
         UsageError: A file is in the way, the directory is open to others or belongs to another
             profile, an issuer is missing, or a key belongs in a token.
+        ToolError: A token fails.
     """
     progress = progress or Silent()
+    tokens = tokens or {}
     wanted = _select(profile, only)
-    if not insecure_file_keys:
-        _refuse_tokens(wanted)
-    entries = _entries_to_extend(profile, directory)
-    _refuse_overwriting(directory, wanted)
-    made: dict[Role, CertifiedKey] = {}
+    _check_storage(wanted, tokens, insecure_file_keys=insecure_file_keys)
+    old = _manifest_to_extend(profile, directory)
+    for spec in wanted:
+        refuse_overwriting(directory, spec.name)
+    issuers: dict[Role, Issuer] = {}
+    entries: dict[Role, Entry] = {}
     files: dict[str, tuple[bytes, int]] = {}
     for spec in wanted:
         issuer = None
         if spec.issuer:
-            issuer = made.get(spec.issuer) or _read_issuer(directory, profile, spec.issuer)
+            issuer = issuers.get(spec.issuer) or issuer_with(directory, spec.issuer, secret)
         with progress.step(f"{spec.name} ({spec.algorithm.name})"):
-            key = made[spec.role] = certificate.issue(spec, issuer)
-        public_key = PublicKey.from_crypto(key.private.public_key())
-        files |= _files(spec.name, key, public_key)
-        entries[spec.role] = Entry(
-            name=spec.name, algorithm=spec.algorithm, fingerprint=public_key.fingerprint()
-        )
-    manifest = Manifest(profile=profile.name, development=profile.development, keys=entries)
-    _write_all(directory, files, manifest)
+            made = make(spec, issuer, tokens.get(spec.role, ""), secret)
+        issuers[spec.role], entries[spec.role] = made.issuer, made.entry
+        files |= made.files
+    write_all(directory, files, dataclasses.replace(old, keys=old.keys | entries))
     return list_keys(directory)
 
 
@@ -149,7 +132,7 @@ def list_keys(directory: Path) -> KeyDirectory:
         FormatError: `keys.json` or a certificate is not readable.
     """
     manifest = read_manifest(directory)
-    keys = [_stored(directory, role, entry) for role, entry in manifest.keys.items()]
+    keys = [_stored(directory, role, entry) for role, entry in manifest.entries()]
     return KeyDirectory(
         profile=manifest.profile, development=manifest.development, keys=tuple(keys)
     )
@@ -161,70 +144,51 @@ def find(directory: Path, role: Role) -> StoredKey:
     Raises:
         UsageError: The directory is no key directory or has no such key.
     """
-    for key in list_keys(directory).keys:
-        if key.role is role:
-            return key
+    if entry := read_manifest(directory).keys.get(role):
+        return _stored(directory, role, entry)
     raise UsageError(
         f"{directory} holds no key with the role {role.value!r}",
         hint=f"bootseal keys list {directory}",
     )
 
 
-def signer(directory: Path, role: Role, passphrase: bytes | None = None) -> FileSigner:
-    """Return a signer for the private key with a role.
+def signer(directory: Path, role: Role, secret: SecretSource | None = None) -> Signer:
+    """Return a signer for the private key with a role, wherever it lives.
 
     Raises:
-        UsageError: There is none, or its file is not what `FileSigner.load` accepts.
+        UsageError: There is none, it was revoked, or `signer.open` does not accept its file.
         FormatError: The private key does not belong to the certificate.
+        ToolError: Its token fails.
     """
     key = find(directory, role)
     path = directory / f"{key.name}.key"
-    loaded = FileSigner.load(path, passphrase)
-    if loaded.public_key != key.public_key:
+    opened = signers.open(str(path), secret)
+    if opened.public_key != key.public_key:
         raise FormatError(
-            f"{path} has the fingerprint {loaded.public_key.fingerprint()}, its certificate "
+            f"{path} has the fingerprint {opened.public_key.fingerprint()}, its certificate "
             f"{key.public_key.fingerprint()}"
         )
-    return loaded
+    return opened
 
 
-def show(path: Path, passphrase: bytes | None = None) -> FileKey:
-    """Describe a private key, public key or certificate file in PEM form.
+def issuer_with(directory: Path, role: Role, secret: SecretSource | None = None) -> Issuer:
+    """Return the key with a role as a certifier of others.
 
     Raises:
-        UsageError: There is no such file, or it is encrypted and the passphrase does not fit.
-        FormatError: It holds none of these.
+        UsageError: Its private key is not there.
     """
-    try:
-        pem = path.read_bytes()
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {path}") from None
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if b"BEGIN CERTIFICATE" in pem:
-        cert = certificate.read(path)
-        return FileKey(
-            kind="certificate",
-            public_key=PublicKey.from_crypto(cert.public_key()),
-            subject=cert.subject.rfc4514_string(),
-            issuer=cert.issuer.rfc4514_string(),
-            authority=certificate.is_authority(cert),
-            not_after=cert.not_valid_after_utc,
-            mode=mode,
-            findings=tuple(_expiry_findings(path, cert)),
+    known = (directory / MANIFEST).exists() and role in read_manifest(directory).keys
+    key = find(directory, role) if known else None
+    if key is None or key.mode is None:
+        raise UsageError(
+            f"the private key of the issuer {role.value!r} is not in {directory}",
+            hint=f"bring it for as long as this takes, or make it in the same run: --only {role}",
         )
-    if b"PRIVATE KEY" in pem:
-        key = parse_private(pem, str(path), passphrase)
-        return FileKey(
-            kind="private key",
-            public_key=PublicKey.from_crypto(key.public_key()),
-            mode=mode,
-            findings=tuple(_mode_findings(path, mode)),
-        )
-    try:
-        public_key = PublicKey.from_pem(pem)
-    except FormatError as error:
-        raise FormatError(f"{path} holds {error.message}") from error
-    return FileKey(kind="public key", public_key=public_key, mode=mode, findings=())
+    return Issuer(
+        signer=signer(directory, role, secret),
+        certificate=certificate.read(directory / f"{key.name}.crt"),
+        hash_name=key.algorithm.hash_name,
+    )
 
 
 def _select(profile: Profile, only: Collection[Role]) -> list[KeySpec]:
@@ -238,118 +202,46 @@ def _select(profile: Profile, only: Collection[Role]) -> list[KeySpec]:
     return [spec for spec in profile.keys if not only or spec.role in only]
 
 
-def _refuse_tokens(wanted: Sequence[KeySpec]) -> None:
-    tokens = [spec.role for spec in wanted if spec.storage is Storage.TOKEN]
-    if tokens:
+def _check_storage(
+    wanted: Collection[KeySpec], tokens: Mapping[Role, str], *, insecure_file_keys: bool
+) -> None:
+    roles = [spec.role for spec in wanted]
+    if idle := [role for role in tokens if role not in roles]:
+        raise UsageError(f"a token was named for {', '.join(idle)}, which is not being made")
+    missing = [s.role for s in wanted if s.storage is Storage.TOKEN and s.role not in tokens]
+    if missing and not insecure_file_keys:
         raise UsageError(
-            f"the profile keeps these private keys in a token, not in files: {', '.join(tokens)}",
-            hint="make them in the token; for a rehearsal add --insecure-file-keys",
+            f"the profile keeps these private keys in a token, not in files: {', '.join(missing)}",
+            hint=f"make them in the token, then --token {missing[0]}=pkcs11:... ; for a rehearsal "
+            "add --insecure-file-keys",
         )
 
 
-def _entries_to_extend(profile: Profile, directory: Path) -> dict[Role, Entry]:
+def _manifest_to_extend(profile: Profile, directory: Path) -> Manifest:
     """Return what the directory already holds; refuse one that must not be added to."""
+    empty = Manifest(profile=profile.name, development=profile.development, keys={})
     if not directory.exists():
-        return {}
-    if not directory.is_dir():
-        raise UsageError(f"{directory} is in the way: expected a directory or nothing")
-    if (mode := stat.S_IMODE(directory.stat().st_mode)) & OTHERS_MAY:
-        raise UsageError(
-            f"{directory} has mode {mode:04o}: private keys go where no other user can look",
-            hint=f"chmod 700 {directory}",
-        )
+        return empty
+    refuse_open_directory(directory)
     if not (directory / MANIFEST).exists():
-        return {}
+        return empty
     manifest = read_manifest(directory)
     if (manifest.profile, manifest.development) != (profile.name, profile.development):
         raise UsageError(
             f"{directory} holds keys of the profile {manifest.profile!r}: those of "
             f"{profile.name!r} go elsewhere"
         )
-    return dict(manifest.keys)
-
-
-def _refuse_overwriting(directory: Path, wanted: Sequence[KeySpec]) -> None:
-    for spec in wanted:
-        for suffix in _SUFFIXES:
-            path = directory / f"{spec.name}{suffix}"
-            if path.exists() or path.is_symlink():
-                raise _in_the_way(path)
-
-
-def _in_the_way(path: Path) -> UsageError:
-    return UsageError(
-        f"{path} is in the way: a key is never overwritten, and nothing was made",
-        hint="choose another directory, or --only the roles that are missing",
-    )
-
-
-def _read_issuer(directory: Path, profile: Profile, role: Role) -> CertifiedKey:
-    spec = next(spec for spec in profile.keys if spec.role is role)
-    path = directory / f"{spec.name}.key"
-    if not path.exists():
-        raise UsageError(
-            f"{path}, the issuer's private key, is not there",
-            hint=f"make it in the same run: --only {role} --only ...",
-        )
-    signer(directory, role)  # refuses open permissions and a certificate of another key
-    return CertifiedKey(
-        private=parse_private(path.read_bytes(), str(path)),
-        certificate=certificate.read(path.with_suffix(".crt")),
-        hash_name=spec.algorithm.hash_name,
-    )
-
-
-def _files(name: str, key: CertifiedKey, public_key: PublicKey) -> dict[str, tuple[bytes, int]]:
-    private = key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return {
-        f"{name}.key": (private, _PRIVATE_MODE),
-        f"{name}.crt": (key.certificate.public_bytes(Encoding.PEM), _PUBLIC_MODE),
-        f"{name}.pub": (public_key.pem, _PUBLIC_MODE),
-    }
-
-
-def _write_all(directory: Path, files: Mapping[str, tuple[bytes, int]], manifest: Manifest) -> None:
-    created: list[Path] = []
-    new_directory = not directory.exists()
-    pending = directory / f"{MANIFEST}.new"
-    try:
-        if new_directory:
-            directory.mkdir(mode=0o700, parents=True)
-        for name, (content, mode) in files.items():
-            path = directory / name
-            _write_new(path, content, mode, created)
-        _write_new(pending, manifest_json(manifest), _PUBLIC_MODE, created)
-        pending.replace(directory / MANIFEST)
-    except BaseException:
-        for path in created:
-            path.unlink(missing_ok=True)
-        if new_directory:
-            with suppress(OSError):
-                directory.rmdir()
-        raise
-
-
-def _write_new(path: Path, content: bytes, mode: int, created: list[Path]) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:
-        raise _in_the_way(path) from None
-    created.append(path)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    return manifest
 
 
 def _stored(directory: Path, role: Role, entry: Entry) -> StoredKey:
     cert_path, key_path = (directory / f"{entry.name}{suffix}" for suffix in (".crt", ".key"))
     cert = certificate.read(cert_path)
-    public_key = PublicKey.from_crypto(cert.public_key())
+    public_key = public.from_crypto(cert.public_key())
     mode = stat.S_IMODE(key_path.stat().st_mode) if key_path.exists() else None
-    findings = [*_expiry_findings(cert_path, cert)]
+    findings = [*expiry_findings(cert_path, cert), *published_findings(cert_path, public_key)]
     if mode is not None:
-        findings += _mode_findings(key_path, mode)
+        findings += mode_findings(key_path, mode)
     if public_key.fingerprint() != entry.fingerprint:
         findings.append(
             Finding(
@@ -367,25 +259,8 @@ def _stored(directory: Path, role: Role, entry: Entry) -> StoredKey:
         public_key=public_key,
         not_after=cert.not_valid_after_utc,
         mode=mode,
+        reference=signers.read_reference(key_path),
+        state=entry.state,
+        since=entry.since,
         findings=tuple(findings),
     )
-
-
-def _mode_findings(path: Path, mode: int) -> Iterator[Finding]:
-    if mode & OTHERS_MAY:
-        yield Finding(
-            id="keys.permissions",
-            severity=Severity.ERROR,
-            where=str(path),
-            message=f"mode {mode:04o} gives other users access to a private key: expected 0600",
-        )
-
-
-def _expiry_findings(path: Path, cert: x509.Certificate) -> Iterator[Finding]:
-    if cert.not_valid_after_utc < datetime.now(UTC):
-        yield Finding(
-            id="keys.expired",
-            severity=Severity.WARNING,
-            where=str(path),
-            message=f"the certificate expired on {cert.not_valid_after_utc:%Y-%m-%d}",
-        )

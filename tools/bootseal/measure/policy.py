@@ -21,7 +21,7 @@ from bootseal.errors import BootsealError, FormatError, UsageError, Verification
 from bootseal.events import Finding, Severity
 from bootseal.formats import tpm
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signer import PublicKey, verify_digest
+from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
 from bootseal.units import KIB
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ def sign(predictions: Iterable[Prediction], signer: Signer, pcrs: Sequence[int] 
             be met without the predicted boot.
     """
     public_key = signer.public_key
-    if public_key.bits != _ALGORITHM.bits:
+    if public_key.kind is not _ALGORITHM.kind:
         raise UsageError(
-            f"the policy key has {public_key.bits} bits: systemd and TPMs need {_ALGORITHM.bits}"
+            f"the policy key is {public_key.kind}: systemd and TPMs need {_ALGORITHM.kind}"
         )
     policies = dict.fromkeys(_policy(prediction, pcrs) for prediction in predictions)
     if not policies:
@@ -97,7 +97,13 @@ def sign(predictions: Iterable[Prediction], signer: Signer, pcrs: Sequence[int] 
 
 
 def key_fingerprint(public_key: PublicKey) -> str:
-    """Return what systemd calls `pkfp`: SHA-256 of the PKCS#1 DER, not of the usual SPKI."""
+    """Return what systemd calls `pkfp`: SHA-256 of the PKCS#1 DER, not of the usual SPKI.
+
+    Raises:
+        UsageError: It is not an RSA key.
+    """
+    if not isinstance(public_key, RsaPublicKey):
+        raise UsageError(f"a policy key is never {public_key.kind}: expected {_ALGORITHM.kind}")
     return hashlib.sha256(public_key.pkcs1_der).hexdigest()
 
 

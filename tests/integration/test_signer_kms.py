@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""Signing with AWS KMS: boto3 against moto's server, and a server that only refuses.
+
+moto ignores MessageType and hashes whatever it gets (as of 5.2.5), so the fixture teaches it
+DIGEST; a request without it fails here. Nothing of this ran against AWS itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, ClassVar
+
+import boto3
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from moto.kms.responses import KmsResponse
+from moto.kms.utils import ECDSAPrivateKey, RSAPrivateKey
+from moto.server import ThreadedMotoServer
+
+from bootseal.errors import ToolError, UsageError, VerificationRefused
+from bootseal.keys import signer as signers
+from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.public import HASHES, verify_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moto.kms.models import KmsBackend
+
+REGION = "eu-central-1"
+
+
+def sign_digests(response: KmsResponse) -> str:
+    """Answer Sign as AWS does for MessageType=DIGEST, with the key that moto made."""
+    request = json.loads(response.body)
+    assert request["MessageType"] == "DIGEST"
+    backend: KmsBackend = response.kms_backend
+    response._validate_key_id(request["KeyId"])
+    found = backend.describe_key(request["KeyId"])
+    holder = found.private_key
+    assert isinstance(holder, RSAPrivateKey | ECDSAPrivateKey)
+    private = holder.private_key
+    scheme, _, bits = request["SigningAlgorithm"].rpartition("_SHA_")
+    chosen = HASHES[f"sha{bits}"]
+    prehashed = utils.Prehashed(chosen)
+    message = base64.b64decode(request["Message"])
+    if isinstance(private, ec.EllipticCurvePrivateKey):
+        assert scheme == "ECDSA"
+        signature = private.sign(message, ec.ECDSA(prehashed))
+    else:
+        assert isinstance(private, rsa.RSAPrivateKey)
+        pss = padding.PSS(padding.MGF1(chosen), padding.PSS.DIGEST_LENGTH)
+        schemes = {"RSASSA_PKCS1_V1_5": padding.PKCS1v15(), "RSASSA_PSS": pss}
+        signature = private.sign(message, schemes[scheme], prehashed)
+    return json.dumps(
+        {
+            "KeyId": found.arn,
+            "Signature": base64.b64encode(signature).decode(),
+            "SigningAlgorithm": request["SigningAlgorithm"],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def credentials() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_CONFIG_FILE", "/dev/null")
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        patch.delenv("AWS_REGION", raising=False)
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def keys(credentials: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Run the server; return the ARN of a key of each kind."""
+    credentials.setattr(KmsResponse, "sign", sign_digests)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    credentials.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    client = boto3.client("kms")
+    specs = {"rsa2048": "RSA_2048", "ecdsa256": "ECC_NIST_P256", "ecdsa384": "ECC_NIST_P384"}
+    made = {}
+    for name, spec in specs.items():
+        key = client.create_key(KeyUsage="SIGN_VERIFY", KeySpec=spec)["KeyMetadata"]
+        client.create_alias(AliasName=f"alias/{name}", TargetKeyId=key["KeyId"])
+        made[name] = key["Arn"]
+    yield made
+    server.stop()
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sha256,rsa2048 pkcs-1.5",
+        "sha384,rsa2048 pkcs-1.5",
+        "sha512,rsa2048 pss",
+        "sha256,rsa2048 pss",
+        "sha256,ecdsa256 pkcs-1.5",
+        "sha384,ecdsa384 pkcs-1.5",
+    ],
+)
+def test_signature_verifies_and_its_tampered_twin_is_refused(
+    text: str,
+) -> None:
+    algorithm = Algorithm.parse(*text.split())
+    signer = signers.open(f"awskms:///alias/{algorithm.kind}")
+    digest = algorithm.digest([b"payload"])
+
+    signature = signer.sign_digest(digest, algorithm)
+
+    verify_digest(signer.public_key, digest, signature, algorithm)
+    changed = bytes([signature[0] ^ 1]) + signature[1:]
+    with pytest.raises(VerificationRefused, match="is not by key"):
+        verify_digest(signer.public_key, digest, changed, algorithm)
+
+
+def test_alias_key_id_and_arn_name_the_same_key(
+    keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = keys["rsa2048"]
+    expected = signers.open("awskms:///alias/rsa2048").public_key
+    assert signers.open(f"awskms:///{arn.rpartition('/')[2]}").public_key == expected
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert signers.open(arn).public_key == expected
+    assert signers.open(f"awskms:///{arn}").public_key == expected
+
+
+def test_hash_that_aws_has_not_for_the_curve_is_refused(keys: dict[str, str]) -> None:
+    signer = signers.open(keys["ecdsa256"])
+    with pytest.raises(UsageError, match="cannot sign sha512,ecdsa256") as refusal:
+        signer.sign_digest(bytes(64), Algorithm.parse("sha512,ecdsa256"))
+    assert refusal.value.hint == "use the algorithm sha256,ecdsa256"
+
+
+@pytest.mark.usefixtures("keys")
+def test_key_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="NotFoundException") as refusal:
+        signers.open("awskms:///alias/nothing")
+    assert "AWS_REGION" in refusal.value.hint
+    with pytest.raises(UsageError, match="names no key"):
+        signers.open("awskms:///")
+
+
+def test_without_credentials_or_region_nothing_is_asked(
+    keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(ToolError, match="cannot be reached: You must specify a region"):
+        signers.open("awskms:///alias/rsa2048")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(ToolError, match="Unable to locate credentials") as refusal:
+        signers.open(keys["rsa2048"])
+    assert "get-caller-identity" in refusal.value.hint
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Answers every request with one error."""
+
+    code: ClassVar[str]
+
+    def do_POST(self) -> None:
+        body = json.dumps({"__type": self.code, "message": "no"}).encode()
+        self.send_response(400)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
+        del format, args
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("AccessDeniedException", "kms:Sign"),
+        ("ThrottlingException", "too many requests"),
+        ("DisabledException", "enable the key"),
+        ("SomethingNew", ""),
+    ],
+)
+def test_refusal_of_the_service_is_told_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, code: str, hint: str
+) -> None:
+    handler = type("Handler", (Refusing,), {"code": code})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(ToolError, match=f"AWS answers {code}: .*no") as refusal:
+            signers.open("awskms:///alias/x")
+        server.shutdown()
+    assert hint in refusal.value.hint
+
+
+@pytest.mark.usefixtures("credentials")
+def test_service_that_is_not_there_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(ToolError, match="cannot be reached"):
+        signers.open("awskms:///alias/x")

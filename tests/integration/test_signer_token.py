@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: MIT
+"""Signing with keys in a real PKCS#11 token: SoftHSM."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pkcs11
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bootseal.errors import BootsealError, ToolError, UsageError, VerificationRefused
+from bootseal.keys import signer as signers
+from bootseal.keys import token as tokens
+from bootseal.keys.algorithms import HASHES, Algorithm
+from bootseal.keys.public import verify_digest
+from bootseal.keys.secret import SecretSource
+from bootseal.keys.signer import FileSigner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.tool("softhsm2-util")
+
+MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
+LABEL = "release keys"
+PIN = "PIN-that-nobody-may-see-4711"
+SO_PIN = "security-officer-1234"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A SoftHSM token with keys of every kind, and the file keys two of them came from."""
+
+    directory: Path
+    pin_file: Path
+
+    def uri(self, path: str = "", query: str = "") -> str:
+        return f"pkcs11:token=release%20keys;{path}?module-path={MODULE}{query}"
+
+    @property
+    def secret(self) -> SecretSource:
+        return SecretSource(file=self.pin_file)
+
+
+def write_key(path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def softhsm(*args: str | Path) -> None:
+    subprocess.run(["softhsm2-util", *map(str, args)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
+    directory = tmp_path_factory.mktemp("hsm")
+    (directory / "tokens").mkdir()
+    configuration = directory / "softhsm2.conf"
+    configuration.write_text(f"directories.tokendir = {directory}/tokens\nlog.level = ERROR\n")
+    pin_file = directory / "pin"
+    pin_file.touch(mode=0o600)
+    pin_file.write_text(PIN + "\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(configuration))
+        pins = ("--pin", PIN, "--so-pin", SO_PIN)
+        softhsm("--init-token", "--free", "--label", "release keys", *pins)
+        softhsm("--init-token", "--free", "--label", "other", *pins)
+        made: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {
+            "rsa2048": rsa.generate_private_key(65537, 2048),
+            "ecdsa256": ec.generate_private_key(ec.SECP256R1()),
+            "ecdsa384": ec.generate_private_key(ec.SECP384R1()),
+        }
+        for number, (name, key) in enumerate(made.items()):
+            write_key(directory / f"{name}.key", key)
+            where = ("--token", "release keys", "--pin", PIN)
+            named = ("--label", name, "--id", f"0{number + 1}")
+            softhsm("--import", directory / f"{name}.key", *where, *named)
+        born_in_token()
+        yield Token(directory=directory, pin_file=pin_file)
+        pkcs11.unload(str(MODULE))
+
+
+@pytest.fixture(autouse=True)
+def logged_out() -> Iterator[None]:
+    yield
+    tokens.log_out()
+
+
+def born_in_token() -> None:
+    """Make a key that never was in a file, and two with the same label."""
+    library = pkcs11.lib(str(MODULE))
+    with library.get_token(token_label=LABEL).open(rw=True, user_pin=PIN) as session:
+        for label, number in (("born here", 16), ("twice", 17), ("twice", 18)):
+            session.generate_keypair(
+                pkcs11.KeyType.RSA, 2048, id=bytes([number]), label=label, store=True
+            )
+
+
+ALGORITHMS = [
+    *(f"{name},rsa2048 {padding}" for name in HASHES for padding in ("pkcs-1.5", "pss")),
+    *(f"{name},{kind} pkcs-1.5" for name in HASHES for kind in ("ecdsa256", "ecdsa384")),
+]
+
+
+@pytest.mark.parametrize("text", ALGORITHMS)
+def test_signature_of_the_token_verifies_and_its_tampered_twin_is_refused(
+    token: Token, text: str
+) -> None:
+    algorithm = Algorithm.parse(*text.split())
+    signer = signers.open(token.uri(f"object={algorithm.kind}"), token.secret)
+    digest = algorithm.digest([b"payload"])
+
+    signature = signer.sign_digest(digest, algorithm)
+
+    file_signer = FileSigner.load(token.directory / f"{algorithm.kind}.key")
+    assert signer.public_key == file_signer.public_key
+    verify_digest(file_signer.public_key, digest, signature, algorithm)
+    assert (signature == file_signer.sign_digest(digest, algorithm)) is algorithm.deterministic
+    changed = bytes([signature[0] ^ 1]) + signature[1:]
+    with pytest.raises(VerificationRefused, match="is not by key"):
+        verify_digest(file_signer.public_key, digest, changed, algorithm)
+
+
+def test_key_born_in_the_token_signs(token: Token) -> None:
+    algorithm = Algorithm.parse("sha256,rsa2048")
+    signer = signers.open(token.uri("object=born%20here;type=private"), token.secret)
+
+    digest = algorithm.digest([b"payload"])
+    verify_digest(signer.public_key, digest, signer.sign_digest(digest, algorithm), algorithm)
+
+
+def test_key_is_found_by_id_and_by_the_module_of_the_environment(
+    token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = signers.open(token.uri("object=rsa2048"), token.secret).public_key
+
+    monkeypatch.setenv("BOOTSEAL_PKCS11_MODULE", str(MODULE))
+    by_id = signers.open("pkcs11:token=release%20keys;id=%01", token.secret)
+    monkeypatch.delenv("BOOTSEAL_PKCS11_MODULE")
+    by_option = signers.open("pkcs11:token=release%20keys;id=%01", token.secret, module=MODULE)
+
+    assert by_id.public_key == by_option.public_key == expected
+
+
+def test_wrong_algorithm_for_the_key_is_refused(token: Token) -> None:
+    signer = signers.open(token.uri("object=rsa2048"), token.secret)
+
+    with pytest.raises(UsageError, match="the key is rsa2048 and cannot sign sha256,rsa4096"):
+        signer.sign_digest(bytes(32), Algorithm.parse("sha256,rsa4096"))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("object=nothing", r"holds no private key with object='nothing'.*'born here' \(id 10\)"),
+        ("object=twice", r"2 private keys .* fit object='twice'"),
+        ("", r"6 private keys .* fit any private key"),
+    ],
+)
+def test_key_that_is_not_the_only_one_is_refused_with_a_list(
+    token: Token, path: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        signers.open(token.uri(path), token.secret)
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("pkcs11:token=nowhere;object=x", "no token fits .* 'other' .*'release keys'"),
+        ("pkcs11:object=x", "2 tokens fit"),
+    ],
+)
+def test_token_that_is_not_the_only_one_is_refused_with_a_list(
+    token: Token, uri: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        signers.open(uri, token.secret, module=MODULE)
+
+
+def test_missing_module_is_refused(token: Token, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no PKCS#11 module"):
+        signers.open("pkcs11:token=x", token.secret, module=tmp_path / "none.so")
+    with pytest.raises(UsageError, match="no PKCS#11 module is named") as refusal:
+        signers.open("pkcs11:token=x", token.secret)
+    assert "softhsm" in refusal.value.hint
+
+
+def test_module_that_is_none_is_refused(token: Token, tmp_path: Path) -> None:
+    fake = tmp_path / "fake.so"
+    fake.write_bytes(b"no ELF")
+    with pytest.raises(ToolError, match=r"the PKCS#11 module .* cannot be used"):
+        signers.open("pkcs11:token=x", token.secret, module=fake)
+
+
+def test_wrong_pin_is_refused_and_shown_nowhere(
+    token: Token, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = tmp_path / "pin"
+    wrong.touch(mode=0o600)
+    wrong.write_text("wrong-" + PIN)
+    caplog.set_level("DEBUG")
+
+    with pytest.raises(BootsealError, match="the PIN of the token 'release keys' is wrong") as no:
+        signers.open(token.uri("object=rsa2048"), SecretSource(file=wrong))
+
+    told = "".join(traceback.format_exception(no.value)) + no.value.hint + caplog.text
+    assert "each wrong one counts" in no.value.message
+    assert PIN not in told
+    signers.open(token.uri("object=rsa2048"), token.secret)
+
+
+def test_pin_comes_from_the_uri_the_environment_or_a_question(
+    token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signers.open(token.uri("object=rsa2048", f"&pin-source=file:{token.pin_file}"))
+    tokens.log_out()
+    with pytest.raises(UsageError, match="is needed and nobody can be asked") as refusal:
+        signers.open(token.uri("object=rsa2048"))
+    assert "BOOTSEAL_PIN" in refusal.value.hint
+    asked: list[str] = []
+
+    def ask(what: str) -> str:
+        asked.append(what)
+        return PIN
+
+    signers.open(token.uri("object=rsa2048"), SecretSource(ask=ask))
+    signers.open(token.uri("object=ecdsa256"), SecretSource(ask=ask))
+    assert asked == ["the PIN of the token 'release keys'"]
+    tokens.log_out()
+    monkeypatch.setenv("BOOTSEAL_PIN", PIN)
+    signers.open(token.uri("object=rsa2048"))
+
+
+def test_mechanism_the_token_lacks_is_named(token: Token, tmp_path: Path) -> None:
+    """In a process of its own, since SoftHSM reads its configuration once."""
+    configuration = tmp_path / "softhsm2.conf"
+    configuration.write_text(
+        f"directories.tokendir = {token.directory}/tokens\nslots.mechanisms = CKM_RSA_PKCS\n"
+    )
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from bootseal.errors import ToolError\n"
+        "from bootseal.keys import signer\n"
+        "from bootseal.keys.algorithms import Algorithm\n"
+        "from bootseal.keys.secret import SecretSource\n"
+        "opened = signer.open(sys.argv[1], SecretSource(file=Path(sys.argv[2])))\n"
+        "opened.sign_digest(bytes(32), Algorithm.parse('sha256,rsa2048'))\n"
+        "try:\n"
+        "    opened.sign_digest(bytes(32), Algorithm.parse('sha256,rsa2048', 'pss'))\n"
+        "except ToolError as error:\n"
+        "    print(error.message)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, token.uri("object=rsa2048"), str(token.pin_file)],
+        env=os.environ | {"SOFTHSM2_CONF": str(configuration)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "cannot sign sha256,rsa2048 with pss: its token has no RSA_PKCS_PSS" in done.stdout
+
+
+def test_file_that_names_the_token_stands_for_its_key(token: Token, tmp_path: Path) -> None:
+    path = tmp_path / "fit-1.key"
+    path.write_bytes(signers.write_reference(token.uri("object=rsa2048")))
+
+    signer = signers.open(str(path), token.secret)
+
+    assert signers.read_reference(path) == token.uri("object=rsa2048")
+    assert signer.public_key == FileSigner.load(token.directory / "rsa2048.key").public_key

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal fit verify`."""
+
+# Heavy modules are imported inside commands, and typer reads annotations at run time.
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import fit_text, ui
+from bootseal.cli.fit_input import (
+    Compat,
+    ControlTree,
+    ExternalData,
+    FitFile,
+    Json,
+    MaxSize,
+    choose_policy,
+    naming,
+    opened,
+)
+from bootseal.errors import FormatError, VerificationRefused
+
+if TYPE_CHECKING:
+    from bootseal.fit.control_dtb import Trust
+    from bootseal.fit.digest import Facts
+    from bootseal.fit.policy import Policy
+    from bootseal.fit.prove import Proof
+    from bootseal.fit.verify import Verdict
+
+
+def verify(
+    fit: FitFile,
+    *,
+    dtb: ControlTree,
+    configuration: Annotated[
+        str | None, typer.Option(help="Check the signatures of this configuration only.")
+    ] = None,
+    compat: Compat = False,
+    external_data: ExternalData = False,
+    max_size: MaxSize = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print every finding and note, not only errors.")
+    ] = False,
+    prove: Annotated[
+        bool,
+        typer.Option("--prove", help="Change every signed region and see each change refused."),
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Chooses the bytes that --prove changes.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Check a FIT against the keys U-Boot requires, more strictly than U-Boot does.
+
+    Ends with exit code 0 when every configuration is signed by every required key, every image has
+    the data its hash says, and nothing unsigned is left; with 3 when the FIT must not boot, or a
+    change was not noticed.
+
+    Example: bootseal fit verify fit.itb --dtb u-boot.bin
+    """
+    from bootseal.fit.control_dtb import read_trust
+    from bootseal.fit.digest import Facts
+    from bootseal.fit.files import mapped
+    from bootseal.fit.verify import judge, refuse
+
+    policy = choose_policy(compat=compat, external_data=external_data, max_size=max_size)
+    with mapped(dtb) as control, naming(dtb):
+        trust = read_trust(control)
+    with opened(fit, writable=prove) as data:
+        facts = Facts()
+        try:
+            verdict = judge(data, trust, configuration, policy=policy, facts=facts)
+        except FormatError as error:
+            raise FormatError(error.message, hint=_uboot_hint(error, data, trust)) from error
+        accepts = _uboot(data, trust, policy, facts) if policy.strict and verdict.errors else {}
+        proof = _prove(data, trust, configuration, policy, seed) if prove else None
+    if as_json:
+        ui.emit_json(_document(verdict, accepts, proof))
+    else:
+        fit_text.print_verdict(verdict, accepts, everything=everything)
+        if proof is not None:
+            fit_text.print_proof(proof)
+    refuse(verdict.errors, f"{fit} is refused")
+    if proof is not None and proof.accepted:
+        raise VerificationRefused(
+            f"{fit}: {len(proof.accepted)} of {len(proof.mutants)} changes were not noticed: first "
+            f"{proof.accepted[0].region} at {proof.accepted[0].flips}"
+        )
+    ui.status(f"OK: {ui.untrusted(str(fit))} is verified ({policy.name} policy)")
+
+
+def _document(verdict: Verdict, accepts: dict[str, bool], proof: Proof | None) -> dict[str, object]:
+    document: dict[str, object] = {
+        "schema": "bootseal.fit-verdict/1",
+        "accepted": not verdict.errors and not (proof and proof.accepted),
+    }
+    document |= dataclasses.asdict(verdict)
+    if verdict.errors:
+        document["fixed_uboot_accepts"] = accepts
+    if proof is not None:
+        refused = len(proof.mutants) - len(proof.accepted)
+        document["proof"] = dataclasses.asdict(proof) | {"refused": refused}
+    return document
+
+
+def _prove(
+    data: memoryview, trust: Trust, configuration: str | None, policy: Policy, seed: int
+) -> Proof | None:
+    from bootseal.fit.prove import prove
+
+    try:
+        with ui.TerminalProgress().step("Change every signed region"):
+            return prove(data, trust, configuration, policy=policy, seed=seed)
+    except VerificationRefused:
+        return None
+
+
+def _uboot(data: memoryview, trust: Trust, policy: Policy, facts: Facts) -> dict[str, bool]:
+    """Say what a U-Boot with all published fixes makes of what we refuse."""
+    from bootseal.fit.policy import COMPAT
+    from bootseal.fit.verify import uboot_accepts
+
+    lax = dataclasses.replace(COMPAT, max_size=policy.max_size)
+    return uboot_accepts(data, trust, policy=lax, facts=facts)
+
+
+def _uboot_hint(error: FormatError, data: memoryview, trust: Trust) -> str:
+    """Return the hint for a malformed FIT, which a U-Boot may find good enough."""
+    from bootseal.fit.verify import uboot_accepts
+
+    try:
+        accepts = uboot_accepts(data, trust)
+    except FormatError:
+        return error.hint
+    names = ", ".join(name for name, accepted in accepts.items() if accepted)
+    return f"U-Boot would boot {names} all the same: see --compat" if names else error.hint

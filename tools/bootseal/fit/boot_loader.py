@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Where a boot loader's file holds the device tree that U-Boot uses for itself.
+
+With OF_SEPARATE it stands at the end of `u-boot.bin`; with OF_EMBED it is inside the ELF file
+`u-boot`, between two symbols; `u-boot.elf` holds a whole `u-boot.bin` as a segment.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Final
+
+from bootseal.errors import FormatError
+from bootseal.formats import fdt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from elftools.elf.elffile import ELFFile
+
+    from bootseal.formats.fdt import Buffer
+
+ELF_MAGIC: Final = b"\x7fELF"
+_FDT_MAGIC: Final = bytes.fromhex("d00dfeed")
+_SYMBOLS: Final = ("__dtb_dt_begin", "__dtb_dt_end")
+_SECTION: Final = ".dtb.init.rodata"
+
+
+def locate(data: Buffer) -> tuple[int, int]:
+    """Return start and end offset of the control device tree in `data`.
+
+    In a flat file it is the first valid device tree with nothing but zeros behind it.
+
+    Raises:
+        FormatError: There is none, or `data` is a damaged ELF file.
+    """
+    if bytes(data[:4]) == _FDT_MAGIC:
+        return 0, fdt.total_size(data)
+    raw = bytes(data)
+    ranges = _elf_ranges(raw) if raw.startswith(ELF_MAGIC) else [(0, len(raw))]
+    for start, end in ranges:
+        found = _search(raw, start, end)
+        if found is not None:
+            return found
+    raise FormatError(
+        f"no device tree found in {len(raw)} bytes: expected a control device tree, or a boot "
+        "loader that holds one"
+    )
+
+
+def _search(raw: bytes, first: int, last: int) -> tuple[int, int] | None:
+    view = memoryview(raw)
+    start = raw.find(_FDT_MAGIC, first, last)
+    while start >= 0:
+        try:
+            end = start + fdt.read(view[start:last]).header.total_size
+        except FormatError:
+            end = 0
+        if end and not raw[end:last].strip(b"\0"):
+            return start, end
+        start = raw.find(_FDT_MAGIC, start + 1, last)
+    return None
+
+
+def _elf_ranges(raw: bytes) -> list[tuple[int, int]]:
+    """Return the file ranges that may end with the device tree, the likeliest first."""
+    from elftools.common.exceptions import ELFError  # noqa: PLC0415 - slow to load
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415
+
+    try:
+        found = list(_candidates(ELFFile(io.BytesIO(raw))))
+    # What pyelftools raises for damaged files, beside its own errors.
+    except (ELFError, ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        raise FormatError(f"the ELF file is damaged: {error}") from error
+    except AttributeError as error:
+        raise FormatError("the ELF file is damaged: a table is missing") from error
+    return [(start, end) for start, end in found if 0 <= start < end <= len(raw)]
+
+
+def _candidates(elf: ELFFile) -> Iterator[tuple[int, int]]:
+    from elftools.elf.sections import SymbolTableSection  # noqa: PLC0415 - slow to load
+
+    symbols = elf.get_section_by_name(".symtab")
+    if isinstance(symbols, SymbolTableSection):
+        addresses = [symbols.get_symbol_by_name(name) for name in _SYMBOLS]
+        values = [found[0]["st_value"] for found in addresses if found]
+        if len(values) == len(_SYMBOLS):
+            start, end = values
+            yield from ((offset, offset + end - start) for offset in elf.address_offsets(start))
+    section = elf.get_section_by_name(_SECTION)
+    if section is not None:
+        yield section["sh_offset"], section["sh_offset"] + section["sh_size"]
+    for segment in elf.iter_segments():
+        if segment["p_type"] == "PT_LOAD":
+            yield segment["p_offset"], segment["p_offset"] + segment["p_filesz"]

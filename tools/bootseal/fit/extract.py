@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""Takes the data of an image out of a FIT, as far as its hashes say that it is whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bootseal.errors import VerificationRefused
+from bootseal.fit import payloads
+from bootseal.fit.digest import Facts
+from bootseal.fit.findings import refuse
+from bootseal.fit.policy import COMPAT
+from bootseal.formats import fit as fit_format
+
+if TYPE_CHECKING:
+    from bootseal.formats.fdt import Buffer
+
+
+def extract(data: Buffer, name: str) -> memoryview:
+    """Return the data of an image as stored, compressed or not; it is not copied.
+
+    Integrity only: hashes are compared, signatures are not checked.
+
+    Args:
+        data: A FIT; it must not change while the result is in use.
+        name: Name of the image.
+
+    Raises:
+        FormatError: `data` is no FIT, or has no such image.
+        VerificationRefused: The data does not match a hash, has none, or is not in the file.
+    """
+    fit = fit_format.parse(data, lenient=True)
+    image = fit.image(name)
+    refuse(payloads.check(fit, [image], COMPAT, Facts()), f"the data of {name!r} is refused")
+    if all(found.ignored for found in image.hashes):
+        raise VerificationRefused(f"the data of {name!r} is refused: every hash is to be ignored")
+    return image.payload

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""How severely a FIT is judged.
+
+`STRICT` is what a release must pass: nothing unsigned, nothing that any U-Boot was ever tricked
+with. `COMPAT` accepts what a U-Boot with all published fixes accepts, for comparison with one; it
+is stricter only where docs/fit.md says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How severely a FIT is judged.
+
+    Attributes:
+        name: `strict` or `compat`.
+        strict: Whether what no signature covers must be as expected, too.
+        external_data: Whether the target takes data behind the tree, placed by `data-offset`. By
+            `data-position` it is refused in any strict policy.
+        max_size: Bytes a tree may have: the target's CONFIG_FIT_SIGNATURE_MAX_SIZE.
+    """
+
+    name: str
+    strict: bool
+    external_data: bool
+    max_size: int = 0x10000000
+
+
+STRICT: Final = Policy(name="strict", strict=True, external_data=False)
+COMPAT: Final = Policy(name="compat", strict=False, external_data=True)

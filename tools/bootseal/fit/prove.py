@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""The negative control of a verification: change what is signed, and see each change refused.
+
+The changes are made in place, one after the other, in a private copy that shares its pages with
+the file; digests of payloads that a change does not touch are computed once. Which bytes and bits
+change depends on a seed alone.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bootseal.errors import FormatError
+from bootseal.fit.digest import Facts
+from bootseal.fit.findings import refuse
+from bootseal.fit.policy import STRICT
+from bootseal.fit.verify import judge
+from bootseal.formats import fit as fit_format
+from bootseal.formats.fdt_scan import Tag
+from bootseal.formats.fit_regions import covered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bootseal.fit.control_dtb import Trust
+    from bootseal.fit.policy import Policy
+    from bootseal.formats.fit import Configuration, Fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Bytes whose change must be refused.
+
+    Attributes:
+        name: What they are, for example `/images/kernel-1 load`.
+        ranges: Start and end offset in the file; one byte of each range changes at a time.
+        tries: How many changes to try.
+    """
+
+    name: str
+    ranges: tuple[tuple[int, int], ...]
+    tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """One change and its fate.
+
+    Attributes:
+        region: Name of the region.
+        flips: Offset in the file and bit number of every bit that was inverted.
+        refused: Whether the FIT was refused with it.
+        reason: The first reason for that, empty when it was accepted.
+    """
+
+    region: str
+    flips: tuple[tuple[int, int], ...]
+    refused: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """All changes that were tried, and the seed that chose them."""
+
+    seed: int
+    mutants: tuple[Mutant, ...]
+
+    @property
+    def accepted(self) -> tuple[Mutant, ...]:
+        """The changes that were not noticed; a sound verification has none."""
+        return tuple(mutant for mutant in self.mutants if not mutant.refused)
+
+
+def prove(
+    fit: memoryview,
+    trust: Trust,
+    configuration: str | None = None,
+    *,
+    policy: Policy = STRICT,
+    seed: int = 0,
+    tries: int = 3,
+) -> Proof:
+    """Change every signed region of an acceptable FIT and judge each result.
+
+    Args:
+        fit: The file, writable and private; it is the same afterwards.
+        trust: The keys.
+        configuration: The one to judge, as for `inspect`.
+        policy: How severely.
+        seed: Chooses bytes and bits.
+        tries: Changes per payload, signature and strings block; properties get one each.
+
+    Raises:
+        FormatError: `fit` is no FIT.
+        VerificationRefused: It is refused as it is, so refusing changes of it proves nothing.
+    """
+    facts = Facts()
+    verdict = judge(fit, trust, configuration, policy=policy, facts=facts)
+    refuse(verdict.errors, "the FIT is refused unchanged")
+    judged = {result.configuration for result in verdict.results}
+    model = fit_format.parse(fit, lenient=not policy.strict)
+    chosen = [each for each in model.configurations if each.name in judged]
+    choice = random.Random(seed)  # noqa: S311 - repeatable on purpose
+    mutants: list[Mutant] = []
+    for region in regions(model, chosen, tries):
+        for number in range(region.tries):
+            flips = tuple(_flip(choice, span, number) for span in region.ranges)
+            _apply(fit, flips)
+            try:
+                known = facts.without(offset for offset, _ in flips)
+                reason = _reason(fit, trust, configuration, policy, known)
+            finally:
+                _apply(fit, flips)
+            mutant = Mutant(region=region.name, flips=flips, refused=bool(reason), reason=reason)
+            mutants.append(mutant)
+    return Proof(seed=seed, mutants=tuple(mutants))
+
+
+def regions(fit: Fit, configurations: list[Configuration], tries: int) -> list[Region]:
+    """Return what the signatures of some configurations protect, each thing once."""
+    found: dict[tuple[tuple[int, int], ...], Region] = {}
+    for configuration in configurations:
+        for region in _regions(fit, configuration, tries):
+            if all(start < end for start, end in region.ranges):
+                found.setdefault(region.ranges, region)
+    return list(found.values())
+
+
+def _regions(fit: Fit, configuration: Configuration, tries: int) -> Iterator[Region]:
+    nodes = set(fit_format.hashed_nodes(fit, configuration))
+    yield from _structure(fit, nodes)
+    signatures = [s for s in configuration.signatures if s.value]
+    # Any good signature may be enough, so all of them change together.
+    values = [s.node.properties["value"] for s in signatures]
+    spans = tuple((found.offset, found.offset + len(found.value)) for found in values)
+    yield Region(name=f"{configuration.path} signature value", ranges=spans, tries=tries)
+    sizes = [int.from_bytes(s.hashed_strings[4:8]) for s in signatures]
+    if covered_size := min(sizes, default=0):
+        start = fit.flat.header.off_strings
+        span = ((start, start + covered_size),)
+        yield Region(name="names in the strings block", ranges=span, tries=tries)
+    for names in configuration.references.values():
+        for image in map(fit.image, names):
+            span = ((image.offset, image.offset + len(image.payload)),)
+            yield Region(name=f"{image.path} data", ranges=span, tries=tries)
+
+
+def _structure(fit: Fit, nodes: set[str]) -> Iterator[Region]:
+    path: list[str] = []
+    tokens = fit.flat.tokens
+    for token, signed in zip(tokens, covered(tokens, nodes), strict=True):
+        where = "/".join(path) or "/"
+        if token.tag is Tag.BEGIN_NODE:
+            path.append(token.name)
+            where = "/".join(path) or "/"
+            if signed and token.name:
+                start = token.start + 4
+                span = ((start, start + len(token.name)),)
+                yield Region(name=f"{where} name", ranges=span, tries=1)
+        elif token.tag is Tag.END_NODE:
+            path.pop()
+        elif token.tag is Tag.PROP and signed:
+            span = ((token.start, token.end),)
+            yield Region(name=f"{where} {token.name}", ranges=span, tries=1)
+            if token.size:
+                span = ((token.value, token.value + token.size),)
+                yield Region(name=f"{where} {token.name} value", ranges=span, tries=1)
+
+
+def _flip(choice: random.Random, span: tuple[int, int], number: int) -> tuple[int, int]:
+    """Choose a bit; of several changes the first two hit the first and the last byte."""
+    start, end = span
+    offset = {0: start, 1: end - 1}.get(number, choice.randrange(start, end))
+    return offset, choice.randrange(8)
+
+
+def _apply(fit: memoryview, flips: tuple[tuple[int, int], ...]) -> None:
+    for offset, bit in flips:
+        fit[offset] ^= 1 << bit
+
+
+def _reason(
+    fit: memoryview, trust: Trust, configuration: str | None, policy: Policy, facts: Facts
+) -> str:
+    """Return why a changed FIT is refused, empty when it is not."""
+    try:
+        errors = judge(fit, trust, configuration, policy=policy, facts=facts).errors
+    except FormatError as error:
+        return error.message
+    return f"{errors[0].id} at {errors[0].where}" if errors else ""

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Makes keys and puts them into a directory: all files or none, and never over another."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bootseal.errors import UsageError
+from bootseal.keys import certificate, signer
+from bootseal.keys.certificate import Issuer
+from bootseal.keys.manifest import MANIFEST, Entry, manifest_json
+from bootseal.keys.secret import OTHERS_MAY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bootseal.keys.manifest import Manifest
+    from bootseal.keys.profile import KeySpec
+    from bootseal.keys.secret import SecretSource
+    from bootseal.keys.signer import Signer
+
+SUFFIXES: Final = (".key", ".crt", ".pub")
+_PRIVATE_MODE: Final = 0o600
+_PUBLIC_MODE: Final = 0o644
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A new key.
+
+    Attributes:
+        entry: Its line in the manifest.
+        issuer: The key as a certifier of others.
+        files: File name to content and permission bits.
+    """
+
+    entry: Entry
+    issuer: Issuer
+    files: Mapping[str, tuple[bytes, int]]
+
+
+def make(spec: KeySpec, issuer: Issuer | None, token: str, secret: SecretSource | None) -> Made:
+    """Make a key and its certificate; with `token`, certify the key that lies there.
+
+    Args:
+        spec: What to make.
+        issuer: Who certifies it; itself when None.
+        token: Source of a key in a token or service, for which the private key file only stands;
+            empty makes a key in a file.
+        secret: Where the token's PIN comes from.
+
+    Raises:
+        UsageError: The token holds no such key or another kind, or the certificate would outlive
+            its issuer's.
+        ToolError: The token fails.
+    """
+    holder: Signer
+    if token:
+        private = signer.write_reference(token)
+        holder = signer.open(token, secret)
+        cert = certificate.certify(spec, holder, issuer)
+    else:
+        made = certificate.issue(spec, issuer)
+        private = made.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        holder, cert = signer.FileSigner(made.private), made.certificate
+    key = holder.public_key
+    return Made(
+        entry=Entry(name=spec.name, algorithm=spec.algorithm, fingerprint=key.fingerprint()),
+        issuer=Issuer(signer=holder, certificate=cert, hash_name=spec.algorithm.hash_name),
+        files={
+            f"{spec.name}.key": (private, _PRIVATE_MODE),
+            f"{spec.name}.crt": (cert.public_bytes(Encoding.PEM), _PUBLIC_MODE),
+            f"{spec.name}.pub": (key.pem, _PUBLIC_MODE),
+        },
+    )
+
+
+def refuse_open_directory(directory: Path) -> None:
+    """Refuse a directory that other users can look into.
+
+    Raises:
+        UsageError: It is one, or no directory.
+    """
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is in the way: expected a directory or nothing")
+    if (mode := stat.S_IMODE(directory.stat().st_mode)) & OTHERS_MAY:
+        raise UsageError(
+            f"{directory} has mode {mode:04o}: private keys go where no other user can look",
+            hint=f"chmod 700 {directory}",
+        )
+
+
+def refuse_overwriting(directory: Path, name: str) -> None:
+    """Refuse a key name of which there is a file already.
+
+    Raises:
+        UsageError: There is one.
+    """
+    for suffix in SUFFIXES:
+        path = directory / f"{name}{suffix}"
+        if path.exists() or path.is_symlink():
+            raise _in_the_way(path)
+
+
+def write_all(
+    directory: Path, files: Mapping[str, tuple[bytes, int]], manifest: Manifest | None
+) -> None:
+    """Write new files and then the manifest; when anything fails nothing new is left behind.
+
+    Raises:
+        UsageError: A file is in the way.
+    """
+    created: list[Path] = []
+    new_directory = not directory.exists()
+    pending = directory / f"{MANIFEST}.new"
+    try:
+        if new_directory:
+            directory.mkdir(mode=0o700, parents=True)
+        for name, (content, mode) in files.items():
+            _write_new(directory / name, content, mode, created)
+        if manifest:
+            _write_new(pending, manifest_json(manifest), _PUBLIC_MODE, created)
+            pending.replace(directory / MANIFEST)
+    except BaseException:
+        for path in created:
+            path.unlink(missing_ok=True)
+        if new_directory:
+            with suppress(OSError):
+                directory.rmdir()
+        raise
+
+
+def _write_new(path: Path, content: bytes, mode: int, created: list[Path]) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        raise _in_the_way(path) from None
+    created.append(path)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _in_the_way(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} is in the way: a key is never overwritten, and nothing was made",
+        hint="choose another directory, or --only the roles that are missing",
+    )
