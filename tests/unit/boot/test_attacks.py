@@ -179,7 +179,7 @@ def test_spoofed_hint_is_in_every_signature_and_is_refused(genuine: bytes, contr
 def test_mistaken_load_address_is_signed_and_still_refused(
     genuine: bytes,
     control: bytes,
-    signer: FileSigner,
+    signer: Signer,
     make: Callable[[bytes, Signer], bytes],
 ) -> None:
     assert refusals(make(genuine, signer), control, None) == {"fit.load-address"}

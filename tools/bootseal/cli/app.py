@@ -8,13 +8,16 @@ import logging
 import os
 import signal
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import bootseal
 from bootseal.cli import ui
 from bootseal.errors import BootsealError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 app = typer.Typer(
     name="bootseal",
@@ -55,10 +58,15 @@ app.command("doctor")(importlib.import_module("bootseal.cli.doctor").doctor)
 
 def main() -> None:
     """Run the command line and end the process with a documented exit code."""
+    ending(lambda: app(standalone_mode=True))
+
+
+def ending(command: Callable[[], object]) -> None:
+    """Run a command; what it raises becomes a message and a documented exit code."""
     # Leave as Ctrl-C does, so that QEMU and the TPM emulator are not left running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(standalone_mode=True)
+        command()
     except BootsealError as error:
         ui.err.print(f"[bold red]error:[/] {ui.untrusted_lines(error.message)}")
         if error.hint:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats import fdt, fdt_flat
 from bootseal.formats.fdt import Node
+from bootseal.formats.fdt_scan import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -181,9 +182,9 @@ def set_text(fit: bytes, path: str, name: str, text: str) -> bytes:
 
 def nested(depth: int) -> bytes:
     """Make a tree in which each node holds the next."""
-    begin, end = fdt.encode_begin("n") * depth, _U32.pack(fdt_flat.Tag.END_NODE) * depth
-    root = fdt.encode_begin("") + begin + end + _U32.pack(fdt_flat.Tag.END_NODE)
-    return fdt.assemble(bytes(16), root + _U32.pack(fdt_flat.Tag.END), b"description\0")
+    begin, end = fdt.encode_begin("n") * depth, _U32.pack(Tag.END_NODE) * depth
+    root = fdt.encode_begin("") + begin + end + _U32.pack(Tag.END_NODE)
+    return fdt.assemble(bytes(16), root + _U32.pack(Tag.END), b"description\0")
 
 
 def move_payload(fit: bytes, image: str, position: int) -> bytes:
