@@ -13,7 +13,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fdt, fdt_flat
+from bootseal.formats import fdt
 from bootseal.formats.fdt import Node
 from bootseal.formats.fdt_scan import Tag
 

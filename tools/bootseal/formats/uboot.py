@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from bootseal.formats.fdt_flat import Buffer
+    from bootseal.formats.fdt_scan import Buffer
 
 _GATE: Final = re.compile(rb"bootseal gate ([1-9][0-9]*)\0")
 
