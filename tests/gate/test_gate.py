@@ -37,7 +37,13 @@ FUZZ_SECONDS: Final = int(os.environ.get("BOOTSEAL_FUZZ_SECONDS", "5"))
 
 BEYOND_THE_GATE: Final = {
     **dict.fromkeys(
-        ("fit.bad-signature", "fit.no-signature", "fit.algorithm", "fit.hashed-nodes"),
+        (
+            "fit.bad-signature",
+            "fit.no-signature",
+            "fit.algorithm",
+            "fit.hashed-nodes",
+            "fit.key-hint",
+        ),
         "signatures are checked behind the gate",
     ),
     **dict.fromkeys(
@@ -66,6 +72,12 @@ THE_GATE_ALONE: Final = {
     "too many load addresses": "likewise",
 }
 """Refusals of the gate in U-Boot that the release gate need not make, with the reason."""
+
+
+STRICTER_FOR_RELEASE: Final = {
+    "hash-below-configuration": "OE writes such a node, which nothing reads",
+}
+"""Vectors that the gate lets pass and the release gate refuses, with the reason."""
 
 
 def word(offset: int, value: int) -> Make:
@@ -229,6 +241,7 @@ VECTORS: Final[dict[str, tuple[Make, str]]] = {
         "",
     ),
     "trailing-data": (lambda fit: fit + b"the rest of the partition", ""),
+    "hash-below-configuration": (child(CONF, Node("hash-1", {"algo": b"sha256\0"})), ""),
     "image-signature": (child("/images/kernel-1", Node("signature-1", {"algo": b"x\0"})), ""),
     "value-padding": (lambda fit: fit.replace(b"bootseal\0\0\0\0", b"bootseal\0abc", 1), ""),
     "load-behind": (load(0x58000000), ""),
@@ -371,7 +384,7 @@ VECTORS: Final[dict[str, tuple[Make, str]]] = {
     ),
     "node-below-root": (child("/", Node("extra")), PLACE),
     "node-below-image": (child("/images/kernel-1", Node("cipher")), PLACE),
-    "node-below-configuration": (child(CONF, Node("hash-1", {"algo": b"sha256\0"})), PLACE),
+    "node-below-configuration": (child(CONF, Node("extra")), PLACE),
     "node-below-signature": (child(SIGNATURE, Node("signature-1")), PLACE),
     "images-cloned": (lambda fit: tamper_fit.clone_images(fit, EVIL), PLACE),
     # properties
@@ -461,7 +474,7 @@ def test_gate_vector_has_the_same_verdict_from_the_release_gate(
     genuine: bytes, trust: bytes, name: str
 ) -> None:
     make, reason = VECTORS[name]
-    assert agree(reason, make(genuine), trust)
+    assert agree(reason, make(genuine), trust) is (name not in STRICTER_FOR_RELEASE)
 
 
 def test_gate_every_reason_has_a_vector(gate_source: Path) -> None:
