@@ -7,13 +7,16 @@ import importlib
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import bootseal
 from bootseal.cli import ui
 from bootseal.errors import BootsealError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 app = typer.Typer(
     name="bootseal",
@@ -54,8 +57,13 @@ app.command("doctor")(importlib.import_module("bootseal.cli.doctor").doctor)
 
 def main() -> None:
     """Run the command line and end the process with a documented exit code."""
+    ending(lambda: app(standalone_mode=True))
+
+
+def ending(command: Callable[[], object]) -> None:
+    """Run a command; what it raises becomes a message and a documented exit code."""
     try:
-        app(standalone_mode=True)
+        command()
     except BootsealError as error:
         ui.err.print(f"[bold red]error:[/] {ui.untrusted_lines(error.message)}")
         if error.hint:

@@ -64,7 +64,7 @@ def issue(spec: KeySpec, issuer: Issuer | None) -> CertifiedKey:
     Raises:
         UsageError: It would outlive its issuer's certificate.
     """
-    private = _make_private(spec.algorithm.kind)
+    private = make_private(spec.algorithm.kind)
     signer = FileSigner(private)
     return CertifiedKey(
         private=private,
@@ -165,7 +165,7 @@ def _sign(builder: x509.CertificateBuilder, signer: Signer, hash_name: str) -> x
 
 @cache
 def _stand_in(*, is_rsa: bool) -> PrivateKey:
-    return _make_private(Kind.RSA2048 if is_rsa else Kind.ECDSA256)
+    return make_private(Kind.RSA2048 if is_rsa else Kind.ECDSA256)
 
 
 def _der(tag: int, content: bytes) -> bytes:
@@ -176,7 +176,8 @@ def _der(tag: int, content: bytes) -> bytes:
     return bytes([tag, _SHORT | len(length)]) + length + content
 
 
-def _make_private(kind: Kind) -> PrivateKey:
+def make_private(kind: Kind) -> PrivateKey:
+    """Make a private key."""
     match kind:
         case Kind.ECDSA256:
             return ec.generate_private_key(Curve.P256.crypto)

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: MIT
+"""Lets mkimage make a FIT and any signer sign it.
+
+mkimage runs with a stand-in for every private key. It writes all nodes, properties and free space
+as it always does; then the bytes of each signature are replaced by those of the real signer, which
+have the same length. That the stand-in's signature fits the digest computed here proves first that
+both mean the same bytes. For a deterministic algorithm the result is the file that mkimage makes
+with the private key at hand, whatever its version and options, but for up to three bytes that old
+releases do not initialise.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bootseal import proc
+from bootseal.errors import ToolError, UsageError, VerificationRefused
+from bootseal.fit import control_dtb
+from bootseal.fit.control_dtb import Trust, TrustedKey
+from bootseal.fit.digest import Facts
+from bootseal.fit.files import write_file
+from bootseal.fit.findings import refuse
+from bootseal.fit.policy import COMPAT
+from bootseal.fit.verify import judge
+from bootseal.formats import fdt
+from bootseal.formats import fit as fit_format
+from bootseal.keys import stand_in
+from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.public import EcPublicKey, verify_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bootseal.formats.fit import Fit, Signature
+    from bootseal.keys.signer import Signer
+    from bootseal.keys.stand_in import StandIn
+
+_TIMEOUT: Final = 1800
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A call of mkimage.
+
+    Attributes:
+        program: mkimage by whatever name it has.
+        options: Everything but the image file and what concerns keys.
+        image: The FIT to write.
+        update: Whether it exists and is signed as it is (`-F`).
+        algorithm: Overrides what the signature nodes say (`-o`), None when it does not.
+        control: Control device tree that shall get the keys (`-K`).
+        required: Whether it shall require them (`-r`).
+    """
+
+    program: str
+    options: Sequence[str]
+    image: Path
+    update: bool
+    algorithm: str | None
+    control: Path | None
+    required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What was signed: path of the signature node, hint, algorithm and key fingerprint."""
+
+    path: str
+    hint: str
+    algorithm: str
+    fingerprint: str
+
+
+def sign(job: Job, find_signer: Callable[[str, Algorithm], Signer]) -> tuple[Signed, ...]:
+    """Run mkimage and replace its signatures; both files are replaced at the end or not at all.
+
+    Args:
+        job: What to do.
+        find_signer: Returns the signer for a `key-name-hint`.
+
+    Returns:
+        Each signature that was made.
+
+    Raises:
+        UsageError: There is nothing to sign, or a key does not fit its algorithm.
+        ToolError: mkimage failed or did something else than it was asked for.
+        VerificationRefused: A U-Boot with all published fixes would refuse the result.
+        FormatError: What mkimage was given or made is no FIT.
+    """
+    target = job.image.resolve()
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as name:
+        work = Path(name)
+        image, keys = work / "image", work / "keys"
+        keys.mkdir(mode=0o700)
+        needed = _needed(job, work / "probe")
+        signers = {hint: find_signer(hint, algorithm) for hint, algorithm in needed.items()}
+        for hint, algorithm in needed.items():
+            _refuse_misfit(hint, algorithm, signers[hint])
+        stands = {
+            hint: stand_in.write(keys, hint, signer.public_key) for hint, signer in signers.items()
+        }
+        arguments = [*job.options, "-k", str(keys)]
+        control = work / "control"
+        if job.control:
+            control.write_bytes(job.control.read_bytes())
+            arguments += ["-K", str(control)]
+        if job.required:
+            arguments.append("-r")
+        _run(job, arguments, image)
+        data = bytearray(image.read_bytes())
+        _clear_gap(data)
+        done = _replace_signatures(data, signers, stands)
+        trust = _trust(done, signers)
+        _check(bytes(data), trust)
+        if job.control:
+            write_file(job.control, _replace_points(control.read_bytes(), stands))
+        write_file(target, data)
+    return done
+
+
+def _needed(job: Job, probe: Path) -> dict[str, Algorithm]:
+    """Return the hints of the signature nodes and their algorithms, without signing anything."""
+    if job.update:
+        probe = job.image
+    else:
+        _run(job, [*job.options], probe)
+    model = fit_format.parse(probe.read_bytes(), lenient=True)
+    found: dict[str, Algorithm] = {}
+    for signature in _signatures(model):
+        if not signature.hint:
+            raise UsageError(f"{signature.path} has no key-name-hint: no key is meant by it")
+        algorithm = Algorithm.parse(job.algorithm or signature.algorithm, signature.padding)
+        if found.setdefault(signature.hint, algorithm).kind is not algorithm.kind:
+            raise UsageError(
+                f"{signature.path} wants {algorithm.kind} of the key {signature.hint!r}, another "
+                f"node {found[signature.hint].kind}"
+            )
+    if not found:
+        raise UsageError(
+            f"{job.image} has no signature node, so there is nothing to sign",
+            hint="give its configurations a signature node in the image tree source",
+        )
+    return found
+
+
+def _refuse_misfit(hint: str, algorithm: Algorithm, signer: Signer) -> None:
+    """Refuse a key of another kind, with which mkimage signs what no U-Boot verifies."""
+    kind = signer.public_key.kind
+    if kind is not algorithm.kind:
+        raise UsageError(
+            f"the FIT wants {algorithm.name} of the key {hint!r}: the key is {kind}",
+            hint=f"assemble the FIT for {algorithm.hash_name},{kind}",
+        )
+
+
+def _run(job: Job, arguments: list[str], image: Path) -> None:
+    if job.update:
+        image.write_bytes(job.image.read_bytes())
+    proc.run(job.program, [*arguments, image], timeout=_TIMEOUT)
+    if not image.is_file():
+        raise ToolError(f"{job.program} ended well and wrote no file")
+
+
+def _clear_gap(data: bytearray) -> None:
+    """Clear what old releases leave between the tree's end and external data.
+
+    There lie remains of earlier states of the tree, so bytes of the stand-in's signature, too;
+    later releases write zeros.
+    """
+    header = fdt.read(bytes(data), lenient=True).header
+    if header.total_size < len(data):
+        end = header.off_strings + header.size_strings
+        data[end : header.total_size] = bytes(header.total_size - end)
+
+
+def _signatures(model: Fit) -> Iterator[Signature]:
+    for image in model.images:
+        yield from image.signatures
+    for configuration in model.configurations:
+        yield from configuration.signatures
+
+
+def _replace_signatures(
+    data: bytearray, signers: dict[str, Signer], stands: dict[str, StandIn]
+) -> tuple[Signed, ...]:
+    model = fit_format.parse(bytes(data), lenient=True)
+    facts, done = Facts(), []
+    digests: list[tuple[Signature, bytes, Algorithm]] = []
+    for image in model.images:
+        for signature in image.signatures:
+            algorithm = Algorithm.parse(signature.algorithm, signature.padding)
+            digests.append((signature, facts.digest(image, algorithm.hash_name), algorithm))
+    for configuration in model.configurations:
+        for signature in configuration.signatures:
+            algorithm = Algorithm.parse(signature.algorithm, signature.padding)
+            size = int.from_bytes(signature.hashed_strings[4:])
+            chunks = fit_format.signed_chunks(model.flat, set(signature.hashed_nodes), size)
+            digests.append((signature, algorithm.digest(chunks), algorithm))
+    for signature, digest, algorithm in digests:
+        try:
+            stand = stands[signature.hint].public_key
+            verify_digest(stand, digest, signature.value, algorithm)
+        except (KeyError, VerificationRefused) as error:
+            raise ToolError(
+                f"mkimage left {signature.path} unsigned, or signed something else than expected",
+                hint="run it by hand with -k and a key of your own to see what it says",
+            ) from error
+        signer = signers[signature.hint]
+        value = signer.sign_digest(digest, algorithm)
+        start = signature.node.properties["value"].offset
+        data[start : start + len(value)] = value
+        done.append(
+            Signed(
+                path=signature.path,
+                hint=signature.hint,
+                algorithm=algorithm.name,
+                fingerprint=signer.public_key.fingerprint(),
+            )
+        )
+    return tuple(done)
+
+
+def _replace_points(data: bytes, stands: dict[str, StandIn]) -> bytes:
+    """Put the real ECDSA keys where mkimage wrote the stand-ins; RSA keys are right already."""
+    changed = bytearray(data)
+    tree = fdt.read(data)
+    for hint, stand in stands.items():
+        if not isinstance(stand.real, EcPublicKey):
+            continue
+        node = tree.find(f"/signature/{hint}")
+        if node is None or not node.properties.keys() >= {"algo", "key-name-hint"}:
+            raise ToolError(
+                f"mkimage wrote the ECDSA key {hint!r} in a form that U-Boot does not insist on",
+                hint="take mkimage from U-Boot 2025.01 or later, or leave -K out and use bootseal "
+                "fit sign --dtb",
+            )
+        size = stand.real.bits // 8
+        for name, value in (("ecdsa,x-point", stand.real.x), ("ecdsa,y-point", stand.real.y)):
+            start = node.properties[name].offset
+            changed[start : start + size] = value.to_bytes(size)
+    trusted = {key.public_key for key in control_dtb.read_keys(changed)}
+    for hint, stand in stands.items():
+        if stand.real not in trusted:
+            raise ToolError(f"mkimage did not put the key {hint!r} into the control device tree")
+    return bytes(changed)
+
+
+def _trust(done: Sequence[Signed], signers: dict[str, Signer]) -> dict[str, Trust]:
+    """Return for each configuration the keys that signed it."""
+    result: dict[str, list[TrustedKey]] = {}
+    for each in done:
+        parent, _, _ = each.path.rpartition("/")
+        if parent.startswith("/configurations/"):
+            result.setdefault(parent.rpartition("/")[2], []).append(
+                TrustedKey(
+                    path="the signing key",
+                    hint=each.hint,
+                    algorithm=each.algorithm,
+                    required="conf",
+                    public_key=signers[each.hint].public_key,
+                )
+            )
+    return {name: Trust(keys=tuple(keys), any_suffices=False) for name, keys in result.items()}
+
+
+def _check(data: bytes, trusts: dict[str, Trust]) -> None:
+    facts = Facts()
+    for name, trust in trusts.items():
+        verdict = judge(data, trust, name, policy=COMPAT, facts=facts)
+        refuse(verdict.errors, "the signed FIT is refused")
