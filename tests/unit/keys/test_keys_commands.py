@@ -8,7 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from bootseal.cli.keys import app
-from bootseal.errors import UsageError
+from bootseal.errors import ExitCode, UsageError
+from bootseal.fit import control_dtb
+from bootseal.formats import fdt
+from bootseal.keys import describe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +84,97 @@ def test_production_profile_is_refused_without_the_insecure_option(tmp_path: Pat
         *("--only", "root", "--only", "policy", "--insecure-file-keys"),
     )
     assert "for rehearsals only" in stderr
+
+
+def invoke(*args: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(map(str, args)), catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def keys(small_toml: Path, tmp_path: Path) -> Path:
+    bootseal_keys("generate", tmp_path / "k", "--profile", small_toml)
+    return tmp_path / "k"
+
+
+def test_rotate_says_what_comes_next(keys: Path) -> None:
+    stdout, stderr = bootseal_keys("rotate", keys, "--json")
+    assert json.loads(stdout) == {
+        "schema": "bootseal.key-rotation/1",
+        "retired": None,
+        "current": "DEV-fit",
+        "coming": "DEV-fit-2",
+    }
+    assert "DEV-fit goes on signing; DEV-fit-2 is its successor" in stderr
+
+    _, stderr = bootseal_keys("rotate", keys)
+
+    assert "DEV-fit-2 signs from now on; DEV-fit is retired; DEV-fit-3 is the next." in stderr
+    assert f"keys revoke {keys} DEV-fit" in stderr.replace("\n", " ")
+    states = {
+        k["name"]: k["state"] for k in json.loads(bootseal_keys("list", keys, "--json")[0])["keys"]
+    }
+    assert (states["DEV-fit"], states["DEV-fit-2"]) == ("retired", "active")
+
+
+def test_revoke_ends_with_three_when_something_still_trusts_the_key(
+    keys: Path, tmp_path: Path
+) -> None:
+    device = tmp_path / "device"
+    device.mkdir()
+    public_key = describe.show(keys / "DEV-fit.pub").public_key
+    tree = fdt.emit(fdt.Node())
+    (device / "u-boot.dtb").write_bytes(
+        control_dtb.add_key(tree, public_key, hint="DEV-fit", algorithm="sha256,rsa2048")
+    )
+
+    code, stdout, stderr = invoke("revoke", keys, "DEV-fit", device, "--reason", "leaked")
+
+    assert code == ExitCode.REFUSED
+    assert "u-boot.dtb" in stdout
+    assert "REVOKED, and still trusted" in stderr
+    code, _, stderr = invoke("revoke", keys, "DEV-policy")
+    assert code == 0
+    assert "bootseal keys impact" in stderr
+
+
+def test_impact_takes_a_fingerprint_or_a_file(keys: Path) -> None:
+    listed = json.loads(bootseal_keys("list", keys, "--json")[0])["keys"]
+    fingerprint = next(key["fingerprint"] for key in listed if key["name"] == "DEV-fit")
+
+    by_number = json.loads(bootseal_keys("impact", fingerprint, keys, "--json")[0])
+    by_file = json.loads(bootseal_keys("impact", keys / "DEV-fit.crt", keys, "--json")[0])
+
+    assert by_number == by_file
+    assert {use["path"].rpartition("/")[2] for use in by_file["uses"]} == {
+        "DEV-fit.key",
+        "DEV-fit.crt",
+        "DEV-fit.pub",
+        "keys.json",
+    }
+
+
+def test_export_and_audit_have_their_exit_codes(keys: Path, tmp_path: Path) -> None:
+    _, stderr = bootseal_keys("export", keys, tmp_path / "out")
+    assert "holds DEV-fit" in stderr
+    with pytest.raises(UsageError, match="expected mkimage"):
+        invoke("export", keys, tmp_path / "other", "--for", "grub")
+    with pytest.raises(UsageError, match="expected NAME=SOURCE"):
+        invoke("export", keys, tmp_path / "other", "--signer", "DEV-fit")
+
+    code, stdout, _ = invoke("audit", tmp_path / "out", "--json")
+    assert (code, json.loads(stdout)["findings"]) == (0, [])
+    (tmp_path / "out" / "DEV-fit.key").chmod(0o644)
+    code, stdout, stderr = invoke("audit", tmp_path / "out")
+    assert code == ExitCode.REFUSED
+    assert "keys.permissions" in stdout
+    assert "REFUSED: 1 errors, 0 warnings" in stderr
+
+
+def test_token_option_names_a_role_that_is_made(small_toml: Path, tmp_path: Path) -> None:
+    args = ("generate", tmp_path / "k", "--profile", small_toml, "--only", "policy", "--token")
+    with pytest.raises(UsageError, match="unknown role 'x'"):
+        invoke(*args, "x=pkcs11:token=y")
+    with pytest.raises(UsageError, match="a token was named for fit, which is not being made"):
+        invoke(*args, "fit=pkcs11:token=y")
+    assert not (tmp_path / "k").exists()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,7 +87,10 @@ def build(
 def sign(
     fit: Annotated[Path, typer.Argument(metavar="FIT", help="The FIT to sign.")],
     *,
-    key: Annotated[list[Path], typer.Option(help="Private key, PEM; may be repeated.")],
+    key: Annotated[
+        list[str],
+        typer.Option(help="Private key: a PEM file, pkcs11:..., awskms:///...; may be repeated."),
+    ],
     hint: Annotated[
         list[str],
         typer.Option(help="Name hint of the signature nodes to fill, one for each --key."),
@@ -106,6 +110,12 @@ def sign(
     ] = "pkcs-1.5",
     comment: Annotated[
         str | None, typer.Option(help="Text for the signature nodes; not signed.")
+    ] = None,
+    pin_file: Annotated[
+        Path | None, typer.Option(help="File with the PIN or passphrase; else BOOTSEAL_PIN.")
+    ] = None,
+    module: Annotated[
+        Path | None, typer.Option(help="PKCS#11 library, unless the URI names one.")
     ] = None,
     dtb: Annotated[
         Path | None,
@@ -136,7 +146,7 @@ def sign(
 
     if dtb is None and dtb_output is not None:
         raise UsageError("--dtb-output without --dtb: there is no device tree to put the key into")
-    keys = _signing_keys(key, hint)
+    keys = _signing_keys(key, hint, pin_file, module)
     added = pairs("--add-signature", [add_signature] if add_signature else [], "ALGORITHM")
     new = [NewSignature(hint=n, algorithm=a, padding=padding) for n, a in added.items()]
     request = Request(
@@ -159,16 +169,24 @@ def sign(
         ui.status(f"OK: {ui.untrusted(str(target))} is signed by {fingerprint} ({each.hint})")
 
 
-def _signing_keys(keys: list[Path], hints: list[str]) -> list[SigningKey]:
+def _signing_keys(
+    keys: list[str], hints: list[str], pin_file: Path | None, module: Path | None
+) -> list[SigningKey]:
     from bootseal.fit.sign import SigningKey
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys import signer
+    from bootseal.keys.secret import SecretSource
 
     if len(keys) != len(hints):
         raise UsageError(f"{len(keys)} --key and {len(hints)} --hint: expected one for each")
     if len(set(hints)) != len(hints):
         raise UsageError(f"--hint {', '.join(hints)}: expected each once")
-    signers = [FileSigner.load(key) for key in keys]
+    secret = SecretSource(file=pin_file, ask=_ask if sys.stdin.isatty() else None)
+    signers = [signer.open(key, secret, module=module) for key in keys]
     return [SigningKey(signer=s, hint=h) for s, h in zip(signers, hints, strict=True)]
+
+
+def _ask(what: str) -> str:
+    return str(typer.prompt(what, hide_input=True, err=True))
 
 
 def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:

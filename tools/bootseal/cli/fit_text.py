@@ -119,8 +119,8 @@ def print_coverage(coverage: Coverage) -> None:
         for state, parts in states.items():
             names = ", ".join(dict.fromkeys(part.name for part in parts if part.name))
             size = sum(part.size for part in parts)
-            text = ui.untrusted(names or "name and tags")
-            ui.out.print(f"    [{_COLOURS[state]}]{state}[/], {size} bytes: {text}")
+            text = f": {ui.untrusted(names)}" if names else ""
+            ui.out.print(f"    [{_COLOURS[state]}]{state}[/], {size} bytes{text}")
 
 
 def print_totals(coverage: Coverage) -> None:

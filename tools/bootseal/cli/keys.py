@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal keys`: make, list and show keys."""
+"""`bootseal keys`: make, list and show keys; what comes after is in `keys_lifecycle`."""
 
 # Heavy modules are imported inside commands, and typer reads annotations at run time.
 # ruff: noqa: TC003
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import ui
-from bootseal.errors import UsageError
+from bootseal.cli import keys_impact, keys_lifecycle, ui
+from bootseal.cli.keys_options import PinFile, pairs, role, secret_source
 from bootseal.events import Severity
 
 if TYPE_CHECKING:
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
     from bootseal.events import Finding
     from bootseal.keys.describe import FileKey
-    from bootseal.keys.profile import Role
     from bootseal.keys.store import KeyDirectory, StoredKey
 
-app = typer.Typer(no_args_is_help=True, help="Make, list and show keys.")
+app = typer.Typer(no_args_is_help=True, help="Make, rotate, revoke and audit keys.")
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -44,9 +43,20 @@ def generate(
             "--insecure-file-keys", help="Write keys that belong in a token to files all the same."
         ),
     ] = False,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=SOURCE",
+            help="The key of this role lies in a token already: pkcs11:... or awskms:///...",
+        ),
+    ] = None,
+    pin_file: PinFile = None,
     as_json: _Json = False,
 ) -> None:
-    """Make the keys and certificates of a profile; nothing is ever overwritten."""
+    """Make the keys and certificates of a profile; nothing is ever overwritten.
+
+    Keys in tokens are made with the tools of the token; here they get their certificates.
+    """
     from bootseal.keys import profile as profiles
     from bootseal.keys import store
 
@@ -54,8 +64,10 @@ def generate(
     made = store.generate(
         loaded,
         directory,
-        only=[_role(name) for name in only or []],
+        only=[role(name) for name in only or []],
         insecure_file_keys=insecure_file_keys,
+        tokens={role(name): source for name, source in pairs("--token", token, "ROLE").items()},
+        secret=secret_source(pin_file),
         progress=ui.TerminalProgress(),
     )
     _print_directory(made, as_json=as_json)
@@ -100,13 +112,14 @@ def show(
     _print_findings(key.findings)
 
 
-def _role(name: str) -> Role:
-    from bootseal.keys.profile import Role
-
-    try:
-        return Role(name)
-    except ValueError:
-        raise UsageError(f"unknown role {name!r}: expected one of {', '.join(Role)}") from None
+for _command in (
+    keys_lifecycle.rotate,
+    keys_lifecycle.revoke,
+    keys_impact.impact,
+    keys_lifecycle.export,
+    keys_lifecycle.audit,
+):
+    app.command()(_command)
 
 
 def _print_directory(directory: KeyDirectory, *, as_json: bool) -> None:
@@ -121,14 +134,15 @@ def _print_directory(directory: KeyDirectory, *, as_json: bool) -> None:
         )
         return
     ui.table(
-        ("role", "name", "algorithm", "not after", "private key"),
+        ("role", "name", "state", "algorithm", "not after", "private key"),
         [
             (
                 ui.untrusted(key.role),
                 ui.untrusted(key.name),
+                key.state.value,
                 ui.untrusted(key.algorithm.name),
                 f"{key.not_after:%Y-%m-%d}",
-                "not here" if key.mode is None else f"file, {key.mode:04o}",
+                _place(key),
             )
             for key in directory.keys
         ],
@@ -138,6 +152,12 @@ def _print_directory(directory: KeyDirectory, *, as_json: bool) -> None:
     for key in directory.keys:
         ui.out.print(f"{key.public_key.fingerprint()}  {ui.untrusted(key.name)}")
     _print_findings([finding for key in directory.keys for finding in key.findings])
+
+
+def _place(key: StoredKey) -> str:
+    if key.reference:
+        return ui.untrusted(key.reference.partition("?")[0])
+    return "not here" if key.mode is None else f"file, {key.mode:04o}"
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:
@@ -154,7 +174,10 @@ def _document(key: StoredKey) -> dict[str, object]:
         "algorithm": key.algorithm.name,
         "fingerprint": key.public_key.fingerprint(),
         "not_after": key.not_after.isoformat(),
+        "state": key.state.value,
+        "since": key.since,
         "private": key.mode is not None,
+        "reference": key.reference,
         "mode": None if key.mode is None else f"{key.mode:04o}",
         "findings": [_finding_document(finding) for finding in key.findings],
     }

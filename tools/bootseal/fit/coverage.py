@@ -137,7 +137,7 @@ class _Map:
                 names.append(token.name)
             path = "/".join(names) or "/"
             name = token.name if token.tag is Tag.PROP else ""
-            state = State.SIGNED if signed else self._unsigned(token, path)
+            state = State.SIGNED if signed and self._nodes else self._unsigned(token, path)
             yield from self._between(path, token.start, token.end, state, name)
             if token.tag is Tag.END_NODE:
                 names.pop()

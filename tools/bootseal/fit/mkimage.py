@@ -24,6 +24,7 @@ from bootseal.fit.digest import Facts
 from bootseal.fit.files import write_file
 from bootseal.fit.findings import refuse
 from bootseal.fit.policy import COMPAT
+from bootseal.fit.trace import digests
 from bootseal.fit.verify import judge
 from bootseal.formats import fdt
 from bootseal.formats import fit as fit_format
@@ -187,19 +188,8 @@ def _replace_signatures(
     data: bytearray, signers: dict[str, Signer], stands: dict[str, StandIn]
 ) -> tuple[Signed, ...]:
     model = fit_format.parse(bytes(data), lenient=True)
-    facts, done = Facts(), []
-    digests: list[tuple[Signature, bytes, Algorithm]] = []
-    for image in model.images:
-        for signature in image.signatures:
-            algorithm = Algorithm.parse(signature.algorithm, signature.padding)
-            digests.append((signature, facts.digest(image, algorithm.hash_name), algorithm))
-    for configuration in model.configurations:
-        for signature in configuration.signatures:
-            algorithm = Algorithm.parse(signature.algorithm, signature.padding)
-            size = int.from_bytes(signature.hashed_strings[4:])
-            chunks = fit_format.signed_chunks(model.flat, set(signature.hashed_nodes), size)
-            digests.append((signature, algorithm.digest(chunks), algorithm))
-    for signature, digest, algorithm in digests:
+    done = []
+    for signature, digest, algorithm in digests(model):
         try:
             stand = stands[signature.hint].public_key
             verify_digest(stand, digest, signature.value, algorithm)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""The map of what is signed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bootseal.errors import FormatError
+from bootseal.fit.coverage import State, coverage
+from bootseal.fit.policy import COMPAT
+from bootseal.fit.verify import inspect
+from bootseal.formats import fdt
+from bootseal.formats import fit as fit_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def states(fit: bytes) -> dict[tuple[str, str], State]:
+    parts = coverage(fit_format.parse(fit, lenient=True)).parts
+    return {(part.path, part.name): part.state for part in parts}
+
+
+def test_every_byte_is_in_the_map_once(
+    signed: bytes, unsigned: bytes, external: Callable[..., bytes]
+) -> None:
+    for fit in (signed, unsigned, external(signed), external(signed, position=0x3000)):
+        found = coverage(fit_format.parse(fit, lenient=True))
+        place = 0
+        for part in found.parts:
+            assert part.start == place
+            place += part.size
+        assert place == len(fit) == sum(found.totals.values())
+
+
+def test_signed_fit_leaves_only_known_things_open(signed: bytes) -> None:
+    found = states(signed)
+    assert found["/images/kernel-1", "data"] is State.SIGNED
+    assert found["/images/kernel-1", "load"] is State.SIGNED
+    assert found["/images/kernel-1/hash-1", "value"] is State.SIGNED
+    assert found["/configurations", "default"] is State.UNSIGNED
+    assert found["/configurations/conf-a/signature-1", "hashed-nodes"] is State.UNSIGNED
+    assert found["/configurations/conf-a/signature-1", "timestamp"] is State.UNUSED
+    assert found["header", ""] is State.UNSIGNED
+    assert State.HASHED not in found.values()
+
+
+def test_unsigned_fit_is_hashed_only(unsigned: bytes) -> None:
+    found = states(unsigned)
+    assert found["/images/kernel-1", "data"] is State.HASHED
+    assert found["/images/kernel-1", "load"] is State.UNSIGNED
+    assert State.SIGNED not in found.values()
+
+
+def test_payload_without_hash_is_unsigned(unsigned: bytes) -> None:
+    def change(root: fdt.Node) -> None:
+        kernel = root.find("/images/kernel-1")
+        assert kernel is not None
+        kernel.children.clear()
+
+    assert states(fdt.rewrite(unsigned, change))["/images/kernel-1", "data"] is State.UNSIGNED
+
+
+def test_image_that_nothing_names_is_unused(signed: bytes) -> None:
+    def change(root: fdt.Node) -> None:
+        images = root.find("/images")
+        assert images is not None
+        images.children.append(fdt.Node("extra", {"data": b"x", "type": b"kernel\0"}))
+
+    found = states(fdt.rewrite(signed, change))
+    assert found["/images/extra", "data"] is State.UNUSED
+    assert found["/images/extra", "type"] is State.UNUSED
+
+
+def test_places_of_external_data_are_open(signed: bytes, external: Callable[..., bytes]) -> None:
+    found = states(external(signed))
+    assert found["/images/kernel-1", "data-offset"] is State.UNSIGNED
+    assert found["/images/kernel-1", "data-size"] is State.UNSIGNED
+    assert found["/images/kernel-1", "data"] is State.SIGNED
+
+
+def test_no_signed_byte_can_change(signed: bytes, control: bytes) -> None:
+    """The map against the verifier that is content with the least: one bit of every byte."""
+    parts = coverage(fit_format.parse(signed)).parts
+    for part in parts:
+        if part.state is not State.SIGNED:
+            continue
+        for offset in range(part.start, part.start + part.size, 11):
+            evil = bytearray(signed)
+            evil[offset] ^= 1 << offset % 8
+            refused = []
+            for configuration in ("conf-a", "conf-b"):
+                try:
+                    verdict = inspect(bytes(evil), control, configuration, policy=COMPAT)
+                    refused.append(bool(verdict.errors))
+                except FormatError:
+                    refused.append(True)
+            # The length, the name and the padding of the data are not signed, its bytes are.
+            assert any(refused) or part.name == "data", (part, offset)
