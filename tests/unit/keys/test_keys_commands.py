@@ -128,10 +128,10 @@ def test_revoke_ends_with_three_when_something_still_trusts_the_key(
         control_dtb.add_key(tree, public_key, hint="DEV-fit", algorithm="sha256,rsa2048")
     )
 
-    code, stdout, stderr = invoke("revoke", keys, "DEV-fit", device, "--reason", "leaked")
+    code, stdout, stderr = invoke("revoke", keys, "DEV-fit", device, "--reason", "leaked", "--json")
 
     assert code == ExitCode.REFUSED
-    assert "u-boot.dtb" in stdout
+    assert [Path(use["path"]).name for use in json.loads(stdout)["uses"]] == ["u-boot.dtb"]
     assert "REVOKED, and still trusted" in stderr
     code, _, stderr = invoke("revoke", keys, "DEV-policy")
     assert code == 0
