@@ -131,7 +131,7 @@ def test_revoke_ends_with_three_when_something_still_trusts_the_key(
     code, stdout, stderr = invoke("revoke", keys, "DEV-fit", device, "--reason", "leaked", "--json")
 
     assert code == ExitCode.REFUSED
-    assert [Path(use["path"]).name for use in json.loads(stdout)["uses"]] == ["u-boot.dtb"]
+    assert [use["path"].rpartition("/")[2] for use in json.loads(stdout)["uses"]] == ["u-boot.dtb"]
     assert "REVOKED, and still trusted" in stderr
     code, _, stderr = invoke("revoke", keys, "DEV-policy")
     assert code == 0
