@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 SUITE: Final = "trixie"
 ARCHITECTURE: Final = "arm64"
 KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-MIRROR: Final = "http://deb.debian.org"
+_HOST_SOURCES: Final = Path("/etc/apt")
+_HOST_MIRROR: Final = re.compile(r"^[^#]*?(?P<base>https?://\S+?)/debian/?(?=\s|$)", re.MULTILINE)
 
 _SOURCES: Final = """\
 Types: deb deb-src
@@ -107,6 +108,21 @@ def parse_uris(text: str) -> tuple[Download, ...]:
     )
 
 
+def host_mirror(directory: Path = _HOST_SOURCES) -> str:
+    """Return the mirror the host gets its own packages from, without the `/debian` of its path.
+
+    Raises:
+        ToolError: The host has no source of Debian's packages.
+    """
+    for path in (directory / "sources.list", *sorted((directory / "sources.list.d").glob("*"))):
+        if path.is_file() and (match := _HOST_MIRROR.search(path.read_text(errors="replace"))):
+            return match["base"]
+    raise ToolError(
+        f"no source below {directory} names a mirror of Debian's packages",
+        hint="BOOTSEAL_DEBIAN_MIRROR=URL names one: the part in front of /debian",
+    )
+
+
 class Apt:
     """The private apt below `root`."""
 
@@ -127,7 +143,7 @@ class Apt:
                 f"{KEYRING} is missing: Debian's packages cannot be authenticated",
                 hint="apt-get install debian-archive-keyring",
             )
-        mirror = os.environ.get("BOOTSEAL_DEBIAN_MIRROR", MIRROR).rstrip("/")
+        mirror = (os.environ.get("BOOTSEAL_DEBIAN_MIRROR") or host_mirror()).rstrip("/")
         root = cache.directory() / "apt" / cache.key({"mirror": mirror, "suite": SUITE})
         # Quotes end a value in apt's configuration; make takes neither spaces nor colons.
         if not str(root).isprintable() or set(str(root)) & set('" :'):
