@@ -8,6 +8,7 @@ import subprocess
 import sys
 import traceback
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bootseal.errors import BootsealError, ToolError, UsageError, VerificationRefused
+from bootseal.keys import audit, lifecycle, profile, store
 from bootseal.keys import signer as signers
 from bootseal.keys import token as tokens
 from bootseal.keys.algorithms import HASHES, Algorithm
+from bootseal.keys.profile import Role
 from bootseal.keys.public import verify_digest
 from bootseal.keys.secret import SecretSource
 from bootseal.keys.signer import FileSigner
@@ -278,3 +281,74 @@ def test_file_that_names_the_token_stands_for_its_key(token: Token, tmp_path: Pa
 
     assert signers.read_reference(path) == token.uri("object=rsa2048")
     assert signer.public_key == FileSigner.load(token.directory / "rsa2048.key").public_key
+
+
+PROFILE = """\
+name = "product"
+development = false
+[keys.root]
+name = "root"
+algorithm = "sha256,ROOT"
+subject = "CN=Root"
+authority = true
+valid_days = 100
+storage = "token"
+[keys.fit]
+name = "fit-1"
+algorithm = "sha384,FIT"
+subject = "CN=FIT 1,O=Example"
+issuer = "root"
+valid_days = 100
+storage = "token"
+"""
+
+
+@pytest.mark.tool("openssl")
+@pytest.mark.parametrize(("root", "fit"), [("rsa2048", "ecdsa384"), ("ecdsa256", "rsa2048")])
+def test_whole_profile_lives_in_the_token(
+    token: Token, tmp_path: Path, root: str, fit: str
+) -> None:
+    text = PROFILE.replace("ROOT", root).replace("FIT", fit, 1)
+    (tmp_path / "p.toml").write_text(text)
+    loaded = profile.load(tmp_path / "p.toml")
+    keys = tmp_path / "keys"
+    with pytest.raises(UsageError, match="in a token, not in files: root, fit") as refusal:
+        store.generate(loaded, keys)
+    assert "--token root=" in refusal.value.hint
+
+    places = {Role.ROOT: token.uri(f"object={root}"), Role.FIT: token.uri(f"object={fit}")}
+    store.generate(loaded, keys, tokens=places, secret=token.secret)
+
+    assert all(b"PRIVATE" not in path.read_bytes() for path in keys.iterdir())
+    listed = {key.role: key for key in store.list_keys(keys).keys}
+    assert listed[Role.FIT].reference == places[Role.FIT]
+    signer = store.signer(keys, Role.FIT, token.secret)
+    algorithm = listed[Role.FIT].algorithm
+    digest = algorithm.digest([b"payload"])
+    verify_digest(signer.public_key, digest, signer.sign_digest(digest, algorithm), algorithm)
+    born = token.uri("object=born%20here")
+    rotation = lifecycle.rotate(keys, algorithm="sha256,rsa2048", token=born, secret=token.secret)
+    assert rotation.coming.name == "fit-2"
+    for name in ("root", "fit-1", "fit-2"):
+        chain = ["verify", "-x509_strict", "-CAfile", keys / "root.crt", keys / f"{name}.crt"]
+        subprocess.run(["openssl", *map(str, chain)], check=True, capture_output=True)
+    # The only thing to say is that RSA-2048 is short for a new key.
+    found = audit.audit(keys, max_age=timedelta(days=1))
+    assert {finding.id for finding in found.findings} == {"keys.algorithm"}
+
+
+def test_key_of_another_kind_than_declared_is_refused_and_nothing_made(
+    token: Token, tmp_path: Path
+) -> None:
+    text = PROFILE.replace("ROOT", "rsa4096").replace("FIT", "rsa2048", 1)
+    (tmp_path / "p.toml").write_text(text)
+    places = {role: token.uri("object=rsa2048") for role in (Role.ROOT, Role.FIT)}
+
+    with pytest.raises(UsageError, match=r"root is declared as sha256,rsa4096: the key is rsa2048"):
+        store.generate(
+            profile.load(tmp_path / "p.toml"),
+            tmp_path / "keys",
+            tokens=places,
+            secret=token.secret,
+        )
+    assert not (tmp_path / "keys").exists()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootseal.cli import ui
+from bootseal.cli.keys_options import PinFile, secret_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,18 +75,21 @@ def predict(
 def sign(
     source: _Source,
     *,
-    key: Annotated[Path, typer.Option(help="The policy key: a private RSA-2048 key, PEM.")],
+    key: Annotated[
+        str, typer.Option(help="The policy key, RSA-2048: a PEM file, pkcs11:... or awskms:///...")
+    ],
     output: Annotated[
         str, typer.Option("--output", "-o", help="Where to write the policy; - is stdout.")
     ],
     configuration: _Configurations = None,
+    pin_file: PinFile = None,
 ) -> None:
     """Approve the predicted states: write systemd's tpm2-pcr-signature.json."""
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys import signer as signers
     from bootseal.measure import policy
 
     _, predictions = _predict(source, configuration)
-    signer = FileSigner.load(key)
+    signer = signers.open(key, secret_source(pin_file))
     data = policy.to_bytes(policy.sign(predictions, signer))
     policy.verify(data, signer.public_key, predictions)
     if output == "-":
