@@ -462,3 +462,31 @@ def test_missing_mkimage_is_named(monkeypatch: pytest.MonkeyPatch, build: Build)
     with pytest.raises(ToolError, match="is not installed"):
         run(build.arguments())
     assert build.content() == before
+
+
+@pytest.mark.tool("softhsm2-util")
+def test_pin_shows_nowhere_when_bootseal_signs_or_fails(build: Build, hsm: dict[str, str]) -> None:
+    uri = hsm["URI"].partition("&")[0].replace("?", ";object=DEV-fit-1?")
+    sign = ["fit", "sign", str(build.fit), "--compat", "--key", uri, "--hint", "DEV-fit-1"]
+    program = "from bootseal.cli.app import main; main()"
+    env = os.environ | {"SOFTHSM2_CONF": hsm["SOFTHSM2_CONF"]}
+
+    def bootseal(**variables: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", program, "-v", *sign],
+            env=env | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = bootseal(BOOTSEAL_PIN="wrong-" + PIN)
+    assert (code, PIN in said, "Traceback" in said) == (2, False, False)
+    assert "the PIN of the token 'build' is wrong" in said
+    code, said = bootseal()
+    assert code == 2
+    assert "nobody can be asked" in said
+    code, said = bootseal(BOOTSEAL_PIN=PIN)
+    assert (code, PIN in said) == (0, False), said

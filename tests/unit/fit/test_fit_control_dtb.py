@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.fit import control_dtb
@@ -106,3 +109,27 @@ def test_key_node_without_numbers_is_refused(control: bytes) -> None:
 
     with pytest.raises(FormatError, match="expected an RSA or ECDSA public key"):
         control_dtb.read_keys(fdt.rewrite(control, change))
+
+
+def test_even_modulus_is_refused(control: bytes) -> None:
+    def change(root: fdt.Node) -> None:
+        node = root.find("/signature/key-dev")
+        assert node is not None
+        modulus = node.properties["rsa,modulus"]
+        node.properties["rsa,modulus"] = modulus[:-1] + bytes([modulus[-1] ^ 1])
+
+    with pytest.raises(FormatError, match="the modulus is even"):
+        control_dtb.read_keys(fdt.rewrite(control, change))
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_damaged_tree_gives_keys_or_a_format_error(
+    control: bytes, p256: FileSigner, data: st.DataObject
+) -> None:
+    both = control_dtb.add_key(control, p256.public_key, hint="ec", algorithm="sha256,ecdsa256")
+    damaged = bytearray(both)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(FormatError):
+        control_dtb.read_trust(bytes(damaged))
