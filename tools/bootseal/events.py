@@ -24,14 +24,22 @@ class Finding:
     Attributes:
         id: Stable identifier such as `fit.image-hash`, for filters and reports.
         severity: How much it matters.
-        where: The place, for example `/images/kernel-1/hash-1`.
+        where: The place, for example `/images/kernel-1/hash-1` or `root-a`.
         message: One sentence that names what was observed and what was expected.
+        offset: Bytes from the start of the input, where the place has one.
+        expected: What should be there, in short; empty when `message` says it all.
+        observed: What is there.
+        mend: What to do about it; empty when nothing helps.
     """
 
     id: str
     severity: Severity
     where: str
     message: str
+    offset: int | None = None
+    expected: str = ""
+    observed: str = ""
+    mend: str = ""
 
 
 class Progress(Protocol):
