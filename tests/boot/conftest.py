@@ -57,7 +57,16 @@ def make_machine(tmp_path: Path) -> MakeMachine:
 @pytest.fixture
 def tiny_device(make_machine: MakeMachine, tmp_path: Path) -> Path:
     """Make a build directory around a firmware that refuses slot a and switches itself off."""
-    machine = make_machine(_REFUSAL, "o")
+    return _device(make_machine(_REFUSAL, "o"), tmp_path)
+
+
+@pytest.fixture
+def hanging_device(make_machine: MakeMachine, tmp_path: Path) -> Path:
+    """Make a build directory around a firmware that says one line and then nothing for ever."""
+    return _device(make_machine("bootseal: trying slot a\n", "h"), tmp_path)
+
+
+def _device(machine: Machine, tmp_path: Path) -> Path:
     disk = tmp_path / "disk.img"
     with disk.open("wb") as file:
         file.truncate(8 * MIB)

@@ -7,25 +7,38 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
 
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.boot
 
 
+_COMMAND = [sys.executable, "-c", "from bootseal.cli.app import main; main()", "boot"]
+
+
 def bootseal(*args: str | Path) -> subprocess.CompletedProcess[str]:
-    code = "from bootseal.cli.app import main; main()"
     return subprocess.run(
-        [sys.executable, "-c", code, "boot", *map(str, args)],
+        [*_COMMAND, *map(str, args)],
         env={**os.environ, "COLUMNS": "200"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def descendants(pid: int) -> set[int]:
+    found = {pid}
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found |= descendants(int(child))
+    return found
+
+
+def children(pid: int) -> set[str]:
+    """Return the names of all descendants, each cut to 15 bytes by the kernel."""
+    return {Path(f"/proc/{child}/comm").read_text().strip() for child in descendants(pid)}
 
 
 def test_run_refused_device_exits_3_with_the_reason(tiny_device: Path) -> None:
@@ -37,6 +50,18 @@ def test_run_refused_device_exits_3_with_the_reason(tiny_device: Path) -> None:
 
 def test_run_silent_device_exits_6(tiny_device: Path) -> None:
     assert bootseal("run", tiny_device, "--timeout", "0").returncode == 6
+
+
+def test_terminated_run_leaves_neither_qemu_nor_swtpm_behind(hanging_device: Path) -> None:
+    with subprocess.Popen([*_COMMAND, "run", hanging_device], stderr=subprocess.DEVNULL) as run:
+        deadline = time.monotonic() + 60
+        while not {"qemu-system-aar", "swtpm"} <= children(run.pid):
+            assert time.monotonic() < deadline, "the machine did not start"
+            time.sleep(0.05)
+        started = {pid for pid in descendants(run.pid) if pid != run.pid}
+        run.terminate()
+        assert run.wait(30) == 130
+    assert not {pid for pid in started if Path(f"/proc/{pid}").exists()}
 
 
 def test_run_json_is_one_document(tiny_device: Path) -> None:

@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bootseal.errors import ToolError, UsageError, VerificationRefused
+from bootseal.errors import ToolError, UsageError
 from bootseal.keys import public
 from bootseal.keys.algorithms import Padding
 from bootseal.keys.signer import KMS_SCHEME
@@ -92,11 +92,7 @@ class KmsSigner:
         signature = _bytes(answer["Signature"])
         if not algorithm.kind.is_rsa:
             signature = public.der_to_raw(signature, algorithm)
-        try:
-            public.verify_digest(self._public, digest, signature, algorithm)
-        except VerificationRefused as error:
-            raise ToolError(f"{self._where} returned a wrong signature: {error.message}") from error
-        return signature
+        return public.accept_answer(self._public, digest, signature, algorithm, self._where)
 
 
 def open_kms(source: str) -> KmsSigner:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bootseal.errors import FormatError, UsageError, VerificationRefused
+from bootseal.errors import FormatError, ToolError, UsageError, VerificationRefused
 from bootseal.keys.algorithms import KEY_BITS, Algorithm, Kind, Padding
 
 HASHES: Final[dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
@@ -223,6 +223,24 @@ def check_request(public_key: PublicKey, digest: bytes, algorithm: Algorithm) ->
         raise UsageError(
             f"digest of {len(digest)} bytes for {algorithm.name}: expected {algorithm.digest_size}"
         )
+
+
+def accept_answer(
+    public_key: PublicKey, digest: bytes, signature: bytes, algorithm: Algorithm, where: str
+) -> bytes:
+    """Return the signature that a token or a service made, once it has been verified.
+
+    Raises:
+        ToolError: It is no signature by the key; `where` is what answered.
+    """
+    try:
+        verify_digest(public_key, digest, signature, algorithm)
+    except VerificationRefused as error:
+        raise ToolError(
+            f"{where} returned a wrong signature: {error.message}",
+            hint="do not use this key until you know why",
+        ) from error
+    return signature
 
 
 def verify_digest(
