@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,19 @@ def test_second_request_finds_the_first_ones_work() -> None:
     assert first == second
     assert (before, after) == (False, True)
     assert (first / "file").read_text() == "made"
+
+
+def test_new_entry_forgets_the_long_unused_and_keeps_the_used() -> None:
+    unused, _ = cache.entry("kind", "unused", _make)
+    used, _ = cache.entry("kind", "used", _make)
+    other_kind, _ = cache.entry("other", "unused", _make)
+    for entry in (unused, used, other_kind):
+        os.utime(entry, (0, 0))
+    cache.entry("kind", "used", _make)
+
+    cache.entry("kind", "new", _make)
+
+    assert [entry.exists() for entry in (unused, used, other_kind)] == [False, True, True]
 
 
 def test_interrupted_work_leaves_nothing(tmp_path: Path) -> None:

@@ -8,13 +8,17 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bootseal import device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+# Changed inputs make a new entry; without an end to the old ones the cache only grows.
+_KEPT: Final = 30 * 24 * 3600
 
 
 def directory() -> Path:
@@ -47,7 +51,8 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path, boo
     """Return a directory of the cache, made now when it is not there.
 
     The directory appears under its name only when `make` has finished, so that an interrupted
-    build leaves nothing that a later one would trust.
+    build leaves nothing that a later one would trust. Making one forgets those of its kind that
+    nobody asked for in 30 days.
 
     Args:
         kind: What it is, for example `uboot`.
@@ -59,6 +64,7 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path, boo
     """
     target = directory() / kind / name
     if target.is_dir():
+        os.utime(target)
         return target, True
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=target.parent))
@@ -73,4 +79,12 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path, boo
                 raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    _forget(target.parent)
     return target, False
+
+
+def _forget(entries: Path) -> None:
+    limit = time.time() - _KEPT
+    for old in entries.iterdir():
+        if old.stat().st_mtime < limit:
+            shutil.rmtree(old, ignore_errors=True)
