@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The marker `tool`: a test that needs a program is skipped without it, except in CI."""
+"""The marker `tool`: a test that needs a program is skipped without it, except in CI.
+
+And U-Boot's own tools, which the first test that wants them builds, or takes from the cache.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ import os
 import shutil
 
 import pytest
+from tests import uboot_verdict
+
+from bootseal.errors import BootsealError
 
 _SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
@@ -19,3 +25,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 if os.environ.get("BOOTSEAL_CI") == "1":
                     pytest.fail(f"the program {name} is missing: see bootseal doctor")
                 pytest.skip(f"the program {name} is not installed")
+
+
+@pytest.fixture(scope="session")
+def uboot(tmp_path_factory: pytest.TempPathFactory) -> uboot_verdict.Uboot:
+    """U-Boot's host tools of the version the reference device has; the first build takes a minute.
+
+    Without a way to Debian's source package it is a skip, and in CI a failure.
+    """
+    try:
+        return uboot_verdict.build(tmp_path_factory.mktemp("uboot"))
+    except BootsealError as error:
+        if os.environ.get("BOOTSEAL_CI") == "1":
+            raise
+        pytest.skip(f"U-Boot's tools cannot be had: {error}")

@@ -81,6 +81,7 @@ def test_verify_prints_one_document(made: Path) -> None:
     document = json.loads(stdout)
     assert (document["schema"], document["accepted"]) == ("bootseal.fit-verdict/1", True)
     assert [r["configuration"] for r in document["results"]] == ["conf-a", "conf-b"]
+    assert "fit.no-gate" in {finding["id"] for finding in document["findings"]}
 
 
 def test_verify_refuses_an_unsigned_fit(made: Path) -> None:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from tests import samples
 
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
 from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt_edit import Editor
-from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.signer import FileSigner
 
 if TYPE_CHECKING:
@@ -139,49 +137,11 @@ def p384() -> FileSigner:
 def external() -> Callable[..., bytes]:
     """Turn a FIT with embedded data into one with external data, as `mkimage -E` lays it out."""
 
-    def move(fit: bytes, *, position: int | None = None) -> bytes:
-        payloads: list[bytes] = []
-        start = position or 0
-
-        def change(root: fdt.Node) -> None:
-            images = root.find("/images")
-            assert images is not None
-            for node in images.children:
-                payload = node.properties.pop("data")
-                place = start + sum(map(len, payloads))
-                name = "data-offset" if position is None else "data-position"
-                sizes = {"data-size": len(payload), name: place}
-                new = {key: value.to_bytes(4) for key, value in sizes.items()}
-                node.properties = new | node.properties
-                payloads.append(payload.ljust(-(-len(payload) // 4) * 4, b"\0"))
-
-        packed = fdt.rewrite(fit, change)
-        size = -(-len(packed) // 4) * 4
-        tree = packed[:4] + size.to_bytes(4) + packed[8:].ljust(size - 8, b"\0")
-        return tree.ljust(position or 0, b"\0") + b"".join(payloads)
-
-    return move
+    return samples.move_out
 
 
 @pytest.fixture(scope="session")
 def force_sign(signer: FileSigner) -> Callable[[bytes], bytes]:
     """Sign whatever is there, as a careless signer with the right key would."""
 
-    def force(fit: bytes) -> bytes:
-        model = fit_format.parse(fit, lenient=True)
-        editor = Editor(fit, lenient=True)
-        for conf in model.configurations:
-            for signature in conf.signatures:
-                flat = fdt.read(editor.to_bytes())
-                nodes = fit_format.hashed_nodes(model, conf)
-                size = len(flat.strings)
-                algorithm = Algorithm.parse(signature.algorithm, signature.padding)
-                digest = algorithm.digest(fit_format.signed_chunks(flat, nodes, size))
-                listed = b"".join(path.encode() + b"\0" for path in nodes)
-                value = signer.sign_digest(digest, algorithm)
-                editor.set_property(signature.path, "value", value)
-                editor.set_property(signature.path, "hashed-nodes", listed)
-                editor.set_property(signature.path, "hashed-strings", size.to_bytes(8))
-        return editor.to_bytes() + fit[model.flat.header.total_size :]
-
-    return force
+    return lambda fit: samples.force_sign(fit, signer)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError, UsageError
+from bootseal.events import Severity
 from bootseal.fit import control_dtb
-from bootseal.fit.boot_loader import locate
+from bootseal.fit.boot_loader import check_gate, locate
 from bootseal.formats import fdt
 
 if TYPE_CHECKING:
@@ -95,6 +96,16 @@ def test_keys_are_read_from_an_elf_file_but_not_put_into_it(
 def test_elf_file_without_tree_is_refused() -> None:
     with pytest.raises(FormatError, match="no device tree found"):
         locate(elf(CODE + TREE + CODE))
+
+
+def test_boot_loader_without_gate_is_warned_of() -> None:
+    found = check_gate(CODE + TREE)
+    assert [(f.id, f.severity) for f in found] == [("fit.no-gate", Severity.WARNING)]
+
+
+def test_gate_is_found_in_flat_and_elf_files_and_not_expected_of_a_tree() -> None:
+    gated = CODE + b"bootseal gate 1\0" + TREE
+    assert check_gate(gated) == check_gate(elf(gated)) == check_gate(TREE) == ()
 
 
 @settings(deadline=None, max_examples=100)

@@ -52,6 +52,17 @@ def test_unsigned_fit_is_hashed_only(unsigned: bytes) -> None:
     assert State.SIGNED not in found.values()
 
 
+def test_hash_of_a_configuration_is_read_by_nobody(signed: bytes) -> None:
+    def change(root: fdt.Node) -> None:
+        configuration = root.find("/configurations/conf-a")
+        assert configuration is not None
+        configuration.children.append(fdt.Node("hash-1", {"algo": b"sha256\0"}))
+
+    assert states(fdt.rewrite(signed, change))["/configurations/conf-a/hash-1", "algo"] is (
+        State.UNUSED
+    )
+
+
 def test_payload_without_hash_is_unsigned(unsigned: bytes) -> None:
     def change(root: fdt.Node) -> None:
         kernel = root.find("/images/kernel-1")

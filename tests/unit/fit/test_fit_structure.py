@@ -81,7 +81,7 @@ FLAWS = {
     "node below a hash": (add(HASH, "deep"), "fit.unexpected-node"),
     "cipher node": (add(KERNEL, "cipher"), "fit.unexpected-node"),
     "dm-verity node": (add(KERNEL, "dm-verity"), "fit.unexpected-node"),
-    "hash of a configuration": (add("/configurations/conf-a", "hash-1"), "fit.unexpected-node"),
+    "node below a configuration": (add("/configurations/conf-a", "x"), "fit.unexpected-node"),
     "signature of an image": (add(KERNEL, "signature-1"), "fit.image-signature"),
     "data on root": (put("/", "data", b""), "fit.unsigned-property"),
     "data on a hash": (put(HASH, "data", b""), "fit.unsigned-property"),
@@ -112,6 +112,25 @@ def test_genuine_fit_has_no_findings(unsigned: bytes) -> None:
 @pytest.mark.parametrize(("change", "finding"), FLAWS.values(), ids=FLAWS.keys())
 def test_flaw_is_found(unsigned: bytes, change: Callable[[fdt.Node], None], finding: str) -> None:
     assert finding in ids(fdt.rewrite(unsigned, change))
+
+
+def hash_of_configuration(**properties: bytes) -> Callable[[fdt.Node], None]:
+    def change(root: fdt.Node) -> None:
+        new = fdt.Node("hash-1", dict(properties))
+        node(root, "/configurations/conf-a").children.append(new)
+
+    return change
+
+
+def test_hash_of_a_configuration_is_harmless(unsigned: bytes) -> None:
+    """OE writes such nodes, with an `algo` only."""
+    fit = fdt.rewrite(unsigned, hash_of_configuration(algo=b"sha256\0"))
+    assert ids(fit) == set()
+
+
+def test_hash_of_a_configuration_holds_nothing_else(unsigned: bytes) -> None:
+    fit = fdt.rewrite(unsigned, hash_of_configuration(algo=b"sha256\0", value=bytes(32)))
+    assert ids(fit) == {"fit.unsigned-property"}
 
 
 def test_strong_hash_beside_a_weak_one_is_enough(unsigned: bytes) -> None:

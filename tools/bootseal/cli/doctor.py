@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import Annotated, Final
 
 import typer
@@ -80,12 +82,22 @@ def look(tool: Tool) -> Found:
 
 
 def doctor(
-    *, json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
+    *,
+    u_boot: Annotated[
+        list[Path] | None,
+        typer.Option("--u-boot", help="A u-boot.bin or ELF file to look at; may be repeated."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List every external program, what needs it, and what to type when it is missing.
 
+    Warns of a U-Boot that lacks the gate in front of its FIT code.
+
     Exits with 0 when everything is there and 5 when something is missing.
     """
+    from bootseal.fit.boot_loader import check_gate
+
+    loaders = {str(path): check_gate(path.read_bytes()) for path in u_boot or ()}
     found = [look(tool) for tool in TOOLS]
     missing = [f.tool for f in found if not f.path]
     packages = sorted({tool.package for tool in missing})
@@ -104,6 +116,10 @@ def doctor(
                     }
                     for f in found
                 ],
+                "boot_loaders": [
+                    {"path": path, "findings": [dataclasses.asdict(f) for f in findings]}
+                    for path, findings in loaders.items()
+                ],
             }
         )
     else:
@@ -112,6 +128,9 @@ def doctor(
             for f in found
         ]
         ui.table(("program", "version", "needed by", "path, or Debian package"), rows)
+    for path, findings in loaders.items():
+        for finding in findings:
+            ui.status(f"WARNING: {ui.untrusted(path)}: {finding.message}")
     if missing:
         ui.status(f"MISSING: {len(missing)} of {len(found)} programs. Type:")
         ui.status(f"  apt-get install {' '.join(packages)}")

@@ -60,6 +60,7 @@ def verify(
 
     Example: bootseal fit verify fit.itb --dtb u-boot.bin
     """
+    from bootseal.fit.boot_loader import check_gate
     from bootseal.fit.control_dtb import read_trust
     from bootseal.fit.digest import Facts
     from bootseal.fit.files import mapped
@@ -68,14 +69,18 @@ def verify(
     policy = choose_policy(compat=compat, external_data=external_data, max_size=max_size)
     with mapped(dtb) as control, naming(dtb):
         trust = read_trust(control)
+        warnings = check_gate(control)
     with opened(fit, writable=prove) as data:
         facts = Facts()
         try:
             verdict = judge(data, trust, configuration, policy=policy, facts=facts)
         except FormatError as error:
             raise FormatError(error.message, hint=_uboot_hint(error, data, trust)) from error
+        verdict = dataclasses.replace(verdict, findings=verdict.findings + warnings)
         accepts = _uboot(data, trust, policy, facts) if policy.strict and verdict.errors else {}
         proof = _prove(data, trust, configuration, policy, seed) if prove else None
+    for finding in warnings:
+        ui.status(f"WARNING: {ui.untrusted(str(dtb))}: {finding.message}")
     if as_json:
         ui.emit_json(_document(verdict, accepts, proof))
     else:

@@ -11,6 +11,7 @@ import io
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
+from bootseal.fit.findings import warning
 from bootseal.formats import fdt
 
 if TYPE_CHECKING:
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
     from elftools.elf.elffile import ELFFile
 
+    from bootseal.events import Finding
     from bootseal.formats.fdt import Buffer
 
 ELF_MAGIC: Final = b"\x7fELF"
+GATE: Final = b"bootseal gate "
+"""Stands in every U-Boot with the gate of meta-secureboot's patches, before a version number."""
+
 _FDT_MAGIC: Final = bytes.fromhex("d00dfeed")
 _SYMBOLS: Final = ("__dtb_dt_begin", "__dtb_dt_end")
 _SECTION: Final = ".dtb.init.rodata"
@@ -46,6 +51,20 @@ def locate(data: Buffer) -> tuple[int, int]:
         f"no device tree found in {len(raw)} bytes: expected a control device tree, or a boot "
         "loader that holds one"
     )
+
+
+def check_gate(data: Buffer) -> tuple[Finding, ...]:
+    """Return a warning when this is a boot loader without the gate in front of U-Boot's FIT code.
+
+    A device tree alone says nothing about the boot loader that it will be part of.
+    """
+    if bytes(data[:4]) == _FDT_MAGIC or GATE in bytes(data):
+        return ()
+    message = (
+        "no gate in front of its FIT code, which has memory errors in every release: apply the "
+        "patches of meta-secureboot"
+    )
+    return (warning("no-gate", "boot loader", message),)
 
 
 def _search(raw: bytes, first: int, last: int) -> tuple[int, int] | None:

@@ -154,8 +154,11 @@ class _Map:
             read = token.tag is not Tag.PROP or token.name == "default"
         elif path.startswith("/images/"):
             read = path in self._used or parent in self._used
+        elif path.startswith("/configurations/"):
+            # Below a configuration U-Boot reads signatures only; OE puts hashes there as well.
+            read = parent == "/configurations"
         else:
-            read = path in {"/", "/images"} or path.startswith("/configurations/")
+            read = path in {"/", "/images"}
         return State.UNSIGNED if read and token.tag is not Tag.NOP else State.UNUSED
 
     def _payload(self, image: Image) -> State:

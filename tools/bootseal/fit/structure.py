@@ -152,7 +152,11 @@ def _check_nodes(fit: Fit) -> Iterator[Finding]:
             yield warning("image-signature", image.path, message)
     for configuration in fit.configurations:
         yield from _unsigned(configuration.node, UNHASHED)
-        yield from _check_children(configuration.node, ("signature",))
+        yield from _check_children(configuration.node, ("hash", "signature"))
+        # OE puts hash nodes there: their content is not signed, and nothing reads it.
+        for child in configuration.node.children:
+            if child.name.startswith("hash"):
+                yield from _unsigned(child, child.properties.keys() - UNHASHED - {"algo"})
 
 
 def _check_children(node: FlatNode, kinds: tuple[str, ...]) -> Iterator[Finding]:

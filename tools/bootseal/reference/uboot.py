@@ -63,9 +63,7 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
         VerificationRefused: The only version to be had is known to be vulnerable.
         ToolError: It cannot be fetched or built, or a fragment's setting did not stick.
     """
-    # The signed index of sources holds the SHA-256 of every file, so the .dsc, which repeats
-    # those, adds nothing; and the mirrors do not serve it for every version in the index.
-    files = [f for f in source.source(PACKAGE) if not f.file.endswith((".dsc", ".asc"))]
+    files = source_files(source)
     version = version_of(files)
     patches, environments = layer.uboot_files("*.patch"), layer.uboot_files("*.env")
     fragments = layer.uboot_files("*.cfg")
@@ -76,7 +74,7 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
         "epoch": epoch,
     }
 
-    def make(directory: Path) -> None:
+    def fill(directory: Path) -> None:
         tree = directory / "source"
         with progress.step("U-Boot source fetched and patched"):
             unpack([source.fetch(item) for item in files], tree, patches)
@@ -88,7 +86,7 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
         shutil.copy(tree / ".config", directory / "config")
         shutil.rmtree(tree)
 
-    found, cached = cache.entry("u-boot", cache.key(inputs, __file__, kconfig.__file__), make)
+    found, cached = cache.entry("u-boot", cache.key(inputs, __file__, kconfig.__file__), fill)
     return Uboot(
         binary=found / BINARY,
         config=found / "config",
@@ -96,6 +94,15 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
         sources=tuple(files),
         cached=cached,
     )
+
+
+def source_files(source: Apt) -> list[Download]:
+    """Return the archives of the source package.
+
+    The signed index of sources holds the SHA-256 of every file, so the .dsc, which repeats those,
+    adds nothing; and the mirrors do not serve it for every version in the index.
+    """
+    return [f for f in source.source(PACKAGE) if not f.file.endswith((".dsc", ".asc"))]
 
 
 def version_of(files: Sequence[Download]) -> str:
@@ -149,20 +156,27 @@ def compile_tree(tree: Path, fragments: Sequence[Path], *, epoch: int) -> None:
     """
     # `all` ends with a check that the board takes its device tree from QEMU's memory, which is
     # what the fragments switch off on purpose: the tree with the key is part of the binary.
-    _make(tree, [DEFCONFIG], epoch=epoch)
+    make(tree, [DEFCONFIG], epoch=epoch)
     with (tree / ".config").open("a") as config:
         config.writelines(f"\n{path.read_text()}\n" for path in fragments)
-    _make(tree, ["olddefconfig"], epoch=epoch)
+    make(tree, ["olddefconfig"], epoch=epoch)
     wanted = {path.name: kconfig.parse(path.read_text(), path.name) for path in fragments}
     kconfig.check(kconfig.parse((tree / ".config").read_text(), ".config"), wanted)
-    _make(tree, [f"-j{os.cpu_count() or 1}", BINARY], epoch=epoch)
+    make(tree, [BINARY], epoch=epoch)
 
 
-def _make(tree: Path, targets: Sequence[str], *, epoch: int) -> None:
+def make(tree: Path, targets: Sequence[str], *, epoch: int) -> None:
+    """Run make in a source tree, with the cross compiler and nothing of today in the result.
+
+    Raises:
+        ToolError: It failed.
+    """
     env: Mapping[str, str] = {
         "SOURCE_DATE_EPOCH": str(epoch),
         "CROSS_COMPILE": CROSS_COMPILE,
         "KBUILD_BUILD_USER": "bootseal",
         "KBUILD_BUILD_HOST": "reference",
     }
-    proc.run("make", ["--silent", *targets], cwd=tree, timeout=3600, env=env)
+    proc.run(
+        "make", ["--silent", f"-j{os.cpu_count() or 1}", *targets], cwd=tree, timeout=3600, env=env
+    )
