@@ -54,6 +54,23 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """An entry of the event log that a boot is expected to leave.
+
+    Attributes:
+        pcr: Index of the PCR.
+        type: Number of the event type.
+        sha256: What the PCR's SHA-256 bank is extended with, lower-case hex.
+        data: Event data, lower-case hex.
+    """
+
+    pcr: int
+    type: int
+    sha256: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
     """One bootable slot.
 
@@ -65,6 +82,7 @@ class Slot:
         verity: Name of the partition that holds its hash tree.
         root_hash: dm-verity root hash, lower-case hex.
         pcrs: Predicted SHA-256 PCR values by index, lower-case hex.
+        events: Predicted event log, entry for entry, without its header.
     """
 
     name: str
@@ -74,6 +92,7 @@ class Slot:
     verity: str
     root_hash: str
     pcrs: dict[str, str]
+    events: tuple[Measurement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +202,7 @@ def load(directory: Path) -> Device:
     found = document.get("schema") if isinstance(document, dict) else None
     if found != SCHEMA:
         raise FormatError(f"{path} has schema {found!r}: expected {SCHEMA!r}")
-    device = _decode(Device, document, str(path))
+    device = decode(Device, document, str(path))
     assert isinstance(device, Device)  # noqa: S101 - for the type checker
     for role, artefact in device.artefacts.items():
         if Path(artefact.path).is_absolute() or ".." in Path(artefact.path).parts:
@@ -191,8 +210,17 @@ def load(directory: Path) -> Device:
     return device
 
 
-def _decode(kind: object, value: object, where: str) -> object:
-    """Check a JSON value against an annotation and convert it, dataclasses included."""
+def decode(kind: object, value: object, where: str) -> object:
+    """Check a JSON value against an annotation and convert it, dataclasses included.
+
+    Args:
+        kind: A dataclass, `tuple[X, ...]`, `dict[str, X]`, or a plain type.
+        value: What `json.loads` returned.
+        where: The value's place, for messages.
+
+    Raises:
+        FormatError: A key is unknown or missing, or a value has another type.
+    """
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
@@ -204,11 +232,11 @@ def _decode(kind: object, value: object, where: str) -> object:
         required = {n for n, f in fields.items() if f.default is dataclasses.MISSING}
         if missing := required - value.keys():
             raise FormatError(f"{where} lacks {', '.join(sorted(missing))}")
-        return kind(**{k: _decode(hints[k], v, f"{where}: {k}") for k, v in value.items()})
+        return kind(**{k: decode(hints[k], v, f"{where}: {k}") for k, v in value.items()})
     if origin is tuple and isinstance(value, list):
-        return tuple(_decode(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+        return tuple(decode(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if origin is dict and isinstance(value, dict):
-        return {k: _decode(args[1], v, f"{where}.{k}") for k, v in value.items()}
+        return {k: decode(args[1], v, f"{where}.{k}") for k, v in value.items()}
     # Exactly the type: JSON's true must not pass for a number.
     if type(value) is kind:
         return value

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import dataclasses
 import hashlib
 import json
 
@@ -12,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseal.boot import judge, status
-from bootseal.device import Device, Qemu, Slot
+from bootseal.device import Device, Measurement, Qemu, Slot
 from bootseal.errors import FormatError
+from bootseal.formats import eventlog
+from bootseal.formats.eventlog import Event, EventLog
+from bootseal.measure.predict import CAP
 
 ROOT_HASH = "7e" * 32
 PCRS = {"1": "11" * 32, "8": "88" * 32, "9": "99" * 32}
@@ -22,6 +27,16 @@ VERITY = (
     f"0 156752 verity 1 254:4 254:5 4096 4096 19594 1 sha256 {ROOT_HASH} {'63' * 32}"
     " 1 restart_on_corruption"
 )
+EVENTS = eventlog.bootm_events(
+    kernel=b"k", ramdisk=b"r", fdt=bytes.fromhex("d00dfeed 00000030") + bytes(40), version=b"U-Boot"
+)
+
+
+def log_of(events: tuple[Event, ...]) -> str:
+    log = eventlog.emit(EventLog(algorithms=("sha256",), events=events))
+    return base64.b64encode(log).decode()
+
+
 DEVICE = Device(
     name="test",
     profile="dev",
@@ -39,6 +54,15 @@ DEVICE = Device(
             verity=f"root-{name}-verity",
             root_hash=ROOT_HASH,
             pcrs=PCRS,
+            events=tuple(
+                Measurement(
+                    pcr=event.pcr,
+                    type=event.type,
+                    sha256=event.digests["sha256"].hex(),
+                    data=event.data.hex(),
+                )
+                for event in EVENTS
+            ),
         )
         for name in "ab"
     ),
@@ -71,6 +95,7 @@ def document(**changes: object) -> dict[str, object]:
         },
         "pcrs": {**PCRS, "9": CAPPED_9},
         "event_log_size": 825,
+        "event_log": log_of(EVENTS),
         "lockdown": "integrity",
         "kernel": "6.12.117",
         "login": True,
@@ -135,6 +160,21 @@ def test_judge_other_slot_is_as_good() -> None:
         pytest.param({"pcrs__9": PCRS["9"]}, ["pcr.9"], id="pcr-9-not-capped"),
         pytest.param({"pcrs": {}}, ["pcr.1", "pcr.8", "pcr.9"], id="no-tpm"),
         pytest.param({"event_log_size": 0}, ["event-log.missing"], id="no-event-log"),
+        pytest.param({"event_log": ""}, ["event-log.malformed"], id="log-malformed"),
+        pytest.param({"event_log": log_of(EVENTS[1:])}, ["event-log.differs"], id="log-short"),
+        pytest.param(
+            {"event_log": log_of((*EVENTS, EVENTS[0]))}, ["event-log.differs"], id="log-long"
+        ),
+        pytest.param(
+            {"event_log": log_of((EVENTS[1], EVENTS[0], *EVENTS[2:]))},
+            ["event-log.differs"],
+            id="log-order",
+        ),
+        pytest.param(
+            {"event_log": log_of((dataclasses.replace(EVENTS[0], data=b"other"), *EVENTS[1:]))},
+            ["event-log.differs"],
+            id="log-data",
+        ),
         pytest.param({"lockdown": "none"}, ["lockdown.off"], id="lockdown"),
     ],
 )
@@ -155,9 +195,19 @@ def test_judge_login_of_a_production_device_is_found() -> None:
     assert [f.id for f in found] == ["login.unexpected"]
 
 
+def test_judge_says_which_entries_of_the_log_differ() -> None:
+    other = dataclasses.replace(EVENTS[1], digests={"sha256": bytes(32)})
+    log = log_of((EVENTS[0], other, *EVENTS[2:]))
+
+    (found,) = judge.judge(status.load(document(event_log=log)), DEVICE)
+
+    assert found.message.startswith("2 entries are not as predicted: unexpected in PCR 8: ")
+    assert "missing in PCR 8: the kernel" in found.message
+
+
 def test_capped_matches_the_constant_of_the_unit() -> None:
     # secureboot-cap.service extends with this value.
-    assert judge.CAP.hex() == "5a194219907fbbede83523b4776c99480377fbf87850563dbd611781ee69faaa"
+    assert CAP.hex() == "5a194219907fbbede83523b4776c99480377fbf87850563dbd611781ee69faaa"
 
 
 def test_status_of_a_proven_system_is_read() -> None:
@@ -177,6 +227,7 @@ def test_status_of_a_proven_system_is_read() -> None:
         pytest.param({"data__boots": True}, id="flag-for-number"),
         pytest.param({"data__created": "false"}, id="text-for-flag"),
         pytest.param({"mounts": {}}, id="object-for-list"),
+        pytest.param({"event_log": "not base64"}, id="no-base64"),
     ],
 )
 def test_status_malformed_document_is_refused(changes: dict[str, object]) -> None:

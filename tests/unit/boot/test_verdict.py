@@ -50,6 +50,7 @@ def status(*, state: str = "open", created: bool = False, slot: str = "b") -> by
         "data": {**data, "token": "systemd-tpm2", "table": "0 8 crypt"},
         "pcrs": {},
         "event_log_size": 1,
+        "event_log": "",
         "lockdown": "integrity",
         "kernel": "6.12",
         "login": True,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootseal.errors import FormatError
+from bootseal.errors import FormatError, UsageError
 from bootseal.formats import eventlog
 from bootseal.formats.eventlog import Event, EventLog, EventType
 
@@ -56,13 +56,39 @@ def test_bootm_measures_stored_payloads_in_order() -> None:
         (9, EventType.COMPACT_HASH, b"initrd\0"),
         (1, EventType.TABLE_OF_DEVICES, b"dts\0"),
         (1, EventType.PLATFORM_CONFIG_FLAGS, b"quiet\0"),
-        (1, EventType.SEPARATOR, b"\xff\xff\xff\xff"),
+        *((pcr, EventType.SEPARATOR, b"\xff\xff\xff\xff") for pcr in range(1, 8)),
     ]
     assert eventlog.replay(events) == {
         1: extend(FDT, b"quiet\0", b"\xff\xff\xff\xff"),
+        **{pcr: extend(b"\xff\xff\xff\xff") for pcr in range(2, 8)},
         8: extend(b"kernel"),
         9: extend(b"ramdisk"),
     }
+
+
+def test_bootm_with_a_version_measures_it_first_and_separates_pcr_0() -> None:
+    events = eventlog.bootm_events(kernel=b"k", ramdisk=b"r", fdt=FDT, version=b"U-Boot 1")
+
+    first = events[0]
+    assert (first.pcr, first.type, first.data) == (0, EventType.S_CRTM_VERSION, b"U-Boot 1\0")
+    assert [event.pcr for event in events[5:]] == list(range(8))
+    assert eventlog.replay(events)[0] == extend(b"U-Boot 1\0", b"\xff\xff\xff\xff")
+
+
+@pytest.mark.parametrize("bank", sorted(BANKS))
+def test_bootm_measures_into_every_bank(bank: str) -> None:
+    events = eventlog.bootm_events(kernel=b"k", ramdisk=None, fdt=FDT, banks=["sha256", bank])
+
+    digest = hashlib.new(bank, b"k").digest()
+    assert (
+        eventlog.replay(events, bank)[8] == hashlib.new(bank, bytes(BANKS[bank]) + digest).digest()
+    )
+
+
+@pytest.mark.parametrize("banks", [["sm3"], []], ids=["unknown", "none"])
+def test_bootm_with_banks_u_boot_has_not_is_refused(banks: list[str]) -> None:
+    with pytest.raises(UsageError, match="U-Boot measures into sha1, sha256"):
+        eventlog.bootm_events(kernel=b"k", ramdisk=None, fdt=FDT, banks=banks)
 
 
 def test_bootm_without_bootargs_measures_a_single_nul() -> None:
@@ -124,8 +150,13 @@ def test_parse_of_a_log_cut_anywhere_inside_an_event_is_refused() -> None:
     data = small_log()
     whole = {end for end in range(len(data)) if _parses(data[:end])}
 
-    # Only a cut between two events leaves a log: after the header and each of the first four.
-    assert len(whole) == 5
+    # Only a cut between two events leaves a log: after the header and each of the first ten.
+    assert len(whole) == 11
+
+
+def test_parse_of_a_log_longer_than_any_firmware_keeps_is_refused() -> None:
+    with pytest.raises(FormatError, match="expected at most 1048576"):
+        eventlog.parse(small_log() + bytes(1 << 20))
 
 
 def _parses(data: bytes) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A U-Boot with the gate is told from one without."""
+"""What U-Boot's binary says of itself: its version, and whether it has the gate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bootseal.formats.uboot import gate_version
+from bootseal.errors import FormatError
+from bootseal.formats.uboot import gate_version, version_string
 
 FILES = Path(__file__).parents[3] / "meta-secureboot/recipes-bsp/u-boot/files"
 
@@ -37,3 +38,40 @@ def test_gate_limit_is_what_the_boot_logic_reads() -> None:
     assert blocks is not None
     assert limit is not None
     assert int(limit[1], 0) == int(blocks[1], 0) * 512
+
+
+VERSION = b"U-Boot 2025.01 (Jan 01 2026 - 00:00:00 +0000)"
+
+
+@pytest.mark.parametrize(
+    "binary",
+    [
+        b"code\0" + VERSION + b"\0more",
+        VERSION + b"\0U-Boot SPL 2025.01 (Jan 01 2026 - 00:00:00 +0000)\0",
+        b"U-Boot 2025.01\0" + VERSION + b"\0" + VERSION + b"\0",
+    ],
+    ids=["alone", "beside-spl", "twice"],
+)
+def test_version_string_is_the_one_u_boot_measures(binary: bytes) -> None:
+    assert version_string(binary) == VERSION
+
+
+def test_version_string_with_a_local_version_and_build_tag_is_read_whole() -> None:
+    version = b"U-Boot 2026.01-bootseal-gdeadbee (Nov 22 2026 - 04:49:03 +0000) board, Build: 7"
+
+    assert version_string(version + b"\0") == version
+
+
+@pytest.mark.parametrize(
+    ("binary", "count"),
+    [
+        (b"", 0),
+        (VERSION, 0),
+        (b"U-Boot 2025.01\0", 0),
+        (VERSION + b"\0" + VERSION.replace(b"Jan", b"Feb") + b"\0", 2),
+    ],
+    ids=["empty", "not-ended", "no-time", "two"],
+)
+def test_version_string_that_is_not_one_is_refused(binary: bytes, count: int) -> None:
+    with pytest.raises(FormatError, match=f"holds {count} version strings"):
+        version_string(binary)

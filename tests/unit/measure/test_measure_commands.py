@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from bootseal import device
 from bootseal.cli.measure import app
-from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fdt
+from bootseal.errors import FormatError, UsageError, VerificationRefused
+from bootseal.formats import eventlog, fdt
+from bootseal.formats.eventlog import EventLog
 from bootseal.measure import policy
 from bootseal.measure.predict import predict
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.keys.signer import Signer
+
+VERSION = b"U-Boot 2025.01 (Jan 01 2026 - 00:00:00 +0000)"
 
 
 @pytest.fixture
@@ -30,6 +33,8 @@ def fit(tree: fdt.Node, tmp_path: Path) -> Path:
 @pytest.fixture
 def built(fit: Path) -> Path:
     """The directory of a built device, as far as measuring looks at it."""
+    bios = fit.with_name("u-boot.bin")
+    bios.write_bytes(b"code\0" + VERSION + b"\0" + b"control device tree")
     slots = [
         device.Slot(
             name=name,
@@ -49,7 +54,10 @@ def built(fit: Path) -> Path:
             login=True,
             epoch=0,
             qemu=device.Qemu(system="aarch64", machine="virt", cpu="max", cpus=1, memory=1),
-            artefacts={"fit": device.describe(fit.parent, fit)},
+            artefacts={
+                "fit": device.describe(fit.parent, fit),
+                "bios": device.describe(fit.parent, bios),
+            },
             partitions=(),
             slots=tuple(slots),
             keys={},
@@ -75,7 +83,7 @@ def test_predict_prints_whole_digests_of_every_configuration(
     for name in ("conf-a", "conf-b"):
         prediction = predict(fit.read_bytes(), name)
         assert f"configuration {name}\n" in stdout
-        assert all(value.hex() in stdout for value in prediction.pcrs.values())
+        assert all(prediction.pcrs[pcr].hex() in stdout for pcr in (1, 8, 9))
         assert policy.policy_digest(prediction).hex() in stdout
     assert not stderr
 
@@ -86,9 +94,11 @@ def test_predict_of_a_device_names_its_slots_in_their_order(built: Path) -> None
     assert document["schema"] == "bootseal.prediction/1"
     found = [(one["slot"], one["configuration"]) for one in document["predictions"]]
     assert found == [("b", "conf-b"), ("a", "conf-a")]
-    pcrs = predict((built / "fit.itb").read_bytes(), "conf-b").pcrs
+    pcrs = predict((built / "fit.itb").read_bytes(), "conf-b", version=VERSION).pcrs
+    assert document["firmware"] == VERSION.decode()
     assert document["predictions"][0]["pcrs"] == {str(k): v.hex() for k, v in pcrs.items()}
-    assert len(document["predictions"][0]["events"]) == 5
+    assert list(document["predictions"][0]["banks"]) == ["sha256", "sha384", "sha512"]
+    assert len(document["predictions"][0]["events"]) == 13
 
 
 def test_predict_of_one_configuration_prints_it_alone(fit: Path) -> None:
@@ -144,3 +154,140 @@ def test_missing_fit_is_refused(tmp_path: Path) -> None:
         measure("predict", tmp_path / "none.itb")
     with pytest.raises(UsageError, match="not a built device"):
         measure("predict", tmp_path)
+
+
+def write_log(built: Path, name: str, bootargs: bytes = b"") -> Path:
+    """Write the log that a configuration leaves."""
+    fit = (built / "fit.itb").read_bytes()
+    found = predict(fit, name, version=VERSION, bootargs=bootargs)
+    path = built / "log"
+    path.write_bytes(eventlog.emit(EventLog(algorithms=("sha256",), events=found.events)))
+    return path
+
+
+def test_log_without_a_prediction_is_explained(built: Path) -> None:
+    stdout, _ = measure("log", write_log(built, "conf-a"))
+
+    assert "13 entries, compared with nothing" in stdout
+    assert f"U-Boot's version: {VERSION.decode()}" in stdout
+    assert predict((built / "fit.itb").read_bytes(), "conf-a").pcrs[8].hex() in stdout
+
+
+@pytest.mark.parametrize("slot", ["a", "b"])
+def test_log_of_a_predicted_boot_matches_its_slot(built: Path, slot: str) -> None:
+    log = write_log(built, f"conf-{slot}")
+
+    document = json.loads(measure("log", log, "--against", built, "--json")[0])
+
+    assert document["schema"] == "bootseal.event-log/1"
+    assert document["compared_with"] == f"test, slot {slot}"
+    assert {entry["judgement"] for entry in document["entries"]} == {"matching"}
+    measure("log", log, "--against", built, "--slot", slot)
+
+
+def test_log_of_another_slot_or_boot_is_refused(built: Path) -> None:
+    with pytest.raises(VerificationRefused, match="not that of test, slot b, the nearest"):
+        measure("log", write_log(built, "conf-a"), "--against", built, "--slot", "b")
+    with pytest.raises(VerificationRefused, match="1 unexpected and 1 missing entries"):
+        measure("log", write_log(built, "conf-a", bootargs=b"x"), "--against", built)
+    with pytest.raises(UsageError, match="approves no boot of slot c"):
+        measure("log", write_log(built, "conf-a"), "--against", built, "--slot", "c")
+
+
+def test_log_shows_no_control_characters_of_its_text(built: Path) -> None:
+    log = write_log(built, "conf-a", bootargs=b"\x1b[2Jinit=/bin/sh")
+
+    stdout, _ = measure("log", log)
+
+    assert "\x1b" not in stdout
+    assert "init=/bin/sh" in stdout
+
+
+def test_log_that_is_cut_short_is_malformed(built: Path) -> None:
+    log = write_log(built, "conf-a")
+    log.write_bytes(log.read_bytes()[:-1])
+
+    with pytest.raises(FormatError, match="event data needs 4 bytes, 3 are left"):
+        measure("log", log)
+
+
+def test_approved_release_judges_logs_until_it_is_revoked(built: Path) -> None:
+    listed = built / "approved.json"
+    measure("approve", built, "--name", "1.0", "--list", listed)
+    log = write_log(built, "conf-b")
+
+    stdout, _ = measure("log", log, "--against", listed)
+    assert "compared with 1.0, slot b" in stdout
+
+    measure("revoke", "1.0", "--list", listed)
+    with pytest.raises(UsageError, match="approves no boot"):
+        measure("log", log, "--against", listed)
+
+
+def test_approve_of_a_bare_fit_needs_u_boots_binary(built: Path) -> None:
+    listed = built / "approved.json"
+    approve = ("approve", built / "fit.itb", "--name", "1.0", "--list", listed)
+
+    with pytest.raises(UsageError, match="PCR 0 is not predicted"):
+        measure(*approve)
+    measure(*approve, "--u-boot", built / "u-boot.bin")
+
+    (release,) = json.loads(listed.read_text())["releases"]
+    assert [boot["configuration"] for boot in release["boots"]] == ["conf-a", "conf-b"]
+
+
+def test_revoke_without_a_list_says_how_to_make_one(built: Path) -> None:
+    with pytest.raises(UsageError, match="there is no approved list at"):
+        measure("revoke", "1.0", "--list", built / "none.json")
+
+
+def test_sign_keeps_the_previous_release_until_it_is_revoked(
+    built: Path, tree: fdt.Node, keys: Path, signer: Signer
+) -> None:
+    old, new, listed = (built / name for name in ("old.json", "new.json", "approved.json"))
+    key = keys / "ours" / "DEV-policy.key"
+    before = predict((built / "fit.itb").read_bytes(), "conf-a")
+    measure("approve", built, "--name", "1.0", "--list", listed)
+    measure("sign", built, "--key", key, "-o", old)
+    kernel = tree.find("/images/kernel-1")
+    assert kernel is not None
+    kernel.properties["data"] = b"NEW KERNEL"
+    (built / "fit.itb").write_bytes(fdt.emit(tree))
+    sign = ("sign", built, "--key", key, "-o", new, "--keep", old, "--approved", listed)
+
+    _, stderr = measure(*sign)
+    assert "2 earlier states kept" in stderr
+    policy.verify(new.read_bytes(), signer.public_key, [before])
+
+    measure("revoke", "1.0", "--list", listed)
+    measure(*sign)
+    with pytest.raises(VerificationRefused, match="no valid entry approves its state"):
+        policy.verify(new.read_bytes(), signer.public_key, [before])
+
+
+def test_sign_refuses_a_policy_that_the_boot_partition_has_no_room_for(
+    built: Path, keys: Path, signer: Signer
+) -> None:
+    many = policy.to_bytes(
+        {
+            "sha256": [
+                entry
+                for number in range(160)
+                for entry in policy.sign(
+                    [predict((built / "fit.itb").read_bytes(), "conf-a", bootargs=b"%d" % number)],
+                    signer,
+                )["sha256"]
+            ]
+        }
+    )
+    (built / "old.json").write_bytes(many)
+    key, output = keys / "ours" / "DEV-policy.key", built / "new.json"
+
+    with pytest.raises(UsageError, match="expected at most 65536, the room behind the FIT"):
+        measure("sign", built, "--key", key, "-o", output, "--keep", built / "old.json")
+    assert not output.exists()
+
+
+def test_sign_with_a_list_and_nothing_to_keep_is_refused(built: Path) -> None:
+    with pytest.raises(UsageError, match="needs --keep POLICY"):
+        measure("sign", built, "--key", "x", "-o", "-", "--approved", built / "list.json")

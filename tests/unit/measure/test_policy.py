@@ -49,7 +49,7 @@ def test_document_is_what_systemd_reads(
     assert isinstance(signer.public_key, RsaPublicKey)
     key = hashlib.sha256(signer.public_key.pkcs1_der).hexdigest()
     for entry, prediction in zip(found["sha256"], predictions, strict=True):
-        digest = tpm.policy_pcr(prediction.pcrs)
+        digest = tpm.policy_pcr({pcr: prediction.pcrs[pcr] for pcr in (1, 8, 9)})
         assert list(entry) == ["pcrs", "pkfp", "pol", "sig"]
         assert (entry["pcrs"], entry["pkfp"]) == ([1, 8, 9], key)
         assert entry["pol"] == digest.hex()
@@ -185,7 +185,7 @@ def test_policy_over_a_zero_pcr_is_not_signed(
 def test_policy_over_a_pcr_that_is_not_predicted_is_not_signed(
     predictions: list[Prediction], signer: Signer
 ) -> None:
-    with pytest.raises(UsageError, match="PCR 0 of conf-a is not predicted: known are 1, 8, 9"):
+    with pytest.raises(UsageError, match="PCR 0 of conf-a is not predicted: known are 1, 2"):
         policy.sign(predictions, signer, (0, 1, 8, 9))
 
 
@@ -289,3 +289,44 @@ def test_policy_key_of_the_dev_profile_signs_policies() -> None:
     spec = next(s for s in profile.load(profile.find("dev")).keys if s.role is Role.POLICY)
 
     assert spec.algorithm.name == "sha256,rsa2048"
+
+
+def test_keep_puts_earlier_states_behind_the_new_ones_once(
+    document: Document, predictions: list[Prediction], tree: fdt.Node, signer: Signer
+) -> None:
+    kernel = tree.find("/images/kernel-1")
+    assert kernel is not None
+    kernel.properties["data"] = b"NEW KERNEL"
+    update = [predict(fdt.emit(tree), name) for name in ("conf-a", "conf-b")]
+    new = policy.sign([*update, predictions[0]], signer)
+
+    kept = policy.keep(new, document, signer.public_key)
+
+    states = [policy.policy_digest(one).hex() for one in (*update, *predictions)]
+    assert [entry["pol"] for entry in kept["sha256"]] == states
+    policy.verify(policy.to_bytes(kept), signer.public_key, [*update, *predictions])
+
+
+def test_keep_leaves_out_what_is_no_longer_approved(
+    document: Document, predictions: list[Prediction], signer: Signer
+) -> None:
+    new = policy.sign([predictions[0]], signer)
+
+    assert policy.keep(new, document, signer.public_key, approved=frozenset()) == new
+
+
+def test_keep_of_a_state_that_another_key_approved_is_refused(
+    document: Document, predictions: list[Prediction], signer: Signer, stranger: Signer
+) -> None:
+    theirs = policy.sign(predictions, stranger)
+
+    with pytest.raises(VerificationRefused, match="cannot be kept: entry 0 names the key"):
+        policy.keep(document, theirs, signer.public_key)
+
+
+def test_keep_of_a_tampered_state_is_refused(document: Document, signer: Signer) -> None:
+    changed = policy.parse(policy.to_bytes(document))
+    changed["sha256"][0]["pol"] = "00" * 32
+
+    with pytest.raises(VerificationRefused, match="cannot be kept: entry 0 the sha256,rsa2048"):
+        policy.keep(document, changed, signer.public_key)

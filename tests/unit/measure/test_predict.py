@@ -39,6 +39,7 @@ def test_prediction_extends_what_the_configuration_names(tree: fdt.Node) -> None
 
     assert prediction.configuration == "conf-b"
     assert prediction.pcrs == {
+        **{pcr: extend(b"\xff\xff\xff\xff") for pcr in range(2, 8)},
         1: extend(board, b"\0", b"\xff\xff\xff\xff"),
         8: extend(b"KERNEL"),
         9: extend(b"RAMDISK"),
@@ -48,8 +49,35 @@ def test_prediction_extends_what_the_configuration_names(tree: fdt.Node) -> None
         EventType.COMPACT_HASH,
         EventType.TABLE_OF_DEVICES,
         EventType.PLATFORM_CONFIG_FLAGS,
-        EventType.SEPARATOR,
+        *[EventType.SEPARATOR] * 7,
     ]
+    assert not prediction.complete
+
+
+def test_prediction_with_u_boots_version_is_complete(tree: fdt.Node) -> None:
+    prediction = predict(fdt.emit(tree), "conf-a", version=b"U-Boot 2026.01 (now)")
+
+    assert prediction.complete
+    assert prediction.pcrs[0] == extend(b"U-Boot 2026.01 (now)\0", b"\xff\xff\xff\xff")
+    assert sorted(prediction.pcrs) == list(range(10))
+
+
+def test_prediction_of_several_banks_has_each_and_always_sha256(tree: fdt.Node) -> None:
+    banks = predict(fdt.emit(tree), "conf-a", banks=["sha1", "sha384"]).banks
+
+    assert list(banks) == ["sha256", "sha1", "sha384"]
+    assert [len(values[8]) for values in banks.values()] == [32, 20, 48]
+
+
+@pytest.mark.parametrize(
+    ("value", "index"), [(b"\0\0\0\x07", 7), (b"", 0), (b"\7", 0)], ids=["set", "empty", "short"]
+)
+def test_prediction_reads_the_rollback_index(tree: fdt.Node, value: bytes, index: int) -> None:
+    chosen = fdt.Node("chosen", {"bootseal,rollback-index": value})
+    find(tree, "/images/fdt-a").properties["data"] = fdt.emit(fdt.Node("", {}, [chosen]))
+
+    assert predict(fdt.emit(tree), "conf-a").rollback_index == index
+    assert predict(fdt.emit(tree), "conf-b").rollback_index == 0
 
 
 def test_slots_differ_in_pcr_1_alone(tree: fdt.Node) -> None:

@@ -2,8 +2,9 @@
 """Compare what a running device says of itself with what was built.
 
 Finding ids: `slot.unknown`, `root.hash`, `root.mount`, `root.read-only`, `root.verity`,
-`root.corruption-mode`, `data.closed`, `data.crypt`, `data.token`, `data.mount`, `pcr.1`, `pcr.8`,
-`pcr.9`, `event-log.missing`, `lockdown.off`, `login.unexpected`, `mount.writable`.
+`root.corruption-mode`, `data.closed`, `data.crypt`, `data.token`, `data.mount`, `pcr.0`, `pcr.1`,
+`pcr.8`, `pcr.9`, `event-log.missing`, `event-log.malformed`, `event-log.differs`, `lockdown.off`,
+`login.unexpected`, `mount.writable`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
+from bootseal.errors import FormatError
 from bootseal.events import Finding, Severity
+from bootseal.formats import eventlog
+from bootseal.formats.eventlog import Event
+from bootseal.measure.explain import Judgement, compare
+from bootseal.measure.predict import CAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +26,10 @@ if TYPE_CHECKING:
     from bootseal.device import Device, Slot
 
 CAPPED_PCR: Final = "9"
-CAP: Final = hashlib.sha256(b"capped").digest()
-"""What secureboot-cap.service extends PCR 9 with, so that nothing unseals again in that boot."""
 
 _ROOT_HASH_FIELD: Final = 11  # of `start length verity version data hash bs hbs blocks hstart alg`
 _DM_TARGET_FIELD: Final = 2
+_SHOWN: Final = 4  # one exchanged entry is two: the unexpected and the missing one
 _TOKEN: Final = "systemd-tpm2"  # noqa: S105 - the type of a LUKS2 token
 _LOCKED: Final = ("integrity", "confidentiality")
 # Kernel interfaces and memory; everything else that is writable keeps what is written to it.
@@ -92,6 +97,31 @@ def _pcrs(status: Status, slot: Slot) -> Iterator[Finding]:
             yield _error(f"pcr.{pcr}", f"PCR {pcr}", f"reads {read}: predicted {expected}")
     if not status.event_log_size:
         yield _error("event-log.missing", "TPM", "the kernel has no event log of the firmware")
+    elif slot.events:
+        yield from _event_log(status.event_log, slot)
+
+
+def _event_log(log: bytes, slot: Slot) -> Iterator[Finding]:
+    """Compare the firmware's log with the predicted one, entry for entry."""
+    try:
+        found = eventlog.parse(log)
+    except FormatError as error:
+        yield _error("event-log.malformed", "TPM", error.message)
+        return
+    expected = [
+        Event(
+            pcr=entry.pcr,
+            type=entry.type,
+            digests={"sha256": bytes.fromhex(entry.sha256)},
+            data=bytes.fromhex(entry.data),
+        )
+        for entry in slot.events
+    ]
+    wrong = [e for e in compare(found.events, expected) if e.judgement is not Judgement.MATCHING]
+    if wrong:
+        said = "; ".join(f"{e.judgement} in PCR {e.event.pcr}: {e.meaning}" for e in wrong[:_SHOWN])
+        message = f"{len(wrong)} entries are not as predicted: {said}"
+        yield _error("event-log.differs", "TPM", message)
 
 
 def _data(data: Data, mounts: tuple[Mount, ...]) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ comes from the device, so it is input like any other: bounded, typed, and nothin
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import Final, NoReturn
@@ -85,6 +86,7 @@ class Status:
         data: The data partition.
         pcrs: SHA-256 PCR values by index, lower-case hex.
         event_log_size: Bytes of the TCG event log, 0 when there is none.
+        event_log: The log itself.
         lockdown: Kernel lockdown level in force: `none`, `integrity` or `confidentiality`.
         kernel: Kernel release.
         login: Whether the image offers a root shell.
@@ -98,6 +100,7 @@ class Status:
     data: Data
     pcrs: dict[str, str]
     event_log_size: int
+    event_log: bytes
     lockdown: str
     kernel: str
     login: bool
@@ -136,6 +139,7 @@ def load(document: dict[str, object]) -> Status:
         data=_data(top.part("data")),
         pcrs={name: pcrs.text(name) for name in pcrs.members()},
         event_log_size=top.number("event_log_size"),
+        event_log=top.base64("event_log"),
         lockdown=top.text("lockdown"),
         kernel=top.text("kernel"),
         login=top.flag("login"),
@@ -213,6 +217,13 @@ class _Object:
     def text(self, name: str) -> str:
         value = self._member(name)
         return value if isinstance(value, str) else self._refuse(name, value, "text")
+
+    def base64(self, name: str) -> bytes:
+        value = self.text(name)
+        try:
+            return base64.b64decode(value, validate=True)
+        except ValueError:
+            return self._refuse(name, value, "base64")
 
     def number(self, name: str) -> int:
         value = self._member(name)

@@ -63,7 +63,8 @@ def _system(system: Status, device: Device) -> Iterator[_Row]:
     for pcr in slot.pcrs if slot else ():
         name = f"PCR {pcr}, then capped" if pcr == CAPPED_PCR else f"PCR {pcr}"
         yield f"{name}, as predicted", system.pcrs.get(pcr, "nothing"), (f"pcr.{pcr}",)
-    yield "event log", f"{system.event_log_size} bytes", ("event-log.missing",)
+    event_log = ("event-log.missing", "event-log.malformed", "event-log.differs")
+    yield "event log", f"{system.event_log_size} bytes, as predicted", event_log
     yield "kernel", f"{system.kernel}, lockdown {system.lockdown}", ("lockdown.off",)
     yield "login", "root shell" if system.login else "none", ("login.unexpected",)
 

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal measure`: predict PCR values and approve them."""
+"""`bootseal measure`: predict what a boot measures, approve it, and judge event logs."""
 
 # Heavy modules are imported inside commands, so that --help stays quick.
+
+# typer reads the annotations when the command line is built.
+# ruff: noqa: TC001, TC003
 
 from __future__ import annotations
 
@@ -10,70 +13,107 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootseal.cli import output as files
 from bootseal.cli import ui
 from bootseal.cli.keys_options import PinFile, secret_source
+from bootseal.cli.measure_list import approve, revoke
+from bootseal.cli.measure_log import log
+from bootseal.cli.measure_options import Banks, Configurations, Source, UBoot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bootseal.formats.eventlog import Event
+    from bootseal.keys.public import PublicKey
+    from bootseal.measure.policy import Document
     from bootseal.measure.predict import Prediction
 
 app = typer.Typer(no_args_is_help=True, help="Predict what a boot measures, and approve it.")
 
-_Source = Annotated[
-    Path, typer.Argument(metavar="FIT|DIR", help="A FIT, or a built device's directory.")
-]
-_Configurations = Annotated[
-    list[str] | None,
-    typer.Option("--configuration", "-c", help="Only this configuration; may be repeated."),
-]
-
 
 @app.command()
 def predict(
-    source: _Source,
+    source: Source,
     *,
-    configuration: _Configurations = None,
+    u_boot: UBoot = None,
+    configuration: Configurations = None,
+    bank: Banks = None,
+    bootargs: Annotated[
+        str, typer.Option(help="U-Boot's bootargs variable, where it has one.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Print the PCR values and the policy digest each configuration boots into."""
-    from bootseal.measure.policy import PCRS, policy_digest
-    from bootseal.measure.predict import MEANINGS
+    """Print the PCR values, event log and policy digest each configuration boots into."""
+    from bootseal.measure import source as sources
 
-    slots, predictions = _predict(source, configuration)
+    artefacts = sources.load(source, u_boot=u_boot)
+    predictions = sources.predictions(
+        artefacts, configuration, banks=bank or sources.BANKS, bootargs=bootargs.encode()
+    )
     if as_json:
         ui.emit_json(
             {
                 "schema": "bootseal.prediction/1",
                 "bank": "sha256",
-                "predictions": [
-                    {
-                        "configuration": prediction.configuration,
-                        "slot": slots.get(prediction.configuration),
-                        "pcrs": {str(pcr): v.hex() for pcr, v in sorted(prediction.pcrs.items())},
-                        "policy": {"pcrs": list(PCRS), "digest": policy_digest(prediction).hex()},
-                        "events": [_event(event) for event in prediction.events],
-                    }
-                    for prediction in predictions
-                ],
+                "firmware": (artefacts.version or b"").decode("ascii"),
+                "predictions": [_document(slot, found) for slot, found in predictions],
             }
         )
         return
-    for prediction in predictions:
-        slot = slots.get(prediction.configuration)
-        title = f"configuration {prediction.configuration}" + (f", slot {slot}" if slot else "")
-        ui.out.print(f"[bold]{ui.untrusted(title)}[/]")
-        for pcr, value in sorted(prediction.pcrs.items()):
-            ui.out.print(f"  PCR {pcr}   {value.hex()}  {MEANINGS[pcr]}")
-        ui.out.print(
-            f"  policy  {policy_digest(prediction).hex()}  over PCR {', '.join(map(str, PCRS))}"
-        )
+    for slot, found in predictions:
+        _print(slot, found)
+
+
+def _document(slot: str, prediction: Prediction) -> dict[str, object]:
+    from bootseal.measure.policy import PCRS, policy_digest
+
+    return {
+        "configuration": prediction.configuration,
+        "slot": slot or None,
+        "rollback_index": prediction.rollback_index,
+        "pcrs": _hex(prediction.pcrs),
+        "banks": {bank: _hex(values) for bank, values in prediction.banks.items()},
+        "policy": {"pcrs": list(PCRS), "digest": policy_digest(prediction).hex()},
+        "events": [_event(event) for event in prediction.events],
+    }
+
+
+def _event(event: Event) -> dict[str, object]:
+    from bootseal.formats import event_types
+
+    return {
+        "pcr": event.pcr,
+        "type": event.type,
+        "name": event_types.name(event.type),
+        "sha256": event.digests["sha256"].hex(),
+        "digests": {bank: digest.hex() for bank, digest in event.digests.items()},
+        "data": event.data.hex(),
+    }
+
+
+def _hex(values: dict[int, bytes]) -> dict[str, str]:
+    return {str(pcr): value.hex() for pcr, value in sorted(values.items())}
+
+
+def _print(slot: str, prediction: Prediction) -> None:
+    from bootseal.measure.explain import explain
+    from bootseal.measure.policy import PCRS, policy_digest
+    from bootseal.measure.predict import MEANINGS
+
+    title = f"configuration {prediction.configuration}" + (f", slot {slot}" if slot else "")
+    ui.out.print(f"[bold]{ui.untrusted(title)}[/]")
+    for bank, values in prediction.banks.items():
+        for pcr, meaning in MEANINGS.items():
+            value = values[pcr].hex() if pcr in values else "not known without U-Boot's binary"
+            ui.out.print(f"  {bank}  PCR {pcr}   {value}  {meaning}")
+    ui.out.print(
+        f"  policy  {policy_digest(prediction).hex()}  over PCR {', '.join(map(str, PCRS))}"
+    )
+    for number, event in enumerate(prediction.events):
+        ui.out.print(f"  event {number:2}  PCR {event.pcr}  {ui.untrusted(explain(event))}")
 
 
 @app.command()
 def sign(
-    source: _Source,
+    source: Source,
     *,
     key: Annotated[
         str, typer.Option(help="The policy key, RSA-2048: a PEM file, pkcs11:... or awskms:///...")
@@ -81,55 +121,54 @@ def sign(
     output: Annotated[
         str, typer.Option("--output", "-o", help="Where to write the policy; - is stdout.")
     ],
-    configuration: _Configurations = None,
+    configuration: Configurations = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="POLICY", help="Keep what this earlier policy approves, too."),
+    ] = None,
+    approved: Annotated[
+        Path | None,
+        typer.Option(metavar="LIST", help="Keep only what is on this approved list."),
+    ] = None,
     pin_file: PinFile = None,
 ) -> None:
     """Approve the predicted states: write systemd's tpm2-pcr-signature.json."""
+    from bootseal.errors import UsageError
     from bootseal.keys import signer as signers
     from bootseal.measure import policy
+    from bootseal.measure import source as sources
 
-    _, predictions = _predict(source, configuration)
+    if approved and not keep:
+        raise UsageError("--approved says what to keep: it needs --keep POLICY")
+    found = sources.predictions(sources.load(source), configuration, banks=["sha256"])
+    predictions = [prediction for _, prediction in found]
     signer = signers.open(key, secret_source(pin_file))
-    data = policy.to_bytes(policy.sign(predictions, signer))
+    document = policy.sign(predictions, signer)
+    new = len(document["sha256"])
+    if keep:
+        document = _kept(document, keep, approved, signer.public_key)
+    data = policy.to_bytes(document)
     policy.verify(data, signer.public_key, predictions)
-    if output == "-":
-        typer.echo(data, nl=False)
-    else:
-        target = Path(output)
-        temporary = target.with_name(f".{target.name}.new")
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    policy.to_tail(data)
+    files.write(output, data)
     names = ", ".join(prediction.configuration for prediction in predictions)
-    ui.status(f"OK: {ui.untrusted(names)} approved by key {signer.public_key.fingerprint()}")
-
-
-def _event(event: Event) -> dict[str, object]:
-    return {"pcr": event.pcr, "type": event.type, "sha256": event.digests["sha256"].hex()}
-
-
-def _predict(
-    source: Path, configurations: Sequence[str] | None
-) -> tuple[dict[str, str], list[Prediction]]:
-    """Return the slot of each configuration, where known, and the predictions."""
-    from bootseal import device
-    from bootseal.errors import UsageError
-    from bootseal.formats import fit
-    from bootseal.measure.predict import predict as predict_one
-
-    slots: dict[str, str] = {}
-    path = source
-    if source.is_dir():
-        built = device.load(source)
-        path = built.artefact(source, "fit")
-        slots = {slot.configuration: slot.name for slot in built.slots}
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UsageError(f"there is no FIT at {path}") from None
-    names = (
-        configurations or list(slots) or [found.name for found in fit.parse(data).configurations]
+    earlier = len(document["sha256"]) - new
+    ui.status(
+        f"OK: {ui.untrusted(names)} approved by key {signer.public_key.fingerprint()}"
+        + (f", {earlier} earlier states kept" if keep else "")
     )
-    return slots, [predict_one(data, name) for name in names]
+
+
+def _kept(document: Document, keep: Path, approved: Path | None, public_key: PublicKey) -> Document:
+    from bootseal.measure import approved as lists
+    from bootseal.measure import policy
+
+    digests = None
+    if approved:
+        digests = lists.policy_digests(lists.parse(approved.read_bytes()), policy.PCRS)
+    return policy.keep(document, policy.parse(keep.read_bytes()), public_key, digests)
+
+
+app.command()(log)
+app.command()(approve)
+app.command()(revoke)

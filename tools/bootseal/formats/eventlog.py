@@ -16,19 +16,27 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from bootseal.errors import FormatError
+from bootseal.errors import FormatError, UsageError
 from bootseal.formats.tpm import PCR_COUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+PCR_FIRMWARE: Final = 0
 PCR_CONFIGURATION: Final = 1
 PCR_KERNEL: Final = 8
 PCR_INITRAMFS: Final = 9
 
+BANKS: Final = ("sha1", "sha256", "sha384", "sha512")
+"""The banks U-Boot can measure into; it measures into those that the TPM has switched on."""
+MAX_SIZE: Final = 1 << 20
+"""Bytes of the longest log that is read; ours has less than a thousand, its memory 64 KiB."""
+SEPARATED: Final = range(8)
+"""The PCRs that get a separator when U-Boot hands over."""
+
 _FDT_MAGIC: Final = bytes.fromhex("d00dfeed")
 _FDT_HEADER_SIZE: Final = 40
-_SEPARATOR: Final = b"\xff" * 4
+SEPARATOR: Final = b"\xff" * 4
 _SIGNATURE: Final = b"Spec ID Event03\0"
 _ALGORITHMS: Final = {0x0004: "sha1", 0x000B: "sha256", 0x000C: "sha384", 0x000D: "sha512"}
 _ALGORITHM_IDS: Final = {name: number for number, name in _ALGORITHMS.items()}
@@ -79,10 +87,10 @@ def bootm_events(
     ramdisk: bytes | memoryview | None,
     fdt: bytes | memoryview,
     bootargs: bytes = b"",
+    version: bytes | None = None,
+    banks: Sequence[str] = ("sha256",),
 ) -> tuple[Event, ...]:
-    """Return what U-Boot's `bootm ADDR#conf` measures into PCR 8, 9 and 1, in order.
-
-    PCR 0 holds U-Boot's own version string and is no matter of a FIT.
+    """Return what U-Boot's `bootm ADDR#conf` measures, in order.
 
     Args:
         kernel: Payload as stored, so still compressed.
@@ -90,10 +98,17 @@ def bootm_events(
         fdt: Device tree as stored; only the size its header declares is measured.
         bootargs: The environment variable, empty when unset; measured with a final NUL, and
             before any substitution.
+        version: U-Boot's version string without its NUL. When it is not known, everything that
+            goes into PCR 0 is left out.
+        banks: The hash algorithms to measure with.
 
     Raises:
         FormatError: The device tree is none, or shorter than its header declares.
+        UsageError: U-Boot has no such bank.
     """
+    if not banks or (unknown := [bank for bank in banks if bank not in BANKS]):
+        asked = ", ".join(unknown) if banks else "none"
+        raise UsageError(f"PCR bank {asked}: U-Boot measures into {', '.join(BANKS)}")
     magic, declared = bytes(fdt[:4]), int.from_bytes(fdt[4:8], "big")
     if magic != _FDT_MAGIC or not _FDT_HEADER_SIZE <= declared <= len(fdt):
         raise FormatError(
@@ -102,14 +117,27 @@ def bootm_events(
         )
     initrd = b"initrd\0"
     arguments = bootargs + b"\0"
-    return (
-        _event(PCR_KERNEL, EventType.COMPACT_HASH, kernel, b"linux\0"),
-        _event(
-            PCR_INITRAMFS, EventType.COMPACT_HASH, initrd if ramdisk is None else ramdisk, initrd
-        ),
-        _event(PCR_CONFIGURATION, EventType.TABLE_OF_DEVICES, fdt[:declared], b"dts\0"),
-        _event(PCR_CONFIGURATION, EventType.PLATFORM_CONFIG_FLAGS, arguments, arguments),
-        _event(PCR_CONFIGURATION, EventType.SEPARATOR, _SEPARATOR, _SEPARATOR),
+    ramdisk_hashed = initrd if ramdisk is None else ramdisk
+    measured: list[tuple[int, EventType, bytes | memoryview, bytes]] = [
+        (PCR_KERNEL, EventType.COMPACT_HASH, kernel, b"linux\0"),
+        (PCR_INITRAMFS, EventType.COMPACT_HASH, ramdisk_hashed, initrd),
+        (PCR_CONFIGURATION, EventType.TABLE_OF_DEVICES, fdt[:declared], b"dts\0"),
+        (PCR_CONFIGURATION, EventType.PLATFORM_CONFIG_FLAGS, arguments, arguments),
+        *((pcr, EventType.SEPARATOR, SEPARATOR, SEPARATOR) for pcr in SEPARATED),
+    ]
+    if version is None:
+        measured = [one for one in measured if one[0] != PCR_FIRMWARE]
+    else:
+        text = version + b"\0"
+        measured.insert(0, (PCR_FIRMWARE, EventType.S_CRTM_VERSION, text, text))
+    return tuple(
+        Event(
+            pcr=pcr,
+            type=kind,
+            digests={bank: _digest(bank, hashed) for bank in banks},
+            data=data,
+        )
+        for pcr, kind, hashed, data in measured
     )
 
 
@@ -151,8 +179,10 @@ def parse(data: bytes) -> EventLog:
     """Read a log as the kernel shows it (`binary_bios_measurements`), to its last byte.
 
     Raises:
-        FormatError: It is cut short, has bytes left over, or breaks its own header.
+        FormatError: It is cut short, too long, has bytes left over, or breaks its own header.
     """
+    if len(data) > MAX_SIZE:
+        raise FormatError(f"the event log has {len(data)} bytes: expected at most {MAX_SIZE}")
     reader = _Reader(data)
     algorithms = _read_header(reader)
     events = []
@@ -220,5 +250,6 @@ def _read_event(reader: _Reader, algorithms: tuple[str, ...]) -> Event:
     return Event(pcr=pcr, type=kind, digests=digests, data=data)
 
 
-def _event(pcr: int, kind: EventType, hashed: bytes | memoryview, data: bytes) -> Event:
-    return Event(pcr=pcr, type=kind, digests={"sha256": hashlib.sha256(hashed).digest()}, data=data)
+def _digest(bank: str, data: bytes | memoryview) -> bytes:
+    # SHA-1 is here because a TPM may have the bank on, not because anything is decided by it.
+    return hashlib.new(bank, data, usedforsecurity=bank != "sha1").digest()

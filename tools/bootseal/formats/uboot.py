@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a U-Boot binary says about itself.
 
-Spec: meta-secureboot, first patch to U-Boot, include/bootseal_gate.h.
+Spec: meta-secureboot, first patch to U-Boot, include/bootseal_gate.h; U-Boot, cmd/version.c.
 """
 
 from __future__ import annotations
@@ -9,10 +9,40 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from bootseal.errors import FormatError
+
 if TYPE_CHECKING:
     from bootseal.formats.fdt_scan import Buffer
 
 _GATE: Final = re.compile(rb"bootseal gate ([1-9][0-9]*)\0")
+# `version_string` has the time of the build in parentheses; an SPL's own string is not measured.
+_VERSION: Final = re.compile(
+    rb"U-Boot (?!SPL |TPL |VPL )[0-9]{4}\.[0-9]{2}[\x20-\x7e]{0,200}?"
+    rb" \([A-Z][a-z]{2} [0-9]{2} [0-9]{4} - [0-9:]{8} [+-][0-9]{4}\)[\x20-\x7e]{0,200}\0"
+)
+
+
+def version_string(binary: Buffer) -> bytes:
+    """Return the version string, without its NUL, that U-Boot measures into PCR 0.
+
+    Args:
+        binary: `u-boot.bin` or `u-boot-nodtb.bin`, not compressed.
+
+    Raises:
+        FormatError: There is none, or more than one.
+
+    >>> version_string(b"x" + b"U-Boot 2026.01 (Nov 22 2026 - 04:49:03 +0000)" + bytes(1))
+    b'U-Boot 2026.01 (Nov 22 2026 - 04:49:03 +0000)'
+    """
+    found = {bytes(text) for text in _VERSION.findall(binary)}
+    if len(found) != 1:
+        listed = ", ".join(repr(text.rstrip(b"\0").decode()) for text in sorted(found))
+        raise FormatError(
+            f"U-Boot's binary holds {len(found)} version strings with the time of a build"
+            f"{f' ({listed})' if found else ''}: expected one, such as "
+            "'U-Boot 2026.01 (Nov 22 2026 - 04:49:03 +0000)'"
+        )
+    return found.pop().rstrip(b"\0")
 
 
 def gate_version(binary: Buffer) -> int:

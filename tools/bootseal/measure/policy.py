@@ -25,7 +25,7 @@ from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
 from bootseal.units import KIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from bootseal.keys.signer import Signer
     from bootseal.measure.predict import Prediction
@@ -94,6 +94,42 @@ def sign(predictions: Iterable[Prediction], signer: Signer, pcrs: Sequence[int] 
     for entry in entries:
         _verify_entry(entry, public_key)
     return {_BANK: entries}
+
+
+def keep(
+    document: Document,
+    previous: Document,
+    public_key: PublicKey,
+    approved: Collection[bytes] | None = None,
+) -> Document:
+    """Add what earlier releases were approved with, so that they open the same data.
+
+    Args:
+        document: What approves the new release; it stays in front.
+        previous: What approves earlier ones.
+        public_key: The policy key that must have signed both.
+        approved: Policy digests of the releases still approved; the others are left out. None
+            keeps every entry.
+
+    Returns:
+        One document, each state once.
+
+    Raises:
+        VerificationRefused: An entry to be kept was not signed by this key.
+    """
+    entries = {entry["pol"]: entry for entry in document[_BANK]}
+    for number, entry in enumerate(previous[_BANK]):
+        if approved is not None and bytes.fromhex(entry["pol"]) not in approved:
+            continue
+        problems = list(_entry_problems(entry, f"entry {number}", public_key, entry["pcrs"]))
+        if problems:
+            raise VerificationRefused(
+                f"the previous PCR policy cannot be kept: {problems[0].where} "
+                f"{problems[0].message}",
+                hint="sign with the key that signed it, or leave it out",
+            )
+        entries.setdefault(entry["pol"], entry)
+    return {_BANK: list(entries.values())}
 
 
 def key_fingerprint(public_key: PublicKey) -> str:
@@ -213,7 +249,11 @@ def to_tail(data: bytes) -> bytes:
         UsageError: It does not fit.
     """
     if len(data) > TAIL_SIZE:
-        raise UsageError(f"the PCR policy has {len(data)} bytes: expected at most {TAIL_SIZE}")
+        raise UsageError(
+            f"the PCR policy has {len(data)} bytes: expected at most {TAIL_SIZE}, "
+            "the room behind the FIT",
+            hint="revoke old releases, and sign again with --keep and --approved",
+        )
     return data.ljust(TAIL_SIZE, b"\0")
 
 

@@ -1,24 +1,40 @@
 # SPDX-License-Identifier: MIT
-"""Predict the PCR values a FIT configuration boots into, without a TPM and without U-Boot."""
+"""Predict what a boot of a FIT configuration measures, without a TPM and without U-Boot."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
-from bootseal.formats import eventlog, fit
-from bootseal.formats.eventlog import PCR_CONFIGURATION, PCR_INITRAMFS, PCR_KERNEL, Event
+from bootseal.formats import eventlog, fdt, fit
+from bootseal.formats.eventlog import (
+    PCR_CONFIGURATION,
+    PCR_FIRMWARE,
+    PCR_INITRAMFS,
+    PCR_KERNEL,
+    Event,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bootseal.formats.fdt import Buffer
 
-MEANINGS = {
+MEANINGS: Final = {
+    PCR_FIRMWARE: "U-Boot's version string",
     PCR_CONFIGURATION: "device tree and boot arguments",
     PCR_KERNEL: "kernel",
     PCR_INITRAMFS: "initramfs",
 }
-"""What each predicted PCR stands for."""
+"""What the PCRs that tell something stand for; 2 to 7 are the same on every device."""
+
+CAP: Final = hashlib.sha256(b"capped").digest()
+"""What secureboot-cap.service extends PCR 9 with, so that nothing unseals again in that boot."""
+
+ROLLBACK_PROPERTY: Final = "bootseal,rollback-index"
+_CELL: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,39 +43,83 @@ class Prediction:
 
     Attributes:
         configuration: Name of the configuration node.
-        events: The measurements in U-Boot's order.
-        pcrs: SHA-256 PCR values after them, by index: 1, 8 and 9.
+        events: The measurements in U-Boot's order, with a digest for each bank; without those
+            into PCR 0 when U-Boot's version is not known.
+        pcrs: SHA-256 PCR values after them, by index.
+        rollback_index: Security version in the device tree's `/chosen`, 0 when it has none.
     """
 
     configuration: str
     events: tuple[Event, ...]
     pcrs: dict[int, bytes]
+    rollback_index: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether PCR 0 is predicted too."""
+        return PCR_FIRMWARE in self.pcrs
+
+    @property
+    def banks(self) -> dict[str, dict[int, bytes]]:
+        """PCR values by bank and index."""
+        names = self.events[0].digests
+        return {name: eventlog.replay(self.events, name) for name in names}
 
 
-def predict(data: Buffer, configuration: str, *, bootargs: bytes = b"") -> Prediction:
-    """Predict PCR 1, 8 and 9 of one configuration, for U-Boot v2024.07 and later.
+def predict(
+    data: Buffer,
+    configuration: str,
+    *,
+    bootargs: bytes = b"",
+    version: bytes | None = None,
+    banks: Sequence[str] = ("sha256",),
+) -> Prediction:
+    """Predict the measurements of one configuration, for U-Boot v2024.07 and later.
 
     Args:
         data: The FIT.
         configuration: Name of the configuration node.
         bootargs: U-Boot's `bootargs` variable, empty when unset. Arguments that the device tree
             carries in `/chosen` are part of the device tree and do not go here.
+        version: U-Boot's version string (`formats.uboot.version_string`), for PCR 0.
+        banks: Hash algorithms; SHA-256 is always among them.
 
     Raises:
         FormatError: It is no FIT, has no such configuration, or what U-Boot would measure cannot
             be told from the file: external, encrypted or overlaid data, or no device tree.
+        UsageError: U-Boot has no such bank.
     """
     model = fit.parse(data)
     chosen = model.configuration(configuration)
     kernel = _payload(model, chosen, "kernel")
-    fdt = _payload(model, chosen, "fdt")
-    if kernel is None or fdt is None:
+    board = _payload(model, chosen, "fdt")
+    if kernel is None or board is None:
         missing = "kernel" if kernel is None else "fdt"
         raise FormatError(f"{chosen.path} names no {missing}: its measurement cannot be predicted")
     events = eventlog.bootm_events(
-        kernel=kernel, ramdisk=_payload(model, chosen, "ramdisk"), fdt=fdt, bootargs=bootargs
+        kernel=kernel,
+        ramdisk=_payload(model, chosen, "ramdisk"),
+        fdt=board,
+        bootargs=bootargs,
+        version=version,
+        banks=list(dict.fromkeys(["sha256", *banks])),
     )
-    return Prediction(configuration=configuration, events=events, pcrs=eventlog.replay(events))
+    return Prediction(
+        configuration=configuration,
+        events=events,
+        pcrs=eventlog.replay(events),
+        rollback_index=_rollback_index(board),
+    )
+
+
+def _rollback_index(board: memoryview) -> int:
+    try:
+        node = fdt.parse(board).find("/chosen")
+    except FormatError:
+        # U-Boot measures whatever has a header; a tree that cannot be read declares nothing.
+        return 0
+    value = node.properties.get(ROLLBACK_PROPERTY, b"") if node else b""
+    return int.from_bytes(value) if len(value) == _CELL else 0
 
 
 def _payload(model: fit.Fit, configuration: fit.Configuration, kind: str) -> memoryview | None:

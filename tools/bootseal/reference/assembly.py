@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Final
 
 import bootseal
 from bootseal import device
-from bootseal.device import Device, Input, Qemu, Slot
+from bootseal.device import Device, Input, Measurement, Qemu, Slot
 from bootseal.disk.layout import parse_wks
 from bootseal.fit import assemble as fit_assembly
 from bootseal.fit import control_dtb
 from bootseal.fit.assemble import FitSpec
 from bootseal.fit.sign import sign
 from bootseal.fit.verify import verify
+from bootseal.formats import uboot
 from bootseal.formats.tamper import environment
 from bootseal.keys import store
 from bootseal.keys.profile import Role
 from bootseal.measure import policy
-from bootseal.measure.predict import predict
+from bootseal.measure.predict import MEANINGS, predict
 from bootseal.reference import devicetree, disk, layer
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ def _sign_fit(parts: Parts, paths: dict[str, Path]) -> None:
 def _predict(parts: Parts, paths: dict[str, Path]) -> dict[str, Prediction]:
     """Predict each slot's PCRs and sign the policy over them."""
     fit = paths["fit"].read_bytes()
-    predictions = {slot: predict(fit, f"conf-{slot}") for slot in SLOTS}
+    version = uboot.version_string(paths["bios"].read_bytes())
+    predictions = {slot: predict(fit, f"conf-{slot}", version=version) for slot in SLOTS}
     signer = store.signer(parts.keys, Role.POLICY)
     document = policy.sign(list(predictions.values()), signer)
     paths["policy"].write_bytes(policy.to_bytes(document))
@@ -201,7 +203,16 @@ def _describe(
                 root=f"root-{slot}",
                 verity=f"root-{slot}-verity",
                 root_hash=parts.system.root.verity.root_hash,
-                pcrs={str(pcr): value.hex() for pcr, value in sorted(found.pcrs.items())},
+                pcrs={str(pcr): found.pcrs[pcr].hex() for pcr in MEANINGS},
+                events=tuple(
+                    Measurement(
+                        pcr=event.pcr,
+                        type=event.type,
+                        sha256=event.digests["sha256"].hex(),
+                        data=event.data.hex(),
+                    )
+                    for event in found.events
+                ),
             )
             for slot, found in predictions.items()
         ),

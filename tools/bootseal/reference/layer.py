@@ -36,6 +36,7 @@ _PLACES: Final = {
     "create-data": ("usr/lib/secureboot", 0o755),
     "fetch-policy": ("usr/lib/secureboot", 0o755),
     "mark-good": ("usr/lib/secureboot", 0o755),
+    "secureboot-attest": ("usr/bin", 0o755),
     "secureboot-status": ("usr/bin", 0o755),
     "crypttab": ("etc", 0o644),
     "fstab": ("etc", 0o644),

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal attest`: enrol devices, challenge them, and judge what they answer."""
+
+# Heavy modules are imported inside commands, and typer reads annotations at run time.
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import output as files
+from bootseal.cli import ui
+
+if TYPE_CHECKING:
+    from bootseal.measure.attest import Verdict
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Ask a device what it booted, and judge the answer: enrol, certify, challenge, verify.",
+)
+
+_Store = Annotated[
+    Path,
+    typer.Option("--store", metavar="DIR", help="The verifier's directory; made when missing."),
+]
+_Name = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's name.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command()
+def enrol(
+    name: _Name,
+    identity: Annotated[
+        Path, typer.Argument(metavar="IDENTITY", help="What secureboot-attest identity printed.")
+    ],
+    *,
+    store: _Store,
+    authority: Annotated[
+        list[Path],
+        typer.Option("--ca", help="PEM certificates of the TPM maker's authorities; repeatable."),
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Where to write the credential; - is stdout.")
+    ] = "-",
+    again: Annotated[
+        bool, typer.Option("--again", help="Replace what is known of a device of this name.")
+    ] = False,
+) -> None:
+    """Check a device's endorsement certificate, and make the credential only its TPM opens."""
+    import base64
+    from datetime import UTC, datetime
+
+    from bootseal.errors import UsageError
+    from bootseal.keys import endorsement
+    from bootseal.measure import attest, messages
+    from bootseal.measure.attest_store import Store
+
+    known = Store(store)
+    if known.known(name) and not again:
+        raise UsageError(
+            f"the verifier knows a device {name!r} already",
+            hint="--again replaces it: its key must be certified again",
+        )
+    trusted = [
+        one for path in authority for one in endorsement.authorities(path.read_bytes(), str(path))
+    ]
+    record, credential = attest.enrol(
+        messages.parse_identity(identity.read_bytes()), trusted, name, datetime.now(UTC)
+    )
+    known.save(record)
+    files.write(output, base64.b64encode(credential) + b"\n")
+    ui.status(
+        f"OK: {ui.untrusted(name)} has an endorsement certificate by "
+        f"{ui.untrusted(record.ek_issuer)}; its key is certified when it answers"
+    )
+
+
+@app.command()
+def certify(
+    name: _Name,
+    answer: Annotated[
+        Path, typer.Argument(metavar="ANSWER", help="What secureboot-attest activate printed.")
+    ],
+    *,
+    store: _Store,
+) -> None:
+    """Take the answer to a credential: the device's attestation key lives in its TPM."""
+    from bootseal.measure import attest, messages
+    from bootseal.measure.attest_store import Store
+
+    known = Store(store)
+    secret = messages.parse_activation(answer.read_bytes())
+    known.save(attest.certify(known.record(name), secret, int(time.time())))
+    ui.status(f"OK: the attestation key of {ui.untrusted(name)} is certified")
+
+
+@app.command()
+def challenge(
+    name: _Name,
+    *,
+    store: _Store,
+    validity: Annotated[
+        int, typer.Option(min=1, max=86400, help="Seconds in which it must be answered.")
+    ] = 300,
+    as_json: _Json = False,
+) -> None:
+    """Print a fresh nonce for a device: the argument of secureboot-attest quote."""
+    import dataclasses
+
+    from bootseal.measure.attest_store import Store
+
+    asked = Store(store).ask(name, now=int(time.time()), validity=validity)
+    if as_json:
+        ui.emit_json(dataclasses.asdict(asked))
+    else:
+        ui.out.print(asked.nonce)
+
+
+@app.command()
+def verify(
+    answer: Annotated[
+        Path, typer.Argument(metavar="EVIDENCE", help="What secureboot-attest quote printed.")
+    ],
+    *,
+    store: _Store,
+    approved: Annotated[
+        Path, typer.Option("--approved", metavar="LIST", help="The approved list.")
+    ],
+    as_json: _Json = False,
+) -> None:
+    """Judge an answer: who signed, is it fresh, does the log explain the PCRs, is it approved."""
+    from bootseal.errors import ExitCode
+    from bootseal.measure import approved as lists
+    from bootseal.measure import attest, messages
+    from bootseal.measure.attest_store import Store
+
+    known, now = Store(store), int(time.time())
+    verifier = attest.Verifier(lists.parse(approved.read_bytes()))
+    evidence = messages.parse_evidence(answer.read_bytes())
+    asked = known.take(evidence.quote.nonce, now=now)
+    record = known.record(asked.device)
+    verdict = verifier.inspect(evidence, record, asked, now)
+    if verdict.accepted:
+        known.save(attest.seen(record, verdict, evidence))
+    if as_json:
+        ui.emit_json(_document(verdict))
+    else:
+        _print(verdict)
+    if not verdict.accepted:
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+def _document(verdict: Verdict) -> dict[str, object]:
+    return {
+        "schema": "bootseal.attestation/1",
+        "verdict": "accepted" if verdict.accepted else "refused",
+        "device": verdict.device,
+        "nonce": verdict.nonce,
+        "release": verdict.release,
+        "slot": verdict.slot,
+        "rollback_index": verdict.rollback_index,
+        "reset_count": verdict.reset_count,
+        "clock": verdict.clock,
+        "findings": [
+            {"id": finding.id, "severity": finding.severity, "message": finding.message}
+            for finding in verdict.findings
+        ],
+    }
+
+
+def _print(verdict: Verdict) -> None:
+    word = "[bold green]ACCEPTED[/]" if verdict.accepted else "[bold red]REFUSED[/]"
+    runs = f"release {verdict.release}" if verdict.release else "no approved release"
+    slot = f", slot {verdict.slot}" if verdict.slot else ""
+    ui.out.print(f"{word}  {ui.untrusted(f'{verdict.device}: {runs}{slot}')}")
+    for finding in verdict.findings:
+        ui.out.print(f"  {finding.id}  {ui.untrusted(finding.message)}")

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal measure approve|revoke`: the approved list."""
+
+# typer reads the annotations when the command line is built.
+# ruff: noqa: TC001
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import output as files
+from bootseal.cli import ui
+from bootseal.cli.measure_options import Source, UBoot
+
+if TYPE_CHECKING:
+    from bootseal.measure.approved import Approved
+
+_List = Annotated[Path, typer.Option("--list", "-l", metavar="LIST", help="The approved list.")]
+
+
+def approve(
+    source: Source,
+    *,
+    approved: _List,
+    name: Annotated[str, typer.Option(help="What to call the release.")],
+    u_boot: UBoot = None,
+) -> None:
+    """Add what a release measures to the approved list, which is made when there is none."""
+    from bootseal.measure import approved as lists
+    from bootseal.measure import source as sources
+
+    artefacts = sources.load(source, u_boot=u_boot)
+    release = lists.release(
+        name, sources.predictions(artefacts), artefacts.fit, artefacts.version or b""
+    )
+    before = _load(approved) if approved.exists() else lists.Approved()
+    files.write(approved, lists.emit(before.add(release)))
+    ui.status(
+        f"OK: {ui.untrusted(name)}, rollback index {release.rollback_index}, "
+        f"FIT {release.fit}: {len(release.boots)} boots approved"
+    )
+
+
+def revoke(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The releases.")],
+    *,
+    approved: _List,
+) -> None:
+    """Take releases off the approved list."""
+    from bootseal.measure import approved as lists
+
+    after = _load(approved).remove(names)
+    files.write(approved, lists.emit(after))
+    ui.status(f"OK: {len(after.releases)} releases are left on the list")
+
+
+def _load(path: Path) -> Approved:
+    from bootseal.errors import UsageError
+    from bootseal.measure import approved as lists
+
+    try:
+        return lists.parse(path.read_bytes())
+    except FileNotFoundError:
+        raise UsageError(
+            f"there is no approved list at {path}",
+            hint=f"bootseal measure approve DIR --name RELEASE --list {path}",
+        ) from None

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal measure log`: an event log in words, against what was predicted."""
+
+# typer reads the annotations when the command line is built.
+# ruff: noqa: TC003
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bootseal.cli import ui
+
+if TYPE_CHECKING:
+    from bootseal.formats.eventlog import Event, EventLog
+    from bootseal.measure.explain import Comparison
+
+_STYLES: Final = {"matching": "green", "unexpected": "bold red", "missing": "bold red"}
+
+
+def log(
+    file: Annotated[
+        Path, typer.Argument(metavar="LOG", help="binary_bios_measurements of a device.")
+    ],
+    *,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR|LIST", help="A built device's directory, or an approved list."),
+    ] = None,
+    slot: Annotated[str, typer.Option(help="Compare with this slot only.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Read an event log, replay it, and say entry for entry what it means.
+
+    With --against, ends in exit code 3 unless the log is exactly that of an approved boot.
+    """
+    from bootseal.errors import VerificationRefused
+    from bootseal.formats import eventlog
+    from bootseal.measure.explain import Judgement, closest
+
+    found = eventlog.parse(file.read_bytes())
+    best = closest(found.events, _boots(against, slot) if against else {})
+    if as_json:
+        ui.emit_json(_document(found, best))
+    else:
+        _print(found, best)
+    if best.differences:
+        raise VerificationRefused(
+            f"the event log is not that of {best.name}, the nearest approved boot: "
+            f"{best.count(Judgement.UNEXPECTED)} unexpected and "
+            f"{best.count(Judgement.MISSING)} missing entries"
+        )
+
+
+def _boots(against: Path, slot: str) -> dict[str, tuple[Event, ...]]:
+    """Return the expected logs by the names of their boots."""
+    from bootseal.errors import UsageError
+    from bootseal.measure import approved as lists
+    from bootseal.measure import source as sources
+
+    if against.is_dir():
+        artefacts = sources.load(against)
+        release = lists.release(
+            artefacts.name, sources.predictions(artefacts), artefacts.fit, artefacts.version or b""
+        )
+        approved = lists.Approved(releases=(release,))
+    else:
+        approved = lists.parse(against.read_bytes())
+    boots = lists.boots(approved, slot=slot)
+    if not boots:
+        raise UsageError(f"{against} approves no boot{f' of slot {slot}' if slot else ''}")
+    return boots
+
+
+def _document(found: EventLog, best: Comparison) -> dict[str, object]:
+    from bootseal.formats import event_types, eventlog
+
+    return {
+        "schema": "bootseal.event-log/1",
+        "algorithms": list(found.algorithms),
+        "pcrs": {
+            bank: {
+                str(pcr): value.hex()
+                for pcr, value in sorted(eventlog.replay(found.events, bank).items())
+            }
+            for bank in found.algorithms
+        },
+        "compared_with": best.name,
+        "entries": [
+            {
+                "judgement": str(entry.judgement) if best.name else "not compared",
+                "number": entry.number,
+                "pcr": entry.event.pcr,
+                "type": entry.event.type,
+                "name": event_types.name(entry.event.type),
+                "digests": {bank: digest.hex() for bank, digest in entry.event.digests.items()},
+                "data": entry.event.data.hex(),
+                "meaning": entry.meaning,
+            }
+            for entry in best.entries
+        ],
+    }
+
+
+def _print(found: EventLog, best: Comparison) -> None:
+    from bootseal.formats import eventlog
+
+    title = f"compared with {best.name}" if best.name else "compared with nothing"
+    ui.out.print(f"[bold]{len(found.events)} entries, {ui.untrusted(title)}[/]")
+    for entry in best.entries:
+        number = f"{entry.number:3}" if entry.number >= 0 else "  -"
+        word = str(entry.judgement)
+        label = f"[{_STYLES[word]}]{word:10}[/]" if best.name else "read"
+        ui.out.print(f"{number}  {label}  PCR {entry.event.pcr:<2}  {ui.untrusted(entry.meaning)}")
+    for bank in found.algorithms:
+        for pcr, value in sorted(eventlog.replay(found.events, bank).items()):
+            ui.out.print(f"  {bank}  PCR {pcr:<2}  {value.hex()}")

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: MIT
+"""What a verifier remembers: devices with their attestation keys, and the challenges it asked.
+
+A directory of small files; there is no lock, because every change is one rename: the rename that
+marks a challenge as answered succeeds once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bootseal import device
+from bootseal.errors import FormatError, UsageError, VerificationRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEVICE_SCHEMA: Final = "bootseal.attest-device/1"
+CHALLENGE_SCHEMA: Final = "bootseal.challenge/1"
+NONCE_SIZE: Final = 32
+QUOTED_PCRS: Final = tuple(range(10))
+"""What a device is asked to quote: everything firmware measures into."""
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# How long an answered or expired challenge is remembered, so that a late answer gets its reason.
+_MEMORY: Final = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A device the verifier knows.
+
+    Attributes:
+        name: Its name.
+        ek_certificate: SHA-256 of its endorsement certificate, lower-case hex.
+        ek_issuer: Who issued that.
+        ak: Its attestation key, TPMT_PUBLIC in lower-case hex.
+        ak_name: The key's name, lower-case hex.
+        secret_sha256: While the key is not certified: digest of what its TPM must tell.
+        certified: When the key was certified, seconds since 1970; 0 while it is not.
+        reset_count: Of the last accepted quote, as are the next two.
+        restart_count: See above.
+        clock: See above; milliseconds.
+    """
+
+    schema: str = DEVICE_SCHEMA
+    name: str
+    ek_certificate: str
+    ek_issuer: str
+    ak: str
+    ak_name: str
+    secret_sha256: str
+    certified: int = 0
+    reset_count: int = 0
+    restart_count: int = 0
+    clock: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """A question to one device.
+
+    Attributes:
+        device: Its name.
+        nonce: What the quote must hold, lower-case hex.
+        issued: Seconds since 1970.
+        expires: Seconds since 1970.
+        bank: The bank to quote.
+        pcrs: The PCRs to quote.
+    """
+
+    schema: str = CHALLENGE_SCHEMA
+    device: str
+    nonce: str
+    issued: int
+    expires: int
+    bank: str = "sha256"
+    pcrs: tuple[int, ...] = QUOTED_PCRS
+
+
+class Store:
+    """The verifier's directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._devices = directory / "devices"
+        self._challenges = directory / "challenges"
+
+    def record(self, name: str) -> Record:
+        """Return a device.
+
+        Raises:
+            UsageError: There is no such device.
+            FormatError: Its record is damaged.
+        """
+        path = self._device(name)
+        try:
+            found = _load(path, Record, DEVICE_SCHEMA)
+        except FileNotFoundError:
+            raise UsageError(
+                f"the verifier knows no device {name!r}", hint="bootseal attest enrol"
+            ) from None
+        assert isinstance(found, Record)  # noqa: S101 - for the type checker
+        return found
+
+    def known(self, name: str) -> bool:
+        """Tell whether there is a record of this device."""
+        return self._device(name).exists()
+
+    def save(self, record: Record) -> None:
+        """Write a device's record."""
+        _save(self._device(record.name), record)
+
+    def ask(self, name: str, *, now: int, validity: int) -> Challenge:
+        """Make a challenge for a device and remember it.
+
+        Args:
+            name: The device.
+            now: Seconds since 1970.
+            validity: Seconds in which it must be answered.
+
+        Raises:
+            UsageError: There is no such device.
+        """
+        self.record(name)
+        for path in self._stale(now):
+            path.unlink(missing_ok=True)
+        challenge = Challenge(
+            device=name,
+            nonce=os.urandom(NONCE_SIZE).hex(),
+            issued=now,
+            expires=now + validity,
+        )
+        _save(self._challenges / f"{challenge.nonce}.json", challenge)
+        return challenge
+
+    def take(self, nonce: bytes, *, now: int) -> Challenge:
+        """Return the challenge of this nonce; from now on it counts as answered.
+
+        Raises:
+            VerificationRefused: It was answered before, has expired, or was never asked.
+        """
+        open_ = self._challenges / f"{nonce.hex()}.json"
+        used = open_.with_suffix(".used")
+        try:
+            open_.rename(used)
+        except OSError:
+            if used.exists():
+                raise VerificationRefused(
+                    f"the challenge {nonce.hex()} was answered before: the quote is a replay"
+                ) from None
+            raise VerificationRefused(
+                f"the quote answers {nonce.hex() or 'no nonce'}, which was not asked"
+            ) from None
+        found = _load(used, Challenge, CHALLENGE_SCHEMA)
+        assert isinstance(found, Challenge)  # noqa: S101 - for the type checker
+        if now > found.expires:
+            raise VerificationRefused(
+                f"the challenge {found.nonce} expired {now - found.expires} seconds ago"
+            )
+        return found
+
+    def _device(self, name: str) -> Path:
+        if _NAME.fullmatch(name) is None:
+            raise UsageError(
+                f"{name!r} cannot name a device: expected up to 64 letters, digits and . _ -"
+            )
+        return self._devices / f"{name}.json"
+
+    def _stale(self, now: int) -> Iterator[Path]:
+        if not self._challenges.is_dir():
+            return
+        for path in self._challenges.iterdir():
+            try:
+                if path.stat().st_mtime + _MEMORY < now:
+                    yield path
+            except FileNotFoundError:
+                continue
+
+
+def _load(path: Path, kind: type[Record | Challenge], schema: str) -> object:
+    try:
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path} is not JSON: {error}") from error
+    found = document.get("schema") if isinstance(document, dict) else None
+    if found != schema:
+        raise FormatError(f"{path} has schema {found!r:.60}: expected {schema!r}")
+    return device.decode(kind, document, str(path))
+
+
+def _save(path: Path, content: Record | Challenge) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(dataclasses.asdict(content), file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
