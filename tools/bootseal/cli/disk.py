@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal disk`: the commands about finished disk images."""
+
+from __future__ import annotations
+
+import typer
+
+from bootseal.cli import disk_check
+
+app = typer.Typer(
+    no_args_is_help=True, help="Judge finished disk images, without root and without booting them."
+)
+
+
+@app.callback()
+def _disk() -> None:
+    """Keep every verb a verb of its own."""
+
+
+app.command()(disk_check.check)
