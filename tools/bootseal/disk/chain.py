@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bootseal.disk.source import Disk
     from bootseal.disk.table import Table
     from bootseal.disk.target import Target
+    from bootseal.disk.tree import Readable
     from bootseal.events import Finding, Progress
 
 _LISTED: Final = 8
@@ -84,7 +85,7 @@ def check(disk: Disk, target: Target, table: Table, progress: Progress) -> Chain
         for _, group in groupby(sorted(roots, key=_key), _key):
             findings += _bad_blocks(tree.check(disk, list(group)))
     for root in roots:
-        findings += _superblock(disk, root)
+        findings += check_superblock(disk, root)
     return Chain(
         findings=tuple(findings),
         trust=trust,
@@ -207,7 +208,7 @@ def _bad_blocks(bad: Iterable[tree.Bad]) -> Iterator[Finding]:
             yield _error("verity-more", root, f"{count - _LISTED} more blocks are bad")
 
 
-def _superblock(disk: Disk, root: Root) -> Iterator[Finding]:
+def check_superblock(disk: Readable, root: Root) -> Iterator[Finding]:
     """Compare what stands in front of the tree, which nothing reads, with the signed values."""
     try:
         found = verity.parse_superblock(disk.read(root.hashes, BLOCK))

@@ -72,8 +72,13 @@ class Disk:
             raise FormatError(f"the disk ends at {self.size:#x}, {missing} bytes too early")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def view(self, offset: int, size: int) -> memoryview:
+    def view(self, offset: int, size: int, *, private: bool = False) -> memoryview:
         """Return `size` bytes at `offset` without reading them before they are looked at.
+
+        Args:
+            offset: Where they start.
+            size: How many.
+            private: They may be changed; nobody else sees that.
 
         Raises:
             FormatError: The disk ends before them.
@@ -83,9 +88,8 @@ class Disk:
         if not size:
             return memoryview(b"")
         skip = offset % mmap.ALLOCATIONGRANULARITY
-        mapped = mmap.mmap(
-            self.descriptor, size + skip, access=mmap.ACCESS_READ, offset=offset - skip
-        )
+        access = mmap.ACCESS_COPY if private else mmap.ACCESS_READ
+        mapped = mmap.mmap(self.descriptor, size + skip, access=access, offset=offset - skip)
         return memoryview(mapped)[skip:]
 
     def data(self, start: int, end: int) -> Iterator[tuple[int, int]]:

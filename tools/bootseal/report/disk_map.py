@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bootseal.report.disk_document import DiskVerdict, Part
 
 WIDTH: Final = 1000.0
+_LABEL_UNITS: Final = 9.0
 _FIT: Final = ": FIT structure"
 _IMAGE: Final = ": /images/"
 
@@ -30,6 +31,7 @@ class Bar:
     width: float
     state: int
     title: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,14 @@ def stretches(verdict: DiskVerdict) -> Iterator[tuple[str, Sequence[Part]]]:
         fit = [part for part in inside if _FIT in part.name or _IMAGE in part.name]
         if fit:
             yield f"FIT in {name}", fit
+            last = max(i for i, part in enumerate(fit) if _IMAGE in part.name or i == 0)
+            yield f"FIT in {name}, behind its images", fit[last + 1 :] or fit
+
+
+def _label(part: Part, width: float) -> str:
+    """Return the name of an image that has room in its bar."""
+    name = part.name.rpartition("/")[2] if _IMAGE in part.name else ""
+    return name if len(name) * _LABEL_UNITS < width else ""
 
 
 def _row(title: str, parts: Sequence[Part]) -> Row:
@@ -67,6 +77,7 @@ def _row(title: str, parts: Sequence[Part]) -> Row:
             x=round((part.start - start) * scale, 3),
             width=round((part.end - part.start) * scale, 3),
             state=STATES.index(part.state),
+            label=_label(part, (part.end - part.start) * scale),
             title=f"{part.name or 'unallocated'}: {part.state}, {size} at {part.start:#x}",
         )
         bars.append(bar)
