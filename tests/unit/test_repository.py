@@ -70,7 +70,7 @@ def test_schemas_in_code_are_documented() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["keys"], ["fit"], ["measure"], ["reference"], ["boot"], ["doctor"]],
+    [[], ["keys"], ["fit"], ["measure"], ["disk"], ["reference"], ["boot"], ["doctor"]],
     ids=lambda arguments: " ".join(arguments) or "bootseal",
 )
 def test_help_of_every_noun_loads_no_cryptography(arguments: list[str]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import Section
 
     from bootseal.events import Finding
     from bootseal.formats.fdt import Buffer
@@ -96,19 +97,37 @@ def _elf_ranges(raw: bytes) -> list[tuple[int, int]]:
     return [(start, end) for start, end in found if 0 <= start < end <= len(raw)]
 
 
+def section(elf: ELFFile, name: str) -> Section | None:
+    """Return the section called `name`, whatever the others look like.
+
+    U-Boot's own linker script leaves a section that pyelftools refuses, and with it every search
+    by name.
+    """
+    from elftools.common.exceptions import ELFError  # noqa: PLC0415 - slow to load
+
+    for number in range(elf.num_sections()):
+        try:
+            found = elf.get_section(number)
+        except ELFError:
+            continue
+        if found.name == name:
+            return found
+    return None
+
+
 def _candidates(elf: ELFFile) -> Iterator[tuple[int, int]]:
     from elftools.elf.sections import SymbolTableSection  # noqa: PLC0415 - slow to load
 
-    symbols = elf.get_section_by_name(".symtab")
+    symbols = section(elf, ".symtab")
     if isinstance(symbols, SymbolTableSection):
         addresses = [symbols.get_symbol_by_name(name) for name in _SYMBOLS]
         values = [found[0]["st_value"] for found in addresses if found]
         if len(values) == len(_SYMBOLS):
             start, end = values
             yield from ((offset, offset + end - start) for offset in elf.address_offsets(start))
-    section = elf.get_section_by_name(_SECTION)
-    if section is not None:
-        yield section["sh_offset"], section["sh_offset"] + section["sh_size"]
+    embedded = section(elf, _SECTION)
+    if embedded is not None:
+        yield embedded["sh_offset"], embedded["sh_offset"] + embedded["sh_size"]
     for segment in elf.iter_segments():
         if segment["p_type"] == "PT_LOAD":
             yield segment["p_offset"], segment["p_offset"] + segment["p_filesz"]

@@ -23,6 +23,7 @@ STRONG: Final = frozenset({"sha256", "sha384", "sha512"})
 WEAK: Final = frozenset({"sha1", "md5", "crc32"})
 
 _STEP: Final = MIB
+_EXPANDED: Final = "expanded"
 
 
 def digest(algorithm: str, payload: Buffer) -> bytes:
@@ -71,7 +72,7 @@ class Facts:
 
         0 means that it is not compressed, or cannot be decompressed here.
         """
-        key = _key(image, f"expanded {image.compression}")
+        key = _key(image, f"{_EXPANDED} {image.compression}")
         if key not in self._known:
             size = _expanded(image.compression, image.payload, limit)
             self._known[key] = size.to_bytes(8)
@@ -90,14 +91,21 @@ class Facts:
             }
         )
 
-    def without(self, offsets: Iterable[int]) -> Facts:
-        """Return a copy that forgets what depends on any of these bytes of the file."""
+    def without(self, offsets: Iterable[int], *, digests_only: bool = False) -> Facts:
+        """Return a copy that forgets what depends on any of these bytes of the file.
+
+        Args:
+            offsets: The bytes that change.
+            digests_only: Keep how large a payload expands to, which is slow to find out and can
+                only ever be one more reason to refuse.
+        """
         changed = tuple(offsets)
         return Facts(
             {
                 key: value
                 for key, value in self._known.items()
-                if not any(key[0] <= offset < key[0] + key[1] for offset in changed)
+                if (digests_only and key[2].startswith(_EXPANDED))
+                or not any(key[0] <= offset < key[0] + key[1] for offset in changed)
             }
         )
 

@@ -155,10 +155,10 @@ def parse(document: object, logs: Path) -> Matrix:
     Raises:
         FormatError: The document is not a valid `bootseal.matrix/1`.
     """
-    top = _Object(document, "matrix document")
+    top = JsonObject(document, "matrix document")
     if (schema := top.text("schema")) != SCHEMA:
         raise FormatError(f"matrix document has schema {schema!r}: expected {SCHEMA!r}")
-    versions = _Object(top.get("versions"), "versions")
+    versions = JsonObject(top.get("versions"), "versions")
     return Matrix(
         device=top.text("device"),
         profile=top.text("profile"),
@@ -169,8 +169,8 @@ def parse(document: object, logs: Path) -> Matrix:
     )
 
 
-class _Object:
-    """A JSON object whose members are asked for by kind."""
+class JsonObject:
+    """A JSON object whose members are asked for by kind; another kind is a `FormatError`."""
 
     def __init__(self, value: object, where: str) -> None:
         if not isinstance(value, dict):
@@ -179,43 +179,49 @@ class _Object:
         self._where = where
 
     def names(self) -> list[str]:
+        """Return the names of its members."""
         return [str(name) for name in self._value]
 
     def get(self, name: str) -> object:
+        """Return a member of any kind."""
         if name not in self._value:
             raise FormatError(f"{self._where} lacks {name!r}")
         value: object = self._value[name]
         return value
 
     def text(self, name: str) -> str:
+        """Return a string, made safe to show."""
         value = self.get(name)
         if not isinstance(value, str):
             raise self._wrong(name, value, "a string")
         return visible(value)
 
     def number(self, name: str) -> float:
+        """Return a number of seconds."""
         value = self.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:  # noqa: PLR2004 - any bound that keeps drawings finite
             raise self._wrong(name, value, "a number of seconds")
         return float(value)
 
     def verdict(self) -> str:
+        """Return the member `verdict`."""
         value = self.text("verdict")
         if value not in VERDICTS:
             raise self._wrong("verdict", value, " or ".join(VERDICTS))
         return value
 
-    def objects(self, name: str) -> list[_Object]:
+    def objects(self, name: str) -> list[JsonObject]:
+        """Return a list of objects."""
         value = self.get(name)
         if not isinstance(value, list | tuple):
             raise self._wrong(name, value, "a list")
-        return [_Object(item, f"{self._where}: {name}[{i}]") for i, item in enumerate(value)]
+        return [JsonObject(item, f"{self._where}: {name}[{i}]") for i, item in enumerate(value)]
 
     def _wrong(self, name: str, value: object, expected: str) -> FormatError:
         return FormatError(f"{self._where}: {name} is {value!r:.60}: expected {expected}")
 
 
-def _scenario(item: _Object, logs: Path) -> Scenario:
+def _scenario(item: JsonObject, logs: Path) -> Scenario:
     return Scenario(
         id=item.text("id"),
         title=item.text("title"),
@@ -230,7 +236,7 @@ def _scenario(item: _Object, logs: Path) -> Scenario:
     )
 
 
-def _step(item: _Object, logs: Path) -> Step:
+def _step(item: JsonObject, logs: Path) -> Step:
     status = item.get("status")
     return Step(
         title=item.text("title"),

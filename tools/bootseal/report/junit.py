@@ -49,7 +49,7 @@ def _case(suite: ET.Element, result: Scenario, device: str) -> None:
         "testcase",
         {
             "name": result.id,
-            "classname": _clean(f"{device}.{result.group}"),
+            "classname": clean(f"{device}.{result.group}"),
             "time": f"{result.duration:.3f}",
         },
     )
@@ -57,11 +57,11 @@ def _case(suite: ET.Element, result: Scenario, device: str) -> None:
         return
     kind = "failure" if result.verdict == "failed" else "error"
     mark = ET.SubElement(
-        case, kind, {"type": result.verdict, "message": _clean(result.reason or result.observed)}
+        case, kind, {"type": result.verdict, "message": clean(result.reason or result.observed)}
     )
-    mark.text = _clean(f"{result.title}\nexpected: {result.expected}\nobserved: {result.observed}")
+    mark.text = clean(f"{result.title}\nexpected: {result.expected}\nobserved: {result.observed}")
     output = ET.SubElement(case, "system-out")
-    output.text = _clean(
+    output.text = clean(
         "\n".join(
             f"== {step.title}: {step.ending}\n" + "\n".join(step.log[-_TAIL_LINES:])
             for step in result.steps
@@ -70,5 +70,6 @@ def _case(suite: ET.Element, result: Scenario, device: str) -> None:
     )
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Replace what XML 1.0 has no room for."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""What the readers of a disk's contents must survive: any bytes end in a model or a `FormatError`.
+
+`run_contents.py` feeds these functions from libFuzzer; the unit tests run them over the files
+kept in `tests/fuzz/corpus`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+from bootseal.disk import elf, luks, rootfs_programs
+from bootseal.errors import FormatError
+from bootseal.formats import erofs, luks2, module_signature
+from bootseal.keys import search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bootseal.formats.gpt import Entry
+
+ENTRY = cast("Entry", SimpleNamespace(name="data", offset=0, size=1 << 20, end=1 << 20))
+
+
+def luks_copy(text: bytes, *, offset: int, magic: bytes, size: int = 0x4000) -> bytes:
+    """Return one copy of a LUKS2 header with a right checksum around any metadata."""
+    head = struct.pack(
+        ">6sHQQ48s32s64s40s48sQ184s64s3584s",
+        *(magic, 2, size, 3, b"", b"sha256", b"salt", b"c5c1a6bb", b"", offset, b"", b"", b""),
+    )
+    raw = bytearray((head + text[: size - len(head) - 1]).ljust(size, b"\0"))
+    raw[448:480] = hashlib.sha256(raw).digest()
+    return bytes(raw)
+
+
+def luks_header(text: bytes) -> bytes:
+    """Return both copies of a header."""
+    first = luks_copy(text, offset=0, magic=luks2.MAGIC)
+    return first + luks_copy(text, offset=len(first), magic=luks2.SECOND_MAGIC)
+
+
+def one_luks2(data: bytes) -> None:
+    """Read and judge: bytes as they are, and the same as metadata of a header that is whole."""
+    for raw in (data, luks_header(data)):
+        with suppress(FormatError):
+            header = luks2.parse(raw)
+            json.dumps(header.metadata)
+            list(luks.inspect(header, ENTRY, None))
+
+
+def one_erofs(data: bytes) -> None:
+    """Walk a tree; the image always starts like one."""
+    raw = bytearray(data.ljust(2048, b"\0"))
+    raw[1024:1028] = struct.pack("<I", erofs.MAGIC)
+    with suppress(FormatError):
+        for entry in erofs.Image(bytes(raw)).walk():
+            names = entry.path.split(b"/")
+            assert not {b"", b".", b".."} & set(names) or not entry.path, entry.path
+
+
+def one_elf(data: bytes) -> None:
+    """Judge a program."""
+    for raw in (data, elf.MAGIC + data[4:]):
+        with suppress(FormatError):
+            found = elf.parse(raw)
+            if found is not None:
+                list(rootfs_programs.judge(found))
+
+
+def one_keys(data: bytes) -> None:
+    """Look for keys, and read the bytes as a kernel module's signature."""
+    list(search.find(data))
+    trailer = struct.pack(">BBBBB3xI", 0, 0, 2, 0, 0, max(len(data) - 1, 0))
+    for raw in (data, data + trailer + module_signature.MARK):
+        with suppress(FormatError):
+            module_signature.parse(raw)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "luks2": one_luks2,
+    "erofs": one_erofs,
+    "elf": one_elf,
+    "keys": one_keys,
+}

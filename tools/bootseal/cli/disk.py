@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal disk`: the commands about finished disk images."""
+
+from __future__ import annotations
+
+import typer
+
+from bootseal.cli import disk_check, disk_prove, disk_show
+
+app = typer.Typer(
+    no_args_is_help=True, help="Judge finished disk images, without root and without booting them."
+)
+
+
+@app.callback()
+def _disk() -> None:
+    """Keep every verb a verb of its own."""
+
+
+app.command()(disk_check.check)
+app.command()(disk_show.show)
+app.command()(disk_prove.prove)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal disk check`."""
+
+# Heavy modules are imported inside commands, and typer reads annotations at run time.
+# ruff: noqa: TC003
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import disk_text, ui
+from bootseal.cli.disk_input import DiskImage, Json, Layout, PolicyKey, UBoot, target_of
+from bootseal.errors import FormatError, VerificationRefused
+
+if TYPE_CHECKING:
+    from bootseal.disk.check import Judgement
+
+
+def check(
+    image: DiskImage,
+    *,
+    dtb: UBoot = None,
+    layout: Layout = None,
+    policy_key: PolicyKey = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
+    ] = False,
+    sarif: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the findings as SARIF.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the findings as JUnit XML.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with findings and map.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Judge a disk image: its layout, and a signature over every byte that will run.
+
+    Ends with exit code 0 when there is no error, with 3 when there is one, and with 4 when the
+    image is no disk at all.
+
+    Example: bootseal disk check build/device
+
+    A disk on its own: bootseal disk check disk.wic.gz --dtb u-boot.bin --layout disk.wks
+    """
+    from bootseal.disk.check import check as judge
+    from bootseal.disk.document import verdict
+    from bootseal.disk.source import opened
+    from bootseal.report.disk import write
+
+    target = target_of(image, dtb, layout, policy_key)
+    with opened(target.image) as disk:
+        judged = judge(disk, target, ui.TerminalProgress())
+        document = verdict(disk, target, judged)
+    for kind, path in (("sarif", sarif), ("junit", junit), ("html", html)):
+        if path is not None:
+            write(document, kind, path)
+    if as_json:
+        ui.emit_json(document)
+    else:
+        disk_text.print_findings(judged.findings, everything=everything)
+    refuse(judged, image)
+    ui.status(f"OK: {ui.untrusted(str(image))} is accepted: every byte that runs is signed")
+
+
+def refuse(judged: Judgement, image: Path) -> None:
+    """End the command when a disk is refused.
+
+    Raises:
+        FormatError: It is no disk.
+        VerificationRefused: It has errors; the message names the first.
+    """
+    if not judged.errors:
+        return
+    first, count = judged.errors[0], len(judged.errors)
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    message = f"{image} is refused: {first.id} at {first.where}: {first.message}{more}"
+    if not judged.table.copies:
+        raise FormatError(message, hint=first.mend)
+    raise VerificationRefused(message, hint=first.mend)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""The block map beside a disk image: what bmaptool writes, and the digests it checks.
+
+Spec: bmaptool's bmap format 2.0 (bmaptools/BmapCreate.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from xml.etree import ElementTree as ET
+
+from bootseal.disk.findings import finding
+from bootseal.errors import FormatError
+from bootseal.events import Severity
+from bootseal.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bootseal.disk.source import Disk
+    from bootseal.events import Finding
+
+_MAX_SIZE: Final = 16 * MIB
+_CHUNK: Final = MIB
+_RANGE: Final = re.compile(r"\s*([0-9]{1,12})(?:-([0-9]{1,12}))?\s*")
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
+_SUM: Final = re.compile(rb"(<BmapFileChecksum>\s*)([0-9a-f]{64})(\s*</BmapFileChecksum>)")
+_VERSION: Final = "2.0"
+_MEND: Final = "make it again: bmaptool create IMAGE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bmap:
+    """A block map; `ranges` are first and last byte behind, and SHA-256 in lower-case hex."""
+
+    size: int
+    ranges: tuple[tuple[int, int, str], ...]
+
+
+def parse(data: bytes) -> Bmap:
+    """Read a block map.
+
+    Raises:
+        FormatError: It is none of version 2.0 with SHA-256, or its own checksum does not fit.
+    """
+    if len(data) > _MAX_SIZE or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+        raise FormatError("the block map is too large, or declares entities")
+    try:
+        root = ET.fromstring(data)  # noqa: S314 - without entities, and of bounded size
+    except ET.ParseError as error:
+        raise FormatError(f"the block map is not XML: {error}") from error
+    texts = {child.tag: (child.text or "").strip() for child in root}
+    if root.get("version") != _VERSION or texts.get("ChecksumType") != "sha256":
+        raise FormatError(f"the block map is not of version {_VERSION} with sha256")
+    own = _SUM.search(data)
+    blank = _SUM.sub(rb"\g<1>" + b"0" * 64 + rb"\g<3>", data)
+    if own is None or hashlib.sha256(blank).hexdigest().encode() != own[2]:
+        raise FormatError("the block map's checksum of itself does not fit")
+    block, size = _number(texts, "BlockSize"), _number(texts, "ImageSize")
+    ranges: list[tuple[int, int, str]] = []
+    for each in root.iter("Range"):
+        match, digest = _RANGE.fullmatch(each.text or ""), each.get("chksum", "")
+        if match is None or _DIGEST.fullmatch(digest) is None:
+            raise FormatError(f"the block map has the range {each.text!r} of digest {digest!r}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        start, end = first * block, min((last + 1) * block, size)
+        if not (ranges[-1][1] if ranges else 0) <= start < end:
+            raise FormatError(f"the block map's range {each.text!r} is out of order")
+        ranges.append((start, end, digest))
+    return Bmap(size=size, ranges=tuple(ranges))
+
+
+def find(image: Path) -> Path | None:
+    """Return the block map of an image: the file itself, or the one beside it, if there is one."""
+    if image.suffix == ".bmap":
+        return image
+    base = image.with_suffix("") if image.suffix in {".gz", ".zst"} else image
+    found = base.with_name(f"{base.name}.bmap")
+    return found if found.exists() else None
+
+
+def check(disk: Disk, image: Path) -> Iterator[Finding]:
+    """Yield where a disk is not what the block map beside it says; nothing without one."""
+    path = find(image)
+    if path is None:
+        return
+    try:
+        with path.open("rb") as file:
+            found = parse(file.read(_MAX_SIZE + 1))
+    except FormatError as error:
+        yield _error("bmap", path, error.message)
+        return
+    if found.size != disk.size:
+        yield _error("bmap", path, f"it is of a disk of {found.size} bytes: this has {disk.size}")
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sums = pool.map(lambda each: _digest(disk, each[0], each[1]), found.ranges)
+        for (start, _, expected), observed in zip(found.ranges, sums, strict=True):
+            if observed != expected:
+                message = f"the range at {start:#x} does not have its digest: bmaptool refuses it"
+                yield _error("bmap-digest", path, message, start)
+    end = 0
+    for start, stop, _ in (*found.ranges, (disk.size, disk.size, "")):
+        hidden = disk.nonzero(end, start)
+        if hidden is not None:
+            message = f"there is something at {hidden:#x}, which bmaptool leaves out"
+            yield _error("bmap-range", path, message, hidden)
+        end = stop
+
+
+def _digest(disk: Disk, start: int, end: int) -> str:
+    digest = hashlib.sha256()
+    for offset in range(start, end, _CHUNK):
+        digest.update(disk.read(offset, min(_CHUNK, end - offset)))
+    return digest.hexdigest()
+
+
+def _number(texts: dict[str, str], name: str) -> int:
+    text = texts.get(name, "")
+    if not text.isascii() or not text.isdigit() or len(text) > 18 or not int(text):  # noqa: PLR2004
+        raise FormatError(f"the block map's {name} is {text!r}: expected a number")
+    return int(text)
+
+
+def _error(name: str, path: Path, message: str, offset: int | None = None) -> Finding:
+    return finding(name, Severity.ERROR, path.name, message, offset=offset, mend=_MEND)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""The whole judgement of a disk: layout, chain of trust, U-Boot, and what the partitions hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bootseal.disk import bmap, chain, contents, state, table, uboot, zeros
+from bootseal.disk.target import BOOTSTATE
+from bootseal.events import Severity
+
+if TYPE_CHECKING:
+    from bootseal.disk.chain import Chain
+    from bootseal.disk.source import Disk
+    from bootseal.disk.table import Table
+    from bootseal.disk.target import Target
+    from bootseal.disk.zeros import Gap
+    from bootseal.events import Finding, Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What was found about a disk.
+
+    Attributes:
+        findings: Everything, the layout first.
+        table: Its partition tables.
+        chain: What the chain of trust leads to.
+        gaps: What belongs to nothing.
+    """
+
+    findings: tuple[Finding, ...]
+    table: Table
+    chain: Chain
+    gaps: tuple[Gap, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that refuse the disk."""
+        return tuple(f for f in self.findings if f.severity is Severity.ERROR)
+
+
+def check(disk: Disk, target: Target, progress: Progress) -> Judgement:
+    """Judge a disk.
+
+    Args:
+        disk: The disk.
+        target: What it is judged against.
+        progress: Told about the long steps.
+    """
+    tables = table.read(disk, disk.size)
+    findings = [*tables.findings, *table.check(tables, target.partitions)]
+    findings += bmap.check(disk, target.image)
+    entry = tables.entry(BOOTSTATE)
+    if entry is not None:
+        findings += state.check(disk, entry)
+    links = chain.check(disk, target, tables, progress)
+    findings += links.findings
+    gaps = zeros.gaps(disk, tables, links)
+    if tables.copies:
+        with progress.step("what belongs to nothing"):
+            findings += zeros.check(disk, gaps)
+    findings += uboot.check(target)
+    with progress.step("what the partitions hold"):
+        findings += contents.check(disk, target, tables.entries)
+    return Judgement(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))

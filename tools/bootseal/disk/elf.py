@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""How a program or library was hardened, as its ELF headers tell.
+
+The sections of a file are not needed to run it and anybody can strip or invent them, so only what
+the loader uses is looked at: program headers and the dynamic table.
+
+Spec: System V ABI, chapter 5; binutils include/elf/common.h for the GNU additions.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from elftools.common.exceptions import ELFError
+from elftools.common.utils import struct_parse
+from elftools.construct import ConstructError
+from elftools.elf.elffile import ELFFile
+
+from bootseal.errors import FormatError
+
+MAGIC: Final = b"\x7fELF"
+MAX_SIZE: Final = 256 << 20
+
+_MAX_HEADERS: Final = 256
+_MAX_TAGS: Final = 8192
+_MAX_STRINGS: Final = 64 << 20
+_MAX_PATH: Final = 4096
+_EXECUTABLE: Final = 1
+_WRITABLE: Final = 2
+# Offset and form of e_shoff, e_shnum and e_shstrndx by ELF class.
+_SECTION_FIELDS: Final = {1: ((32, 4), (48, 2), (50, 2)), 2: ((40, 8), (60, 2), (62, 2))}
+_DF_TEXTREL: Final = 4
+_DF_BIND_NOW: Final = 8
+_DF_1_NOW: Final = 1
+_DF_1_PIE: Final = 0x08000000
+_CHECKED: Final = re.compile(rb"\0__(?!stack)[a-z0-9_]{1,40}_chk\0")
+_CHECKABLE: Final = re.compile(
+    rb"\0(?:memcpy|memmove|memset|strcpy|strcat|strncpy|sprintf|snprintf|vsnprintf|read|fgets)\0"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    type: str
+    flags: int
+    offset: int
+    address: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elf:
+    """What the headers of a file say.
+
+    Attributes:
+        program: Whether it can be started, rather than loaded by another.
+        dynamic: Whether it has a dynamic table.
+        pie: Whether it can be loaded anywhere.
+        stack_executable: Whether it asks for an executable stack, or says nothing about it.
+        writable_code: Whether a segment is writable and executable at once.
+        text_relocations: Whether its code is written to while it is loaded.
+        relro: Whether its relocations become read-only.
+        bind_now: Whether all of them are made at the start.
+        canary: Whether it uses the stack protector.
+        fortified: Whether it uses a checked function; None when it calls none that could be.
+        search: Its RPATH and RUNPATH entries.
+    """
+
+    program: bool
+    dynamic: bool
+    pie: bool
+    stack_executable: bool
+    writable_code: bool
+    text_relocations: bool
+    relro: bool
+    bind_now: bool
+    canary: bool
+    fortified: bool | None
+    search: tuple[str, ...]
+
+
+def parse(data: bytes) -> Elf | None:
+    """Read a file; None when it is neither a program nor a library, such as an object file.
+
+    Raises:
+        FormatError: It starts like an ELF file and is damaged, or out of all proportion.
+    """
+    if len(data) > MAX_SIZE:
+        raise FormatError(f"the ELF file has {len(data)} bytes: expected at most {MAX_SIZE}")
+    stream = io.BytesIO(_without_sections(data))
+    try:
+        elf = ELFFile(stream)
+        kind, count = elf["e_type"], elf["e_phnum"]
+        if kind not in {"ET_EXEC", "ET_DYN"}:
+            return None
+        if not 0 < count <= _MAX_HEADERS:
+            raise FormatError(f"the ELF file has {count} program headers")
+        segments = [_segment(elf, stream, number) for number in range(count)]
+        tags = _dynamic(elf, stream, segments, len(data))
+        return _judge(data, kind, segments, tags)
+    # What pyelftools raises for damaged files, beside its own errors.
+    except (ELFError, ConstructError, ArithmeticError, LookupError, ValueError, TypeError) as error:
+        raise FormatError(f"the ELF file is damaged: {error}") from error
+    except (AttributeError, AssertionError, struct.error) as error:
+        raise FormatError("the ELF file is damaged") from error
+
+
+def _without_sections(data: bytes) -> bytearray:
+    """Return the file without the table that nothing needs, and that can be made to take ages."""
+    fields = _SECTION_FIELDS.get(data[4]) if len(data) >= 64 else None  # noqa: PLR2004 - header
+    if fields is None or not data.startswith(MAGIC):
+        raise FormatError("the ELF file ends inside its header or has an unknown class")
+    copy = bytearray(data)
+    for offset, size in fields:
+        copy[offset : offset + size] = bytes(size)
+    return copy
+
+
+def _segment(elf: ELFFile, stream: io.BytesIO, number: int) -> _Segment:
+    place = elf["e_phoff"] + number * elf["e_phentsize"]
+    header = struct_parse(elf.structs.Elf_Phdr, stream, place)
+    return _Segment(
+        str(header["p_type"]),
+        header["p_flags"],
+        header["p_offset"],
+        header["p_vaddr"],
+        header["p_filesz"],
+    )
+
+
+def _dynamic(
+    elf: ELFFile, stream: io.BytesIO, segments: list[_Segment], size: int
+) -> dict[str, list[int]] | None:
+    """Return the values of the dynamic table by tag, None when there is no table."""
+    table = next((each for each in segments if each.type == "PT_DYNAMIC"), None)
+    if table is None:
+        return None
+    entry = elf.structs.Elf_Dyn
+    tags: dict[str, list[int]] = {}
+    start, room = table.offset, min(table.size, size)
+    for offset in range(start, start + room, entry.sizeof()):
+        found = struct_parse(entry, stream, offset)
+        tag = str(found["d_tag"])
+        if tag == "DT_NULL":
+            return tags
+        tags.setdefault(tag, []).append(found["d_val"])
+        if len(tags) > _MAX_TAGS or offset > start + _MAX_TAGS * entry.sizeof():
+            break
+    raise FormatError("the ELF file has a dynamic table without end")
+
+
+def _judge(
+    data: bytes, kind: str, segments: list[_Segment], tags: dict[str, list[int]] | None
+) -> Elf:
+    types = {segment.type for segment in segments}
+    stacks = [segment.flags for segment in segments if segment.type == "PT_GNU_STACK"]
+    both = _EXECUTABLE | _WRITABLE
+    known = tags or {}
+    flags, more = (_first(known, name) for name in ("DT_FLAGS", "DT_FLAGS_1"))
+    strings = _strings(data, segments, known)
+    return Elf(
+        program=kind == "ET_EXEC" or "PT_INTERP" in types or bool(more & _DF_1_PIE),
+        dynamic=tags is not None,
+        pie=kind == "ET_DYN",
+        stack_executable=not stacks or any(flag & _EXECUTABLE for flag in stacks),
+        writable_code=any(s.type == "PT_LOAD" and s.flags & both == both for s in segments),
+        text_relocations="DT_TEXTREL" in known or bool(flags & _DF_TEXTREL),
+        relro="PT_GNU_RELRO" in types,
+        bind_now="DT_BIND_NOW" in known or bool(flags & _DF_BIND_NOW) or bool(more & _DF_1_NOW),
+        canary=b"\0__stack_chk_fail\0" in strings,
+        fortified=True if _CHECKED.search(strings) else None if not _checkable(strings) else False,
+        search=_search(strings, known),
+    )
+
+
+def _checkable(strings: bytes) -> bool:
+    return _CHECKABLE.search(strings) is not None
+
+
+def _first(tags: dict[str, list[int]], name: str) -> int:
+    return tags.get(name, [0])[0]
+
+
+def _strings(data: bytes, segments: list[_Segment], tags: dict[str, list[int]]) -> bytes:
+    """Return the dynamic table's strings."""
+    address, size = _first(tags, "DT_STRTAB"), _first(tags, "DT_STRSZ")
+    for segment in segments:
+        start = address - segment.address
+        if segment.type == "PT_LOAD" and 0 <= start < segment.size and address:
+            offset = segment.offset + start
+            return data[offset : offset + min(size, _MAX_STRINGS)]
+    return b""
+
+
+def _search(strings: bytes, tags: dict[str, list[int]]) -> tuple[str, ...]:
+    found: list[str] = []
+    for name in ("DT_RPATH", "DT_RUNPATH"):
+        for start in tags.get(name, [])[:8]:
+            raw = strings[start : start + _MAX_PATH].partition(b"\0")[0]
+            found += raw.decode(errors="replace").split(":")
+    return tuple(found)

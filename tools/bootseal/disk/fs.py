@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""The files of a root file system image, read without root and without mounting anything.
+
+Each kind of file system is read by its own well-kept program, within bounds on time, memory and
+what it may write, and only into a directory made for it. Whoever made the image chose every name
+in it, so nothing here follows a link or takes a name as a place to write to.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal import proc
+from bootseal.errors import FormatError, ToolError
+from bootseal.units import GIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+MAX_ENTRIES: Final = 1 << 20
+MAX_CONTENT: Final = 8 * GIB
+"""Bytes of all files together; an image that claims more is refused, as a bomb would be."""
+TIMEOUT: Final = 600.0
+
+_MEMORY: Final = 2 * GIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """Where the bytes of a file are: a range of another file."""
+
+    path: Path
+    offset: int
+    size: int
+
+    @contextmanager
+    def view(self) -> Iterator[mmap.mmap | bytes]:
+        """Give the bytes, mapped where they are a whole file.
+
+        Raises:
+            FormatError: They are not there, or a link stands in their place.
+        """
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            raise FormatError(f"{self.path.name} was not extracted: {error.strerror}") from error
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_size < self.offset + self.size:
+                raise FormatError(f"{self.path.name} was not extracted whole")
+            if not self.size:
+                yield b""
+                return
+            skip = self.offset % mmap.ALLOCATIONGRANULARITY
+            with mmap.mmap(
+                descriptor,
+                self.size + skip,
+                offset=self.offset - skip,
+                access=mmap.ACCESS_READ,
+            ) as mapped:
+                yield mapped if not skip else mapped[skip:]
+        finally:
+            os.close(descriptor)
+
+    def read(self, limit: int) -> bytes:
+        """Return the first `limit` bytes.
+
+        Raises:
+            FormatError: They are not there.
+        """
+        with self.view() as data:
+            return data[:limit]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One name in the tree.
+
+    Attributes:
+        path: Without leading slash; bytes that are no UTF-8 are escaped as Python does.
+        mode: Type and permissions, as in `stat`.
+        uid: Owner.
+        gid: Group.
+        size: Bytes.
+        target: What a symbolic link points to.
+        content: The bytes of a regular file; None for anything else.
+    """
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    target: str = ""
+    content: Content | None = None
+
+    @property
+    def regular(self) -> bool:
+        """Whether it is a regular file."""
+        return stat.S_ISREG(self.mode)
+
+
+def text(raw: bytes) -> str:
+    """Decode a name."""
+    return raw.decode(errors="surrogateescape")
+
+
+def bounded(tool: str, args: Sequence[str | Path], *, cwd: Path, output: Path) -> str:
+    """Run a program within bounds on memory, time and the size of what it writes.
+
+    Args:
+        tool: Program name.
+        args: Arguments.
+        cwd: Directory to run in.
+        output: File that receives its standard output.
+
+    Returns:
+        What it said on standard error.
+
+    Raises:
+        FormatError: It failed, which is how these programs answer a damaged image.
+        ToolError: It is not installed.
+    """
+    proc.find_tool(tool)
+    limits = [f"--as={_MEMORY}", f"--fsize={MAX_CONTENT}", f"--cpu={int(TIMEOUT)}", "--core=0"]
+    command = [*limits, "--", proc.find_tool(tool), *args]
+    try:
+        done = proc.run("prlimit", command, cwd=cwd, timeout=TIMEOUT, stdout_file=output)
+    except ToolError as error:
+        last = error.message.strip().splitlines()[-1]
+        raise FormatError(f"{tool} cannot read the file system: {last[:300]}") from error
+    return done.stderr.decode(errors="replace")
+
+
+def check_size(nodes: Sequence[Node]) -> None:
+    """Refuse a tree that would take too much room.
+
+    Raises:
+        FormatError: It would.
+    """
+    total = sum(node.size for node in nodes if node.regular)
+    if len(nodes) > MAX_ENTRIES or total > MAX_CONTENT:
+        raise FormatError(
+            f"the file system claims {len(nodes)} files with {total} bytes: "
+            f"expected at most {MAX_ENTRIES} and {MAX_CONTENT}"
+        )

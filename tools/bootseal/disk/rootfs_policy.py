@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""What a root file system may hold: a small TOML file, and what holds without one."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from bootseal.errors import FormatError, UsageError
+from bootseal.keys import public
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bootseal.keys.public import PublicKey
+
+# What Debian and OpenEmbedded install with these bits for users to change their own account, to
+# mount what fstab lets them, and to be asked for a password.
+_SETUID: Final = (
+    "usr/bin/chage", "usr/bin/chfn", "usr/bin/chsh", "usr/bin/crontab", "usr/bin/expiry",
+    "usr/bin/gpasswd", "usr/bin/mount", "usr/bin/newgrp", "usr/bin/passwd", "usr/bin/ssh-agent",
+    "usr/bin/su", "usr/bin/sudo", "usr/bin/umount", "usr/bin/wall", "usr/bin/write",
+    "usr/*/dbus-daemon-launch-helper", "usr/*/ssh-keysign", "usr/sbin/unix_chkpwd",
+    "bin/mount", "bin/su", "bin/umount",
+    "bin/*.util-linux", "bin/*.shadow", "usr/bin/*.util-linux", "usr/bin/*.shadow",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a root file system may hold.
+
+    Attributes:
+        setuid: Patterns of files that may be setuid or setgid; `*` matches slashes, too.
+        world_writable: Patterns of what everybody may write to.
+        private_keys: Patterns of files that may hold private keys.
+        module_key: The key that must have signed every kernel module; None asks for some key.
+    """
+
+    setuid: tuple[str, ...] = _SETUID
+    world_writable: tuple[str, ...] = ()
+    private_keys: tuple[str, ...] = ()
+    module_key: PublicKey | None = None
+
+
+def allows(patterns: tuple[str, ...], path: str) -> bool:
+    """Tell whether one of the patterns matches a path without leading slash.
+
+    >>> allows(("usr/bin/s*",), "usr/bin/su"), allows((), "usr/bin/su")
+    (True, False)
+    """
+    return any(fnmatchcase(path, pattern) for pattern in patterns)
+
+
+def load(path: Path) -> Policy:
+    """Read a policy; `setuid` adds to what is allowed anyway.
+
+    Args:
+        path: A TOML file with any of `setuid`, `world-writable`, `private-keys` (lists of
+            patterns) and `module-key` (a PEM public key, beside the file).
+
+    Raises:
+        UsageError: The file is not there, or not such a file.
+        FormatError: The key is none.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"there is no root file system policy {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    known = {field.name.replace("_", "-") for field in fields(Policy)}
+    if unknown := sorted(document.keys() - known):
+        raise UsageError(f"{path} has {unknown[0]!r}: known are {', '.join(sorted(known))}")
+    key = document.get("module-key")
+    if key is not None and not isinstance(key, str):
+        raise UsageError(f"{path}: module-key is no file name")
+    return Policy(
+        setuid=_SETUID + _patterns(document, "setuid", path),
+        world_writable=_patterns(document, "world-writable", path),
+        private_keys=_patterns(document, "private-keys", path),
+        module_key=None if key is None else _key(path.parent / key),
+    )
+
+
+def _patterns(document: dict[str, object], name: str, path: Path) -> tuple[str, ...]:
+    found = document.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise UsageError(f"{path}: {name} is no list of patterns")
+    return tuple(each.lstrip("/") for each in found)
+
+
+def _key(path: Path) -> PublicKey:
+    try:
+        return public.from_pem(path.read_bytes())
+    except FileNotFoundError:
+        raise UsageError(f"there is no module key {path}") from None
+    except FormatError as error:
+        raise FormatError(f"{path}: {error.message}", hint=error.hint) from error

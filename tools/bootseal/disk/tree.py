@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""The whole hash tree of a root partition, checked against the signed root hash.
+
+Every layer is checked against the one above it, the data at last, in pieces that several threads
+share. Partitions that are opened with the same root hash are checked side by side: what is equal
+to what was found good is good, without another digest.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from bootseal.formats import verity
+from bootseal.formats.verity import BLOCK, DIGEST, Layer, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_SPAN: Final = 512
+"""Blocks that are read and checked at a time: 2 MiB."""
+
+
+class Readable(Protocol):
+    """A disk, or one that is changed in memory."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes at `offset`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """A root partition and its tree on a disk.
+
+    Attributes:
+        name: Name of the root partition.
+        tree: What opens it, as the signed command line says.
+        data: Offset of the root partition on the disk.
+        hashes: Offset of the partition with the tree.
+    """
+
+    name: str
+    tree: Tree
+    data: int
+    hashes: int
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Return the data and the levels above it, by their place on the disk."""
+        levels = self.tree.levels()
+        return (
+            Layer(start=self.data, blocks=self.tree.blocks),
+            *(Layer(start=self.hashes + each.start, blocks=each.blocks) for each in levels),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bad:
+    """A block that does not have its digest.
+
+    Attributes:
+        root: Name of the root partition it belongs to.
+        level: 0 is the data, 1 the lowest level of the tree.
+        number: Number of the block in its layer.
+        offset: Offset on the disk.
+    """
+
+    root: str
+    level: int
+    number: int
+    offset: int
+
+
+def check(disk: Readable, roots: Sequence[Root]) -> Iterator[Bad]:
+    """Yield the bad blocks of some roots that share one tree, the top of the tree first.
+
+    Args:
+        disk: The disk.
+        roots: Root partitions whose `tree` is the same.
+    """
+    layers = [root.layers() for root in roots]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for level in reversed(range(len(layers[0]))):
+            count = layers[0][level].blocks
+
+            def job(first: int, level: int = level, count: int = count) -> list[Bad]:
+                return _check_span(disk, roots, level, first, min(_SPAN, count - first))
+
+            for found in pool.map(job, range(0, count, _SPAN)):
+                yield from found
+
+
+def holds(disk: Readable, root: Root, level: int, number: int) -> bool:
+    """Say whether one block leads to the root hash, as the kernel checks it when it is read."""
+    layers = root.layers()
+    while level < len(layers):
+        content = disk.read(layers[level].start + number * BLOCK, BLOCK)
+        expected = _expected(disk, root, layers, level, number, 1)
+        if verity.digests(root.tree.salt, content) != expected:
+            return False
+        level, number = level + 1, number * DIGEST // BLOCK
+    return True
+
+
+def _check_span(
+    disk: Readable, roots: Sequence[Root], level: int, first: int, count: int
+) -> list[Bad]:
+    bad: list[Bad] = []
+    good = known = b""
+    for root in roots:
+        layers = root.layers()
+        start = layers[level].start + first * BLOCK
+        content = disk.read(start, count * BLOCK)
+        expected = _expected(disk, root, layers, level, first, count)
+        found = known if content == good else verity.digests(root.tree.salt, content)
+        if found == expected:
+            good, known = content, found
+            continue
+        bad += [
+            Bad(root=root.name, level=level, number=first + i, offset=start + i * BLOCK)
+            for i in range(count)
+            if found[i * DIGEST : (i + 1) * DIGEST] != expected[i * DIGEST : (i + 1) * DIGEST]
+        ]
+    return bad
+
+
+def _expected(
+    disk: Readable, root: Root, layers: Sequence[Layer], level: int, first: int, count: int
+) -> bytes:
+    """Return the digests that the layer above has for some blocks."""
+    if level + 1 == len(layers):
+        return root.tree.root_hash
+    return disk.read(layers[level + 1].start + first * DIGEST, count * DIGEST)
