@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+require secureboot-image.bb
+
+SUMMARY = "The secure boot image with a root shell on its serial console"
+DESCRIPTION = "For trying and debugging. A device with this image gives its data to everyone who \
+reaches its console; it is refused where BOOTSEAL_PROFILE is production."
+
+IMAGE_INSTALL += "secureboot-device-development"
+BOOTSEAL_LOGIN = "1"
+
+python __anonymous() {
+    if d.getVar("BOOTSEAL_PROFILE") == "production":
+        raise bb.parse.SkipRecipe(
+            "it offers a root shell and BOOTSEAL_PROFILE is production: build secureboot-image"
+        )
+}
