@@ -17,7 +17,7 @@ BOOTSEAL_ROLLBACK_INDEX ?= "1"
 BOOTSEAL_ROLLBACK_INDEX[doc] = "Security version of the system: raise it to lock older images out"
 
 do_secureboot_fit() {
-    cd ${BOOTSEAL_STAGING}
+    cd ${BOOTSEAL_DEVICE}
     gzip -9nc ${DEPLOY_DIR_IMAGE}/${KERNEL_IMAGETYPE} >Image.gz
     cp ${DEPLOY_DIR_IMAGE}/${BOOTSEAL_INITRAMFS}-${MACHINE}.cpio.gz initramfs.cpio.gz
     cp ${DEPLOY_DIR_IMAGE}/u-boot.bin u-boot.bin

@@ -2,8 +2,8 @@
 #
 # The root file system image, and its dm-verity hash tree.
 
-BOOTSEAL_STAGING = "${WORKDIR}/secureboot"
-BOOTSEAL_STAGING[doc] = "Where the parts of the device come together, under their final names"
+BOOTSEAL_DEVICE = "${IMGDEPLOYDIR}/${IMAGE_BASENAME}"
+BOOTSEAL_DEVICE[doc] = "The device's directory: parts under their final names, and device.json"
 BOOTSEAL_ROOT_FSTYPE ?= "erofs-lz4hc"
 BOOTSEAL_ROOT_FSTYPE[doc] = "Image type of the root file system; what the initramfs mounts is erofs"
 
@@ -12,11 +12,11 @@ IMAGE_FSTYPES = "${BOOTSEAL_ROOT_FSTYPE} wic"
 EXTRA_IMAGECMD:erofs-lz4hc = "-T${REPRODUCIBLE_TIMESTAMP_ROOTFS} -U5ccf9482-7550-51f3-98d1-70e1c1ea2805 -x-1"
 
 do_secureboot_verity() {
-    # A hash tree of an older root must not survive.
-    rm -rf ${BOOTSEAL_STAGING}
-    mkdir -p ${BOOTSEAL_STAGING}
-    cp ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.${BOOTSEAL_ROOT_FSTYPE} ${BOOTSEAL_STAGING}/root.erofs
-    bootseal device verity ${BOOTSEAL_STAGING}
+    # Nothing made of an older root must survive.
+    rm -rf ${BOOTSEAL_DEVICE}
+    mkdir -p ${BOOTSEAL_DEVICE}
+    cp ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.${BOOTSEAL_ROOT_FSTYPE} ${BOOTSEAL_DEVICE}/root.erofs
+    bootseal device verity ${BOOTSEAL_DEVICE}
 }
 do_secureboot_verity[doc] = "Compute the dm-verity hash tree of the root file system"
 do_secureboot_verity[depends] += " \

@@ -23,7 +23,8 @@ S = "${UNPACKDIR}"
 
 inherit python_hatchling features_check
 
-REQUIRED_DISTRO_FEATURES = "secureboot"
+# Native recipes do not see features of the target.
+REQUIRED_DISTRO_FEATURES:class-target = "secureboot"
 
 PACKAGECONFIG ??= ""
 # Keys in tokens and in AWS KMS: python-pkcs11 0.10 and boto3 1.40 or newer, which wrynose's layers
