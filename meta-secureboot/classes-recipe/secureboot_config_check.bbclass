@@ -9,7 +9,6 @@ BOOTSEAL_CONFIG ?= "${B}/.config"
 BOOTSEAL_CONFIG[doc] = "The finished configuration"
 
 python do_secureboot_config_check() {
-    """Compare the finished .config with the fragments."""
     from pathlib import Path
 
     unpacked = Path(d.getVar("UNPACKDIR"))
@@ -29,4 +28,5 @@ python do_secureboot_config_check() {
             f" bitbake -c menuconfig {d.getVar('PN')} and search for it with /"
         )
 }
+do_secureboot_config_check[doc] = "Compare the finished .config with the fragments"
 addtask secureboot_config_check after do_configure before do_compile

@@ -37,12 +37,12 @@ do_secureboot_fit() {
     uboot-fit_check_sign -f fit.itb -k control.dtb
 }
 do_secureboot_fit[doc] = "Assemble, sign and verify the FIT"
-do_secureboot_fit[file-checksums] += " \
+do_secureboot_fit[file-checksums] += "\
     ${BOOTSEAL_KEY_CHECKSUMS} \
     ${@'%s:True' % d.getVar('BOOTSEAL_BOOTARGS')} \
     ${@'%s:True' % d.getVar('BOOTSEAL_BOARD_DTS') if d.getVar('BOOTSEAL_BOARD_DTS').endswith('.dts') else ''} \
 "
-do_secureboot_fit[depends] += " \
+do_secureboot_fit[depends] += "\
     virtual/kernel:do_deploy \
     virtual/bootloader:do_deploy \
     ${BOOTSEAL_INITRAMFS}:do_image_complete \

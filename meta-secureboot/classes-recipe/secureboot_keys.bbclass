@@ -12,6 +12,7 @@ BOOTSEAL_FIT_ALGORITHM[doc] = "Algorithm of the FIT key, as U-Boot names it"
 
 BOOTSEAL_KEY_CHECKSUMS = "${@secureboot.keys.checksums(d.getVar('BOOTSEAL_KEYS'))}"
 
+# nooelint: oelint.task.noanonpython - there is no other place to say what parsing depends on
 python __anonymous() {
     # A rotation changes names that were read while this recipe was parsed.
     bb.parse.mark_dependency(d, os.path.join(d.getVar("BOOTSEAL_KEYS"), secureboot.keys.MANIFEST))

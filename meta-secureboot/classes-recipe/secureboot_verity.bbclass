@@ -9,6 +9,7 @@ BOOTSEAL_ROOT_FSTYPE[doc] = "Image type of the root file system; what the initra
 
 IMAGE_FSTYPES = "${BOOTSEAL_ROOT_FSTYPE} wic"
 # Equal input gives an equal file system: fixed UUID and times; and no extended attributes.
+# nooelint: oelint.vars.specific - the override is an image type
 EXTRA_IMAGECMD:erofs-lz4hc = "-T${REPRODUCIBLE_TIMESTAMP_ROOTFS} -U5ccf9482-7550-51f3-98d1-70e1c1ea2805 -x-1"
 
 do_secureboot_verity() {
@@ -19,7 +20,7 @@ do_secureboot_verity() {
     bootseal device verity ${BOOTSEAL_DEVICE}
 }
 do_secureboot_verity[doc] = "Compute the dm-verity hash tree of the root file system"
-do_secureboot_verity[depends] += " \
+do_secureboot_verity[depends] += "\
     cryptsetup-native:do_populate_sysroot \
     python3-bootseal-native:do_populate_sysroot \
 "

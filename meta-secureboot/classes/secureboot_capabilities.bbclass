@@ -14,9 +14,9 @@ BOOTSEAL_KEYS ?= ""
 BOOTSEAL_KEYS[doc] = "Directory that `bootseal keys generate` made"
 
 addhandler secureboot_check
+secureboot_check[doc] = "Refuse a configuration that asks for more than there is"
 secureboot_check[eventmask] = "bb.event.SanityCheck"
 python secureboot_check() {
-    """Refuse a configuration that asks for more than there is."""
     from secureboot import checks
 
     problems = checks.configuration(checks.Configuration.read(e.data))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Initramfs that opens the root file system on dm-verity, or restarts"
-DESCRIPTION = "busybox, veritysetup and one script. No shell is ever offered."
+DESCRIPTION = "busybox, veritysetup and one script, which knows the root hash from the signed \
+kernel command line. No shell is ever offered."
 HOMEPAGE = "https://github.com/bootseal/bootseal"
 LICENSE = "MIT"
 

@@ -11,7 +11,7 @@ inherit packagegroup features_check
 REQUIRED_DISTRO_FEATURES = "secureboot"
 
 # kernel-base holds the list of built-in modules, which modprobe asks for.
-RDEPENDS:${PN} = " \
+RDEPENDS:${PN} = "\
     kernel-base \
     secureboot-device \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'encrypted-data', 'secureboot-device-data', '', d)} \

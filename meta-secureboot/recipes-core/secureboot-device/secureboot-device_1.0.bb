@@ -6,7 +6,7 @@ HOMEPAGE = "https://github.com/bootseal/bootseal"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"
 
-SRC_URI = " \
+SRC_URI = "\
     file://50-data.conf \
     file://90-secureboot.preset \
     file://create-data \
@@ -54,7 +54,7 @@ PACKAGE_ARCH = "${MACHINE_ARCH}"
 PACKAGES =+ "${PN}-data ${PN}-development"
 
 FILES:${PN} += "/data ${nonarch_libdir}/secureboot ${systemd_unitdir}"
-FILES:${PN}-data = " \
+FILES:${PN}-data = "\
     ${nonarch_libdir}/repart.d/50-data.conf \
     ${nonarch_libdir}/secureboot/create-data \
     ${nonarch_libdir}/secureboot/fetch-policy \
@@ -63,7 +63,7 @@ FILES:${PN}-data = " \
     ${systemd_system_unitdir}/secureboot-data.service \
     ${systemd_unitdir}/tpm2-pcr-public-key.pem \
 "
-FILES:${PN}-development = " \
+FILES:${PN}-development = "\
     ${nonarch_libdir}/secureboot/development \
     ${systemd_system_unitdir}/secureboot-shell.service \
 "

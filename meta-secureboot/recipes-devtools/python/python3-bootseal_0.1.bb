@@ -10,8 +10,9 @@ LIC_FILES_CHKSUM = "file://LICENSE;md5=945ce7397a8d93fd11f5b731742079ea"
 
 # The content of every file is part of the task hash; __pycache__ is left out by
 # BB_SIGNATURE_LOCAL_DIRS_EXCLUDE.
+# nooelint: oelint.vars.outofcontext,oelint.vars.fileextrapaths - the sources are the layer's own repository
 FILESEXTRAPATHS:prepend := "${BOOTSEAL_SOURCE}:"
-SRC_URI = " \
+SRC_URI = "\
     file://LICENSE \
     file://README.md \
     file://keys-template \
@@ -33,7 +34,7 @@ PACKAGECONFIG[hsm] = ",,,python3-pkcs11"
 PACKAGECONFIG[aws] = ",,,python3-boto3"
 
 # What typer needs and its recipe does not name is listed as well.
-RDEPENDS:${PN} += " \
+RDEPENDS:${PN} += "\
     python3-annotated-doc \
     python3-cryptography \
     python3-jinja2 \

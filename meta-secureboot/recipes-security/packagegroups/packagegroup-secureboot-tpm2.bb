@@ -10,7 +10,7 @@ inherit packagegroup features_check
 
 REQUIRED_DISTRO_FEATURES = "secureboot"
 
-RDEPENDS:${PN} = " \
+RDEPENDS:${PN} = "\
     libtss2-tcti-device \
     tpm2-openssl \
     tpm2-pkcs11 \
