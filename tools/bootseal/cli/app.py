@@ -51,7 +51,7 @@ def _main(
     )
 
 
-for _noun in ("keys", "fit", "measure", "attest", "disk", "reference", "boot"):
+for _noun in ("keys", "fit", "measure", "attest", "disk", "reference", "device", "boot"):
     app.add_typer(importlib.import_module(f"bootseal.cli.{_noun}").app, name=_noun)
 app.command("doctor")(importlib.import_module("bootseal.cli.doctor").doctor)
 

@@ -25,6 +25,7 @@ from bootseal.measure.predict import MEANINGS, predict
 from bootseal.reference import devicetree, disk, layer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bootseal.disk.layout import Layout
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from bootseal.reference.packages import Packages
     from bootseal.reference.rootfs import Root
     from bootseal.reference.uboot import Uboot
+    from bootseal.reference.verity import Verity
 
 NAME: Final = "reference-arm64"
 SLOTS: Final = ("a", "b")
@@ -49,7 +51,7 @@ ROLLBACK_INDEX: Final = 1
 KERNEL_ADDRESS: Final = 0x40200000
 """Where U-Boot unpacks the kernel: the first multiple of 2 MiB in RAM that QEMU leaves alone."""
 # What a new device starts with: both slots with all attempts left, a first.
-_SLOT_STATE: Final = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
+SLOT_STATE: Final = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
 
 ROLES: Final = {
     "disk": "disk.img",
@@ -92,6 +94,29 @@ class Parts:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What `device.json` says beyond what can be read from the artefacts.
+
+    Attributes:
+        name: Short name.
+        login: Whether the image offers a root shell on its serial console.
+        epoch: SOURCE_DATE_EPOCH, seconds since 1970.
+        qemu: The virtual machine it was built for.
+        keys: Key directory it was signed with.
+        root_hash: dm-verity root hash, lower-case hex.
+        inputs: What it was made from.
+    """
+
+    name: str
+    login: bool
+    epoch: int
+    qemu: Qemu
+    keys: Path
+    root_hash: str
+    inputs: tuple[Input, ...]
+
+
 def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
     """Write all artefacts into `staging` and describe the device they make.
 
@@ -119,17 +144,47 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
     with progress.step("disk written"):
         _write_disk(layout, paths, staging)
     with progress.step("digests taken"):
-        return _describe(parts, layout, predictions, staging)
+        about = About(
+            name=NAME,
+            login=parts.login,
+            epoch=parts.epoch,
+            qemu=QEMU,
+            keys=parts.keys,
+            root_hash=system.root.verity.root_hash,
+            inputs=tuple(_inputs(parts)),
+        )
+        return describe(about, layout, predictions, staging)
 
 
 def _device_trees(parts: Parts, paths: dict[str, Path]) -> None:
-    board_file = parts.layer.file(layer.BOARD_DTS)
-    board, base = board_file.read_text(), parts.layer.file(layer.BOOTARGS).read_text()
+    board = parts.layer.file(layer.BOARD_DTS)
+    base = parts.layer.file(layer.BOOTARGS).read_text()
+    slot_trees(board, base, parts.system.root.verity, ROLLBACK_INDEX, paths)
+    paths["control-dtb"].write_bytes(devicetree.compile_dts(board.read_text(), board.parent))
+
+
+def slot_trees(
+    board: Path, parameters: str, verity: Verity, rollback_index: int, paths: Mapping[str, Path]
+) -> None:
+    """Write the device tree of each slot.
+
+    Args:
+        board: Device tree of the board, source or compiled.
+        parameters: Kernel parameters of both slots.
+        verity: What opens the root file system.
+        rollback_index: Security version of the system.
+        paths: Where the artefacts go, by role.
+
+    Raises:
+        UsageError: The kernel parameters cannot stand in a device tree.
+        ToolError: The device tree has errors.
+    """
+    source = devicetree.read_source(board)
     for slot in SLOTS:
-        text = devicetree.bootargs(base, slot, parts.system.root.verity)
-        source = devicetree.for_slot(board, text, ROLLBACK_INDEX)
-        paths[f"fdt-{slot}"].write_bytes(devicetree.compile_dts(source, board_file.parent))
-    paths["control-dtb"].write_bytes(devicetree.compile_dts(board, board_file.parent))
+        text = devicetree.for_slot(
+            source, devicetree.bootargs(parameters, slot, verity), rollback_index
+        )
+        paths[f"fdt-{slot}"].write_bytes(devicetree.compile_dts(text, board.parent))
 
 
 def _sign_fit(parts: Parts, paths: dict[str, Path]) -> None:
@@ -161,34 +216,55 @@ def _sign_fit(parts: Parts, paths: dict[str, Path]) -> None:
 
 def _predict(parts: Parts, paths: dict[str, Path]) -> dict[str, Prediction]:
     """Predict each slot's PCRs and sign the policy over them."""
+    found = predictions(paths)
+    signer = store.signer(parts.keys, Role.POLICY)
+    document = policy.sign(list(found.values()), signer)
+    paths["policy"].write_bytes(policy.to_bytes(document))
+    return found
+
+
+def predictions(paths: Mapping[str, Path]) -> dict[str, Prediction]:
+    """Predict what each slot measures, from the artefacts alone."""
     fit = paths["fit"].read_bytes()
     version = uboot.version_string(paths["bios"].read_bytes())
-    predictions = {slot: predict(fit, f"conf-{slot}", version=version) for slot in SLOTS}
-    signer = store.signer(parts.keys, Role.POLICY)
-    document = policy.sign(list(predictions.values()), signer)
-    paths["policy"].write_bytes(policy.to_bytes(document))
-    return predictions
+    return {slot: predict(fit, f"conf-{slot}", version=version) for slot in SLOTS}
 
 
 def _write_disk(layout: Layout, paths: dict[str, Path], staging: Path) -> None:
-    boot = layout.partition("boot-a")
-    content = disk.boot_image(paths["fit"].read_bytes(), paths["policy"].read_bytes(), boot.size)
-    disk.write_sparse(content, paths["boot"])
-    paths["bootstate"].write_bytes(environment(_SLOT_STATE))
+    boot_parts(layout, paths)
     disk.write(layout, {name: staging / name for name in FILES}, paths["disk"])
 
 
-def _describe(
-    parts: Parts, layout: Layout, predictions: dict[str, Prediction], staging: Path
+def boot_parts(layout: Layout, paths: Mapping[str, Path]) -> None:
+    """Write what goes into the boot partitions and into the slot state, out of FIT and policy.
+
+    Raises:
+        UsageError: They do not fit.
+    """
+    boot = layout.partition("boot-a")
+    content = disk.boot_image(paths["fit"].read_bytes(), paths["policy"].read_bytes(), boot.size)
+    disk.write_sparse(content, paths["boot"])
+    paths["bootstate"].write_bytes(environment(SLOT_STATE))
+
+
+def describe(
+    about: About, layout: Layout, predictions: Mapping[str, Prediction], directory: Path
 ) -> Device:
-    keys = store.list_keys(parts.keys)
+    """Describe the device whose artefacts lie in `directory` under the names of `ROLES`.
+
+    Raises:
+        UsageError: The key directory cannot be read.
+    """
+    keys = store.list_keys(about.keys)
     return Device(
-        name=NAME,
+        name=about.name,
         profile=keys.profile,
-        login=parts.login,
-        epoch=parts.epoch,
-        qemu=QEMU,
-        artefacts={role: device.describe(staging, staging / name) for role, name in ROLES.items()},
+        login=about.login,
+        epoch=about.epoch,
+        qemu=about.qemu,
+        artefacts={
+            role: device.describe(directory, directory / name) for role, name in ROLES.items()
+        },
         partitions=tuple(
             device.Partition(
                 number=p.number, name=p.name, type=p.type, uuid=p.uuid, offset=p.offset, size=p.size
@@ -202,7 +278,7 @@ def _describe(
                 boot=f"boot-{slot}",
                 root=f"root-{slot}",
                 verity=f"root-{slot}-verity",
-                root_hash=parts.system.root.verity.root_hash,
+                root_hash=about.root_hash,
                 pcrs={str(pcr): found.pcrs[pcr].hex() for pcr in MEANINGS},
                 events=tuple(
                     Measurement(
@@ -221,7 +297,7 @@ def _describe(
             for key in keys.keys
             if key.role in {Role.FIT, Role.POLICY}
         },
-        inputs=tuple(_inputs(parts)),
+        inputs=about.inputs,
     )
 
 
@@ -229,9 +305,16 @@ def _inputs(parts: Parts) -> list[Input]:
     """List the packages, source files and layer files that went in."""
     downloads = [*parts.system.packages.closure, *parts.uboot.sources]
     found = [Input(name=d.package, version=d.version, sha256=d.sha256) for d in downloads]
-    base = parts.layer.directory
-    for path in parts.layer.inputs():
-        name = f"meta-secureboot/{path.relative_to(base)}"
-        digest = device.digest_file(path)
-        found.append(Input(name=name, version=bootseal.__version__, sha256=digest))
-    return found
+    return [*found, *layer_inputs(parts.layer)]
+
+
+def layer_inputs(files: Layer) -> list[Input]:
+    """List the layer's files that can decide what the device is."""
+    return [
+        Input(
+            name=f"meta-secureboot/{path.relative_to(files.directory)}",
+            version=bootseal.__version__,
+            sha256=device.digest_file(path),
+        )
+        for path in files.inputs()
+    ]

@@ -34,6 +34,21 @@ def compile_dts(source: str, include: Path) -> bytes:
     return proc.run("dtc", args, stdin=source.encode(), timeout=60).stdout
 
 
+def read_source(board: Path) -> str:
+    """Return the source of a board's device tree, which may be compiled (`.dtb`).
+
+    Raises:
+        UsageError: There is no such file, or it is of another kind.
+        ToolError: It is no device tree.
+    """
+    if not board.is_file():
+        raise UsageError(f"there is no device tree {board}")
+    if board.suffix == ".dtb":
+        args: list[str | Path] = ["--quiet", "-I", "dtb", "-O", "dts", board]
+        return proc.run("dtc", args, timeout=60).stdout.decode(errors="surrogateescape")
+    return board.read_text()
+
+
 def bootargs(base: str, slot: str, verity: Verity) -> str:
     """Complete the layer's kernel parameters with what names and opens a slot's root.
 

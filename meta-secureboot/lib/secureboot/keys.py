@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""The key directory as a build sees it: names and fingerprints, never a private key.
+
+Spec: docs/keys.md of bootseal, schema bootseal.keys/1.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+SCHEMA: Final = "bootseal.keys/1"
+MANIFEST: Final = "keys.json"
+ROLES: Final = ("fit", "policy")
+
+
+class KeyDirectoryError(Exception):
+    """The directory is not one that can sign; the message says why and what to type."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a build needs to know of a key directory.
+
+    Attributes:
+        development: Whether the keys are for development, and protect nothing.
+        names: Name of the key by role.
+        algorithms: Its algorithm by role, as U-Boot names it: `sha256,rsa4096`.
+    """
+
+    development: bool
+    names: dict[str, str]
+    algorithms: dict[str, str]
+
+
+def manifest(directory: str) -> Manifest:
+    """Read the list of keys.
+
+    Raises:
+        KeyDirectoryError: There is none, or it is of another kind.
+    """
+    if not directory:
+        raise KeyDirectoryError(
+            "BOOTSEAL_KEYS is not set: it names the directory that `bootseal keys generate` made"
+        )
+    path = Path(directory) / MANIFEST
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise KeyDirectoryError(
+            f"BOOTSEAL_KEYS is {directory}, and there are no keys. For trying things, make some:"
+            f" bootseal keys generate --profile dev {directory}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise KeyDirectoryError(f"{path} cannot be read: {error}") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise KeyDirectoryError(f"{path} is not of the schema {SCHEMA}")
+    try:
+        entries = {role: document["keys"][role] for role in ROLES}
+        return Manifest(
+            # Anything but a plain "no" is taken for the more dangerous answer.
+            development=document["development"] is not False,
+            names={role: str(entry["name"]) for role, entry in entries.items()},
+            algorithms={role: str(entry["algorithm"]) for role, entry in entries.items()},
+        )
+    except (KeyError, TypeError) as error:
+        raise KeyDirectoryError(
+            f"{path} lacks {error}: a build needs keys for the roles {' and '.join(ROLES)}"
+        ) from error
+
+
+def name(directory: str, role: str) -> str:
+    """Return the name of the key with a role."""
+    return manifest(directory).names[role]
+
+
+def algorithm(directory: str, role: str) -> str:
+    """Return the algorithm of the key with a role, as U-Boot names it: `sha256,rsa4096`."""
+    return manifest(directory).algorithms[role]
+
+
+def checksums(directory: str) -> str:
+    """List the public files that decide what a signature will be, as `file-checksums` wants them.
+
+    The content of the keys is part of a task's hash with them; the private halves are not read.
+    """
+    names = [MANIFEST]
+    for key in manifest(directory).names.values():
+        names += [f"{key}.crt", f"{key}.pub"]
+    return " ".join(f"{directory}/{each}:True" for each in names)

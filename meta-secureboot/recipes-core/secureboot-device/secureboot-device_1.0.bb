@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+SUMMARY = "What a secure boot device runs: slot state, encrypted data, status report"
+DESCRIPTION = "Units and scripts that open the data partition, mark a slot as good and report the \
+state of the device. bootseal's reference build installs the same files in the same places."
+HOMEPAGE = "https://github.com/bootseal/bootseal"
+LICENSE = "MIT"
+LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"
+
+SRC_URI = "\
+    file://50-data.conf \
+    file://90-secureboot.preset \
+    file://create-data \
+    file://crypttab \
+    file://fetch-policy \
+    file://fw_env.config \
+    file://mark-good \
+    file://masked-units \
+    file://secureboot-attest \
+    file://secureboot-cap.service \
+    file://secureboot-data.service \
+    file://secureboot-good.service \
+    file://secureboot-shell.service \
+    file://secureboot-status \
+    file://secureboot-status.service \
+    file://udev-trigger.conf \
+"
+
+S = "${UNPACKDIR}"
+
+inherit features_check secureboot_keys
+
+REQUIRED_DISTRO_FEATURES = "secureboot systemd usrmerge"
+
+# Beside the files: the vendor's public policy key, the units that must never start, and the mark
+# that makes an image a development image.
+do_install() {
+    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/*.service
+    install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-udev-trigger.service.d ${S}/udev-trigger.conf
+    install -D -m 0644 -t ${D}${systemd_unitdir}/system-preset ${S}/90-secureboot.preset
+    install -D -m 0644 -t ${D}${nonarch_libdir}/repart.d ${S}/50-data.conf
+    install -D -m 0755 -t ${D}${nonarch_libdir}/secureboot ${S}/create-data ${S}/fetch-policy ${S}/mark-good
+    install -D -m 0755 -t ${D}${bindir} ${S}/secureboot-attest ${S}/secureboot-status
+    install -D -m 0644 -t ${D}${sysconfdir} ${S}/crypttab ${S}/fw_env.config
+    install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_POLICY_KEY}.pub ${D}${systemd_unitdir}/tpm2-pcr-public-key.pem
+    touch ${D}${nonarch_libdir}/secureboot/development
+    install -d ${D}/data ${D}${sysconfdir}/systemd/system
+    grep -v '^#' ${S}/masked-units | while read -r unit; do
+        ln -s /dev/null ${D}${sysconfdir}/systemd/system/$unit
+    done
+}
+do_install[file-checksums] += "${BOOTSEAL_KEY_CHECKSUMS}"
+
+PACKAGE_ARCH = "${MACHINE_ARCH}"
+
+PACKAGES =+ "${PN}-data ${PN}-development"
+
+FILES:${PN} += "/data ${nonarch_libdir}/secureboot ${systemd_unitdir}"
+FILES:${PN}-data = "\
+    ${bindir}/secureboot-attest \
+    ${nonarch_libdir}/repart.d/50-data.conf \
+    ${nonarch_libdir}/secureboot/create-data \
+    ${nonarch_libdir}/secureboot/fetch-policy \
+    ${sysconfdir}/crypttab \
+    ${systemd_system_unitdir}/secureboot-cap.service \
+    ${systemd_system_unitdir}/secureboot-data.service \
+    ${systemd_unitdir}/tpm2-pcr-public-key.pem \
+"
+FILES:${PN}-development = "\
+    ${nonarch_libdir}/secureboot/development \
+    ${systemd_system_unitdir}/secureboot-shell.service \
+"
+
+RDEPENDS:${PN} = "cryptsetup libdevmapper libubootenv-bin systemd util-linux-lsblk"
+RDEPENDS:${PN}-data = "${PN} e2fsprogs-mke2fs systemd-crypt tpm2-tools"
+RDEPENDS:${PN}-development = "${PN}"
+# libubootenv asks for a description of U-Boot's environment; fw_env.config is it.
+RPROVIDES:${PN} = "u-boot-default-env"

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal device`: the steps that the layer's tasks take, on parts made in a moment."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bootseal import device
+from bootseal.cli.app import app
+from bootseal.disk.layout import parse_wks
+from bootseal.errors import BootsealError, UsageError, VerificationRefused
+from bootseal.formats import fdt
+from bootseal.reference import disk
+
+LAYER = Path(__file__).parents[2] / "meta-secureboot"
+FILES = LAYER / "recipes-bsp/u-boot/files"
+WKS = LAYER / "files/wic/secureboot-ab.wks"
+BOARD = FILES / "qemu-virt-secureboot.dts"
+EPOCH = "1767225600"
+
+pytestmark = [
+    pytest.mark.tool("mkimage"),
+    pytest.mark.tool("dtc"),
+    pytest.mark.tool("veritysetup"),
+    pytest.mark.tool("sfdisk"),
+]
+
+
+def run(*args: str | Path) -> BaseException | None:
+    """Run `bootseal` and return the error it ended in, None for success."""
+    result = CliRunner().invoke(
+        app, [str(arg) for arg in args], env={"SOURCE_DATE_EPOCH": EPOCH, "COLUMNS": "80"}
+    )
+    error = result.exception
+    if error is not None and not isinstance(error, BootsealError | SystemExit):
+        raise error
+    return error
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with every part, and the keys beside it, as far as the disk."""
+    keys = tmp_path_factory.mktemp("device") / "keys"
+    directory = keys.parent / "parts"
+    directory.mkdir()
+    roles = [f"--only={role}" for role in ("root", "fit", "policy")]
+    assert run("keys", "generate", keys, *roles) is None
+    (directory / "root.erofs").write_bytes(bytes(range(256)) * 64)
+    (directory / "Image.gz").write_bytes(gzip.compress(b"kernel", mtime=0))
+    (directory / "initramfs.cpio.gz").write_bytes(gzip.compress(b"initramfs", mtime=0))
+    version = b"U-Boot 2026.01 (Jan 01 2026 - 00:00:00 +0000)\0"
+    (directory / "u-boot.bin").write_bytes(b"code" + version + fdt.emit(fdt.Node()))
+    assert run("device", "verity", directory) is None
+    assert run("device", "trees", directory, *trees(BOARD)) is None
+    sign(directory, keys)
+    policy = directory / "tpm2-pcr-signature.json"
+    fit, key = directory / "fit.itb", keys / "DEV-policy.key"
+    assert run("measure", "sign", fit, "--key", key, "-o", policy) is None
+    assert run("device", "parts", directory, "--layout", WKS) is None
+    layout = parse_wks(WKS.read_text())
+    contents = {p.file: directory / p.file for p in layout.partitions}
+    disk.write(layout, contents, directory / "disk.img")
+    return directory
+
+
+def trees(board: Path) -> list[str | Path]:
+    return ["--board", board, "--bootargs", FILES / "bootargs", "--rollback-index", "7"]
+
+
+def sign(directory: Path, keys: Path) -> None:
+    """Assemble and sign the FIT, and give the key to the boot loader."""
+    fit = directory / "fit.itb"
+    parts: list[str | Path] = [
+        "--kernel",
+        directory / "Image.gz",
+        "--ramdisk",
+        directory / "initramfs.cpio.gz",
+    ]
+    for slot in "ab":
+        parts += ["--fdt", f"{slot}={directory / f'fdt-{slot}.dtb'}"]
+    assert run("fit", "build", *parts, "--hint", "DEV-fit-1", "-o", fit) is None
+    loader = directory / "u-boot.bin"
+    key = keys / "DEV-fit-1.key"
+    assert run("fit", "sign", fit, "--key", key, "--hint", "DEV-fit-1", "--dtb", loader) is None
+    data = loader.read_bytes()
+    (directory / "control.dtb").write_bytes(data[data.index(bytes.fromhex("d00dfeed")) :])
+
+
+def chosen(path: Path) -> dict[str, bytes]:
+    node = fdt.parse(path.read_bytes()).child("chosen")
+    assert node is not None
+    return node.properties
+
+
+def describe(directory: Path) -> BaseException | None:
+    keys = directory.parent / "keys"
+    names: list[str | Path] = [
+        "--name",
+        "try-arm64",
+        "--keys",
+        keys,
+        "--layout",
+        WKS,
+        "--layer",
+        LAYER,
+    ]
+    return run("device", "describe", directory, *names, "--login", "--qemu-memory", "512")
+
+
+def copy(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made.parent / "keys", tmp_path / "keys")
+    return Path(shutil.copytree(made, tmp_path / "parts"))
+
+
+def test_described_device_is_one_like_any_other(made: Path) -> None:
+    assert describe(made) is None
+
+    found = device.load(made)
+    assert (found.name, found.profile, found.login) == ("try-arm64", "dev", True)
+    assert (found.epoch, found.qemu.memory) == (int(EPOCH), 512)
+    assert found.artefacts["disk"].sha256 == device.digest_file(made / "disk.img")
+    root_hash = json.loads((made / "verity.json").read_text())["root_hash"]
+    assert [slot.root_hash for slot in found.slots] == [root_hash] * 2
+    assert {i.name for i in found.inputs} >= {"meta-secureboot/files/wic/secureboot-ab.wks"}
+
+
+def test_slot_trees_name_root_hash_and_rollback_index(made: Path) -> None:
+    properties = chosen(made / "fdt-b.dtb")
+    root_hash = json.loads((made / "verity.json").read_text())["root_hash"]
+    assert f"bootseal.slot=b bootseal.roothash={root_hash}".encode() in properties["bootargs"]
+    assert properties["bootseal,rollback-index"] == (7).to_bytes(4, "big")
+
+
+def test_compiled_board_gives_the_same_slot_trees(made: Path, tmp_path: Path) -> None:
+    directory = copy(made, tmp_path)
+    board = tmp_path / "board.dtb"
+    board.write_bytes((made / "fdt-b.dtb").read_bytes())
+
+    assert run("device", "trees", directory, *trees(board)) is None
+
+    assert chosen(directory / "fdt-a.dtb") == chosen(made / "fdt-a.dtb")
+
+
+def test_step_before_its_time_names_the_missing_part(tmp_path: Path) -> None:
+    error = run("device", "verity", tmp_path)
+    assert isinstance(error, UsageError)
+    assert "holds no root.erofs" in error.message
+
+
+def test_board_that_is_not_there_is_named(made: Path) -> None:
+    error = run("device", "trees", made, *trees(made / "other.dtb"))
+    assert isinstance(error, UsageError)
+    assert "other.dtb" in error.message
+
+
+def test_fit_that_was_changed_after_signing_is_not_described(made: Path, tmp_path: Path) -> None:
+    directory = copy(made, tmp_path)
+    data = bytearray((directory / "fit.itb").read_bytes())
+    data[data.index(b"bootseal.slot=a") + len("bootseal.slot=")] ^= 3
+    (directory / "fit.itb").write_bytes(data)
+
+    assert isinstance(describe(directory), VerificationRefused)
+    assert not (directory / device.FILE_NAME).exists()
+
+
+def test_control_tree_of_another_build_is_refused(made: Path, tmp_path: Path) -> None:
+    directory = copy(made, tmp_path)
+    (directory / "control.dtb").write_bytes(fdt.emit(fdt.Node()))
+
+    error = describe(directory)
+    assert isinstance(error, UsageError)
+    assert "different builds" in error.message

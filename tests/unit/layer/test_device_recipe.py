@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""The recipe of the device's files installs what the reference build installs, where it does."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bootseal.reference import rootfs
+from bootseal.reference.layer import DEVICE, Layer
+
+LAYER = Path(__file__).parents[3] / "meta-secureboot"
+RECIPE = LAYER / "recipes-core/secureboot-device/secureboot-device_1.0.bb"
+# What bitbake.conf and systemd.bbclass say of a distribution with merged /usr.
+VARIABLES = {
+    "bindir": "/usr/bin",
+    "libdir": "/usr/lib",
+    "nonarch_libdir": "/usr/lib",
+    "sysconfdir": "/etc",
+    "systemd_unitdir": "/usr/lib/systemd",
+    "systemd_system_unitdir": "/usr/lib/systemd/system",
+    "PN": "secureboot-device",
+    "BOOTSEAL_POLICY_KEY": "DEV-policy",
+}
+
+
+def value(name: str) -> str:
+    """Return the words of a variable of the recipe."""
+    match = re.search(rf'^{re.escape(name)} \+?= "([^"]*)"', RECIPE.read_text(), re.MULTILINE)
+    assert match is not None, name
+    return match[1].replace("\\\n", " ")
+
+
+def expanded(text: str, more: dict[str, str] | None = None) -> str:
+    for name, replacement in {**VARIABLES, **(more or {})}.items():
+        text = text.replace(f"${{{name}}}", replacement)
+    assert "${" not in text, text
+    return text
+
+
+def packages() -> dict[str, list[str]]:
+    """Return the patterns of FILES by package, in the order in which they take files."""
+    return {
+        package: expanded(value(f"FILES:${{PN}}{package}")).split()
+        for package in ("-data", "-development")
+    }
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the recipe's own do_install, as a shell would."""
+    target, keys = tmp_path_factory.mktemp("image"), tmp_path_factory.mktemp("keys")
+    (keys / "DEV-policy.pub").write_text("policy key")
+    body = re.search(r"^do_install\(\) \{\n(.*?)^\}", RECIPE.read_text(), re.MULTILINE | re.DOTALL)
+    assert body is not None
+    paths = {"D": str(target), "S": str(LAYER / DEVICE), "BOOTSEAL_KEYS": str(keys)}
+    script = f"set -e\numask 022\n{expanded(body[1], paths)}"
+    subprocess.run(["/bin/sh", "-c", script], check=True)
+    return target
+
+
+def files(tree: Path) -> dict[str, int]:
+    """Return the mode of every file below a directory, links left out."""
+    return {
+        str(path.relative_to(tree)): path.stat().st_mode & 0o777
+        for path in tree.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def test_recipe_fetches_every_file_of_the_device() -> None:
+    wanted = {f"file://{path.name}" for path in (LAYER / DEVICE).iterdir()} - {"file://fstab"}
+    assert set(value("SRC_URI").split()) == wanted
+
+
+def test_recipe_installs_what_the_reference_build_installs(installed: Path) -> None:
+    wanted = {str(f.target): f.mode for f in Layer(LAYER).device_files(login=True)}
+    # base-files installs this one, from the same file: see its bbappend.
+    del wanted["etc/fstab"]
+    assert files(installed) == wanted | {rootfs.POLICY_KEY: 0o644, rootfs.DEVELOPMENT_MARK: 0o644}
+
+
+def test_recipe_masks_what_the_reference_build_masks(installed: Path) -> None:
+    links = {path.name: str(path.readlink()) for path in installed.rglob("*") if path.is_symlink()}
+    assert links == dict.fromkeys(Layer(LAYER).masked_units(), "/dev/null")
+
+
+def test_base_files_takes_fstab_from_where_the_device_has_it() -> None:
+    text = (LAYER / "recipes-core/base-files/base-files_%.bbappend").read_text()
+    assert "${THISDIR}/../secureboot-device/files:" in text
+    assert (LAYER / DEVICE / "fstab").is_file()
+
+
+def test_what_only_development_images_hold_is_in_a_package_of_its_own(installed: Path) -> None:
+    product = {str(f.target) for f in Layer(LAYER).device_files(login=False)}
+    patterns = packages()["-development"]
+    found = {name for name in files(installed) if f"/{name}" in patterns}
+    assert found == files(installed).keys() - product - {rootfs.POLICY_KEY}
+
+
+@pytest.mark.parametrize("package", ["-data", "-development"])
+def test_every_pattern_of_a_package_names_a_file(installed: Path, package: str) -> None:
+    names = [f"/{name}" for name in files(installed)]
+    idle = [p for p in packages()[package] if not fnmatch.filter(names, p)]
+    assert idle == []

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal device`: the steps from another build's parts to a described device.
+
+The tasks of the Yocto layer call these in this order, with `fit build`, `fit sign` and `measure
+sign` between them; the reference build goes through the same code in one go.
+"""
+
+# Heavy modules are imported inside commands, and typer reads annotations at run time.
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import ui
+from bootseal.cli.fit_input import now
+from bootseal.errors import UsageError
+
+if TYPE_CHECKING:
+    from bootseal.disk.layout import Layout
+
+app = typer.Typer(no_args_is_help=True, help="Make a device out of the parts of another build.")
+
+_Directory = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Holds the parts, under the names of docs/device.md.")
+]
+_LayoutFile = Annotated[Path, typer.Option(help="The declared disk layout, a .wks file.")]
+
+
+@app.command()
+def verity(directory: _Directory) -> None:
+    """Write root.verity, the hash tree of root.erofs, and verity.json, which opens it."""
+    from bootseal.reference import rootfs
+    from bootseal.reference import verity as trees
+
+    found = trees.format_tree(_part(directory, rootfs.IMAGE), directory / rootfs.TREE)
+    trees.save(found, directory / rootfs.FACTS)
+    ui.status(f"OK: root hash {found.root_hash}")
+
+
+@app.command()
+def trees(
+    directory: _Directory,
+    *,
+    board: Annotated[Path, typer.Option(help="Device tree of the board: .dts or .dtb.")],
+    bootargs: Annotated[Path, typer.Option(help="File with the kernel parameters.")],
+    rollback_index: Annotated[
+        int, typer.Option(min=0, max=0xFFFFFFFF, help="Security version of the system.")
+    ] = 1,
+) -> None:
+    """Write fdt-a.dtb and fdt-b.dtb: the board, the slot, and what opens its root."""
+    from bootseal.reference import assembly, rootfs
+    from bootseal.reference import verity as verity_trees
+
+    facts = verity_trees.load(_part(directory, rootfs.FACTS))
+    parameters = bootargs.read_text()
+    assembly.slot_trees(board, parameters, facts, rollback_index, _paths(directory))
+    ui.status(f"OK: device trees of slots {' and '.join(assembly.SLOTS)}")
+
+
+@app.command()
+def parts(directory: _Directory, *, layout: _LayoutFile) -> None:
+    """Write boot.img, the FIT with the PCR policy, and bootstate.img, the first slot state."""
+    from bootseal.reference import assembly
+
+    _part(directory, assembly.ROLES["fit"])
+    _part(directory, assembly.ROLES["policy"])
+    assembly.boot_parts(_layout(layout), _paths(directory))
+    ui.status("OK: boot.img and bootstate.img")
+
+
+@app.command()
+def describe(
+    directory: _Directory,
+    *,
+    name: Annotated[str, typer.Option(help="Short name of the device.")],
+    keys: Annotated[Path, typer.Option(help="The key directory it was signed with.")],
+    layout: _LayoutFile,
+    layer: Annotated[Path | None, typer.Option(help="The layer meta-secureboot.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A list of what is in it, such as bitbake's manifest.")
+    ] = None,
+    login: Annotated[bool, typer.Option(help="It offers a root shell on its console.")] = False,
+    qemu_system: Annotated[str, typer.Option(help="QEMU's program.")] = "qemu-system-aarch64",
+    qemu_machine: Annotated[str, typer.Option(help="Its -machine.")] = "virt-7.2,gic-version=3",
+    qemu_cpu: Annotated[str, typer.Option(help="Its -cpu.")] = "cortex-a57",
+    qemu_cpus: Annotated[int, typer.Option(min=1, help="Number of processors.")] = 2,
+    qemu_memory: Annotated[int, typer.Option(min=1, help="Memory in MiB.")] = 1024,
+) -> None:
+    """Write device.json, once the disk is there as well.
+
+    Every command that takes a device takes this directory from then on. The FIT is verified once
+    more, with the key in the boot loader that lies beside it.
+    """
+    from bootseal import device
+    from bootseal.device import Input, Qemu
+    from bootseal.fit.boot_loader import locate
+    from bootseal.fit.verify import verify as verify_fit
+    from bootseal.reference import assembly, rootfs
+    from bootseal.reference import verity as verity_trees
+    from bootseal.reference.layer import Layer
+
+    # What an older one says must not stand beside newer parts.
+    (directory / device.FILE_NAME).unlink(missing_ok=True)
+    paths = {role: _part(directory, file) for role, file in assembly.ROLES.items()}
+    boot_loader = paths["bios"].read_bytes()
+    start, end = locate(boot_loader)
+    if boot_loader[start:end] != paths["control-dtb"].read_bytes():
+        raise UsageError(
+            f"{paths['control-dtb']} is not the device tree in {paths['bios']}:"
+            " the two are of different builds"
+        )
+    verify_fit(paths["fit"].read_bytes(), boot_loader[start:end])
+    inputs = assembly.layer_inputs(Layer.find(layer))
+    if manifest is not None:
+        digest = device.digest_file(manifest)
+        inputs.append(Input(name=manifest.name, version="", sha256=digest))
+    about = assembly.About(
+        name=name,
+        login=login,
+        epoch=now(),
+        qemu=Qemu(
+            system=qemu_system,
+            machine=qemu_machine,
+            cpu=qemu_cpu,
+            cpus=qemu_cpus,
+            memory=qemu_memory,
+        ),
+        keys=keys,
+        root_hash=verity_trees.load(_part(directory, rootfs.FACTS)).root_hash,
+        inputs=tuple(inputs),
+    )
+    found = assembly.predictions(paths)
+    device.save(assembly.describe(about, _layout(layout), found, directory), directory)
+    ui.status(f"OK: {ui.untrusted(str(directory / device.FILE_NAME))}")
+    ui.status(f"Next: bootseal boot run {ui.untrusted(str(directory))}")
+
+
+def _paths(directory: Path) -> dict[str, Path]:
+    from bootseal.reference import assembly
+
+    return {role: directory / name for role, name in assembly.ROLES.items()}
+
+
+def _part(directory: Path, name: str) -> Path:
+    path = directory / name
+    if not path.is_file():
+        raise UsageError(f"{directory} holds no {name}: an earlier step makes it")
+    return path
+
+
+def _layout(path: Path) -> Layout:
+    from bootseal.disk.layout import parse_wks
+
+    return parse_wks(path.read_text(), path.name)
