@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import State, coverage
 from bootseal.fit.policy import COMPAT
 from bootseal.fit.verify import inspect
 from bootseal.formats import fdt
 from bootseal.formats import fit as fit_format
+from bootseal.formats.fit_attacks import CATALOGUE, Attack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +34,17 @@ def test_every_byte_is_in_the_map_once(
             assert part.start == place
             place += part.size
         assert place == len(fit) == sum(found.totals.values())
+
+
+@pytest.mark.parametrize("attack", CATALOGUE, ids=[attack.id for attack in CATALOGUE])
+def test_every_byte_of_an_attack_is_in_the_map_once(attack: Attack, signed: bytes) -> None:
+    """Found by fuzzing: D5 lays data into the tree, and it was counted twice."""
+    evil = attack.change(signed)
+    try:
+        fit = fit_format.parse(evil, lenient=True)
+    except FormatError:
+        return
+    assert sum(coverage(fit).totals.values()) == len(evil)
 
 
 def test_signed_fit_leaves_only_known_things_open(signed: bytes) -> None:

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Mutated signed FITs, judged by `--compat` and by U-Boot's own code: do the two agree?
+
+    python -m tests.fuzz.differential --count 50000 --seed 1
+
+Ends with 0 when nothing that must not be happened: a mutant accepted here and refused there, a
+mutant of a signed bit accepted by anybody, a refusal here alone that docs/fit.md does not name, or
+an exception. Whether U-Boot's code crashed is counted and nothing more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests import uboot_verdict
+from tests.fuzz.mutants import SIGNED, mutant
+from tests.samples import Sample, sample
+
+from bootseal.errors import FormatError
+from bootseal.fit.policy import COMPAT
+from bootseal.fit.verify import inspect
+
+if TYPE_CHECKING:
+    from tests.uboot_verdict import Uboot
+
+STRICTER: Final = {
+    "the tree goes beyond the end of the file": re.compile(r"format .* at offset 4: total size is"),
+    "blocks overlap, are out of order or unaligned": re.compile(
+        r"format .* at offset 8: (a block is not aligned|the blocks overlap)"
+    ),
+    "the memory reservations do not end with an empty one": re.compile(
+        r"format .*the memory reservations have no end"
+    ),
+    "data-offset, data-position or data-size is not of 32 bits": re.compile(
+        r"fit\.external-bounds .* must be numbers of 32 bits"
+    ),
+    "a node name with a slash or longer than 255 bytes": re.compile(
+        r"format .*(the node name has no end|without slashes)"
+    ),
+}
+"""The stricter answers of docs/fit.md, by what our refusal says."""
+
+_BATCH: Final = 500
+_SLOW: Final = 2.0
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What a run counted, and what must not have happened."""
+
+    mutants: int = 0
+    by_kind: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
+    refused: int = 0
+    stricter: Counter[str] = field(default_factory=Counter)
+    crashes: Counter[str] = field(default_factory=Counter)
+    slowest: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+
+def seeds() -> list[Sample]:
+    """Make the FITs that are mutated; their keys are new in every run."""
+    return [
+        sample("sha256,rsa2048"),
+        sample("sha256,rsa2048", padding="pss"),
+        sample("sha512,rsa4096"),
+        sample("sha256,rsa2048", external=True),
+        sample("sha256,rsa2048", "sha384,rsa2048"),
+    ]
+
+
+def reason(fit: bytes, control: bytes) -> str:
+    """Return why `--compat` refuses a FIT, empty when it does not."""
+    try:
+        errors = inspect(fit, control, policy=COMPAT).errors
+    except FormatError as error:
+        return f"format {error.message}"
+    return "; ".join(f"{error.id} {error.message}" for error in errors)
+
+
+def compare(uboot: Uboot, samples: list[Sample], count: int, seed: int) -> Outcome:
+    """Judge `count` mutants, a batch of each sample in turn."""
+    outcome = Outcome()
+    with ThreadPoolExecutor(1) as pool:
+        for number, start in enumerate(range(0, count, _BATCH)):
+            good = samples[number % len(samples)]
+            numbers = range(seed + start, seed + min(start + _BATCH, count))
+            batch = [mutant(good.fit, each) for each in numbers]
+            answers = pool.submit(uboot.judge, [fit for _, fit in batch], good.control)
+            reasons = []
+            for _, fit in batch:
+                begin = time.perf_counter()
+                reasons.append(reason(fit, good.control))
+                outcome.slowest = max(outcome.slowest, time.perf_counter() - begin)
+            for each, (kind, fit), mine, theirs in zip(
+                numbers, batch, reasons, answers.result(), strict=True
+            ):
+                note = _note(outcome, kind, mine, theirs, changed=fit != good.fit)
+                if note:
+                    outcome.wrong.append(f"sample {number % len(samples)} seed {each} {note}")
+    if outcome.slowest > _SLOW:
+        outcome.wrong.append(f"a mutant took {outcome.slowest:.1f} s")
+    return outcome
+
+
+def _note(
+    outcome: Outcome, kind: str, mine: str, theirs: uboot_verdict.Answer, *, changed: bool
+) -> str:
+    """Count one mutant and return what is wrong with the answers to it."""
+    outcome.mutants += 1
+    outcome.by_kind[kind] += 1
+    boots = theirs.device == uboot_verdict.OK
+    for who, answer in zip(("fit_check_sign", "with the device's check"), theirs, strict=True):
+        outcome.crashes[who] += answer.startswith("crash")
+    if kind == SIGNED and changed and (not mine or boots or theirs.tool == uboot_verdict.OK):
+        return f"({kind}): a changed signed bit is accepted: ours {mine!r}, U-Boot {theirs}"
+    if not mine:
+        outcome.accepted += 1
+        return "" if boots else f"({kind}): accepted here, but by U-Boot {theirs}"
+    outcome.refused += 1
+    if not boots:
+        return ""
+    for name, pattern in STRICTER.items():
+        if pattern.match(mine):
+            outcome.stricter[name] += 1
+            return ""
+    return f"({kind}): U-Boot boots it; refused here: {mine[:300]}"
+
+
+def main() -> int:
+    """Run a campaign and print its figures as one JSON document."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--count", type=int, default=50_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        uboot = uboot_verdict.build(Path(directory))
+        outcome = compare(uboot, seeds(), options.count, options.seed)
+    document = {
+        "uboot": uboot.version,
+        "seed": options.seed,
+        "mutants": outcome.mutants,
+        "by_kind": outcome.by_kind,
+        "accepted": outcome.accepted,
+        "refused": outcome.refused,
+        "stricter": outcome.stricter,
+        "uboot_crashes": outcome.crashes,
+        "slowest_seconds": round(outcome.slowest, 3),
+        "seconds": round(time.monotonic() - start),
+        "wrong": outcome.wrong,
+    }
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    return 1 if outcome.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
