@@ -291,3 +291,23 @@ def test_sign_refuses_a_policy_that_the_boot_partition_has_no_room_for(
 def test_sign_with_a_list_and_nothing_to_keep_is_refused(built: Path) -> None:
     with pytest.raises(UsageError, match="needs --keep POLICY"):
         measure("sign", built, "--key", "x", "-o", "-", "--approved", built / "list.json")
+
+
+@pytest.mark.parametrize("form", ["keylime-tpm-policy", "keylime-refstate", "comid-json"])
+def test_export_prints_one_json_document(built: Path, form: str) -> None:
+    listed = built / "approved.json"
+    measure("approve", built, "--name", "1.0", "--list", listed)
+
+    stdout, _ = measure("export", "--list", listed, "--format", form)
+
+    assert isinstance(json.loads(stdout), dict)
+
+
+def test_export_of_a_corim_writes_cbor(built: Path) -> None:
+    listed, output = built / "approved.json", built / "corim.cbor"
+    measure("approve", built, "--name", "1.0", "--list", listed)
+
+    measure("export", "--list", listed, "--format", "corim", "-o", output)
+
+    # Tag 501 in CBOR.
+    assert output.read_bytes().startswith(b"\xd9\x01\xf5")
