@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 FDT = bytes.fromhex("d00dfeed 00000030") + bytes(40)
 EXPECTED = eventlog.bootm_events(kernel=b"k", ramdisk=b"r", fdt=FDT, version=b"U-Boot")
+# The base point of P-256: a public key that everybody knows.
+GX = bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
+GY = bytes.fromhex("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
 WHEN = datetime(2026, 11, 22, tzinfo=UTC)
 
 
@@ -77,14 +80,28 @@ def one_input(data: bytes) -> None:
             READERS[data[0] % len(READERS)](data[1:])
 
 
+def a_release() -> approved.Release:
+    values = {bank: eventlog.replay(EXPECTED, bank) for bank in EXPECTED[0].digests}
+    boot = approved.Boot(
+        slot="a",
+        configuration="conf-a",
+        pcrs={b: {str(p): v.hex() for p, v in sorted(of.items())} for b, of in values.items()},
+        events=tuple(approved.from_event(event) for event in EXPECTED),
+    )
+    return approved.Release(
+        name="1.0", rollback_index=1, fit="00" * 32, firmware="U-Boot", boots=(boot,)
+    )
+
+
 def seeds() -> dict[str, bytes]:
     log = eventlog.emit(EventLog(algorithms=("sha256",), events=EXPECTED))
     sized = (32).to_bytes(2)
-    ecc = bytes.fromhex("0023000b00050072000000100018000b00030010") + (sized + b"\1" * 32) * 2
+    ecc = bytes.fromhex("0023000b00050072000000100018000b00030010") + sized + GX + sized + GY
     quote = (
         bytes.fromhex("ff5443478018000000057c7c7c7c7c")
-        + bytes(24)
+        + bytes(16)
         + b"\1"
+        + bytes(8)
         + bytes.fromhex("00000001000b03030300")
         + sized
         + bytes(32)
@@ -98,7 +115,7 @@ def seeds() -> dict[str, bytes]:
         "signature": b"\3" + signature,
         "evidence": b"\4" + evidence,
         "identity": b"\5" + messages.emit(messages.IDENTITY, ek_certificate=b"", ak=ecc),
-        "approved": b"\6" + approved.emit(approved.Approved()),
+        "approved": b"\6" + approved.emit(approved.Approved(releases=(a_release(),))),
     }
 
 
@@ -109,6 +126,7 @@ def main() -> None:
         corpus.mkdir(exist_ok=True)
         if not any(corpus.iterdir()):
             for name, data in seeds().items():
+                READERS[data[0]](data[1:])
                 (corpus / name).write_bytes(data)
     atheris.Fuzz()
 
