@@ -239,8 +239,11 @@ def test_command_line_accepts_once_and_names_the_replay(fleet: Fleet) -> None:
 
     assert (document["schema"], document["verdict"]) == ("bootseal.attestation/1", "accepted")
     assert (document["device"], document["release"], document["slot"]) == ("dev-1", "1.0", "a")
-    with pytest.raises(VerificationRefused, match="was answered before: the quote is a replay"):
-        command(*verify)
+    replay = json.loads(command(*verify, "--json", code=3))
+    assert (replay["verdict"], replay["device"]) == ("refused", "")
+    (finding,) = replay["findings"]
+    assert finding["id"] == "attest.nonce"
+    assert "was answered before: the quote is a replay" in finding["message"]
 
 
 def test_command_line_refuses_what_is_not_approved_with_exit_code_3(fleet: Fleet) -> None:

@@ -271,6 +271,26 @@ def test_sealed_secret_opens_for_signed_states_and_no_other(
                         chip.unseal(entry_for(signed, signer))
 
 
+def test_kept_policy_opens_the_same_secret_for_both_releases(
+    tmp_path: Path, prediction: Prediction, signer: Signer
+) -> None:
+    update = predict(fit(b"UPDATED KERNEL"), "conf-a")
+    before = policy.sign([prediction], signer)
+    document = policy.keep(policy.sign([update], signer), before, signer.public_key)
+    key = signer.public_key
+    assert isinstance(key, RsaPublicKey)
+    name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
+
+    with powered(tmp_path) as chip:
+        chip.seal(tpm.policy_authorize(name))
+    for booted, entry in zip((update, prediction), document["sha256"], strict=True):
+        with powered(tmp_path) as chip:
+            chip.run("tpm2_createprimary", "-C", "o", "-G", "ecc", "-c", "primary.ctx")
+            chip.load_key(signer)
+            chip.measure(booted.events)
+            assert chip.unseal(entry) == SECRET
+
+
 @pytest.mark.tool("tpm2_eventlog")
 def test_tpm2_eventlog_replays_our_log_to_the_same_pcrs(
     tmp_path: Path, prediction: Prediction

@@ -21,9 +21,12 @@ from moto.kms.utils import ECDSAPrivateKey, RSAPrivateKey
 from moto.server import ThreadedMotoServer
 
 from bootseal.errors import ToolError, UsageError, VerificationRefused
+from bootseal.formats import fdt
 from bootseal.keys import signer as signers
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import HASHES, verify_digest
+from bootseal.measure import policy
+from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +137,25 @@ def test_alias_key_id_and_arn_name_the_same_key(
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     assert signers.open(arn).public_key == expected
     assert signers.open(f"awskms:///{arn}").public_key == expected
+
+
+def test_pcr_policy_signed_by_the_service_is_verified(keys: dict[str, str]) -> None:
+    images = [
+        fdt.Node("kernel-1", {"data": b"KERNEL"}),
+        fdt.Node("fdt-1", {"data": fdt.emit(fdt.Node("", {}, []))}),
+    ]
+    conf = fdt.Node("conf-1", {"kernel": b"kernel-1\0", "fdt": b"fdt-1\0"})
+    children = [fdt.Node("images", {}, images), fdt.Node("configurations", {}, [conf])]
+    prediction = predict(fdt.emit(fdt.Node("", {"description": b"d\0"}, children)), "conf-1")
+    images[0].properties["data"] = b"OTHER KERNEL"
+    other = predict(fdt.emit(fdt.Node("", {"description": b"d\0"}, children)), "conf-1")
+    signer = signers.open(keys["rsa2048"])
+
+    data = policy.to_bytes(policy.sign([prediction], signer))
+
+    policy.verify(data, signer.public_key, [prediction])
+    with pytest.raises(VerificationRefused, match="no valid entry approves its state"):
+        policy.verify(data, signer.public_key, [other])
 
 
 def test_hash_that_aws_has_not_for_the_curve_is_refused(keys: dict[str, str]) -> None:

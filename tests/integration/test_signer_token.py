@@ -16,8 +16,11 @@ import pkcs11
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from typer.testing import CliRunner
 
+from bootseal.cli import measure
 from bootseal.errors import BootsealError, ToolError, UsageError, VerificationRefused
+from bootseal.formats import fdt
 from bootseal.keys import audit, lifecycle, profile, store
 from bootseal.keys import signer as signers
 from bootseal.keys import token as tokens
@@ -352,3 +355,27 @@ def test_key_of_another_kind_than_declared_is_refused_and_nothing_made(
             secret=token.secret,
         )
     assert not (tmp_path / "keys").exists()
+
+
+def test_pcr_policy_signed_in_the_token_is_that_of_the_same_key_in_a_file(
+    token: Token, tmp_path: Path
+) -> None:
+    images = [
+        fdt.Node("kernel-1", {"data": b"KERNEL"}),
+        fdt.Node("fdt-1", {"data": fdt.emit(fdt.Node("", {}, []))}),
+    ]
+    conf = fdt.Node("conf-1", {"kernel": b"kernel-1\0", "fdt": b"fdt-1\0"})
+    children = [fdt.Node("images", {}, images), fdt.Node("configurations", {}, [conf])]
+    (tmp_path / "fit").write_bytes(fdt.emit(fdt.Node("", {"description": b"d\0"}, children)))
+    made = {}
+    for name, key in (("token", token.uri("object=rsa2048")), ("file", "rsa2048.key")):
+        output = tmp_path / name
+        source = key if name == "token" else str(token.directory / key)
+        args = ["sign", str(tmp_path / "fit"), "--key", source, "-o", str(output)]
+        if name == "token":
+            args += ["--pin-file", str(token.pin_file)]
+        result = CliRunner().invoke(measure.app, args, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        made[name] = output.read_bytes()
+
+    assert made["token"] == made["file"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from bootseal import device
+from bootseal import device, proc
 from bootseal.cli.measure import app
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.formats import eventlog, fdt
@@ -150,7 +150,7 @@ def test_sign_that_fails_leaves_the_old_policy_and_nothing_else(
 
 
 def test_missing_fit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no FIT"):
+    with pytest.raises(UsageError, match="there is no FIT or disk"):
         measure("predict", tmp_path / "none.itb")
     with pytest.raises(UsageError, match="not a built device"):
         measure("predict", tmp_path)
@@ -291,3 +291,62 @@ def test_sign_refuses_a_policy_that_the_boot_partition_has_no_room_for(
 def test_sign_with_a_list_and_nothing_to_keep_is_refused(built: Path) -> None:
     with pytest.raises(UsageError, match="needs --keep POLICY"):
         measure("sign", built, "--key", "x", "-o", "-", "--approved", built / "list.json")
+
+
+@pytest.mark.parametrize("form", ["keylime-tpm-policy", "keylime-refstate", "comid-json"])
+def test_export_prints_one_json_document(built: Path, form: str) -> None:
+    listed = built / "approved.json"
+    measure("approve", built, "--name", "1.0", "--list", listed)
+
+    stdout, _ = measure("export", "--list", listed, "--format", form)
+
+    assert isinstance(json.loads(stdout), dict)
+
+
+def test_export_of_a_corim_writes_cbor(built: Path) -> None:
+    listed, output = built / "approved.json", built / "corim.cbor"
+    measure("approve", built, "--name", "1.0", "--list", listed)
+
+    measure("export", "--list", listed, "--format", "corim", "-o", output)
+
+    # Tag 501 in CBOR.
+    assert output.read_bytes().startswith(b"\xd9\x01\xf5")
+
+
+def write_disk(path: Path, fits: dict[str, bytes]) -> Path:
+    """Write a disk with one partition of 1 MiB for each FIT."""
+    lines = [b"label: gpt", *(b"size=1MiB, name=%s" % name.encode() for name in fits)]
+    with path.open("wb") as file:
+        file.truncate(8 << 20)
+    proc.run("sfdisk", ["-q", path], stdin=b"\n".join(lines) + b"\n", timeout=30)
+    with path.open("r+b") as file:
+        for number, data in enumerate(fits.values(), start=1):
+            file.seek(number << 20)
+            file.write(data)
+    return path
+
+
+@pytest.mark.tool("sfdisk")
+def test_predict_of_a_bare_disk_is_that_of_the_fit_in_its_slots(built: Path) -> None:
+    fit = (built / "fit.itb").read_bytes()
+    disk = write_disk(built / "disk.img", {"boot-a": fit, "boot-b": fit})
+
+    document = json.loads(measure("predict", disk, "--u-boot", built / "u-boot.bin", "--json")[0])
+    expected = json.loads(measure("predict", built, "-c", "conf-a", "-c", "conf-b", "--json")[0])
+
+    assert document == expected
+    assert [one["slot"] for one in document["predictions"]] == ["a", "b"]
+
+
+@pytest.mark.tool("sfdisk")
+def test_disk_that_holds_no_one_release_is_refused(built: Path, tree: fdt.Node) -> None:
+    fit = (built / "fit.itb").read_bytes()
+    tree.properties["description"] = b"another"
+    other = fdt.emit(tree)
+
+    with pytest.raises(UsageError, match="holds different FITs in boot-a and boot-b"):
+        measure("predict", write_disk(built / "1", {"boot-a": fit, "boot-b": other}))
+    with pytest.raises(FormatError, match="has no partition boot-b: it has boot-a"):
+        measure("predict", write_disk(built / "2", {"boot-a": fit}))
+    with pytest.raises(FormatError, match="boot-b does not begin with a FIT"):
+        measure("predict", write_disk(built / "3", {"boot-a": fit, "boot-b": b"x" * 99}))

@@ -194,9 +194,9 @@ _DATA: Final = (
         id="other-initramfs",
         title="Another initramfs, signed to boot but with no policy signed for it",
         group="data",
-        about="It boots, PCR 9 differs, and the TPM keeps the key.",
+        about="It boots, PCR 9 and the event log differ, and the TPM keeps the key.",
         prepare=attacks.signed_by_maker(attacks.other_initramfs),
-        steps=(closed("pcr.9"),),
+        steps=(closed("pcr.9", "event-log.differs"),),
     ),
 )
 

@@ -132,7 +132,7 @@ def verify(
     as_json: _Json = False,
 ) -> None:
     """Judge an answer: who signed, is it fresh, does the log explain the PCRs, is it approved."""
-    from bootseal.errors import ExitCode
+    from bootseal.errors import ExitCode, VerificationRefused
     from bootseal.measure import approved as lists
     from bootseal.measure import attest, messages
     from bootseal.measure.attest_store import Store
@@ -140,11 +140,15 @@ def verify(
     known, now = Store(store), int(time.time())
     verifier = attest.Verifier(lists.parse(approved.read_bytes()))
     evidence = messages.parse_evidence(answer.read_bytes())
-    asked = known.take(evidence.quote.nonce, now=now)
-    record = known.record(asked.device)
-    verdict = verifier.inspect(evidence, record, asked, now)
-    if verdict.accepted:
-        known.save(attest.seen(record, verdict, evidence))
+    try:
+        asked = known.take(evidence.quote.nonce, now=now)
+    except VerificationRefused as refusal:
+        verdict = attest.unasked(evidence, refusal)
+    else:
+        record = known.record(asked.device)
+        verdict = verifier.inspect(evidence, record, asked, now)
+        if verdict.accepted:
+            known.save(attest.seen(record, verdict, evidence))
     if as_json:
         ui.emit_json(_document(verdict))
     else:
@@ -175,6 +179,7 @@ def _print(verdict: Verdict) -> None:
     word = "[bold green]ACCEPTED[/]" if verdict.accepted else "[bold red]REFUSED[/]"
     runs = f"release {verdict.release}" if verdict.release else "no approved release"
     slot = f", slot {verdict.slot}" if verdict.slot else ""
-    ui.out.print(f"{word}  {ui.untrusted(f'{verdict.device}: {runs}{slot}')}")
+    who = verdict.device or "nobody that was asked"
+    ui.out.print(f"{word}  {ui.untrusted(f'{who}: {runs}{slot}')}")
     for finding in verdict.findings:
         ui.out.print(f"  {finding.id}  {ui.untrusted(finding.message)}")

@@ -16,7 +16,7 @@ import typer
 from bootseal.cli import output as files
 from bootseal.cli import ui
 from bootseal.cli.keys_options import PinFile, secret_source
-from bootseal.cli.measure_list import approve, revoke
+from bootseal.cli.measure_list import approve, export, revoke
 from bootseal.cli.measure_log import log
 from bootseal.cli.measure_options import Banks, Configurations, Source, UBoot
 
@@ -172,3 +172,4 @@ def _kept(document: Document, keep: Path, approved: Path | None, public_key: Pub
 app.command()(log)
 app.command()(approve)
 app.command()(revoke)
+app.command()(export)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal measure approve|revoke`: the approved list."""
+"""`bootseal measure approve|revoke|export`: the approved list and its other forms."""
 
 # typer reads the annotations when the command line is built.
 # ruff: noqa: TC001
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from bootseal.measure.approved import Approved
 
 _List = Annotated[Path, typer.Option("--list", "-l", metavar="LIST", help="The approved list.")]
+
+
+class Form(StrEnum):
+    """The forms an approved list is handed on in."""
+
+    KEYLIME_TPM_POLICY = "keylime-tpm-policy"
+    KEYLIME_REFSTATE = "keylime-refstate"
+    COMID_JSON = "comid-json"
+    CORIM = "corim"
 
 
 def approve(
@@ -55,6 +65,27 @@ def revoke(
     after = _load(approved).remove(names)
     files.write(approved, lists.emit(after))
     ui.status(f"OK: {len(after.releases)} releases are left on the list")
+
+
+def export(
+    *,
+    approved: _List,
+    form: Annotated[Form, typer.Option("--format", help="Whose verifier it is for.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Where to write it; - is stdout.")
+    ] = "-",
+) -> None:
+    """Write the approved list in the form another verifier reads."""
+    from bootseal.measure import export as exports
+
+    found = _load(approved)
+    forms = {
+        Form.KEYLIME_TPM_POLICY: exports.keylime_tpm_policy,
+        Form.KEYLIME_REFSTATE: exports.keylime_refstate,
+        Form.COMID_JSON: exports.comid_json,
+        Form.CORIM: exports.corim,
+    }
+    files.write(output, forms[form](found))
 
 
 def _load(path: Path) -> Approved:

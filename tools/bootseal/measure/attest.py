@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bootseal.formats.eventlog import Event
-    from bootseal.formats.tpm_structures import Public
     from bootseal.keys.endorsement import Authority
-    from bootseal.keys.public import PublicKey
     from bootseal.measure.approved import Approved, Boot, Extension, Release
     from bootseal.measure.attest_store import Challenge
     from bootseal.measure.messages import Evidence, Identity
@@ -52,7 +50,7 @@ class Verdict:
     """What came of one answer.
 
     Attributes:
-        device: The device that was asked.
+        device: The device that was asked, "" when none was.
         nonce: The challenge, lower-case hex.
         findings: What speaks against it; empty means accepted.
         release: The approved release it runs, "" when it runs none.
@@ -143,7 +141,6 @@ class Verifier:
         for release in approved.releases:
             if release.runtime not in self._runtimes:
                 self._runtimes.append(release.runtime)
-        self._keys: dict[str, tuple[Public, PublicKey]] = {}
 
     def verify(self, evidence: Evidence, record: Record, challenge: Challenge, now: int) -> Verdict:
         """Judge an answer.
@@ -171,9 +168,9 @@ class Verifier:
         """Like `verify`, but return what was found."""
         verdict = Verdict(device=record.name, nonce=challenge.nonce, findings=())
         # Nothing in a quote means anything before its signature is checked.
-        if problem := next(self._untrusted(evidence, record), None):
+        if problem := next(_untrusted(evidence, record), None):
             return dataclasses.replace(verdict, findings=(problem,))
-        findings = [*_unasked(evidence, record, challenge, now)]
+        findings = [*_off_the_point(evidence, record, challenge, now)]
         found = self._boots.get(_key(evidence.log.events))
         findings += self._state(evidence, challenge, found)
         verdict = dataclasses.replace(
@@ -188,28 +185,6 @@ class Verifier:
         return dataclasses.replace(
             verdict, release=release.name, slot=boot.slot, rollback_index=release.rollback_index
         )
-
-    def _untrusted(self, evidence: Evidence, record: Record) -> Iterator[Finding]:
-        """Yield why the signature says nothing."""
-        if not record.certified:
-            message = f"the attestation key of {record.name} was never certified"
-            yield _error("attest.key-not-certified", message)
-        try:
-            public, key = self._key(record)
-        except VerificationRefused as error:
-            yield _error("attest.key", error.message)
-            return
-        try:
-            tpm_keys.verify(public, key, evidence.attested, evidence.signature)
-        except VerificationRefused as error:
-            yield _error("attest.signature", error.message)
-
-    def _key(self, record: Record) -> tuple[Public, PublicKey]:
-        if record.ak not in self._keys:
-            public = parse_public(bytes.fromhex(record.ak))
-            tpm_keys.check_attestation_key(public)
-            self._keys[record.ak] = (public, tpm_keys.public_key(public.key))
-        return self._keys[record.ak]
 
     def _state(
         self, evidence: Evidence, challenge: Challenge, found: tuple[Release, Boot] | None
@@ -246,7 +221,24 @@ class Verifier:
         return f"the device runs what is not approved; beside {best.name}: {said}"
 
 
-def _unasked(
+def _untrusted(evidence: Evidence, record: Record) -> Iterator[Finding]:
+    """Yield why the signature says nothing."""
+    if not record.certified:
+        message = f"the attestation key of {record.name} was never certified"
+        yield _error("attest.key-not-certified", message)
+    public = parse_public(bytes.fromhex(record.ak))
+    try:
+        tpm_keys.check_attestation_key(public)
+    except VerificationRefused as error:
+        yield _error("attest.key", error.message)
+    try:
+        key = tpm_keys.public_key(public.key)
+        tpm_keys.verify(public, key, evidence.attested, evidence.signature)
+    except VerificationRefused as error:
+        yield _error("attest.signature", error.message)
+
+
+def _off_the_point(
     evidence: Evidence, record: Record, challenge: Challenge, now: int
 ) -> Iterator[Finding]:
     """Yield where a quote that the key did sign is not the answer to the challenge."""
@@ -268,6 +260,12 @@ def _unasked(
     if counted < last:
         message = f"the TPM counts resets, restarts and milliseconds {counted}: last were {last}"
         yield _error("attest.counter", f"{message}, so the quote is old or the TPM another one")
+
+
+def unasked(evidence: Evidence, refusal: VerificationRefused) -> Verdict:
+    """Return the verdict on an answer whose challenge is not open: used, expired or never asked."""
+    nonce = evidence.quote.nonce.hex()
+    return Verdict(device="", nonce=nonce, findings=(_error("attest.nonce", refusal.message),))
 
 
 def seen(record: Record, verdict: Verdict, evidence: Evidence) -> Record:

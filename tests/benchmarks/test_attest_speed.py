@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""How many quotes one core judges in a second, from the bytes a device sent to the verdict.
+
+The figure is printed (`pytest -s tests/benchmarks/test_attest_speed.py`); the limit is far below
+what an idle machine does, so that a loaded one does not fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal.formats import eventlog, fdt
+from bootseal.formats.eventlog import EventLog
+from bootseal.keys import certificate
+from bootseal.keys.algorithms import Algorithm, Kind, Padding
+from bootseal.keys.public import EcPublicKey, RsaPublicKey
+from bootseal.keys.signer import FileSigner
+from bootseal.measure import approved, attest, messages, source
+from bootseal.measure.approved import Approved
+from bootseal.measure.attest_store import QUOTED_PCRS, Challenge, Record
+from bootseal.measure.predict import CAP, predict
+
+if TYPE_CHECKING:
+    from bootseal.measure.predict import Prediction
+
+VERSION = b"U-Boot 2025.01 (Jan 01 2026 - 00:00:00 +0000)"
+NOW = 1_800_000_000
+ATTRIBUTES = 0x00050072
+WANTED = 500
+ROUNDS = 500
+
+
+def sized(data: bytes) -> bytes:
+    return struct.pack(">H", len(data)) + data
+
+
+def fit(kernel: bytes) -> bytes:
+    images = [
+        fdt.Node("kernel-1", {"data": kernel}),
+        fdt.Node("fdt-a", {"data": fdt.emit(fdt.Node("", {}, []))}),
+    ]
+    conf = fdt.Node("conf-a", {"kernel": b"kernel-1\0", "fdt": b"fdt-a\0"})
+    children = [fdt.Node("images", {}, images), fdt.Node("configurations", {}, [conf])]
+    return fdt.emit(fdt.Node("", {"description": b"d\0"}, children))
+
+
+def many_releases(count: int) -> Approved:
+    found = Approved()
+    for number in range(count):
+        data = fit(b"KERNEL %d" % number)
+        artefacts = source.Source(fit=data, version=VERSION, slots={"conf-a": "a"})
+        release = approved.release(f"{number}", source.predictions(artefacts), data, VERSION)
+        found = found.add(release)
+    return found
+
+
+def public_area(signer: FileSigner) -> bytes:
+    key = signer.public_key
+    if isinstance(key, RsaPublicKey):
+        head = struct.pack(">HHIHHHHHI", 1, 0xB, ATTRIBUTES, 0, 0x10, 0x14, 0xB, key.bits, 0)
+        return head + sized(key.modulus.to_bytes(key.bits // 8))
+    assert isinstance(key, EcPublicKey)
+    head = struct.pack(">HHIHHHHHH", 0x23, 0xB, ATTRIBUTES, 0, 0x10, 0x18, 0xB, 3, 0x10)
+    return head + sized(key.x.to_bytes(32)) + sized(key.y.to_bytes(32))
+
+
+def quote(prediction: Prediction, nonce: bytes) -> bytes:
+    values = dict(prediction.pcrs)
+    values[9] = hashlib.sha256(values[9] + CAP).digest()
+    digest = hashlib.sha256(b"".join(values[pcr] for pcr in QUOTED_PCRS)).digest()
+    head = b"\xffTCG" + struct.pack(">H", 0x8018) + sized(b"\0\x0b" + bytes(32)) + sized(nonce)
+    clock = struct.pack(">QIIBQ", 1000, 2, 0, 1, 0)
+    return head + clock + bytes.fromhex("00000001000b03ff0300") + sized(digest)
+
+
+def sign(signer: FileSigner, message: bytes) -> bytes:
+    kind = signer.public_key.kind
+    algorithm = Algorithm(hash_name="sha256", kind=kind, padding=Padding.PKCS1)
+    raw = signer.sign_digest(hashlib.sha256(message).digest(), algorithm)
+    if kind.is_rsa:
+        return struct.pack(">HH", 0x14, 0xB) + sized(raw)
+    return struct.pack(">HH", 0x18, 0xB) + sized(raw[:32]) + sized(raw[32:])
+
+
+@pytest.mark.parametrize("kind", [Kind.ECDSA256, Kind.RSA2048])
+def test_one_core_judges_500_quotes_a_second(
+    kind: Kind, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signer = FileSigner(certificate.make_private(kind))
+    prediction = predict(fit(b"KERNEL 7"), "conf-a", version=VERSION)
+    log = eventlog.emit(EventLog(algorithms=("sha256",), events=prediction.events))
+    record = Record(
+        name="dev-1",
+        ek_certificate="",
+        ek_issuer="",
+        ak=public_area(signer).hex(),
+        ak_name="",
+        secret_sha256="",
+        certified=NOW,
+    )
+    nonce = bytes(range(32))
+    challenge = Challenge(device="dev-1", nonce=nonce.hex(), issued=NOW, expires=NOW + 300)
+    message = quote(prediction, nonce)
+    signature = sign(signer, message)
+    answer = messages.emit(messages.EVIDENCE, quote=message, signature=signature, event_log=log)
+    listed = many_releases(50)
+
+    start = time.process_time()
+    verifier = attest.Verifier(listed)
+    prepared = time.process_time() - start
+    start = time.process_time()
+    for _ in range(ROUNDS):
+        verdict = verifier.inspect(messages.parse_evidence(answer), record, challenge, NOW)
+        assert verdict.release == "7"
+    rate = ROUNDS / (time.process_time() - start)
+
+    with capsys.disabled():
+        print(f"\n{kind}: {rate:.0f} quotes a second; list of 50 read in {prepared * 1000:.0f} ms")  # noqa: T201
+    assert rate >= WANTED

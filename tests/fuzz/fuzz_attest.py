@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""Coverage-guided fuzzing of everything a device sends its verifier.
+
+    pip install atheris
+    python tests/fuzz/fuzz_attest.py CORPUS -max_total_time=600
+
+Any bytes must end in a model or a `BootsealError`, and no signature may be accepted. The first byte
+chooses the reader; CORPUS is filled with well-formed structures when it is empty.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import atheris
+
+with atheris.instrument_imports(include=["bootseal"]):
+    from bootseal.errors import BootsealError, VerificationRefused
+    from bootseal.formats import eventlog, tpm_structures
+    from bootseal.formats.eventlog import EventLog
+    from bootseal.keys import endorsement, tpm_keys
+    from bootseal.measure import approved, explain, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FDT = bytes.fromhex("d00dfeed 00000030") + bytes(40)
+EXPECTED = eventlog.bootm_events(kernel=b"k", ramdisk=b"r", fdt=FDT, version=b"U-Boot")
+# The base point of P-256: a public key that everybody knows.
+GX = bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
+GY = bytes.fromhex("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
+WHEN = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def read_log(data: bytes) -> None:
+    log = eventlog.parse(data)
+    for bank in log.algorithms:
+        eventlog.replay(log.events, bank)
+    again = eventlog.parse(eventlog.emit(log))
+    assert again == log
+    for entry in explain.compare(log.events[:64], EXPECTED):
+        assert entry.meaning
+
+
+def read_public(data: bytes) -> None:
+    public = tpm_structures.parse_public(data)
+    key = tpm_keys.public_key(public.key)
+    with suppress(VerificationRefused):
+        tpm_keys.check_attestation_key(public)
+    numbers = (b"\1", b"\1") if len(data) % 2 else (b"\1",)
+    signature = tpm_structures.Signature(
+        scheme=tpm_structures.Scheme.ECDSA, hash_name="sha256", numbers=numbers
+    )
+    try:
+        tpm_keys.verify(public, key, b"message", signature)
+    except VerificationRefused:
+        return
+    raise AssertionError("a signature nobody made was accepted")
+
+
+READERS: tuple[Callable[[bytes], object], ...] = (
+    read_log,
+    read_public,
+    tpm_structures.parse_quote,
+    tpm_structures.parse_signature,
+    messages.parse_evidence,
+    messages.parse_identity,
+    approved.parse,
+    lambda data: endorsement.check(data, [], WHEN),
+)
+
+
+def one_input(data: bytes) -> None:
+    if data:
+        with suppress(BootsealError):
+            READERS[data[0] % len(READERS)](data[1:])
+
+
+def a_release() -> approved.Release:
+    values = {bank: eventlog.replay(EXPECTED, bank) for bank in EXPECTED[0].digests}
+    boot = approved.Boot(
+        slot="a",
+        configuration="conf-a",
+        pcrs={b: {str(p): v.hex() for p, v in sorted(of.items())} for b, of in values.items()},
+        events=tuple(approved.from_event(event) for event in EXPECTED),
+    )
+    return approved.Release(
+        name="1.0", rollback_index=1, fit="00" * 32, firmware="U-Boot", boots=(boot,)
+    )
+
+
+def seeds() -> dict[str, bytes]:
+    log = eventlog.emit(EventLog(algorithms=("sha256",), events=EXPECTED))
+    sized = (32).to_bytes(2)
+    ecc = bytes.fromhex("0023000b00050072000000100018000b00030010") + sized + GX + sized + GY
+    quote = (
+        bytes.fromhex("ff5443478018000000057c7c7c7c7c")
+        + bytes(16)
+        + b"\1"
+        + bytes(8)
+        + bytes.fromhex("00000001000b03030300")
+        + sized
+        + bytes(32)
+    )
+    signature = bytes.fromhex("0018000b") + (sized + b"\1" * 32) * 2
+    evidence = messages.emit(messages.EVIDENCE, quote=quote, signature=signature, event_log=log)
+    return {
+        "log": b"\0" + log,
+        "public": b"\1" + ecc,
+        "quote": b"\2" + quote,
+        "signature": b"\3" + signature,
+        "evidence": b"\4" + evidence,
+        "identity": b"\5" + messages.emit(messages.IDENTITY, ek_certificate=b"", ak=ecc),
+        "approved": b"\6" + approved.emit(approved.Approved(releases=(a_release(),))),
+    }
+
+
+def main() -> None:
+    atheris.Setup(sys.argv, one_input)
+    corpus = next((Path(arg) for arg in sys.argv[1:] if not arg.startswith("-")), None)
+    if corpus is not None:
+        corpus.mkdir(exist_ok=True)
+        if not any(corpus.iterdir()):
+            for name, data in seeds().items():
+                READERS[data[0]](data[1:])
+                (corpus / name).write_bytes(data)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
