@@ -134,15 +134,16 @@ def test_openssl_opens_with_the_escrow_key_alone_what_was_encrypted_to_its_certi
     keys: Path, tmp_path: Path
 ) -> None:
     sealed = tmp_path / "sealed.der"
-    how = ["-binary", "-aes-256-gcm", "-outform", "DER", "-out", sealed]
-    recipient = ["-recip", keys / "DEV-escrow.crt", "-keyopt", "rsa_padding_mode:oaep"]
-    args = ["cms", "-encrypt", *how, *recipient]
-    proc.run("openssl", args, stdin=b"recovery key", timeout=20)
+    how = ["cms", "-encrypt", "-binary", "-aes-256-gcm", "-outform", "DER"]
+    args: list[str | Path] = [*how, "-out", sealed, "-recip", keys / "DEV-escrow.crt"]
+    proc.run(
+        "openssl", [*args, "-keyopt", "rsa_padding_mode:oaep"], stdin=b"recovery key", timeout=20
+    )
 
     def opened(name: str) -> bytes:
-        pair = ["-inkey", keys / f"{name}.key"]
-        args = ["cms", "-decrypt", "-binary", "-inform", "DER", "-in", sealed]
-        return proc.run("openssl", [*args, *pair], timeout=20).stdout
+        pair: list[str | Path] = ["-in", sealed, "-inkey", keys / f"{name}.key"]
+        args = ["cms", "-decrypt", "-binary", "-inform", "DER", *pair]
+        return proc.run("openssl", args, timeout=20).stdout
 
     assert opened("DEV-escrow") == b"recovery key"
     with pytest.raises(ToolError):
