@@ -47,7 +47,6 @@ QEMU: Final = Qemu(
     cpus=2,
     memory=1024,
 )
-ROLLBACK_INDEX: Final = 1
 KERNEL_ADDRESS: Final = 0x40200000
 """Where U-Boot unpacks the kernel: the first multiple of 2 MiB in RAM that QEMU leaves alone."""
 # What a new device starts with: both slots with all attempts left, a first.
@@ -92,6 +91,7 @@ class Parts:
     keys: Path
     login: bool
     epoch: int
+    rollback_index: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
 def _device_trees(parts: Parts, paths: dict[str, Path]) -> None:
     board = parts.layer.file(layer.BOARD_DTS)
     base = parts.layer.file(layer.BOOTARGS).read_text()
-    slot_trees(board, base, parts.system.root.verity, ROLLBACK_INDEX, paths)
+    slot_trees(board, base, parts.system.root.verity, parts.rollback_index, paths)
     paths["control-dtb"].write_bytes(devicetree.compile_dts(board.read_text(), board.parent))
 
 
