@@ -96,6 +96,38 @@ LINES = [
         "dm-verity did not open root-a",
         "bootseal: ROOT REFUSED: dm-verity did not open root-a",
     ),
+    (
+        "rollback-refused",
+        "1",
+        "bootseal: ROLLBACK REFUSED: this release has index 1, and a newer one was found good",
+    ),
+    (
+        "rollback-raised",
+        "2",
+        "[   89.1] mark-good[4]: bootseal: rollback: releases below 2 are refused from now on",
+    ),
+    (
+        "data-opened",
+        "0",
+        "[   90.550398] secureboot-data[371]: bootseal: data: opened by key slot 0 (systemd-tpm2)",
+    ),
+    (
+        "data-closed",
+        "there is no data partition",
+        "bootseal: data: closed: there is no data partition",
+    ),
+    ("data-rotated", "3", "secureboot-data[3]: bootseal: data: key slot 0 replaced by 3"),
+    ("data-wiped", "", "bootseal: data: wiped; the next start makes an empty partition"),
+    (
+        "recovery-handed-out",
+        "",
+        "bootseal: data: recovery key handed out to the provisioning station",
+    ),
+    (
+        "tpm-lockout",
+        "",
+        "bootseal: data: the TPM is in lockout after wrong guesses; the data's key",
+    ),
     ("systemd", "Debian GNU/Linux 13 (trixie)", "Welcome to \x1b[1mDebian GNU/Linux 13 (trixie)!"),
     ("emergency-shell", "", 'You are in emergency mode. After logging in, type "journalctl -xb"'),
     ("attacker-code", "root", "BOOTSEAL-ATTACKER-CODE-RUNS root"),
