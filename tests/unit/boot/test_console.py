@@ -106,6 +106,7 @@ LINES = [
         "2",
         "[   89.1] mark-good[4]: bootseal: rollback: releases below 2 are refused from now on",
     ),
+    ("rollback-lowest", "2", "lowest rollback index accepted: 2"),
     (
         "data-opened",
         "0",

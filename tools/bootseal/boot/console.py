@@ -93,6 +93,7 @@ PATTERNS: Final = _patterns(
     ("root-refused", r"bootseal: ROOT REFUSED: (.*)"),
     ("rollback-refused", r"bootseal: ROLLBACK REFUSED: this release has index (\d+)"),
     ("rollback-raised", r"bootseal: rollback: releases below (\d+) are refused from now on"),
+    ("rollback-lowest", r"^lowest rollback index accepted: (\d+)"),
     ("data-opened", r"bootseal: data: opened by key slot (\d+) \(systemd-tpm2\)"),
     ("data-closed", r"bootseal: data: closed: (.+)"),
     ("data-rotated", r"bootseal: data: key slot \d+ replaced by (\d+)"),

@@ -10,6 +10,9 @@ from bootseal.boot.outcome import Action, Do, Ending, Expectation, Scenario, Ste
 from bootseal.boot.scenarios_ends import closed, never_started, refused
 
 _GROUP: Final = "data"
+_STATUS: Final = "secureboot-data status"
+_ROTATE: Final = "secureboot-data rotate"
+_WIPE: Final = "secureboot-data wipe"
 
 DATA: Final = (
     Scenario(
@@ -44,6 +47,7 @@ DATA: Final = (
                     ending=Ending.UP,
                     console=(
                         "data-opened",
+                        "rollback-lowest:1",
                         "data-rotated",
                         "data-opened",
                         "data-wiped",
@@ -53,9 +57,9 @@ DATA: Final = (
                     system=System(created=True),
                 ),
                 actions=(
-                    Action(do=Do.TYPE, when="shell", text="secureboot-data rotate && reboot\r"),
+                    Action(do=Do.TYPE, when="shell", text=f"{_STATUS} && {_ROTATE} && reboot\r"),
                     Action(do=Do.TYPE, when="data-rotated"),
-                    Action(do=Do.TYPE, when="shell", text="secureboot-data wipe && reboot\r"),
+                    Action(do=Do.TYPE, when="shell", text=f"{_WIPE} && reboot\r"),
                 ),
                 check=checks.wiped,
             ),
