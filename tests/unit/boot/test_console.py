@@ -117,7 +117,7 @@ LINES = [
         "there is no data partition",
         "bootseal: data: closed: there is no data partition",
     ),
-    ("data-rotated", "3", "secureboot-data[3]: bootseal: data: key slot 0 replaced by 3"),
+    ("data-rotated", "3", "bootseal: data: TPM key slot replaced, the new one is 3"),
     ("data-wiped", "", "bootseal: data: wiped; the next start makes an empty partition"),
     (
         "recovery-handed-out",

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.boot import recording, swtpm, volume
-from bootseal.boot.judge import CAP
 from bootseal.boot.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
 from bootseal.keys import store
 from bootseal.keys.profile import Role
 from bootseal.measure import policy
-from bootseal.measure.predict import predict
+from bootseal.measure.predict import CAP, predict
 
 if TYPE_CHECKING:
     from bootseal.boot.outcome import Lab

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot import bus, station, volume
+from bootseal.boot.lab import Overlay
 from bootseal.errors import VerificationRefused
 
 if TYPE_CHECKING:
@@ -42,6 +43,21 @@ def bus_is_silent(lab: Lab) -> None:
     bus.silent(lab, _first_boot(lab))
 
 
+def rotated(lab: Lab) -> None:
+    """Check that the TPM's key slot holds another sealed object and all else is as before.
+
+    Raises:
+        VerificationRefused: The old object is there, or the recovery key opens nothing any more.
+    """
+    first = _first_boot(lab)
+    header = volume.header(lab)
+    before = volume.header(lab, Overlay(first.parent / "disk.qcow2"))
+    if volume.sealed(header) == volume.sealed(before):
+        raise VerificationRefused("the TPM's key slot is the one of before")
+    if not volume.opens(header, volume.recovery_key(lab, first)):
+        raise VerificationRefused("the recovery key does not open the volume any more")
+
+
 def wiped(lab: Lab) -> None:
     """Check that nothing of the first boot's volume is left and a new one was made.
 
@@ -51,7 +67,7 @@ def wiped(lab: Lab) -> None:
     header = volume.header(lab)
     if volume.opens(header, volume.recovery_key(lab, _first_boot(lab))):
         raise VerificationRefused("the recovery key of before opens the volume that was wiped")
-    if not volume.opens(header, volume.recovery_key(lab, _log(lab))):
+    if not volume.opens(header, volume.recovery_key(lab, lab.work / "step-2.log")):
         raise VerificationRefused("the recovery key of the new volume does not open it")
 
 

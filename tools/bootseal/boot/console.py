@@ -96,7 +96,7 @@ PATTERNS: Final = _patterns(
     ("rollback-lowest", r"^lowest rollback index accepted: (\d+)"),
     ("data-opened", r"bootseal: data: opened by key slot (\d+) \(systemd-tpm2\)"),
     ("data-closed", r"bootseal: data: closed: (.+)"),
-    ("data-rotated", r"bootseal: data: key slot \d+ replaced by (\d+)"),
+    ("data-rotated", r"bootseal: data: TPM key slot replaced, the new one is (\d+)"),
     ("data-wiped", r"bootseal: data: wiped"),
     ("recovery-handed-out", r"bootseal: data: recovery key handed out"),
     ("tpm-lockout", r"bootseal: data: the TPM is in lockout"),

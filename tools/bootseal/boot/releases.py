@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.boot import attacks, attacks_root
 from bootseal.boot.attacks_state import BOOTSTATE
 from bootseal.formats import fit as fit_format
-from bootseal.formats import tamper, tamper_fit
+from bootseal.formats import tamper, tamper_fit, uboot
 from bootseal.formats.fdt import read
 from bootseal.formats.fdt_edit import Editor
 from bootseal.keys import certificate, store
@@ -76,9 +76,14 @@ def update(
         lab.disk.write(slot.root, 0, made.root.read_bytes())
         lab.disk.write(slot.verity, 0, made.tree.read_bytes())
         order(lab, "B A", b=attempts)
-        pcrs = {str(pcr): value.hex() for pcr, value in made.predictions[SLOT].pcrs.items()}
+        found = made.predictions[SLOT]
         lab.replace_slot(
-            dataclasses.replace(slot, root_hash=made.root_hash, pcrs={**slot.pcrs, **pcrs})
+            dataclasses.replace(
+                slot,
+                root_hash=made.root_hash,
+                pcrs={pcr: found.pcrs[int(pcr)].hex() for pcr in slot.pcrs},
+                events=found.measurements,
+            )
         )
         if spoil is not None:
             spoil(lab)
@@ -125,7 +130,10 @@ def make(lab: Lab, index: int) -> Release:
     payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
     fit = tamper_fit.replace_payload(fit, ramdisk, more + payload)
     fit = attacks.sign_like(fit, store.signer(_keys(lab), Role.FIT))
-    predictions = {slot.name: predict(fit, slot.configuration) for slot in lab.device.slots}
+    version = uboot.version_string(lab.device.artefact(lab.directory, "bios").read_bytes())
+    predictions = {
+        slot.name: predict(fit, slot.configuration, version=version) for slot in lab.device.slots
+    }
     return Release(fit=fit, root=root, tree=tree, root_hash=root_hash, predictions=predictions)
 
 

@@ -19,7 +19,7 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.boot.outcome import Lab
+    from bootseal.boot.outcome import Disk, Lab
 
 PARTITION: Final = "data"
 HEADER_SIZE: Final = 16 * MIB
@@ -36,10 +36,10 @@ class Sealed:
     public: bytes
 
 
-def header(lab: Lab) -> Path:
-    """Copy the header and the key slots of the scenario's data partition to a file."""
-    path = lab.work / "header"
-    path.write_bytes(lab.disk.read(PARTITION, 0, HEADER_SIZE))
+def header(lab: Lab, disk: Disk | None = None) -> Path:
+    """Copy header and key slots of the data partition, the scenario's or `disk`'s, to a file."""
+    path = lab.work / ("other-header" if disk else "header")
+    path.write_bytes((disk or lab.disk).read(PARTITION, 0, HEADER_SIZE))
     return path
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import bootseal
 from bootseal import device
-from bootseal.device import Device, Input, Measurement, Qemu, Slot
+from bootseal.device import Device, Input, Qemu, Slot
 from bootseal.disk.layout import parse_wks
 from bootseal.fit import assemble as fit_assembly
 from bootseal.fit import control_dtb
@@ -280,15 +280,7 @@ def describe(
                 verity=f"root-{slot}-verity",
                 root_hash=about.root_hash,
                 pcrs={str(pcr): found.pcrs[pcr].hex() for pcr in MEANINGS},
-                events=tuple(
-                    Measurement(
-                        pcr=event.pcr,
-                        type=event.type,
-                        sha256=event.digests["sha256"].hex(),
-                        data=event.data.hex(),
-                    )
-                    for event in found.events
-                ),
+                events=found.measurements,
             )
             for slot, found in predictions.items()
         ),
