@@ -75,13 +75,29 @@ def test_index_is_made_once_and_only_rises(chip: Path) -> None:
             0,
             f"bootseal: rollback: TPM index {INDEX} made\n",
         )
-        assert (board.script("define").stdout, board.script("show").stdout) == ("", "0\n")
         board.release(2)
+        again = board.script("define")
+        assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+        assert board.script("show").stdout == "0\n"
         assert "releases below 2 are refused" in board.script("raise").stdout
         assert (board.script("raise").stdout, board.script("show").stdout) == ("", "2\n")
         board.release(1)
         assert board.script("raise").returncode == 0
         assert board.script("show").stdout == "2\n"
+
+
+def test_release_that_the_tpm_refuses_gets_no_data(chip: Path) -> None:
+    with powered(chip) as board:
+        board.script("define")
+        board.release(2)
+        board.script("raise")
+        assert board.script("define").returncode == 0
+        board.release(1)
+
+        refused = board.script("define")
+
+        assert refused.returncode == 1
+        assert "the TPM refuses this release" in refused.stdout
 
 
 def test_nobody_deletes_the_index(chip: Path) -> None:
