@@ -133,15 +133,15 @@ def test_mkimage_signs_with_the_directory_as_it_is(keys: Path, tmp_path: Path) -
 def test_openssl_opens_with_the_escrow_key_alone_what_was_encrypted_to_its_certificate(
     keys: Path, tmp_path: Path
 ) -> None:
-    sealed = tmp_path / "sealed.der"
+    message = tmp_path / "message.der"
     how = ["cms", "-encrypt", "-binary", "-aes-256-gcm", "-outform", "DER"]
-    args: list[str | Path] = [*how, "-out", sealed, "-recip", keys / "DEV-escrow.crt"]
+    args: list[str | Path] = [*how, "-out", message, "-recip", keys / "DEV-escrow.crt"]
     proc.run(
         "openssl", [*args, "-keyopt", "rsa_padding_mode:oaep"], stdin=b"recovery key", timeout=20
     )
 
     def opened(name: str) -> bytes:
-        pair: list[str | Path] = ["-in", sealed, "-inkey", keys / f"{name}.key"]
+        pair: list[str | Path] = ["-in", message, "-inkey", keys / f"{name}.key"]
         args = ["cms", "-decrypt", "-binary", "-inform", "DER", *pair]
         return proc.run("openssl", args, timeout=20).stdout
 

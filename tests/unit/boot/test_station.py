@@ -17,7 +17,7 @@ VOLUME = "f0b726cd-a576-4e1a-85f5-112b752b2846"
 
 
 def line(**changes: object) -> bytes:
-    cms = base64.b64encode(b"sealed").decode()
+    cms = base64.b64encode(b"CMS").decode()
     document = {"schema": station.SCHEMA, "volume": VOLUME, "cms": cms} | changes
     return json.dumps(document).encode()
 
@@ -29,7 +29,7 @@ def test_what_comes_in_pieces_is_stored_once_and_answered(tmp_path: Path) -> Non
 
     assert desk.take(whole[:20]) == b""
     assert desk.take(whole[20:]) == f"stored {VOLUME}\n".encode()
-    assert station.handed_out(log) == (station.Escrow(volume=VOLUME, cms=b"sealed"),)
+    assert station.handed_out(log) == (station.Escrow(volume=VOLUME, cms=b"CMS"),)
 
 
 def test_nothing_handed_out_is_nothing_stored(tmp_path: Path) -> None:
