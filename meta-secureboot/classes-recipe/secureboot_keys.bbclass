@@ -7,6 +7,8 @@ BOOTSEAL_FIT_KEY = "${@secureboot.keys.name(d.getVar('BOOTSEAL_KEYS'), 'fit')}"
 BOOTSEAL_FIT_KEY[doc] = "Name of the key that signs FITs, and its hint in them"
 BOOTSEAL_POLICY_KEY = "${@secureboot.keys.name(d.getVar('BOOTSEAL_KEYS'), 'policy')}"
 BOOTSEAL_POLICY_KEY[doc] = "Name of the key that signs PCR policies"
+BOOTSEAL_ESCROW_KEY = "${@secureboot.keys.name(d.getVar('BOOTSEAL_KEYS'), 'escrow')}"
+BOOTSEAL_ESCROW_KEY[doc] = "Name of the key that recovery keys are encrypted to"
 BOOTSEAL_FIT_ALGORITHM = "${@secureboot.keys.algorithm(d.getVar('BOOTSEAL_KEYS'), 'fit')}"
 BOOTSEAL_FIT_ALGORITHM[doc] = "Algorithm of the FIT key, as U-Boot names it"
 

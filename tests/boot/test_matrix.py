@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from bootseal import device as devices
-from bootseal.boot import matrix, run
+from bootseal.boot import bus, matrix, run
 from bootseal.boot.lab import Overlay
 from bootseal.boot.outcome import (
     Action,
@@ -25,7 +25,7 @@ from bootseal.boot.outcome import (
 )
 from bootseal.boot.qemu import create_overlay
 from bootseal.device import Device, describe
-from bootseal.errors import FormatError, UsageError
+from bootseal.errors import FormatError, Inconclusive, UsageError, VerificationRefused
 from bootseal.events import Silent
 from bootseal.units import MIB
 
@@ -89,6 +89,8 @@ def test_matrix_exact_refusal_passes_and_other_ends_do_not(tiny_device: Path) ->
         scenario("fresh-tpm", tpm=Tpm.FRESH),
         scenario("cleared-tpm", tpm=Tpm.CLEARED),
         scenario("other-bank", tpm=Tpm.OTHER_BANK),
+        scenario("locked-out-tpm", tpm=Tpm.LOCKED_OUT),
+        scenario("full-tpm", tpm=Tpm.FULL),
         scenario("no-tpm", tpm=Tpm.NONE),
     ) == {
         "exact": Verdict.PASSED,
@@ -97,8 +99,45 @@ def test_matrix_exact_refusal_passes_and_other_ends_do_not(tiny_device: Path) ->
         "fresh-tpm": Verdict.PASSED,
         "cleared-tpm": Verdict.PASSED,
         "other-bank": Verdict.PASSED,
+        "locked-out-tpm": Verdict.PASSED,
+        "full-tpm": Verdict.PASSED,
         "no-tpm": Verdict.PASSED,
     }
+
+
+def test_matrix_check_after_a_step_decides_when_the_step_itself_passed(tiny_device: Path) -> None:
+    asked = []
+
+    def refuse(lab: Lab) -> None:
+        asked.append(lab.work.name)
+        raise VerificationRefused("not as it must be")
+
+    def give_up(lab: Lab) -> None:
+        raise Inconclusive(f"nothing to see in {lab.work.name}")
+
+    up = Expectation(ending=Ending.UP)
+    assert verdicts(
+        tiny_device,
+        scenario("fine", steps=(Step(expect=REFUSED, check=bus.record, timeout=30),)),
+        scenario("refused", steps=(Step(expect=REFUSED, check=refuse, timeout=30),)),
+        scenario("unclear", steps=(Step(expect=REFUSED, check=give_up, timeout=30),)),
+        scenario("failed-before", steps=(Step(expect=up, check=refuse, timeout=30),)),
+    ) == {
+        "fine": Verdict.PASSED,
+        "refused": Verdict.FAILED,
+        "unclear": Verdict.INCONCLUSIVE,
+        "failed-before": Verdict.FAILED,
+    }
+    assert asked == ["refused"]
+
+
+def test_matrix_keeps_logs_and_recordings_of_what_passed_and_nothing_else(
+    tiny_device: Path,
+) -> None:
+    verdicts(tiny_device, scenario("recorded", prepare=bus.record))
+
+    kept = {path.name for path in (tiny_device / "matrix/recorded").iterdir()}
+    assert kept == {"step-1.log", "step-1.raw", "step-1.tpm"}
 
 
 def test_matrix_first_boot_that_fails_makes_what_builds_on_it_inconclusive(

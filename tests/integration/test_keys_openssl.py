@@ -5,10 +5,11 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 
 from bootseal import proc
 from bootseal.errors import ToolError
-from bootseal.keys import profile, store
+from bootseal.keys import certificate, profile, store
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import Role
 from bootseal.keys.public import RsaPublicKey, verify_digest
@@ -65,8 +66,8 @@ def verify_chain(root: Path, between: Path, leaf: Path) -> None:
 
 
 def test_openssl_accepts_every_chain_of_the_dev_profile(keys: Path) -> None:
-    for certificate in keys.glob("*.crt"):
-        verify_chain(keys / "DEV-root.crt", keys / "DEV-update-ca.crt", certificate)
+    for path in keys.glob("*.crt"):
+        verify_chain(keys / "DEV-root.crt", keys / "DEV-update-ca.crt", path)
 
 
 def test_openssl_refuses_a_chain_to_another_root(keys: Path) -> None:
@@ -127,3 +128,33 @@ def test_mkimage_signs_with_the_directory_as_it_is(keys: Path, tmp_path: Path) -
     assert key.modulus.to_bytes(512, "big") in control.read_bytes()
     assert b"key-DEV-fit-1\0" in control.read_bytes()
     assert b"hashed-nodes\0" in fit.read_bytes()
+
+
+def test_openssl_opens_with_the_escrow_key_alone_what_was_encrypted_to_its_certificate(
+    keys: Path, tmp_path: Path
+) -> None:
+    message = tmp_path / "message.der"
+    how = ["cms", "-encrypt", "-binary", "-aes-256-gcm", "-outform", "DER"]
+    args: list[str | Path] = [*how, "-out", message, "-recip", keys / "DEV-escrow.crt"]
+    proc.run(
+        "openssl", [*args, "-keyopt", "rsa_padding_mode:oaep"], stdin=b"recovery key", timeout=20
+    )
+
+    def opened(name: str) -> bytes:
+        pair: list[str | Path] = ["-in", message, "-inkey", keys / f"{name}.key"]
+        args = ["cms", "-decrypt", "-binary", "-inform", "DER", *pair]
+        return proc.run("openssl", args, timeout=20).stdout
+
+    assert opened("DEV-escrow") == b"recovery key"
+    with pytest.raises(ToolError):
+        opened("DEV-update")
+
+
+def test_only_the_escrow_certificate_is_for_encryption(keys: Path) -> None:
+    usages = {
+        path.stem: certificate.read(path).extensions.get_extension_for_class(x509.KeyUsage).value
+        for path in keys.glob("*.crt")
+    }
+
+    assert [name for name, usage in usages.items() if usage.key_encipherment] == ["DEV-escrow"]
+    assert not usages["DEV-escrow"].digital_signature

@@ -15,8 +15,10 @@ SRC_URI = "\
     file://fw_env.config \
     file://mark-good \
     file://masked-units \
+    file://rollback \
     file://secureboot-attest \
     file://secureboot-cap.service \
+    file://secureboot-data \
     file://secureboot-data.service \
     file://secureboot-good.service \
     file://secureboot-shell.service \
@@ -31,17 +33,18 @@ inherit features_check secureboot_keys
 
 REQUIRED_DISTRO_FEATURES = "secureboot systemd usrmerge"
 
-# Beside the files: the vendor's public policy key, the units that must never start, and the mark
+# Beside the files: the vendor's public policy key and escrow certificate, the units that must never start, and the mark
 # that makes an image a development image.
 do_install() {
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/*.service
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-udev-trigger.service.d ${S}/udev-trigger.conf
     install -D -m 0644 -t ${D}${systemd_unitdir}/system-preset ${S}/90-secureboot.preset
     install -D -m 0644 -t ${D}${nonarch_libdir}/repart.d ${S}/50-data.conf
-    install -D -m 0755 -t ${D}${nonarch_libdir}/secureboot ${S}/create-data ${S}/fetch-policy ${S}/mark-good
-    install -D -m 0755 -t ${D}${bindir} ${S}/secureboot-attest ${S}/secureboot-status
+    install -D -m 0755 -t ${D}${nonarch_libdir}/secureboot ${S}/create-data ${S}/fetch-policy ${S}/mark-good ${S}/rollback
+    install -D -m 0755 -t ${D}${bindir} ${S}/secureboot-attest ${S}/secureboot-data ${S}/secureboot-status
     install -D -m 0644 -t ${D}${sysconfdir} ${S}/crypttab ${S}/fw_env.config
     install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_POLICY_KEY}.pub ${D}${systemd_unitdir}/tpm2-pcr-public-key.pem
+    install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_ESCROW_KEY}.crt ${D}${nonarch_libdir}/secureboot/escrow.crt
     touch ${D}${nonarch_libdir}/secureboot/development
     install -d ${D}/data ${D}${sysconfdir}/systemd/system
     grep -v '^#' ${S}/masked-units | while read -r unit; do
@@ -57,9 +60,12 @@ PACKAGES =+ "${PN}-data ${PN}-development"
 FILES:${PN} += "/data ${nonarch_libdir}/secureboot ${systemd_unitdir}"
 FILES:${PN}-data = "\
     ${bindir}/secureboot-attest \
+    ${bindir}/secureboot-data \
     ${nonarch_libdir}/repart.d/50-data.conf \
     ${nonarch_libdir}/secureboot/create-data \
+    ${nonarch_libdir}/secureboot/escrow.crt \
     ${nonarch_libdir}/secureboot/fetch-policy \
+    ${nonarch_libdir}/secureboot/rollback \
     ${sysconfdir}/crypttab \
     ${systemd_system_unitdir}/secureboot-cap.service \
     ${systemd_system_unitdir}/secureboot-data.service \
@@ -71,7 +77,7 @@ FILES:${PN}-development = "\
 "
 
 RDEPENDS:${PN} = "cryptsetup libdevmapper libubootenv-bin systemd util-linux-lsblk"
-RDEPENDS:${PN}-data = "${PN} e2fsprogs-mke2fs systemd-crypt tpm2-tools"
+RDEPENDS:${PN}-data = "${PN} coreutils e2fsprogs-mke2fs openssl-bin systemd-crypt tpm2-tools util-linux-blkdiscard"
 RDEPENDS:${PN}-development = "${PN}"
 # libubootenv asks for a description of U-Boot's environment; fw_env.config is it.
 RPROVIDES:${PN} = "u-boot-default-env"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -54,8 +55,19 @@ class MemoryLab:
     disk: MemoryDisk = field(default_factory=MemoryDisk)
     extra: list[str] = field(default_factory=list)
 
+    @property
+    def tpm(self) -> Path:
+        return self.work / "tpm"
+
     def replace_bios(self, content: bytes) -> None:
         self.bios = content
+
+    def replace_slot(self, slot: Slot) -> None:
+        slots = tuple(slot if old.name == slot.name else old for old in self.device.slots)
+        self.device = dataclasses.replace(self.device, slots=slots)
+
+    def record_tpm(self) -> None:
+        self.recorded = True
 
     def add_qemu(self, *arguments: str) -> None:
         self.extra += arguments

@@ -17,7 +17,9 @@ from bootseal.errors import ToolError
 
 BOARD = Qemu(system="qemu", machine="virt-7.2,gic-version=3", cpu="cortex-a57", cpus=2, memory=1024)
 MACHINE = Machine(qemu=BOARD, bios=Path("/b/u-boot.bin"), disk=Path("/d,isk q"), tpm=Path("/tpm"))
-WIRING = Wiring(serial="socket,path=/s", status="null", qmp="socket,path=/q", tpm=Path("/t"))
+WIRING = Wiring(
+    serial="socket,path=/s", status="null", escrow="null", qmp="socket,path=/q", tpm=Path("/t")
+)
 
 
 def value(args: list[str], option: str) -> str:
@@ -34,6 +36,12 @@ def test_arguments_depend_on_no_default_and_start_paused() -> None:
 def test_arguments_disk_name_is_not_parsed() -> None:
     node = json.loads(value(arguments(MACHINE, WIRING), "-blockdev"))
     assert node["file"]["filename"] == "/d,isk q"
+
+
+def test_arguments_have_an_escrow_port_only_where_a_station_listens() -> None:
+    port = "virtserialport,chardev=escrow,name=io.bootseal.escrow"
+    assert port in arguments(MACHINE, WIRING)
+    assert port not in arguments(MACHINE, dataclasses.replace(WIRING, escrow=""))
 
 
 def test_arguments_have_the_status_port() -> None:

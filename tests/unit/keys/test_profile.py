@@ -121,3 +121,13 @@ def test_file_that_is_no_profile_is_refused(tmp_path: Path) -> None:
         profile.load(path)
     with pytest.raises(UsageError, match="there is no key profile 'devel'"):
         profile.find("devel")
+
+
+def test_escrow_key_that_cannot_decrypt_is_refused(tmp_path: Path) -> None:
+    text = profile.find("dev").read_text()
+    path = tmp_path / "dev.toml"
+    path.write_text(text.replace("sha256,rsa3072", "sha256,ecdsa256"))
+
+    profile.load(profile.find("dev"))
+    with pytest.raises(UsageError, match=r"\[keys.escrow\].*encrypted to an RSA key"):
+        profile.load(path)

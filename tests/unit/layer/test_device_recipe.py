@@ -25,6 +25,7 @@ VARIABLES = {
     "systemd_system_unitdir": "/usr/lib/systemd/system",
     "PN": "secureboot-device",
     "BOOTSEAL_POLICY_KEY": "DEV-policy",
+    "BOOTSEAL_ESCROW_KEY": "DEV-escrow",
 }
 
 
@@ -55,6 +56,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the recipe's own do_install, as a shell would."""
     target, keys = tmp_path_factory.mktemp("image"), tmp_path_factory.mktemp("keys")
     (keys / "DEV-policy.pub").write_text("policy key")
+    (keys / "DEV-escrow.crt").write_text("escrow certificate")
     body = re.search(r"^do_install\(\) \{\n(.*?)^\}", RECIPE.read_text(), re.MULTILINE | re.DOTALL)
     assert body is not None
     paths = {"D": str(target), "S": str(LAYER / DEVICE), "BOOTSEAL_KEYS": str(keys)}
@@ -81,7 +83,8 @@ def test_recipe_installs_what_the_reference_build_installs(installed: Path) -> N
     wanted = {str(f.target): f.mode for f in Layer(LAYER).device_files(login=True)}
     # base-files installs this one, from the same file: see its bbappend.
     del wanted["etc/fstab"]
-    assert files(installed) == wanted | {rootfs.POLICY_KEY: 0o644, rootfs.DEVELOPMENT_MARK: 0o644}
+    made = (rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.DEVELOPMENT_MARK)
+    assert files(installed) == wanted | dict.fromkeys(made, 0o644)
 
 
 def test_recipe_masks_what_the_reference_build_masks(installed: Path) -> None:
@@ -99,7 +102,7 @@ def test_what_only_development_images_hold_is_in_a_package_of_its_own(installed:
     product = {str(f.target) for f in Layer(LAYER).device_files(login=False)}
     patterns = packages()["-development"]
     found = {name for name in files(installed) if f"/{name}" in patterns}
-    assert found == files(installed).keys() - product - {rootfs.POLICY_KEY}
+    assert found == files(installed).keys() - product - {rootfs.POLICY_KEY, rootfs.ESCROW}
 
 
 @pytest.mark.parametrize("package", ["-data", "-development"])

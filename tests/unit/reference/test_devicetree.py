@@ -34,3 +34,13 @@ def test_bootargs_hold_everything_that_opens_the_root() -> None:
 def test_bootargs_that_would_not_arrive_are_refused(base: str) -> None:
     with pytest.raises(UsageError, match="kernel parameters"):
         devicetree.bootargs(base, "a", VERITY)
+
+
+def test_rollback_index_stands_in_chosen() -> None:
+    assert "bootseal,rollback-index = <63>;" in devicetree.for_slot("/dts-v1/;", "quiet", 63)
+
+
+@pytest.mark.parametrize("index", [-1, 64])
+def test_rollback_index_that_is_no_bit_is_refused(index: int) -> None:
+    with pytest.raises(UsageError, match=f"the rollback index is {index}: expected 0 to 63"):
+        devicetree.for_slot("/dts-v1/;", "quiet", index)

@@ -213,14 +213,14 @@ def foreign(fit: bytes) -> bytes:
         storage=Storage.FILE,
     )
     signer = FileSigner(certificate.issue(spec, None).private)
-    return _sign(_with_attacker_kernel(fit, "signed-with-another-key"), signer)
+    return sign_like(_with_attacker_kernel(fit, "signed-with-another-key"), signer)
 
 
 def other_initramfs(fit: bytes, signer: Signer) -> bytes:
     """Make and sign a FIT whose initramfs has one file more, for which no policy was signed."""
     name = tamper_fit.referenced(fit, configurations(fit)[0], "ramdisk")
     more = tamper.archive({"bootseal-other-build": b"nobody signed a policy for this\n"})
-    return _sign(tamper_fit.replace_payload(fit, name, more + _payload(fit, name)), signer)
+    return sign_like(tamper_fit.replace_payload(fit, name, more + _payload(fit, name)), signer)
 
 
 def overwriting(fit: bytes, signer: Signer) -> bytes:
@@ -267,8 +267,8 @@ def _signature(fit: bytes) -> Signature:
     return fit_format.parse(fit).configurations[0].signatures[0]
 
 
-def _sign(fit: bytes, signer: Signer) -> bytes:
-    """Sign with the hint and the time the FIT has."""
+def sign_like(fit: bytes, signer: Signer) -> bytes:
+    """Sign a FIT with the hint and the time the FIT has."""
     old = _signature(fit)
     return fit_sign.sign(fit, signer, old.hint, timestamp=old.timestamp or 0)
 

@@ -104,9 +104,17 @@ def make_root(directory: Path, size: int, salt_hex: str) -> tuple[Path, Path]:
     proc.run("mkfs.erofs", ["--quiet", "-T0", image, directory / "root"], timeout=_TIMEOUT)
     with image.open("r+b") as file:
         file.truncate(size)
-    options = [f"--salt={salt_hex}", f"--data-block-size={BLOCK}", f"--hash-block-size={BLOCK}"]
-    proc.run("veritysetup", ["format", *options, image, tree], timeout=_TIMEOUT)
+    format_tree(image, tree, salt_hex)
     return image, tree
+
+
+def format_tree(image: Path, tree: Path, salt_hex: str) -> str:
+    """Write the hash tree of an image to `tree`; return its root hash, lower-case hex."""
+    options = [f"--salt={salt_hex}", f"--data-block-size={BLOCK}", f"--hash-block-size={BLOCK}"]
+    root_hash = tree.with_suffix(".roothash")
+    files: list[str | Path] = [f"--root-hash-file={root_hash}", image, tree]
+    proc.run("veritysetup", ["format", *options, *files], timeout=_TIMEOUT)
+    return root_hash.read_text().strip()
 
 
 def attacker_program(detail: str) -> bytes:

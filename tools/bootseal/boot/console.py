@@ -91,6 +91,15 @@ PATTERNS: Final = _patterns(
     # initramfs and units of meta-secureboot
     ("root-verified", r"bootseal: root-([ab]) verified by dm-verity, starting the system"),
     ("root-refused", r"bootseal: ROOT REFUSED: (.*)"),
+    ("rollback-refused", r"bootseal: ROLLBACK REFUSED: this release has index (\d+)"),
+    ("rollback-raised", r"bootseal: rollback: releases below (\d+) are refused from now on"),
+    ("rollback-lowest", r"^lowest rollback index accepted: (\d+)"),
+    ("data-opened", r"bootseal: data: opened by key slot (\d+) \(systemd-tpm2\)"),
+    ("data-closed", r"bootseal: data: closed: (.+)"),
+    ("data-rotated", r"bootseal: data: TPM key slot replaced, the new one is (\d+)"),
+    ("data-wiped", r"bootseal: data: wiped"),
+    ("recovery-handed-out", r"bootseal: data: recovery key handed out"),
+    ("tpm-lockout", r"bootseal: data: the TPM is in lockout"),
     # systemd
     ("systemd", r"Welcome to (.+)!"),
     ("emergency-shell", r"^You are in emergency mode|^Give root password for maintenance"),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,9 +16,15 @@ from bootseal.errors import FormatError, ToolError
 from bootseal.units import MIB, SECTOR
 
 if TYPE_CHECKING:
-    from bootseal.device import Device
+    from bootseal.device import Device, Slot
 
 _TIMEOUT: Final = 120.0
+_CHANGES: Final = {
+    Tpm.CLEARED: swtpm.clear,
+    Tpm.OTHER_BANK: swtpm.exchange_bank,
+    Tpm.LOCKED_OUT: swtpm.lock_out,
+    Tpm.FULL: swtpm.fill,
+}
 _GPT_SIGNATURE: Final = b"EFI PART"
 _GPT_ENTRIES: Final = 128
 _GPT_ENTRY: Final = 128
@@ -123,10 +130,11 @@ class Workplace:
     """What a scenario's `prepare` gets; implements `bootseal.boot.outcome.Lab`.
 
     Attributes:
-        device: The device's description.
+        device: The device's description; other releases in its slots included.
         directory: The build directory.
         work: The scenario's own directory.
         disk: The scenario's disk.
+        tpm: State directory of the scenario's TPM.
     """
 
     def __init__(self, device: Device, directory: Path, work: Path) -> None:
@@ -134,8 +142,9 @@ class Workplace:
         self.directory = directory
         self.work = work
         self.disk = Overlay(work / "disk.qcow2")
-        self._tpm = work / "tpm"
+        self.tpm = work / "tpm"
         self._plugged = True
+        self._record = False
         self._bios = device.artefact(directory, "bios")
         self._extra: tuple[str, ...] = ()
 
@@ -148,13 +157,23 @@ class Workplace:
         self._bios = self.work / "u-boot.bin"
         self._bios.write_bytes(content)
 
+    def replace_slot(self, slot: Slot) -> None:
+        """Take note that a slot holds another release."""
+        slots = tuple(slot if old.name == slot.name else old for old in self.device.slots)
+        self.device = dataclasses.replace(self.device, slots=slots)
+
+    def record_tpm(self) -> None:
+        """Keep all that goes to the TPM and back in every later power cycle."""
+        self._record = True
+
     def machine(self) -> qemu.Machine:
         """Return the machine as it is now."""
         return qemu.Machine(
             qemu=self.device.qemu,
             bios=self._bios,
             disk=self.disk.path,
-            tpm=self._tpm if self._plugged else None,
+            tpm=self.tpm if self._plugged else None,
+            record_tpm=self._record,
             extra=self._extra,
         )
 
@@ -173,13 +192,13 @@ class Workplace:
         qemu.create_overlay(self.disk.path, backing, backing_format=backing_format)
         self._plugged = tpm is not Tpm.NONE
         if tpm is Tpm.FRESH:
-            swtpm.manufacture(self._tpm)
+            swtpm.manufacture(self.tpm)
             return
-        copy_tpm(tpm_state, self._tpm)
-        change = {Tpm.CLEARED: swtpm.clear, Tpm.OTHER_BANK: swtpm.exchange_bank}.get(tpm)
+        copy_tpm(tpm_state, self.tpm)
+        change = _CHANGES.get(tpm)
         if change is not None:
             with tempfile.TemporaryDirectory(prefix="bootseal-") as scratch:
-                change(self._tpm, Path(scratch))
+                change(self.tpm, Path(scratch))
 
 
 def copy_tpm(source: Path, target: Path) -> None:

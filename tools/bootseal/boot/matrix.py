@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import bootseal
 from bootseal import proc
-from bootseal.boot import cycle, qemu, swtpm
+from bootseal.boot import bus, cycle, qemu, swtpm
 from bootseal.boot.lab import Workplace
 from bootseal.boot.outcome import (
     Ending,
@@ -29,7 +29,7 @@ from bootseal.boot.outcome import (
 )
 from bootseal.boot.session import switched_on
 from bootseal.boot.verdict import evaluate, expected, observed
-from bootseal.errors import BootsealError, UsageError
+from bootseal.errors import BootsealError, UsageError, VerificationRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,7 @@ _FIRST_BOOT: Final = Scenario(
     group="boot",
     about="The shipped disk comes up from slot a, and seals a new data partition to this TPM.",
     base="shipped",
+    prepare=bus.record,
     steps=(Step(expect=Expectation(ending=Ending.UP, system=System(created=True))),),
 )
 
@@ -199,8 +200,7 @@ class Matrix:
         result = self._report(scenario, steps, reason, time.monotonic() - clock)
         # What failed stays for whoever looks into it; the rest would only fill the disk.
         if result.verdict is Verdict.PASSED and not keep:
-            lab.disk.path.unlink()
-            shutil.rmtree(work / "tpm")
+            _clear(work)
         return result
 
     def _step(self, lab: Workplace, step: Step, number: int, *, last: bool) -> StepResult:
@@ -211,9 +211,14 @@ class Matrix:
         with switched_on(lab.machine(), log) as session:
             ended = cycle.run(session, step, stop=self._stop)
             name = str(log.relative_to(self._directory))
-            result = evaluate(step, ended, self._device, name)
+            result = evaluate(step, ended, lab.device, name)
             if ended.ending is Ending.UP and not last:
                 cycle.shut_down(session, login=self._device.login)
+        if step.check is not None and result.verdict is Verdict.PASSED:
+            try:
+                step.check(lab)
+            except VerificationRefused as error:
+                return replace(result, verdict=Verdict.FAILED, reason=error.message)
         return result
 
     def _report(
@@ -243,3 +248,12 @@ class Matrix:
             "qemu": qemu.version(self._device.qemu.system),
             "swtpm": words[-1] if words else "",
         }
+
+
+def _clear(work: Path) -> None:
+    """Remove everything but the logs and recordings of the steps."""
+    for path in work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif not path.name.startswith("step-"):
+            path.unlink()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bootseal.device import Device
+    from bootseal.device import Device, Slot
     from bootseal.events import Finding
 
 MATRIX_SCHEMA: Final = "bootseal.matrix/1"
@@ -64,6 +64,10 @@ class Tpm(StrEnum):
     """The base's own chip after `TPM2_Clear` through the platform hierarchy."""
     OTHER_BANK = "other-bank"
     """The base's own chip with SHA-1 PCRs in the place of the SHA-256 ones."""
+    LOCKED_OUT = "locked-out"
+    """The base's own chip in lockout, as after too many wrong guesses."""
+    FULL = "full"
+    """The base's own chip without room for another NV index."""
     NONE = "none"
     """No chip at all."""
 
@@ -158,6 +162,8 @@ class Step:
         actions: What is done to the device meanwhile.
         until: With `Ending.CONSOLE`, the pattern that ends the step.
         prepare: Changes the device, which is off, before this power cycle.
+        check: Looks at the device, which is off again, after this power cycle came to its expected
+            end; raises VerificationRefused when something is not as it must be.
         timeout: Seconds without the ending after which the step is inconclusive.
     """
 
@@ -166,6 +172,7 @@ class Step:
     actions: tuple[Action, ...] = ()
     until: str = ""
     prepare: Callable[[Lab], None] | None = None
+    check: Callable[[Lab], None] | None = None
     timeout: float = 600.0
 
 
@@ -233,6 +240,11 @@ class Lab(Protocol):
         ...
 
     @property
+    def tpm(self) -> Path:
+        """The state directory of the scenario's TPM."""
+        ...
+
+    @property
     def disk(self) -> Disk:
         """The scenario's disk."""
         ...
@@ -243,6 +255,14 @@ class Lab(Protocol):
 
     def replace_bios(self, content: bytes) -> None:
         """Start another boot loader in every later power cycle."""
+        ...
+
+    def replace_slot(self, slot: Slot) -> None:
+        """Take note that a slot holds another release, which `device` describes from now on."""
+        ...
+
+    def record_tpm(self) -> None:
+        """Keep all that goes to the TPM and back, beside the log of every later power cycle."""
         ...
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bootseal.device import Qemu
 
 STATUS_PORT: Final = "io.bootseal.status"
+ESCROW_PORT: Final = "io.bootseal.escrow"
 _IMG_TIMEOUT: Final = 120.0
 
 
@@ -28,6 +29,7 @@ class Machine:
         bios: The boot loader, in the place of a mask ROM.
         disk: qcow2 overlay that takes the writes; None for a machine without a disk.
         tpm: State directory of the TPM emulator; None for a machine without a TPM.
+        record_tpm: Whether to keep every byte that goes to the TPM and comes back.
         extra: Further QEMU arguments.
     """
 
@@ -35,6 +37,7 @@ class Machine:
     bios: Path
     disk: Path | None
     tpm: Path | None
+    record_tpm: bool = False
     extra: tuple[str, ...] = ()
 
 
@@ -45,12 +48,14 @@ class Wiring:
     Attributes:
         serial: Chardev back end of the console.
         status: Chardev back end of the status port.
+        escrow: Chardev back end of the port recovery keys leave by; "" when no station listens.
         qmp: Chardev back end of the machine protocol; "" for none.
         tpm: Control socket of the TPM emulator; used when the machine has a TPM.
     """
 
     serial: str
     status: str
+    escrow: str
     qmp: str
     tpm: Path
 
@@ -70,11 +75,15 @@ def arguments(machine: Machine, wiring: Wiring) -> list[str]:
     args += ["-device", "virtio-rng-device"]
     args += ["-device", "virtio-serial-device", "-chardev", f"{wiring.status},id=status"]
     args += ["-device", f"virtserialport,chardev=status,name={STATUS_PORT}"]
+    if wiring.escrow:
+        args += ["-chardev", f"{wiring.escrow},id=escrow"]
+        args += ["-device", f"virtserialport,chardev=escrow,name={ESCROW_PORT}"]
     if wiring.qmp:
         args += ["-chardev", f"{wiring.qmp},id=qmp", "-mon", "chardev=qmp,mode=control", "-S"]
     if machine.disk is not None:
-        file = {"driver": "file", "filename": str(machine.disk)}
-        node = {"driver": "qcow2", "node-name": "disk", "file": file}
+        # What the device discards is gone from the file, as it is from a real disk.
+        file = {"driver": "file", "filename": str(machine.disk), "discard": "unmap"}
+        node = {"driver": "qcow2", "node-name": "disk", "file": file, "discard": "unmap"}
         args += ["-blockdev", json.dumps(node), "-device", "virtio-blk-device,drive=disk"]
     if machine.tpm is not None:
         args += ["-chardev", f"socket,id=tpm,path={wiring.tpm}"]

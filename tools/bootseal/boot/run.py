@@ -116,7 +116,9 @@ def shell(device: Device, directory: Path, progress: Progress) -> int:
     with tempfile.TemporaryDirectory(prefix="bootseal-") as name:
         scratch = Path(name)
         tpm = scratch / "tpm"
-        wiring = qemu.Wiring(serial="stdio,mux=on,signal=off", status="null", qmp="", tpm=tpm)
+        wiring = qemu.Wiring(
+            serial="stdio,mux=on,signal=off", status="null", escrow="", qmp="", tpm=tpm
+        )
         monitor = ["-mon", "chardev=serial,mode=readline"]
         with swtpm.powered(directory / TPM, tpm, scratch / "tpm.log"):
             return proc.interactive(board.qemu.system, [*qemu.arguments(board, wiring), *monitor])

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from bootseal.boot import attacks, attacks_root, attacks_state
-from bootseal.boot.outcome import Ending, Expectation, Scenario, Step, System, Tpm
+from bootseal.boot import attacks_root, attacks_state, bus, checks
+from bootseal.boot.outcome import Ending, Expectation, Scenario, Step, System
 from bootseal.boot.scenarios_commands import COMMANDS
+from bootseal.boot.scenarios_data import DATA
 from bootseal.boot.scenarios_ends import (
-    closed,
-    never_started,
     never_up,
     refused,
     up,
@@ -24,6 +23,7 @@ from bootseal.boot.scenarios_ends import (
 )
 from bootseal.boot.scenarios_fit import FIT, FLIPS
 from bootseal.boot.scenarios_power import RESETS, power_cuts
+from bootseal.boot.scenarios_update import UPDATES
 
 SEED: Final = 20261122
 """Decides when the power is cut; change it to try other moments."""
@@ -34,16 +34,33 @@ _BOOT: Final = (
         title="First boot",
         group="boot",
         about="The shipped disk comes up from slot a, read-only on dm-verity, and makes the data "
-        "partition, sealed to this TPM.",
+        "partition, sealed to this TPM. The recovery key leaves it once, encrypted to the "
+        "vendor's escrow certificate.",
         base="shipped",
-        steps=(up("config-signed", "kernel-handover", created=True),),
+        prepare=bus.record,
+        steps=(
+            Step(
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=(
+                        "config-signed",
+                        "kernel-handover",
+                        "root-verified:a",
+                        "recovery-handed-out",
+                        "data-opened",
+                    ),
+                    system=System(created=True),
+                )
+            ),
+        ),
     ),
     Scenario(
         id="second-boot",
         title="Second boot",
         group="boot",
-        about="The data partition of the first boot is found and opened, not made anew.",
-        steps=(up("config-signed"),),
+        about="The data partition of the first boot is found and opened, not made anew. Its "
+        "recovery key, decrypted with the vendor's escrow key, opens it; no other is handed out.",
+        steps=(Step(expect=up("config-signed").expect, check=checks.nothing_more_handed_out),),
     ),
 )
 
@@ -153,58 +170,11 @@ _STATE: Final = (
     ),
 )
 
-_DATA: Final = (
-    Scenario(
-        id="other-tpm",
-        title="Disk moved to another device",
-        group="data",
-        about="The key is sealed to the TPM of the first one.",
-        tpm=Tpm.FRESH,
-        steps=(closed(),),
-    ),
-    Scenario(
-        id="tpm-cleared",
-        title="TPM cleared",
-        group="data",
-        about="A new storage seed: what was sealed before cannot be opened by anybody.",
-        tpm=Tpm.CLEARED,
-        steps=(closed(),),
-    ),
-    Scenario(
-        id="no-tpm",
-        title="TPM taken out",
-        group="data",
-        about="Nothing may run unmeasured. On this board a read where no chip answers is a bus "
-        "error, at which U-Boot resets, for ever.",
-        base="shipped",
-        tpm=Tpm.NONE,
-        steps=(never_started("bus-error"),),
-    ),
-    Scenario(
-        id="tpm-other-bank",
-        title="TPM without SHA-256 PCRs",
-        group="data",
-        about="Nothing may run unmeasured: the layer's U-Boot takes a failed measurement for a "
-        "refusal, where mainline U-Boot boots on.",
-        base="shipped",
-        tpm=Tpm.OTHER_BANK,
-        steps=(refused("boot-refused:not measured"),),
-    ),
-    Scenario(
-        id="other-initramfs",
-        title="Another initramfs, signed to boot but with no policy signed for it",
-        group="data",
-        about="It boots, PCR 9 and the event log differ, and the TPM keeps the key.",
-        prepare=attacks.signed_by_maker(attacks.other_initramfs),
-        steps=(closed("pcr.9", "event-log.differs"),),
-    ),
-)
-
 
 def catalogue(seed: int = SEED) -> tuple[Scenario, ...]:
     """Return all scenarios; the seed decides when the power is cut."""
-    boots = (*_BOOT, *FLIPS, *FIT, *_ROOT, *_STATE, *COMMANDS, *_DATA)
-    return (*boots, *RESETS, *power_cuts(seed))
+    boots = (*_BOOT, *FLIPS, *FIT, *_ROOT, *_STATE, *COMMANDS, *DATA)
+    return (*boots, *UPDATES, *RESETS, *power_cuts(seed))
 
 
 SCENARIOS: Final = catalogue()

@@ -11,6 +11,7 @@ import contextlib
 import os
 import select
 import selectors
+import shutil
 import socket
 import tempfile
 import time
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.boot import swtpm
+from bootseal.boot import station, swtpm
 from bootseal.boot.console import Console
 from bootseal.boot.outcome import Ending, Sighting
 from bootseal.boot.qemu import Machine, Wiring, arguments
@@ -31,6 +32,8 @@ from bootseal.errors import ToolError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+RECORDING: Final = ".tpm"
+"""Suffix of the recording of the TPM's traffic beside the serial log."""
 _CONNECT_TIMEOUT: Final = 30.0
 _READ: Final = 65536
 # The longest the operating system is asked to wait at once; poll() goes on until it is told.
@@ -69,9 +72,13 @@ Event = Sighting | StatusLine | Reset | Off
 class _Line(StrEnum):
     SERIAL = "serial"
     STATUS = "status"
+    ESCROW = "escrow"
     QMP = "qmp"
     QEMU = "qemu"
     TPM = "tpm"
+
+
+_SPOKEN: Final = (_Line.SERIAL, _Line.STATUS, _Line.ESCROW, _Line.QMP)
 
 
 class Session:
@@ -90,6 +97,7 @@ class Session:
         self._log = log
         self._selector = selectors.DefaultSelector()
         self._status = bytearray()
+        self._station = station.Station(log.path)
         self._reason = ""
         self._cut = False
         self._off = False
@@ -136,7 +144,7 @@ class Session:
             ready = {key.data for key, _ in self._selector.select(min(max(left, 0), _PATIENCE))}
             if not ready and left <= 0:
                 break
-            for line in (_Line.SERIAL, _Line.STATUS, _Line.QMP):
+            for line in _SPOKEN:
                 if line in ready:
                     events += self._read(line)
             if _Line.QEMU in ready:
@@ -160,6 +168,10 @@ class Session:
             return list(self._log.take(self.console, data, now))
         if line is _Line.STATUS:
             return list(self._status_lines(data, now))
+        if line is _Line.ESCROW:
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                self._lines[line].sendall(self._station.take(data))
+            return []
         events: list[Event] = []
         for event in self._qmp.feed(data):
             if event.name == "SHUTDOWN":
@@ -181,7 +193,7 @@ class Session:
         events: list[Event] = []
         self._off = True
         if not crashed:
-            for line in (_Line.SERIAL, _Line.STATUS, _Line.QMP):
+            for line in _SPOKEN:
                 while self._lines[line] in {k.fileobj for k in self._selector.get_map().values()}:
                     events += self._read(line)
         now = self.elapsed()
@@ -224,6 +236,7 @@ class _Log:
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
         self._raw = stack.enter_context(path.with_suffix(".raw").open("wb", buffering=0))
         self._text = stack.enter_context(path.open("w", buffering=1))
         self._written = 0
@@ -262,14 +275,18 @@ def switched_on(machine: Machine, log: Path) -> Iterator[Session]:
         tpm = None
         control = scratch / "tpm"
         if machine.tpm is not None:
-            pid = stack.enter_context(swtpm.powered(machine.tpm, control, scratch / "tpm.log"))
+            said, recording = scratch / "tpm.log", scratch / "tpm-recording"
+            extra = swtpm.recorded(recording) if machine.record_tpm else ()
+            if machine.record_tpm:
+                stack.callback(shutil.copyfile, recording, log.with_suffix(RECORDING))
+            pid = stack.enter_context(swtpm.powered(machine.tpm, control, said, *extra))
             tpm = _watch(pid, stack)
-        names = (_Line.SERIAL, _Line.STATUS, _Line.QMP)
-        listeners = {line: _listen(scratch / line, stack) for line in names}
-        wires = {line: f"socket,path={scratch / line}" for line in names}
+        listeners = {line: _listen(scratch / line, stack) for line in _SPOKEN}
+        wires = {line: f"socket,path={scratch / line}" for line in _SPOKEN}
         wiring = Wiring(
             serial=wires[_Line.SERIAL],
             status=wires[_Line.STATUS],
+            escrow=wires[_Line.ESCROW],
             qmp=wires[_Line.QMP],
             tpm=control,
         )

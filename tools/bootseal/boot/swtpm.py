@@ -10,6 +10,7 @@ from __future__ import annotations
 import select
 import shutil
 import socket
+import struct
 from contextlib import contextmanager
 from os import close, pidfd_open
 from typing import TYPE_CHECKING, Final
@@ -18,10 +19,14 @@ from bootseal import proc
 from bootseal.errors import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 STATE_FILE: Final = "tpm2-00.permall"
+_ALG_SHA256: Final = 0x000B
+_NO_NV_SPACE: Final = 0x14B
+_FILLING: Final = 0x01A00000
+"""First of the owner's NV indices that fill a chip."""
 _SETUP_TIMEOUT: Final = 120.0
 _START_TIMEOUT: Final = 10.0
 
@@ -33,6 +38,10 @@ _CLEAR: Final = bytes.fromhex("8002 0000001b 00000126 4000000c 00000009 40000009
 _SHA1_ONLY: Final = bytes.fromhex(
     "8002 0000002b 0000012b 4000000c 00000009 40000009 0000 00 0000"
     "00000002 0004 03 ffffff 000b 03 000000"
+)
+# TPM2_DictionaryAttackParameters(TPM_RH_LOCKOUT) likewise, part 3, 25.3: no try at all is allowed.
+_NO_TRIES: Final = bytes.fromhex(
+    "8002 00000027 0000013a 4000000a 00000009 40000009 0000 00 0000 00000000 00000258 00015180"
 )
 # TPM2_Shutdown(TPM_SU_CLEAR), part 3, 9.4.
 _SHUTDOWN: Final = bytes.fromhex("8001 0000000c 00000145 0000")
@@ -111,6 +120,14 @@ def powered(state: Path, control: Path, output: Path, *extra: str) -> Iterator[i
         yield process.pid
 
 
+def recorded(path: Path) -> tuple[str, ...]:
+    """Return the emulator's arguments that have it write down every command and response.
+
+    The path must not hold a comma. `recording.messages` reads the file.
+    """
+    return ("--log", f"file={path},level=20,truncate")
+
+
 def clear(state: Path, scratch: Path) -> None:
     """Do what an attacker with the board does: clear the chip through the platform hierarchy.
 
@@ -139,7 +156,56 @@ def exchange_bank(state: Path, scratch: Path) -> None:
     _command(state, scratch, "TPM2_PCR_Allocate", _SHA1_ONLY)
 
 
+def lock_out(state: Path, scratch: Path) -> None:
+    """Leave the chip in lockout: nothing opens that is protected against wrong guesses.
+
+    Args:
+        state: The chip's directory; the chip must not be powered.
+        scratch: Short-named directory for sockets and logs.
+
+    Raises:
+        ToolError: The emulator did not come up, or the TPM refused.
+    """
+    _command(state, scratch, "TPM2_DictionaryAttackParameters", _NO_TRIES)
+
+
+def fill(state: Path, scratch: Path) -> None:
+    """Define NV indices until the chip has no room for another.
+
+    Args:
+        state: The chip's directory; the chip must not be powered.
+        scratch: Short-named directory for sockets and logs.
+
+    Raises:
+        ToolError: The emulator did not come up, or the TPM refused for another reason.
+    """
+    with _talking(state, scratch) as send:
+        number = 0
+        for size in (2048, 256, 32, 1):
+            while (code := send(_define(_FILLING + number, size))) == 0:
+                number += 1
+            if code != _NO_NV_SPACE:
+                raise ToolError(f"TPM2_NV_DefineSpace was refused with response code {code:#x}")
+
+
+def _define(index: int, size: int) -> bytes:
+    """Encode TPM2_NV_DefineSpace(TPM_RH_OWNER) of an ordinary index, part 3, 31.3; big endian."""
+    attributes = 1 << 2 | 1 << 18  # TPMA_NV_AUTHWRITE, TPMA_NV_AUTHREAD
+    public = struct.pack(">IHIHH", index, _ALG_SHA256, attributes, 0, size)
+    body = bytes.fromhex("40000001 00000009 40000009 0000 00 0000 0000")
+    body += struct.pack(">H", len(public)) + public
+    return struct.pack(">HII", 0x8002, 10 + len(body), 0x0000012A) + body
+
+
 def _command(state: Path, scratch: Path, title: str, request: bytes) -> None:
+    with _talking(state, scratch) as send:
+        if code := send(request):
+            raise ToolError(f"{title} was refused by the TPM with response code {code:#x}")
+
+
+@contextmanager
+def _talking(state: Path, scratch: Path) -> Iterator[Callable[[bytes], int]]:
+    """Power the chip and yield what sends it a command and returns the response code."""
     commands = scratch / "tpm-commands"
     extra = ("--server", f"type=unixio,path={commands}", "--flags", "not-need-init,startup-clear")
     with (
@@ -148,11 +214,14 @@ def _command(state: Path, scratch: Path, title: str, request: bytes) -> None:
     ):
         tpm.settimeout(_START_TIMEOUT)
         tpm.connect(str(commands))
-        for name, command in ((title, request), ("TPM2_Shutdown", _SHUTDOWN)):
+
+        def send(command: bytes) -> int:
             tpm.sendall(command)
-            code = int.from_bytes(tpm.recv(4096)[6:10], "big")
-            if code:
-                raise ToolError(f"{name} was refused by the TPM with response code {code:#x}")
+            return int.from_bytes(tpm.recv(4096)[6:10], "big")
+
+        yield send
+        if code := send(_SHUTDOWN):
+            raise ToolError(f"TPM2_Shutdown was refused by the TPM with response code {code:#x}")
 
 
 def _await_ready(control: Path, pid: int, output: Path) -> None:

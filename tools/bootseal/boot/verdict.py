@@ -36,6 +36,7 @@ _INTERESTING: Final = frozenset(
     }
     | {"slot-refused", "all-refused", "last-resort"}
     | {"state-default", "verity-corruption", "verity-restart", "root-refused", "panic"}
+    | {"rollback-refused", "data-closed", "tpm-lockout"}
     | {"u-boot-prompt", "emergency-shell", "attacker-code"}
 )
 

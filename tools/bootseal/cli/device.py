@@ -47,7 +47,7 @@ def trees(
     board: Annotated[Path, typer.Option(help="Device tree of the board: .dts or .dtb.")],
     bootargs: Annotated[Path, typer.Option(help="File with the kernel parameters.")],
     rollback_index: Annotated[
-        int, typer.Option(min=0, max=0xFFFFFFFF, help="Security version of the system.")
+        int, typer.Option(min=0, max=63, help="Security version of the system.")
     ] = 1,
 ) -> None:
     """Write fdt-a.dtb and fdt-b.dtb: the board, the slot, and what opens its root."""

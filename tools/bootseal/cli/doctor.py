@@ -53,6 +53,9 @@ TOOLS: Final = (
     Tool(name="qemu-system-aarch64", package="qemu-system-arm", used_by="boot"),
     Tool(name="qemu-img", package="qemu-utils", used_by="boot"),
     Tool(name="qemu-io", package="qemu-utils", used_by="boot matrix"),
+    Tool(name="cryptsetup", package="cryptsetup-bin", used_by="boot matrix"),
+    Tool(name="openssl", package="openssl", used_by="boot matrix", version=("version",)),
+    Tool(name="tpm2_unseal", package="tpm2-tools", used_by="boot matrix"),
     Tool(name="swtpm", package="swtpm", used_by="boot"),
     Tool(name="swtpm_setup", package="swtpm-tools", used_by="boot", version=()),
 )

@@ -35,6 +35,9 @@ def build(
         Path | None, typer.Option(help="The layer meta-secureboot.", envvar="BOOTSEAL_LAYER")
     ] = None,
     login: Annotated[bool, typer.Option(help="Offer a root shell on the serial console.")] = True,
+    rollback_index: Annotated[
+        int, typer.Option(help="Devices that found this release good refuse lower ones; 0 to 63.")
+    ] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print device.json instead of a table.")
     ] = False,
@@ -46,7 +49,12 @@ def build(
     from bootseal.reference.build import build as build_device
 
     made = build_device(
-        directory, progress=ui.TerminalProgress(), layer=layer, keys=keys, login=login
+        directory,
+        progress=ui.TerminalProgress(),
+        layer=layer,
+        keys=keys,
+        login=login,
+        rollback_index=rollback_index,
     )
     if as_json:
         ui.emit_json(dataclasses.asdict(made))

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from bootseal.errors import FormatError, UsageError
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm, Kind
+from bootseal.keys.profile import Role
 from bootseal.keys.public import HASHES, Curve
 from bootseal.keys.signer import FileSigner
 
@@ -98,7 +99,7 @@ def certify(spec: KeySpec, signer: Signer, issuer: Issuer | None) -> x509.Certif
         .not_valid_before(start)
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=spec.authority, path_length=None), critical=True)
-        .add_extension(_usage(authority=spec.authority), critical=True)
+        .add_extension(_usage(spec), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(subject_key), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(certifier_key), critical=False
@@ -187,13 +188,15 @@ def make_private(kind: Kind) -> PrivateKey:
             return rsa.generate_private_key(_PUBLIC_EXPONENT, kind.bits)
 
 
-def _usage(*, authority: bool) -> x509.KeyUsage:
+def _usage(spec: KeySpec) -> x509.KeyUsage:
+    """Say what a key is for, RFC 5280 section 4.2.1.3: certify, unwrap what devices send, sign."""
+    escrow = spec.role is Role.ESCROW
     return x509.KeyUsage(
-        digital_signature=not authority,
-        key_cert_sign=authority,
-        crl_sign=authority,
+        digital_signature=not (spec.authority or escrow),
+        key_cert_sign=spec.authority,
+        crl_sign=spec.authority,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment=escrow,
         data_encipherment=False,
         key_agreement=False,
         encipher_only=False,

@@ -63,6 +63,7 @@ class Role(StrEnum):
     UPDATE_CA = "update-ca"
     UPDATE = "update"
     DEVICE_CA = "device-ca"
+    ESCROW = "escrow"
 
 
 class Storage(StrEnum):
@@ -168,6 +169,8 @@ def _spec(role: Role, entry: Mapping[str, object], *, development: bool) -> KeyS
         raise UsageError(
             f"algorithm {algorithm.name}: systemd and TPMs need {_POLICY_ALGORITHM} here"
         )
+    if role is Role.ESCROW and not algorithm.kind.is_rsa:
+        raise UsageError(f"algorithm {algorithm.name}: recovery keys are encrypted to an RSA key")
     valid_days = _get(entry, "valid_days", int)
     if valid_days < 1:
         raise UsageError(f"valid_days is {valid_days}: expected at least 1")

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bootseal.device import Measurement
 from bootseal.errors import FormatError
 from bootseal.formats import eventlog, fdt, fit
 from bootseal.formats.eventlog import (
@@ -58,6 +59,19 @@ class Prediction:
     def complete(self) -> bool:
         """Whether PCR 0 is predicted too."""
         return PCR_FIRMWARE in self.pcrs
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """The events as `device.json` lists them."""
+        return tuple(
+            Measurement(
+                pcr=event.pcr,
+                type=event.type,
+                sha256=event.digests["sha256"].hex(),
+                data=event.data.hex(),
+            )
+            for event in self.events
+        )
 
     @property
     def banks(self) -> dict[str, dict[int, bytes]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import bootseal
 from bootseal import device
-from bootseal.device import Device, Input, Measurement, Qemu, Slot
+from bootseal.device import Device, Input, Qemu, Slot
 from bootseal.disk.layout import parse_wks
 from bootseal.fit import assemble as fit_assembly
 from bootseal.fit import control_dtb
@@ -47,7 +47,6 @@ QEMU: Final = Qemu(
     cpus=2,
     memory=1024,
 )
-ROLLBACK_INDEX: Final = 1
 KERNEL_ADDRESS: Final = 0x40200000
 """Where U-Boot unpacks the kernel: the first multiple of 2 MiB in RAM that QEMU leaves alone."""
 # What a new device starts with: both slots with all attempts left, a first.
@@ -92,6 +91,7 @@ class Parts:
     keys: Path
     login: bool
     epoch: int
+    rollback_index: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
 def _device_trees(parts: Parts, paths: dict[str, Path]) -> None:
     board = parts.layer.file(layer.BOARD_DTS)
     base = parts.layer.file(layer.BOOTARGS).read_text()
-    slot_trees(board, base, parts.system.root.verity, ROLLBACK_INDEX, paths)
+    slot_trees(board, base, parts.system.root.verity, parts.rollback_index, paths)
     paths["control-dtb"].write_bytes(devicetree.compile_dts(board.read_text(), board.parent))
 
 
@@ -280,15 +280,7 @@ def describe(
                 verity=f"root-{slot}-verity",
                 root_hash=about.root_hash,
                 pcrs={str(pcr): found.pcrs[pcr].hex() for pcr in MEANINGS},
-                events=tuple(
-                    Measurement(
-                        pcr=event.pcr,
-                        type=event.type,
-                        sha256=event.digests["sha256"].hex(),
-                        data=event.data.hex(),
-                    )
-                    for event in found.events
-                ),
+                events=found.measurements,
             )
             for slot, found in predictions.items()
         ),

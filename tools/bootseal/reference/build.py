@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import fcntl
 import os
@@ -25,7 +26,7 @@ from bootseal.reference.layer import Layer
 from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from bootseal.device import Device
@@ -79,6 +80,7 @@ def build(
     layer: Path | None = None,
     keys: Path | None = None,
     login: bool = True,
+    rollback_index: int = 1,
 ) -> Device:
     """Build the reference device.
 
@@ -89,6 +91,8 @@ def build(
         keys: Key directory to sign with; None uses, and on the first build makes, development
             keys in `directory`/keys.
         login: Whether to offer a root shell on the serial console.
+        rollback_index: Security version, 0 to 63. Once a release was found good on a device, those
+            with a lower one no longer start there.
 
     Returns:
         The device, as written to `device.json`.
@@ -102,7 +106,8 @@ def build(
     with _errors_of_disks(directory), _claimed(directory):
         _check_space(directory)
         key_directory = keys or _own_keys(directory / KEYS, progress)
-        parts = _parts(files, key_directory, progress, login=login, epoch=epoch)
+        made = _parts(files, key_directory, progress, login=login, epoch=epoch)
+        parts = dataclasses.replace(made, rollback_index=rollback_index)
         staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=directory))
         try:
             built = assembly.assemble(parts, staging, progress)
@@ -114,12 +119,12 @@ def build(
 
 def _parts(layer: Layer, keys: Path, progress: Progress, *, login: bool, epoch: int) -> Parts:
     """Make what depends on packages and layer: U-Boot here, the rest in a second thread."""
-    policy_key = store.find(keys, profiles.Role.POLICY).public_key.pem
+    vendor = _vendor(keys)
     source = Apt.prepare()
     source.update(progress)
     other = _Stoppable(progress)
     with ThreadPoolExecutor(max_workers=1) as pool:
-        future = pool.submit(_system, source, layer, other, policy_key, login, epoch)
+        future = pool.submit(_system, source, layer, other, vendor, login, epoch)
         try:
             boot_loader = uboot.build(source, layer, epoch=epoch, progress=progress)
             system = future.result()
@@ -131,11 +136,20 @@ def _parts(layer: Layer, keys: Path, progress: Progress, *, login: bool, epoch: 
     return Parts(layer=layer, uboot=boot_loader, system=system, keys=keys, login=login, epoch=epoch)
 
 
+def _vendor(keys: Path) -> dict[str, bytes]:
+    """Return what of the vendor's keys is installed on the device."""
+    escrow = store.find(keys, profiles.Role.ESCROW)
+    return {
+        rootfs.POLICY_KEY: store.find(keys, profiles.Role.POLICY).public_key.pem,
+        rootfs.ESCROW: (keys / f"{escrow.name}.crt").read_bytes(),
+    }
+
+
 def _system(
     source: Apt,
     layer: Layer,
     progress: Progress,
-    policy_key: bytes,
+    vendor: Mapping[str, bytes],
     login: bool,  # noqa: FBT001 - called through a thread pool
     epoch: int,
 ) -> System:
@@ -145,7 +159,7 @@ def _system(
         linux = kernel.build(unpacked)
         ramdisk = initramfs.build(layer, unpacked, linux, epoch=epoch)
     with progress.step("root file system and its hash tree made"):
-        root = rootfs.build(layer, unpacked, linux, policy_key=policy_key, login=login, epoch=epoch)
+        root = rootfs.build(layer, unpacked, linux, vendor=vendor, login=login, epoch=epoch)
     return System(packages=unpacked, kernel=linux, initramfs=ramdisk, root=root)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _BOOTARGS: Final = re.compile(r"[ !#-\[\]-~]+")
 # COMMAND_LINE_SIZE of arm64, at which Linux cuts the line off without a word.
 _BOOTARGS_MAX: Final = 2048
+ROLLBACK_INDICES: Final = 64
+"""One bit for each in the TPM's NV index, TPM 2.0 Library part 2, 13.2: a bit field of 64."""
 
 
 def compile_dts(source: str, include: Path) -> bytes:
@@ -77,7 +79,15 @@ def for_slot(board: str, parameters: str, rollback_index: int) -> str:
         board: Source of the board.
         parameters: Kernel parameters.
         rollback_index: Security version of the system, written as one 32-bit cell.
+
+    Raises:
+        UsageError: The rollback index is not the number of a bit in the TPM's index.
     """
+    if rollback_index not in range(ROLLBACK_INDICES):
+        raise UsageError(
+            f"the rollback index is {rollback_index}: expected 0 to {ROLLBACK_INDICES - 1}",
+            hint="the TPM remembers them as the bits of one number",
+        )
     return (
         f'{board}\n/ {{\n\tchosen {{\n\t\tbootargs = "{parameters}";\n'
         f"\t\tbootseal,rollback-index = <{rollback_index}>;\n\t}};\n}};\n"

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from bootseal.reference.packages import Packages
 
 FILE: Final = "initramfs.cpio.gz"
-# What `init` needs before it has a root file system; the last computes dm-verity's digests with
-# the processor's own instructions.
-MODULES: Final = ("virtio_mmio", "virtio_blk", "dm-verity", "erofs", "sha2-ce")
+# What `init` needs before it has a root file system: the disk, dm-verity with the processor's own
+# instructions for its digests, and the TPM, which remembers the oldest release accepted.
+MODULES: Final = ("virtio_mmio", "virtio_blk", "dm-verity", "erofs", "sha2-ce", "tpm_tis")
 PROGRAMS: Final = ("usr/bin/busybox", "usr/sbin/veritysetup")
 # The loader is asked for as /lib/ld-linux-aarch64.so.1, so its directory comes first.
 _LIBRARY_DIRECTORIES: Final = ("usr/lib", "usr/lib/aarch64-linux-gnu")

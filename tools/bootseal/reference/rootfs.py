@@ -15,7 +15,7 @@ from bootseal.errors import ToolError
 from bootseal.reference import cache, layer, modules, verity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from bootseal.reference.kernel import Kernel
     from bootseal.reference.layer import Installed, Layer
@@ -26,6 +26,7 @@ IMAGE: Final = "root.erofs"
 TREE: Final = "root.verity"
 FACTS: Final = "verity.json"
 POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"
+ESCROW: Final = "usr/lib/secureboot/escrow.crt"
 DEVELOPMENT_MARK: Final = "usr/lib/secureboot/development"
 HOSTNAME: Final = "secureboot"
 
@@ -89,7 +90,7 @@ def build(
     packages: Packages,
     kernel: Kernel,
     *,
-    policy_key: bytes,
+    vendor: Mapping[str, bytes],
     login: bool,
     epoch: int,
 ) -> Root:
@@ -99,7 +100,7 @@ def build(
         layer_files: The layer.
         packages: The unpacked packages.
         kernel: Whose modules to install.
-        policy_key: PEM of the public key that signs PCR policies.
+        vendor: The vendor's public keys and certificates by their place: `POLICY_KEY`, `ESCROW`.
         login: Whether to offer a root shell on the serial console.
         epoch: Modification time of every file, seconds since 1970.
 
@@ -113,7 +114,7 @@ def build(
         "packages": packages.key,
         "layer": {str(f.target): device.digest_file(f.source) for f in installed},
         "masked": masked,
-        "policy-key": policy_key.hex(),
+        "vendor": {name: data.hex() for name, data in vendor.items()},
         "login": login,
         "epoch": epoch,
     }
@@ -123,7 +124,7 @@ def build(
             tree = Path(scratch) / "root"
             copy(packages.tree, tree)
             add_modules(packages.tree, kernel, tree)
-            add_files(tree, installed, policy_key, login=login)
+            add_files(tree, installed, vendor, login=login)
             configure(packages.tree, tree, masked)
             verity.make_erofs(tree, directory / IMAGE, epoch=epoch)
         found = verity.format_tree(directory / IMAGE, directory / TREE)
@@ -167,12 +168,13 @@ def add_modules(packages: Path, kernel: Kernel, tree: Path) -> None:
 
 
 def add_files(
-    tree: Path, installed: Iterable[Installed], policy_key: bytes, *, login: bool
+    tree: Path, installed: Iterable[Installed], vendor: Mapping[str, bytes], *, login: bool
 ) -> None:
-    """Install the layer's files, the vendor's policy key and the mark of development images."""
+    """Install the layer's files, the vendor's public keys and the mark of development images."""
     for file in installed:
         write(tree / file.target, file.source.read_bytes(), mode=file.mode)
-    write(tree / POLICY_KEY, policy_key)
+    for name, data in vendor.items():
+        write(tree / name, data)
     if login:
         write(tree / DEVELOPMENT_MARK, b"")
 

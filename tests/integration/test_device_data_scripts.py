@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""What the device's scripts read out of LUKS2 headers, on headers that cryptsetup made."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bootseal import proc
+from bootseal.boot import volume
+
+pytestmark = pytest.mark.tool("cryptsetup")
+
+FILES = Path(__file__).parents[2] / "meta-secureboot/recipes-core/secureboot-device/files"
+PASSPHRASE = b"wrong horse"
+
+
+@pytest.fixture
+def luks(tmp_path: Path) -> Path:
+    path = tmp_path / "volume"
+    with path.open("wb") as file:
+        file.truncate(32 * 1024 * 1024)
+    fast = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--key-file", "-"]
+    args = ["luksFormat", "--type", "luks2", "--batch-mode", *fast, str(path)]
+    proc.run("cryptsetup", args, stdin=PASSPHRASE, timeout=60)
+    return path
+
+
+def add_token(path: Path, text: str) -> None:
+    args = ["token", "import", "--json-file", "-", str(path)]
+    proc.run("cryptsetup", args, stdin=text.encode(), timeout=60)
+
+
+def shell(script: str, function: str, variables: str) -> subprocess.CompletedProcess[str]:
+    """Run one function of a script."""
+    text = (FILES / script).read_text()
+    start = text.index(f"\n{function}() {{\n")
+    body = text[start : text.index("\n}\n", start) + 3]
+    zeros = next((line for line in text.splitlines() if line.startswith("zeros=")), "")
+    args = ["sh", "-euc", f"{variables}\n{zeros}\n{body}\n{function}"]
+    return subprocess.run(args, capture_output=True, text=True, check=False)
+
+
+def wiped(path: Path) -> bool:
+    return shell("create-data", "wiped", f"link='{path}'").returncode == 0
+
+
+def test_tokens_are_read_with_type_and_key_slot(luks: Path) -> None:
+    add_token(luks, '{"type":"bootseal-escrowed","keyslots":["0"]}')
+    add_token(luks, '{"type":"bootseal-rotate","keyslots":[]}')
+
+    said = shell("secureboot-data", "tokens", f"device='{luks}'").stdout
+
+    assert said.splitlines() == ["0 bootseal-escrowed 0", "1 bootseal-rotate -"]
+
+
+def test_volume_in_use_is_not_taken_for_wiped(luks: Path) -> None:
+    assert not wiped(luks)
+
+
+def test_zeros_are_a_wiped_volume(luks: Path) -> None:
+    luks.write_bytes(bytes(luks.stat().st_size))
+    assert wiped(luks)
+
+
+def test_volume_without_key_slots_is_a_wiped_one(luks: Path) -> None:
+    proc.run("cryptsetup", ["luksErase", "--batch-mode", luks], timeout=60)
+    assert wiped(luks)
+
+
+def test_what_cannot_be_read_is_not_taken_for_wiped(tmp_path: Path) -> None:
+    short, noise = tmp_path / "short", tmp_path / "noise"
+    short.write_bytes(bytes(512))
+    noise.write_bytes(bytes(range(256)) * 512)
+
+    assert not wiped(tmp_path / "nothing")
+    assert not wiped(short)
+    assert not wiped(noise)
+
+
+def test_passphrase_opens_a_volume_and_another_does_not(luks: Path) -> None:
+    assert volume.opens(luks, PASSPHRASE)
+    assert not volume.opens(luks, b"right horse")
+
+
+def test_volume_key_is_the_same_for_every_key_slot(luks: Path) -> None:
+    key = volume.volume_key(luks, PASSPHRASE)
+
+    assert len(key) == 64
+    fast = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
+    second = luks.with_name("second")
+    second.write_bytes(b"other")
+    args = ["luksAddKey", *fast, "--key-file", "-", str(luks), str(second)]
+    proc.run("cryptsetup", args, stdin=PASSPHRASE, timeout=60)
+    assert volume.volume_key(luks, b"other") == key

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""The device's own script for the rollback index, run against a software TPM."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal import proc
+from bootseal.boot import swtpm
+from bootseal.errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.tool("swtpm"), pytest.mark.tool("tpm2_nvdefine")]
+
+SCRIPT = Path(__file__).parents[2] / "meta-secureboot/recipes-core/secureboot-device/files/rollback"
+INDEX = "0x1500b00"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """A powered TPM and the script, which takes its own index from `directory`."""
+
+    directory: Path
+    environment: dict[str, str]
+
+    def release(self, index: int) -> None:
+        name = self.directory / "bootseal,rollback-index"
+        name.write_bytes(index.to_bytes(4))
+
+    def script(self, verb: str) -> subprocess.CompletedProcess[str]:
+        text = SCRIPT.read_text().replace("/proc/device-tree/chosen", str(self.directory))
+        args = ["sh", "-c", text, "rollback", verb]
+        return subprocess.run(
+            args, env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    def tool(self, name: str, *args: str) -> str:
+        done = proc.run(name, args, env=self.environment, cwd=self.directory, timeout=60)
+        return done.stdout.decode()
+
+
+@contextmanager
+def powered(directory: Path) -> Iterator[Board]:
+    commands = directory / "s"
+    extra = ("--server", f"type=unixio,path={commands}", "--flags", "not-need-init,startup-clear")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "TPM2TOOLS_TCTI": f"swtpm:path={commands}",
+        "TMPDIR": str(directory),
+    }
+    with swtpm.powered(directory / "tpm", directory / "s.ctrl", directory / "said", *extra):
+        yield Board(directory=directory, environment=environment)
+
+
+@pytest.fixture
+def chip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("b")
+    swtpm.manufacture(directory / "tpm")
+    return directory
+
+
+def test_index_is_made_once_and_only_rises(chip: Path) -> None:
+    with powered(chip) as board:
+        made = board.script("define")
+        assert (made.returncode, made.stdout) == (
+            0,
+            f"bootseal: rollback: TPM index {INDEX} made\n",
+        )
+        board.release(2)
+        again = board.script("define")
+        assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+        assert board.script("show").stdout == "0\n"
+        assert "releases below 2 are refused" in board.script("raise").stdout
+        assert (board.script("raise").stdout, board.script("show").stdout) == ("", "2\n")
+        board.release(1)
+        assert board.script("raise").returncode == 0
+        assert board.script("show").stdout == "2\n"
+
+
+def test_release_that_the_tpm_refuses_gets_no_data(chip: Path) -> None:
+    with powered(chip) as board:
+        board.script("define")
+        board.release(2)
+        board.script("raise")
+        assert board.script("define").returncode == 0
+        board.release(1)
+
+        refused = board.script("define")
+
+        assert refused.returncode == 1
+        assert "the TPM refuses this release" in refused.stdout
+
+
+def test_nobody_deletes_the_index(chip: Path) -> None:
+    with powered(chip) as board:
+        board.script("define")
+        board.release(3)
+        board.script("raise")
+        for hierarchy in ("o", "p"):
+            with pytest.raises(ToolError):
+                board.tool("tpm2_nvundefine", "-C", hierarchy, INDEX)
+        board.tool("tpm2_startauthsession", "--policy-session", "-S", "session")
+        with pytest.raises(ToolError):
+            board.tool("tpm2_nvundefine", "-S", "session", INDEX)
+        board.tool("tpm2_flushcontext", "session")
+        board.tool("tpm2_clear", "-c", "p")
+        assert board.script("show").stdout == "3\n"
+    with powered(chip) as board:
+        assert board.script("show").stdout == "3\n"
+
+
+def test_index_that_could_be_deleted_is_not_accepted(chip: Path) -> None:
+    with powered(chip) as board:
+        attributes = "nt=bits|authread|authwrite|no_da"
+        board.tool("tpm2_nvdefine", "-C", "o", "-s", "8", "-a", attributes, INDEX)
+        board.tool("tpm2_nvsetbits", "-C", INDEX, "-i", "0", INDEX)
+
+        refused = board.script("define")
+
+        assert refused.returncode == 1
+        assert "has attributes 0x" in refused.stdout
+
+
+def test_first_boot_cut_off_in_between_is_completed(chip: Path) -> None:
+    with powered(chip) as board:
+        (chip / "never").write_bytes(b"bootseal-this-is-never-undefined")
+        attributes = "nt=bits|ppread|ppwrite|authread|authwrite|no_da|policydelete|platformcreate"
+        args = ["-C", "p", "-s", "8", "-L", "never", "-a", attributes, INDEX]
+        board.tool("tpm2_nvdefine", *args)
+        assert board.script("show").returncode != 0
+
+        assert board.script("define").returncode == 0
+        assert board.script("show").stdout == "0\n"
+
+
+def test_full_tpm_is_said_and_fails(chip: Path) -> None:
+    swtpm.fill(chip / "tpm", chip)
+    with powered(chip) as board:
+        refused = board.script("define")
+
+        assert refused.returncode == 1
+        assert f"the TPM has no room for index {INDEX}" in refused.stdout
+
+
+def test_lockout_parameters_are_set_and_lockout_does_not_matter(chip: Path) -> None:
+    with powered(chip) as board:
+        board.script("define")
+        assert "TPM2_PT_MAX_AUTH_FAIL: 0x1F" in board.tool("tpm2_getcap", "properties-variable")
+    swtpm.lock_out(chip / "tpm", chip)
+    with powered(chip) as board:
+        assert "inLockout:                 1" in board.tool("tpm2_getcap", "properties-variable")
+        board.release(1)
+        assert board.script("raise").returncode == 0
+        assert board.script("show").stdout == "1\n"

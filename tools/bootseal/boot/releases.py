@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Another release of a device, made from the built one, and put into its second slot.
+
+It has another initramfs, another root image and another rollback index, so its PCR values and its
+policy are others; the maker signs it with the keys of the build directory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal.boot import attacks, attacks_root
+from bootseal.boot.attacks_state import BOOTSTATE
+from bootseal.formats import fit as fit_format
+from bootseal.formats import tamper, tamper_fit, uboot
+from bootseal.formats.fdt import read
+from bootseal.formats.fdt_edit import Editor
+from bootseal.keys import certificate, store
+from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.profile import KeySpec, Role, Storage
+from bootseal.keys.signer import FileSigner
+from bootseal.measure import policy
+from bootseal.measure.predict import predict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bootseal.boot.outcome import Lab
+    from bootseal.keys.signer import Signer
+    from bootseal.measure.predict import Prediction
+
+INDEX: Final = 2
+"""Rollback index of the other release; that of the built one is lower."""
+SLOT: Final = "b"
+_TIMEOUT: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What goes into a slot, and what its PCRs will be, for each slot by its name."""
+
+    fit: bytes
+    root: Path
+    tree: Path
+    root_hash: str
+    predictions: dict[str, Prediction]
+
+
+def update(
+    *, attempts: int = 3, spoil: Callable[[Lab], None] | None = None, foreign_policy: bool = False
+) -> Callable[[Lab], None]:
+    """Put the other release into slot b and have it tried first, as an update does.
+
+    Args:
+        attempts: How often U-Boot tries it before it turns to slot a.
+        spoil: Changes the disk afterwards.
+        foreign_policy: Sign its policy with a key that is not the vendor's.
+    """
+
+    def prepare(lab: Lab) -> None:
+        made = make(lab, INDEX)
+        slot = next(slot for slot in lab.device.slots if slot.name == SLOT)
+        signer = _stranger() if foreign_policy else store.signer(_keys(lab), Role.POLICY)
+        document = policy.sign(made.predictions.values(), signer)
+        if foreign_policy:
+            vendor = policy.key_fingerprint(store.find(_keys(lab), Role.POLICY).public_key)
+            for entry in document["sha256"]:
+                entry["pkfp"] = vendor
+        tail = policy.to_tail(policy.to_bytes(document))
+        attacks.install(lab, made.fit, SLOT)
+        lab.disk.write(slot.boot, lab.disk.size(slot.boot) - len(tail), tail)
+        lab.disk.write(slot.root, 0, made.root.read_bytes())
+        lab.disk.write(slot.verity, 0, made.tree.read_bytes())
+        order(lab, "B A", b=attempts)
+        found = made.predictions[SLOT]
+        lab.replace_slot(
+            dataclasses.replace(
+                slot,
+                root_hash=made.root_hash,
+                pcrs={pcr: found.pcrs[int(pcr)].hex() for pcr in slot.pcrs},
+                events=found.measurements,
+            )
+        )
+        if spoil is not None:
+            spoil(lab)
+
+    return prepare
+
+
+def order(lab: Lab, slots: str, *, a: int = 3, b: int = 3) -> None:
+    """Write the slot state: which slot is tried first, and how often each."""
+    state = {"BOOT_ORDER": slots, "BOOT_A_LEFT": str(a), "BOOT_B_LEFT": str(b)}
+    lab.disk.write(BOOTSTATE, 0, tamper.environment(state))
+
+
+def back_to_a(lab: Lab) -> None:
+    """Have the older release tried first, once, as anybody can who writes the disk."""
+    order(lab, "A B", a=1)
+
+
+def broken_root(lab: Lab) -> None:
+    """Flip one bit in the superblock of slot b's root."""
+    slot = next(slot for slot in lab.device.slots if slot.name == SLOT)
+    changed = tamper.flip_bit(lab.disk.read(slot.root, attacks_root.SUPERBLOCK, 1), 0)
+    lab.disk.write(slot.root, attacks_root.SUPERBLOCK, changed)
+
+
+def make(lab: Lab, index: int) -> Release:
+    """Make the other release."""
+    fit = attacks.original(lab)
+    root, tree = lab.work / "root.img", lab.work / "root.verity"
+    # A block behind the file system, which it does not use: the same files under another hash.
+    block = f"release with rollback index {index}".encode().ljust(attacks_root.BLOCK, b"\0")
+    root.write_bytes(lab.device.artefact(lab.directory, "root").read_bytes() + block)
+    blocks = root.stat().st_size // attacks_root.BLOCK
+    first = lab.device.slots[0].configuration
+    root_hash = attacks_root.format_tree(root, tree, attacks_root.salt(fit, first))
+    for slot in lab.device.slots:
+        name = tamper_fit.referenced(fit, slot.configuration, "fdt")
+        old = bytes(fit_format.parse(fit).image(name).payload)
+        fit = tamper_fit.replace_payload(
+            fit, name, device_tree(old, root_hash=root_hash, blocks=blocks, index=index)
+        )
+    ramdisk = tamper_fit.referenced(fit, first, "ramdisk")
+    more = tamper.archive({"release": f"{index}\n".encode()})
+    payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
+    fit = tamper_fit.replace_payload(fit, ramdisk, more + payload)
+    fit = attacks.sign_like(fit, store.signer(_keys(lab), Role.FIT))
+    version = uboot.version_string(lab.device.artefact(lab.directory, "bios").read_bytes())
+    predictions = {
+        slot.name: predict(fit, slot.configuration, version=version) for slot in lab.device.slots
+    }
+    return Release(fit=fit, root=root, tree=tree, root_hash=root_hash, predictions=predictions)
+
+
+def device_tree(old: bytes, *, root_hash: str, blocks: int, index: int) -> bytes:
+    """Have a device tree name another root, of `blocks` 4096-byte blocks, and rollback index."""
+    chosen = read(old).find("/chosen")
+    bootargs = (chosen and chosen.value("bootargs")) or b""
+    for name, value in (("roothash", root_hash), ("blocks", str(blocks))):
+        pattern = rb"\bbootseal\." + name.encode() + rb"=\w+"
+        bootargs = re.sub(pattern, f"bootseal.{name}={value}".encode(), bytes(bootargs))
+    editor = Editor(old)
+    editor.set_property("/chosen", "bootargs", bootargs)
+    editor.set_property("/chosen", "bootseal,rollback-index", index.to_bytes(4))
+    return editor.to_bytes()
+
+
+def _keys(lab: Lab) -> Path:
+    return lab.directory / attacks.KEYS
+
+
+def _stranger() -> Signer:
+    spec = KeySpec(
+        role=Role.POLICY,
+        name="stranger",
+        algorithm=Algorithm.parse("sha256,rsa2048"),
+        subject="CN=stranger",
+        issuer=None,
+        authority=False,
+        valid_days=1,
+        storage=Storage.FILE,
+    )
+    return FileSigner(certificate.issue(spec, None).private)

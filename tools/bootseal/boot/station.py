@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""The provisioning station at the escrow port: keeps what devices hand out, and says so.
+
+A device sends one line, `{"schema": "bootseal.escrow/1", "volume": UUID, "cms": BASE64}`, and
+counts its recovery key as handed out when the answer is `stored UUID`. The CMS is for the holder
+of the vendor's escrow key alone; a station cannot read it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal.errors import FormatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA: Final = "bootseal.escrow/1"
+SUFFIX: Final = ".escrow"
+"""Suffix of what was handed out, beside the serial log of the boot it came in."""
+_LONGEST: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escrow:
+    """What a device handed out: `volume` is the UUID of its LUKS2 volume, `cms` is DER."""
+
+    volume: str
+    cms: bytes
+
+
+class Station:
+    """One end of the escrow port for one power cycle; writes beside the serial log `log`."""
+
+    def __init__(self, log: Path) -> None:
+        self._file = log.with_suffix(SUFFIX)
+        self._partial = bytearray()
+
+    def take(self, data: bytes) -> bytes:
+        """Store the lines that `data` completes; return the answer to the device."""
+        self._partial += data
+        *lines, rest = self._partial.split(b"\n")
+        self._partial = bytearray(rest[:_LONGEST])
+        answer = b""
+        for line in map(bytes, lines):
+            try:
+                answer += b"stored " + parse(line).volume.encode() + b"\n"
+            except FormatError:
+                answer += b"refused\n"
+            else:
+                with self._file.open("ab") as file:
+                    file.write(line + b"\n")
+        return answer
+
+
+def parse(line: bytes) -> Escrow:
+    """Read what a device handed out.
+
+    Raises:
+        FormatError: It is not one such document.
+    """
+    try:
+        found = json.loads(line)
+        if found.keys() != {"schema", "volume", "cms"} or found["schema"] != SCHEMA:
+            raise FormatError(f"the escrow line is {line[:80]!r}: expected schema {SCHEMA!r}")
+        cms = base64.b64decode(found["cms"], validate=True)
+    except (ValueError, RecursionError, AttributeError, TypeError, binascii.Error) as error:
+        raise FormatError(f"the escrow line is malformed: {error}: {line[:80]!r}") from error
+    volume = found["volume"]
+    if not isinstance(volume, str) or not volume.isascii() or not volume.isprintable():
+        raise FormatError(f"the escrow line names the volume {volume!r:.60}: expected a UUID")
+    return Escrow(volume=volume, cms=cms)
+
+
+def handed_out(log: Path) -> tuple[Escrow, ...]:
+    """Return what was handed out in the boot with this serial log, in order."""
+    path = log.with_suffix(SUFFIX)
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return tuple(map(parse, lines))
