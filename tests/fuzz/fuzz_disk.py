@@ -4,7 +4,7 @@
     python tests/fuzz/fuzz_disk.py disk|formats CORPUS -max_total_time=600
 
 `disk` judges a whole disk, `formats` asks each reader on its own, with checksums that fit, too. A
-run ends at the first exception that is no `FormatError`, at an input that takes more than a second,
+run ends at the first exception that is no `FormatError`, at an input that takes 20 seconds,
 or at 512 MiB. What `disk` is given is laid over a place of a small disk that is read as a
 structure: the first byte says where, the second may say how long the disk is, the rest is what.
 What such a run found is kept in tests/unit/disk.
@@ -138,7 +138,7 @@ TARGETS = {"disk": judge_disk, "formats": read_formats}
 
 def main() -> None:
     """Fuzz until told otherwise."""
-    options = ["-timeout=1", "-rss_limit_mb=512", "-max_len=8192", "-len_control=0"]
+    options = ["-timeout=20", "-rss_limit_mb=512", "-max_len=8192", "-len_control=0"]
     atheris.Setup([sys.argv[0], *options, *sys.argv[2:]], TARGETS[sys.argv[1]])
     atheris.Fuzz()
 
