@@ -91,7 +91,7 @@ class Workbench:
     def judge(self) -> Judgement:
         wanted = replace(target.of_device(self.directory), image=self.disk.path)
         with source.opened(wanted.image) as disk:
-            return disk_check.check(disk, wanted, Silent())
+            return disk_check.check(disk, wanted, Silent(), inside=False)
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ def judge_disk(data: bytes) -> None:
         disk = source.Disk(
             name=Path("disk"), path=Path("disk"), size=length, descriptor=file.fileno()
         )
-        document = verdict(disk, TARGET, check.check(disk, TARGET, Silent()))
+        document = verdict(disk, TARGET, check.check(disk, TARGET, Silent(), inside=False))
         report.render(document, "sarif")
         report.render(document, "junit")
 

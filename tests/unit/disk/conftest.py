@@ -269,7 +269,7 @@ def judge(base: Base, tmp_path: Path) -> Callable[..., Judgement]:
         if change is not None:
             target = change(target)
         with source.opened(target.image) as disk:
-            return disk_check.check(disk, target, Silent())
+            return disk_check.check(disk, target, Silent(), inside=False)
 
     return run
 

@@ -28,6 +28,7 @@ def check(
     everything: Annotated[
         bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
     ] = False,
+    inside: Annotated[bool, typer.Option(help="Also look at what the file systems hold.")] = True,
     sarif: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the findings as SARIF.")
     ] = None,
@@ -55,7 +56,7 @@ def check(
 
     target = target_of(image, dtb, layout, policy_key)
     with opened(target.image) as disk:
-        judged = judge(disk, target, ui.TerminalProgress())
+        judged = judge(disk, target, ui.TerminalProgress(), inside=inside)
         document = verdict(disk, target, judged)
     for kind, path in (("sarif", sarif), ("junit", junit), ("html", html)):
         if path is not None:
