@@ -108,13 +108,21 @@ def pack_mbr(size: int) -> bytes:
     return bytes(446) + record + bytes(48) + b"\x55\xaa"
 
 
+def tables(partitions: Sequence[Partition], size: int) -> dict[int, bytes]:
+    """Return the tables of a disk by their offset."""
+    table = pack_entries(partitions)
+    return {
+        0: pack_mbr(size),
+        512: pack_header(table, size, backup=False),
+        1024: table,
+        size - 512 - len(table): table,
+        size - 512: pack_header(table, size, backup=True),
+    }
+
+
 def write_tables(image: bytearray, partitions: Sequence[Partition]) -> None:
-    table, size = pack_entries(partitions), len(image)
-    image[:512] = pack_mbr(size)
-    image[512:1024] = pack_header(table, size, backup=False)
-    image[1024 : 1024 + len(table)] = table
-    image[size - 512 :] = pack_header(table, size, backup=True)
-    image[size - 512 - len(table) : size - 512] = table
+    for place, content in tables(partitions, len(image)).items():
+        image[place : place + len(content)] = content
 
 
 def make_tree(data: bytes) -> tuple[bytes, bytes]:
@@ -133,7 +141,14 @@ def make_tree(data: bytes) -> tuple[bytes, bytes]:
     return levels[-1], head.ljust(4096, b"\0") + b"".join(reversed(blocks))
 
 
-def make_fit(root_hash: bytes, signer: FileSigner, *, arguments: str = "") -> bytes:
+def make_fit(
+    root_hash: bytes,
+    signer: FileSigner,
+    *,
+    arguments: str = "",
+    blocks: int = BLOCKS,
+    kernel: bytes = b"kernel " * 900,
+) -> bytes:
     def image(name: str, kind: str, data: bytes) -> fdt.Node:
         properties = {"data": data, "type": kind.encode() + b"\0", "compression": b"none\0"}
         if kind == "kernel":
@@ -145,7 +160,7 @@ def make_fit(root_hash: bytes, signer: FileSigner, *, arguments: str = "") -> by
     def board(slot: str) -> bytes:
         text = (
             f"quiet bootseal.slot={slot} bootseal.roothash={root_hash.hex()} "
-            f"bootseal.salt={SALT.hex()} bootseal.blocks={BLOCKS}{arguments}"
+            f"bootseal.salt={SALT.hex()} bootseal.blocks={blocks}{arguments}"
         )
         chosen = fdt.Node("chosen", {"bootargs": text.encode() + b"\0"})
         return fdt.emit(fdt.Node("", {}, [chosen]))
@@ -160,7 +175,7 @@ def make_fit(root_hash: bytes, signer: FileSigner, *, arguments: str = "") -> by
         return fdt.Node(f"conf-{slot}", names, [fdt.Node("signature-1", signature)])
 
     images = [
-        image("kernel-1", "kernel", b"kernel " * 900),
+        image("kernel-1", "kernel", kernel),
         image("rd", "ramdisk", b"ramdisk" * 700),
         *(image(f"fdt-{slot}", "flat_dt", board(slot)) for slot in "ab"),
     ]
@@ -205,9 +220,11 @@ class Base:
         header = pack_header(pack_entries(declared()), SIZE, backup=backup, **changes)
         return self.changed("", SIZE - 512 if backup else 512, header)
 
-    def with_fit(self, place: str, **changes: str) -> bytes:
+    def with_fit(self, place: str, *, arguments: str) -> bytes:
         """Return the disk with another FIT, signed by the right key, in a boot partition."""
-        fit = make_fit(bytes.fromhex(self.target.slots[0].root_hash), self.signer, **changes)
+        fit = make_fit(
+            bytes.fromhex(self.target.slots[0].root_hash), self.signer, arguments=arguments
+        )
         return self.changed(place, 0, fit.ljust(len(self.fit), b"\0"))
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bootseal.disk import bmap, chain, contents, state, table, uboot, zeros
+from bootseal.disk import bmap, chain, state, table, uboot, zeros
 from bootseal.disk.target import BOOTSTATE
 from bootseal.events import Severity
 
@@ -64,6 +64,8 @@ def check(disk: Disk, target: Target, progress: Progress, *, inside: bool = True
             findings += zeros.check(disk, gaps)
     findings += uboot.check(target)
     if inside:
+        from bootseal.disk import contents  # noqa: PLC0415 - slow to load
+
         with progress.step("what the partitions hold"):
             findings += contents.check(disk, target, tables.entries)
     return Judgement(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))
