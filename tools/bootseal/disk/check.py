@@ -12,6 +12,7 @@ from bootseal.events import Severity
 
 if TYPE_CHECKING:
     from bootseal.disk.chain import Chain
+    from bootseal.disk.rootfs_policy import Policy
     from bootseal.disk.source import Disk
     from bootseal.disk.table import Table
     from bootseal.disk.target import Target
@@ -41,7 +42,14 @@ class Judgement:
         return tuple(f for f in self.findings if f.severity is Severity.ERROR)
 
 
-def check(disk: Disk, target: Target, progress: Progress, *, inside: bool = True) -> Judgement:
+def check(
+    disk: Disk,
+    target: Target,
+    progress: Progress,
+    *,
+    inside: bool = True,
+    policy: Policy | None = None,
+) -> Judgement:
     """Judge a disk.
 
     Args:
@@ -49,6 +57,7 @@ def check(disk: Disk, target: Target, progress: Progress, *, inside: bool = True
         target: What it is judged against.
         progress: Told about the long steps.
         inside: Also look at what the file systems hold.
+        policy: What they may hold; None takes what holds without one.
     """
     tables = table.read(disk, disk.size)
     findings = [*tables.findings, *table.check(tables, target.partitions)]
@@ -67,5 +76,5 @@ def check(disk: Disk, target: Target, progress: Progress, *, inside: bool = True
         from bootseal.disk import contents  # noqa: PLC0415 - slow to load
 
         with progress.step("what the partitions hold"):
-            findings += contents.check(disk, target, tables.entries)
+            findings += contents.check(disk, target, tables.entries, policy)
     return Judgement(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))
