@@ -28,6 +28,11 @@ def check(
     everything: Annotated[
         bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
     ] = False,
+    inside: Annotated[bool, typer.Option(help="Also look at what the file systems hold.")] = True,
+    allow: Annotated[
+        Path | None,
+        typer.Option(metavar="TOML", help="What root file systems may hold beyond the usual."),
+    ] = None,
     sarif: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the findings as SARIF.")
     ] = None,
@@ -50,12 +55,14 @@ def check(
     """
     from bootseal.disk.check import check as judge
     from bootseal.disk.document import verdict
+    from bootseal.disk.rootfs_policy import load
     from bootseal.disk.source import opened
     from bootseal.report.disk import write
 
     target = target_of(image, dtb, layout, policy_key)
+    policy = None if allow is None else load(allow)
     with opened(target.image) as disk:
-        judged = judge(disk, target, ui.TerminalProgress())
+        judged = judge(disk, target, ui.TerminalProgress(), inside=inside, policy=policy)
         document = verdict(disk, target, judged)
     for kind, path in (("sarif", sarif), ("junit", junit), ("html", html)):
         if path is not None:

@@ -43,7 +43,7 @@ def prove(
     target = target_of(image, dtb, layout, policy_key)
     progress = ui.TerminalProgress()
     with opened(target.image) as disk:
-        judged = check(disk, target, progress)
+        judged = check(disk, target, progress, inside=False)
         refuse(judged, image)
         proof = prove_disk(disk, target, judged, progress, seed=seed, tries=tries)
     covered = [region for region in proof.regions if region.covered]

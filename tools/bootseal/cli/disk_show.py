@@ -70,7 +70,7 @@ def _coverage(disk: Disk, target: Target) -> dict[str, object]:
     from bootseal.disk.check import check
     from bootseal.disk.document import verdict
 
-    return verdict(disk, target, check(disk, target, ui.TerminalProgress()))
+    return verdict(disk, target, check(disk, target, ui.TerminalProgress(), inside=False))
 
 
 def _partitions(disk: Disk, target: Target) -> dict[str, object]:

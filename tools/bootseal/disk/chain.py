@@ -140,7 +140,7 @@ def _fits(
         except FormatError as error:
             findings.append(slot_fit.malformed(entry, error))
             continue
-        twin = next((i for i in known if fits[i].data == found.data), None)
+        twin = next((i for i in known if slot_fit.same(disk, fits[i], found)), None)
         if twin is None:
             problems = slot_fit.check(found, trust, Facts())
             known[len(fits)] = problems

@@ -6,12 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bootseal.disk import bmap, chain, contents, state, table, uboot, zeros
+from bootseal.disk import bmap, chain, state, table, uboot, zeros
 from bootseal.disk.target import BOOTSTATE
 from bootseal.events import Severity
 
 if TYPE_CHECKING:
     from bootseal.disk.chain import Chain
+    from bootseal.disk.rootfs_policy import Policy
     from bootseal.disk.source import Disk
     from bootseal.disk.table import Table
     from bootseal.disk.target import Target
@@ -41,13 +42,22 @@ class Judgement:
         return tuple(f for f in self.findings if f.severity is Severity.ERROR)
 
 
-def check(disk: Disk, target: Target, progress: Progress) -> Judgement:
+def check(
+    disk: Disk,
+    target: Target,
+    progress: Progress,
+    *,
+    inside: bool = True,
+    policy: Policy | None = None,
+) -> Judgement:
     """Judge a disk.
 
     Args:
         disk: The disk.
         target: What it is judged against.
         progress: Told about the long steps.
+        inside: Also look at what the file systems hold.
+        policy: What they may hold; None takes what holds without one.
     """
     tables = table.read(disk, disk.size)
     findings = [*tables.findings, *table.check(tables, target.partitions)]
@@ -62,6 +72,9 @@ def check(disk: Disk, target: Target, progress: Progress) -> Judgement:
         with progress.step("what belongs to nothing"):
             findings += zeros.check(disk, gaps)
     findings += uboot.check(target)
-    with progress.step("what the partitions hold"):
-        findings += contents.check(disk, target, tables.entries)
+    if inside:
+        from bootseal.disk import contents  # noqa: PLC0415 - slow to load
+
+        with progress.step("what the partitions hold"):
+            findings += contents.check(disk, target, tables.entries, policy)
     return Judgement(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))

@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk import chain, state, table, tree
+from bootseal.disk import chain, slot_fit, state, table, tree
 from bootseal.disk.regions import Kind, State, regions
 from bootseal.disk.slot_policy import check_policy
 from bootseal.errors import FormatError
@@ -185,7 +185,7 @@ class _Judges:
         self.unique: list[SlotFit] = []
         self._predictions: dict[str, Prediction] = {}
         for fit in judged.chain.fits:
-            same = next((each for each in self.unique if each.data == fit.data), None)
+            same = next((each for each in self.unique if slot_fit.same(disk, each, fit)), None)
             if same is None:
                 self.unique.append(fit)
                 self._fits[fit.entry.name] = _FitJudge(disk, judged, fit)

@@ -68,6 +68,12 @@ def find(disk: Disk, slot: Slot, entry: Entry) -> SlotFit:
     return SlotFit(slot=slot, entry=entry, data=data[: fdt.total_size(data)])
 
 
+def same(disk: Disk, one: SlotFit, other: SlotFit) -> bool:
+    """Say whether two slots have the same FIT."""
+    size = len(one.data)
+    return size == len(other.data) and disk.same(one.entry.offset, other.entry.offset, size)
+
+
 def check(found: SlotFit, trust: Trust, facts: Facts) -> list[Finding]:
     """Return what is wrong with a FIT, by the strict policy, and with what it says of its slot.
 

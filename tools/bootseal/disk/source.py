@@ -72,6 +72,28 @@ class Disk:
             raise FormatError(f"the disk ends at {self.size:#x}, {missing} bytes too early")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def read_into(self, offset: int, buffer: memoryview) -> memoryview:
+        """Fill a buffer with what is at `offset`, and return it.
+
+        Raises:
+            FormatError: The disk ends before that.
+        """
+        filled = 0
+        while filled < len(buffer):
+            size = os.preadv(self.descriptor, [buffer[filled:]], offset + filled)
+            if not size:
+                raise FormatError(f"the disk ends at {self.size:#x}, within {len(buffer)} bytes")
+            filled += size
+        return buffer
+
+    def same(self, first: int, other: int, size: int) -> bool:
+        """Say whether the same bytes are at two offsets."""
+        return all(
+            self.read(first + at, min(_CHUNK, size - at))
+            == self.read(other + at, min(_CHUNK, size - at))
+            for at in range(0, size, _CHUNK)
+        )
+
     def view(self, offset: int, size: int, *, private: bool = False) -> memoryview:
         """Return `size` bytes at `offset` without reading them before they are looked at.
 

@@ -77,10 +77,9 @@ def _used(name: str, chain: Chain) -> int | None:
 def _between(disk: Disk, table: Table) -> Iterator[Gap]:
     """Yield what is in no partition and in no partition table."""
     taken = [(0, SECTOR), *((entry.offset, entry.end) for entry in table.entries)]
-    for copy in table.copies:
-        header = copy.header
-        taken.append((copy.place, copy.place + SECTOR))
-        taken.append((header.entries, header.entries + header.entries_size))
+    # A broken table still has its place, which the other one tells.
+    room = SECTOR + max((copy.header.entries_size for copy in table.copies), default=0)
+    taken += [(SECTOR, SECTOR + room), (disk.size - room, disk.size)]
     end = 0
     for start, stop in [*sorted(taken), (disk.size, disk.size)]:
         if start > end:

@@ -120,6 +120,17 @@ def sign_request(fit: Buffer, request: Request) -> bytes:
     return result
 
 
+def collect(fit: Buffer, request: Request) -> None:
+    """Ask the signers for all signatures and make nothing of them.
+
+    Raises:
+        FormatError: As `sign_request`, as are the others.
+        UsageError: Likewise.
+        VerificationRefused: The FIT has a flaw no signature should cover.
+    """
+    _Work(fit, request).run()
+
+
 def sign_file(path: Path, output: Path, request: Request) -> None:
     """Sign a file; `output` may be the same one, and is replaced as a whole or not at all.
 

@@ -97,7 +97,7 @@ def digests(salt: bytes, content: Buffer) -> bytes:
     found = []
     for start in range(0, len(view), BLOCK):
         block = view[start : start + BLOCK]
-        if block == _ZEROS:
+        if not view[start] and bytes(block) == _ZEROS:
             found.append(empty)
         else:
             digest = copy()

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""A built reference device, which BOOTSEAL_DEVICE names, and a copy of its disk to write to."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal import device as devices
+from bootseal.disk import check as disk_check
+from bootseal.disk import source, target
+from bootseal.errors import FormatError
+from bootseal.events import Silent
+from bootseal.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bootseal.device import Device
+    from bootseal.disk.check import Judgement
+
+
+class RawDisk:
+    """A raw disk edited by partition name, whose changes can be taken back."""
+
+    def __init__(self, path: Path, device: Device) -> None:
+        self.path = path
+        self._device = device
+        self._old: list[tuple[int, bytes]] = []
+
+    def size(self, partition: str) -> int:
+        if not partition:
+            return self.path.stat().st_size
+        return self._device.partition(partition).size
+
+    def read(self, partition: str, offset: int, size: int) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(self._place(partition, offset, size))
+            return file.read(size)
+
+    def write(self, partition: str, offset: int, data: bytes) -> None:
+        place = self._place(partition, offset, len(data))
+        with self.path.open("r+b") as file:
+            file.seek(place)
+            self._old.append((place, file.read(len(data))))
+            file.seek(place)
+            file.write(data)
+
+    @property
+    def written(self) -> bool:
+        """Whether anything is other than it was."""
+        with self.path.open("rb") as file:
+            for place, data in self._old:
+                file.seek(place)
+                if file.read(len(data)) != data:
+                    return True
+        return False
+
+    def restore(self) -> None:
+        with self.path.open("r+b") as file:
+            while self._old:
+                place, data = self._old.pop()
+                file.seek(place)
+                file.write(data)
+
+    def _place(self, partition: str, offset: int, size: int) -> int:
+        if offset < 0 or offset + size > self.size(partition):
+            raise FormatError(f"{offset:#x} to {offset + size:#x} leave {partition!r}")
+        return offset + (self._device.partition(partition).offset if partition else 0)
+
+
+class Workbench:
+    """Implements `bootseal.boot.outcome.Lab` without a virtual machine."""
+
+    def __init__(self, device: Device, directory: Path, work: Path, disk: RawDisk) -> None:
+        self.device = device
+        self.directory = directory
+        self.work = work
+        self.disk = disk
+
+    def add_qemu(self, *arguments: str) -> None:
+        del arguments
+
+    def replace_bios(self, content: bytes) -> None:
+        del content
+
+    def judge(self) -> Judgement:
+        wanted = replace(target.of_device(self.directory), image=self.disk.path)
+        with source.opened(wanted.image) as disk:
+            return disk_check.check(disk, wanted, Silent(), inside=False)
+
+
+@pytest.fixture(scope="session")
+def directory() -> Path:
+    name = os.environ.get("BOOTSEAL_DEVICE")
+    if not name:
+        pytest.skip("BOOTSEAL_DEVICE names no built device")
+    return Path(name).absolute()
+
+
+@pytest.fixture(scope="session")
+def raw_disk(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> RawDisk:
+    device = devices.load(directory)
+    path = tmp_path_factory.mktemp("device") / "disk.img"
+    original = device.artefact(directory, "disk")
+    # What is empty in it stays a hole.
+    with source.opened(original) as disk, path.open("wb") as writer:
+        for start, end in disk.data(0, disk.size):
+            for offset in range(start, end, MIB):
+                writer.seek(offset)
+                writer.write(disk.read(offset, min(MIB, end - offset)))
+        writer.truncate(disk.size)
+    return RawDisk(path, device)
+
+
+@pytest.fixture
+def bench(directory: Path, raw_disk: RawDisk, tmp_path: Path) -> Iterator[Workbench]:
+    yield Workbench(devices.load(directory), directory, tmp_path, raw_disk)
+    raw_disk.restore()

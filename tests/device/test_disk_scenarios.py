@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Every scenario of the boot matrix that breaks the disk is refused without booting it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal.boot.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from tests.device.conftest import Workbench
+
+pytestmark = pytest.mark.device
+
+TABLE = (Path(__file__).parents[2] / "docs/disk.md").read_text().partition("## The scenarios")[2]
+ROWS = re.findall(r"^\| `([a-z0-9-]+)` \| `([a-z.-]+)` \| `(.+)` \|$", TABLE, re.MULTILINE)
+PREPARED = {
+    scenario.id: tuple(
+        prepare
+        for prepare in (scenario.prepare, *(step.prepare for step in scenario.steps))
+        if prepare is not None
+    )
+    for scenario in SCENARIOS
+}
+
+
+def test_device_as_built_is_accepted_without_a_warning(bench: Workbench) -> None:
+    assert [f for f in bench.judge().findings if f.severity != "info"] == []
+
+
+@pytest.mark.parametrize(("scenario", "finding", "place"), ROWS, ids=[row[0] for row in ROWS])
+def test_scenario_is_refused_at_its_place(
+    bench: Workbench, scenario: str, finding: str, place: str
+) -> None:
+    for prepare in PREPARED[scenario]:
+        prepare(bench)
+
+    assert bench.disk.written
+    assert (finding, place) in {(f.id, f.where) for f in bench.judge().errors}
+
+
+@pytest.mark.parametrize(
+    "scenario", sorted({name for name, todo in PREPARED.items() if todo} - {row[0] for row in ROWS})
+)
+def test_scenario_that_is_not_in_the_table_leaves_the_disk_alone(
+    bench: Workbench, scenario: str
+) -> None:
+    for prepare in PREPARED[scenario]:
+        prepare(bench)
+
+    assert not bench.disk.written

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""A device built with development keys, signed by a token's key, and booted.
+
+BOOTSEAL_DEVICE names the device; what boots takes about a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal import device as devices
+from bootseal.boot import cycle, swtpm
+from bootseal.boot.outcome import Ending, Expectation, Step, System, Verdict
+from bootseal.boot.qemu import Machine, create_overlay
+from bootseal.boot.session import switched_on
+from bootseal.boot.verdict import evaluate
+from bootseal.disk import check as disk_check
+from bootseal.disk import source, target
+from bootseal.events import Silent
+from bootseal.keys.signer import open as open_signer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bootseal.boot.outcome import StepResult
+
+MODULE = "/usr/lib/softhsm/libsofthsm2.so"
+URI = f"pkcs11:token=vault;object=fit?module-path={MODULE}"
+PIN = "1234"
+UP = Expectation(ending=Ending.UP, system=System(slot="a"))
+REFUSED = Expectation(ending=Ending.POWERED_OFF, console=("slot-refused:a", "all-refused"))
+
+pytestmark = pytest.mark.tool("softhsm2-util", "openssl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signed:
+    """The device as built, and as signed by the token."""
+
+    old: Path
+    new: Path
+    fingerprint: str
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
+    name = os.environ.get("BOOTSEAL_DEVICE")
+    if not name:
+        pytest.skip("BOOTSEAL_DEVICE names no built device")
+    work = tmp_path_factory.mktemp("late")
+    (work / "tokens").mkdir()
+    (work / "softhsm2.conf").write_text(f"directories.tokendir = {work}/tokens\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(work / "softhsm2.conf"))
+        patch.setenv("BOOTSEAL_PIN", PIN)
+        make_token(work / "fit.key")
+        command = [str(Path(sys.executable).with_name("bootseal")), "disk", "sign", name]
+        options = ["--key", URI, "--hint", "vault-1", "--trust", "-o", str(work / "signed")]
+        subprocess.run([*command, *options], check=True, stdin=subprocess.DEVNULL)
+        fingerprint = open_signer(str(work / "fit.key")).public_key.fingerprint()
+        yield Signed(old=Path(name).absolute(), new=work / "signed", fingerprint=fingerprint)
+
+
+def make_token(key: Path) -> None:
+    """Import a key into a new token: the kind the FIT was built for does not matter."""
+    token = ["--token", "vault", "--pin", PIN]
+    for argv in (
+        ["softhsm2-util", "--init-token", "--free", "--label", "vault", "--pin", PIN,
+         "--so-pin", "12345678"],
+        ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072",
+         "-out", str(key)],
+        ["softhsm2-util", "--import", str(key), *token, "--label", "fit", "--id", "01"],
+    ):  # fmt: skip
+        subprocess.run(argv, check=True, capture_output=True)
+    key.chmod(0o600)
+
+
+def test_signed_disk_is_accepted_and_leads_to_the_token(signed: Signed) -> None:
+    judged = judge(signed.new)
+
+    assert judged.errors == ()
+    (key,) = judged.chain.trust.required("conf")
+    assert key.public_key.fingerprint() == signed.fingerprint
+    assert devices.load(signed.new).keys["fit"] == signed.fingerprint
+
+
+def test_what_boots_is_what_was_built(signed: Signed) -> None:
+    old, new = devices.load(signed.old), devices.load(signed.new)
+
+    assert old.slots == new.slots
+    same = {r for r in old.artefacts if old.artefacts[r].sha256 == new.artefacts[r].sha256}
+    assert set(old.artefacts) - same == {"disk", "bios", "control-dtb", "fit", "boot"}
+
+
+@pytest.mark.boot
+@pytest.mark.timeout(900)
+def test_uboot_boots_what_the_token_signed_and_opens_the_data(
+    signed: Signed, tmp_path: Path
+) -> None:
+    result = boot(signed.new, signed.new, tmp_path, UP)
+
+    assert (result.verdict, result.ending) == (Verdict.PASSED, Ending.UP), result.reason
+
+
+@pytest.mark.boot
+@pytest.mark.parametrize("new_disk", [True, False], ids=["old-uboot", "new-uboot"])
+def test_old_and_new_do_not_boot_each_other(
+    signed: Signed, tmp_path: Path, *, new_disk: bool
+) -> None:
+    disk, bios = (signed.new, signed.old) if new_disk else (signed.old, signed.new)
+
+    result = boot(disk, bios, tmp_path, REFUSED)
+
+    assert (result.verdict, result.ending) == (Verdict.PASSED, Ending.POWERED_OFF), result.reason
+
+
+def judge(directory: Path) -> disk_check.Judgement:
+    wanted = target.of_device(directory)
+    with source.opened(wanted.image) as disk:
+        return disk_check.check(disk, wanted, Silent())
+
+
+def boot(disk: Path, bios: Path, work: Path, expect: Expectation) -> StepResult:
+    """Boot the disk of one device with the boot loader of one, on a new TPM."""
+    device = devices.load(disk)
+    overlay, tpm, log = work / "disk.qcow2", work / "tpm", work / "serial.log"
+    create_overlay(overlay, device.artefact(disk, "disk"), backing_format="raw")
+    swtpm.manufacture(tpm)
+    machine = Machine(
+        qemu=device.qemu,
+        bios=devices.load(bios).artefact(bios, "bios"),
+        disk=overlay,
+        tpm=tpm,
+    )
+    step = Step(title="boot", expect=expect, timeout=600)
+    with switched_on(machine, log) as session:
+        ended = cycle.run(session, step)
+    return evaluate(step, ended, device, log.name)

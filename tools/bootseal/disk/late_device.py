@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""Puts a signed disk, and the files of its build directory, in place: all of them or none."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bootseal import device as devices
+from bootseal.device import Artefact
+from bootseal.disk import late_files, record
+from bootseal.disk.record import Record
+from bootseal.errors import UsageError
+from bootseal.fit import control_dtb
+from bootseal.fit.files import write_file
+from bootseal.measure import policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bootseal.device import Device
+    from bootseal.disk.late import Plan, Signing
+    from bootseal.disk.target import Target
+
+_DISK: Final = "disk"
+_STAGING: Final = ".signing-"
+
+
+def write(
+    target: Target,
+    plan: Plan,
+    signing: Signing,
+    image: Path,
+    output: Path,
+    *,
+    who: str,
+    when: str,
+) -> Record:
+    """Write a signed device, or a signed image on its own.
+
+    A directory is complete as soon as its `device.json` is there; an image is renamed into place.
+    Both are compared with the original first: nothing but the signatures may differ.
+
+    Args:
+        target: The original.
+        plan: What changes.
+        signing: Who signed.
+        image: The original disk as a raw file.
+        output: Directory or image; may be the original.
+        who: Who ran it.
+        when: As RFC 3339 text.
+
+    Returns:
+        The record, which lies beside the result.
+
+    Raises:
+        UsageError: The output is something else.
+        OSError: There is no room.
+    """
+    facts = _Facts(signing, who, when)
+    if target.device is None or target.directory is None:
+        return _write_image(image, plan, facts, output)
+    if output.exists() and not (output / devices.FILE_NAME).exists() and any(output.iterdir()):
+        raise UsageError(f"{output} is neither empty nor a built device", hint="name a new one")
+    output.mkdir(parents=True, exist_ok=True)
+    with _staging(output) as staging:
+        found, signed = _stage(target.device, target.directory, plan, signing, staging, facts)
+        _publish(target.device, target.directory, output, staging)
+        devices.save(signed, output)
+        write_file(output / record.FILE_NAME, record.to_bytes(found))
+    return found
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Facts:
+    signing: Signing
+    who: str
+    when: str
+
+    def record(self, inputs: dict[str, str], outputs: dict[str, str]) -> Record:
+        signing = self.signing
+        keys = {"fit": signing.fit.public_key.fingerprint()}
+        algorithms = {"fit": signing.algorithm.name}
+        if signing.policy is not None:
+            keys["policy"] = signing.policy.public_key.fingerprint()
+            algorithms["policy"] = f"sha256,{signing.policy.public_key.kind}"
+        return Record(
+            inputs=inputs,
+            outputs=outputs,
+            keys=keys,
+            algorithms=algorithms,
+            hint=signing.hint,
+            profile=signing.profile,
+            trust=signing.trust,
+            who=self.who,
+            when=self.when,
+        )
+
+
+def _write_image(origin: Path, plan: Plan, facts: _Facts, output: Path) -> Record:
+    with _staging(output.resolve().parent) as staging:
+        image = staging / output.name
+        _sign_image(origin, image, plan)
+        before, after = late_files.digests([origin, image])
+        found = facts.record({f"{output.name}, unsigned": before}, {output.name: after})
+        image.replace(output)
+        write_file(output.with_name(f"{output.name}.{record.FILE_NAME}"), record.to_bytes(found))
+    return found
+
+
+def _sign_image(origin: Path, image: Path, plan: Plan) -> None:
+    late_files.copy(origin, image)
+    late_files.patch(image, plan.patches)
+    late_files.compare(origin, image, plan.patches)
+
+
+def _stage(
+    device: Device, directory: Path, plan: Plan, signing: Signing, staging: Path, facts: _Facts
+) -> tuple[Record, Device]:
+    """Write every file that changes; return the record and the device's new description."""
+    for role, data in _artefacts(device, directory, plan, signing).items():
+        (staging / device.artefacts[role].path).write_bytes(data)
+    _sign_image(device.artefact(directory, _DISK), staging / device.artefacts[_DISK].path, plan)
+    changed = [r for r, a in device.artefacts.items() if (staging / a.path).exists()]
+    names = [device.artefacts[role].path for role in changed]
+    found = late_files.digests([*(directory / n for n in names), *(staging / n for n in names)])
+    inputs, outputs = found[: len(names)], found[len(names) :]
+    for role, digest in zip(changed, inputs, strict=True):
+        if digest != device.artefacts[role].sha256:
+            raise UsageError(
+                f"{directory / device.artefacts[role].path} is not the file {devices.FILE_NAME} "
+                "describes: sign what was built",
+                hint="build it again",
+            )
+    artefacts = dict(device.artefacts)
+    for role, name, digest in zip(changed, names, outputs, strict=True):
+        size = (staging / name).stat().st_size
+        artefacts[role] = Artefact(path=name, sha256=digest, size=size)
+    record_ = facts.record(
+        dict(zip(names, inputs, strict=True)), dict(zip(names, outputs, strict=True))
+    )
+    keys = device.keys | dict(record_.keys)
+    return record_, dataclasses.replace(
+        device, artefacts=artefacts, keys=keys, profile=signing.profile or device.profile
+    )
+
+
+def _artefacts(device: Device, directory: Path, plan: Plan, signing: Signing) -> dict[str, bytes]:
+    """Return the new content of the small files; those of the first slot where there is one."""
+    first = device.slots[0].name
+    changed: dict[str, bytes] = {"fit": plan.fits[first]}
+    document = plan.policies.get(first)
+    if document is not None:
+        changed["policy"] = document
+    if plan.control is not None:
+        changed["bios"] = plan.control
+        control = device.artefact(directory, "control-dtb").read_bytes()
+        for key in control_dtb.read_keys(control):
+            control = control_dtb.remove_key(control, key.public_key)
+        changed["control-dtb"] = control_dtb.add_key(
+            control,
+            signing.fit.public_key,
+            hint=signing.hint,
+            algorithm=signing.algorithm.name,
+        )
+    if "boot" in device.artefacts:
+        old = device.artefact(directory, "boot").read_bytes()
+        tail = old[-policy.TAIL_SIZE :] if document is None else policy.to_tail(document)
+        room = len(old) - policy.TAIL_SIZE
+        changed["boot"] = plan.fits[first].ljust(room, b"\0") + tail
+    return {role: data for role, data in changed.items() if role in device.artefacts}
+
+
+def _publish(device: Device, directory: Path, output: Path, staging: Path) -> None:
+    """Move what was written into place, and copy the rest when that is another directory."""
+    if output.resolve() != directory.resolve():
+        for artefact in device.artefacts.values():
+            if not (staging / artefact.path).exists():
+                late_files.copy(directory / artefact.path, staging / artefact.path)
+    (output / devices.FILE_NAME).unlink(missing_ok=True)
+    for path in sorted(staging.iterdir()):
+        path.replace(output / path.name)
+
+
+@contextmanager
+def _staging(parent: Path) -> Iterator[Path]:
+    name = tempfile.mkdtemp(prefix=_STAGING, dir=parent)
+    try:
+        yield Path(name)
+    finally:
+        shutil.rmtree(name, ignore_errors=True)
