@@ -70,7 +70,7 @@ FILES:${PN}-development = "\
     ${systemd_system_unitdir}/secureboot-shell.service \
 "
 
-RDEPENDS:${PN} = "cryptsetup libdevmapper libubootenv-bin systemd util-linux-lsblk"
+RDEPENDS:${PN} = "coreutils cryptsetup libdevmapper libubootenv-bin systemd util-linux-lsblk"
 RDEPENDS:${PN}-data = "${PN} e2fsprogs-mke2fs systemd-crypt tpm2-tools"
 RDEPENDS:${PN}-development = "${PN}"
 # libubootenv asks for a description of U-Boot's environment; fw_env.config is it.
