@@ -5,8 +5,6 @@
 
 BOOTSEAL_CONFIG_FRAGMENTS ?= ""
 BOOTSEAL_CONFIG_FRAGMENTS[doc] = "Files in UNPACKDIR whose settings must stand in the .config"
-BOOTSEAL_CONFIG ?= "${B}/.config"
-BOOTSEAL_CONFIG[doc] = "The finished configuration"
 
 python do_secureboot_config_check() {
     from pathlib import Path
@@ -18,15 +16,20 @@ python do_secureboot_config_check() {
     }
     if not fragments:
         bb.fatal("BOOTSEAL_CONFIG_FRAGMENTS is empty: name the fragments that must hold")
-    config = Path(d.getVar("BOOTSEAL_CONFIG"))
-    lost = secureboot.kconfig.lost(config.read_text(), fragments)
-    if lost:
-        bb.fatal(
-            f"{config} differs from the fragments of secure boot:\n  "
-            + "\n  ".join(lost)
-            + "\nA dependency of the symbol is off, or another fragment decides otherwise:"
-            f" bitbake -c menuconfig {d.getVar('PN')} and search for it with /"
-        )
+    build = Path(d.getVar("B"))
+    # U-Boot recipes with several UBOOT_CONFIG have one directory for each.
+    configs = [build / ".config"] if (build / ".config").exists() else sorted(build.glob("*/.config"))
+    if not configs:
+        bb.fatal(f"there is no .config in {build}: nothing was configured")
+    for config in configs:
+        lost = secureboot.kconfig.lost(config.read_text(), fragments)
+        if lost:
+            bb.fatal(
+                f"{config} differs from the fragments of secure boot:\n  "
+                + "\n  ".join(lost)
+                + "\nA dependency of the symbol is off, or another fragment decides otherwise:"
+                f" bitbake -c menuconfig {d.getVar('PN')} and search for it with /"
+            )
 }
 do_secureboot_config_check[doc] = "Compare the finished .config with the fragments"
 addtask secureboot_config_check after do_configure before do_compile

@@ -30,7 +30,8 @@ do_secureboot_policy() {
     bootseal device parts . --layout ${WKS_FULL_PATH}
 }
 do_secureboot_policy[doc] = "Predict and approve the measurements; lay out the boot partition"
-do_secureboot_policy[file-checksums] += "${BOOTSEAL_KEY_CHECKSUMS}"
+do_secureboot_policy[file-checksums] += "${BOOTSEAL_KEY_CHECKSUMS} ${WKS_FILE_CHECKSUM}"
+do_secureboot_policy[vardepsexclude] = "WKS_FULL_PATH"
 do_secureboot_policy[depends] += "python3-bootseal-native:do_populate_sysroot"
 addtask secureboot_policy after do_secureboot_fit before do_image_wic
 
@@ -43,6 +44,7 @@ do_secureboot_device() {
         ${@'--login' if d.getVar('BOOTSEAL_LOGIN') == '1' else '--no-login'} ${BOOTSEAL_QEMU}
 }
 do_secureboot_device[doc] = "Write device.json, which describes the whole directory"
-do_secureboot_device[file-checksums] += "${BOOTSEAL_KEY_CHECKSUMS}"
+do_secureboot_device[file-checksums] += "${BOOTSEAL_KEY_CHECKSUMS} ${WKS_FILE_CHECKSUM}"
+do_secureboot_device[vardepsexclude] = "WKS_FULL_PATH"
 do_secureboot_device[depends] += "python3-bootseal-native:do_populate_sysroot"
 addtask secureboot_device after do_image_wic before do_image_complete

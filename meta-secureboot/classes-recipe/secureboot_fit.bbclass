@@ -9,6 +9,8 @@ BOOTSEAL_INITRAMFS ?= "secureboot-initramfs"
 BOOTSEAL_INITRAMFS[doc] = "Image recipe of the initramfs"
 BOOTSEAL_KERNEL_ADDRESS ?= ""
 BOOTSEAL_KERNEL_ADDRESS[doc] = "Where U-Boot unpacks the kernel; on arm64 a multiple of 2 MiB"
+BOOTSEAL_UBOOT ?= "u-boot.bin"
+BOOTSEAL_UBOOT[doc] = "Deployed file with U-Boot and its device tree, as it is flashed"
 BOOTSEAL_BOARD_DTS ?= "${DEPLOY_DIR_IMAGE}/${@os.path.basename((d.getVar('KERNEL_DEVICETREE') or '').split(' ')[0])}"
 BOOTSEAL_BOARD_DTS[doc] = "Device tree of the board, source (.dts) or compiled (.dtb)"
 BOOTSEAL_BOOTARGS ?= "${BOOTSEAL_LAYER}/recipes-bsp/u-boot/files/bootargs"
@@ -20,7 +22,7 @@ do_secureboot_fit() {
     cd ${BOOTSEAL_DEVICE}
     gzip -9nc ${DEPLOY_DIR_IMAGE}/${KERNEL_IMAGETYPE} >Image.gz
     cp ${DEPLOY_DIR_IMAGE}/${BOOTSEAL_INITRAMFS}-${MACHINE}.cpio.gz initramfs.cpio.gz
-    cp ${DEPLOY_DIR_IMAGE}/u-boot.bin u-boot.bin
+    cp ${DEPLOY_DIR_IMAGE}/${BOOTSEAL_UBOOT} u-boot.bin
     cp ${DEPLOY_DIR_IMAGE}/u-boot.dtb control.dtb
 
     bootseal device trees . --board ${BOOTSEAL_BOARD_DTS} --bootargs ${BOOTSEAL_BOOTARGS} \

@@ -17,5 +17,7 @@ BOOTSEAL_KEY_CHECKSUMS = "${@secureboot.keys.checksums(d.getVar('BOOTSEAL_KEYS')
 # nooelint: oelint.task.noanonpython - there is no other place to say what parsing depends on
 python __anonymous() {
     # A rotation changes names that were read while this recipe was parsed.
-    bb.parse.mark_dependency(d, os.path.join(d.getVar("BOOTSEAL_KEYS"), secureboot.keys.MANIFEST))
+    keys = d.getVar("BOOTSEAL_KEYS")
+    if keys:
+        bb.parse.mark_dependency(d, os.path.join(keys, secureboot.keys.MANIFEST))
 }

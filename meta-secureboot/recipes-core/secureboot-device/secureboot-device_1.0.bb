@@ -76,8 +76,8 @@ FILES:${PN}-development = "\
     ${systemd_system_unitdir}/secureboot-shell.service \
 "
 
-RDEPENDS:${PN} = "cryptsetup libdevmapper libubootenv-bin systemd util-linux-lsblk"
-RDEPENDS:${PN}-data = "${PN} coreutils e2fsprogs-mke2fs openssl-bin systemd-crypt tpm2-tools util-linux-blkdiscard"
+RDEPENDS:${PN} = "coreutils cryptsetup libdevmapper libubootenv-bin systemd util-linux-lsblk"
+RDEPENDS:${PN}-data = "${PN} e2fsprogs-mke2fs openssl-bin systemd-crypt tpm2-tools util-linux-blkdiscard"
 RDEPENDS:${PN}-development = "${PN}"
 # libubootenv asks for a description of U-Boot's environment; fw_env.config is it.
 RPROVIDES:${PN} = "u-boot-default-env"

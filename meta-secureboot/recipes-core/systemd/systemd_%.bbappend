@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: MIT
-# systemd-repart makes the data partition, systemd-cryptsetup opens it with the TPM.
-PACKAGECONFIG:append = " ${@bb.utils.contains('DISTRO_FEATURES', 'secureboot', 'cryptsetup cryptsetup-plugins openssl repart tpm2', '', d)}"
+# nooelint: oelint.spaces.lineend - nothing is required without the feature
+require ${@bb.utils.contains('DISTRO_FEATURES', 'secureboot', 'systemd-secureboot.inc', '', d)}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import bootseal
 from bootseal.reference import rootfs
 from bootseal.reference.layer import DEVICE, Layer
 
@@ -90,6 +91,11 @@ def test_recipe_installs_what_the_reference_build_installs(installed: Path) -> N
 def test_recipe_masks_what_the_reference_build_masks(installed: Path) -> None:
     links = {path.name: str(path.readlink()) for path in installed.rglob("*") if path.is_symlink()}
     assert links == dict.fromkeys(Layer(LAYER).masked_units(), "/dev/null")
+
+
+def test_recipe_of_the_tool_has_the_version_of_the_tool() -> None:
+    recipes = [path.name for path in (LAYER / "recipes-devtools/python").glob("*bootseal*")]
+    assert recipes == [f"python3-bootseal_{bootseal.__version__}.bb"]
 
 
 def test_base_files_takes_fstab_from_where_the_device_has_it() -> None:

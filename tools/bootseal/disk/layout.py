@@ -35,6 +35,7 @@ _OPTIONS: Final = frozenset(
         "--fixed-size",
     }
 )
+_TABLE_OPTIONS: Final = frozenset({"--ptable", "--diskid"})
 _REQUIRED: Final = ("--part-name", "--part-type", "--align", "--fixed-size")
 _SOURCES: Final = ("rawcopy", "empty")
 # A GPT entry holds 36 UTF-16 code units; what follows keeps names usable in device paths.
@@ -72,9 +73,15 @@ class PartitionSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """A declared disk: GPT, partitions in order."""
+    """A declared disk: GPT, partitions in order.
+
+    Attributes:
+        partitions: In the order of their offsets.
+        label_id: GUID of the disk, lower case.
+    """
 
     partitions: tuple[PartitionSpec, ...]
+    label_id: str = LABEL_ID
 
     @property
     def end(self) -> int:
@@ -104,7 +111,7 @@ def parse_wks(text: str, name: str = "layout") -> Layout:
     Raises:
         FormatError: A line is not understood, or the layout contradicts itself.
     """
-    tables = 0
+    tables: list[str] = []
     partitions: list[PartitionSpec] = []
     for number, line in enumerate(text.splitlines(), start=1):
         try:
@@ -112,44 +119,51 @@ def parse_wks(text: str, name: str = "layout") -> Layout:
             match words:
                 case []:
                     continue
-                case ["bootloader", "--ptable", "gpt"] | ["bootloader", "--ptable=gpt"]:
-                    tables += 1
+                case ["bootloader", *options]:
+                    tables.append(_label_id(_options(options, _TABLE_OPTIONS)))
                 case ["part" | "partition", *options]:
-                    partitions.append(_partition(_options(options), partitions))
+                    partitions.append(_partition(_options(options, _OPTIONS), partitions))
                 case _:
                     raise FormatError(f"{line!r} is neither 'bootloader --ptable gpt' nor 'part'")
         except (BootsealError, ValueError) as error:
             raise FormatError(f"{name}:{number}: {error}") from error
-    if tables != 1 or not partitions:
+    if len(tables) != 1 or not partitions:
         raise FormatError(
             f"{name}: expected one line 'bootloader --ptable gpt' and at least one partition,"
-            f" found {tables} and {len(partitions)}"
+            f" found {len(tables)} and {len(partitions)}"
         )
-    return Layout(partitions=tuple(partitions))
+    return Layout(partitions=tuple(partitions), label_id=tables[0])
 
 
-def _options(words: list[str]) -> dict[str, str]:
+def _label_id(options: dict[str, str]) -> str:
+    """Return the disk's GUID from the line `bootloader`."""
+    if options.get("--ptable") != "gpt":
+        raise FormatError(f"--ptable {options.get('--ptable', 'is not given')}: expected gpt")
+    return str(uuid.UUID(options.get("--diskid", LABEL_ID)))
+
+
+def _options(words: list[str], known: frozenset[str]) -> dict[str, str]:
     """Pair options with their values, `--name value` and `--name=value` alike."""
     options: dict[str, str] = {}
     queue = list(words)
     while queue:
         option, equals, value = queue.pop(0).partition("=")
-        if option not in _OPTIONS:
-            near = difflib.get_close_matches(option, _OPTIONS, n=1)
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
             hint = f", did you mean {near[0]}?" if near else ""
-            raise FormatError(f"{option!r} is not supported for a partition{hint}")
+            raise FormatError(f"{option!r} is not supported{hint}")
         if not equals and not queue:
             raise FormatError(f"{option} lacks its value")
         if option in options:
             raise FormatError(f"{option} is given twice")
         options[option] = value if equals else queue.pop(0)
-    if missing := [option for option in _REQUIRED if option not in options]:
-        raise FormatError(f"the partition lacks {', '.join(missing)}")
     return options
 
 
 def _partition(options: dict[str, str], before: list[PartitionSpec]) -> PartitionSpec:
     """Place a partition behind those before it."""
+    if missing := [option for option in _REQUIRED if option not in options]:
+        raise FormatError(f"the partition lacks {', '.join(missing)}")
     name = options["--part-name"]
     if _NAME.fullmatch(name) is None:
         raise FormatError(f"--part-name {name!r} is not up to 36 letters, digits and . _ -")

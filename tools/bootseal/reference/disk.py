@@ -8,7 +8,6 @@ import io
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from bootseal import proc
-from bootseal.disk.layout import LABEL_ID
 from bootseal.errors import ToolError, UsageError
 from bootseal.units import MIB, SECTOR, align_up, format_size
 
@@ -88,7 +87,7 @@ def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:
 
 def script(layout: Layout) -> str:
     """Return the layout as sfdisk's input; its numbers are 512-byte sectors."""
-    lines = ["label: gpt", f"label-id: {LABEL_ID}", f"sector-size: {SECTOR}"]
+    lines = ["label: gpt", f"label-id: {layout.label_id}", f"sector-size: {SECTOR}"]
     lines += [
         f"{p.number} : start={p.offset // SECTOR}, size={p.size // SECTOR}, type={p.type},"
         f' uuid={p.uuid}, name="{p.name}"'

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""The layer as oelint-adv, kas, systemd and the reader of disk layouts see it, without bitbake."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bootseal.disk.layout import LABEL_ID, parse_wks
+from bootseal.reference.layer import DEVICE, LAYOUT, Layer
+
+ROOT = Path(__file__).parents[2]
+LAYER = ROOT / "meta-secureboot"
+KAS = sorted((ROOT / "kas").rglob("*.yml"))
+_SUFFIXES = {".bb", ".bbappend", ".bbclass", ".inc", ".conf"}
+METADATA = sorted(
+    path
+    for path in LAYER.rglob("*")
+    if path.suffix in {".bb", ".bbappend", ".bbclass", ".inc", ".conf"}
+    and "files" not in path.parts
+)
+# kas goes to the network in these, and the tests do not.
+_OFFLINE = [
+    f"--skip={step}"
+    for step in ("repo_setup_loop", "finish_setup_repos", "repos_checkout", "repos_apply_patches")
+]
+
+
+def tool(name: str) -> str:
+    """Return a program that was installed beside this Python."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def test_metadata_is_what_oelint_adv_expects() -> None:
+    done = subprocess.run(
+        [tool("oelint-adv"), *map(str, METADATA)],
+        cwd=ROOT,
+        env={**os.environ, "OELINT_CONFIG": "ci/oelint.cfg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def dump(tmp_path: Path, *names: str) -> dict[str, object]:
+    """Return what kas makes of files of this repository, schema check included."""
+    done = subprocess.run(
+        [tool("kas"), "dump", *_OFFLINE, ":".join(names)],
+        cwd=ROOT,
+        env={**os.environ, "KAS_WORK_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr, done.stderr
+    document = yaml.safe_load(done.stdout)
+    assert isinstance(document, dict)
+    return document
+
+
+@pytest.mark.parametrize("path", KAS, ids=lambda path: path.name)
+def test_kas_file_passes_the_schema_of_kas(path: Path, tmp_path: Path) -> None:
+    dump(tmp_path, str(path.relative_to(ROOT)))
+
+
+@pytest.mark.parametrize("name", ["qemuarm64", "qemuarm64-production"])
+def test_every_repository_of_a_build_is_pinned_to_a_commit(name: str, tmp_path: Path) -> None:
+    document = dump(tmp_path, f"kas/{name}.yml", "kas/features/sstate-mirror.yml")
+    repositories, overrides = document["repos"], document["overrides"]
+    assert isinstance(repositories, dict)
+    assert isinstance(overrides, dict)
+    others = {name for name, repository in repositories.items() if "url" in repository}
+    commits = {name: entry["commit"] for name, entry in overrides["repos"].items()}
+    assert commits.keys() == others
+    assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in commits.values())
+
+
+def test_production_build_neither_names_development_keys_nor_builds_a_login(tmp_path: Path) -> None:
+    document = dump(tmp_path, "kas/qemuarm64-production.yml")
+    assert document["target"] == ["secureboot-image"]
+    assert "dev-keys" not in str(document)
+
+
+def test_menu_offers_files_that_exist() -> None:
+    named = re.findall(r'"(kas/[^"]+)"', (ROOT / "kas/Kconfig").read_text())
+    assert named
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_every_layer_of_the_build_is_one_the_layer_depends_on(tmp_path: Path) -> None:
+    # Collections as their layer.conf calls them, by the names of kas.
+    collections = {
+        "meta": "core",
+        "meta-oe": "openembedded-layer",
+        "meta-python": "meta-python",
+        "meta-tpm": "tpm-layer",
+    }
+    repositories = dump(tmp_path, "kas/base.yml")["repos"]
+    assert isinstance(repositories, dict)
+    layers = {
+        layer
+        for repository in repositories.values()
+        for layer, state in repository["layers"].items()
+        if state != "disabled"
+    }
+    conf = (LAYER / "conf/layer.conf").read_text()
+    match = re.search(r'^LAYERDEPENDS_secureboot = "(.*)"', conf, re.MULTILINE)
+    assert match is not None
+    assert {collections[layer] for layer in layers - {"meta-secureboot"}} == set(match[1].split())
+
+
+def test_layout_says_what_wic_would_otherwise_draw_at_random() -> None:
+    text = (LAYER / LAYOUT).read_text()
+    bare = re.sub(r" --(uuid|diskid) \S+", "", text)
+    assert bare != text
+    assert f"--diskid {LABEL_ID}" in text
+    # The identifiers written down are those that follow from the names.
+    assert parse_wks(text) == parse_wks(bare)
+
+
+@pytest.mark.tool("systemd-analyze")
+def test_units_are_what_systemd_expects(tmp_path: Path) -> None:
+    layer = Layer(LAYER)
+    for file in layer.device_files(login=True):
+        target = tmp_path / file.target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file.source, target)
+        target.chmod(file.mode)
+    units = sorted(path.name for path in (LAYER / DEVICE).glob("*.service"))
+    # The programs that units name by path, and what the units order themselves by.
+    for name in ("bin/sh", "usr/bin/systemctl", "usr/bin/udevadm", "usr/bin/tpm2_pcrextend"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch(mode=0o755)
+    for name in ("sysinit.target", "multi-user.target", "basic.target", "shutdown.target"):
+        (tmp_path / "usr/lib/systemd/system" / name).write_text("[Unit]\nDescription=x\n")
+
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", f"--root={tmp_path}", *units],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
