@@ -20,7 +20,7 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.device import Device
+    from bootseal.device import Device, Slot
     from bootseal.disk.check import Judgement
 
 
@@ -81,6 +81,7 @@ class Workbench:
         self.directory = directory
         self.work = work
         self.disk = disk
+        self.tpm = work / "tpm"
 
     def add_qemu(self, *arguments: str) -> None:
         del arguments
@@ -88,8 +89,20 @@ class Workbench:
     def replace_bios(self, content: bytes) -> None:
         del content
 
+    def replace_slot(self, slot: Slot) -> None:
+        slots = tuple(slot if each.name == slot.name else each for each in self.device.slots)
+        self.device = replace(self.device, slots=slots)
+
+    def record_tpm(self) -> None:
+        pass
+
     def judge(self) -> Judgement:
-        wanted = replace(target.of_device(self.directory), image=self.disk.path)
+        wanted = replace(
+            target.of_device(self.directory),
+            image=self.disk.path,
+            device=self.device,
+            slots=self.device.slots,
+        )
         with source.opened(wanted.image) as disk:
             return disk_check.check(disk, wanted, Silent(), inside=False)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import device as devices
 from bootseal.device import Device, Partition, Slot
-from bootseal.errors import UsageError
+from bootseal.errors import FormatError, UsageError
+from bootseal.formats.uboot import version_string
 from bootseal.keys import profile, store
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ class Target:
     fit_key: str = ""
     device: Device | None = field(default=None)
     directory: Path | None = None
+
+    @property
+    def version(self) -> bytes | None:
+        """U-Boot's version string, which it measures; None when there is only its device tree."""
+        try:
+            return version_string(self.control)
+        except FormatError:
+            return None
 
     @property
     def artefacts(self) -> dict[str, Path]:
