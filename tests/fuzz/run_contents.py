@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-import atheris  # type: ignore[import-untyped]
+import atheris
 
 with atheris.instrument_imports(include=["bootseal", "elftools"]):
     TARGETS = importlib.import_module("fuzz_contents").TARGETS
