@@ -402,6 +402,10 @@ def test_log_of_a_release_that_is_not_approved_is_refused_and_explained(
     assert again.release == "2"
 
 
+def test_empty_list_approves_nothing(answer: Answer) -> None:
+    assert judged(attest.Verifier(Approved()), answer, answer.evidence()) == ["attest.release"]
+
+
 def test_system_that_left_the_way_to_the_data_key_open_is_refused(
     fleet: Fleet, verifier: attest.Verifier
 ) -> None:

@@ -195,6 +195,9 @@ class Verifier:
             return
         if evidence.quote.selection != ((challenge.bank, challenge.pcrs),):
             return
+        if not self._boots:
+            yield _error("attest.release", "no release is approved: the list is empty")
+            return
         values = eventlog.replay(evidence.log.events, _BANK)
         quoted = (evidence.quote.pcr_digest, evidence.signature.hash_name, challenge.pcrs)
         as_logged = _is_quoted(values, (), *quoted)
@@ -214,8 +217,6 @@ class Verifier:
     def _nearest(self, events: Sequence[Event]) -> str:
         """Say how a log that nobody approved differs from the nearest one that is."""
         best = closest(events, self._logs)
-        if not best.name:
-            return "the device runs a release that is not approved: the list is empty"
         wrong = [e for e in best.entries if e.judgement is not Judgement.MATCHING][:_SHOWN]
         said = "; ".join(f"{e.judgement} in PCR {e.event.pcr}: {e.meaning}" for e in wrong)
         return f"the device runs what is not approved; beside {best.name}: {said}"
