@@ -18,10 +18,11 @@ from bootseal.events import Silent
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bootseal.device import Device, Slot
     from bootseal.disk.check import Judgement
+    from bootseal.disk.target import Target
 
 
 class RawDisk:
@@ -96,15 +97,18 @@ class Workbench:
     def record_tpm(self) -> None:
         pass
 
-    def judge(self) -> Judgement:
+    def judge(
+        self, change: Callable[[Target], Target] = lambda target: target, *, inside: bool = False
+    ) -> Judgement:
         wanted = replace(
             target.of_device(self.directory),
             image=self.disk.path,
             device=self.device,
             slots=self.device.slots,
         )
+        wanted = change(wanted)
         with source.opened(wanted.image) as disk:
-            return disk_check.check(disk, wanted, Silent(), inside=False)
+            return disk_check.check(disk, wanted, Silent(), inside=inside)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from bootseal.boot.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from tests.device.conftest import Workbench
+
+    from bootseal.disk.target import Target
 
 pytestmark = pytest.mark.device
 
@@ -30,6 +33,31 @@ PREPARED = {
 
 def test_device_as_built_is_accepted_without_a_warning(bench: Workbench) -> None:
     assert [f for f in bench.judge().findings if f.severity != "info"] == []
+
+
+@pytest.mark.tool("fsck.erofs")
+def test_device_is_accepted_with_what_is_inside_and_says_its_policy_key(bench: Workbench) -> None:
+    judged = bench.judge(lambda target: replace(target, policy_key=None), inside=True)
+
+    ids = {f.id for f in judged.findings}
+    assert judged.errors == ()
+    assert "disk.policy-key" in ids
+    assert "disk.policy-unchecked" not in ids
+    assert judged.chain.approved == {"a", "b"}
+
+
+@pytest.mark.parametrize("role", ["bios", "uboot-config"])
+def test_boot_loader_of_another_build_is_refused(bench: Workbench, role: str) -> None:
+    if role not in bench.device.artefacts:
+        pytest.skip("this build kept no .config of U-Boot")
+
+    def described_otherwise(target: Target) -> Target:
+        assert target.device is not None
+        other = replace(target.device.artefacts[role], sha256="0" * 64)
+        artefacts = {**target.device.artefacts, role: other}
+        return replace(target, device=replace(target.device, artefacts=artefacts))
+
+    assert [f.id for f in bench.judge(described_otherwise).errors] == ["disk.artefact"]
 
 
 @pytest.mark.parametrize(("scenario", "finding", "place"), ROWS, ids=[row[0] for row in ROWS])

@@ -230,6 +230,11 @@ class Base:
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    return make_base(tmp_path_factory.mktemp("disk"))
+
+
+def make_base(directory: Path) -> Base:
+    """Make the good disk in a directory, with keys of its own."""
     key, vendor = (
         FileSigner(rsa.generate_private_key(public_exponent=65537, key_size=2048)) for _ in "12"
     )
@@ -262,7 +267,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
         for slot in "ab"
     )
     target = Target(
-        image=tmp_path_factory.mktemp("disk") / "disk.img",
+        image=directory / "disk.img",
         control=control,
         partitions=declared(),
         slots=slots,

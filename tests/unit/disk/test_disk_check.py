@@ -275,6 +275,22 @@ def test_root_hash_of_another_build_is_refused(base: Base, errors: Errors) -> No
     }
 
 
+def test_version_of_uboot_is_compared_where_it_is_known(base: Base, errors: Errors) -> None:
+    slots = tuple(replace(s, pcrs=s.pcrs | {"0": "0" * 64}) for s in base.target.slots)
+    binary = b"\0U-Boot 2026.01 (Nov 22 2026 - 04:49:03 +0000)\0"
+    gate = b"bootseal gate 1\0"
+
+    alone = errors(change=lambda target: replace(target, slots=slots))
+    whole = errors(
+        change=lambda target: replace(
+            target, slots=slots, control=binary + gate + base.target.control
+        )
+    )
+
+    assert alone == {}
+    assert whole == {"disk.pcr": "boot-a: PCR policy"}
+
+
 def test_policy_is_not_called_checked_without_its_key(judge: Judge) -> None:
     found = judge(change=lambda target: replace(target, policy_key=None))
 

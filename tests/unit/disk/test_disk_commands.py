@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.unit.disk import conftest as made
 from typer.testing import CliRunner
 
 from bootseal.cli.app import app
 from bootseal.errors import BootsealError, ExitCode
+from bootseal.units import GIB, KIB, MIB
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +69,33 @@ def test_check_accepts_a_good_disk(arguments: list[str]) -> None:
     assert (document["schema"], document["accepted"]) == ("bootseal.disk-verdict/1", True)
     assert sum(part["end"] - part["start"] for part in document["map"]) == 12 << 20
     assert sum(document["totals"].values()) == 12 << 20
+
+
+def test_check_of_a_huge_disk_takes_little_memory(
+    base: Base, arguments: list[str], tmp_path: Path
+) -> None:
+    size = 64 * GIB
+    with (tmp_path / "disk.img").open("wb") as disk:
+        disk.truncate(size)
+        os.pwrite(disk.fileno(), base.image[: 11 * MIB], 0)
+        for place, content in made.tables(base.target.partitions, size).items():
+            os.pwrite(disk.fileno(), content, place)
+    program = (
+        "import sys; from bootseal.cli.app import app\n"
+        "try: app(sys.argv[1:])\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, "disk", "check", *arguments, "--no-inside"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    peak = int(done.stdout.split()[-2]) * KIB
+    assert peak < 200 * MIB
 
 
 def test_check_refuses_a_tampered_disk(base: Base, arguments: list[str], tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.disk import bmap, chain, state, table, uboot, zeros
+from bootseal.disk.findings import finding
 from bootseal.disk.target import BOOTSTATE
+from bootseal.errors import FormatError, UsageError
 from bootseal.events import Severity
+from bootseal.keys.public import from_pem
 
 if TYPE_CHECKING:
     from bootseal.disk.chain import Chain
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from bootseal.disk.target import Target
     from bootseal.disk.zeros import Gap
     from bootseal.events import Finding, Progress
+    from bootseal.keys.public import PublicKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +70,46 @@ def check(
     entry = tables.entry(BOOTSTATE)
     if entry is not None:
         findings += state.check(disk, entry)
+    findings += uboot.check(target)
+    if inside and target.policy_key is None:
+        with progress.step("the policy key in the root"):
+            key, found = _policy_key(disk, target, tables)
+        target = dataclasses.replace(target, policy_key=key)
+        findings += found
     links = chain.check(disk, target, tables, progress)
     findings += links.findings
     gaps = zeros.gaps(disk, tables, links)
     if tables.copies:
         with progress.step("what belongs to nothing"):
             findings += zeros.check(disk, gaps)
-    findings += uboot.check(target)
     if inside:
         from bootseal.disk import contents  # noqa: PLC0415 - slow to load
 
         with progress.step("what the partitions hold"):
             findings += contents.check(disk, target, tables.entries, policy)
     return Judgement(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))
+
+
+def _policy_key(
+    disk: Disk, target: Target, tables: Table
+) -> tuple[PublicKey | None, list[Finding]]:
+    """Return the policy key that a root holds, which the device enrols its data with.
+
+    The hash tree covers it: where that does not hold, the disk is refused, whatever the key says.
+    """
+    from bootseal.disk import rootfs  # noqa: PLC0415 - slow to load
+
+    for slot in target.slots:
+        entry = tables.entry(slot.root)
+        if entry is None:
+            continue
+        try:
+            pem = rootfs.policy_key(disk, entry)
+            key = None if pem is None else from_pem(pem)
+        except (FormatError, UsageError):
+            continue
+        if key is None:
+            continue
+        message = f"the PCR policy is judged by the key in {entry.name}: {key.fingerprint()}"
+        return key, [finding("policy-key", Severity.INFO, entry.name, message)]
+    return None, []

@@ -25,7 +25,7 @@ from bootseal.units import GIB, MIB, format_size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_SIZE: Final = 256 * GIB
+MAX_SIZE: Final = 64 * GIB
 """A compressed image that unpacks to more is refused."""
 
 _GZIP: Final = b"\x1f\x8b"

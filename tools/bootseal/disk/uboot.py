@@ -11,6 +11,7 @@ import io
 import re
 from typing import TYPE_CHECKING, Final
 
+from bootseal.device import digest_file
 from bootseal.disk.findings import finding
 from bootseal.events import Severity
 from bootseal.fit.boot_loader import ELF_MAGIC, section
@@ -119,11 +120,32 @@ _UNWANTED: Final = (
 
 def check(target: Target) -> Iterator[Finding]:
     """Yield what U-Boot has that it should not have, and lacks that it should."""
-    for name, path in target.artefacts.items():
-        if name == "uboot-config" and path.is_file():
-            yield from check_config(path.read_text(errors="replace"))
+    yield from _as_described(target)
+    config = target.artefacts.get("uboot-config")
+    if config is not None and config.is_file():
+        yield from check_config(config.read_text(errors="replace"))
     if not target.control.startswith(_DEVICE_TREE):
         yield from check_binary(target.control)
+
+
+def _as_described(target: Target) -> Iterator[Finding]:
+    """Yield when U-Boot's files are not those that `device.json` describes."""
+    for role in ("bios", "uboot-config"):
+        path = target.artefacts.get(role)
+        if target.device is None or path is None:
+            continue
+        expected = target.device.artefacts[role].sha256
+        observed = digest_file(path) if path.is_file() else "nothing"
+        if observed != expected:
+            yield finding(
+                "artefact",
+                Severity.ERROR,
+                path.name,
+                f"its SHA-256 is {observed}: the description of the device says {expected}",
+                expected=expected,
+                observed=observed,
+                mend="build the device again, or take the file of that build",
+            )
 
 
 def check_config(text: str) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.disk import state
 from bootseal.disk.findings import finding
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from bootseal.disk.source import Disk
     from bootseal.disk.table import Table
     from bootseal.events import Finding
+
+
+_SHOWN: Final = 16
+"""Bytes of what is found that a finding shows."""
 
 
 class Gap(NamedTuple):
@@ -57,6 +61,7 @@ def check(disk: Disk, found: list[Gap]) -> Iterator[Finding]:
                 f"there is something at {offset:#x}, where nothing belongs",
                 offset=offset,
                 expected="zeros",
+                observed=disk.read(offset, min(_SHOWN, gap.end - offset)).hex(),
                 mend="build the disk again on an empty file",
             )
 

@@ -68,7 +68,9 @@ ROLES: Final = {
     "bootstate": "bootstate.img",
 }
 """Artefact roles and file names; the names are also those the layout's `file=` uses."""
-FILES: Final = frozenset(ROLES.values())
+OPTIONAL: Final = {"uboot-config": "u-boot.config"}
+"""Likewise, for what a device may lack: U-Boot's finished .config."""
+FILES: Final = frozenset({*ROLES.values(), *OPTIONAL.values()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,7 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
         ("root-verity", system.root.tree),
     ):
         shutil.copy(source, paths[role])
+    shutil.copy(parts.uboot.config, staging / OPTIONAL["uboot-config"])
     layout_text = parts.layer.file(layer.LAYOUT).read_text()
     layout = parse_wks(layout_text, layer.LAYOUT)
     with progress.step("FIT assembled, signed and verified"):
@@ -263,7 +266,9 @@ def describe(
         epoch=about.epoch,
         qemu=about.qemu,
         artefacts={
-            role: device.describe(directory, directory / name) for role, name in ROLES.items()
+            role: device.describe(directory, directory / name)
+            for role, name in (ROLES | OPTIONAL).items()
+            if role in ROLES or (directory / name).is_file()
         },
         partitions=tuple(
             device.Partition(
