@@ -127,14 +127,21 @@ def test_unclear_manifest_counts_as_development(tmp_path: Path) -> None:
         ("{", "cannot be read"),
         ("[]", "schema"),
         ('{"schema": "bootseal.keys/2"}', "schema"),
-        ('{"schema": "bootseal.keys/1", "development": true, "keys": {}}', "lacks 'fit'"),
+        ('{"schema": "bootseal.keys/1", "development": true, "keys": {}}', "role fit"),
+        ('{"schema": "bootseal.keys/1", "keys": {"fit": {}, "policy": {}}}', "lacks 'development'"),
     ],
-    ids=["not JSON", "a list", "another schema", "no keys"],
+    ids=["not JSON", "a list", "another schema", "no keys", "no answer"],
 )
 def test_manifest_that_is_none_is_refused(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / keys.MANIFEST).write_text(content)
     with pytest.raises(keys.KeyDirectoryError, match=said):
         keys.manifest(str(tmp_path))
+
+
+def test_role_without_a_key_is_named(tmp_path: Path) -> None:
+    directory = write_keys(tmp_path, development=True)
+    with pytest.raises(keys.KeyDirectoryError, match="--only escrow"):
+        keys.name(directory, "escrow")
 
 
 def test_checksums_cover_public_files_only(tmp_path: Path) -> None:
