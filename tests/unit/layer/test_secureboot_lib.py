@@ -20,6 +20,7 @@ class Change(TypedDict, total=False):
     requests: frozenset[str]
     profile: str
     keys: str
+    unset: tuple[str, ...]
 
 
 TRUSTED = frozenset({"verified-boot", "slots", "tpm2"})
@@ -64,6 +65,8 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
                 "INIT_MANAGER": "systemd",
                 "BOOTSEAL_CAPABILITIES": " verified-boot slots tpm2",
                 "BOOTSEAL_REQUESTS": " encrypted-data  measured-boot",
+                "BOOTSEAL_KERNEL_ADDRESS": "0x40200000",
+                "BOOTSEAL_UBOOT_BOARD_DIR": "board/emulation/qemu-arm",
                 "BOOTSEAL_PROFILE": "dev",
                 "BOOTSEAL_KEYS": good.keys,
             }.get(name)
@@ -80,6 +83,7 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
         ({"requests": frozenset({"encrypted-data"})}, "encrypted-data needs measured-boot"),
         ({"requests": frozenset({"measured-bot"})}, "did you mean measured-boot?"),
         ({"init_manager": "sysvinit"}, 'INIT_MANAGER = "systemd"'),
+        ({"unset": ("BOOTSEAL_KERNEL_ADDRESS",)}, "BOOTSEAL_KERNEL_ADDRESS is not set"),
         ({"profile": ""}, "secureboot/secureboot/dev-keys"),
         ({"keys": ""}, "BOOTSEAL_KEYS is not set"),
         ({"keys": "/nonexistent"}, "bootseal keys generate --profile dev /nonexistent"),
