@@ -4,10 +4,9 @@
 
 BOOTSEAL_DEVICE = "${IMGDEPLOYDIR}/${IMAGE_BASENAME}"
 BOOTSEAL_DEVICE[doc] = "The device's directory: parts under their final names, and device.json"
-BOOTSEAL_ROOT_FSTYPE ?= "erofs-lz4hc"
-BOOTSEAL_ROOT_FSTYPE[doc] = "Image type of the root file system; what the initramfs mounts is erofs"
 
-IMAGE_FSTYPES = "${BOOTSEAL_ROOT_FSTYPE} wic"
+# What the initramfs mounts is erofs.
+IMAGE_FSTYPES = "erofs-lz4hc wic"
 # Equal input gives an equal file system: fixed UUID and times; and no extended attributes.
 # nooelint: oelint.vars.specific - the override is an image type
 EXTRA_IMAGECMD:erofs-lz4hc = "-T${REPRODUCIBLE_TIMESTAMP_ROOTFS} -U5ccf9482-7550-51f3-98d1-70e1c1ea2805 -x-1"
@@ -16,7 +15,7 @@ do_secureboot_verity() {
     # Nothing made of an older root must survive.
     rm -rf ${BOOTSEAL_DEVICE}
     mkdir -p ${BOOTSEAL_DEVICE}
-    cp ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.${BOOTSEAL_ROOT_FSTYPE} ${BOOTSEAL_DEVICE}/root.erofs
+    cp ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.erofs-lz4hc ${BOOTSEAL_DEVICE}/root.erofs
     bootseal device verity ${BOOTSEAL_DEVICE}
 }
 do_secureboot_verity[doc] = "Compute the dm-verity hash tree of the root file system"

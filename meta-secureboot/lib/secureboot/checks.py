@@ -18,6 +18,8 @@ CAPABILITIES: Final = {
     "tpm2": "a TPM 2.0 that U-Boot and Linux have drivers for",
 }
 _ALWAYS: Final = ("slots", "verified-boot")
+# What has no default, because it is another on every machine.
+MACHINE_VARIABLES: Final = ("BOOTSEAL_KERNEL_ADDRESS", "BOOTSEAL_UBOOT_BOARD_DIR")
 PROFILES: Final = ("dev", "production")
 
 
@@ -52,6 +54,7 @@ class Configuration:
     requests: frozenset[str]
     profile: str
     keys: str
+    unset: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, data: DataStore) -> Configuration:
@@ -67,6 +70,7 @@ class Configuration:
             requests=frozenset(value("BOOTSEAL_REQUESTS").split()),
             profile=value("BOOTSEAL_PROFILE"),
             keys=value("BOOTSEAL_KEYS"),
+            unset=tuple(name for name in MACHINE_VARIABLES if not value(name)),
         )
 
 
@@ -75,6 +79,10 @@ def configuration(given: Configuration) -> list[str]:
     problems = _unknown("BOOTSEAL_CAPABILITIES", given.capabilities, CAPABILITIES)
     problems += _unknown("BOOTSEAL_REQUESTS", given.requests, REQUESTS)
     problems += _unmet(given)
+    problems += [
+        f"{name} is not set: set it in conf/machine/include/secureboot-{given.machine}.inc"
+        for name in given.unset
+    ]
     if given.init_manager != "systemd":
         problems.append(
             f"INIT_MANAGER is {given.init_manager!r}: the device's units need"

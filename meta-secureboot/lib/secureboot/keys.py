@@ -14,6 +14,8 @@ from typing import Final
 SCHEMA: Final = "bootseal.keys/1"
 MANIFEST: Final = "keys.json"
 ROLES: Final = ("fit", "policy")
+# Whose public halves, too, get into what is built.
+_BUILT_IN: Final = (*ROLES, "escrow")
 
 
 class KeyDirectoryError(Exception):
@@ -58,7 +60,9 @@ def manifest(directory: str) -> Manifest:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise KeyDirectoryError(f"{path} is not of the schema {SCHEMA}")
     try:
-        entries = {role: document["keys"][role] for role in ROLES}
+        entries = document["keys"]
+        if missing := [role for role in ROLES if role not in entries]:
+            raise KeyDirectoryError(f"{path} lists no key for the role {missing[0]}")
         return Manifest(
             # Anything but a plain "no" is taken for the more dangerous answer.
             development=document["development"] is not False,
@@ -66,14 +70,21 @@ def manifest(directory: str) -> Manifest:
             algorithms={role: str(entry["algorithm"]) for role, entry in entries.items()},
         )
     except (KeyError, TypeError) as error:
-        raise KeyDirectoryError(
-            f"{path} lacks {error}: a build needs keys for the roles {' and '.join(ROLES)}"
-        ) from error
+        raise KeyDirectoryError(f"{path} lacks {error}") from error
 
 
 def name(directory: str, role: str) -> str:
-    """Return the name of the key with a role."""
-    return manifest(directory).names[role]
+    """Return the name of the key with a role.
+
+    Raises:
+        KeyDirectoryError: There is none.
+    """
+    names = manifest(directory).names
+    if role not in names:
+        raise KeyDirectoryError(
+            f"{directory} has no key for the role {role}: bootseal keys generate --only {role}"
+        )
+    return names[role]
 
 
 def algorithm(directory: str, role: str) -> str:
@@ -87,6 +98,7 @@ def checksums(directory: str) -> str:
     The content of the keys is part of a task's hash with them; the private halves are not read.
     """
     names = [MANIFEST]
-    for key in manifest(directory).names.values():
-        names += [f"{key}.crt", f"{key}.pub"]
+    for role, key in manifest(directory).names.items():
+        if role in _BUILT_IN:
+            names += [f"{key}.crt", f"{key}.pub"]
     return " ".join(f"{directory}/{each}:True" for each in names)

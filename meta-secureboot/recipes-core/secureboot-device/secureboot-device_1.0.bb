@@ -33,8 +33,8 @@ inherit features_check secureboot_keys
 
 REQUIRED_DISTRO_FEATURES = "secureboot systemd usrmerge"
 
-# Beside the files: the vendor's public policy key and escrow certificate, the units that must never start, and the mark
-# that makes an image a development image.
+# Beside the files: the vendor's public policy key and escrow certificate, the units that must never
+# start, and the mark that makes an image a development image.
 do_install() {
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/*.service
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-udev-trigger.service.d ${S}/udev-trigger.conf

@@ -20,6 +20,7 @@ class Change(TypedDict, total=False):
     requests: frozenset[str]
     profile: str
     keys: str
+    unset: tuple[str, ...]
 
 
 TRUSTED = frozenset({"verified-boot", "slots", "tpm2"})
@@ -64,6 +65,8 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
                 "INIT_MANAGER": "systemd",
                 "BOOTSEAL_CAPABILITIES": " verified-boot slots tpm2",
                 "BOOTSEAL_REQUESTS": " encrypted-data  measured-boot",
+                "BOOTSEAL_KERNEL_ADDRESS": "0x40200000",
+                "BOOTSEAL_UBOOT_BOARD_DIR": "board/emulation/qemu-arm",
                 "BOOTSEAL_PROFILE": "dev",
                 "BOOTSEAL_KEYS": good.keys,
             }.get(name)
@@ -80,6 +83,7 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
         ({"requests": frozenset({"encrypted-data"})}, "encrypted-data needs measured-boot"),
         ({"requests": frozenset({"measured-bot"})}, "did you mean measured-boot?"),
         ({"init_manager": "sysvinit"}, 'INIT_MANAGER = "systemd"'),
+        ({"unset": ("BOOTSEAL_KERNEL_ADDRESS",)}, "BOOTSEAL_KERNEL_ADDRESS is not set"),
         ({"profile": ""}, "secureboot/secureboot/dev-keys"),
         ({"keys": ""}, "BOOTSEAL_KEYS is not set"),
         ({"keys": "/nonexistent"}, "bootseal keys generate --profile dev /nonexistent"),
@@ -127,14 +131,21 @@ def test_unclear_manifest_counts_as_development(tmp_path: Path) -> None:
         ("{", "cannot be read"),
         ("[]", "schema"),
         ('{"schema": "bootseal.keys/2"}', "schema"),
-        ('{"schema": "bootseal.keys/1", "development": true, "keys": {}}', "lacks 'fit'"),
+        ('{"schema": "bootseal.keys/1", "development": true, "keys": {}}', "role fit"),
+        ('{"schema": "bootseal.keys/1", "keys": {"fit": {}, "policy": {}}}', "lacks 'development'"),
     ],
-    ids=["not JSON", "a list", "another schema", "no keys"],
+    ids=["not JSON", "a list", "another schema", "no keys", "no answer"],
 )
 def test_manifest_that_is_none_is_refused(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / keys.MANIFEST).write_text(content)
     with pytest.raises(keys.KeyDirectoryError, match=said):
         keys.manifest(str(tmp_path))
+
+
+def test_role_without_a_key_is_named(tmp_path: Path) -> None:
+    directory = write_keys(tmp_path, development=True)
+    with pytest.raises(keys.KeyDirectoryError, match="--only escrow"):
+        keys.name(directory, "escrow")
 
 
 def test_checksums_cover_public_files_only(tmp_path: Path) -> None:
