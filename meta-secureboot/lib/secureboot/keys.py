@@ -13,9 +13,8 @@ from typing import Final
 
 SCHEMA: Final = "bootseal.keys/1"
 MANIFEST: Final = "keys.json"
-ROLES: Final = ("fit", "policy")
-# Whose public halves, too, get into what is built.
-_BUILT_IN: Final = (*ROLES, "escrow")
+# Keys that sign, or whose public halves get into what is built.
+ROLES: Final = ("fit", "policy", "escrow")
 
 
 class KeyDirectoryError(Exception):
@@ -62,7 +61,10 @@ def manifest(directory: str) -> Manifest:
     try:
         entries = document["keys"]
         if missing := [role for role in ROLES if role not in entries]:
-            raise KeyDirectoryError(f"{path} lists no key for the role {missing[0]}")
+            raise KeyDirectoryError(
+                f"{path} lists no key for the role {missing[0]}. With the profile that it was made"
+                f" from: bootseal keys generate --only {missing[0]} {directory}"
+            )
         return Manifest(
             # Anything but a plain "no" is taken for the more dangerous answer.
             development=document["development"] is not False,
@@ -74,17 +76,8 @@ def manifest(directory: str) -> Manifest:
 
 
 def name(directory: str, role: str) -> str:
-    """Return the name of the key with a role.
-
-    Raises:
-        KeyDirectoryError: There is none.
-    """
-    names = manifest(directory).names
-    if role not in names:
-        raise KeyDirectoryError(
-            f"{directory} has no key for the role {role}: bootseal keys generate --only {role}"
-        )
-    return names[role]
+    """Return the name of the key with a role."""
+    return manifest(directory).names[role]
 
 
 def algorithm(directory: str, role: str) -> str:
@@ -99,6 +92,6 @@ def checksums(directory: str) -> str:
     """
     names = [MANIFEST]
     for role, key in manifest(directory).names.items():
-        if role in _BUILT_IN:
+        if role in ROLES:
             names += [f"{key}.crt", f"{key}.pub"]
     return " ".join(f"{directory}/{each}:True" for each in names)

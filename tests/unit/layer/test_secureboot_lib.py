@@ -132,7 +132,10 @@ def test_unclear_manifest_counts_as_development(tmp_path: Path) -> None:
         ("[]", "schema"),
         ('{"schema": "bootseal.keys/2"}', "schema"),
         ('{"schema": "bootseal.keys/1", "development": true, "keys": {}}', "role fit"),
-        ('{"schema": "bootseal.keys/1", "keys": {"fit": {}, "policy": {}}}', "lacks 'development'"),
+        (
+            '{"schema": "bootseal.keys/1", "keys": {"fit": {}, "policy": {}, "escrow": {}}}',
+            "lacks 'development'",
+        ),
     ],
     ids=["not JSON", "a list", "another schema", "no keys", "no answer"],
 )
@@ -144,14 +147,16 @@ def test_manifest_that_is_none_is_refused(tmp_path: Path, content: str, said: st
 
 def test_role_without_a_key_is_named(tmp_path: Path) -> None:
     directory = write_keys(tmp_path, development=True)
-    with pytest.raises(keys.KeyDirectoryError, match="--only escrow"):
-        keys.name(directory, "escrow")
+    path = tmp_path / keys.MANIFEST
+    path.write_text(path.read_text().replace('"escrow"', '"other"'))
+    with pytest.raises(keys.KeyDirectoryError, match=f"--only escrow {directory}"):
+        keys.manifest(directory)
 
 
 def test_checksums_cover_public_files_only(tmp_path: Path) -> None:
     directory = write_keys(tmp_path, development=True)
     names = [Path(entry.partition(":")[0]).name for entry in keys.checksums(directory).split()]
-    assert names == ["keys.json", "fit-1.crt", "fit-1.pub", "policy-1.crt", "policy-1.pub"]
+    assert names == ["keys.json", *(f"{r}-1.{end}" for r in keys.ROLES for end in ("crt", "pub"))]
     assert keys.name(directory, "fit") == "fit-1"
     assert keys.algorithm(directory, "policy") == "sha256,rsa4096"
 
