@@ -71,10 +71,10 @@ def unsigned(
     algorithms: Sequence[str],
     *,
     padding: str = "",
-    parts: dict[str, tuple[str, bytes]] | None = None,
+    parts: dict[str, tuple[str, bytes]] = PARTS,
+    hint: str = "key",
 ) -> bytes:
     """A FIT of one configuration with a signature node per algorithm, for keys key-1, key-2..."""
-    parts = PARTS if parts is None else parts
     names = {kind: name for name, (kind, _) in parts.items()}
     hash_name = algorithms[0].split(",")[0]
     images = [image(name, kind, data, hash_name) for name, (kind, data) in parts.items()]
@@ -84,7 +84,7 @@ def unsigned(
     for number, algorithm in enumerate(algorithms, 1):
         values = {
             "algo": algorithm.encode() + b"\0",
-            "key-name-hint": f"key-{number}".encode() + b"\0",
+            "key-name-hint": f"{hint}-{number}".encode() + b"\0",
             "sign-images": b"".join(key.encode() + b"\0" for key in named),
         }
         if padding:
@@ -110,7 +110,13 @@ def unsigned(
 
 
 def sample(
-    algorithm: str, *more: str, padding: str = "", external: bool = False, base: bytes = b""
+    algorithm: str,
+    *more: str,
+    padding: str = "",
+    external: bool = False,
+    base: bytes = b"",
+    parts: dict[str, tuple[str, bytes]] = PARTS,
+    hint: str = "key",
 ) -> Sample:
     """Sign a sample; further algorithms are those of further required keys.
 
@@ -120,11 +126,13 @@ def sample(
         padding: `pss`, or nothing.
         external: Put the data behind the tree.
         base: Device tree that the keys are added to; else an empty one.
+        parts: Type and data of each image.
+        hint: What the hints of the keys begin with.
     """
     algorithms = (algorithm, *more)
-    fit = unsigned(algorithms, padding=padding)
+    fit = unsigned(algorithms, padding=padding, parts=parts, hint=hint)
     keys = [
-        SigningKey(signer=signer(each.split(",")[1], number), hint=f"key-{number}")
+        SigningKey(signer=signer(each.split(",")[1], number), hint=f"{hint}-{number}")
         for number, each in enumerate(algorithms, 1)
     ]
     control = base or fdt.emit(fdt.Node("", {"model": b"board\0"}))

@@ -84,7 +84,7 @@ def _header(fit: bytes, rng: Random) -> bytes:
     where = rng.randrange(4, _HEADER, 4)
     (old,) = struct.unpack_from(">I", fit, where)
     value = rng.choice((*_WORDS, old + 4, max(old, 4) - 4, old + 1, len(fit)))
-    changed[where : where + 4] = value.to_bytes(4)
+    changed[where : where + 4] = (value & 0xFFFFFFFF).to_bytes(4)
     return bytes(changed)
 
 

@@ -14,7 +14,7 @@ from bootseal.errors import UsageError, VerificationRefused
 from bootseal.fit.findings import error
 from bootseal.formats import fit as fit_format
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signer import verify_digest
+from bootseal.keys.public import verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Collection

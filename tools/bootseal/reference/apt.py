@@ -131,8 +131,11 @@ class Apt:
         self._environment = {"APT_CONFIG": str(root / "apt.conf")}
 
     @classmethod
-    def prepare(cls) -> Apt:
+    def prepare(cls, suite: str = SUITE) -> Apt:
         """Set up the private apt in the cache, or take the one that is there.
+
+        Args:
+            suite: The release of Debian.
 
         Raises:
             ToolError: Debian's archive keys are not installed.
@@ -144,7 +147,7 @@ class Apt:
                 hint="apt-get install debian-archive-keyring",
             )
         mirror = (os.environ.get("BOOTSEAL_DEBIAN_MIRROR") or host_mirror()).rstrip("/")
-        root = cache.directory() / "apt" / cache.key({"mirror": mirror, "suite": SUITE})
+        root = cache.directory() / "apt" / cache.key({"mirror": mirror, "suite": suite})
         # Quotes end a value in apt's configuration; make takes neither spaces nor colons.
         if not str(root).isprintable() or set(str(root)) & set('" :'):
             raise UsageError(
@@ -153,7 +156,7 @@ class Apt:
             )
         for name in _DIRECTORIES:
             (root / name).mkdir(parents=True, exist_ok=True)
-        sources = _SOURCES.format(mirror=mirror, suite=SUITE, keyring=KEYRING)
+        sources = _SOURCES.format(mirror=mirror, suite=suite, keyring=KEYRING)
         (root / "etc/sources.list.d/debian.sources").write_text(sources)
         (root / "status").touch()
         text = _CONFIGURATION.format(root=root, architecture=ARCHITECTURE)
