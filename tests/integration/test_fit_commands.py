@@ -326,6 +326,14 @@ def test_diff_names_what_changed(made: Path, tmp_path: Path) -> None:
     assert {change["name"] for change in document["changes"]} >= {"value", "hashed-nodes"}
 
 
+def test_diff_names_the_file_that_is_malformed(made: Path) -> None:
+    good, bad = made / "fit.itb", made / "initramfs"
+    for pair in ((good, bad), (bad, good)):
+        _, error = run("diff", *pair)
+        assert isinstance(error, FormatError)
+        assert error.message.startswith(f"{bad}: device tree")
+
+
 def test_extract_writes_a_new_file_only(made: Path, tmp_path: Path) -> None:
     output = tmp_path / "kernel"
     arguments = ("extract", made / "fit.itb", "kernel-1", "-o", output)

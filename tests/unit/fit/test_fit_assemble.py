@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.errors import UsageError
+from bootseal.errors import FormatError, UsageError
 from bootseal.fit.assemble import FitSpec, build, detect_compression
+from bootseal.formats import fdt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ def spec(tmp_path: Path) -> FitSpec:
     kernel = tmp_path / "Image.gz"
     kernel.write_bytes(b"\x1f\x8b kernel")
     tree = tmp_path / "board.dtb"
-    tree.write_bytes(b"tree")
+    tree.write_bytes(fdt.emit(fdt.Node("", {"model": b"board\0"})))
     return FitSpec(
         description="A test",
         kernel=kernel,
@@ -55,6 +56,13 @@ def test_bad_specification_is_refused(
     bad = dataclasses.replace(spec, **changes)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=reason):
         build(bad, tmp_path / "x.itb", epoch=0)
+
+
+def test_device_tree_that_is_none_is_refused(spec: FitSpec, tmp_path: Path) -> None:
+    spec.fdts["a"].write_text("not a device tree, but as long as the head of one")
+    with pytest.raises(FormatError, match=r"board\.dtb: device tree at offset 0"):
+        build(spec, tmp_path / "x.itb", epoch=0)
+    assert not (tmp_path / "x.itb").exists()
 
 
 def test_bad_configuration_name_is_refused(spec: FitSpec, tmp_path: Path) -> None:

@@ -81,6 +81,22 @@ def test_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "file"]
 
 
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    """As root, a rename would put a file in the place of a device such as /dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(UsageError, match="is not a regular file"):
+            files.write_file(path, b"x")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_missing_directory_is_named(tmp_path: Path) -> None:
+    for write in (files.write_file, files.write_new):
+        with pytest.raises(UsageError, match=f"there is no directory {tmp_path}/none"):
+            write(tmp_path / "none/file", b"x")
+
+
 def test_refused_content_leaves_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
 

@@ -56,9 +56,13 @@ def diff(fit: FitFile, other: _Other, *, as_json: Json = False) -> None:
     Example: bootseal fit diff old.itb new.itb
     """
     from bootseal.fit.diff import diff as compare
+    from bootseal.formats.fit import parse
 
-    with opened(fit) as first, opened(other) as second:
-        changes = compare(first, second)
+    with opened(fit) as first:
+        old = parse(first, lenient=True)
+    with opened(other) as second:
+        new = parse(second, lenient=True)
+    changes = compare(old, new)
     if as_json:
         document = [dataclasses.asdict(change) for change in changes]
         ui.emit_json({"schema": "bootseal.fit-diff/1", "changes": document})

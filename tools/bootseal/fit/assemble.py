@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bootseal.device import digest_file
-from bootseal.errors import ToolError, UsageError
+from bootseal.errors import FormatError, ToolError, UsageError
 from bootseal.fit import structure
 from bootseal.fit.digest import digest
-from bootseal.fit.files import write_file
+from bootseal.fit.files import mapped, write_file
 from bootseal.fit.findings import refuse
+from bootseal.formats import fdt
 from bootseal.formats import fit as fit_format
 from bootseal.keys.algorithms import Algorithm
 from bootseal.proc import run
@@ -134,12 +135,22 @@ def _check(spec: FitSpec) -> dict[str, Path]:
     for role, path in files.items():
         if not path.is_file():
             raise UsageError(f"{role}: there is no file {path}")
+    for path in spec.fdts.values():
+        _check_tree(path)
     found = detect_compression(spec.kernel)
     if found != spec.compression:
         raise UsageError(
             f"{spec.kernel} has compression {found!r}: the specification says {spec.compression!r}"
         )
     return files
+
+
+def _check_tree(path: Path) -> None:
+    with mapped(path) as data:
+        try:
+            fdt.read(data, lenient=True)
+        except FormatError as error:
+            raise FormatError(f"{path}: {error.message}") from error
 
 
 def _check_texts(spec: FitSpec) -> None:

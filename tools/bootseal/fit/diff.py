@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal.fit.digest import digest
-from bootseal.formats import fit as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.formats.fdt import Buffer, FlatNode
+    from bootseal.formats.fdt import FlatNode
     from bootseal.formats.fit import Fit
 
 # Numbers and digests are shown whole, anything longer by its own digest.
@@ -37,23 +36,19 @@ class Change:
     after: str
 
 
-def diff(first: Buffer, second: Buffer) -> tuple[Change, ...]:
+def diff(first: Fit, second: Fit) -> tuple[Change, ...]:
     """Compare two FITs.
 
     Args:
-        first: A FIT; it need not be acceptable.
+        first: A FIT, read leniently; it need not be acceptable.
         second: Another.
 
     Returns:
         The differences in the order of the nodes, those of the first FIT before what is only in
         the second. None means the trees are the same; headers, free space and the order of
         properties are not compared.
-
-    Raises:
-        FormatError: One of them is no FIT.
     """
-    old, new = (fit_format.parse(data, lenient=True) for data in (first, second))
-    nodes, others = _nodes(old), _nodes(new)
+    nodes, others = _nodes(first), _nodes(second)
     changes: list[Change] = []
     for path in dict.fromkeys((*nodes, *others)):
         changes += _compare(path, nodes.get(path), others.get(path))

@@ -58,9 +58,10 @@ def write_new(path: Path, data: Buffer) -> None:
     """Write a file that does not exist yet; it appears complete or not at all.
 
     Raises:
-        UsageError: There is something of that name.
-        OSError: The directory does not exist or cannot be written to.
+        UsageError: There is something of that name, or no such directory.
+        OSError: The directory cannot be written to.
     """
+    _check_directory(path, path.parent)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as new:
         new.write(data)
         new.flush()
@@ -78,7 +79,8 @@ def write_file(path: Path, data: Buffer) -> None:
     """Write a file beside its final place, then rename it there; see `write_parts`.
 
     Raises:
-        OSError: The directory does not exist or cannot be written to.
+        UsageError: As `write_parts`, as are the others.
+        OSError: Likewise.
     """
     write_parts(path, [data])
 
@@ -98,9 +100,14 @@ def write_parts(
         check: Called with a view of what was written; what it raises leaves the old file.
 
     Raises:
-        OSError: The directory does not exist or cannot be written to.
+        UsageError: There is no such directory, or something there that is no regular file, such as
+            a device, which a file would take the place of.
+        OSError: The directory cannot be written to.
     """
     target = path.resolve()
+    _check_directory(path, target.parent)
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{path} is not a regular file, and is not replaced by one")
     with tempfile.NamedTemporaryFile(
         dir=target.parent, prefix=f".{target.name}.", delete=False
     ) as new:
@@ -119,6 +126,11 @@ def write_parts(
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _check_directory(path: Path, directory: Path) -> None:
+    if not directory.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no directory {directory}")
 
 
 def _mode(target: Path) -> int:
