@@ -41,6 +41,7 @@ HINT: Final = "key-1"
 # U-Boot's tools take FITs of up to 256 MiB, so the largest payload is a little smaller.
 _ROOM: Final = 65536
 _LARGEST: Final = 256
+_WRITES_ANEW: Final = "bootseal, sign"
 # The peak memory of a process counts from its parent's: this one must be small.
 _LAUNCHER: Final = """
 import os, sys, time
@@ -97,11 +98,11 @@ class Row:
 
     @property
     def good(self) -> bool:
-        """Whether it meets the targets, which are for the largest size only, but for memory."""
+        """Whether it meets the targets of docs/fit.md: for memory always, else at 256 MiB."""
         if self.ratio is None or self.of_allowed is None:
             return True
-        fast = self.size < _LARGEST or (self.ratio < 1 and self.of_allowed < 1)
-        return fast and self.memory < (self.size + 64) * MIB
+        fast = self.ratio < 1 and (self.of_allowed < 1 or self.name == _WRITES_ANEW)
+        return (fast or self.size < _LARGEST) and self.memory < (self.size + 64) * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
