@@ -7,6 +7,7 @@ BOOTSEAL_DEVICE names the device; what boots takes about a minute.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -99,6 +100,51 @@ def test_what_boots_is_what_was_built(signed: Signed) -> None:
     assert set(old.artefacts) - same == {"disk", "bios", "control-dtb", "fit", "boot"}
 
 
+def test_signing_elsewhere_gives_the_same_bytes(signed: Signed, tmp_path: Path) -> None:
+    """Digests out, openssl where the keys are, signatures in; PCR policies, too."""
+    vault, requests = tmp_path / "vault", tmp_path / "requests"
+    vault.mkdir()
+    fit, policy = vault / "fit.key", vault / "policy.key"
+    run("openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", fit)
+    fit.chmod(0o600)
+    (original,) = (signed.old / "keys").glob("*policy.key")
+    policy.write_bytes(original.read_bytes())
+    policy.chmod(0o600)
+    for key in (fit, policy):
+        run("openssl", "pkey", "-in", key, "-pubout", "-out", key.with_suffix(".pub"))
+    common = ["--hint", "vault-2", "--trust"]
+    public = ["--public-key", vault / "fit.pub", "--policy-public-key", vault / "policy.pub"]
+
+    sign(signed.old, *public, *common, "--export-requests", requests)
+    lines = [line.strip() for line in (requests / "SUMMARY.txt").read_text().splitlines()]
+    for line in lines:
+        if line.startswith("openssl"):
+            words = shlex.split(line)
+            run(*(str(vault / w) if w.endswith(".key") else w for w in words), cwd=requests)
+    imported = ["--import-signatures", requests, "-o", tmp_path / "two"]
+    sign(signed.old, *public, *common, *imported)
+    sign(signed.old, "--key", fit, "--policy-key", policy, *common, "-o", tmp_path / "one")
+
+    assert judge(tmp_path / "two").errors == ()
+    one, two = devices.load(tmp_path / "one"), devices.load(tmp_path / "two")
+    assert one == two
+    assert len(list(requests.glob("*.sig"))) == 4
+
+
+def test_policy_by_a_key_the_root_does_not_trust_is_refused(signed: Signed, tmp_path: Path) -> None:
+    key = tmp_path / "fit.key"
+    run("openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key)
+    key.chmod(0o600)
+
+    with pytest.raises(subprocess.CalledProcessError) as info:
+        sign(signed.old, "--key", key, "--policy-key", key, "--hint", "k", "--trust",
+             "-o", tmp_path / "out")  # fmt: skip
+
+    assert info.value.returncode == 2
+    assert b"no device would open its data" in info.value.stderr.replace(b"\n", b" ")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.boot
 @pytest.mark.timeout(900)
 def test_uboot_boots_what_the_token_signed_and_opens_the_data(
@@ -119,6 +165,14 @@ def test_old_and_new_do_not_boot_each_other(
     result = boot(disk, bios, tmp_path, REFUSED)
 
     assert (result.verdict, result.ending) == (Verdict.PASSED, Ending.POWERED_OFF), result.reason
+
+
+def run(*command: object, cwd: Path | None = None) -> None:
+    subprocess.run(list(map(str, command)), check=True, cwd=cwd, capture_output=True)
+
+
+def sign(device: Path, *options: object) -> None:
+    run(Path(sys.executable).with_name("bootseal"), "disk", "sign", device, *options)
 
 
 def judge(directory: Path) -> disk_check.Judgement:
