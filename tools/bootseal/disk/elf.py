@@ -13,7 +13,7 @@ import io
 import re
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from elftools.common.exceptions import ELFError
 from elftools.common.utils import struct_parse
@@ -22,12 +22,15 @@ from elftools.elf.elffile import ELFFile
 
 from bootseal.errors import FormatError
 
+if TYPE_CHECKING:
+    import mmap
+
 MAGIC: Final = b"\x7fELF"
-MAX_SIZE: Final = 256 << 20
 
 _MAX_HEADERS: Final = 256
 _MAX_TAGS: Final = 8192
-_MAX_STRINGS: Final = 64 << 20
+_MAX_STRINGS: Final = 16 << 20
+_HEADER: Final = 64
 _MAX_PATH: Final = 4096
 _EXECUTABLE: Final = 1
 _WRITABLE: Final = 2
@@ -83,15 +86,45 @@ class Elf:
     search: tuple[str, ...]
 
 
-def parse(data: bytes) -> Elf | None:
+class _Stream(io.RawIOBase):
+    """Reads a file without copying it, and without the table of sections.
+
+    Nothing needs that table, and it can be made to take ages.
+    """
+
+    def __init__(self, data: mmap.mmap | bytes) -> None:
+        fields = _SECTION_FIELDS.get(data[4]) if len(data) >= _HEADER else None
+        if fields is None or data[: len(MAGIC)] != MAGIC:
+            raise FormatError("the ELF file ends inside its header or has an unknown class")
+        head = bytearray(data[:_HEADER])
+        for offset, size in fields:
+            head[offset : offset + size] = bytes(size)
+        self._head, self._data, self._place = bytes(head), data, 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        start = self._place
+        end = len(self._data) if size < 0 else min(start + size, len(self._data))
+        self._place = max(start, end)
+        return self._head[start:end] + self._data[max(start, _HEADER) : end]
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        self._place = place + (0, self._place, len(self._data))[whence]
+        if self._place < 0:
+            raise ValueError("a place in front of the file")
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+
+def parse(data: mmap.mmap | bytes) -> Elf | None:
     """Read a file; None when it is neither a program nor a library, such as an object file.
 
     Raises:
         FormatError: It starts like an ELF file and is damaged, or out of all proportion.
     """
-    if len(data) > MAX_SIZE:
-        raise FormatError(f"the ELF file has {len(data)} bytes: expected at most {MAX_SIZE}")
-    stream = io.BytesIO(_without_sections(data))
+    stream = cast("IO[bytes]", _Stream(data))
     try:
         elf = ELFFile(stream)
         kind, count = elf["e_type"], elf["e_phnum"]
@@ -109,18 +142,7 @@ def parse(data: bytes) -> Elf | None:
         raise FormatError("the ELF file is damaged") from error
 
 
-def _without_sections(data: bytes) -> bytearray:
-    """Return the file without the table that nothing needs, and that can be made to take ages."""
-    fields = _SECTION_FIELDS.get(data[4]) if len(data) >= 64 else None  # noqa: PLR2004 - header
-    if fields is None or not data.startswith(MAGIC):
-        raise FormatError("the ELF file ends inside its header or has an unknown class")
-    copy = bytearray(data)
-    for offset, size in fields:
-        copy[offset : offset + size] = bytes(size)
-    return copy
-
-
-def _segment(elf: ELFFile, stream: io.BytesIO, number: int) -> _Segment:
+def _segment(elf: ELFFile, stream: IO[bytes], number: int) -> _Segment:
     place = elf["e_phoff"] + number * elf["e_phentsize"]
     header = struct_parse(elf.structs.Elf_Phdr, stream, place)
     return _Segment(
@@ -133,7 +155,7 @@ def _segment(elf: ELFFile, stream: io.BytesIO, number: int) -> _Segment:
 
 
 def _dynamic(
-    elf: ELFFile, stream: io.BytesIO, segments: list[_Segment], size: int
+    elf: ELFFile, stream: IO[bytes], segments: list[_Segment], size: int
 ) -> dict[str, list[int]] | None:
     """Return the values of the dynamic table by tag, None when there is no table."""
     table = next((each for each in segments if each.type == "PT_DYNAMIC"), None)
@@ -154,7 +176,7 @@ def _dynamic(
 
 
 def _judge(
-    data: bytes, kind: str, segments: list[_Segment], tags: dict[str, list[int]] | None
+    data: mmap.mmap | bytes, kind: str, segments: list[_Segment], tags: dict[str, list[int]] | None
 ) -> Elf:
     types = {segment.type for segment in segments}
     stacks = [segment.flags for segment in segments if segment.type == "PT_GNU_STACK"]
@@ -185,7 +207,9 @@ def _first(tags: dict[str, list[int]], name: str) -> int:
     return tags.get(name, [0])[0]
 
 
-def _strings(data: bytes, segments: list[_Segment], tags: dict[str, list[int]]) -> bytes:
+def _strings(
+    data: mmap.mmap | bytes, segments: list[_Segment], tags: dict[str, list[int]]
+) -> bytes:
     """Return the dynamic table's strings."""
     address, size = _first(tags, "DT_STRTAB"), _first(tags, "DT_STRSZ")
     for segment in segments:

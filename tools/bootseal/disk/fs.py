@@ -11,13 +11,14 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.errors import FormatError, ToolError
-from bootseal.units import GIB
+from bootseal.units import GIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ MAX_CONTENT: Final = 8 * GIB
 TIMEOUT: Final = 600.0
 
 _MEMORY: Final = 2 * GIB
+_SMALL: Final = 8 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +59,17 @@ class Content:
             if not self.size:
                 yield b""
                 return
-            skip = self.offset % mmap.ALLOCATIONGRANULARITY
-            with mmap.mmap(
-                descriptor,
-                self.size + skip,
-                offset=self.offset - skip,
-                access=mmap.ACCESS_READ,
-            ) as mapped:
-                yield mapped if not skip else mapped[skip:]
+            if not self.offset:
+                with mmap.mmap(descriptor, self.size, access=mmap.ACCESS_READ) as mapped:
+                    yield mapped
+            elif self.size <= _SMALL:
+                yield os.pread(descriptor, self.size, self.offset)
+            else:
+                # What does not begin on a page cannot be mapped where it is.
+                with tempfile.TemporaryFile(dir=self.path.parent) as copy:
+                    _copy(descriptor, copy.fileno(), self.offset, self.size)
+                    with mmap.mmap(copy.fileno(), self.size, access=mmap.ACCESS_READ) as mapped:
+                        yield mapped
         finally:
             os.close(descriptor)
 
@@ -74,8 +79,9 @@ class Content:
         Raises:
             FormatError: They are not there.
         """
-        with self.view() as data:
-            return data[:limit]
+        first = Content(path=self.path, offset=self.offset, size=min(limit, self.size))
+        with first.view() as data:
+            return data[:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,14 @@ class Node:
     def regular(self) -> bool:
         """Whether it is a regular file."""
         return stat.S_ISREG(self.mode)
+
+
+def _copy(source: int, target: int, offset: int, size: int) -> None:
+    while size > 0:
+        done = os.copy_file_range(source, target, size, offset)
+        if not done:
+            raise FormatError("an extracted file became shorter while it was read")
+        offset, size = offset + done, size - done
 
 
 def text(raw: bytes) -> str:

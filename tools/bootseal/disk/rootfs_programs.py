@@ -133,7 +133,8 @@ def _program(node: Node) -> Iterator[str]:
     if content is None:
         return
     try:
-        found = elf.parse(content.read(elf.MAX_SIZE + 1))
+        with content.view() as data:
+            found = elf.parse(data)
     except FormatError:
         yield "elf-damaged"
         return
