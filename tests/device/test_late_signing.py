@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A device built with development keys, signed by a token's key, and booted.
 
-BOOTSEAL_DEVICE names the device; what boots takes about a minute.
+BOOTSEAL_DEVICE names the device; the three boots take some minutes of processor time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PIN = "1234"
 UP = Expectation(ending=Ending.UP, system=System(slot="a"))
 REFUSED = Expectation(ending=Ending.POWERED_OFF, console=("slot-refused:a", "all-refused"))
 
-pytestmark = pytest.mark.tool("softhsm2-util", "openssl")
+pytestmark = [pytest.mark.device, pytest.mark.tool("softhsm2-util", "openssl")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,6 @@ def test_policy_by_a_key_the_root_does_not_trust_is_refused(signed: Signed, tmp_
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.boot
 @pytest.mark.timeout(900)
 def test_uboot_boots_what_the_token_signed_and_opens_the_data(
     signed: Signed, tmp_path: Path
@@ -155,7 +154,7 @@ def test_uboot_boots_what_the_token_signed_and_opens_the_data(
     assert (result.verdict, result.ending) == (Verdict.PASSED, Ending.UP), result.reason
 
 
-@pytest.mark.boot
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("new_disk", [True, False], ids=["old-uboot", "new-uboot"])
 def test_old_and_new_do_not_boot_each_other(
     signed: Signed, tmp_path: Path, *, new_disk: bool
