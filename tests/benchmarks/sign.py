@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How long late signing of a 1 GiB disk takes, beside copying and hashing it with coreutils.
 
-    python tests/benchmarks/sign.py build/device [--rounds N]
+    python -m tests.benchmarks.sign build/device [--rounds N]
 
 Signs a built device into a new directory with a key from a file, without the start of Python, and
 runs in turns `cp --sparse=always` and `sha256sum` of the same disk. Prints the best and the median
