@@ -100,6 +100,20 @@ def test_what_boots_is_what_was_built(signed: Signed) -> None:
     assert set(old.artefacts) - same == {"disk", "bios", "control-dtb", "fit", "boot"}
 
 
+def test_image_on_its_own_becomes_the_same_disk(signed: Signed, tmp_path: Path) -> None:
+    device = devices.load(signed.old)
+    layout = Path(__file__).parents[2] / "meta-secureboot/files/wic/secureboot-ab.wks"
+    outputs = ["-o", tmp_path / "disk.img", "--dtb-output", tmp_path / "u-boot.bin"]
+
+    sign(device.artefact(signed.old, "disk"), "--dtb", device.artefact(signed.old, "bios"),
+         "--layout", layout, "--key", URI, "--hint", "vault-1", "--trust", *outputs)  # fmt: skip
+
+    new = devices.load(signed.new)
+    assert devices.digest_file(tmp_path / "disk.img") == new.artefacts["disk"].sha256
+    assert devices.digest_file(tmp_path / "u-boot.bin") == new.artefacts["bios"].sha256
+    assert (tmp_path / "disk.img.signing-record.json").exists()
+
+
 def test_signing_elsewhere_gives_the_same_bytes(signed: Signed, tmp_path: Path) -> None:
     """Digests out, openssl where the keys are, signatures in; PCR policies, too."""
     vault, requests = tmp_path / "vault", tmp_path / "requests"

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""What is said about the files of a built device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal import device as devices
+from bootseal.disk import rootfs, source, table, target
+from bootseal.disk.contents import check
+from bootseal.events import Severity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.device, pytest.mark.tool("fsck.erofs")]
+
+
+def test_built_device_has_no_error_and_what_is_said_fits_a_screen(directory: Path) -> None:
+    wanted = target.of_device(directory)
+    with source.opened(wanted.image) as disk:
+        found = list(check(disk, wanted, table.read(disk, disk.size).entries))
+
+    assert [f for f in found if f.severity is Severity.ERROR] == []
+    assert {f.id for f in found if f.severity is Severity.WARNING} <= {"disk.elf-bind-now"}
+    assert 0 < len(found) < 25
+    # Both roots are the same and looked at once.
+    assert {f.where.partition(":")[0] for f in found} == {devices.load(directory).slots[0].root}
+
+
+def test_root_holds_the_policy_key_of_the_device(directory: Path) -> None:
+    wanted = target.of_device(directory)
+    with source.opened(wanted.image) as disk:
+        entry = table.read(disk, disk.size).entry("root-a")
+        assert entry is not None
+        pem = rootfs.policy_key(disk, entry)
+
+    assert wanted.policy_key is not None
+    assert pem == wanted.policy_key.pem
