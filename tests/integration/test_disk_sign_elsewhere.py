@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.disk.requests import Answers, Recorder, Wanted, export
-from bootseal.errors import BootsealError, UsageError, VerificationRefused
+from bootseal.disk.requests import Answers, Recorder, Wanted, export, load
+from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import from_pem, verify_digest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bootseal.keys.public import PublicKey
 
 pytestmark = pytest.mark.tool("openssl")
@@ -121,3 +122,46 @@ def test_requests_are_never_written_over(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="is not empty"):
         asked(tmp_path / "requests", key, algorithm, algorithm.digest([b"a FIT"]))
+
+
+@pytest.mark.parametrize("text", ["sha256,rsa2048 pss", "sha384,ecdsa384 pkcs-1.5"])
+def test_bootseal_answers_requests_as_openssl_does(tmp_path: Path, text: str) -> None:
+    algorithm = Algorithm.parse(*text.split())
+    key = make_key(tmp_path / "vault", algorithm.kind)
+    (tmp_path / "vault/fit.key").chmod(0o600)
+    digest = algorithm.digest([b"a FIT"])
+    requests = tmp_path / "requests"
+    asked(requests, key, algorithm, digest)
+    command = [str(Path(sys.executable).with_name("bootseal")), "disk", "sign-requests"]
+    options = [str(requests), "--key", str(tmp_path / "vault/fit.key")]
+
+    subprocess.run([*command, *options], check=True, capture_output=True)
+    other = subprocess.run([*command, *options, "--role", "policy"], check=False)
+
+    answers = Answers(public_key=key, role="fit", directory=requests)
+    verify_digest(key, digest, answers.sign_digest(digest, algorithm), algorithm)
+    assert other.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"role": "../../fit"},
+        {"digest": "xy"},
+        {"digest": 5},
+        {"algorithm": "sha1,rsa2048"},
+        {"padding": "none"},
+    ],
+)
+def test_requests_are_read_strictly(tmp_path: Path, change: dict[str, object]) -> None:
+    algorithm = Algorithm.parse("sha256,ecdsa256")
+    key = make_key(tmp_path / "vault", algorithm.kind)
+    asked(tmp_path / "requests", key, algorithm, algorithm.digest([b"a FIT"]))
+    path = tmp_path / "requests/requests.json"
+    document = json.loads(path.read_text())
+    assert len(load(tmp_path / "requests")) == 1
+    document["requests"][0].update(change)
+    path.write_text(json.dumps(document))
+
+    with pytest.raises(FormatError, match="holds no signing requests"):
+        load(tmp_path / "requests")

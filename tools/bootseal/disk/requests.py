@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Final
 from bootseal.errors import FormatError, UsageError
 from bootseal.fit.files import write_file
 from bootseal.keys import public
-from bootseal.keys.algorithms import Padding
+from bootseal.keys.algorithms import Algorithm, Padding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.public import PublicKey
+    from bootseal.keys.signer import Signer
 
 SCHEMA: Final = "bootseal.signing-requests/1"
 FILE_NAME: Final = "requests.json"
 SUMMARY: Final = "SUMMARY.txt"
+ROLES: Final = ("fit", "policy")
 _MAX_SIGNATURE: Final = 4096
 
 
@@ -138,6 +139,48 @@ def export(directory: Path, recorders: Sequence[Recorder], subject: str) -> list
     write_file(directory / SUMMARY, _summary(subject, keys, wanted).encode())
     write_file(directory / FILE_NAME, json.dumps(document, indent=2).encode() + b"\n")
     return wanted
+
+
+def load(directory: Path) -> list[Wanted]:
+    """Read the requests in a directory.
+
+    Raises:
+        UsageError: There are none.
+        FormatError: They are malformed.
+    """
+    path = directory / FILE_NAME
+    try:
+        document = json.loads(path.read_bytes())
+        if document["schema"] != SCHEMA:
+            raise FormatError(f"{path} has another schema than {SCHEMA}")
+        found = [_parse(each) for each in document["requests"]]
+    except FileNotFoundError:
+        raise UsageError(f"{directory} holds no {FILE_NAME}") from None
+    except (ValueError, TypeError, KeyError, UsageError) as error:
+        raise FormatError(f"{path} holds no signing requests: {error}") from error
+    return found
+
+
+def _parse(request: dict[str, str]) -> Wanted:
+    padding = request["padding"] or Padding.PKCS1
+    algorithm = Algorithm.parse(request["algorithm"], padding)
+    role = request["role"]
+    if role not in ROLES:
+        raise ValueError(f"{role!r} is no role")
+    return Wanted(role=role, digest=bytes.fromhex(request["digest"]), algorithm=algorithm)
+
+
+def answer(directory: Path, wanted: Sequence[Wanted], signer: Signer) -> None:
+    """Sign requests, each into the file that `Answers` looks for.
+
+    Raises:
+        UsageError: The key or a digest does not fit.
+        ToolError: A token or service failed.
+    """
+    signatures = [signer.sign_digest(each.digest, each.algorithm) for each in wanted]
+    for each, signature in zip(wanted, signatures, strict=True):
+        public.verify_digest(signer.public_key, each.digest, signature, each.algorithm)
+        write_file(directory / f"{each.name}.sig", signature)
 
 
 def command(wanted: Wanted) -> str:
