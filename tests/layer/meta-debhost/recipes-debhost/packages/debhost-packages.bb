@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+SUMMARY = "One empty package under the names of those the reference device holds"
+LICENSE = "MIT"
+
+deltask do_fetch
+deltask do_unpack
+deltask do_patch
+deltask do_configure
+deltask do_compile
+PATCHDEPENDENCY = ""
+INHIBIT_DEFAULT_DEPS = "1"
+
+PACKAGES = "${PN}"
+ALLOW_EMPTY:${PN} = "1"
+RPROVIDES:${PN} = " \
+    busybox cryptsetup e2fsprogs-mke2fs libdevmapper libubootenv-bin systemd systemd-crypt \
+    tpm2-tools util-linux-lsblk \
+"

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""bitbake builds U-Boot, the FIT and the device through the layer's classes, and they boot.
+
+Debian is the compiler, the native tools, the kernel and the root file system (meta-debhost, and
+README.md beside this file).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.layer.conftest import Bootseal, Build
+
+pytestmark = [pytest.mark.bitbake, pytest.mark.timeout(7200)]
+
+HERE = Path(__file__).parent
+FRAGMENTS = "secureboot/secureboot"
+LAYERS = (HERE.parents[1] / "meta-secureboot", HERE / "meta-debhost")
+
+
+@pytest.fixture
+def parts(debhost: Build, bootseal: Bootseal) -> Path:
+    """A finished reference device: the kernel and the root file system come out of it."""
+    directory = Path(os.environ.get("BOOTSEAL_OE_DEVICE", debhost.directory.parent / "reference"))
+    if not (directory / "device.json").is_file():
+        done = bootseal("reference", "build", directory)
+        assert done.returncode == 0, done.stderr
+    return directory
+
+
+@pytest.fixture
+def settings(debhost: Build, parts: Path, keys: Path) -> str:
+    """The local.conf of a device with everything the layer offers."""
+    packages = next((Path(sys.prefix) / "lib").glob("python3.*/site-packages"))
+    # A copy of what the recipes read, where the user of bitbake may.
+    source = debhost.directory.parent / "parts"
+    source.mkdir(exist_ok=True)
+    for name in ("Image.gz", "root.erofs", "initramfs.cpio.gz"):
+        if not (source / name).exists():
+            shutil.copy(parts / name, source / name)
+    return f"""\
+OE_FRAGMENTS += "{FRAGMENTS}/dev-keys {FRAGMENTS}/measured-boot {FRAGMENTS}/encrypted-data"
+BOOTSEAL_KEYS = "{keys}"
+DEBHOST_DEVICE = "{source}"
+DEBHOST_SITE_PACKAGES = "{packages}"
+require conf/debhost.inc
+"""
+
+
+def deployed(build: Build) -> Path:
+    """Where a build leaves what it made."""
+    return build.directory / "tmp/deploy/images/qemuarm64"
+
+
+def required(control: Path, key: str) -> str:
+    """Return what U-Boot's device tree demands of a key."""
+    node = f"/signature/key-{key}"
+    done = subprocess.run(
+        ["fdtget", control, node, "required"], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_u_boot_demands_the_key_for_configurations(debhost: Build, settings: str) -> None:
+    debhost.configure(settings, layers=LAYERS)
+    done = debhost.bitbake("u-boot:do_deploy")
+    assert done.code == 0, done.text
+    assert done.complaints == []
+    assert required(deployed(debhost) / "u-boot.dtb", "DEV-fit-1") == "conf"
+    # In the file that is flashed, and not only beside it.
+    control = (deployed(debhost) / "u-boot.dtb").read_bytes()
+    assert (deployed(debhost) / "u-boot.bin").read_bytes().endswith(control)
+
+
+def test_a_missing_certificate_ends_the_build(debhost: Build, settings: str, keys: Path) -> None:
+    broken = keys.with_name("keys-without-certificate")
+    if not broken.exists():
+        shutil.copytree(keys, broken)
+    (broken / "DEV-fit-1.crt").unlink(missing_ok=True)
+    debhost.own(broken, *broken.iterdir())
+    debhost.configure(settings.replace(f'"{keys}"', f'"{broken}"'), layers=LAYERS)
+    done = debhost.bitbake("u-boot:do_deploy")
+    assert done.code != 0
+    assert "DEV-fit-1.crt" in done.text
+
+
+def test_a_fragment_that_does_not_stick_ends_the_build(debhost: Build, settings: str) -> None:
+    undo = debhost.directory.parent / "undo.cfg"
+    undo.write_text("# CONFIG_FIT_SIGNATURE is not set\n")
+    extra = f'SRC_URI:append:pn-u-boot = " file://{undo}"\n'
+    debhost.configure(settings + extra, layers=LAYERS)
+    done = debhost.bitbake("-c", "secureboot_config_check", "u-boot")
+    assert done.code != 0
+    assert "differs from the fragments of secure boot" in done.text
+    assert "CONFIG_FIT_SIGNATURE" in done.text
+
+
+def test_u_boot_without_a_device_tree_of_its_own_ends_the_build(
+    debhost: Build, settings: str
+) -> None:
+    # What upstream's class only warns of: nothing to put the key into.
+    extra = 'UBOOT_DTB_BINARY:pn-u-boot = "none.dtb"\n'
+    debhost.configure(settings + extra, layers=LAYERS)
+    done = debhost.bitbake("u-boot:do_deploy")
+    assert done.code != 0
+    assert "holds no key and would verify nothing" in done.text
+
+
+@pytest.fixture
+def device(debhost: Build, settings: str, tmp_path: Path) -> Path:
+    """The device that bitbake built, copied: a run writes to its disk."""
+    debhost.configure(settings, layers=LAYERS)
+    done = debhost.bitbake("secureboot-image")
+    assert done.code == 0, done.text
+    assert done.complaints == []
+    published = deployed(debhost) / "secureboot-image"
+    copy = tmp_path / "device"
+    shutil.copytree(published, copy)
+    return copy
+
+
+def test_the_device_is_verified_and_its_tampered_twin_refused(
+    debhost: Build, bootseal: Bootseal, device: Path
+) -> None:
+    control = device / "control.dtb"
+    checker = next(
+        debhost.directory.glob("tmp/sysroots-components/*/u-boot-tools-native/usr/bin/uboot-fit_*")
+    )
+    assert bootseal("fit", "verify", device / "fit.itb", "--dtb", control).returncode == 0
+    witness: list[str | Path] = [checker, "-f", device / "fit.itb", "-k", control]
+    assert subprocess.run(witness, capture_output=True, check=False).returncode == 0
+
+    fit = bytearray((device / "fit.itb").read_bytes())
+    fit[len(fit) // 2] ^= 1
+    (device / "fit.itb").write_bytes(fit)
+    refused = bootseal("fit", "verify", device / "fit.itb", "--dtb", control)
+    assert refused.returncode != 0
+    assert "hash" in refused.stderr
+    assert subprocess.run(witness, capture_output=True, check=False).returncode != 0
+
+
+def test_the_device_boots_verified_with_encrypted_data(bootseal: Bootseal, device: Path) -> None:
+    done = bootseal("boot", "run", device, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["schema"].startswith("bootseal.")

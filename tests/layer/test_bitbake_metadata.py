@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""Real bitbake reads the layer: it parses, resolves, orders its tasks and refuses what it must."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.layer.conftest import Build
+
+pytestmark = [pytest.mark.bitbake, pytest.mark.timeout(7200)]
+
+LAYER = Path(__file__).parents[2] / "meta-secureboot"
+# Fragments are read when the machine is known.
+FRAGMENTS = "OE_FRAGMENTS += 'secureboot/secureboot/"
+WHOLE = f"{FRAGMENTS}measured-boot'\n{FRAGMENTS}encrypted-data'\n"
+DEV = f"{FRAGMENTS}dev-keys'\nBOOTSEAL_KEYS = '@KEYS@'\n"
+# What the image is made of, first to last; each must be reachable from the next.
+ORDER = (
+    "secureboot-image.do_rootfs",
+    "secureboot-image.do_image_erofs_lz4hc",
+    "secureboot-image.do_secureboot_verity",
+    "secureboot-image.do_secureboot_fit",
+    "secureboot-image.do_secureboot_policy",
+    "secureboot-image.do_image_wic",
+    "secureboot-image.do_secureboot_device",
+    "secureboot-image.do_image_complete",
+)
+
+
+def graph(text: str) -> dict[str, set[str]]:
+    """Return who needs whom, of bitbake's task-depends.dot."""
+    edges: dict[str, set[str]] = {}
+    for user, needed in re.findall(r'^"([^"]+)" -> "([^"]+)"$', text, re.MULTILINE):
+        edges.setdefault(user, set()).add(needed)
+    return edges
+
+
+def reaches(edges: dict[str, set[str]], start: str, goal: str) -> bool:
+    """Say whether `start` needs `goal`, directly or not."""
+    seen, waiting = {start}, [start]
+    while waiting:
+        new = edges.get(waiting.pop(), set()) - seen
+        seen |= new
+        waiting += new
+    return goal in seen
+
+
+def test_every_recipe_parses_without_a_word_about_this_layer(whole: Build, keys: Path) -> None:
+    whole.configure(WHOLE + DEV.replace("@KEYS@", str(keys)))
+    done = whole.bitbake("-p")
+    assert done.code == 0, done.text
+    assert ", 0 errors." in done.text
+    assert [line for line in done.complaints if "secureboot" in line] == []
+
+
+def test_the_image_resolves_and_its_tasks_are_in_order(whole: Build, keys: Path) -> None:
+    whole.configure(WHOLE + DEV.replace("@KEYS@", str(keys)))
+    done = whole.bitbake("-g", "secureboot-image")
+    assert done.code == 0, done.text
+    assert [line for line in done.complaints if line.startswith("ERROR")] == []
+    edges = graph((whole.directory / "task-depends.dot").read_text())
+    for earlier, later in pairwise(ORDER):
+        assert reaches(edges, later, earlier), f"{later} does not wait for {earlier}"
+        assert not reaches(edges, earlier, later), f"{earlier} and {later} wait for each other"
+    assert reaches(edges, "secureboot-image.do_secureboot_fit", "u-boot.do_secureboot_key_check")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "wanted"),
+    [
+        ("u-boot", {"UBOOT_SIGN_ENABLE": "1", "UBOOT_SIGN_KEYNAME": "DEV-fit-1"}),
+        ("u-boot", {"FIT_HASH_ALG": "sha256", "FIT_SIGN_ALG": "rsa4096"}),
+        ("secureboot-image", {"IMAGE_FSTYPES": "erofs-lz4hc wic", "BOOTSEAL_LOGIN": "0"}),
+        ("secureboot-image", {"WKS_FILE": "secureboot-ab.wks", "BOOTSEAL_FIT_KEY": "DEV-fit-1"}),
+        ("secureboot-image-dev", {"BOOTSEAL_LOGIN": "1"}),
+    ],
+)
+def test_final_value(whole: Build, keys: Path, recipe: str, wanted: dict[str, str]) -> None:
+    whole.configure(WHOLE + DEV.replace("@KEYS@", str(keys)))
+    assert whole.values(recipe, *wanted) == wanted
+
+
+@pytest.mark.parametrize(
+    ("recipe", "variable", "words"),
+    [
+        ("u-boot", "SRC_URI", ["0001-boot-fit-put-a-gate", "bootseal.env", "verify.cfg"]),
+        ("linux-yocto", "SRC_URI", ["verity.cfg", "lockdown.cfg", "tpm.cfg", "crypt.cfg"]),
+        ("systemd", "PACKAGECONFIG", ["cryptsetup", "repart", "tpm2"]),
+    ],
+)
+def test_the_layer_changes_a_recipe_only_with_the_feature(
+    whole: Build, keys: Path, recipe: str, variable: str, words: list[str]
+) -> None:
+    whole.configure(WHOLE + DEV.replace("@KEYS@", str(keys)))
+    with_feature = whole.values(recipe, variable)[variable]
+    assert [word for word in words if word not in with_feature] == []
+    whole.configure("")
+    without_feature = whole.values(recipe, variable)[variable]
+    assert [word for word in words if word in without_feature.split("/")] == []
+    assert "secureboot" not in without_feature
+
+
+@pytest.mark.parametrize(
+    ("local", "message"),
+    [
+        (
+            "require conf/distro/include/secureboot.inc\n",
+            "BOOTSEAL_PROFILE is ''. Use one of the fragments",
+        ),
+        (DEV.replace("dev-keys", "production"), "development keys"),
+        (DEV.replace("@KEYS@", "/nowhere"), "/nowhere, and there are no keys"),
+        (
+            f"{DEV}BOOTSEAL_CAPABILITIES:forcevariable = 'verified-boot slots'\n",
+            "does not declare tpm2",
+        ),
+        (f"{DEV}BOOTSEAL_REQUESTS:append = ' mesured-boot'\n", "did you mean measured-boot?"),
+    ],
+    ids=["no profile", "dev keys in production", "no keys", "no TPM", "misspelt request"],
+)
+def test_a_build_that_cannot_be_what_was_asked_for_ends_at_once(
+    debhost: Build, keys: Path, local: str, message: str
+) -> None:
+    debhost.configure(
+        WHOLE + local.replace("@KEYS@", str(keys)) + "require conf/debhost.inc\n",
+        layers=(LAYER, Path(__file__).parent / "meta-debhost"),
+    )
+    done = debhost.bitbake("-n", "secureboot-image")
+    assert done.code != 0
+    assert message in " ".join(done.complaints) + done.text
+    # Refused before anything was built, and not by a crash of ours.
+    assert "Running task" not in done.text
+    assert "Traceback" not in done.text
+
+
+def test_yocto_check_layer_passes(checked: Build, oe_sources: Path) -> None:
+    world = (Path(__file__).parent / "world.conf").read_text()
+    checked.configure(world, layers=(), base=("openembedded-core/meta",))
+    others = [
+        str(oe_sources / name)
+        for name in (
+            "meta-openembedded/meta-oe",
+            "meta-openembedded/meta-python",
+            "meta-security/meta-tpm",
+        )
+    ]
+    shutil.rmtree(checked.directory / "tmp", ignore_errors=True)
+    options = ["--no-auto-dependency", "--dependency", *others, "--"]
+    done = checked.run("yocto-check-layer", *options, str(LAYER))
+    assert done.code == 0, done.text
+    assert re.search(r"meta-secureboot \.\.\. PASS", done.text), done.text
