@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.bitbake, pytest.mark.timeout(7200)]
 
 HERE = Path(__file__).parent
-FRAGMENTS = "conf/fragments/secureboot"
+FRAGMENTS = "secureboot/secureboot"
 LAYERS = (HERE.parents[1] / "meta-secureboot", HERE / "meta-debhost")
 
 
@@ -48,10 +48,7 @@ def settings(debhost: Build, parts: Path, keys: Path) -> str:
         if not (source / name).exists():
             shutil.copy(parts / name, source / name)
     return f"""\
-require conf/distro/include/secureboot.inc
-require {FRAGMENTS}/dev-keys.conf
-require {FRAGMENTS}/measured-boot.conf
-require {FRAGMENTS}/encrypted-data.conf
+OE_FRAGMENTS += "{FRAGMENTS}/dev-keys {FRAGMENTS}/measured-boot {FRAGMENTS}/encrypted-data"
 BOOTSEAL_KEYS = "{keys}"
 DEBHOST_DEVICE = "{source}"
 DEBHOST_SITE_PACKAGES = "{packages}"

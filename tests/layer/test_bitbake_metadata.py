@@ -17,13 +17,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.bitbake, pytest.mark.timeout(7200)]
 
 LAYER = Path(__file__).parents[2] / "meta-secureboot"
-FRAGMENTS = "conf/fragments/secureboot"
-WHOLE = f"""\
-require conf/distro/include/secureboot.inc
-require {FRAGMENTS}/measured-boot.conf
-require {FRAGMENTS}/encrypted-data.conf
-"""
-DEV = f"require {FRAGMENTS}/dev-keys.conf\nBOOTSEAL_KEYS = '@KEYS@'\n"
+# Fragments are read when the machine is known.
+FRAGMENTS = "OE_FRAGMENTS += 'secureboot/secureboot/"
+WHOLE = f"{FRAGMENTS}measured-boot'\n{FRAGMENTS}encrypted-data'\n"
+DEV = f"{FRAGMENTS}dev-keys'\nBOOTSEAL_KEYS = '@KEYS@'\n"
 # What the image is made of, first to last; each must be reachable from the next.
 ORDER = (
     "secureboot-image.do_rootfs",
@@ -113,9 +110,12 @@ def test_the_layer_changes_a_recipe_only_with_the_feature(
 @pytest.mark.parametrize(
     ("local", "message"),
     [
-        ("", "BOOTSEAL_PROFILE is ''. Use one of the fragments"),
-        (f"require {FRAGMENTS}/production.conf\nBOOTSEAL_KEYS = '@KEYS@'\n", "development keys"),
-        (f"require {FRAGMENTS}/dev-keys.conf\nBOOTSEAL_KEYS = '/nowhere'\n", "/nowhere"),
+        (
+            "require conf/distro/include/secureboot.inc\n",
+            "BOOTSEAL_PROFILE is ''. Use one of the fragments",
+        ),
+        (DEV.replace("dev-keys", "production"), "development keys"),
+        (DEV.replace("@KEYS@", "/nowhere"), "/nowhere, and there are no keys"),
         (
             f"{DEV}BOOTSEAL_CAPABILITIES:forcevariable = 'verified-boot slots'\n",
             "does not declare tpm2",

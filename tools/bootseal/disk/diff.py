@@ -156,7 +156,8 @@ def _slot(
     if pair in seen:
         return
     seen.add(pair)
-    for change in fit_diff.diff(fits[0].data, fits[1].data):
+    trees = [fit_format.parse(fit.data, lenient=True) for fit in fits if fit]
+    for change in fit_diff.diff(trees[0], trees[1]):
         yield Change(
             part="fit",
             where=f"{before.name}: {change.path}",
