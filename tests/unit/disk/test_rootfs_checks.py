@@ -5,6 +5,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bootseal.disk import elf, rootfs_files, rootfs_keys, rootfs_policy, rootfs_programs
 from bootseal.disk.fs import Content, Node
@@ -12,7 +13,7 @@ from bootseal.disk.grouped import listed
 from bootseal.disk.rootfs_policy import Policy
 from bootseal.errors import FormatError, UsageError
 from bootseal.events import Finding, Severity
-from bootseal.keys import certificate
+from bootseal.keys import certificate, published
 from bootseal.keys.algorithms import Kind
 from bootseal.keys.public import from_crypto
 
@@ -130,12 +131,10 @@ def test_policy_file_is_read_strictly(tmp_path: Path, text: str, message: str) -
         rootfs_policy.load(tmp_path / "policy.toml")
 
 
-SELF_TEST = (
-    b"-----BEGIN EC PRIVATE KEY-----\n"
-    b"MHcCAQEEIPAKWV7+pZe9c5EubMNfAEKWRQtP/MvlO9HehwHmJssNoAoGCCqGSM49\n"
-    b"AwEHoUQDQgAE2CNONRio3ciuXtoomJKs3MdbzLbd44VPhtzJN30VLFm5gvnfiCj2\n"
-    b"zzz7pl9Cv0ECHl6yedNI8QEKdcwCDgEmkQ==\n-----END EC PRIVATE KEY-----\n"
-)
+def private_pem() -> tuple[bytes, str]:
+    key = certificate.make_private(Kind.ECDSA256)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem, from_crypto(key.public_key()).fingerprint()
 
 
 def key_findings(tmp_path: Path, path: str, content: bytes) -> list[tuple[str, Severity]]:
@@ -144,24 +143,19 @@ def key_findings(tmp_path: Path, path: str, content: bytes) -> list[tuple[str, S
 
 
 def test_published_private_key_is_an_error_unless_a_library_tests_itself_with_it(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert key_findings(tmp_path, "etc/key.pem", SELF_TEST) == [
-        ("disk.root-private-key", Severity.ERROR)
-    ]
-    assert key_findings(tmp_path, "usr/lib/lib.so", elf.MAGIC + SELF_TEST) == [
+    pem, fingerprint = private_pem()
+    monkeypatch.setattr(published, "_origins", lambda: {fingerprint: "Library, self-test"})
+
+    assert key_findings(tmp_path, "etc/key.pem", pem) == [("disk.root-private-key", Severity.ERROR)]
+    assert key_findings(tmp_path, "usr/lib/lib.so", elf.MAGIC + pem) == [
         ("disk.root-self-test-key", Severity.INFO)
     ]
 
 
 def test_own_private_key_in_a_library_is_an_error(tmp_path: Path) -> None:
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-
-    pem = certificate.make_private(Kind.ECDSA256).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+    pem, _ = private_pem()
 
     assert key_findings(tmp_path, "usr/lib/lib.so", elf.MAGIC + pem) == [
         ("disk.root-private-key", Severity.ERROR)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from bootseal.keys import search
+from bootseal.keys import published, search
 
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -93,19 +93,19 @@ def test_marks_alone_are_no_keys(text: bytes) -> None:
     assert list(search.find(text)) == []
 
 
+def test_published_key_says_where_it_was_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    spki = EC.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    name = "Project, tests/key.pem"
+    monkeypatch.setattr(published, "_origins", lambda: {hashlib.sha256(spki).hexdigest(): name})
+
+    (found,) = search.find(FORMS["ec sec1 pem"])
+
+    assert found.origin == name
+
+
 def test_known_self_tests_are_known() -> None:
-    # The first line of a key in the source of a library's self-test.
-    pem = (
-        b"-----BEGIN EC PRIVATE KEY-----\n"
-        b"MHcCAQEEIPAKWV7+pZe9c5EubMNfAEKWRQtP/MvlO9HehwHmJssNoAoGCCqGSM49\n"
-        b"AwEHoUQDQgAE2CNONRio3ciuXtoomJKs3MdbzLbd44VPhtzJN30VLFm5gvnfiCj2\n"
-        b"zzz7pl9Cv0ECHl6yedNI8QEKdcwCDgEmkQ==\n"
-        b"-----END EC PRIVATE KEY-----\n"
-    )
-
-    (found,) = search.find(pem)
-
-    assert found.origin == "GnuTLS, lib/crypto-selftests-pk.c, ECDSA P-256"
+    fingerprint = "458022ddcb5598b39253bc027eb02c4f3dba00e2bdbaef239a35bc91c9bd4f3a"
+    assert published.origin(fingerprint) == "GnuTLS, lib/crypto-selftests-pk.c, ECDSA P-256"
 
 
 def test_many_keys_in_one_file_are_found_in_little_time() -> None:
