@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bootseal.errors import FormatError, UsageError
+from bootseal.files import write_file
 
 SCHEMA: Final = "bootseal.device/1"
 FILE_NAME: Final = "device.json"
@@ -176,9 +177,7 @@ def describe(directory: Path, path: Path) -> Artefact:
 def save(device: Device, directory: Path) -> Path:
     """Write `device.json` into `directory` and return its path."""
     target = directory / FILE_NAME
-    temporary = target.with_suffix(".json.new")
-    temporary.write_text(json.dumps(dataclasses.asdict(device), indent=2) + "\n")
-    temporary.replace(target)
+    write_file(target, f"{json.dumps(dataclasses.asdict(device), indent=2)}\n".encode())
     return target
 
 

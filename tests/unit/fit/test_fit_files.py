@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from bootseal import files
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.fit import files
 from bootseal.fit.policy import STRICT
 from bootseal.fit.sign import Request, SigningKey, sign_file
 from bootseal.fit.verify import verify
@@ -61,6 +61,12 @@ def test_new_file_gets_usual_permissions_and_an_old_one_keeps_its_own(tmp_path: 
     files.write_new(tmp_path / "newer", b"x")
     modes = [stat.S_IMODE((tmp_path / n).stat().st_mode) for n in ("old", "new", "newer", "usual")]
     assert modes == [0o640, modes[3], modes[3], modes[3]]
+
+
+def test_secret_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    files.write_file(tmp_path / "written", b"x", mode=0o600)
+    files.write_new(tmp_path / "new", b"x", mode=0o600)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_link_is_followed(tmp_path: Path) -> None:
@@ -156,7 +162,7 @@ for round in range(int(sys.argv[2])):
 """
 
 _PARTS = """
-from bootseal.fit.files import write_parts
+from bootseal.files import write_parts
 
 target, size = Path(sys.argv[3]), 65536
 contents = [bytes([number]) * size * 16 for number in range(2)]

@@ -103,13 +103,12 @@ def matrix(
 def _write_reports(
     document: dict[str, object], targets: dict[str, Path | None], logs: Path
 ) -> None:
+    from bootseal.files import write_file
     from bootseal.report.render import render
 
     for kind, target in targets.items():
         if target is not None:
-            temporary = target.with_name(f"{target.name}.new")
-            temporary.write_text(render(document, kind, logs=logs))
-            temporary.replace(target)
+            write_file(target, render(document, kind, logs=logs).encode())
             ui.status(f"wrote {ui.untrusted(str(target))}")
 
 

@@ -150,7 +150,7 @@ def _write(
 ) -> Record:
     from bootseal.disk import late, late_device, table
     from bootseal.disk.source import opened
-    from bootseal.fit.files import write_file
+    from bootseal.files import write_file
 
     progress = ui.TerminalProgress()
     with opened(target.image) as disk:

@@ -161,7 +161,7 @@ def sign(
     with naming(fit):
         sign_file(fit, target, request)
     if trusted is not None and dtb is not None:
-        from bootseal.fit.files import write_file
+        from bootseal.files import write_file
 
         write_file(dtb_output or dtb, trusted)
     for each in keys:
@@ -191,8 +191,8 @@ def _ask(what: str) -> str:
 
 def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:
     """Return a control device tree that requires the keys, for the algorithms the FIT names."""
+    from bootseal.files import mapped
     from bootseal.fit import control_dtb
-    from bootseal.fit.files import mapped
     from bootseal.formats import fit as fit_format
 
     algorithms = {} if request.add is None else {request.add.hint: request.add.algorithm}

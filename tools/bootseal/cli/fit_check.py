@@ -60,10 +60,10 @@ def verify(
 
     Example: bootseal fit verify fit.itb --dtb u-boot.bin
     """
+    from bootseal.files import mapped
     from bootseal.fit.boot_loader import check_gate
     from bootseal.fit.control_dtb import read_trust
     from bootseal.fit.digest import Facts
-    from bootseal.fit.files import mapped
     from bootseal.fit.verify import judge, refuse
 
     policy = choose_policy(compat=compat, external_data=external_data, max_size=max_size)

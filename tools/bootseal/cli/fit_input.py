@@ -77,7 +77,7 @@ def opened(path: Path, *, writable: bool = False) -> Iterator[memoryview]:
         path: The file; `-` is standard input.
         writable: Give a private copy that may be changed.
     """
-    from bootseal.fit import files
+    from bootseal import files
 
     with naming(path):
         if str(path) == "-":

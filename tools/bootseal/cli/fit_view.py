@@ -84,8 +84,8 @@ def extract(
 
     Example: bootseal fit extract fit.itb kernel-1 -o Image.gz
     """
+    from bootseal.files import write_new
     from bootseal.fit.extract import extract as payload_of
-    from bootseal.fit.files import write_new
 
     with opened(fit) as data:
         payload = payload_of(data, image)

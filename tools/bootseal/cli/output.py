@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from bootseal.fit.files import write_file
+from bootseal.files import write_file
 
 
 def write(target: str | Path, data: bytes) -> None:

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from bootseal.disk.fs import Content, Node, bounded, check_size, text
-from bootseal.fit.files import mapped
+from bootseal.files import mapped
 from bootseal.formats import erofs
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from bootseal.device import Artefact
 from bootseal.disk import late_files, record
 from bootseal.disk.record import Record
 from bootseal.errors import UsageError
+from bootseal.files import write_file
 from bootseal.fit import control_dtb
-from bootseal.fit.files import write_file
 from bootseal.measure import policy
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.fit.files import write_file
+from bootseal.files import write_file
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm, Padding
 

@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bootseal.device import digest_file
 from bootseal.errors import FormatError, ToolError, UsageError
+from bootseal.files import mapped, write_file
 from bootseal.fit import structure
 from bootseal.fit.digest import digest
-from bootseal.fit.files import mapped, write_file
 from bootseal.fit.findings import refuse
 from bootseal.formats import fdt
 from bootseal.formats import fit as fit_format

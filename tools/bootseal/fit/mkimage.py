@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.errors import ToolError, UsageError, VerificationRefused
+from bootseal.files import write_file
 from bootseal.fit import control_dtb
 from bootseal.fit.control_dtb import Trust, TrustedKey
 from bootseal.fit.digest import Facts
-from bootseal.fit.files import write_file
 from bootseal.fit.findings import refuse
 from bootseal.fit.policy import COMPAT
 from bootseal.fit.trace import digests

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 import bootseal
 from bootseal.errors import UsageError, VerificationRefused
+from bootseal.files import mapped, write_parts
 from bootseal.fit import rotation
 from bootseal.fit.control_dtb import Trust, TrustedKey
 from bootseal.fit.digest import Facts
-from bootseal.fit.files import mapped, write_parts
 from bootseal.fit.findings import refuse
 from bootseal.fit.layout import Layout
 from bootseal.fit.policy import STRICT

@@ -16,9 +16,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
+from bootseal.files import mapped
 from bootseal.fit import control_dtb
 from bootseal.fit.digest import Facts
-from bootseal.fit.files import mapped
 from bootseal.formats import fdt
 from bootseal.formats import fit as fit_format
 from bootseal.keys import describe

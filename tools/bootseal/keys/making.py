@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bootseal.errors import UsageError
+from bootseal.files import write_file, write_new
 from bootseal.keys import certificate, signer
 from bootseal.keys.certificate import Issuer
 from bootseal.keys.manifest import MANIFEST, Entry, manifest_json
@@ -104,9 +104,7 @@ def refuse_overwriting(directory: Path, name: str) -> None:
         UsageError: There is one.
     """
     for suffix in SUFFIXES:
-        path = directory / f"{name}{suffix}"
-        if path.exists() or path.is_symlink():
-            raise _in_the_way(path)
+        _refuse_existing(directory / f"{name}{suffix}")
 
 
 def write_all(
@@ -119,15 +117,16 @@ def write_all(
     """
     created: list[Path] = []
     new_directory = not directory.exists()
-    pending = directory / f"{MANIFEST}.new"
     try:
         if new_directory:
             directory.mkdir(mode=0o700, parents=True)
         for name, (content, mode) in files.items():
-            _write_new(directory / name, content, mode, created)
+            path = directory / name
+            _refuse_existing(path)
+            write_new(path, content, mode=mode)
+            created.append(path)
         if manifest:
-            _write_new(pending, manifest_json(manifest), _PUBLIC_MODE, created)
-            pending.replace(directory / MANIFEST)
+            write_file(directory / MANIFEST, manifest_json(manifest), mode=_PUBLIC_MODE)
     except BaseException:
         for path in created:
             path.unlink(missing_ok=True)
@@ -137,20 +136,9 @@ def write_all(
         raise
 
 
-def _write_new(path: Path, content: bytes, mode: int, created: list[Path]) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:
-        raise _in_the_way(path) from None
-    created.append(path)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _in_the_way(path: Path) -> UsageError:
-    return UsageError(
-        f"{path} is in the way: a key is never overwritten, and nothing was made",
-        hint="choose another directory, or --only the roles that are missing",
-    )
+def _refuse_existing(path: Path) -> None:
+    if path.exists() or path.is_symlink():
+        raise UsageError(
+            f"{path} is in the way: a key is never overwritten, and nothing was made",
+            hint="choose another directory, or --only the roles that are missing",
+        )

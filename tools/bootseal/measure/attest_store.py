@@ -11,16 +11,16 @@ import dataclasses
 import json
 import os
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import device
 from bootseal.errors import FormatError, UsageError, VerificationRefused
+from bootseal.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DEVICE_SCHEMA: Final = "bootseal.attest-device/1"
 CHALLENGE_SCHEMA: Final = "bootseal.challenge/1"
@@ -196,13 +196,4 @@ def _load(path: Path, kind: type[Record | Challenge], schema: str) -> object:
 
 def _save(path: Path, content: Record | Challenge) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(dataclasses.asdict(content), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(path, json.dumps(dataclasses.asdict(content), indent=1).encode(), mode=0o600)

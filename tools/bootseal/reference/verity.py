@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal import device, proc
 from bootseal.disk.layout import NAMESPACE
 from bootseal.errors import FormatError
+from bootseal.files import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +80,7 @@ def format_tree(image: Path, tree: Path) -> Verity:
 
 def save(verity: Verity, path: Path) -> None:
     """Write what opens a hash tree beside it."""
-    path.write_text(json.dumps(asdict(verity)))
+    write_file(path, json.dumps(asdict(verity)).encode())
 
 
 def load(path: Path) -> Verity:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bootseal.files import write_file
 from bootseal.report.disk_document import parse
 from bootseal.report.disk_formats import junit, sarif
 
@@ -38,7 +39,4 @@ def write(document: dict[str, object], kind: str, path: Path) -> None:
     Raises:
         FormatError: The document is not valid; nothing is written then.
     """
-    text = render(document, kind)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text)
-    temporary.replace(path)
+    write_file(path, render(document, kind).encode())

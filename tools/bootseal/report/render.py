@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bootseal.files import write_file
 from bootseal.report.document import dump, parse
 from bootseal.report.junit import junit
 
@@ -46,7 +47,5 @@ def write(document: dict[str, object], directory: Path, *, logs: Path) -> dict[s
     directory.mkdir(parents=True, exist_ok=True)
     paths = {kind: directory / name for kind, name in FILES.items()}
     for kind, path in paths.items():
-        temporary = path.with_name(f"{path.name}.new")
-        temporary.write_text(texts[kind])
-        temporary.replace(path)
+        write_file(path, texts[kind].encode())
     return paths

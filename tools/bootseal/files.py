@@ -9,14 +9,15 @@ import stat
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from bootseal.formats.fdt import Buffer
+_Bytes: TypeAlias = bytes | bytearray | memoryview
+_NEW: Final = 0o666
 
 
 @contextmanager
@@ -54,8 +55,13 @@ def private(path: Path) -> Iterator[memoryview]:
         yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
-def write_new(path: Path, data: Buffer) -> None:
+def write_new(path: Path, data: _Bytes, *, mode: int = _NEW) -> None:
     """Write a file that does not exist yet; it appears complete or not at all.
+
+    Args:
+        path: Where the file shall be; a symbolic link there is in the way too.
+        data: Its content.
+        mode: Its permissions, from which the umask takes as usual.
 
     Raises:
         UsageError: There is something of that name, or no such directory.
@@ -65,7 +71,7 @@ def write_new(path: Path, data: Buffer) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as new:
         new.write(data)
         new.flush()
-        os.fchmod(new.fileno(), _mode(path))
+        os.fchmod(new.fileno(), _permitted(mode))
         os.fsync(new.fileno())
         try:
             os.link(new.name, path)
@@ -73,30 +79,35 @@ def write_new(path: Path, data: Buffer) -> None:
             raise UsageError(
                 f"{path} exists and is not overwritten", hint="choose another file, or remove it"
             ) from None
+    _sync_directory(path.parent)
 
 
-def write_file(path: Path, data: Buffer) -> None:
+def write_file(path: Path, data: _Bytes, *, mode: int = _NEW) -> None:
     """Write a file beside its final place, then rename it there; see `write_parts`.
 
     Raises:
         UsageError: As `write_parts`, as are the others.
         OSError: Likewise.
     """
-    write_parts(path, [data])
+    write_parts(path, [data], mode=mode)
 
 
 def write_parts(
-    path: Path, parts: Iterable[Buffer], *, check: Callable[[memoryview], object] | None = None
+    path: Path,
+    parts: Iterable[_Bytes],
+    *,
+    mode: int = _NEW,
+    check: Callable[[memoryview], object] | None = None,
 ) -> None:
     """Write the parts of a file beside its final place, then rename it there.
 
     Whoever looks, and whenever the process is killed, finds the old file or the new one. A file
-    that is replaced hands its permissions on; a new one gets those any new file gets, as nothing
-    here is secret. A symbolic link is followed.
+    that is replaced hands its permissions on. A symbolic link is followed.
 
     Args:
         path: Where the file shall be.
         parts: Its content; no part is copied.
+        mode: The permissions of a new file, from which the umask takes as usual.
         check: Called with a view of what was written; what it raises leaves the old file.
 
     Raises:
@@ -119,7 +130,7 @@ def write_parts(
             if check is not None:
                 with mapped(temporary) as view:
                     check(view)
-            temporary.chmod(_mode(target))
+            temporary.chmod(_mode(target, mode))
             os.fsync(new.fileno())
             temporary.replace(target)
             _sync_directory(target.parent)
@@ -133,13 +144,17 @@ def _check_directory(path: Path, directory: Path) -> None:
         raise UsageError(f"{path} cannot be written: there is no directory {directory}")
 
 
-def _mode(target: Path) -> int:
+def _mode(target: Path, new: int) -> int:
     try:
         return stat.S_IMODE(target.stat().st_mode)
     except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+        return _permitted(new)
+
+
+def _permitted(mode: int) -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mode & ~mask
 
 
 def _sync_directory(directory: Path) -> None:
