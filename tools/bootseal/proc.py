@@ -105,22 +105,30 @@ def run(
                 start_new_session=True,
             ) as process,
         ):
-            try:
-                _, stderr = process.communicate(stdin or None, timeout=timeout)
-            except subprocess.TimeoutExpired:
-                _kill_group(process)
-                raise ToolError(
-                    f"{shlex.join(argv)} did not finish within {timeout:g} seconds and was stopped"
-                ) from None
-            except BaseException:
-                _kill_group(process)
-                raise
-            if process.returncode:
-                raise ToolError(_failure(argv, process.returncode, stderr))
+            stderr = _wait(process, argv, stdin, timeout)
             if stdout_file is None:
                 out.seek(0)
                 return Completed(stdout=out.read(), stderr=stderr)
             return Completed(stdout=b"", stderr=stderr)
+
+
+def _wait(
+    process: subprocess.Popen[bytes], argv: Sequence[str], stdin: bytes, timeout: float
+) -> bytes:
+    """Feed a program until its end, and return what it said on standard error."""
+    try:
+        _, stderr = process.communicate(stdin or None, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        _kill_group(process)
+        raise ToolError(
+            f"{shlex.join(argv)} did not finish within {timeout:g} seconds and was stopped"
+        ) from None
+    except BaseException:
+        _kill_group(process)
+        raise
+    if process.returncode:
+        raise ToolError(_failure(argv, process.returncode, stderr))
+    return stderr
 
 
 @contextmanager

@@ -26,6 +26,9 @@ app = typer.Typer(no_args_is_help=True, help="Make a device out of the parts of 
 _Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Holds the parts, under the names of docs/device.md.")
 ]
+_Manifest = Annotated[
+    Path | None, typer.Option(help="A list of what is in it, such as bitbake's manifest.")
+]
 _LayoutFile = Annotated[Path, typer.Option(help="The declared disk layout, a .wks file.")]
 
 
@@ -79,9 +82,7 @@ def describe(
     keys: Annotated[Path, typer.Option(help="The key directory it was signed with.")],
     layout: _LayoutFile,
     layer: Annotated[Path | None, typer.Option(help="The layer meta-secureboot.")] = None,
-    manifest: Annotated[
-        Path | None, typer.Option(help="A list of what is in it, such as bitbake's manifest.")
-    ] = None,
+    manifest: _Manifest = None,
     login: Annotated[bool, typer.Option(help="It offers a root shell on its console.")] = False,
     qemu_system: Annotated[str, typer.Option(help="QEMU's program.")] = "qemu-system-aarch64",
     qemu_machine: Annotated[str, typer.Option(help="Its -machine.")] = "virt-7.2,gic-version=3",
@@ -96,23 +97,16 @@ def describe(
     """
     from bootseal import device
     from bootseal.device import Input, Qemu
-    from bootseal.fit.boot_loader import locate
-    from bootseal.fit.verify import verify as verify_fit
     from bootseal.reference import assembly, rootfs
     from bootseal.reference import verity as verity_trees
     from bootseal.reference.layer import Layer
 
     # What an older one says must not stand beside newer parts.
     (directory / device.FILE_NAME).unlink(missing_ok=True)
-    paths = {role: _part(directory, file) for role, file in assembly.ROLES.items()}
-    boot_loader = paths["bios"].read_bytes()
-    start, end = locate(boot_loader)
-    if boot_loader[start:end] != paths["control-dtb"].read_bytes():
-        raise UsageError(
-            f"{paths['control-dtb']} is not the device tree in {paths['bios']}:"
-            " the two are of different builds"
-        )
-    verify_fit(paths["fit"].read_bytes(), boot_loader[start:end])
+    paths = _verified_parts(directory)
+    qemu = Qemu(
+        system=qemu_system, machine=qemu_machine, cpu=qemu_cpu, cpus=qemu_cpus, memory=qemu_memory
+    )
     inputs = assembly.layer_inputs(Layer.find(layer))
     if manifest is not None:
         digest = device.digest_file(manifest)
@@ -121,13 +115,7 @@ def describe(
         name=name,
         login=login,
         epoch=now(),
-        qemu=Qemu(
-            system=qemu_system,
-            machine=qemu_machine,
-            cpu=qemu_cpu,
-            cpus=qemu_cpus,
-            memory=qemu_memory,
-        ),
+        qemu=qemu,
         keys=keys,
         root_hash=verity_trees.load(_part(directory, rootfs.FACTS)).root_hash,
         inputs=tuple(inputs),
@@ -142,6 +130,24 @@ def _paths(directory: Path) -> dict[str, Path]:
     from bootseal.reference import assembly
 
     return {role: directory / name for role, name in assembly.ROLES.items()}
+
+
+def _verified_parts(directory: Path) -> dict[str, Path]:
+    """Return the parts, of which the boot loader accepts the FIT."""
+    from bootseal.fit.boot_loader import locate
+    from bootseal.fit.verify import verify as verify_fit
+    from bootseal.reference import assembly
+
+    paths = {role: _part(directory, file) for role, file in assembly.ROLES.items()}
+    boot_loader = paths["bios"].read_bytes()
+    start, end = locate(boot_loader)
+    if boot_loader[start:end] != paths["control-dtb"].read_bytes():
+        raise UsageError(
+            f"{paths['control-dtb']} is not the device tree in {paths['bios']}:"
+            " the two are of different builds"
+        )
+    verify_fit(paths["fit"].read_bytes(), boot_loader[start:end])
+    return paths
 
 
 def _part(directory: Path, name: str) -> Path:

@@ -7,13 +7,18 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from bootseal import proc
 from bootseal.cli import ui
 from bootseal.errors import ExitCode, ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bootseal.events import Finding
 
 SCHEMA: Final = "bootseal.doctor/1"
 _VERSION: Final = re.compile(r"\d+\.\d[\w.+~-]*")
@@ -108,26 +113,7 @@ def doctor(
     missing = [f.tool for f in found if not f.path]
     packages = sorted({tool.package for tool in missing})
     if json:
-        ui.emit_json(
-            {
-                "schema": SCHEMA,
-                "ok": not missing,
-                "tools": [
-                    {
-                        "name": f.tool.name,
-                        "path": f.path,
-                        "version": f.version,
-                        "used_by": f.tool.used_by,
-                        "package": f.tool.package,
-                    }
-                    for f in found
-                ],
-                "boot_loaders": [
-                    {"path": path, "findings": [dataclasses.asdict(f) for f in findings]}
-                    for path, findings in loaders.items()
-                ],
-            }
-        )
+        ui.emit_json(_document(found, loaders))
     else:
         rows = [
             (f.tool.name, f.version or "MISSING", f.tool.used_by, f.path or f.tool.package)
@@ -142,3 +128,26 @@ def doctor(
         ui.status(f"  apt-get install {' '.join(packages)}")
         raise typer.Exit(ExitCode.TOOL)
     ui.status("OK: every program is installed")
+
+
+def _document(
+    found: Sequence[Found], loaders: Mapping[str, Sequence[Finding]]
+) -> dict[str, object]:
+    return {
+        "schema": SCHEMA,
+        "ok": all(f.path for f in found),
+        "tools": [
+            {
+                "name": f.tool.name,
+                "path": f.path,
+                "version": f.version,
+                "used_by": f.tool.used_by,
+                "package": f.tool.package,
+            }
+            for f in found
+        ],
+        "boot_loaders": [
+            {"path": path, "findings": [dataclasses.asdict(f) for f in findings]}
+            for path, findings in loaders.items()
+        ],
+    }

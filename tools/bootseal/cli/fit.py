@@ -25,9 +25,42 @@ from bootseal.cli.fit_input import (
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
+    from bootseal.fit.rotation import NewSignature
     from bootseal.fit.sign import Request, SigningKey
 
 app = typer.Typer(no_args_is_help=True, help="Assemble, sign, verify, show and compare FITs.")
+
+_Keys = Annotated[
+    list[str],
+    typer.Option(help="Private key: a PEM file, pkcs11:..., awskms:///...; may be repeated."),
+]
+_Hints = Annotated[
+    list[str], typer.Option(help="Name hint of the signature nodes to fill, one for each --key.")
+]
+_Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write here instead of over FIT.")
+]
+_AddSignature = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HINT=ALGORITHM",
+        help="Add a signature node for the next key to every configuration first.",
+    ),
+]
+_Padding = Annotated[str, typer.Option(help="RSA padding of an added node: pkcs-1.5 or pss.")]
+_Comment = Annotated[str | None, typer.Option(help="Text for the signature nodes; not signed.")]
+_PinFile = Annotated[
+    Path | None, typer.Option(help="File with the PIN or passphrase; else BOOTSEAL_PIN.")
+]
+_Module = Annotated[Path | None, typer.Option(help="PKCS#11 library, unless the URI names one.")]
+_Trusting = Annotated[
+    Path | None,
+    typer.Option(help="Control device tree, or u-boot.bin, that shall require the keys."),
+]
+_TrustingOutput = Annotated[
+    Path | None, typer.Option(help="Write that here instead of over the --dtb file.")
+]
+_Required = Annotated[str, typer.Option(help="What they must have signed there: conf or image.")]
 
 
 @app.command()
@@ -87,46 +120,17 @@ def build(
 def sign(
     fit: Annotated[Path, typer.Argument(metavar="FIT", help="The FIT to sign.")],
     *,
-    key: Annotated[
-        list[str],
-        typer.Option(help="Private key: a PEM file, pkcs11:..., awskms:///...; may be repeated."),
-    ],
-    hint: Annotated[
-        list[str],
-        typer.Option(help="Name hint of the signature nodes to fill, one for each --key."),
-    ],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write here instead of over FIT.")
-    ] = None,
-    add_signature: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HINT=ALGORITHM",
-            help="Add a signature node for the next key to every configuration first.",
-        ),
-    ] = None,
-    padding: Annotated[
-        str, typer.Option(help="RSA padding of an added node: pkcs-1.5 or pss.")
-    ] = "pkcs-1.5",
-    comment: Annotated[
-        str | None, typer.Option(help="Text for the signature nodes; not signed.")
-    ] = None,
-    pin_file: Annotated[
-        Path | None, typer.Option(help="File with the PIN or passphrase; else BOOTSEAL_PIN.")
-    ] = None,
-    module: Annotated[
-        Path | None, typer.Option(help="PKCS#11 library, unless the URI names one.")
-    ] = None,
-    dtb: Annotated[
-        Path | None,
-        typer.Option(help="Control device tree, or u-boot.bin, that shall require the keys."),
-    ] = None,
-    dtb_output: Annotated[
-        Path | None, typer.Option(help="Write that here instead of over the --dtb file.")
-    ] = None,
-    required: Annotated[
-        str, typer.Option(help="What they must have signed there: conf or image.")
-    ] = "conf",
+    key: _Keys,
+    hint: _Hints,
+    output: _Output = None,
+    add_signature: _AddSignature = None,
+    padding: _Padding = "pkcs-1.5",
+    comment: _Comment = None,
+    pin_file: _PinFile = None,
+    module: _Module = None,
+    dtb: _Trusting = None,
+    dtb_output: _TrustingOutput = None,
+    required: _Required = "conf",
     compat: Compat = False,
     external_data: ExternalData = False,
     max_size: MaxSize = None,
@@ -141,32 +145,37 @@ def sign(
     Beside the next key: bootseal fit sign fit.itb --key fit-1.pem --hint DEV-fit-1
     --key fit-2.pem --hint DEV-fit-2 --add-signature DEV-fit-2=sha256,rsa4096
     """
-    from bootseal.fit.rotation import NewSignature
+    from bootseal.files import write_file
     from bootseal.fit.sign import Request, sign_file
 
     if dtb is None and dtb_output is not None:
         raise UsageError("--dtb-output without --dtb: there is no device tree to put the key into")
     keys = _signing_keys(key, hint, pin_file, module)
-    added = pairs("--add-signature", [add_signature] if add_signature else [], "ALGORITHM")
-    new = [NewSignature(hint=n, algorithm=a, padding=padding) for n, a in added.items()]
     request = Request(
         keys=keys,
         timestamp=now(),
         comment=comment,
         policy=choose_policy(compat=compat, external_data=external_data, max_size=max_size),
-        add=new[0] if new else None,
+        add=_new_signature(add_signature, padding),
     )
     target = output or fit
     trusted = None if dtb is None else _trusting(dtb, fit, request, required)
     with naming(fit):
         sign_file(fit, target, request)
     if trusted is not None and dtb is not None:
-        from bootseal.files import write_file
-
         write_file(dtb_output or dtb, trusted)
     for each in keys:
         fingerprint = each.signer.public_key.fingerprint()
         ui.status(f"OK: {ui.untrusted(str(target))} is signed by {fingerprint} ({each.hint})")
+
+
+def _new_signature(option: str | None, padding: str) -> NewSignature | None:
+    from bootseal.fit.rotation import NewSignature
+
+    if option is None:
+        return None
+    ((hint, algorithm),) = pairs("--add-signature", [option], "ALGORITHM").items()
+    return NewSignature(hint=hint, algorithm=algorithm, padding=padding)
 
 
 def _signing_keys(

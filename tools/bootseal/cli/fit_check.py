@@ -25,6 +25,8 @@ from bootseal.cli.fit_input import (
 from bootseal.errors import FormatError, VerificationRefused
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bootseal.fit.control_dtb import Trust
     from bootseal.fit.digest import Facts
     from bootseal.fit.policy import Policy
@@ -32,23 +34,27 @@ if TYPE_CHECKING:
     from bootseal.fit.verify import Verdict
 
 
+_Configuration = Annotated[
+    str | None, typer.Option(help="Check the signatures of this configuration only.")
+]
+_Everything = Annotated[
+    bool, typer.Option("--all", help="Print every finding and note, not only errors.")
+]
+_ProveToo = Annotated[
+    bool, typer.Option("--prove", help="Change every signed region and see each change refused.")
+]
+
+
 def verify(
     fit: FitFile,
     *,
     dtb: ControlTree,
-    configuration: Annotated[
-        str | None, typer.Option(help="Check the signatures of this configuration only.")
-    ] = None,
+    configuration: _Configuration = None,
     compat: Compat = False,
     external_data: ExternalData = False,
     max_size: MaxSize = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Print every finding and note, not only errors.")
-    ] = False,
-    prove: Annotated[
-        bool,
-        typer.Option("--prove", help="Change every signed region and see each change refused."),
-    ] = False,
+    everything: _Everything = False,
+    prove: _ProveToo = False,
     seed: Annotated[int, typer.Option(help="Chooses the bytes that --prove changes.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -64,7 +70,7 @@ def verify(
     from bootseal.fit.boot_loader import check_gate
     from bootseal.fit.control_dtb import read_trust
     from bootseal.fit.digest import Facts
-    from bootseal.fit.verify import judge, refuse
+    from bootseal.fit.verify import refuse
 
     policy = choose_policy(compat=compat, external_data=external_data, max_size=max_size)
     with mapped(dtb) as control, naming(dtb):
@@ -72,10 +78,7 @@ def verify(
         warnings = check_gate(control)
     with opened(fit, writable=prove) as data:
         facts = Facts()
-        try:
-            verdict = judge(data, trust, configuration, policy=policy, facts=facts)
-        except FormatError as error:
-            raise FormatError(error.message, hint=_uboot_hint(error, data, trust)) from error
+        verdict = _judge(data, trust, configuration, policy, facts)
         verdict = dataclasses.replace(verdict, findings=verdict.findings + warnings)
         accepts = _uboot(data, trust, policy, facts) if policy.strict and verdict.errors else {}
         proof = _prove(data, trust, configuration, policy, seed) if prove else None
@@ -88,12 +91,28 @@ def verify(
         if proof is not None:
             fit_text.print_proof(proof)
     refuse(verdict.errors, f"{fit} is refused")
+    _refuse_unnoticed(fit, proof)
+    ui.status(f"OK: {ui.untrusted(str(fit))} is verified ({policy.name} policy)")
+
+
+def _judge(
+    data: memoryview, trust: Trust, configuration: str | None, policy: Policy, facts: Facts
+) -> Verdict:
+    from bootseal.fit.verify import judge
+
+    try:
+        return judge(data, trust, configuration, policy=policy, facts=facts)
+    except FormatError as error:
+        raise FormatError(error.message, hint=_uboot_hint(error, data, trust)) from error
+
+
+def _refuse_unnoticed(fit: Path, proof: Proof | None) -> None:
     if proof is not None and proof.accepted:
+        first = proof.accepted[0]
         raise VerificationRefused(
             f"{fit}: {len(proof.accepted)} of {len(proof.mutants)} changes were not noticed: first "
-            f"{proof.accepted[0].region} at {proof.accepted[0].flips}"
+            f"{first.region} at {first.flips}"
         )
-    ui.status(f"OK: {ui.untrusted(str(fit))} is verified ({policy.name} policy)")
 
 
 def _document(verdict: Verdict, accepts: dict[str, bool], proof: Proof | None) -> dict[str, object]:

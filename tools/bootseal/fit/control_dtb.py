@@ -116,14 +116,7 @@ def add_key(
         UsageError: The hint is not usable or taken by another key, or the key does not fit the
             algorithm.
     """
-    if _HINT.fullmatch(hint) is None:
-        raise UsageError(
-            f"key name hint {hint!r} is not usable: expected up to 64 letters, digits and . _ + -"
-        )
-    if required not in _REQUIRED:
-        raise UsageError(f"required is {required!r}: expected one of {', '.join(_REQUIRED)}")
-    if Algorithm.parse(algorithm).kind is not public_key.kind:
-        raise UsageError(f"a key of {public_key.bits} bits does not fit the algorithm {algorithm}")
+    _check_key(public_key, hint, algorithm, required)
     name = key_nodes.node_name(public_key, hint)
 
     def change(editor: Editor, tree: Flat) -> None:
@@ -142,6 +135,17 @@ def add_key(
         editor.set_property(path, "required", required.encode() + b"\0")
 
     return _edited(data, change)
+
+
+def _check_key(public_key: PublicKey, hint: str, algorithm: str, required: str) -> None:
+    if _HINT.fullmatch(hint) is None:
+        raise UsageError(
+            f"key name hint {hint!r} is not usable: expected up to 64 letters, digits and . _ + -"
+        )
+    if required not in _REQUIRED:
+        raise UsageError(f"required is {required!r}: expected one of {', '.join(_REQUIRED)}")
+    if Algorithm.parse(algorithm).kind is not public_key.kind:
+        raise UsageError(f"a key of {public_key.bits} bits does not fit the algorithm {algorithm}")
 
 
 def remove_key(data: bytes, public_key: PublicKey) -> bytes:

@@ -16,7 +16,7 @@ from bootseal.formats.fit import Signature
 from bootseal.keys.algorithms import Algorithm, Padding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from bootseal.formats.fdt_edit import Editor
     from bootseal.formats.fit import Configuration
@@ -74,12 +74,7 @@ def add(
     path = f"{configuration.path}/{name}"
     editor.add_node(configuration.path, name)
     sign_images = tuple(configuration.references)
-    properties = {"sign-images": b"".join(image.encode() + b"\0" for image in sign_images)}
-    if new.padding != Padding.PKCS1:
-        properties["padding"] = new.padding.encode() + b"\0"
-    properties["key-name-hint"] = new.hint.encode() + b"\0"
-    properties["algo"] = new.algorithm.encode() + b"\0"
-    for key, value in properties.items():
+    for key, value in _properties(new, sign_images):
         editor.set_property(path, key, value)
     added = Signature(
         path=path,
@@ -94,3 +89,11 @@ def add(
         node=FlatNode(name=name, path=path, start=0, end=0, properties={}, children=()),
     )
     return added, *configuration.signatures
+
+
+def _properties(new: NewSignature, sign_images: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    yield "sign-images", b"".join(image.encode() + b"\0" for image in sign_images)
+    if new.padding != Padding.PKCS1:
+        yield "padding", new.padding.encode() + b"\0"
+    yield "key-name-hint", new.hint.encode() + b"\0"
+    yield "algo", new.algorithm.encode() + b"\0"

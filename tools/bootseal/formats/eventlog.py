@@ -106,22 +106,14 @@ def bootm_events(
         FormatError: The device tree is none, or shorter than its header declares.
         UsageError: U-Boot has no such bank.
     """
-    if not banks or (unknown := [bank for bank in banks if bank not in BANKS]):
-        asked = ", ".join(unknown) if banks else "none"
-        raise UsageError(f"PCR bank {asked}: U-Boot measures into {', '.join(BANKS)}")
-    magic, declared = bytes(fdt[:4]), int.from_bytes(fdt[4:8], "big")
-    if magic != _FDT_MAGIC or not _FDT_HEADER_SIZE <= declared <= len(fdt):
-        raise FormatError(
-            f"the device tree of {len(fdt)} bytes has the magic {magic.hex()} and declares "
-            f"{declared} bytes: expected {_FDT_MAGIC.hex()} and no more than there are"
-        )
+    _check_banks(banks)
     initrd = b"initrd\0"
     arguments = bootargs + b"\0"
     ramdisk_hashed = initrd if ramdisk is None else ramdisk
     measured: list[tuple[int, EventType, bytes | memoryview, bytes]] = [
         (PCR_KERNEL, EventType.COMPACT_HASH, kernel, b"linux\0"),
         (PCR_INITRAMFS, EventType.COMPACT_HASH, ramdisk_hashed, initrd),
-        (PCR_CONFIGURATION, EventType.TABLE_OF_DEVICES, fdt[:declared], b"dts\0"),
+        (PCR_CONFIGURATION, EventType.TABLE_OF_DEVICES, _declared(fdt), b"dts\0"),
         (PCR_CONFIGURATION, EventType.PLATFORM_CONFIG_FLAGS, arguments, arguments),
         *((pcr, EventType.SEPARATOR, SEPARATOR, SEPARATOR) for pcr in SEPARATED),
     ]
@@ -139,6 +131,23 @@ def bootm_events(
         )
         for pcr, kind, hashed, data in measured
     )
+
+
+def _check_banks(banks: Sequence[str]) -> None:
+    if not banks or (unknown := [bank for bank in banks if bank not in BANKS]):
+        asked = ", ".join(unknown) if banks else "none"
+        raise UsageError(f"PCR bank {asked}: U-Boot measures into {', '.join(BANKS)}")
+
+
+def _declared(fdt: bytes | memoryview) -> bytes | memoryview:
+    """Return as much of a device tree as its header declares."""
+    magic, declared = bytes(fdt[:4]), int.from_bytes(fdt[4:8], "big")
+    if magic != _FDT_MAGIC or not _FDT_HEADER_SIZE <= declared <= len(fdt):
+        raise FormatError(
+            f"the device tree of {len(fdt)} bytes has the magic {magic.hex()} and declares "
+            f"{declared} bytes: expected {_FDT_MAGIC.hex()} and no more than there are"
+        )
+    return fdt[:declared]
 
 
 def replay(events: Iterable[Event], bank: str = "sha256") -> dict[int, bytes]:

@@ -79,19 +79,7 @@ def rotate(
     """
     refuse_open_directory(directory)
     manifest = read_manifest(directory)
-    if Role.FIT not in manifest.keys:
-        raise UsageError(
-            f"{directory} has no key with the role 'fit' to rotate",
-            hint=f"bootseal keys list {directory}",
-        )
-    current = manifest.keys[Role.FIT]
-    successor = manifest.keys.get(Role.FIT_NEXT)
-    if successor and successor.state is State.REVOKED:
-        raise UsageError(
-            f"{successor.name}, the successor, was revoked on {successor.since}: devices that "
-            "know it cannot be moved to it",
-            hint="remove its line from keys.json and rotate again to make another",
-        )
+    current, successor = _in_use(directory, manifest)
     latest = successor or current
     role = _issuer_role(directory, manifest, latest)
     issuer = issuer_with(directory, role, secret) if role else None
@@ -112,6 +100,23 @@ def rotate(
     keys[Role.FIT_NEXT] = made.entry
     write_all(directory, made.files, dataclasses.replace(manifest, keys=keys, former=former))
     return Rotation(retired=retired, current=keys[Role.FIT], coming=made.entry)
+
+
+def _in_use(directory: Path, manifest: Manifest) -> tuple[Entry, Entry | None]:
+    """Return the FIT key and its successor, if there is one yet."""
+    if Role.FIT not in manifest.keys:
+        raise UsageError(
+            f"{directory} has no key with the role 'fit' to rotate",
+            hint=f"bootseal keys list {directory}",
+        )
+    successor = manifest.keys.get(Role.FIT_NEXT)
+    if successor and successor.state is State.REVOKED:
+        raise UsageError(
+            f"{successor.name}, the successor, was revoked on {successor.since}: devices that "
+            "know it cannot be moved to it",
+            hint="remove its line from keys.json and rotate again to make another",
+        )
+    return manifest.keys[Role.FIT], successor
 
 
 def revoke(directory: Path, key: str, *, reason: str) -> Entry:
