@@ -3,7 +3,7 @@
  * libFuzzer harness of the gate. The sanitizers watch the gate itself; and what it lets pass must
  * be a tree that libfdt, which U-Boot reads it with, takes for sound.
  *
- * BOOTSEAL_FUZZ_SECONDS=600 pytest tests/gate/test_gate_fuzz.py builds it and runs it.
+ * BOOTSEAL_FUZZ_SECONDS=600 pytest tests/gate -k fuzzer builds it and runs it.
  */
 
 #include <stdbool.h>
