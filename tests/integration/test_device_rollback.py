@@ -51,13 +51,12 @@ class Board:
 @contextmanager
 def powered(directory: Path) -> Iterator[Board]:
     commands = directory / "s"
-    extra = ("--server", f"type=unixio,path={commands}", "--flags", "not-need-init,startup-clear")
     environment = {
         "PATH": os.environ["PATH"],
         "TPM2TOOLS_TCTI": f"swtpm:path={commands}",
         "TMPDIR": str(directory),
     }
-    with swtpm.powered(directory / "tpm", directory / "s.ctrl", directory / "said", *extra):
+    with swtpm.serving(directory / "tpm", commands, directory / "said"):
         yield Board(directory=directory, environment=environment)
 
 

@@ -7,7 +7,6 @@ import base64
 import hashlib
 import json
 import os
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import proc
+from bootseal.boot import swtpm
 from bootseal.errors import ToolError
 from bootseal.formats import eventlog, fdt, tpm
 from bootseal.formats.eventlog import Event, EventLog
@@ -121,15 +121,7 @@ class Tpm:
 def powered(directory: Path) -> Iterator[Tpm]:
     """Power the chip whose state lies in `directory`; PCRs start as zeros each time."""
     socket = directory / "tpm"
-    args = ["socket", "--tpm2", "--tpmstate", f"dir={directory}"]
-    args += ["--server", f"type=unixio,path={socket}", "--ctrl", f"type=unixio,path={socket}.ctrl"]
-    args += ["--flags", "not-need-init,startup-clear"]
-    with proc.background("swtpm", args, output=directory / "log") as process:
-        deadline = time.monotonic() + 10
-        while not socket.exists():
-            assert process.poll() is None, (directory / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+    with swtpm.serving(directory, socket, directory / "log"):
         yield Tpm(directory=directory, socket=socket)
 
 

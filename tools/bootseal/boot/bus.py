@@ -70,11 +70,8 @@ def _unsealed_in_clear(lab: Lab, sealed: Sealed, scratch: Path) -> tuple[bytes, 
     fit = lab.device.artefact(lab.directory, "fit").read_bytes()
     prediction = predict(fit, first.configuration)
     shutil.copytree(lab.tpm, scratch / "tpm")
-    commands, log = scratch / "s", scratch / "recording"
-    extra = ("--server", f"type=unixio,path={commands}", "--flags", "not-need-init,startup-clear")
-    control = scratch / "s.ctrl"
-    recorded = swtpm.recorded(log)
-    with swtpm.powered(scratch / "tpm", control, scratch / "said", *extra, *recorded):
+    log = scratch / "recording"
+    with swtpm.serving(scratch / "tpm", scratch / "s", scratch / "said", *swtpm.recorded(log)):
         secret = _unseal(lab, sealed, prediction, scratch)
     return secret, recording.messages(log.read_text())
 

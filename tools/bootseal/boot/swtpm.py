@@ -120,6 +120,28 @@ def powered(state: Path, control: Path, output: Path, *extra: str) -> Iterator[i
         yield process.pid
 
 
+@contextmanager
+def serving(state: Path, commands: Path, output: Path, *extra: str) -> Iterator[int]:
+    """Run the emulator for programs, which reach it at TPM2TOOLS_TCTI=swtpm:path=COMMANDS.
+
+    Args:
+        state: The chip's directory.
+        commands: Path for its command socket; the control socket is beside it, with `.ctrl` added.
+        output: As for `powered`, as is the rest.
+        extra: Further arguments.
+
+    Yields:
+        The emulator's process id.
+
+    Raises:
+        ToolError: The emulator did not come up.
+    """
+    control = commands.with_name(f"{commands.name}.ctrl")
+    server = ("--server", f"type=unixio,path={commands}", "--flags", "not-need-init,startup-clear")
+    with powered(state, control, output, *server, *extra) as pid:
+        yield pid
+
+
 def recorded(path: Path) -> tuple[str, ...]:
     """Return the emulator's arguments that have it write down every command and response.
 
@@ -144,28 +166,12 @@ def clear(state: Path, scratch: Path) -> None:
 
 
 def exchange_bank(state: Path, scratch: Path) -> None:
-    """Do what an attacker with the board does: leave the chip no SHA-256 PCRs, only SHA-1 ones.
-
-    Args:
-        state: The chip's directory; the chip must not be powered.
-        scratch: Short-named directory for sockets and logs.
-
-    Raises:
-        ToolError: The emulator did not come up, or the TPM refused.
-    """
+    """Leave the chip no SHA-256 PCRs, only SHA-1 ones; arguments and errors as of `clear`."""
     _command(state, scratch, "TPM2_PCR_Allocate", _SHA1_ONLY)
 
 
 def lock_out(state: Path, scratch: Path) -> None:
-    """Leave the chip in lockout: nothing opens that is protected against wrong guesses.
-
-    Args:
-        state: The chip's directory; the chip must not be powered.
-        scratch: Short-named directory for sockets and logs.
-
-    Raises:
-        ToolError: The emulator did not come up, or the TPM refused.
-    """
+    """Leave the chip in lockout: nothing opens that is protected against guesses; likewise."""
     _command(state, scratch, "TPM2_DictionaryAttackParameters", _NO_TRIES)
 
 
@@ -207,9 +213,8 @@ def _command(state: Path, scratch: Path, title: str, request: bytes) -> None:
 def _talking(state: Path, scratch: Path) -> Iterator[Callable[[bytes], int]]:
     """Power the chip and yield what sends it a command and returns the response code."""
     commands = scratch / "tpm-commands"
-    extra = ("--server", f"type=unixio,path={commands}", "--flags", "not-need-init,startup-clear")
     with (
-        powered(state, scratch / "tpm-control", scratch / "tpm.log", *extra),
+        serving(state, commands, scratch / "tpm.log"),
         socket.socket(socket.AF_UNIX) as tpm,
     ):
         tpm.settimeout(_START_TIMEOUT)

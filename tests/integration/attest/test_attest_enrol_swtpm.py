@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""Whose keys are enrolled, and how they are certified, against a software TPM."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.integration.attest.fleet import identity, now, powered
+
+from bootseal import proc
+from bootseal.boot import swtpm
+from bootseal.errors import ToolError, VerificationRefused
+from bootseal.keys import endorsement, public, tpm_keys
+from bootseal.measure import attest, messages
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.attest.fleet import Fleet
+
+pytestmark = [pytest.mark.tool("swtpm"), pytest.mark.tool("swtpm_setup"), pytest.mark.tool("tpm2")]
+# TPM_RC_INTEGRITY and TPM_RC_VALUE of a parameter of TPM2_ActivateCredential.
+NOT_FOR_THIS_KEY = "Esys_ActivateCredential"
+
+
+def test_endorsement_of_another_authority_is_refused(fleet: Fleet, tmp_path: Path) -> None:
+    swtpm.manufacture(tmp_path / "other")
+    foreign = dataclasses.replace(
+        fleet,
+        authorities=(
+            tmp_path / "other/ca/issuer.pem",
+            tmp_path / "other/ca/swtpm-localca-rootca-cert.pem",
+        ),
+    )
+
+    attest.enrol(identity(fleet), fleet.trusted(), "x", datetime.now(UTC))
+    with pytest.raises(VerificationRefused, match="none of the given authorities"):
+        attest.enrol(identity(fleet), foreign.trusted(), "x", datetime.now(UTC))
+
+
+def test_endorsement_without_the_root_of_its_path_is_refused(fleet: Fleet) -> None:
+    issuer_alone = dataclasses.replace(fleet, authorities=fleet.authorities[:1]).trusted()
+
+    with pytest.raises(VerificationRefused, match="none of the given authorities"):
+        attest.enrol(identity(fleet), issuer_alone, "x", datetime.now(UTC))
+
+
+def test_endorsement_before_it_was_issued_is_refused(fleet: Fleet) -> None:
+    early = datetime.now(UTC) - timedelta(days=2)
+
+    with pytest.raises(VerificationRefused, match="is valid from"):
+        attest.enrol(identity(fleet), fleet.trusted(), "x", early)
+
+
+def test_certificate_of_an_authority_endorses_nothing(fleet: Fleet) -> None:
+    der = proc.run(
+        "openssl", ["x509", "-in", fleet.authorities[0], "-outform", "DER"], timeout=30
+    ).stdout
+    forged = dataclasses.replace(identity(fleet), ek_certificate=der)
+
+    with pytest.raises(VerificationRefused, match="is one of an authority"):
+        attest.enrol(forged, fleet.trusted(), "x", datetime.now(UTC))
+
+
+def test_platform_certificate_or_any_other_without_the_usage_is_refused(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    args = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(tmp_path / "k")]
+    der = proc.run(
+        "openssl",
+        [*args, "-subj", "/CN=x", "-outform", "DER", "-addext", "basicConstraints=CA:FALSE"],
+        timeout=30,
+    ).stdout
+    forged = dataclasses.replace(identity(fleet), ek_certificate=der)
+
+    with pytest.raises(VerificationRefused, match="extended key usage is none"):
+        attest.enrol(forged, fleet.trusted(), "x", datetime.now(UTC))
+
+
+def test_key_that_may_sign_anything_is_not_enrolled(fleet: Fleet) -> None:
+    with powered(fleet.state) as chip:
+        chip.run("tpm2_createprimary", "-Q", "-C", "o", "-c", "parent.ctx")
+        chip.run(
+            "tpm2_create", "-Q", "-C", "parent.ctx", "-G", "ecc256:ecdsa", "-u", "u", "-r", "r"
+        )
+        chip.run("tpm2_flushcontext", "-t")
+        chip.run("tpm2_load", "-Q", "-C", "parent.ctx", "-u", "u", "-r", "r", "-c", "free.ctx")
+        chip.run("tpm2_readpublic", "-Q", "-c", "free.ctx", "-f", "tpmt", "-o", "free.pub")
+        free = (chip.directory / "free.pub").read_bytes()
+    forged = dataclasses.replace(identity(fleet), ak=free)
+
+    with pytest.raises(VerificationRefused, match="lacks RESTRICTED"):
+        attest.enrol(forged, fleet.trusted(), "x", datetime.now(UTC))
+
+
+def test_device_that_did_not_open_its_credential_is_not_certified(fleet: Fleet) -> None:
+    record, _ = attest.enrol(identity(fleet), fleet.trusted(), "x", datetime.now(UTC))
+
+    with pytest.raises(VerificationRefused, match="did not open its credential"):
+        attest.certify(record, bytes(32), now())
+
+
+def test_tpm_does_not_open_a_credential_for_a_key_it_does_not_hold(fleet: Fleet) -> None:
+    vouched = endorsement.check(identity(fleet).ek_certificate, fleet.trusted(), datetime.now(UTC))
+    name = bytearray(bytes.fromhex(fleet.store.record("dev-1").ak_name))
+    with powered(fleet.state) as chip:
+        good = tpm_keys.make_credential(vouched.public_key, bytes(name), b"secret")
+        answer = chip.script("activate", base64.b64encode(good).decode())
+        assert messages.parse_activation(answer) == b"secret"
+        name[-1] ^= 1
+        other = tpm_keys.make_credential(vouched.public_key, bytes(name), b"secret")
+        with pytest.raises(ToolError, match=NOT_FOR_THIS_KEY):
+            chip.script("activate", base64.b64encode(other).decode())
+
+
+@pytest.mark.parametrize("kind", ["ecc", "rsa"])
+def test_credential_opens_with_each_kind_of_endorsement_key(fleet: Fleet, kind: str) -> None:
+    with powered(fleet.state) as chip:
+        chip.run("tpm2_createek", "-Q", "-c", "ek.ctx", "-G", kind, "-u", "ek.pub")
+        chip.run("tpm2_readpublic", "-Q", "-c", "ek.ctx", "-f", "pem", "-o", "ek.pem")
+        key = public.from_pem((chip.directory / "ek.pem").read_bytes())
+        name = bytes.fromhex(fleet.store.record("dev-1").ak_name)
+        (chip.directory / "blob").write_bytes(tpm_keys.make_credential(key, name, b"secret"))
+        chip.run("tpm2_flushcontext", "-t")
+        chip.run("tpm2_startauthsession", "-Q", "--policy-session", "-S", "ses")
+        chip.run("tpm2_policysecret", "-Q", "-S", "ses", "-c", "e")
+        args = ["-c", "0x81010010", "-C", "ek.ctx", "-i", "blob", "-o", "got", "-P", "session:ses"]
+        chip.run("tpm2_activatecredential", "-Q", *args)
+        chip.run("tpm2_flushcontext", "ses")
+        assert (chip.directory / "got").read_bytes() == b"secret"
+
+
+def test_script_keeps_its_key_over_a_restart(fleet: Fleet) -> None:
+    with powered(fleet.state) as chip:
+        again = messages.parse_identity(chip.script("identity"))
+
+    assert again.ak.hex() == fleet.store.record("dev-1").ak
