@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bootseal.fit import control_dtb
@@ -20,6 +23,7 @@ from bootseal.keys.signer import FileSigner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 RSA: Final = ("rsa2048", "rsa3072", "rsa4096")
 HASHES: Final = ("sha256", "sha384", "sha512")
@@ -46,6 +50,32 @@ def signer(kind: str, _number: int) -> FileSigner:
     if kind in _CURVES:
         return FileSigner(ec.generate_private_key(_CURVES[kind]))
     return FileSigner(rsa.generate_private_key(65537, int(kind.removeprefix("rsa"))))
+
+
+def write_key(
+    directory: Path, name: str, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+) -> None:
+    """Write what mkimage wants: NAME.crt, and the private key as NAME.key or, for ECDSA, NAME.pem.
+
+    The key is written under both names.
+    """
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"DEV {name}")])
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start.replace(year=2044))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    for suffix in ("key", "pem"):
+        (directory / f"{name}.{suffix}").touch(mode=0o600)
+        (directory / f"{name}.{suffix}").write_bytes(private)
+    (directory / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def hash_node(data: bytes, name: str) -> fdt.Node:

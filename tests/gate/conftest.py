@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from tests import samples
 
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
 from bootseal.formats import fdt
-from bootseal.keys import certificate
-from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.profile import KeySpec, Role, Storage
-from bootseal.keys.signer import FileSigner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from bootseal.keys.signer import FileSigner
 
 ROOT: Final = Path(__file__).parents[2]
 HERE: Final = Path(__file__).parent
@@ -144,17 +143,7 @@ def make_tree() -> fdt.Node:
 
 @pytest.fixture(scope="session")
 def signer() -> FileSigner:
-    spec = KeySpec(
-        role=Role.FIT,
-        name="dev",
-        algorithm=Algorithm.parse("sha256,rsa2048"),
-        subject="CN=test",
-        issuer=None,
-        authority=False,
-        valid_days=1,
-        storage=Storage.FILE,
-    )
-    return FileSigner(certificate.issue(spec, None).private)
+    return samples.signer("rsa2048", 1)
 
 
 @pytest.fixture(scope="session")

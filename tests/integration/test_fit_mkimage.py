@@ -8,13 +8,11 @@ import os
 import random
 import shutil
 import subprocess
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests import samples
 
 from bootseal.errors import UsageError, VerificationRefused
 from bootseal.fit import assemble, control_dtb
@@ -36,26 +34,8 @@ OTHER_GROWTH = "2025.10"
 
 def make_key(directory: Path, name: str, bits: int) -> FileSigner:
     """Make NAME.key and the NAME.crt from which mkimage reads the public key."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"DEV {name}")])
-    start = datetime(2024, 1, 1, tzinfo=UTC)
-    certificate = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start.replace(year=2044))
-        .sign(key, hashes.SHA256())
-    )
-    private = directory / f"{name}.key"
-    private.touch(mode=0o600)
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    (directory / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return FileSigner.load(private)
+    samples.write_key(directory, name, rsa.generate_private_key(65537, bits))
+    return FileSigner.load(directory / f"{name}.key")
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,11 @@ import random
 import shutil
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from tests import samples
 
 from bootseal.fit import control_dtb
 from bootseal.fit.policy import COMPAT, STRICT
@@ -59,36 +57,13 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with keys, as mkimage wants them, and parts."""
     directory = tmp_path_factory.mktemp("work")
     for bits in (2048, 3072, 4096):
-        add_key(directory, f"r{bits}", rsa.generate_private_key(65537, bits))
-    add_key(directory, "e256", ec.generate_private_key(ec.SECP256R1()))
+        samples.write_key(directory, f"r{bits}", rsa.generate_private_key(65537, bits))
+    samples.write_key(directory, "e256", ec.generate_private_key(ec.SECP256R1()))
     content = random.Random(2)  # noqa: S311 - repeatable
     (directory / "kernel").write_bytes(content.randbytes(20_001))
     (directory / "ramdisk").write_bytes(content.randbytes(3_003))
     (directory / "board.dtb").write_bytes(fdt.emit(fdt.Node("", {"model": b"board\0"})))
     return directory
-
-
-def add_key(
-    directory: Path, name: str, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-) -> None:
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"DEV {name}")])
-    start = datetime(2024, 1, 1, tzinfo=UTC)
-    certificate = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start.replace(year=2044))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    # mkimage takes RSA keys from NAME.key and ECDSA keys from NAME.pem.
-    for suffix in ("key", "pem"):
-        (directory / f"{name}.{suffix}").touch(mode=0o600)
-        (directory / f"{name}.{suffix}").write_bytes(private)
-    (directory / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def source(case: Case) -> str:

@@ -95,6 +95,27 @@ class Slot:
     pcrs: dict[str, str]
     events: tuple[Measurement, ...] = ()
 
+    @classmethod
+    def named(
+        cls,
+        name: str,
+        *,
+        root_hash: str = "",
+        pcrs: dict[str, str] | None = None,
+        events: tuple[Measurement, ...] = (),
+    ) -> Slot:
+        """Return the slot whose configuration and partitions are called after it, as we do."""
+        return cls(
+            name=name,
+            configuration=f"conf-{name}",
+            boot=f"boot-{name}",
+            root=f"root-{name}",
+            verity=f"root-{name}-verity",
+            root_hash=root_hash,
+            pcrs=pcrs or {},
+            events=events,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:

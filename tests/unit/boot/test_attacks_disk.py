@@ -95,18 +95,6 @@ def fit() -> bytes:
     return fdt.emit(fdt.Node("", {"description": b"test\0"}, children))
 
 
-def slot(name: str) -> Slot:
-    return Slot(
-        name=name,
-        configuration=f"conf-{name}",
-        boot=f"boot-{name}",
-        root=f"root-{name}",
-        verity=f"root-{name}-verity",
-        root_hash="",
-        pcrs={},
-    )
-
-
 @pytest.fixture
 def lab(tmp_path: Path) -> MemoryLab:
     files = {"fit": fit(), "root": ROOT, "control-dtb": fdt.emit(fdt.Node("", {}, []))}
@@ -124,7 +112,7 @@ def lab(tmp_path: Path) -> MemoryLab:
         qemu=Qemu(system="", machine="", cpu="", cpus=1, memory=1),
         artefacts={n: Artefact(path=n, sha256="", size=len(d)) for n, d in files.items()},
         partitions=(partition,),
-        slots=(slot("a"), slot("b")),
+        slots=(Slot.named("a"), Slot.named("b")),
         keys={},
     )
     return MemoryLab(device=device, directory=tmp_path, work=tmp_path / "work")

@@ -46,12 +46,8 @@ DEVICE = Device(
     artefacts={},
     partitions=(),
     slots=tuple(
-        Slot(
-            name=name,
-            configuration=f"conf-{name}",
-            boot=f"boot-{name}",
-            root=f"root-{name}",
-            verity=f"root-{name}-verity",
+        Slot.named(
+            name,
             root_hash=ROOT_HASH,
             pcrs=PCRS,
             events=tuple(

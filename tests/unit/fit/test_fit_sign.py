@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.tree_edits import drop, node, put
 
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
@@ -21,26 +22,6 @@ if TYPE_CHECKING:
     from bootseal.keys.signer import FileSigner, PublicKey
 
 SIGNATURE = "/configurations/conf-b/signature-1"
-
-
-def node(root: fdt.Node, path: str) -> fdt.Node:
-    found = root.find(path)
-    assert found is not None
-    return found
-
-
-def put(path: str, name: str, value: bytes) -> Callable[[fdt.Node], None]:
-    def change(root: fdt.Node) -> None:
-        node(root, path).properties[name] = value
-
-    return change
-
-
-def drop(path: str, name: str) -> Callable[[fdt.Node], None]:
-    def change(root: fdt.Node) -> None:
-        del node(root, path).properties[name]
-
-    return change
 
 
 def no_signature(root: fdt.Node) -> None:

@@ -9,6 +9,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.tree_edits import node, put
 
 from bootseal.events import Severity
 from bootseal.fit.structure import check
@@ -24,19 +25,6 @@ HASH = f"{KERNEL}/hash-1"
 
 def ids(data: bytes) -> set[str]:
     return {finding.id for finding in check(fit_format.parse(data))}
-
-
-def node(root: fdt.Node, path: str) -> fdt.Node:
-    found = root.find(path)
-    assert found is not None
-    return found
-
-
-def put(path: str, name: str, value: bytes) -> Callable[[fdt.Node], None]:
-    def change(root: fdt.Node) -> None:
-        node(root, path).properties[name] = value
-
-    return change
 
 
 def add(path: str, name: str) -> Callable[[fdt.Node], None]:

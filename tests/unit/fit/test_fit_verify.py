@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tree_edits import drop, node, put
 
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.fit import control_dtb
@@ -21,31 +22,9 @@ from bootseal.formats import fdt
 from bootseal.formats import fit as fit_format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bootseal.keys.signer import FileSigner
 
 SIGNATURE = "/configurations/conf-a/signature-1"
-
-
-def node(root: fdt.Node, path: str) -> fdt.Node:
-    found = root.find(path)
-    assert found is not None
-    return found
-
-
-def put(path: str, name: str, value: bytes) -> Callable[[fdt.Node], None]:
-    def change(root: fdt.Node) -> None:
-        node(root, path).properties[name] = value
-
-    return change
-
-
-def drop(path: str, name: str) -> Callable[[fdt.Node], None]:
-    def change(root: fdt.Node) -> None:
-        del node(root, path).properties[name]
-
-    return change
 
 
 def replace_data(target: fdt.Node, data: bytes) -> None:

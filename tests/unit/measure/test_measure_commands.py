@@ -35,18 +35,7 @@ def built(fit: Path) -> Path:
     """The directory of a built device, as far as measuring looks at it."""
     bios = fit.with_name("u-boot.bin")
     bios.write_bytes(b"code\0" + VERSION + b"\0" + b"control device tree")
-    slots = [
-        device.Slot(
-            name=name,
-            configuration=f"conf-{name}",
-            boot=f"boot-{name}",
-            root=f"root-{name}",
-            verity=f"root-{name}-verity",
-            root_hash="",
-            pcrs={},
-        )
-        for name in ("b", "a")
-    ]
+    slots = [device.Slot.named(name) for name in ("b", "a")]
     device.save(
         device.Device(
             name="test",

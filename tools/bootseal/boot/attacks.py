@@ -201,19 +201,23 @@ def signed_by_maker(make: Callable[[bytes, Signer], bytes]) -> Callable[[Lab], N
 
 def foreign(fit: bytes) -> bytes:
     """Replace the kernel and sign with another key of the same size under the genuine hint."""
-    algorithm = Algorithm.parse(_signature(fit).algorithm)
+    signer = stranger(Role.FIT, _signature(fit).algorithm)
+    return sign_like(_with_attacker_kernel(fit, "signed-with-another-key"), signer)
+
+
+def stranger(role: Role, algorithm: str) -> Signer:
+    """Make a key that the device does not know."""
     spec = KeySpec(
-        role=Role.FIT,
+        role=role,
         name="attacker",
-        algorithm=algorithm,
+        algorithm=Algorithm.parse(algorithm),
         subject="CN=attacker",
         issuer=None,
         authority=False,
         valid_days=1,
         storage=Storage.FILE,
     )
-    signer = FileSigner(certificate.issue(spec, None).private)
-    return sign_like(_with_attacker_kernel(fit, "signed-with-another-key"), signer)
+    return FileSigner(certificate.issue(spec, None).private)
 
 
 def other_initramfs(fit: bytes, signer: Signer) -> bytes:

@@ -18,10 +18,8 @@ from bootseal.formats import fit as fit_format
 from bootseal.formats import tamper, tamper_fit, uboot
 from bootseal.formats.fdt import read
 from bootseal.formats.fdt_edit import Editor
-from bootseal.keys import certificate, store
-from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.profile import KeySpec, Role, Storage
-from bootseal.keys.signer import FileSigner
+from bootseal.keys import store
+from bootseal.keys.profile import Role
 from bootseal.measure import policy
 from bootseal.measure.predict import predict
 
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.boot.outcome import Lab
-    from bootseal.keys.signer import Signer
     from bootseal.measure.predict import Prediction
 
 INDEX: Final = 2
@@ -64,7 +61,11 @@ def update(
     def prepare(lab: Lab) -> None:
         made = make(lab, INDEX)
         slot = next(slot for slot in lab.device.slots if slot.name == SLOT)
-        signer = _stranger() if foreign_policy else store.signer(_keys(lab), Role.POLICY)
+        signer = (
+            attacks.stranger(Role.POLICY, "sha256,rsa2048")
+            if foreign_policy
+            else store.signer(_keys(lab), Role.POLICY)
+        )
         document = policy.sign(made.predictions.values(), signer)
         if foreign_policy:
             vendor = policy.key_fingerprint(store.find(_keys(lab), Role.POLICY).public_key)
@@ -152,17 +153,3 @@ def device_tree(old: bytes, *, root_hash: str, blocks: int, index: int) -> bytes
 
 def _keys(lab: Lab) -> Path:
     return lab.directory / attacks.KEYS
-
-
-def _stranger() -> Signer:
-    spec = KeySpec(
-        role=Role.POLICY,
-        name="stranger",
-        algorithm=Algorithm.parse("sha256,rsa2048"),
-        subject="CN=stranger",
-        issuer=None,
-        authority=False,
-        valid_days=1,
-        storage=Storage.FILE,
-    )
-    return FileSigner(certificate.issue(spec, None).private)

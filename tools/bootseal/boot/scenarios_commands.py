@@ -15,8 +15,6 @@ from bootseal.boot.scenarios_ends import refused
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bootseal.boot.outcome import Lab
 
 _VARIABLE: Final = b"slot_start="
@@ -41,62 +39,63 @@ def commanded(bios: bytes, command: str) -> bytes:
     return bios[:start] + text.ljust(end - start) + bios[end:]
 
 
-def _given(command: str, slots: str = "") -> Callable[[Lab], None]:
-    """Give U-Boot a command; flip a bit of the kernel in these slots."""
+def _refused(
+    id_: str, title: str, command: str, why: str, *, slots: str = "", about: str
+) -> Scenario:
+    """Give U-Boot a command, with a bit of the kernel flipped in these slots."""
 
     def prepare(lab: Lab) -> None:
         bios = lab.device.artefact(lab.directory, "bios").read_bytes()
         lab.replace_bios(commanded(bios, command))
         attacks.flip(attacks.KERNEL, slots)(lab)
 
-    return prepare
+    return Scenario(
+        id=id_,
+        title=title,
+        group="commands",
+        about=about,
+        base="shipped",
+        prepare=prepare,
+        steps=(refused(why),),
+    )
 
 
 COMMANDS: Final = (
-    Scenario(
-        id="boot-in-stages",
-        title="bootm in stages",
-        group="commands",
+    _refused(
+        "boot-in-stages",
+        "bootm in stages",
+        "bootm start $fit_addr#conf-$slot;bootm loados;bootm go",
+        "boot-refused:only a part of the boot is asked for",
         about="Between two stages memory can be changed that was verified in the first.",
-        base="shipped",
-        prepare=_given("bootm start $fit_addr#conf-$slot;bootm loados;bootm go"),
-        steps=(refused("boot-refused:only a part of the boot is asked for"),),
     ),
-    Scenario(
-        id="image-selected",
-        title="bootm with a single image",
-        group="commands",
+    _refused(
+        "image-selected",
+        "bootm with a single image",
+        "bootm $fit_addr:kernel-1 - $fit_addr:fdt-a",
+        "boot-refused:no configuration is named",
         about="Mainline U-Boot checks the image's own hash, which anybody can make fit, and no "
         "signature of a configuration.",
-        base="shipped",
-        prepare=_given("bootm $fit_addr:kernel-1 - $fit_addr:fdt-a"),
-        steps=(refused("boot-refused:no configuration is named"),),
     ),
-    Scenario(
-        id="default-selected",
-        title="bootm without a configuration",
-        group="commands",
+    _refused(
+        "default-selected",
+        "bootm without a configuration",
+        "bootm $fit_addr",
+        "boot-refused:no configuration is named",
         about="Which configuration is the default is not signed.",
-        base="shipped",
-        prepare=_given("bootm $fit_addr"),
-        steps=(refused("boot-refused:no configuration is named"),),
     ),
-    Scenario(
-        id="device-tree-apart",
-        title="bootm with a device tree from elsewhere",
-        group="commands",
+    _refused(
+        "device-tree-apart",
+        "bootm with a device tree from elsewhere",
+        "bootm $fit_addr#conf-$slot - $fdtcontroladdr",
+        "boot-refused:an image is named apart from the configuration",
         about="It would hold another command line and another root hash.",
-        base="shipped",
-        prepare=_given("bootm $fit_addr#conf-$slot - $fdtcontroladdr"),
-        steps=(refused("boot-refused:an image is named apart from the configuration"),),
     ),
-    Scenario(
-        id="verify-off",
-        title="verify=no, and a bit flipped in the kernel of both slots",
-        group="commands",
+    _refused(
+        "verify-off",
+        "verify=no, and a bit flipped in the kernel of both slots",
+        "setenv verify no;bootm $fit_addr#conf-$slot",
+        "bad-hash:kernel-1",
+        slots="ab",
         about="Mainline U-Boot checks neither signatures nor hashes when told so.",
-        base="shipped",
-        prepare=_given("setenv verify no;bootm $fit_addr#conf-$slot", "ab"),
-        steps=(refused("bad-hash:kernel-1"),),
     ),
 )

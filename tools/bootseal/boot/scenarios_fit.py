@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bootseal.boot import attacks
 from bootseal.boot.outcome import Scenario
 from bootseal.boot.scenarios_ends import refused, up, up_from_b
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bootseal.boot.outcome import Lab
 
 
 def _flipped(id_: str, what: str, place: attacks.Place, *why: str, about: str) -> Scenario:
@@ -18,6 +23,20 @@ def _flipped(id_: str, what: str, place: attacks.Place, *why: str, about: str) -
         about=about,
         prepare=attacks.flip(place),
         steps=(up_from_b(*why, "slot-refused:a"),),
+    )
+
+
+def _refused(
+    id_: str, title: str, prepare: Callable[[Lab], None], *why: str, about: str
+) -> Scenario:
+    return Scenario(
+        id=id_,
+        title=title,
+        group="fit",
+        about=about,
+        base="shipped",
+        prepare=prepare,
+        steps=(refused(*why),),
     )
 
 
@@ -78,33 +97,29 @@ FIT: Final = (
         prepare=attacks.flip(attacks.KERNEL, "ab"),
         steps=(refused("bad-hash:kernel-1"),),
     ),
-    Scenario(
-        id="fit-unsigned",
-        title="FIT without signatures",
-        group="fit",
+    _refused(
+        "fit-unsigned",
+        "FIT without signatures",
+        attacks.replaced(attacks.unsigned),
+        "no-signature",
+        "signature-refused",
         about="The attacker's kernel, hashes that fit, no signature node.",
-        base="shipped",
-        prepare=attacks.replaced(attacks.unsigned),
-        steps=(refused("no-signature", "signature-refused"),),
     ),
-    Scenario(
-        id="fit-foreign-key",
-        title="FIT signed with another key",
-        group="fit",
+    _refused(
+        "fit-foreign-key",
+        "FIT signed with another key",
+        attacks.replaced(attacks.foreign),
+        "bad-signature",
+        "signature-refused",
         about="Valid in itself, under the genuine hint, by a key U-Boot does not hold.",
-        base="shipped",
-        prepare=attacks.replaced(attacks.foreign),
-        steps=(refused("bad-signature", "signature-refused"),),
     ),
-    Scenario(
-        id="configuration-shadowed",
-        title="Attacker's configurations put in front of the genuine ones",
-        group="fit",
+    _refused(
+        "configuration-shadowed",
+        "Attacker's configurations put in front of the genuine ones",
+        attacks.replaced(attacks.shadowed),
+        "gate-refused:two nodes have the same path",
         about="Same names as the pinned ones, so U-Boot finds these first; each carries the "
         "genuine signature.",
-        base="shipped",
-        prepare=attacks.replaced(attacks.shadowed),
-        steps=(refused("gate-refused:two nodes have the same path"),),
     ),
     Scenario(
         id="configuration-added",
@@ -115,106 +130,86 @@ FIT: Final = (
         prepare=attacks.replaced(attacks.added),
         steps=(up("configuration:conf-a"),),
     ),
-    Scenario(
-        id="images-cloned",
-        title="Images cloned and hashed-nodes rewritten",
-        group="fit",
+    _refused(
+        "images-cloned",
+        "Images cloned and hashed-nodes rewritten",
+        attacks.replaced(attacks.cloned),
+        "gate-refused:a node stands where it has no place",
         about="CVE-2026-46728: the signature covers the clones, the attacker's kernel is booted.",
-        base="shipped",
-        prepare=attacks.replaced(attacks.cloned),
-        steps=(refused("gate-refused:a node stands where it has no place"),),
     ),
-    Scenario(
-        id="unit-address",
-        title="Kernel with a unit address put in front",
-        group="fit",
+    _refused(
+        "unit-address",
+        "Kernel with a unit address put in front",
+        attacks.replaced(attacks.unit_address),
+        "gate-refused:a node name has a character that is not allowed",
         about="CVE-2021-27138: libfdt finds kernel-1@1 when asked for kernel-1.",
-        base="shipped",
-        prepare=attacks.replaced(attacks.unit_address),
-        steps=(refused("gate-refused:a node name has a character that is not allowed"),),
     ),
-    Scenario(
-        id="header-version",
-        title="FIT header of a future version",
-        group="fit",
+    _refused(
+        "header-version",
+        "FIT header of a future version",
+        attacks.replaced(attacks.version),
+        "gate-refused:header version is not 17/16",
         about="The header is not signed, and mainline U-Boot takes it for what it knows; the "
         "layer's gate knows one version.",
-        base="shipped",
-        prepare=attacks.replaced(attacks.version),
-        steps=(refused("gate-refused:header version is not 17/16"),),
     ),
-    Scenario(
-        id="header-size",
-        title="FIT that claims to be larger than the partition",
-        group="fit",
+    _refused(
+        "header-size",
+        "FIT that claims to be larger than the partition",
+        attacks.replaced(attacks.oversized),
+        "gate-refused:larger than what was read",
         about="The header is not signed; mainline U-Boot takes its word for how much memory "
         "belongs to the FIT.",
-        base="shipped",
-        prepare=attacks.replaced(attacks.oversized),
-        steps=(refused("gate-refused:larger than what was read"),),
     ),
-    Scenario(
-        id="nodes-nested",
-        title="A million nodes, each inside the one before",
-        group="fit",
+    _refused(
+        "nodes-nested",
+        "A million nodes, each inside the one before",
+        attacks.replaced(attacks.nested),
+        "gate-refused:a node stands where it has no place",
         about="Mainline U-Boot calls itself for each of them until its stack is used up.",
-        base="shipped",
-        prepare=attacks.replaced(attacks.nested),
-        steps=(refused("gate-refused:a node stands where it has no place"),),
     ),
-    Scenario(
-        id="console-spoofed",
-        title="Console lines forged in the key-name-hint",
-        group="fit",
+    _refused(
+        "console-spoofed",
+        "Console lines forged in the key-name-hint",
+        attacks.replaced(attacks.spoofed),
+        "gate-refused:text is not printable",
         about="Mainline U-Boot prints the hint before it checks anything; nothing signs it.",
-        base="shipped",
-        prepare=attacks.replaced(attacks.spoofed),
-        steps=(refused("gate-refused:text is not printable"),),
     ),
-    Scenario(
-        id="payload-moved",
-        title="Kernel moved by data-position under the initramfs",
-        group="fit",
+    _refused(
+        "payload-moved",
+        "Kernel moved by data-position under the initramfs",
+        attacks.signed_by_maker(attacks.overwriting),
+        "gate-refused:data is placed by a property that nothing signs",
         about="Verified, then overwritten by the load of another signed image; needs a maker's "
         "mistake in the signed FIT, which is made here with the device's own key.",
-        base="shipped",
-        prepare=attacks.signed_by_maker(attacks.overwriting),
-        steps=(refused("gate-refused:data is placed by a property that nothing signs"),),
     ),
-    Scenario(
-        id="load-overlap",
-        title="Initramfs loaded to where the kernel is unpacked",
-        group="fit",
+    _refused(
+        "load-overlap",
+        "Initramfs loaded to where the kernel is unpacked",
+        attacks.signed_by_maker(attacks.overlapping),
+        "gate-refused:two load ranges overlap",
         about="Verified, then overwritten: a maker's mistake, made here with the device's own key.",
-        base="shipped",
-        prepare=attacks.signed_by_maker(attacks.overlapping),
-        steps=(refused("gate-refused:two load ranges overlap"),),
     ),
-    Scenario(
-        id="load-in-fit",
-        title="Initramfs loaded into the FIT",
-        group="fit",
+    _refused(
+        "load-in-fit",
+        "Initramfs loaded into the FIT",
+        attacks.signed_by_maker(attacks.self_overwriting),
+        "gate-refused:a load range overlaps the FIT",
         about="Likewise: the copy would land on signatures and images that were checked before.",
-        base="shipped",
-        prepare=attacks.signed_by_maker(attacks.self_overwriting),
-        steps=(refused("gate-refused:a load range overlaps the FIT"),),
     ),
-    Scenario(
-        id="legacy-image",
-        title="Legacy uImage in the slots",
-        group="fit",
+    _refused(
+        "legacy-image",
+        "Legacy uImage in the slots",
+        attacks.replaced(attacks.legacy),
+        "gate-refused:not a flattened image tree",
+        "bad-format",
         about="A format with checksums and no signature.",
-        base="shipped",
-        prepare=attacks.replaced(attacks.legacy),
-        steps=(refused("gate-refused:not a flattened image tree", "bad-format"),),
     ),
-    Scenario(
-        id="raw-kernel",
-        title="Bare kernel Image in the slots",
-        group="fit",
+    _refused(
+        "raw-kernel",
+        "Bare kernel Image in the slots",
+        attacks.replaced(attacks.raw_kernel),
+        "gate-refused:not a flattened image tree",
+        "bad-format",
         about="No container, no signature.",
-        base="shipped",
-        prepare=attacks.replaced(attacks.raw_kernel),
-        steps=(refused("gate-refused:not a flattened image tree", "bad-format"),),
     ),
 )

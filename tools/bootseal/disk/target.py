@@ -109,7 +109,7 @@ def of_layout(
     """
     names = [partition.name for partition in layout.partitions]
     found = [name.removeprefix(_BOOT) for name in names if name.startswith(_BOOT)]
-    slots = tuple(_slot(name) for name in found)
+    slots = tuple(Slot.named(name) for name in found)
     missing = [n for s in slots for n in (s.root, s.verity) if n not in names]
     if missing or not slots:
         lack = f"the partition {missing[0]!r}" if missing else f"a partition {_BOOT}X"
@@ -122,16 +122,4 @@ def of_layout(
     )
     return Target(
         image=image, control=control, partitions=partitions, slots=slots, policy_key=policy_key
-    )
-
-
-def _slot(name: str) -> Slot:
-    return Slot(
-        name=name,
-        configuration=f"conf-{name}",
-        boot=f"{_BOOT}{name}",
-        root=f"root-{name}",
-        verity=f"root-{name}-verity",
-        root_hash="",
-        pcrs={},
     )

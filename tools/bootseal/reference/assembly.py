@@ -277,12 +277,8 @@ def describe(
             for p in layout.partitions
         ),
         slots=tuple(
-            Slot(
-                name=slot,
-                configuration=f"conf-{slot}",
-                boot=f"boot-{slot}",
-                root=f"root-{slot}",
-                verity=f"root-{slot}-verity",
+            Slot.named(
+                slot,
                 root_hash=about.root_hash,
                 pcrs={str(pcr): found.pcrs[pcr].hex() for pcr in MEANINGS},
                 events=found.measurements,

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""Changes of a tree, as `fdt.rewrite` takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bootseal.formats import fdt
+
+
+def node(root: fdt.Node, path: str) -> fdt.Node:
+    found = root.find(path)
+    assert found is not None
+    return found
+
+
+def put(path: str, name: str, value: bytes) -> Callable[[fdt.Node], None]:
+    def change(root: fdt.Node) -> None:
+        node(root, path).properties[name] = value
+
+    return change
+
+
+def drop(path: str, name: str) -> Callable[[fdt.Node], None]:
+    def change(root: fdt.Node) -> None:
+        del node(root, path).properties[name]
+
+    return change
