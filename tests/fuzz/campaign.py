@@ -15,7 +15,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["bootseal"]):
-    from tests.fuzz import targets
+    from tests.fuzz import kept, targets
     from tests.fuzz.mutants import mutant
 
     from bootseal.errors import FormatError
@@ -26,10 +26,9 @@ _SMALL = 64
 
 
 def seeds() -> list[bytes]:
-    """Make genuine FITs, and what the catalogue does to them."""
-    fits = [sample.fit for sample in targets.genuine()]
-    attacked = [attack.change(fits[0]) for attack in CATALOGUE]
-    return fits + [fit for fit in attacked if len(fit) < _LARGE]
+    """Return the kept corpus, and what the catalogue of attacks makes of a genuine FIT."""
+    attacked = [attack.change(kept.genuine()[0].fit) for attack in CATALOGUE]
+    return [*kept.fits().values(), *(fit for fit in attacked if len(fit) < _LARGE)]
 
 
 def mutate(data: bytes, max_size: int, seed: int) -> bytes:
@@ -53,7 +52,7 @@ def main() -> None:
     target = {
         "tree": targets.check_tree,
         "model": targets.check_model,
-        "verifier": targets.check_verifier(targets.genuine()),
+        "verifier": targets.check_verifier(kept.genuine()),
     }[name]
     arguments = [sys.argv[0], *sys.argv[3:], "-max_len=16384", str(directory)]
     atheris.Setup(arguments, target, custom_mutator=mutate)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.samples import Sample, sample
-
 from bootseal.errors import FormatError
 from bootseal.fit.control_dtb import read_trust
 from bootseal.fit.coverage import coverage
@@ -23,15 +21,12 @@ from bootseal.formats.fdt_edit import Editor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.samples import Sample
+
     from bootseal.formats.fdt_flat import Flat
     from bootseal.formats.fit import Fit
 
     Target = Callable[[bytes], None]
-
-
-def genuine() -> list[Sample]:
-    """Make FITs of one key, with embedded and with external data."""
-    return [sample("sha256,rsa2048"), sample("sha256,rsa2048", external=True)]
 
 
 def read(data: bytes, *, lenient: bool) -> Flat | None:

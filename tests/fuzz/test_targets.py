@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fuzz import targets
+from tests.fuzz import kept, targets
 from tests.fuzz.mutants import mutant
 
 from bootseal.formats.fit_attacks import CATALOGUE
@@ -24,7 +24,7 @@ MUTANTS = 300
 
 @pytest.fixture(scope="module")
 def inputs() -> list[bytes]:
-    fits = [sample.fit for sample in targets.genuine()]
+    fits = [sample.fit for sample in kept.genuine()]
     attacked = [attack.change(fits[0]) for attack in CATALOGUE]
     mutants = [mutant(fits[seed % len(fits)], seed)[1] for seed in range(MUTANTS)]
     return [*fits, *attacked, *mutants]
@@ -35,7 +35,7 @@ def test_target_holds_for_all_inputs(inputs: list[bytes], name: str) -> None:
     target: Target = {
         "tree": targets.check_tree,
         "model": targets.check_model,
-        "verifier": targets.check_verifier(targets.genuine()),
+        "verifier": targets.check_verifier(kept.genuine()),
     }[name]
     for data in inputs:
         target(data)
