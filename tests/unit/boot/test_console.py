@@ -36,6 +36,8 @@ LINES = [
     ("bad-format", "kernel", "Bad FIT kernel image format! (err=-22)"),
     ("bad-format", "", "Wrong Image Type for bootm command"),
     ("no-image", "kernel", "ERROR: can't get kernel image!"),
+    ("tpm-silent", "", "TPM error, unable to read header"),
+    ("tpm-silent", "", "TPM error, unable to read remaining bytes of result"),
     (
         "bad-hint",
         "conf-a",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bootseal.boot.console import Console
 from bootseal.boot.cycle import Cycle
 from bootseal.boot.outcome import Ending, Expectation, Sighting, Step, System, Verdict
 from bootseal.boot.verdict import evaluate, expected, observed
@@ -83,6 +84,57 @@ REFUSED = Expectation(
 )
 REFUSAL = ("slot-tried:a", "bad-hash:kernel-1", "bad-data-hash", "slot-refused:a", "all-refused")
 UP = Expectation(ending=Ending.UP, system=System(slot="b"))
+
+
+# A device whose TPM emulator got no processor time: nobody had attacked what U-Boot verifies.
+UNANSWERED = b"""\
+U-Boot 2025.01 (Jan 01 2026 - 00:00:00 +0000)\r
+bootseal: trying slot a\r
+   Using 'conf-a' configuration\r
+   Verifying Hash Integrity ... sha256+ OK\r
+   Booting using the fdt blob at 0x50b3fad8\r
+TPM error, unable to read header\r
+bootseal: boot refused: not measured (err=53426)\r
+bootseal: slot a refused\r
+bootseal: trying slot b\r
+   Booting using the fdt blob at 0x50b40668\r
+TPM error, unable to read header\r
+bootseal: boot refused: not measured (err=53306)\r
+bootseal: slot b refused\r
+bootseal: no slot could be started, powering off\r
+"""
+NOT_MEASURED = Expectation(ending=Ending.POWERED_OFF, console=("boot-refused:not measured",))
+
+
+@pytest.mark.parametrize("expect", [UP, NOT_MEASURED], ids=["up", "refusal"])
+@pytest.mark.parametrize("answered", [False, True], ids=["unanswered", "answered"])
+def test_verdict_tpm_that_does_not_answer_in_time_proves_nothing(
+    *, expect: Expectation, answered: bool
+) -> None:
+    said = UNANSWERED
+    if answered:
+        said = said.replace(b"TPM error, unable to read header\r\n", b"")
+    console = Console()
+    console.feed(said, 1.0)
+    cycle = Cycle(
+        ending=Ending.POWERED_OFF,
+        duration=9,
+        undone=0,
+        status=b"",
+        resets=0,
+        seen=tuple(console.seen),
+    )
+
+    result = evaluate(Step(expect=expect), cycle, DEVICE, "log")
+
+    judged = Verdict.PASSED if expect is NOT_MEASURED else Verdict.FAILED
+    assert result.verdict is (judged if answered else Verdict.INCONCLUSIVE)
+    assert ("did not answer U-Boot in time" in result.reason) is not answered
+
+
+def test_verdict_forbidden_line_is_worse_than_a_tpm_that_does_not_answer() -> None:
+    seen = ("tpm-silent", "attacker-code")
+    assert ended(Ending.TIMEOUT, *seen, expect=UP).verdict is Verdict.FAILED
 
 
 def test_verdict_exact_refusal_passes() -> None:

@@ -58,6 +58,7 @@ PATTERNS: Final = _patterns(
     ("unit-address", r"^Signature checking prevents use of unit addresses"),
     ("bad-format", r"(?:Bad FIT (\w+) image format|Wrong Image (?:Type|Format) for bootm)"),
     ("no-image", r"^(?:ERROR: )?can't get (\w+) image"),
+    ("tpm-silent", r"^TPM error, unable to read (?:header|remaining bytes of result)"),
     # the layer's own patches to U-Boot
     (
         "bad-hint",
