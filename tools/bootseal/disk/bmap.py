@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree as ET
 
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
@@ -51,6 +49,8 @@ def parse(data: bytes) -> Bmap:
     """
     if len(data) > _MAX_SIZE or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise FormatError("the block map is too large, or declares entities")
+    from xml.etree import ElementTree as ET  # noqa: PLC0415 - few disks have a block map
+
     try:
         root = ET.fromstring(data)  # noqa: S314 - without entities, and of bounded size
     except ET.ParseError as error:
@@ -99,6 +99,8 @@ def check(disk: Disk, image: Path) -> Iterator[Finding]:
     if found.size != disk.size:
         yield _error("bmap", path, f"it is of a disk of {found.size} bytes: this has {disk.size}")
         return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to load
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         sums = pool.map(lambda each: _digest(disk, each[0], each[1]), found.ranges)
         for (start, _, expected), observed in zip(found.ranges, sums, strict=True):
