@@ -3,11 +3,14 @@
 
 Where they do not, the reason stands here. sgdisk says nothing of what we find beyond the structure
 (declared layout, boot code, hidden data); fit_check_sign accepts what our strict policy does not
-(docs/fit.md); veritysetup reads the superblock, which the device does not.
+(docs/fit.md); veritysetup reads the superblock, which the device does not; systemd-dissect looks
+for the roots alone, and without their root hash.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -146,3 +149,42 @@ def test_fit_check_sign_agrees_about_the_fit(
     # The hint is signed by nobody: fit_check_sign, as mainline U-Boot, accepts any.
     assert done.returncode == (0 if good else 1), done.stderr
     assert ours == (good and needle is None)
+
+
+@pytest.mark.tool("systemd-dissect")
+@pytest.mark.parametrize(
+    ("places", "theirs", "ours"),
+    [
+        pytest.param([], True, True, id="as built"),
+        pytest.param([("", SECTOR + 16), ("", BACKUP + 16)], False, False, id="both tables"),
+        # It takes the other table, and asks no hash tree: nothing on the disk names its root hash.
+        pytest.param([("", SECTOR + 16)], True, False, id="one table"),
+        pytest.param([("root-b", 9000)], True, False, id="data of the root"),
+    ],
+)
+def test_systemd_dissect_agrees_about_the_roots(
+    bench: Workbench, places: list[tuple[str, int]], *, theirs: bool, ours: bool
+) -> None:
+    if os.geteuid() or not os.access("/dev/loop-control", os.W_OK):
+        pytest.skip("systemd-dissect 252 needs root and loop devices")
+    for place in places:
+        flip(bench, *place)
+
+    done = subprocess.run(
+        ["systemd-dissect", "--json=short", bench.disk.path],
+        capture_output=True,
+        check=False,
+    )
+
+    assert (done.returncode == 0, not bench.judge().errors) == (theirs, ours), done.stderr
+    if theirs:
+        # Of two roots that fit it takes that whose name is the higher version.
+        found = {
+            (each["partition_label"], each["partno"], each["partition_uuid"]): each["fstype"]
+            for each in json.loads(done.stdout)["mounts"]
+        }
+        declared = {p.name: (p.name, p.number, p.uuid) for p in bench.device.partitions}
+        assert found == {
+            declared["root-b"]: "erofs",
+            declared["root-b-verity"]: "DM_verity_hash",
+        }

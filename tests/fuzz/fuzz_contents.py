@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from bootseal.disk import elf, luks, rootfs_programs
 from bootseal.errors import FormatError
-from bootseal.formats import erofs, luks2, module_signature
+from bootseal.formats import capability, erofs, luks2, module_signature
 from bootseal.keys import search
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ def one_erofs(data: bytes) -> None:
     raw = bytearray(data.ljust(2048, b"\0"))
     raw[1024:1028] = struct.pack("<I", erofs.MAGIC)
     with suppress(FormatError):
-        for entry in erofs.Image(bytes(raw)).walk():
+        image = erofs.Image(bytes(raw))
+        for entry in image.walk():
+            with suppress(FormatError):
+                for value in image.attributes(entry.inode).values():
+                    capability.names(value)
             names = entry.path.split(b"/")
             assert not {b"", b".", b".."} & set(names) or not entry.path, entry.path
 

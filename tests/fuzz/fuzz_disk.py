@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Coverage-guided fuzzing of everything that reads a disk.
 
-    python -m tests.fuzz.fuzz_disk disk|formats CORPUS -max_total_time=600
+    python -m tests.fuzz.fuzz_disk disk|gpt|verity|others CORPUS -max_total_time=600
 
 `disk` judges a whole signed disk that the input changes in one place and, with one bit of it, gives
-checksums that fit again. `formats` asks each reader on its own, with checksums that fit, too. A run
-ends at the first exception that is no `FormatError`, at an input that takes 20 seconds, or at 512
-MiB. What such a run found is kept in tests/unit/disk.
+checksums that fit again. The others ask a reader on its own, with checksums that fit, too: of
+partition tables; of hash trees, their superblocks and the command lines that open them; of slot
+states and block maps. A run ends at the first exception that is no `FormatError`, at an input that
+takes 20 seconds, or at 512 MiB. What such a run found is kept in tests/unit/disk.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import atheris
 with atheris.instrument_imports(include=["bootseal"]):
     from tests.unit.disk.conftest import SIZE, Base, make_base
 
-    from bootseal.disk import bmap, check, source
+    from bootseal.disk import bmap, check, slot_fit, source, tree
     from bootseal.disk.document import verdict
     from bootseal.errors import FormatError
     from bootseal.events import Silent
@@ -96,8 +97,8 @@ def _checked(head: bytes) -> dict[int, bytes]:
     }
 
 
-def read_formats(data: bytes) -> None:
-    """Ask each reader on its own, and of entries behind a header that says whatever it likes."""
+def read_gpt(data: bytes) -> None:
+    """Read tables, and entries behind a header that says whatever it likes."""
     with contextlib.suppress(FormatError):
         header = gpt.parse_header(data[:SECTOR])
         gpt.parse_entries(data[SECTOR : SECTOR + header.entries_size], header)
@@ -107,8 +108,35 @@ def read_formats(data: bytes) -> None:
         gpt.parse_entries(made[2 * SECTOR], header)
     with contextlib.suppress(FormatError):
         gpt.check_protective_mbr(data[:SECTOR], SIZE)
+
+
+def read_verity(data: bytes) -> None:
+    """Read a superblock, and check the block of a small tree that a command line opens."""
     with contextlib.suppress(FormatError):
         verity.parse_superblock(data[:4096].ljust(4096, b"\0"))
+    with contextlib.suppress(FormatError):
+        opened = slot_fit.parse_bootargs(data.decode("latin-1"), "a")
+        levels = opened.levels()
+        assert opened.end == verity.TREE_AT + sum(each.blocks for each in levels) * verity.BLOCK
+        assert [each.start for each in levels] == sorted((e.start for e in levels), reverse=True)
+        root = tree.Root(name="root-a", tree=opened, data=0, hashes=len(data))
+        tree.holds(_Memory(data), root, 0, opened.blocks - 1)
+
+
+class _Memory:
+    """Bytes as a disk that ends where they do."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def read(self, offset: int, size: int) -> bytes:
+        if offset + size > len(self.data):
+            raise FormatError("the disk ends")
+        return self.data[offset : offset + size]
+
+
+def read_others(data: bytes) -> None:
+    """Read a slot state, as it is and with a checksum that fits, and a block map."""
     for block in (data, zlib.crc32(data[4:]).to_bytes(4, "little") + data[4:]):
         with contextlib.suppress(FormatError):
             uboot_env.parse_environment(block)
@@ -123,7 +151,9 @@ def main() -> None:
         bench = Bench(Path(directory))
         targets = {
             "disk": lambda data: bench.judge(data) if len(data) > 1 else None,
-            "formats": read_formats,
+            "gpt": read_gpt,
+            "verity": read_verity,
+            "others": read_others,
         }
         atheris.Setup([sys.argv[0], *options, *sys.argv[2:]], targets[sys.argv[1]])
         atheris.Fuzz()

@@ -105,6 +105,80 @@ def test_what_must_not_ship_is_found_in_every_file_system(tmp_path: Path, kind: 
     assert found == {"disk.root-empty-password", "disk.root-setuid"}
 
 
+NET_RAW = bytes.fromhex("0100000200200000000000000000000000000000")
+SYS_ADMIN = bytes.fromhex("0100000200002000000000000000000000000000")
+
+
+def erofs_with(tree: Path, image: Path, attributes: dict[str, bytes]) -> None:
+    """Without being root: set an attribute that users may set, and name it differently inside."""
+    for name, value in attributes.items():
+        os.setxattr(tree / name, "user.capability", value)
+    subprocess.run(["mkfs.erofs", "--quiet", "-Enosbcrc", image, tree], check=True)
+    raw = image.read_bytes()
+    assert raw.count(b"\x0a\x01\x14\0capability") > 0
+    image.write_bytes(raw.replace(b"\x0a\x01\x14\0capability", b"\x0a\x06\x14\0capability"))
+
+
+def squashfs_with(tree: Path, image: Path, attributes: dict[str, bytes]) -> None:
+    table = image.with_name("attributes")
+    table.write_text(
+        "".join(
+            f"# file: {name}\nsecurity.capability=0x{value.hex()}\n\n"
+            for name, value in attributes.items()
+        )
+    )
+    subprocess.run(["gensquashfs", "-q", "-A", table, "-D", tree, image], check=True)
+
+
+def ext4_with(tree: Path, image: Path, attributes: dict[str, bytes]) -> None:
+    ext4(tree, image)
+    for name, value in attributes.items():
+        image.with_name("value").write_bytes(value)
+        command = f"ea_set -f {image.with_name('value')} /{name} security.capability"
+        subprocess.run(["/sbin/debugfs", "-w", "-R", command, image], check=True)
+
+
+MAKERS_WITH = {"erofs": erofs_with, "squashfs": squashfs_with, "ext4": ext4_with}
+
+
+@TOOLS
+@pytest.mark.parametrize("kind", MAKERS_WITH)
+def test_unexpected_file_capabilities_are_found(tmp_path: Path, kind: str) -> None:
+    tree = tmp_path / "tree"
+    (tree / "usr/bin").mkdir(parents=True)
+    for name in ("ping", "evil", "bad", "plain", *"abcde"):
+        (tree / "usr/bin" / name).write_text(name)
+    (tree / "opt").mkdir()
+    os.link(tree / "usr/bin/evil", tree / "opt/second-name")
+    attributes = {"usr/bin/ping": NET_RAW, "usr/bin/evil": SYS_ADMIN, "usr/bin/bad": bytes(20)}
+    attributes["opt/second-name"] = SYS_ADMIN
+    # As many as make mkfs.erofs keep one for all of them.
+    attributes |= {f"usr/bin/{name}": NET_RAW for name in "abcde"}
+    MAKERS_WITH[kind](tree, tmp_path / "image", attributes)
+
+    found = judge(tmp_path / "image")
+
+    assert {(f.id, f.severity) for f in found} == {("disk.root-capabilities", Severity.ERROR)}
+    assert {f.where for f in found} == {"root-a:/usr/bin", "root-a:/opt"}
+    (other,) = (f.message for f in found if f.where == "root-a:/opt")
+    assert "opt/second-name (cap_sys_admin)" in other
+    allowed = Policy(capabilities=("usr/bin/?", "*/ping", "*/evil", "opt/*"))
+    path, entry = on_disk(tmp_path / "image")
+    with source.opened(path) as disk:
+        (bad,) = rootfs.check(disk, entry, allowed, production=True)
+    assert "usr/bin/bad (malformed)" in bad.message
+
+
+@TOOLS
+@pytest.mark.parametrize("kind", MAKERS_WITH)
+def test_expected_file_capabilities_are_accepted(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "tree/usr/bin").mkdir(parents=True)
+    (tmp_path / "tree/usr/bin/ping").write_text("ping")
+    MAKERS_WITH[kind](tmp_path / "tree", tmp_path / "image", {"usr/bin/ping": NET_RAW})
+
+    assert judge(tmp_path / "image") == []
+
+
 @TOOLS
 @pytest.mark.parametrize("kind", MAKERS)
 def test_damaged_file_system_is_a_finding(tmp_path: Path, kind: str) -> None:

@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bootseal.events import Severity
+from bootseal.disk import check as disk_check
+from bootseal.disk import source
+from bootseal.events import Severity, Silent
 from bootseal.fit.sign import sign
 from bootseal.formats.tamper import environment
 from bootseal.keys.signer import FileSigner
@@ -20,6 +22,7 @@ from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.unit.disk.conftest import Base
 
@@ -126,6 +129,29 @@ def test_partition_that_is_not_as_declared_is_refused(
     found = [change(p) if p.name == "root-a" else p for p in base.target.partitions]
 
     assert refusal in errors(base.partitioned(found))
+
+
+@pytest.mark.parametrize("name", ["bootstate", "boot-a", "root-a", "root-a-verity", "data"])
+@pytest.mark.parametrize(
+    "place",
+    [{"offset": 1 << 63}, {"offset": (1 << 72) - (1 << 30)}, {"size": 1 << 62}, {"size": 12 * MIB}],
+    ids=["offset", "largest offset", "size", "end"],
+)
+def test_partition_that_leaves_the_disk_is_a_finding(
+    base: Base, tmp_path: Path, name: str, place: dict[str, int]
+) -> None:
+    old = "root-b-verity" if name == "data" else name
+    (part,) = (p for p in base.target.partitions if p.name == old)
+    offset, size = place.get("offset", part.offset), place.get("size", part.size)
+    changed = replace(part, name=name, offset=offset, size=size)
+    found = [changed if p.name == old else p for p in base.target.partitions]
+    image = tmp_path / "disk.img"
+    image.write_bytes(base.partitioned(found))
+
+    with source.opened(image) as disk:
+        judged = disk_check.check(disk, replace(base.target, image=image), Silent(), inside=True)
+
+    assert ("disk.outside", name) in {(f.id, f.where) for f in judged.errors}
 
 
 def test_partition_that_is_missing_is_named(base: Base, errors: Errors) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.errors import FormatError, VerificationRefused
+from bootseal.errors import ExitCode, UsageError, VerificationRefused
 from bootseal.fit.diff import diff
 from bootseal.fit.extract import extract
 from bootseal.formats import fdt
@@ -108,5 +108,7 @@ def test_image_whose_hashes_are_ignored_is_not_extracted(signed: bytes) -> None:
 
 
 def test_unknown_image_is_named(signed: bytes) -> None:
-    with pytest.raises(FormatError, match="it has kernel-1, ramdisk-1"):
+    with pytest.raises(UsageError, match="it has kernel-1, ramdisk-1") as error:
         extract(signed, "kernel-2")
+
+    assert error.value.exit_code == ExitCode.USAGE

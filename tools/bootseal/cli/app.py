@@ -3,24 +3,28 @@
 
 from __future__ import annotations
 
-import importlib
+import gc
 import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 import bootseal
-from bootseal.cli import ui
+from bootseal.cli import lazy, ui
 from bootseal.errors import BootsealError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_NOUNS: Final = ("keys", "fit", "measure", "attest", "disk", "reference", "device", "boot")
+_PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS}
+
 app = typer.Typer(
     name="bootseal",
+    cls=lazy.group({"doctor": "bootseal.cli.doctor:doctor"} | _PLACES),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -51,14 +55,13 @@ def _main(
     )
 
 
-for _noun in ("keys", "fit", "measure", "attest", "disk", "reference", "device", "boot"):
-    app.add_typer(importlib.import_module(f"bootseal.cli.{_noun}").app, name=_noun)
-app.command("doctor")(importlib.import_module("bootseal.cli.doctor").doctor)
-
-
 def main() -> None:
     """Run the command line and end the process with a documented exit code."""
-    ending(lambda: app(standalone_mode=True))
+    try:
+        ending(lambda: app(standalone_mode=True))
+    finally:
+        # Python looks for garbage once more when it ends, among all that ever was loaded.
+        gc.freeze()
 
 
 def ending(command: Callable[[], object]) -> None:

@@ -3,23 +3,28 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import typer
 
-from bootseal.cli import disk_check, disk_diff, disk_prove, disk_requests, disk_show, disk_sign
+from bootseal.cli import lazy
+
+_PLACES: Final = {
+    "check": "bootseal.cli.disk_check:check",
+    "show": "bootseal.cli.disk_show:show",
+    "prove": "bootseal.cli.disk_prove:prove",
+    "sign": "bootseal.cli.disk_sign:sign",
+    "diff": "bootseal.cli.disk_diff:diff",
+    "sign-requests": "bootseal.cli.disk_requests:sign_requests",
+}
 
 app = typer.Typer(
-    no_args_is_help=True, help="Judge finished disk images, without root and without booting them."
+    cls=lazy.group(_PLACES),
+    no_args_is_help=True,
+    help="Judge finished disk images, without root and without booting them.",
 )
 
 
 @app.callback()
 def _disk() -> None:
     """Keep every verb a verb of its own."""
-
-
-app.command()(disk_check.check)
-app.command()(disk_show.show)
-app.command()(disk_prove.prove)
-app.command()(disk_sign.sign)
-app.command()(disk_diff.diff)
-app.command("sign-requests")(disk_requests.sign_requests)

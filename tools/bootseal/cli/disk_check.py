@@ -16,7 +16,12 @@ from bootseal.cli.disk_input import DiskImage, Json, Layout, PolicyKey, UBoot, t
 from bootseal.errors import FormatError, VerificationRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bootseal.disk.check import Judgement
+    from bootseal.disk.rootfs_policy import Policy
+    from bootseal.disk.source import Disk
+    from bootseal.disk.target import Target
 
 
 def check(
@@ -54,25 +59,44 @@ def check(
     A disk on its own: bootseal disk check disk.wic.gz --dtb u-boot.bin --layout disk.wks
     """
     from bootseal.disk.check import check as judge
-    from bootseal.disk.document import verdict
-    from bootseal.disk.rootfs_policy import load
     from bootseal.disk.source import opened
-    from bootseal.report.disk import write
 
     target = target_of(image, dtb, layout, policy_key)
-    policy = None if allow is None else load(allow)
+    policy = None if allow is None else _policy(allow)
+    files = [(k, p) for k, p in (("sarif", sarif), ("junit", junit), ("html", html)) if p]
     with opened(target.image) as disk:
         judged = judge(disk, target, ui.TerminalProgress(), inside=inside, policy=policy)
-        document = verdict(disk, target, judged)
-    for kind, path in (("sarif", sarif), ("junit", junit), ("html", html)):
-        if path is not None:
-            write(document, kind, path)
-    if as_json:
-        ui.emit_json(document)
-    else:
+        if files or as_json:
+            _report(disk, target, judged, files, as_json=as_json)
+    if not as_json:
         disk_text.print_findings(judged.findings, everything=everything)
     refuse(judged, image)
     ui.status(f"OK: {ui.untrusted(str(image))} is accepted: every byte that runs is signed")
+
+
+def _policy(path: Path) -> Policy:
+    from bootseal.disk.rootfs_policy import load
+
+    return load(path)
+
+
+def _report(
+    disk: Disk,
+    target: Target,
+    judged: Judgement,
+    files: Sequence[tuple[str, Path]],
+    *,
+    as_json: bool,
+) -> None:
+    """Write the verdict to files by their kind, and to standard output."""
+    from bootseal.disk.document import verdict
+    from bootseal.report.disk import write
+
+    document = verdict(disk, target, judged)
+    for kind, path in files:
+        write(document, kind, path)
+    if as_json:
+        ui.emit_json(document)
 
 
 def refuse(judged: Judgement, image: Path) -> None:

@@ -11,10 +11,9 @@ import os
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, NamedTuple
 
-import typer
-
+from bootseal.cli import disk_sign_options as options
 from bootseal.cli import ui
 from bootseal.cli.disk_input import DiskImage, Json, Layout, UBoot, target_of
 from bootseal.cli.fit_input import now
@@ -34,59 +33,40 @@ if TYPE_CHECKING:
     from bootseal.keys.signer import Signer
 
 
+class _Keys(NamedTuple):
+    """Where the keys are; each pair is of the FIT's and the policy's."""
+
+    directory: Path | None
+    policy: bool
+    sources: tuple[str | None, str | None]
+    public: tuple[Path | None, Path | None]
+    exports: Path | None
+    imports: Path | None
+
+
 def sign(
     image: DiskImage,
     *,
-    keys: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Key directory: its FIT key signs."),
-    ] = None,
-    policy: Annotated[
-        bool, typer.Option("--policy", help="With --keys: its policy key signs the PCR policies.")
-    ] = False,
-    key: Annotated[
-        str | None,
-        typer.Option(help="FIT key: a PEM file, pkcs11:... or awskms:///..., with --hint."),
-    ] = None,
-    hint: Annotated[str, typer.Option(help="The FIT key's name in FIT and U-Boot.")] = "",
-    algorithm: Annotated[
-        str, typer.Option(help="For example sha384,rsa4096; sha256 if left out.")
-    ] = "",
-    padding: Annotated[str, typer.Option(help="RSA padding: pkcs-1.5 or pss.")] = "pkcs-1.5",
-    policy_key: Annotated[
-        str | None, typer.Option(help="Key that signs the PCR policies anew; else they stay.")
-    ] = None,
-    public_key: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="Public half of a FIT key that is elsewhere.")
-    ] = None,
-    policy_public_key: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="Public half of such a policy key.")
-    ] = None,
-    export_requests: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write what is to be signed elsewhere.")
-    ] = None,
-    import_signatures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Finish with the signatures made there.")
-    ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="U-Boot shall require this key, and no other.")
-    ] = False,
-    profile: Annotated[
-        str, typer.Option(help="Key profile the device has then; else that of --keys.")
-    ] = "",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write there, not over the original.")
-    ] = None,
+    keys: options.Keys = None,
+    policy: options.Policy = False,
+    key: options.Key = None,
+    hint: options.Hint = "",
+    algorithm: options.AlgorithmName = "",
+    padding: options.Padding = "pkcs-1.5",
+    policy_key: options.PolicyKey = None,
+    public_key: options.PublicKey = None,
+    policy_public_key: options.PolicyPublicKey = None,
+    export_requests: options.Exports = None,
+    import_signatures: options.Imports = None,
+    trust: options.Trust = False,
+    profile: options.Profile = "",
+    output: options.Output = None,
     dtb: UBoot = None,
-    dtb_output: Annotated[
-        Path | None, typer.Option(help="With an IMAGE and --trust: where U-Boot is written.")
-    ] = None,
+    dtb_output: options.DtbOutput = None,
     layout: Layout = None,
-    module: Annotated[
-        Path | None, typer.Option(help="PKCS#11 library, unless the URI names one.")
-    ] = None,
+    module: options.Module = None,
     pin_file: PinFile = None,
-    who: Annotated[str, typer.Option(help="Who signs, for the record.")] = "",
+    who: options.Who = "",
     as_json: Json = False,
 ) -> None:
     """Replace every signature of a finished disk by another key's; nothing else changes.
@@ -98,40 +78,39 @@ def sign(
     Elsewhere: add --public-key fit.pub --hint fit-1 and --export-requests DIR, sign there as
     DIR/SUMMARY.txt says, then the same with --import-signatures DIR.
     """
-    from bootseal.disk.late import Signing
-
+    public = public_key, policy_public_key
+    given = _Keys(keys, policy, (key, policy_key), public, export_requests, import_signatures)
     secret = secret_source(pin_file)
-    fit, policy_signer, recorders = _signers(
-        keys=keys,
-        policy=policy,
-        sources=(key, policy_key),
-        public=(public_key, policy_public_key),
-        exports=export_requests,
-        imports=import_signatures,
-        open_source=lambda source: _opened(source, secret, module),
-    )
-    if keys is not None:
-        hint, algorithm, profile = _of_directory(keys, hint, algorithm, profile)
-    if not hint:
-        raise UsageError("--hint is missing: the name of the FIT key in FIT and U-Boot")
-    signing = Signing(
-        fit=fit,
-        hint=hint,
-        algorithm=_algorithm(algorithm, padding, fit.public_key),
-        policy=policy_signer,
-        trust=trust,
-        timestamp=_epoch(),
-        profile=profile,
-    )
+    fit, other, recorders = _signers(given, lambda source: _opened(source, secret, module))
+    names = hint, algorithm, profile
+    signing = _signing(fit, other, _named(keys, *names), padding=padding, trust=trust)
     if trust and not image.is_dir() and dtb_output is None:
         raise UsageError("--trust with an IMAGE needs --dtb-output: where U-Boot is written")
     target = target_of(image, dtb, layout, None)
     if export_requests is not None:
         _export(target, signing, recorders, export_requests)
         return
-    where = output or image
-    record = _write(target, signing, where, dtb_output=dtb_output, who=who)
-    _print(record, where, as_json=as_json)
+    record = _write(target, signing, output or image, dtb_output=dtb_output, who=who)
+    _print(record, output or image, as_json=as_json)
+
+
+def _signing(
+    fit: Signer, policy: Signer | None, names: tuple[str, str, str], *, padding: str, trust: bool
+) -> Signing:
+    from bootseal.disk.late import Signing
+
+    hint, algorithm, profile = names
+    if not hint:
+        raise UsageError("--hint is missing: the name of the FIT key in FIT and U-Boot")
+    return Signing(
+        fit=fit,
+        hint=hint,
+        algorithm=_algorithm(algorithm, padding, fit.public_key),
+        policy=policy,
+        trust=trust,
+        timestamp=_epoch(),
+        profile=profile,
+    )
 
 
 def _export(target: Target, signing: Signing, recorders: list[Recorder], directory: Path) -> None:
@@ -189,28 +168,30 @@ def _print(record: Record, where: Path, *, as_json: bool) -> None:
 
 
 def _signers(
-    *,
-    keys: Path | None,
-    policy: bool,
-    sources: tuple[str | None, str | None],
-    public: tuple[Path | None, Path | None],
-    exports: Path | None,
-    imports: Path | None,
-    open_source: Callable[[str], Signer],
+    given: _Keys, open_source: Callable[[str], Signer]
 ) -> tuple[Signer, Signer | None, list[Recorder]]:
     """Return who signs FITs, who signs policies, and those of them that only note what is asked."""
+    keys, policy, sources, public, exports, imports = given
+    if sum(each is not None for each in (keys, sources[0], public[0])) != 1 or (
+        exports is not None and imports is not None
+    ):
+        raise UsageError("expected one of --keys, --key and --public-key, and one step at a time")
+    if public[0] is not None:
+        return _elsewhere(public, exports, imports)
+    if exports is not None or imports is not None or public[1] is not None:
+        raise UsageError("signing elsewhere needs --public-key")
+    fit = str(sources[0]) if keys is None else _key_file(keys, "fit")
+    other = sources[1] if keys is None or not policy else _key_file(keys, "policy")
+    return open_source(fit), None if other is None else open_source(other), []
+
+
+def _elsewhere(
+    public: tuple[Path | None, Path | None], exports: Path | None, imports: Path | None
+) -> tuple[Signer, Signer | None, list[Recorder]]:
+    """Return what stands for signers whose keys are on another machine."""
     from bootseal.disk.requests import Answers, Recorder
     from bootseal.keys.public import from_pem
 
-    given = [each for each in (keys, sources[0], public[0]) if each is not None]
-    if len(given) != 1 or (exports is not None and imports is not None):
-        raise UsageError("expected one of --keys, --key and --public-key, and one step at a time")
-    if public[0] is None:
-        if exports is not None or imports is not None or public[1] is not None:
-            raise UsageError("signing elsewhere needs --public-key")
-        fit = str(sources[0]) if keys is None else _key_file(keys, "fit")
-        other = sources[1] if keys is None or not policy else _key_file(keys, "policy")
-        return open_source(fit), None if other is None else open_source(other), []
     halves = {
         role: from_pem(path.read_bytes())
         for role, path in zip(("fit", "policy"), public, strict=True)
@@ -238,7 +219,10 @@ def _key_file(directory: Path, role: str) -> str:
     return str(directory / f"{store.find(directory, Role(role)).name}.key")
 
 
-def _of_directory(directory: Path, hint: str, algorithm: str, profile: str) -> tuple[str, str, str]:
+def _named(directory: Path | None, hint: str, algorithm: str, profile: str) -> tuple[str, str, str]:
+    """Return hint, algorithm and profile: as given, and else as a key directory has them."""
+    if directory is None:
+        return hint, algorithm, profile
     from bootseal.keys import store
     from bootseal.keys.profile import Role
 

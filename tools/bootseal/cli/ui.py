@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,6 +49,8 @@ def emit_json(document: object) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
     """Print a table on stdout; long values fold and are never cut off."""
+    from rich.table import Table
+
     grid = Table(title=title or None, title_justify="left", header_style="bold")
     for column in columns:
         grid.add_column(column, overflow="fold")

@@ -7,20 +7,18 @@ Spec: bmaptool's bmap format 2.0 (bmaptools/BmapCreate.py).
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree as ET
 
+from bootseal.disk import workers
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
 from bootseal.events import Severity
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from bootseal.disk.source import Disk
@@ -32,6 +30,19 @@ _RANGE: Final = re.compile(r"\s*([0-9]{1,12})(?:-([0-9]{1,12}))?\s*")
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _SUM: Final = re.compile(rb"(<BmapFileChecksum>\s*)([0-9a-f]{64})(\s*</BmapFileChecksum>)")
 _VERSION: Final = "2.0"
+_FORM: Final = """<?xml version="1.0" ?>
+<bmap version="2.0">
+    <ImageSize> {size} </ImageSize>
+    <BlockSize> {block} </BlockSize>
+    <BlocksCount> {count} </BlocksCount>
+    <MappedBlocksCount> {mapped} </MappedBlocksCount>
+    <ChecksumType> sha256 </ChecksumType>
+    <BmapFileChecksum> {sum} </BmapFileChecksum>
+    <BlockMap>
+{ranges}
+    </BlockMap>
+</bmap>
+"""
 _MEND: Final = "make it again: bmaptool create IMAGE"
 
 
@@ -39,6 +50,7 @@ _MEND: Final = "make it again: bmaptool create IMAGE"
 class Bmap:
     """A block map; `ranges` are first and last byte behind, and SHA-256 in lower-case hex."""
 
+    block: int
     size: int
     ranges: tuple[tuple[int, int, str], ...]
 
@@ -51,6 +63,8 @@ def parse(data: bytes) -> Bmap:
     """
     if len(data) > _MAX_SIZE or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise FormatError("the block map is too large, or declares entities")
+    from xml.etree import ElementTree as ET  # noqa: PLC0415 - few disks have a block map
+
     try:
         root = ET.fromstring(data)  # noqa: S314 - without entities, and of bounded size
     except ET.ParseError as error:
@@ -73,7 +87,7 @@ def parse(data: bytes) -> Bmap:
         if not (ranges[-1][1] if ranges else 0) <= start < end:
             raise FormatError(f"the block map's range {each.text!r} is out of order")
         ranges.append((start, end, digest))
-    return Bmap(size=size, ranges=tuple(ranges))
+    return Bmap(block=block, size=size, ranges=tuple(ranges))
 
 
 def find(image: Path) -> Path | None:
@@ -99,12 +113,11 @@ def check(disk: Disk, image: Path) -> Iterator[Finding]:
     if found.size != disk.size:
         yield _error("bmap", path, f"it is of a disk of {found.size} bytes: this has {disk.size}")
         return
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        sums = pool.map(lambda each: _digest(disk, each[0], each[1]), found.ranges)
-        for (start, _, expected), observed in zip(found.ranges, sums, strict=True):
-            if observed != expected:
-                message = f"the range at {start:#x} does not have its digest: bmaptool refuses it"
-                yield _error("bmap-digest", path, message, start)
+    sums = _digests(disk, [(start, end) for start, end, _ in found.ranges])
+    for (start, _, expected), observed in zip(found.ranges, sums, strict=True):
+        if observed != expected:
+            message = f"the range at {start:#x} does not have its digest: bmaptool refuses it"
+            yield _error("bmap-digest", path, message, start)
     end = 0
     for start, stop, _ in (*found.ranges, (disk.size, disk.size, "")):
         hidden = disk.nonzero(end, start)
@@ -112,6 +125,48 @@ def check(disk: Disk, image: Path) -> Iterator[Finding]:
             message = f"there is something at {hidden:#x}, which bmaptool leaves out"
             yield _error("bmap-range", path, message, hidden)
         end = stop
+
+
+def renewed(old: Bmap, disk: Disk, changed: Iterable[tuple[int, int]]) -> bytes:
+    """Write the block map of a disk that was changed in place.
+
+    What is in the old map stays in the new one: what a map leaves out is not written to a device,
+    and zeros that dm-verity covers must be.
+
+    Args:
+        old: The map of the disk as it was.
+        disk: The disk as it is now.
+        changed: First byte and first byte behind of what may have changed.
+    """
+    ranges: list[tuple[int, int]] = []
+    for start, end in sorted([*((start, end) for start, end, _ in old.ranges), *changed]):
+        first, behind = start // old.block, -(-end // old.block)
+        if ranges and first <= ranges[-1][1]:
+            first, behind = ranges[-1][0], max(ranges.pop()[1], behind)
+        ranges.append((first, behind))
+    spans = [(first * old.block, min(end * old.block, disk.size)) for first, end in ranges]
+    lines = [
+        f'        <Range chksum="{digest}"> {first}-{end - 1} </Range>'
+        for (first, end), digest in zip(ranges, _digests(disk, spans), strict=True)
+    ]
+    blank = _FORM.format(
+        size=disk.size,
+        block=old.block,
+        count=-(-disk.size // old.block),
+        mapped=sum(end - first for first, end in ranges),
+        sum="0" * 64,
+        ranges="\n".join(lines),
+    ).encode()
+    own = hashlib.sha256(blank).hexdigest().encode()
+    return _SUM.sub(rb"\g<1>" + own + rb"\g<3>", blank)
+
+
+def _digests(disk: Disk, spans: Sequence[tuple[int, int]]) -> list[str]:
+    """Return the digest of each span, several at a time."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to load
+
+    with ThreadPoolExecutor(workers.cores()) as pool:
+        return list(pool.map(lambda span: _digest(disk, *span), spans))
 
 
 def _digest(disk: Disk, start: int, end: int) -> str:

@@ -8,7 +8,6 @@ beside it the PCR policy. What is on the disk and not led to by the chain must b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from bootseal.disk import slot_fit, tree
@@ -24,7 +23,7 @@ from bootseal.formats.verity import BLOCK
 from bootseal.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bootseal.disk.slot_fit import SlotFit
     from bootseal.disk.source import Disk
@@ -70,20 +69,22 @@ def check(disk: Disk, target: Target, table: Table, progress: Progress) -> Chain
         progress: Told about the long steps.
     """
     trust, findings = _trust(target)
-    with progress.step("FITs, signatures and image hashes"):
-        fits, found = _fits(disk, target, table, trust)
-        roots, about_roots = _roots(table, fits)
-        findings += found + about_roots
-    refused = {f.where.partition(":")[0] for f in findings if f.severity is Severity.ERROR}
-    approved = set()
-    for slot, problems in check_policies(disk, target, fits).items():
-        findings += problems
-        if not any(f.severity is not Severity.INFO for f in problems):
-            approved.add(slot)
-    size = format_size(sum(root.tree.blocks * BLOCK for root in roots))
-    with progress.step(f"every block of the roots ({size}) and their hash trees"):
-        for _, group in groupby(sorted(roots, key=_key), _key):
-            findings += _bad_blocks(tree.check(disk, list(group)))
+    fits, malformed = _fits(disk, target, table)
+    roots, about_roots = _roots(table, fits)
+    # The roots are hashed meanwhile, with what the command lines say: whether these are signed,
+    # and nothing that is said of them is left out when they are not.
+    with tree.checking(disk, roots) as bad:
+        with progress.step("FITs, signatures and image hashes"):
+            findings += malformed + _judged(disk, fits, trust) + about_roots
+        refused = {f.where.partition(":")[0] for f in findings if f.severity is Severity.ERROR}
+        approved = set()
+        for slot, problems in check_policies(disk, target, fits).items():
+            findings += problems
+            if not any(f.severity is not Severity.INFO for f in problems):
+                approved.add(slot)
+        size = format_size(sum(root.tree.blocks * BLOCK for root in roots))
+        with progress.step(f"every block of the roots ({size}) and their hash trees"):
+            findings += _bad_blocks(bad)
     for root in roots:
         findings += check_superblock(disk, root)
     return Chain(
@@ -94,10 +95,6 @@ def check(disk: Disk, target: Target, table: Table, progress: Progress) -> Chain
         refused=frozenset(f.slot.name for f in fits if {f.entry.name, _UBOOT} & refused),
         approved=frozenset(approved),
     )
-
-
-def _key(root: Root) -> tuple[bytes, bytes, int]:
-    return root.tree.root_hash, root.tree.salt, root.tree.blocks
 
 
 def _trust(target: Target) -> tuple[Trust, list[Finding]]:
@@ -124,31 +121,34 @@ def _trust(target: Target) -> tuple[Trust, list[Finding]]:
     return trust, [found]
 
 
-def _fits(
-    disk: Disk, target: Target, table: Table, trust: Trust
-) -> tuple[list[SlotFit], list[Finding]]:
-    """Judge the FIT of every slot; one that is the same as another is not judged twice."""
+def _fits(disk: Disk, target: Target, table: Table) -> tuple[list[SlotFit], list[Finding]]:
+    """Return the FIT of every slot that has one, and what is wrong where there is none."""
     fits: list[SlotFit] = []
     findings: list[Finding] = []
-    known: dict[int, list[Finding]] = {}
     for slot in target.slots:
         entry = table.entry(slot.boot)
         if entry is None:
             continue
         try:
-            found = slot_fit.find(disk, slot, entry)
+            fits.append(slot_fit.find(disk, slot, entry))
         except FormatError as error:
             findings.append(slot_fit.malformed(entry, error))
-            continue
-        twin = next((i for i in known if slot_fit.same(disk, fits[i], found)), None)
-        if twin is None:
-            problems = slot_fit.check(found, trust, Facts())
-            known[len(fits)] = problems
-        else:
-            problems = slot_fit.relabel(known[twin], fits[twin], found)
-        fits.append(found)
-        findings += problems
     return fits, findings
+
+
+def _judged(disk: Disk, fits: Sequence[SlotFit], trust: Trust) -> list[Finding]:
+    """Judge the FIT of every slot; one that is the same as another is not judged twice."""
+    findings: list[Finding] = []
+    known: list[tuple[SlotFit, list[Finding]]] = []
+    for fit in fits:
+        twin = next((each for each in known if slot_fit.same(disk, each[0], fit)), None)
+        if twin is None:
+            problems = slot_fit.check(fit, trust, Facts())
+            known.append((fit, problems))
+        else:
+            problems = slot_fit.relabel(twin[1], twin[0], fit)
+        findings += problems
+    return findings
 
 
 def _roots(table: Table, fits: Iterable[SlotFit]) -> tuple[list[Root], list[Finding]]:

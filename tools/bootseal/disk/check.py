@@ -66,6 +66,9 @@ def check(
     """
     tables = table.read(disk, disk.size)
     findings = [*tables.findings, *table.check(tables, target.partitions)]
+    # What leaves the disk was refused above, and cannot be looked at.
+    inner = tuple(entry for entry in tables.entries if entry.end <= disk.size)
+    tables = dataclasses.replace(tables, entries=inner)
     findings += bmap.check(disk, target.image)
     entry = tables.entry(BOOTSTATE)
     if entry is not None:

@@ -238,6 +238,8 @@ def _described(node: Node) -> dict[str, str]:
     facts = {"mode": stat.filemode(node.mode), "owner": f"{node.uid}:{node.gid}"}
     if node.target:
         facts["target"] = node.target
+    if node.capabilities:
+        facts["capabilities"] = node.capabilities.hex()
     if node.content is not None:
         with node.content.view() as data:
             facts["content"] = f"{node.size} bytes, sha256 {hashlib.sha256(data).hexdigest()}"

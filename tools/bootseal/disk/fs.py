@@ -96,6 +96,7 @@ class Node:
         size: Bytes.
         target: What a symbolic link points to.
         content: The bytes of a regular file; None for anything else.
+        capabilities: What its attribute `security.capability` holds; empty without one.
     """
 
     path: str
@@ -105,6 +106,7 @@ class Node:
     size: int
     target: str = ""
     content: Content | None = None
+    capabilities: bytes = b""
 
     @property
     def regular(self) -> bool:

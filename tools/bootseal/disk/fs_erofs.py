@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bootseal.disk.fs import Content, Node, bounded, check_size, text
 from bootseal.files import mapped
-from bootseal.formats import erofs
+from bootseal.formats import capability, erofs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,8 @@ def read(image: Path, scratch: Path) -> list[Node]:
     """
     target = scratch / "files"
     with mapped(image) as data:
-        nodes = [_node(entry, target) for entry in erofs.Image(data).walk() if entry.path]
+        found = erofs.Image(data)
+        nodes = [_node(found, entry, target) for entry in found.walk() if entry.path]
     check_size(nodes)
     bounded(
         "fsck.erofs",
@@ -36,11 +37,12 @@ def read(image: Path, scratch: Path) -> list[Node]:
     return nodes
 
 
-def _node(entry: erofs.Entry, target: Path) -> Node:
+def _node(image: erofs.Image, entry: erofs.Entry, target: Path) -> Node:
     path, inode = text(entry.path), entry.inode
-    content = None
+    content, capabilities = None, b""
     if stat.S_ISREG(inode.mode):
         content = Content(path=target / path, offset=0, size=inode.size)
+        capabilities = image.attributes(inode).get(capability.ATTRIBUTE.encode(), b"")
     return Node(
         path=path,
         mode=inode.mode,
@@ -49,4 +51,5 @@ def _node(entry: erofs.Entry, target: Path) -> Node:
         size=inode.size,
         target=text(entry.target),
         content=content,
+        capabilities=capabilities,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bootseal.disk.fs import MAX_ENTRIES, Content, Node, bounded, check_size, text
@@ -23,6 +24,9 @@ _VERSION: Final = re.compile(r"debugfs [0-9.]+ \(|$")
 _DIRECTORY: Final = re.compile(rb"^debugfs: ls -p <(\d+)>$")
 # /inode/mode/uid/gid/name/size/ with an empty size for directories.
 _ENTRY: Final = re.compile(rb"^/(\d+)/([0-7]{6})/(\d+)/(\d+)/([^/\n]*)/(\d*)/$")
+_ATTRIBUTES: Final = re.compile(rb"^debugfs: ea_list <(\d+)>$")
+_CAPABILITY: Final = re.compile(rb"^  security\.capability \(\d+\)(?: = (.*))?$")
+_HEX: Final = re.compile(rb"(?:[0-9a-f]{2} )+")
 
 
 def read(image: Path, scratch: Path) -> list[Node]:
@@ -53,7 +57,28 @@ def read(image: Path, scratch: Path) -> list[Node]:
     check_size([node for _, node in nodes.values()])
     wanted = {inode for inode, node in nodes.values() if node.regular}
     _run(image, scratch, [f"dump <{inode}> files/{inode}" for inode in sorted(wanted)])
-    return [node for _, node in nodes.values()]
+    capable = _capabilities(image, scratch, sorted(wanted))
+    return [
+        replace(node, capabilities=capable[inode]) if inode in capable else node
+        for inode, node in nodes.values()
+    ]
+
+
+def _capabilities(image: Path, scratch: Path, inodes: list[int]) -> dict[int, bytes]:
+    """Return the file capabilities of the files that have some, by inode."""
+    output = _run(image, scratch, [f"ea_list <{inode}>" for inode in inodes])
+    found: dict[int, bytes] = {}
+    asked = 0
+    for line in output.split(b"\n"):
+        if start := _ATTRIBUTES.match(line):
+            asked = int(start[1])
+        elif value := _CAPABILITY.match(line):
+            # It writes what is not all printable, as capabilities are, as numbers.
+            numbers = _HEX.fullmatch(value[1] or b"")
+            found[asked] = bytes.fromhex(value[1].decode()) if numbers else line
+        elif line and line != b"Extended attributes:" and not line.startswith(b"  "):
+            raise FormatError(f"ext4 attributes cannot be listed: {line[:80]!r}")
+    return found
 
 
 def _list(image: Path, scratch: Path, level: dict[int, str]) -> list[tuple[str, int, Node]]:

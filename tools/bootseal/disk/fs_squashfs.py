@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.disk.fs import Content, Node, bounded, check_size
 from bootseal.errors import FormatError
+from bootseal.formats import capability
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,26 +35,28 @@ def read(image: Path, scratch: Path) -> list[Node]:
     """
     archive = scratch / "files.tar"
     bounded("sqfs2tar", ["--no-skip", image], cwd=scratch, output=archive)
-    contents: dict[str, Content] = {}
+    firsts: dict[str, tuple[Content, bytes]] = {}
     try:
-        with tarfile.open(archive, "r:") as tar:
-            nodes = [_node(member, archive, contents) for member in tar]
+        with tarfile.open(archive, "r:", encoding="utf-8", errors="surrogateescape") as tar:
+            nodes = [_node(member, archive, firsts) for member in tar]
     except (tarfile.TarError, ValueError, OverflowError) as error:
         raise FormatError(f"sqfs2tar wrote no archive: {error}") from error
     check_size(nodes)
     return nodes
 
 
-def _node(member: tarfile.TarInfo, archive: Path, contents: dict[str, Content]) -> Node:
+def _node(member: tarfile.TarInfo, archive: Path, firsts: dict[str, tuple[Content, bytes]]) -> Node:
     path = member.name.removeprefix("./").rstrip("/")
     kind = _KINDS.get(member.type, 0)
-    content = None
+    content, capabilities = None, b""
     if member.islnk():
         # The second name of a file: its content is that of the first.
-        content = contents.get(member.linkname.removeprefix("./"))
+        content, capabilities = firsts.get(member.linkname.removeprefix("./"), (None, b""))
     elif kind == stat.S_IFREG:
         content = Content(path=archive, offset=member.offset_data, size=member.size)
-        contents[path] = content
+        value = member.pax_headers.get(f"SCHILY.xattr.{capability.ATTRIBUTE}", "")
+        capabilities = value.encode(errors="surrogateescape")
+        firsts[path] = content, capabilities
     return Node(
         path=path,
         mode=kind | stat.S_IMODE(member.mode),
@@ -62,4 +65,5 @@ def _node(member: tarfile.TarInfo, archive: Path, contents: dict[str, Content]) 
         size=content.size if content else 0,
         target=member.linkname if member.issym() else "",
         content=content,
+        capabilities=capabilities,
     )

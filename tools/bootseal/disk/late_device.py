@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import device as devices
 from bootseal.device import Artefact
-from bootseal.disk import late_files, record
+from bootseal.disk import bmap, late_files, record, source
 from bootseal.disk.record import Record
 from bootseal.errors import UsageError
 from bootseal.files import write_file
@@ -63,12 +65,12 @@ def write(
     """
     facts = _Facts(signing, who, when)
     if target.device is None or target.directory is None:
-        return _write_image(image, plan, facts, output)
+        return _write_image(target, image, plan, facts, output)
     if output.exists() and not (output / devices.FILE_NAME).exists() and any(output.iterdir()):
         raise UsageError(f"{output} is neither empty nor a built device", hint="name a new one")
     output.mkdir(parents=True, exist_ok=True)
     with _staging(output) as staging:
-        found, signed = _stage(target.device, target.directory, plan, signing, staging, facts)
+        found, signed = _stage(target, target.device, target.directory, plan, staging, facts)
         _publish(target.device, target.directory, output, staging)
         devices.save(signed, output)
         write_file(output / record.FILE_NAME, record.to_bytes(found))
@@ -101,48 +103,74 @@ class _Facts:
         )
 
 
-def _write_image(origin: Path, plan: Plan, facts: _Facts, output: Path) -> Record:
-    with _staging(output.resolve().parent) as staging:
+def _write_image(target: Target, origin: Path, plan: Plan, facts: _Facts, output: Path) -> Record:
+    with _staging(output.resolve().parent) as staging, ThreadPoolExecutor(1) as pool:
         image = staging / output.name
-        _sign_image(origin, image, plan)
-        before, after = late_files.digests([origin, image])
-        found = facts.record({f"{output.name}, unsigned": before}, {output.name: after})
-        image.replace(output)
+        before = pool.submit(late_files.digests, [origin])
+        after = _sign_image(target, origin, image, plan)
+        (first,) = before.result()
+        outputs = {path.name: digest for path, digest in after.items()}
+        found = facts.record({f"{output.name}, unsigned": first}, outputs)
+        _map_of(output).unlink(missing_ok=True)
+        for path in sorted(after):
+            path.replace(output.with_name(path.name))
         write_file(output.with_name(f"{output.name}.{record.FILE_NAME}"), record.to_bytes(found))
     return found
 
 
-def _sign_image(origin: Path, image: Path, plan: Plan) -> None:
+def _sign_image(target: Target, origin: Path, image: Path, plan: Plan) -> dict[Path, str]:
+    """Write the signed disk, and its block map where the original has one; return digests."""
     late_files.copy(origin, image)
     late_files.patch(image, plan.patches)
-    late_files.compare(origin, image, plan.patches)
+    written = {image: late_files.compare(origin, image, plan.patches)}
+    old = bmap.find(target.image)
+    if old is not None:
+        with source.opened(origin) as disk:
+            problem = next(bmap.check(disk, target.image), None)
+        if problem is not None:
+            raise UsageError(
+                f"{old} is not the block map of this disk: {problem.message}", hint=problem.mend
+            )
+        changed = [(each.offset, each.offset + len(each.data)) for each in plan.patches]
+        with source.opened(image) as disk:
+            renewed = bmap.renewed(bmap.parse(old.read_bytes()), disk, changed)
+        _map_of(image).write_bytes(renewed)
+        written[_map_of(image)] = hashlib.sha256(renewed).hexdigest()
+    return written
+
+
+def _map_of(image: Path) -> Path:
+    return image.with_name(f"{image.name}.bmap")
 
 
 def _stage(
-    device: Device, directory: Path, plan: Plan, signing: Signing, staging: Path, facts: _Facts
+    target: Target, device: Device, directory: Path, plan: Plan, staging: Path, facts: _Facts
 ) -> tuple[Record, Device]:
     """Write every file that changes; return the record and the device's new description."""
-    for role, data in _artefacts(device, directory, plan, signing).items():
-        (staging / device.artefacts[role].path).write_bytes(data)
-    _sign_image(device.artefact(directory, _DISK), staging / device.artefacts[_DISK].path, plan)
-    changed = [r for r, a in device.artefacts.items() if (staging / a.path).exists()]
-    names = [device.artefacts[role].path for role in changed]
-    found = late_files.digests([*(directory / n for n in names), *(staging / n for n in names)])
-    inputs, outputs = found[: len(names)], found[len(names) :]
-    for role, digest in zip(changed, inputs, strict=True):
-        if digest != device.artefacts[role].sha256:
+    signing = facts.signing
+    contents = _artefacts(device, directory, plan, signing)
+    names = {role: device.artefacts[role].path for role in (*contents, _DISK)}
+    with ThreadPoolExecutor(1) as pool:
+        old = pool.submit(late_files.digests, [directory / name for name in names.values()])
+        disk = staging / names[_DISK]
+        signed = _sign_image(target, device.artefact(directory, _DISK), disk, plan)
+        for role, data in contents.items():
+            (staging / names[role]).write_bytes(data)
+            signed[staging / names[role]] = hashlib.sha256(data).hexdigest()
+        inputs = dict(zip(names.values(), old.result(), strict=True))
+    for role, name in names.items():
+        if inputs[name] != device.artefacts[role].sha256:
             raise UsageError(
-                f"{directory / device.artefacts[role].path} is not the file {devices.FILE_NAME} "
-                "describes: sign what was built",
+                f"{directory / name} is not the file {devices.FILE_NAME} describes: sign what was "
+                "built",
                 hint="build it again",
             )
+    outputs = {path.name: digest for path, digest in signed.items()}
     artefacts = dict(device.artefacts)
-    for role, name, digest in zip(changed, names, outputs, strict=True):
+    for role, name in names.items():
         size = (staging / name).stat().st_size
-        artefacts[role] = Artefact(path=name, sha256=digest, size=size)
-    record_ = facts.record(
-        dict(zip(names, inputs, strict=True)), dict(zip(names, outputs, strict=True))
-    )
+        artefacts[role] = Artefact(path=name, sha256=outputs[name], size=size)
+    record_ = facts.record(inputs, outputs)
     keys = device.keys | dict(record_.keys)
     return record_, dataclasses.replace(
         device, artefacts=artefacts, keys=keys, profile=signing.profile or device.profile
@@ -182,6 +210,7 @@ def _publish(device: Device, directory: Path, output: Path, staging: Path) -> No
             if not (staging / artefact.path).exists():
                 late_files.copy(directory / artefact.path, staging / artefact.path)
     (output / devices.FILE_NAME).unlink(missing_ok=True)
+    _map_of(output / device.artefacts[_DISK].path).unlink(missing_ok=True)
     for path in sorted(staging.iterdir()):
         path.replace(output / path.name)
 

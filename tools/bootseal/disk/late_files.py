@@ -7,7 +7,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from bootseal.disk import source
@@ -16,7 +16,7 @@ from bootseal.errors import ToolError
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from bootseal.disk.late import Patch
@@ -68,51 +68,61 @@ def patch(path: Path, patches: Sequence[Patch]) -> None:
         os.fsync(file.fileno())
 
 
-def compare(old: Path, new: Path, patches: Sequence[Patch]) -> None:
-    """Check that two disks are the same but for the patches, and that these are there.
+def compare(old: Path, new: Path, patches: Sequence[Patch]) -> str:
+    """Check that a disk is another one with patches in it, and return its SHA-256 in hex.
 
     Raises:
-        ToolError: They are not.
+        ToolError: It is not.
     """
+    state = hashlib.sha256()
     with source.opened(old) as before, source.opened(new) as after:
-        ranges = _between(patches, after.size)
-        same = before.size == after.size and all(
-            before.read(o, s) == after.read(o, s)
-            for start, end in ranges
-            for disk in (before, after)
-            for first, last in disk.data(start, end)
-            for o in range(first, last, _CHUNK)
-            for s in (min(_CHUNK, last - o),)
-        )
-        if not same or any(after.read(p.offset, len(p.data)) != p.data for p in patches):
-            raise ToolError(f"{new} was not written as it should be: the disk or memory is failing")
+        same = before.size == after.size
+        written = _written(before) | _written(after)
+        for number in range(-(-after.size // _CHUNK) if same else 0):
+            offset = number * _CHUNK
+            size = min(_CHUNK, after.size - offset)
+            if number not in written:
+                state.update(_ZEROS[:size])
+                continue
+            found = after.read(offset, size)
+            state.update(found)
+            same = same and found == _patched(before.read(offset, size), offset, patches)
+    if not same:
+        raise ToolError(f"{new} was not written as it should be: the disk or memory is failing")
+    return state.hexdigest()
 
 
-def _between(patches: Sequence[Patch], size: int) -> list[tuple[int, int]]:
-    ends = [0]
-    starts = []
-    for each in sorted(patches, key=lambda each: each.offset):
-        starts.append(each.offset)
-        ends.append(each.offset + len(each.data))
-    return list(zip(ends, [*starts, size], strict=True))
+def _written(disk: Disk) -> set[int]:
+    """Return the numbers of the pieces of a disk that are not altogether holes."""
+    ranges = (range(s // _CHUNK, -(-e // _CHUNK)) for s, e in disk.data(0, disk.size))
+    return set(chain.from_iterable(ranges))
 
 
-def digests(paths: Sequence[Path]) -> list[str]:
-    """Return the SHA-256 of each file, in lower-case hex; several at a time."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return list(pool.map(_digest, paths))
+def _patched(data: bytes, offset: int, patches: Sequence[Patch]) -> bytes:
+    """Return a piece of the old disk with the patches that lie in it."""
+    end = offset + len(data)
+    for each in patches:
+        first, last = max(each.offset, offset), min(each.offset + len(each.data), end)
+        if first < last:
+            new = each.data[first - each.offset : last - each.offset]
+            data = data[: first - offset] + new + data[last - offset :]
+    return data
+
+
+def digests(paths: Iterable[Path]) -> list[str]:
+    """Return the SHA-256 of each file, in lower-case hex."""
+    return [_digest(path) for path in paths]
 
 
 def _digest(path: Path) -> str:
     """Hash a file without reading its holes, which are most of a disk."""
-    state, position = hashlib.sha256(), 0
+    state = hashlib.sha256()
     with path.open("rb") as raw:
         size = os.fstat(raw.fileno()).st_size
         file = Disk(name=path, path=path, size=size, descriptor=raw.fileno())
-        for start, end in (*file.data(0, size), (size, size)):
-            for hole in range(position, start, _CHUNK):
-                state.update(_ZEROS[: min(_CHUNK, start - hole)])
-            for offset in range(start, end, _CHUNK):
-                state.update(file.read(offset, min(_CHUNK, end - offset)))
-            position = end
+        written = _written(file)
+        for offset in range(0, size, _CHUNK):
+            length = min(_CHUNK, size - offset)
+            hole = offset // _CHUNK not in written
+            state.update(_ZEROS[:length] if hole else file.read(offset, length))
     return state.hexdigest()

@@ -75,6 +75,8 @@ def opened(disk: Disk, entry: Entry) -> Iterator[Sequence[Node]]:
         FormatError: It holds no file system that can be read, or a damaged one.
         ToolError: The program that reads such a file system is not installed.
     """
+    if entry.end > disk.size:
+        raise FormatError(f"the disk ends at {disk.size:#x}, before the partition does")
     read = kind(disk.read(entry.offset, min(_HEAD, entry.size)))
     with tempfile.TemporaryDirectory(prefix="bootseal-root-") as name:
         scratch = Path(name)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 from bootseal.disk.findings import finding
 from bootseal.disk.grouped import Group
 from bootseal.disk.rootfs_policy import allows
+from bootseal.errors import FormatError
 from bootseal.events import Severity
+from bootseal.formats import capability
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -94,6 +96,15 @@ def _permissions(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[
             mend="chmod a-s, or list it as setuid in the policy",
         )
     )
+    capable = Group(
+        lambda directory, names: finding(
+            "root-capabilities",
+            Severity.ERROR,
+            f"{where}:{directory}",
+            f"file capabilities that are not known to be needed: {names}",
+            mend="setcap -r, or list it under capabilities in the policy",
+        )
+    )
     for node in nodes:
         directory = stat.S_ISDIR(node.mode)
         sticky = directory and node.mode & stat.S_ISVTX
@@ -103,8 +114,18 @@ def _permissions(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[
         marked = node.mode & (stat.S_ISUID | stat.S_ISGID)
         if node.regular and marked and not allows(policy.setuid, node.path):
             setuid.add(node.path)
+        if node.capabilities and not allows(policy.capabilities, node.path):
+            capable.add(f"{node.path} ({_capabilities(node.capabilities)})")
     yield from writable.findings()
     yield from setuid.findings()
+    yield from capable.findings()
+
+
+def _capabilities(value: bytes) -> str:
+    try:
+        return ", ".join(capability.names(value)) or "none"
+    except FormatError:
+        return "malformed"
 
 
 def _identities(

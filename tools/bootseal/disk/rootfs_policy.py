@@ -27,6 +27,9 @@ _SETUID: Final = (
     "bin/*.util-linux", "bin/*.shadow", "usr/bin/*.util-linux", "usr/bin/*.shadow",
 )  # fmt: skip
 
+# What both install with cap_net_raw.
+_CAPABILITIES: Final = ("bin/ping", "bin/ping.iputils", "usr/bin/ping", "usr/bin/ping.iputils")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -34,12 +37,14 @@ class Policy:
 
     Attributes:
         setuid: Patterns of files that may be setuid or setgid; `*` matches slashes, too.
+        capabilities: Patterns of files that may have file capabilities.
         world_writable: Patterns of what everybody may write to.
         private_keys: Patterns of files that may hold private keys.
         module_key: The key that must have signed every kernel module; None asks for some key.
     """
 
     setuid: tuple[str, ...] = _SETUID
+    capabilities: tuple[str, ...] = _CAPABILITIES
     world_writable: tuple[str, ...] = ()
     private_keys: tuple[str, ...] = ()
     module_key: PublicKey | None = None
@@ -55,11 +60,11 @@ def allows(patterns: tuple[str, ...], path: str) -> bool:
 
 
 def load(path: Path) -> Policy:
-    """Read a policy; `setuid` adds to what is allowed anyway.
+    """Read a policy; `setuid` and `capabilities` add to what is allowed anyway.
 
     Args:
-        path: A TOML file with any of `setuid`, `world-writable`, `private-keys` (lists of
-            patterns) and `module-key` (a PEM public key, beside the file).
+        path: A TOML file with any of `setuid`, `capabilities`, `world-writable`, `private-keys`
+            (lists of patterns) and `module-key` (a PEM public key, beside the file).
 
     Raises:
         UsageError: The file is not there, or not such a file.
@@ -79,6 +84,7 @@ def load(path: Path) -> Policy:
         raise UsageError(f"{path}: module-key is no file name")
     return Policy(
         setuid=_SETUID + _patterns(document, "setuid", path),
+        capabilities=_CAPABILITIES + _patterns(document, "capabilities", path),
         world_writable=_patterns(document, "world-writable", path),
         private_keys=_patterns(document, "private-keys", path),
         module_key=None if key is None else _key(path.parent / key),

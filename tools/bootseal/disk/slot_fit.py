@@ -128,15 +128,24 @@ def opens(found: SlotFit) -> Tree:
         raise FormatError(f"{configuration.path} names {len(names)} device trees: expected one")
     chosen = fdt.read(model.image(names[0]).payload).find("/chosen")
     text = ((chosen and chosen.value("bootargs")) or b"").rstrip(b"\0").decode("latin-1")
+    return parse_bootargs(text, found.slot.name)
+
+
+def parse_bootargs(text: str, slot: str) -> Tree:
+    """Return what a command line opens its root with.
+
+    Args:
+        text: The command line.
+        slot: The slot it must be for.
+
+    Raises:
+        FormatError: It does not say, says it twice, or is the command line of another slot.
+    """
     values: dict[str, str] = {}
     for name, value in _PARAMETER.findall(text):
         if name in values:
             raise FormatError(f"the command line gives bootseal.{name} twice")
         values[name] = value
-    return _tree(values, found.slot.name)
-
-
-def _tree(values: dict[str, str], slot: str) -> Tree:
     if values.get("slot") != slot:
         raise FormatError(f"the command line is for slot {values.get('slot')!r}: expected {slot!r}")
     root_hash, salt = values.get("roothash", ""), values.get("salt", "-")

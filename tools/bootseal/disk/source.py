@@ -59,9 +59,10 @@ class Disk:
         Raises:
             FormatError: The disk ends before them.
         """
+        self._within(offset, size)
         parts: list[bytes] = []
         missing = size
-        while missing > 0 and offset >= 0:
+        while missing > 0:
             part = os.pread(self.descriptor, missing, offset)
             if not part:
                 break
@@ -78,6 +79,7 @@ class Disk:
         Raises:
             FormatError: The disk ends before that.
         """
+        self._within(offset, len(buffer))
         filled = 0
         while filled < len(buffer):
             size = os.preadv(self.descriptor, [buffer[filled:]], offset + filled)
@@ -85,6 +87,11 @@ class Disk:
                 raise FormatError(f"the disk ends at {self.size:#x}, within {len(buffer)} bytes")
             filled += size
         return buffer
+
+    def _within(self, offset: int, size: int) -> None:
+        # The system cannot even be asked for what is at numbers as large as a table may hold.
+        if offset < 0 or offset + size > self.size:
+            raise FormatError(f"the disk ends at {self.size:#x}: expected {size} bytes more")
 
     def same(self, first: int, other: int, size: int) -> bool:
         """Say whether the same bytes are at two offsets."""
@@ -105,8 +112,7 @@ class Disk:
         Raises:
             FormatError: The disk ends before them.
         """
-        if offset < 0 or offset + size > self.size:
-            raise FormatError(f"the disk ends at {self.size:#x}: expected {size} bytes more")
+        self._within(offset, size)
         if not size:
             return memoryview(b"")
         skip = offset % mmap.ALLOCATIONGRANULARITY

@@ -10,7 +10,6 @@ from bootseal import device as devices
 from bootseal.device import Device, Partition, Slot
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats.uboot import version_string
-from bootseal.keys import profile, store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +82,8 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Target
         raise UsageError(f"{bios} is missing, which {devices.FILE_NAME} lists") from None
     keys = directory / _KEYS
     if policy_key is None and keys.is_dir():
+        from bootseal.keys import profile, store  # noqa: PLC0415 - slow to load
+
         policy_key = store.find(keys, profile.Role.POLICY).public_key
     return Target(
         image=device.artefact(directory, "disk"),

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: MIT
 """The whole hash tree of a root partition, checked against the signed root hash.
 
-Every layer is checked against the one above it, the data at last, in pieces that several threads
+Every layer is checked against the one above it, the data at last, in pieces that several processes
 share. Partitions that are opened with the same root hash are checked side by side: what is equal
 to what was found good is good, without another digest.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from heapq import merge
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
+from bootseal.disk import workers
 from bootseal.formats import verity
 from bootseal.formats.verity import BLOCK, DIGEST, Layer, Tree
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _SPAN: Final = 256
 """Blocks that are read and checked at a time: 1 MiB."""
+_SMALL: Final = 4096
+"""Data blocks that are checked faster than processes are started: 16 MiB."""
 
 
 class Readable(Protocol):
@@ -76,34 +79,45 @@ class Bad:
     offset: int
 
 
-class _Buffers(threading.local):
-    """Two spans for each thread: to allocate them for each read would cost as much as hashing."""
+class _Buffers:
+    """Two spans: to allocate them for each read would cost as much as hashing."""
 
     def __init__(self) -> None:
         self.first = bytearray(_SPAN * BLOCK)
         self.other = bytearray(_SPAN * BLOCK)
 
 
-def check(disk: Disk, roots: Sequence[Root]) -> Iterator[Bad]:
-    """Yield the bad blocks of some roots that share one tree, the top of the tree first.
+@contextmanager
+def checking(disk: Disk, roots: Sequence[Root]) -> Iterator[Iterator[Bad]]:
+    """Check roots and their trees, in processes of their own while the context's body runs.
 
     Args:
         disk: The disk.
-        roots: Root partitions whose `tree` is the same.
+        roots: The roots; those whose `tree` is the same are read side by side.
+
+    Yields:
+        The bad blocks, the top of each tree first. Only when there are no more is all checked.
+        Reading them raises FormatError where the disk ends within a root or its tree, and
+        ToolError where a part of the check was ended from outside.
     """
-    layers = [root.layers() for root in roots]
-    buffers = _Buffers()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for level in reversed(range(len(layers[0]))):
-            count = layers[0][level].blocks
+    names = [root.name for root in roots]
+    groups = [list(group) for _, group in groupby(sorted(roots, key=_tree), _tree)]
+    count = workers.cores() if any(root.tree.blocks > _SMALL for root in roots) else 1
 
-            def job(first: int, level: int = level, count: int = count) -> list[Bad]:
-                return _check_span(
-                    disk, roots, buffers, level, range(first, min(first + _SPAN, count))
-                )
+    def job(number: int) -> Iterator[tuple[int, ...]]:
+        for order, group in enumerate(groups):
+            for bad in _share(disk, group, number, count):
+                yield order, -bad.level, bad.number, names.index(bad.root), bad.offset
 
-            for found in pool.map(job, range(0, count, _SPAN)):
-                yield from found
+    with workers.started(job, count) if count > 1 else nullcontext([job(0)]) as found:
+        yield (
+            Bad(root=names[index], level=-level, number=number, offset=offset)
+            for _, level, number, index, offset in merge(*found)
+        )
+
+
+def _tree(root: Root) -> tuple[bytes, bytes, int]:
+    return root.tree.root_hash, root.tree.salt, root.tree.blocks
 
 
 def holds(disk: Readable, root: Root, level: int, number: int) -> bool:
@@ -116,6 +130,18 @@ def holds(disk: Readable, root: Root, level: int, number: int) -> bool:
             return False
         level, number = level + 1, number * DIGEST // BLOCK
     return True
+
+
+def _share(disk: Disk, roots: Sequence[Root], number: int, count: int) -> Iterator[Bad]:
+    """Check one of `count` shares of every level, the top of the tree first."""
+    buffers = _Buffers()
+    layers = roots[0].layers()
+    for level in reversed(range(len(layers))):
+        blocks = layers[level].blocks
+        for first in range(number * _SPAN, blocks, count * _SPAN):
+            span = range(first, min(first + _SPAN, blocks))
+            bad = _check_span(disk, roots, buffers, level, span)
+            yield from sorted(bad, key=lambda each: each.number)
 
 
 def _check_span(

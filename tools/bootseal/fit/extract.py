@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bootseal.errors import VerificationRefused
+from bootseal.errors import UsageError, VerificationRefused
 from bootseal.fit import payloads
 from bootseal.fit.digest import Facts
 from bootseal.fit.findings import refuse
@@ -26,10 +26,14 @@ def extract(data: Buffer, name: str) -> memoryview:
         name: Name of the image.
 
     Raises:
-        FormatError: `data` is no FIT, or has no such image.
+        FormatError: `data` is no FIT.
+        UsageError: It has no such image.
         VerificationRefused: The data does not match a hash, has none, or is not in the file.
     """
     fit = fit_format.parse(data, lenient=True)
+    known = [each.name for each in fit.images]
+    if name not in known:
+        raise UsageError(f"the FIT has no image {name!r}: it has {', '.join(known) or 'none'}")
     image = fit.image(name)
     refuse(payloads.check(fit, [image], COMPAT, Facts()), f"the data of {name!r} is refused")
     if all(found.ignored for found in image.hashes):

@@ -27,12 +27,21 @@ MAGIC: Final = 0xE0F5E1E2
 MAX_ENTRIES: Final = 1 << 20
 """More files than any device's root file system has."""
 MAX_DEPTH: Final = 256
+MAX_ATTRIBUTES: Final = 1 << 21
 
 _SUPERBLOCK_SIZE: Final = 128
 _SLOT: Final = 32
 _DIRENT: Final = struct.Struct("<QHBB")
 _COMPACT: Final = struct.Struct("<HHHHIIIIHHI")
 _EXTENDED: Final = struct.Struct("<HHHHQIIIIQII16s")
+# In front of an inode's attributes: 4 bytes for lookups, how many it shares, 7 reserved ones.
+_ATTRIBUTES_HEAD: Final = 12
+_SHARED_COUNT: Final = 4
+_ATTRIBUTE: Final = struct.Struct("<BBH")
+_PREFIXES: Final = {
+    1: b"user.", 2: b"system.posix_acl_access", 3: b"system.posix_acl_default",
+    4: b"trusted.", 6: b"security.",
+}  # fmt: skip
 _FLAT_PLAIN: Final = 0
 _FLAT_INLINE: Final = 2
 _CHUNK_BASED: Final = 4
@@ -56,6 +65,7 @@ class Inode:
         layout: Number of its data layout.
         data: Block address, device number or chunk format, as the layout wants.
         tail: Offset of the first byte behind the inode and its attributes.
+        attributes: Bytes of the extended attributes in front of the tail.
     """
 
     mode: int
@@ -65,6 +75,7 @@ class Inode:
     layout: int
     data: int
     tail: int
+    attributes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +111,7 @@ class Image:
             raise FormatError(f"EROFS superblock has magic 0x{magic:08x}: expected 0x{MAGIC:08x}")
         bits, self.root = block[12], struct.unpack_from("<H", block, 14)[0]
         self._meta = struct.unpack_from("<I", block, 40)[0]
+        self._shared = struct.unpack_from("<I", block, 44)[0]
         (features,) = struct.unpack_from("<I", block, 80)
         if not 9 <= bits <= 16 or block[90]:  # noqa: PLR2004 - 512 bytes to 64 KiB
             raise FormatError(f"EROFS block size is 2 to the {bits}, directories' {block[90]} more")
@@ -108,6 +120,7 @@ class Image:
                 f"EROFS image wants features 0x{features:x}: known are 0x{_KNOWN_FEATURES:x}"
             )
         self.block_size = 1 << bits
+        self._attributes = 0
 
     def walk(self) -> Iterator[Entry]:
         """Yield the root directory and everything below it, directories before their content.
@@ -170,7 +183,51 @@ class Image:
             layout=layout >> 1 & 7,
             data=data,
             tail=start + kind.size + room,
+            attributes=room,
         )
+
+    def attributes(self, inode: Inode) -> dict[bytes, bytes]:
+        """Return the extended attributes of an inode by name, such as `security.capability`.
+
+        Raises:
+            FormatError: They are not well formed.
+        """
+        if not inode.attributes:
+            return {}
+        what = f"the attributes at {inode.tail - inode.attributes}"
+        data = self._read(inode.tail - inode.attributes, inode.attributes, what)
+        shared = data[_SHARED_COUNT]
+        start = _ATTRIBUTES_HEAD + 4 * shared
+        if start > len(data):
+            raise FormatError(f"EROFS {what} share {shared}: there is no room for so many")
+        found: dict[bytes, bytes] = {}
+        # Of two with one name the kernel takes the first, and the inode's before shared ones.
+        while start < len(data):
+            name, value, size = self._attribute(data[start:], what)
+            found.setdefault(name, value)
+            start += size
+        for (number,) in struct.iter_unpack("<I", data[_ATTRIBUTES_HEAD:][: 4 * shared]):
+            place = self._shared * self.block_size + 4 * number
+            head = self._read(place, _ATTRIBUTE.size, what)
+            rest = self._read(place, _ATTRIBUTE.size + sum(_lengths(head)), what)
+            name, value, _ = self._attribute(rest, what)
+            found.setdefault(name, value)
+        return found
+
+    def _attribute(self, data: memoryview, what: str) -> tuple[bytes, bytes, int]:
+        """Return name, value and size with padding of the attribute that data starts with."""
+        self._attributes += 1
+        if self._attributes > MAX_ATTRIBUTES:
+            raise FormatError(f"EROFS image has more than {MAX_ATTRIBUTES} attributes")
+        if len(data) < _ATTRIBUTE.size:
+            raise FormatError(f"EROFS {what} end inside an attribute")
+        length, size = _lengths(data)
+        end = _ATTRIBUTE.size + length + size
+        if end > len(data):
+            raise FormatError(f"EROFS {what} end inside an attribute")
+        prefix = _PREFIXES.get(data[1], b"%d." % data[1])
+        name = prefix + bytes(data[_ATTRIBUTE.size : _ATTRIBUTE.size + length])
+        return name, bytes(data[end - size : end]), -(-end // 4) * 4
 
     def _names(self, inode: Inode, path: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield inode number and name of everything in a directory but `.` and `..`."""
@@ -204,6 +261,11 @@ class Image:
                 f"EROFS {what} needs {size} bytes at {start}: the image ends at {len(self._data)}"
             )
         return self._data[start : start + size]
+
+
+def _lengths(head: memoryview) -> tuple[int, int]:
+    length, _, size = _ATTRIBUTE.unpack_from(head)
+    return length, size
 
 
 def _dirents(block: bytes, path: bytes) -> Iterator[tuple[int, bytes]]:
