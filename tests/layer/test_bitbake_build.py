@@ -160,7 +160,30 @@ def test_the_device_is_verified_and_its_tampered_twin_refused(
     assert subprocess.run(witness, capture_output=True, check=False).returncode != 0
 
 
-def test_the_device_boots_verified_with_encrypted_data(bootseal: Bootseal, device: Path) -> None:
-    done = bootseal("boot", "run", device, "--json")
+def test_the_disk_is_accepted_and_its_tampered_twin_refused(
+    bootseal: Bootseal, device: Path
+) -> None:
+    done = bootseal("disk", "check", device, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["schema"].startswith("bootseal.")
+    found = json.loads(done.stdout)["findings"]
+    assert [finding for finding in found if finding["severity"] == "error"] == []
+
+    disk = device / "disk.img"
+    position = disk.read_bytes().index((device / "root.erofs").read_bytes()[1 << 20 : 1 << 21])
+    with disk.open("r+b") as stream:
+        stream.seek(position)
+        stream.write(b"changed")
+    refused = bootseal("disk", "check", device, "--json")
+    assert refused.returncode != 0
+    assert "disk.verity-data" in {each["id"] for each in json.loads(refused.stdout)["findings"]}
+
+
+def test_the_device_boots_with_encrypted_data_and_stands_the_attacks(
+    bootseal: Bootseal, device: Path, keys: Path
+) -> None:
+    scenarios = ("first-boot", "second-boot", "fit-unsigned", "root-flipped", "both-slots-broken")
+    only = [word for name in scenarios for word in ("--scenario", name)]
+    done = bootseal("boot", "matrix", device, "--keys", keys, *only, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)["results"]
+    assert {each["id"]: each["verdict"] for each in results} == dict.fromkeys(scenarios, "passed")

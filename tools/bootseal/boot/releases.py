@@ -64,10 +64,10 @@ def update(
     def prepare(lab: Lab) -> None:
         made = make(lab, INDEX)
         slot = next(slot for slot in lab.device.slots if slot.name == SLOT)
-        signer = _stranger() if foreign_policy else store.signer(_keys(lab), Role.POLICY)
+        signer = _stranger() if foreign_policy else store.signer(lab.keys, Role.POLICY)
         document = policy.sign(made.predictions.values(), signer)
         if foreign_policy:
-            vendor = policy.key_fingerprint(store.find(_keys(lab), Role.POLICY).public_key)
+            vendor = policy.key_fingerprint(store.find(lab.keys, Role.POLICY).public_key)
             for entry in document["sha256"]:
                 entry["pkfp"] = vendor
         tail = policy.to_tail(policy.to_bytes(document))
@@ -129,7 +129,7 @@ def make(lab: Lab, index: int) -> Release:
     more = tamper.archive({"release": f"{index}\n".encode()})
     payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
     fit = tamper_fit.replace_payload(fit, ramdisk, more + payload)
-    fit = attacks.sign_like(fit, store.signer(_keys(lab), Role.FIT))
+    fit = attacks.sign_like(fit, store.signer(lab.keys, Role.FIT))
     version = uboot.version_string(lab.device.artefact(lab.directory, "bios").read_bytes())
     predictions = {
         slot.name: predict(fit, slot.configuration, version=version) for slot in lab.device.slots
@@ -148,10 +148,6 @@ def device_tree(old: bytes, *, root_hash: str, blocks: int, index: int) -> bytes
     editor.set_property("/chosen", "bootargs", bootargs)
     editor.set_property("/chosen", "bootseal,rollback-index", index.to_bytes(4))
     return editor.to_bytes()
-
-
-def _keys(lab: Lab) -> Path:
-    return lab.directory / attacks.KEYS
 
 
 def _stranger() -> Signer:
