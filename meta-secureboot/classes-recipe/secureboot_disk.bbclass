@@ -14,7 +14,11 @@ BOOTSEAL_LOGIN[doc] = "1 for images that offer a root shell on their serial cons
 BOOTSEAL_QEMU ?= ""
 BOOTSEAL_QEMU[doc] = "Options of `bootseal device describe` that say how QEMU starts this machine"
 
+# The backup of the partition table, 33 sectors, moves to the new end. Cut off first, nothing of it
+# stays where it was, in space that belongs to no partition; sgdisk complains and makes it anew.
 IMAGE_CMD:wic:append() {
+    truncate --size=-16896 "$out.wic"
+    truncate --size=+16896 "$out.wic"
     truncate --size=+${BOOTSEAL_DATA_ROOM} "$out.wic"
     sgdisk --move-second-header "$out.wic"
 }

@@ -24,6 +24,10 @@ do_secureboot_fit() {
     cp ${DEPLOY_DIR_IMAGE}/${BOOTSEAL_INITRAMFS}-${MACHINE}.cpio.gz initramfs.cpio.gz
     cp ${DEPLOY_DIR_IMAGE}/${BOOTSEAL_UBOOT} u-boot.bin
     cp ${DEPLOY_DIR_IMAGE}/u-boot.dtb control.dtb
+    # Not there for recipes that configure U-Boot several times over.
+    if [ -e ${DEPLOY_DIR_IMAGE}/u-boot.config ]; then
+        cp ${DEPLOY_DIR_IMAGE}/u-boot.config u-boot.config
+    fi
 
     bootseal device trees . --board ${BOOTSEAL_BOARD_DTS} --bootargs ${BOOTSEAL_BOOTARGS} \
         --rollback-index ${BOOTSEAL_ROLLBACK_INDEX}

@@ -74,8 +74,24 @@ def scenario(
 
 def verdicts(directory: Path, *scenarios: Scenario, jobs: int = 2) -> dict[str, Verdict]:
     device = devices.load(directory)
-    result = matrix.Matrix(device, directory, Notebook()).run(scenarios, jobs=jobs)
+    result = matrix.Matrix(device, directory, Notebook(), keys=directory / "keys").run(
+        scenarios, jobs=jobs
+    )
     return {r.id: r.verdict for r in result.results}
+
+
+def test_matrix_attack_that_signs_says_which_option_names_the_keys(
+    tiny_device: Path, tmp_path: Path
+) -> None:
+    def sign(lab: Lab) -> None:
+        list(lab.keys.iterdir())
+
+    nowhere = matrix.Matrix(
+        devices.load(tiny_device), tiny_device, Notebook(), keys=tmp_path / "keys"
+    )
+    (result,) = nowhere.run([scenario("signs", prepare=sign)], jobs=1).results
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "name their directory with --keys" in result.reason
 
 
 def test_matrix_exact_refusal_passes_and_other_ends_do_not(tiny_device: Path) -> None:
@@ -199,7 +215,9 @@ def test_matrix_power_cut_and_timeout(tiny_device: Path) -> None:
 def test_matrix_runs_as_many_at_a_time_as_told(tiny_device: Path) -> None:
     watcher = Notebook()
     many = [scenario(f"s{n}") for n in range(4)]
-    matrix.Matrix(devices.load(tiny_device), tiny_device, watcher).run(many, jobs=1)
+    matrix.Matrix(devices.load(tiny_device), tiny_device, watcher, keys=tiny_device / "keys").run(
+        many, jobs=1
+    )
     assert (watcher.most, len(watcher.results)) == (1, 4)
 
 

@@ -80,6 +80,7 @@ class Workbench:
     def __init__(self, device: Device, directory: Path, work: Path, disk: RawDisk) -> None:
         self.device = device
         self.directory = directory
+        self.keys = directory / "keys"
         self.work = work
         self.disk = disk
         self.tpm = work / "tpm"

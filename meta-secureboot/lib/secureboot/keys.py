@@ -15,6 +15,8 @@ SCHEMA: Final = "bootseal.keys/1"
 MANIFEST: Final = "keys.json"
 # Keys that sign, or whose public halves get into what is built.
 ROLES: Final = ("fit", "policy", "escrow")
+# What lies beside the private key, wherever that is.
+_PUBLIC: Final = (".crt", ".pub")
 
 
 class KeyDirectoryError(Exception):
@@ -65,9 +67,16 @@ def manifest(directory: str) -> Manifest:
                 f"{path} lists no key for the role {missing[0]}. With the profile that it was made"
                 f" from: bootseal keys generate --only {missing[0]} {directory}"
             )
+        # Anything but a plain "no" is taken for the more dangerous answer.
+        development = document["development"] is not False
+        files = [f"{entries[role]['name']}{suffix}" for role in ROLES for suffix in _PUBLIC]
+        if lost := [name for name in files if not (Path(directory) / name).is_file()]:
+            raise KeyDirectoryError(
+                f"{path} lists a key whose {lost[0]} is missing: copy it from where the keys were"
+                " made, or make others in a new directory with `bootseal keys generate`"
+            )
         return Manifest(
-            # Anything but a plain "no" is taken for the more dangerous answer.
-            development=document["development"] is not False,
+            development=development,
             names={role: str(entry["name"]) for role, entry in entries.items()},
             algorithms={role: str(entry["algorithm"]) for role, entry in entries.items()},
         )
@@ -90,8 +99,6 @@ def checksums(directory: str) -> str:
 
     The content of the keys is part of a task's hash with them; the private halves are not read.
     """
-    names = [MANIFEST]
-    for role, key in manifest(directory).names.items():
-        if role in ROLES:
-            names += [f"{key}.crt", f"{key}.pub"]
-    return " ".join(f"{directory}/{each}:True" for each in names)
+    names = manifest(directory).names
+    public = [f"{names[role]}{suffix}" for role in ROLES for suffix in _PUBLIC]
+    return " ".join(f"{directory}/{each}:True" for each in (MANIFEST, *public))

@@ -56,6 +56,10 @@ class MemoryLab:
     extra: list[str] = field(default_factory=list)
 
     @property
+    def keys(self) -> Path:
+        return self.directory / "keys"
+
+    @property
     def tpm(self) -> Path:
         return self.work / "tpm"
 

@@ -38,6 +38,9 @@ def write_keys(directory: Path, *, development: bool) -> str:
         "keys": entries,
     }
     (directory / keys.MANIFEST).write_text(json.dumps(document))
+    for role in keys.ROLES:
+        for suffix in ("crt", "pub"):
+            (directory / f"{role}-1.{suffix}").touch()
     return str(directory)
 
 
@@ -150,6 +153,14 @@ def test_role_without_a_key_is_named(tmp_path: Path) -> None:
     path = tmp_path / keys.MANIFEST
     path.write_text(path.read_text().replace('"escrow"', '"other"'))
     with pytest.raises(keys.KeyDirectoryError, match=f"--only escrow {directory}"):
+        keys.manifest(directory)
+
+
+@pytest.mark.parametrize("name", ["fit-1.crt", "policy-1.pub", "escrow-1.crt"])
+def test_missing_public_file_is_named(tmp_path: Path, name: str) -> None:
+    directory = write_keys(tmp_path, development=True)
+    (tmp_path / name).unlink()
+    with pytest.raises(keys.KeyDirectoryError, match=f"whose {name} is missing"):
         keys.manifest(directory)
 
 

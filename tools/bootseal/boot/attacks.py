@@ -34,7 +34,6 @@ POLICY_SIZE: Final = 64 * KIB
 FIT_ADDRESS: Final = 0x50000000
 """Where the boot logic reads the FIT to; see bootseal.env."""
 
-KEYS: Final = "keys"
 _KERNEL_ADDRESS: Final = 0x40200000
 _FUTURE_VERSION: Final = 18
 _DEEP: Final = 1_000_000
@@ -194,7 +193,7 @@ def signed_by_maker(make: Callable[[bytes, Signer], bytes]) -> Callable[[Lab], N
     """Put into both slots what `make` makes with the device's FIT and its signing key."""
 
     def prepare(lab: Lab) -> None:
-        install(lab, make(original(lab), store.signer(lab.directory / KEYS, Role.FIT)))
+        install(lab, make(original(lab), store.signer(lab.keys, Role.FIT)))
 
     return prepare
 

@@ -90,7 +90,7 @@ def _unseal(lab: Lab, sealed: Sealed, prediction: Prediction, scratch: Path) -> 
     text = policy.from_tail(_tail(lab))
     entry = next(e for e in policy.parse(text)["sha256"] if e["pol"] == digest.hex())
     files = {
-        "key.pem": store.find(lab.directory / "keys", Role.POLICY).public_key.pem,
+        "key.pem": store.find(lab.keys, Role.POLICY).public_key.pem,
         "policy": digest,
         "signature": base64.b64decode(entry["sig"]),
         "private": sealed.private,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from bootseal import proc
 from bootseal.boot import qemu, swtpm
 from bootseal.boot.outcome import Tpm
-from bootseal.errors import FormatError, ToolError
+from bootseal.errors import FormatError, ToolError, UsageError
+from bootseal.keys.manifest import MANIFEST
 from bootseal.units import MIB, SECTOR
 
 if TYPE_CHECKING:
@@ -137,16 +138,31 @@ class Workplace:
         tpm: State directory of the scenario's TPM.
     """
 
-    def __init__(self, device: Device, directory: Path, work: Path) -> None:
+    def __init__(self, device: Device, directory: Path, keys: Path, work: Path) -> None:
         self.device = device
         self.directory = directory
         self.work = work
+        self._keys = keys
         self.disk = Overlay(work / "disk.qcow2")
         self.tpm = work / "tpm"
         self._plugged = True
         self._record = False
         self._bios = device.artefact(directory, "bios")
         self._extra: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> Path:
+        """The key directory of the device's maker.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if not (self._keys / MANIFEST).is_file():
+            raise UsageError(
+                f"it needs the keys of the device's maker, and {self._keys} holds none:"
+                " name their directory with --keys"
+            )
+        return self._keys
 
     def add_qemu(self, *arguments: str) -> None:
         """Add QEMU arguments to every later power cycle."""

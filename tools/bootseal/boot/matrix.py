@@ -95,14 +95,22 @@ class Matrix:
         device: What was built.
         directory: Its build directory; results go to its `matrix` directory.
         watcher: Told how it goes.
+        keys: Key directory of its maker.
         patience: What every time limit is multiplied with, for slow machines.
     """
 
     def __init__(
-        self, device: Device, directory: Path, watcher: Watcher, *, patience: float = 1.0
+        self,
+        device: Device,
+        directory: Path,
+        watcher: Watcher,
+        *,
+        keys: Path,
+        patience: float = 1.0,
     ) -> None:
         self._device = device
         self._directory = directory
+        self._keys = keys
         self._watcher = watcher
         self._patience = patience
         self._stop = threading.Event()
@@ -185,7 +193,7 @@ class Matrix:
         reason = ""
         work = self._directory / DIRECTORY / scenario.id
         work.mkdir(parents=True)
-        lab = Workplace(self._device, self._directory, work)
+        lab = Workplace(self._device, self._directory, self._keys, work)
         try:
             lab.set_up(base.disk, base.disk_format, base.tpm, scenario.tpm)
             if scenario.prepare is not None:

@@ -231,7 +231,12 @@ class Lab(Protocol):
 
     @property
     def directory(self) -> Path:
-        """The build directory with artefacts and keys; read only by agreement."""
+        """The build directory with the artefacts; read only by agreement."""
+        ...
+
+    @property
+    def keys(self) -> Path:
+        """The key directory of the device's maker; UsageError when it is not at hand."""
         ...
 
     @property

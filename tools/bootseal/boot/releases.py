@@ -64,11 +64,11 @@ def update(
         signer = (
             attacks.stranger(Role.POLICY, "sha256,rsa2048")
             if foreign_policy
-            else store.signer(_keys(lab), Role.POLICY)
+            else store.signer(lab.keys, Role.POLICY)
         )
         document = policy.sign(made.predictions.values(), signer)
         if foreign_policy:
-            vendor = policy.key_fingerprint(store.find(_keys(lab), Role.POLICY).public_key)
+            vendor = policy.key_fingerprint(store.find(lab.keys, Role.POLICY).public_key)
             for entry in document["sha256"]:
                 entry["pkfp"] = vendor
         tail = policy.to_tail(policy.to_bytes(document))
@@ -130,7 +130,7 @@ def make(lab: Lab, index: int) -> Release:
     more = tamper.archive({"release": f"{index}\n".encode()})
     payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
     fit = tamper_fit.replace_payload(fit, ramdisk, more + payload)
-    fit = attacks.sign_like(fit, store.signer(_keys(lab), Role.FIT))
+    fit = attacks.sign_like(fit, store.signer(lab.keys, Role.FIT))
     version = uboot.version_string(lab.device.artefact(lab.directory, "bios").read_bytes())
     predictions = {
         slot.name: predict(fit, slot.configuration, version=version) for slot in lab.device.slots
@@ -149,7 +149,3 @@ def device_tree(old: bytes, *, root_hash: str, blocks: int, index: int) -> bytes
     editor.set_property("/chosen", "bootargs", bootargs)
     editor.set_property("/chosen", "bootseal,rollback-index", index.to_bytes(4))
     return editor.to_bytes()
-
-
-def _keys(lab: Lab) -> Path:
-    return lab.directory / attacks.KEYS

@@ -54,8 +54,7 @@ def recovery_key(lab: Lab, log: Path) -> bytes:
     found = station.handed_out(log)
     if len(found) != 1:
         raise VerificationRefused(f"{len(found)} recovery keys were handed out: expected one")
-    keys = lab.directory / "keys"
-    private = keys / f"{store.find(keys, Role.ESCROW).name}.key"
+    private = lab.keys / f"{store.find(lab.keys, Role.ESCROW).name}.key"
     args = ["cms", "-decrypt", "-binary", "-inform", "DER", "-inkey", str(private)]
     return proc.run("openssl", args, stdin=found[0].cms, timeout=_TIMEOUT).stdout
 

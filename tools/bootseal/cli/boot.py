@@ -66,6 +66,10 @@ def matrix(
     scenario: Annotated[
         list[str] | None, typer.Option(help="Only this scenario; may be repeated.")
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Its maker's key directory, for attacks that sign; DIR/keys if absent."),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Scenarios run at a time.")] = 2,
     patience: Annotated[
         float, typer.Option(min=0.1, help="Multiply every time limit, for slow machines.")
@@ -87,7 +91,9 @@ def matrix(
         return
     device = devices.load(directory)
     watcher = boot_view.Ticker(len(chosen))
-    engine = matrices.Matrix(device, directory, watcher, patience=patience)
+    engine = matrices.Matrix(
+        device, directory, watcher, keys=keys or directory / "keys", patience=patience
+    )
     result = engine.run(chosen, jobs=jobs)
     document = result.document()
     printed = json_ == Path("-")

@@ -74,6 +74,14 @@ EOF
     ln -s ../nativepython3 ${D}${bindir}/python3-native/python
     install -m 0644 ${THISDIR}/files/install_wheel.py ${D}${bindir}/
 
+    # wic names the sector size, for which Debian's is too old: 512 bytes, as it takes by itself.
+    cat >${D}${bindir}/sfdisk <<'EOF'
+#!/bin/sh
+[ "$1 $2" != "--sector-size 512" ] || shift 2
+exec /usr/sbin/sfdisk "$@"
+EOF
+    chmod 0755 ${D}${bindir}/sfdisk
+
     # Packaging asks these two for what a file needs and where its sources are.
     install -d ${D}${libdir}/rpm
     ln -s /usr/lib/rpm/rpmdeps ${D}${libdir}/rpm/rpmdeps
