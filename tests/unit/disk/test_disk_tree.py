@@ -16,7 +16,7 @@ from bootseal.formats.verity import BLOCK, Tree
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 SIZE = 17 * MIB
@@ -111,34 +111,55 @@ def test_a_disk_that_ends_within_the_root_is_malformed(disk_image: tuple[Path, b
         list(bad)
 
 
-def test_a_process_that_is_killed_is_no_good_result() -> None:
-    def job(number: int) -> Iterator[tuple[int, ...]]:
-        yield (number,)
-        if number:
-            os.kill(os.getpid(), signal.SIGKILL)
+def test_every_task_is_done_once_and_what_is_found_is_in_order() -> None:
+    def job(tasks: Iterable[int]) -> Iterator[tuple[int, ...]]:
+        for number in tasks:
+            if number % 3 == 0:
+                yield number, number * number
 
-    with workers.started(job, 2) as found:
-        assert list(found[0]) == [(0,)]
-        with pytest.raises(ToolError, match="ended before it was done"):
-            list(found[1])
+    with workers.started(job, 20_000, 3) as found:
+        assert list(found) == [(number, number**2) for number in range(0, 20_000, 3)]
+
+
+def test_a_process_that_is_killed_is_no_good_result() -> None:
+    def job(tasks: Iterable[int]) -> Iterator[tuple[int, ...]]:
+        for number in tasks:
+            if number == 7:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield (number,)
+
+    with (
+        workers.started(job, 100, 2) as found,
+        pytest.raises(ToolError, match="ended before it was done"),
+    ):
+        list(found)
+
+
+def test_tasks_that_nobody_did_are_no_good_result() -> None:
+    def job(tasks: Iterable[int]) -> Iterator[tuple[int, ...]]:
+        yield (next(iter(tasks)),)
+
+    with workers.started(job, 9, 2) as found, pytest.raises(ToolError, match="2 of 9 parts"):
+        list(found)
 
 
 def test_a_fault_in_a_process_is_no_good_result(capfd: pytest.CaptureFixture[str]) -> None:
-    def job(number: int) -> Iterator[tuple[int, ...]]:
-        raise ZeroDivisionError(number)
+    def job(tasks: Iterable[int]) -> Iterator[tuple[int, ...]]:
+        raise ZeroDivisionError(tasks)
 
-    with workers.started(job, 1) as found, pytest.raises(ToolError):
-        list(found[0])
+    with workers.started(job, 1, 1) as found, pytest.raises(ToolError):
+        list(found)
     assert capfd.readouterr().err == ""
 
 
 def test_what_nobody_waits_for_is_ended() -> None:
-    def job(number: int) -> Iterator[tuple[int, ...]]:
-        yield number, os.getpid()
+    def job(tasks: Iterable[int]) -> Iterator[tuple[int, ...]]:
+        del tasks
+        yield (os.getpid(),)
         signal.pause()
 
-    with workers.started(job, 1) as found:
-        ((_, process),) = [next(each) for each in found]
+    with workers.started(job, 1, 1) as found:
+        (process,) = next(found)
         os.kill(process, 0)
 
     with pytest.raises(ProcessLookupError):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from heapq import merge
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -19,7 +18,7 @@ from bootseal.formats import verity
 from bootseal.formats.verity import BLOCK, DIGEST, Layer, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bootseal.disk.source import Disk
 
@@ -102,17 +101,27 @@ def checking(disk: Disk, roots: Sequence[Root]) -> Iterator[Iterator[Bad]]:
     """
     names = [root.name for root in roots]
     groups = [list(group) for _, group in groupby(sorted(roots, key=_tree), _tree)]
+    spans = [
+        (order, level, range(first, min(first + _SPAN, layer.blocks)))
+        for order, group in enumerate(groups)
+        for level, layer in reversed([*enumerate(group[0].layers())])
+        for first in range(0, layer.blocks, _SPAN)
+    ]
+
+    def job(tasks: Iterable[int]) -> Iterator[tuple[int, ...]]:
+        buffers = _Buffers()
+        for order, level, span in map(spans.__getitem__, tasks):
+            bad = _check_span(disk, groups[order], buffers, level, span)
+            yield from sorted(
+                (order, -level, each.number, names.index(each.root), each.offset) for each in bad
+            )
+
     count = workers.cores() if any(root.tree.blocks > _SMALL for root in roots) else 1
-
-    def job(number: int) -> Iterator[tuple[int, ...]]:
-        for order, group in enumerate(groups):
-            for bad in _share(disk, group, number, count):
-                yield order, -bad.level, bad.number, names.index(bad.root), bad.offset
-
-    with workers.started(job, count) if count > 1 else nullcontext([job(0)]) as found:
+    alone = nullcontext(job(range(len(spans))))
+    with workers.started(job, len(spans), count) if count > 1 else alone as found:
         yield (
             Bad(root=names[index], level=-level, number=number, offset=offset)
-            for _, level, number, index, offset in merge(*found)
+            for _, level, number, index, offset in found
         )
 
 
@@ -130,18 +139,6 @@ def holds(disk: Readable, root: Root, level: int, number: int) -> bool:
             return False
         level, number = level + 1, number * DIGEST // BLOCK
     return True
-
-
-def _share(disk: Disk, roots: Sequence[Root], number: int, count: int) -> Iterator[Bad]:
-    """Check one of `count` shares of every level, the top of the tree first."""
-    buffers = _Buffers()
-    layers = roots[0].layers()
-    for level in reversed(range(len(layers))):
-        blocks = layers[level].blocks
-        for first in range(number * _SPAN, blocks, count * _SPAN):
-            span = range(first, min(first + _SPAN, blocks))
-            bad = _check_span(disk, roots, buffers, level, span)
-            yield from sorted(bad, key=lambda each: each.number)
 
 
 def _check_span(
