@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.disk import slot_fit, tree
 from bootseal.disk.findings import finding
-from bootseal.disk.slot_policy import check_policies
 from bootseal.disk.tree import Root
 from bootseal.errors import FormatError
 from bootseal.events import Severity
-from bootseal.fit.control_dtb import Trust, read_trust
-from bootseal.fit.digest import Facts
 from bootseal.formats import verity
 from bootseal.formats.verity import BLOCK
 from bootseal.units import format_size
@@ -31,11 +28,11 @@ if TYPE_CHECKING:
     from bootseal.disk.target import Target
     from bootseal.disk.tree import Readable
     from bootseal.events import Finding, Progress
+    from bootseal.fit.control_dtb import Trust
 
 _LISTED: Final = 8
 """Bad blocks that are findings of their own; the rest is counted."""
 _UBOOT: Final = "U-Boot"
-_NO_TRUST: Final = Trust(keys=(), any_suffices=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +65,13 @@ def check(disk: Disk, target: Target, table: Table, progress: Progress) -> Chain
         table: Its partitions.
         progress: Told about the long steps.
     """
-    trust, findings = _trust(target)
     fits, malformed = _fits(disk, target, table)
     roots, about_roots = _roots(table, fits)
-    # The roots are hashed meanwhile, with what the command lines say: whether these are signed,
-    # and nothing that is said of them is left out when they are not.
+    # The roots are hashed while the FITs are judged: what is wrong with either is said in any case.
     with tree.checking(disk, roots) as bad:
+        from bootseal.disk.slot_policy import check_policies  # noqa: PLC0415 - loaded meanwhile
+
+        trust, findings = _trust(target)
         with progress.step("FITs, signatures and image hashes"):
             findings += malformed + _judged(disk, fits, trust) + about_roots
         refused = {f.where.partition(":")[0] for f in findings if f.severity is Severity.ERROR}
@@ -99,12 +97,14 @@ def check(disk: Disk, target: Target, table: Table, progress: Progress) -> Chain
 
 def _trust(target: Target) -> tuple[Trust, list[Finding]]:
     """Return the keys in U-Boot's control device tree, and what is wrong with them."""
+    from bootseal.fit.control_dtb import Trust, read_trust  # noqa: PLC0415 - as above
+
     try:
         trust = read_trust(target.control)
     except FormatError as error:
         mend = "name u-boot.bin, U-Boot's ELF file or its control device tree"
         found = finding("control", Severity.ERROR, _UBOOT, error.message, mend=mend)
-        return _NO_TRUST, [found]
+        return Trust(keys=(), any_suffices=False), [found]
     prints = [key.public_key.fingerprint() for key in trust.required("conf")]
     if not target.fit_key or target.fit_key in prints:
         return trust, []
@@ -138,6 +138,8 @@ def _fits(disk: Disk, target: Target, table: Table) -> tuple[list[SlotFit], list
 
 def _judged(disk: Disk, fits: Sequence[SlotFit], trust: Trust) -> list[Finding]:
     """Judge the FIT of every slot; one that is the same as another is not judged twice."""
+    from bootseal.fit.digest import Facts  # noqa: PLC0415 - as above
+
     findings: list[Finding] = []
     known: list[tuple[SlotFit, list[Finding]]] = []
     for fit in fits:

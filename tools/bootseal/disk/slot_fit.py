@@ -12,7 +12,6 @@ from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
 from bootseal.events import Finding, Severity
 from bootseal.fit.policy import STRICT
-from bootseal.fit.verify import judge
 from bootseal.formats import fdt
 from bootseal.formats import fit as fit_format
 from bootseal.formats.fdt_flat import HEADER_SIZE
@@ -82,6 +81,8 @@ def check(found: SlotFit, trust: Trust, facts: Facts) -> list[Finding]:
         trust: The keys of U-Boot's control device tree.
         facts: What is known about the payloads of this FIT.
     """
+    from bootseal.fit.verify import judge  # noqa: PLC0415 - loaded while the roots are hashed
+
     limits = dataclasses.replace(STRICT, max_size=found.room)
     try:
         verdict = judge(found.data, trust, policy=limits, facts=facts)
