@@ -94,7 +94,8 @@ def reached(data: bytes, good: list[Sample]) -> Places:
     finally:
         sys.settrace(None)
     outcome = judged(data, good[0].control)
-    return frozenset(places | {(f"{policy}: {found}", 0, 0) for policy, found in outcome.items()})
+    findings = {(policy, each) for policy, found in outcome.items() for each in found}
+    return frozenset(places | {(f"{policy}: {each}", 0, 0) for policy, each in findings})
 
 
 def smallest(candidates: dict[str, bytes], good: list[Sample]) -> list[str]:

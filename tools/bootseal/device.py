@@ -212,6 +212,8 @@ def load(directory: Path) -> Device:
     path = directory / FILE_NAME
     try:
         document = json.loads(path.read_text())
+    except NotADirectoryError:
+        raise UsageError(f"{directory} is a file: expected the directory of a device") from None
     except FileNotFoundError:
         raise UsageError(
             f"{directory} holds no {FILE_NAME}, so it is not a built device",

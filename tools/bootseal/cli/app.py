@@ -84,4 +84,5 @@ def ending(command: Callable[[], object]) -> None:
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         ui.err.print(f"[bold red]error:[/] {ui.untrusted(f'{name}{error.strerror or error}')}")
-        sys.exit(ExitCode.TOOL)
+        wrong_path = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
+        sys.exit(ExitCode.USAGE if wrong_path else ExitCode.TOOL)

@@ -13,6 +13,8 @@ import typer
 
 from bootseal.cli import output as files
 from bootseal.cli import ui
+from bootseal.cli.fit_input import naming
+from bootseal.cli.measure_list import load
 
 if TYPE_CHECKING:
     from bootseal.measure.attest import Verdict
@@ -67,9 +69,9 @@ def enrol(
     trusted = [
         one for path in authority for one in endorsement.authorities(path.read_bytes(), str(path))
     ]
-    record, credential = attest.enrol(
-        messages.parse_identity(identity.read_bytes()), trusted, name, datetime.now(UTC)
-    )
+    with naming(identity):
+        said = messages.parse_identity(identity.read_bytes())
+    record, credential = attest.enrol(said, trusted, name, datetime.now(UTC))
     known.save(record)
     files.write(output, base64.b64encode(credential) + b"\n")
     ui.status(
@@ -92,7 +94,8 @@ def certify(
     from bootseal.measure.attest_store import Store
 
     known = Store(store)
-    secret = messages.parse_activation(answer.read_bytes())
+    with naming(answer):
+        secret = messages.parse_activation(answer.read_bytes())
     known.save(attest.certify(known.record(name), secret, int(time.time())))
     ui.status(f"OK: the attestation key of {ui.untrusted(name)} is certified")
 
@@ -133,13 +136,13 @@ def verify(
 ) -> None:
     """Judge an answer: who signed, is it fresh, does the log explain the PCRs, is it approved."""
     from bootseal.errors import ExitCode, VerificationRefused
-    from bootseal.measure import approved as lists
     from bootseal.measure import attest, messages
     from bootseal.measure.attest_store import Store
 
     known, now = Store(store), int(time.time())
-    verifier = attest.Verifier(lists.parse(approved.read_bytes()))
-    evidence = messages.parse_evidence(answer.read_bytes())
+    verifier = attest.Verifier(load(approved))
+    with naming(answer):
+        evidence = messages.parse_evidence(answer.read_bytes())
     try:
         asked = known.take(evidence.quote.nonce, now=now)
     except VerificationRefused as refusal:

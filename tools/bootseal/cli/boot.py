@@ -15,7 +15,9 @@ from bootseal.errors import Inconclusive, ToolError, UsageError, VerificationRef
 
 app = typer.Typer(no_args_is_help=True, help="Run a device in QEMU, and attack it there.")
 
-_Directory = Annotated[Path, typer.Argument(help="Build directory with a device.json.")]
+_Directory = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Build directory with a device.json.")
+]
 
 
 @app.command()

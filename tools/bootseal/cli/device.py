@@ -92,8 +92,8 @@ def describe(
 ) -> None:
     """Write device.json, once the disk is there as well.
 
-    Every command that takes a device takes this directory from then on. The FIT is verified once
-    more, with the key in the boot loader that lies beside it.
+    Every command that takes a device takes this directory from then on. The FIT
+    is verified once more, with the key in the boot loader that lies beside it.
     """
     from bootseal import device
     from bootseal.device import Input, Qemu

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Assemble, sign, verify, show and compare FITs.")
 
+_Entry = Annotated[str | None, typer.Option(help="Entry point; the load address if left out.")]
 _Keys = Annotated[
     list[str],
     typer.Option(help="Private key: a PEM file, pkcs11:..., awskms:///...; may be repeated."),
@@ -84,18 +85,17 @@ def build(
     load: Annotated[
         str, typer.Option(help="Load address; on arm64 a multiple of 2 MiB.")
     ] = "0x40400000",
-    entry: Annotated[
-        str | None, typer.Option(help="Entry point; the load address if left out.")
-    ] = None,
+    entry: _Entry = None,
     description: Annotated[str, typer.Option(help="One line of text.")] = "Signed by bootseal",
 ) -> None:
     """Assemble a FIT that waits for its signature.
 
-    Every configuration gets the kernel, its device tree and the ramdisk, and a signature node that
-    covers all three. The first --fdt makes the default configuration.
+    Every configuration gets the kernel, its device tree and the ramdisk, and a
+    signature node that covers all three. The first --fdt makes the default
+    configuration.
 
-    Example: bootseal fit build --kernel Image.gz --ramdisk initramfs.cpio --fdt a=a.dtb
-    --fdt b=b.dtb --hint DEV-fit-1 -o fit.itb
+    Example: bootseal fit build --kernel Image.gz --ramdisk initramfs.cpio
+    --fdt a=a.dtb --fdt b=b.dtb --hint DEV-fit-1 -o fit.itb
     """
     from bootseal.fit import assemble
 
@@ -137,13 +137,15 @@ def sign(
 ) -> None:
     """Sign every configuration of a FIT, and verify the result before it is written.
 
-    Signature nodes of single images are signed as well when their hint is one of those given. The
-    time of signing is SOURCE_DATE_EPOCH when that is set.
+    Signature nodes of single images are signed as well when their hint is one
+    of those given. The time of signing is SOURCE_DATE_EPOCH when that is set.
 
-    Example: bootseal fit sign fit.itb --key fit-1.pem --hint DEV-fit-1 --dtb u-boot.bin
+    Example: bootseal fit sign fit.itb --key keys/DEV-fit-1.key --hint DEV-fit-1
+    --dtb u-boot.bin
 
-    Beside the next key: bootseal fit sign fit.itb --key fit-1.pem --hint DEV-fit-1
-    --key fit-2.pem --hint DEV-fit-2 --add-signature DEV-fit-2=sha256,rsa4096
+    Beside the next key: bootseal fit sign fit.itb --key keys/DEV-fit-1.key
+    --hint DEV-fit-1 --key keys/DEV-fit-2.key --hint DEV-fit-2
+    --add-signature DEV-fit-2=sha256,rsa4096
     """
     from bootseal.files import write_file
     from bootseal.fit.sign import Request, sign_file
@@ -164,9 +166,7 @@ def sign(
         sign_file(fit, target, request)
     if trusted is not None and dtb is not None:
         write_file(dtb_output or dtb, trusted)
-    for each in keys:
-        fingerprint = each.signer.public_key.fingerprint()
-        ui.status(f"OK: {ui.untrusted(str(target))} is signed by {fingerprint} ({each.hint})")
+    _report(target, keys)
 
 
 def _new_signature(option: str | None, padding: str) -> NewSignature | None:
@@ -192,6 +192,12 @@ def _signing_keys(
     secret = SecretSource(file=pin_file, ask=_ask if sys.stdin.isatty() else None)
     signers = [signer.open(key, secret, module=module) for key in keys]
     return [SigningKey(signer=s, hint=h) for s, h in zip(signers, hints, strict=True)]
+
+
+def _report(target: Path, keys: list[SigningKey]) -> None:
+    for each in keys:
+        fingerprint = each.signer.public_key.fingerprint()
+        ui.status(f"OK: {ui.untrusted(str(target))} is signed by {fingerprint} ({each.hint})")
 
 
 def _ask(what: str) -> str:

@@ -60,9 +60,9 @@ def verify(
 ) -> None:
     """Check a FIT against the keys U-Boot requires, more strictly than U-Boot does.
 
-    Ends with exit code 0 when every configuration is signed by every required key, every image has
-    the data its hash says, and nothing unsigned is left; with 3 when the FIT must not boot, or a
-    change was not noticed.
+    Ends with exit code 0 when every configuration is signed by every required
+    key, every image has the data its hash says, and nothing unsigned is left;
+    with 3 when the FIT must not boot, or a change was not noticed.
 
     Example: bootseal fit verify fit.itb --dtb u-boot.bin
     """

@@ -29,7 +29,9 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 @app.command()
 def generate(
-    directory: Annotated[Path, typer.Argument(help="Where the keys go; created when missing.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where the keys go; created when missing.")
+    ],
     *,
     profile: Annotated[
         str, typer.Option(help="Key profile: dev, production or a TOML file.")
@@ -79,7 +81,9 @@ def generate(
 
 @app.command("list")
 def list_(
-    directory: Annotated[Path, typer.Argument(help="A directory made by `keys generate`.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A directory made by `keys generate`.")
+    ],
     *,
     as_json: _Json = False,
 ) -> None:
@@ -91,7 +95,9 @@ def list_(
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(help="A private key, public key or certificate, PEM.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A private key, public key or certificate, PEM.")
+    ],
     *,
     as_json: _Json = False,
 ) -> None:

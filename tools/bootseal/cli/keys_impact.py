@@ -20,8 +20,12 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def impact(
-    key: Annotated[str, typer.Argument(help="Fingerprint, or a key or certificate file, PEM.")],
-    tree: Annotated[list[Path], typer.Argument(help="Directories and files to look through.")],
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="Fingerprint, or a key or certificate file, PEM.")
+    ],
+    tree: Annotated[
+        list[Path], typer.Argument(metavar="TREE", help="Directories and files to look through.")
+    ],
     *,
     as_json: _Json = False,
 ) -> None:

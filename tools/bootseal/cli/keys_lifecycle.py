@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from bootseal.keys.manifest import Entry
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-_Directory = Annotated[Path, typer.Argument(help="A directory made by `keys generate`.")]
+_Directory = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A directory made by `keys generate`.")
+]
 
 
 def rotate(
@@ -58,9 +60,10 @@ def rotate(
 
 def revoke(
     directory: _Directory,
-    key: Annotated[str, typer.Argument(help="Name or fingerprint.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Name or fingerprint.")],
     tree: Annotated[
-        list[Path] | None, typer.Argument(help="Where to look for what still trusts the key.")
+        list[Path] | None,
+        typer.Argument(metavar="TREE", help="Where to look for what still trusts the key."),
     ] = None,
     *,
     reason: Annotated[str, typer.Option(help="Told to whoever tries to sign with it.")] = "",
@@ -90,7 +93,7 @@ def revoke(
 
 def export(
     directory: _Directory,
-    output: Annotated[Path, typer.Argument(help="The directory to make.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The directory to make.")],
     *,
     form: Annotated[str, typer.Option("--for", help="Who shall read it: mkimage.")] = "mkimage",
     signer: Annotated[
@@ -115,7 +118,9 @@ def export(
 
 
 def audit(
-    directory: Annotated[Path, typer.Argument(help="Any directory of keys and certificates.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Any directory of keys and certificates.")
+    ],
     *,
     max_age: Annotated[
         int, typer.Option(help="Days after which a signing key should have been rotated.")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+from inspect import cleandoc
 from typing import TYPE_CHECKING, cast
 
 import typer
@@ -45,7 +46,16 @@ def _load(name: str, place: str) -> TyperCommand | TyperGroup:
     if isinstance(found, typer.Typer):
         loaded = get_group(found)
         loaded.name = name
+        for command in loaded.commands.values():
+            command.help = _flowing(command.help)
         return loaded
     single = typer.Typer(add_completion=False)
     single.command(name)(found)
-    return cast("TyperCommand", get_command(single))
+    command = cast("TyperCommand", get_command(single))
+    command.help = _flowing(command.help)
+    return command
+
+
+def _flowing(text: str | None) -> str:
+    """Take the line ends out of paragraphs, which typer would keep: terminals differ in width."""
+    return "\n\n".join(" ".join(part.split()) for part in cleandoc(text or "").split("\n\n"))

@@ -15,8 +15,9 @@ import typer
 
 from bootseal.cli import output as files
 from bootseal.cli import ui
+from bootseal.cli.fit_input import naming
 from bootseal.cli.keys_options import PinFile, secret_source
-from bootseal.cli.measure_list import approve, export, revoke
+from bootseal.cli.measure_list import approve, export, load, revoke
 from bootseal.cli.measure_log import log
 from bootseal.cli.measure_options import Banks, Configurations, Source, UBoot
 
@@ -45,9 +46,10 @@ def predict(
     from bootseal.measure import source as sources
 
     artefacts = sources.load(source, u_boot=u_boot)
-    predictions = sources.predictions(
-        artefacts, configuration, banks=bank or sources.BANKS, bootargs=bootargs.encode()
-    )
+    with naming(source):
+        predictions = sources.predictions(
+            artefacts, configuration, banks=bank or sources.BANKS, bootargs=bootargs.encode()
+        )
     if as_json:
         ui.emit_json(
             {
@@ -140,7 +142,9 @@ def sign(
 
     if approved and not keep:
         raise UsageError("--approved says what to keep: it needs --keep POLICY")
-    found = sources.predictions(sources.load(source), configuration, banks=["sha256"])
+    artefacts = sources.load(source)
+    with naming(source):
+        found = sources.predictions(artefacts, configuration, banks=["sha256"])
     predictions = [prediction for _, prediction in found]
     signer = signers.open(key, secret_source(pin_file))
     document = policy.sign(predictions, signer)
@@ -165,8 +169,10 @@ def _kept(document: Document, keep: Path, approved: Path | None, public_key: Pub
 
     digests = None
     if approved:
-        digests = lists.policy_digests(lists.parse(approved.read_bytes()), policy.PCRS)
-    return policy.keep(document, policy.parse(keep.read_bytes()), public_key, digests)
+        digests = lists.policy_digests(load(approved), policy.PCRS)
+    with naming(keep):
+        earlier = policy.parse(keep.read_bytes())
+    return policy.keep(document, earlier, public_key, digests)
 
 
 app.command()(log)

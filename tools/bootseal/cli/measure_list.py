@@ -14,6 +14,7 @@ import typer
 
 from bootseal.cli import output as files
 from bootseal.cli import ui
+from bootseal.cli.fit_input import naming
 from bootseal.cli.measure_options import Source, UBoot
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ def approve(
     from bootseal.measure import source as sources
 
     artefacts = sources.load(source, u_boot=u_boot)
-    release = lists.release(
-        name, sources.predictions(artefacts), artefacts.fit, artefacts.version or b""
-    )
-    before = _load(approved) if approved.exists() else lists.Approved()
+    with naming(source):
+        found = sources.predictions(artefacts)
+    release = lists.release(name, found, artefacts.fit, artefacts.version or b"")
+    before = load(approved) if approved.exists() else lists.Approved()
     files.write(approved, lists.emit(before.add(release)))
     ui.status(
         f"OK: {ui.untrusted(name)}, rollback index {release.rollback_index}, "
@@ -55,14 +56,14 @@ def approve(
 
 
 def revoke(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The releases.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="The releases.")],
     *,
     approved: _List,
 ) -> None:
     """Take releases off the approved list."""
     from bootseal.measure import approved as lists
 
-    after = _load(approved).remove(names)
+    after = load(approved).remove(names)
     files.write(approved, lists.emit(after))
     ui.status(f"OK: {len(after.releases)} releases are left on the list")
 
@@ -78,7 +79,7 @@ def export(
     """Write the approved list in the form another verifier reads."""
     from bootseal.measure import export as exports
 
-    found = _load(approved)
+    found = load(approved)
     forms = {
         Form.KEYLIME_TPM_POLICY: exports.keylime_tpm_policy,
         Form.KEYLIME_REFSTATE: exports.keylime_refstate,
@@ -88,12 +89,14 @@ def export(
     files.write(output, forms[form](found))
 
 
-def _load(path: Path) -> Approved:
+def load(path: Path) -> Approved:
+    """Read an approved list; errors name the file."""
     from bootseal.errors import UsageError
     from bootseal.measure import approved as lists
 
     try:
-        return lists.parse(path.read_bytes())
+        with naming(path):
+            return lists.parse(path.read_bytes())
     except FileNotFoundError:
         raise UsageError(
             f"there is no approved list at {path}",

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bootseal.cli import ui
+from bootseal.cli.fit_input import naming
+from bootseal.cli.measure_list import load
 
 if TYPE_CHECKING:
     from bootseal.formats.eventlog import Event, EventLog
@@ -40,7 +42,8 @@ def log(
     from bootseal.formats import eventlog
     from bootseal.measure.explain import Judgement, closest
 
-    found = eventlog.parse(file.read_bytes())
+    with naming(file):
+        found = eventlog.parse(file.read_bytes())
     best = closest(found.events, _boots(against, slot) if against else {})
     if as_json:
         ui.emit_json(_document(found, best))
@@ -67,7 +70,7 @@ def _boots(against: Path, slot: str) -> dict[str, tuple[Event, ...]]:
         )
         approved = lists.Approved(releases=(release,))
     else:
-        approved = lists.parse(against.read_bytes())
+        approved = load(against)
     boots = lists.boots(approved, slot=slot)
     if not boots:
         raise UsageError(f"{against} approves no boot{f' of slot {slot}' if slot else ''}")

@@ -25,11 +25,13 @@ def _reference() -> None:
 
 @app.command()
 def build(
-    directory: Annotated[Path, typer.Argument(help="Where the device goes; new, or built anew.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where the device goes; new, or built anew.")
+    ],
     *,
     keys: Annotated[
         Path | None,
-        typer.Option(help="Sign with these keys instead of development keys made in DIRECTORY."),
+        typer.Option(help="Sign with these keys instead of development keys made in DIR."),
     ] = None,
     layer: Annotated[
         Path | None, typer.Option(help="The layer meta-secureboot.", envvar="BOOTSEAL_LAYER")

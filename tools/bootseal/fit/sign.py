@@ -291,5 +291,5 @@ def _no_node(configuration: Configuration, hint: str) -> UsageError:
     hints = ", ".join(sorted({repr(s.hint) for s in configuration.signatures})) or "none"
     return UsageError(
         f"{configuration.path} has no signature node for the key {hint!r}: it has {hints}",
-        hint="bootseal fit sign --add-signature adds one; or sign with another key",
+        hint=f"add one with --add-signature {hint}=ALGORITHM, or sign with another key",
     )

@@ -127,7 +127,9 @@ def read_manifest(directory: Path) -> Manifest:
                 (Role(entry["role"]), _entry(entry)) for entry in document.get("former", ())
             ),
         )
-    except (FileNotFoundError, NotADirectoryError):
+    except NotADirectoryError:
+        raise UsageError(f"{directory} is a file: expected a key directory") from None
+    except FileNotFoundError:
         raise UsageError(
             f"{directory} holds no {MANIFEST}, so it is not a key directory",
             hint=f"bootseal keys generate {directory}",

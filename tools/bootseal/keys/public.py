@@ -307,7 +307,9 @@ def der_to_raw(signature: bytes, algorithm: Algorithm) -> bytes:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what another library says."""
+    """Return the first line of what another library says, in our words where it has none."""
+    if "MalformedFraming" in str(error):
+        return "no BEGIN and END lines"
     return (str(error).splitlines() or ["unreadable"])[0].rstrip(".")
 
 

@@ -249,7 +249,8 @@ def _read_private(path: Path) -> bytes:
             pem = file.read()
     except FileNotFoundError:
         raise UsageError(
-            f"there is no private key at {path}", hint=f"bootseal keys generate {path.parent}"
+            f"there is no private key at {path}",
+            hint="expected a PEM file, pkcs11:... or awskms:///...",
         ) from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a directory: expected a private key file") from None
