@@ -44,4 +44,5 @@ RDEPENDS:${PN} += "\
     python3-typer \
 "
 
-BBCLASSEXTEND = "native"
+# What it needs has native variants only with the feature (the bbappends beside this).
+BBCLASSEXTEND = "${@bb.utils.contains('DISTRO_FEATURES', 'secureboot', 'native', '', d)}"
