@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """bitbake builds U-Boot, the FIT and the device through the layer's classes, and they boot.
 
-Debian is the compiler, the native tools, the kernel and the root file system (meta-debhost, and
-README.md beside this file).
+Debian is the compiler, the native tools, the kernel's source and the packages of the root file
+system (meta-debhost, and README.md beside this file).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LAYERS = (HERE.parents[1] / "meta-secureboot", HERE / "meta-debhost")
 
 @pytest.fixture
 def parts(debhost: Build, bootseal: Bootseal) -> Path:
-    """A finished reference device: the kernel and the root file system come out of it."""
+    """A finished reference device: the root file system comes out of it."""
     directory = Path(os.environ.get("BOOTSEAL_OE_DEVICE", debhost.directory.parent / "reference"))
     if not (directory / "device.json").is_file():
         done = bootseal("reference", "build", directory)
@@ -44,7 +44,7 @@ def settings(debhost: Build, parts: Path, keys: Path) -> str:
     # A copy of what the recipes read, where the user of bitbake may.
     source = debhost.directory.parent / "parts"
     source.mkdir(exist_ok=True)
-    for name in ("Image.gz", "root.erofs", "initramfs.cpio.gz"):
+    for name in ("root.erofs", "initramfs.cpio.gz"):
         if not (source / name).exists():
             shutil.copy(parts / name, source / name)
     return f"""\
@@ -105,15 +105,37 @@ def test_a_missing_key_ends_the_build(
     assert said in refused.text
 
 
-def test_a_fragment_that_does_not_stick_ends_the_build(debhost: Build, settings: str) -> None:
-    undo = debhost.directory.parent / "undo.cfg"
-    undo.write_text("# CONFIG_FIT_SIGNATURE is not set\n")
-    extra = f'SRC_URI:append:pn-u-boot = " file://{undo}"\n'
+@pytest.mark.parametrize(
+    ("recipe", "variable", "fragment", "said"),
+    [
+        (
+            "u-boot",
+            "SRC_URI",
+            "# CONFIG_FIT_SIGNATURE is not set",
+            "CONFIG_FIT_SIGNATURE should be y, found n",
+        ),
+        # What it depends on is off.
+        (
+            "linux-debian",
+            "BOOTSEAL_KERNEL_BOARD_FILES",
+            "CONFIG_USB_STORAGE=y",
+            "CONFIG_USB_STORAGE should be y, found n",
+        ),
+    ],
+    ids=["u-boot", "kernel"],
+)
+def test_a_fragment_that_does_not_stick_ends_the_build(
+    debhost: Build, settings: str, recipe: str, variable: str, fragment: str, said: str
+) -> None:
+    file = debhost.directory.parent / f"{recipe}-fragment.cfg"
+    file.write_text(f"{fragment}\n")
+    scheme = "file://" if variable == "SRC_URI" else ""
+    extra = f'{variable}:append:pn-{recipe} = " {scheme}{file}"\n'
     debhost.configure(settings + extra, layers=LAYERS)
-    done = debhost.bitbake("-c", "secureboot_config_check", "u-boot")
+    done = debhost.bitbake("-c", "secureboot_config_check", recipe)
     assert done.code != 0
     assert "differs from the fragments of secure boot" in done.text
-    assert "CONFIG_FIT_SIGNATURE" in done.text
+    assert said in done.text
 
 
 def test_u_boot_without_a_device_tree_of_its_own_ends_the_build(

@@ -9,7 +9,7 @@ inherit native
 PROVIDES = " \
     apt-native bc-native bison-native bmaptool-native bzip2-replacement-native cryptsetup-native \
     dosfstools-native dpkg-native dtc-native e2fsprogs-native erofs-utils-native flex-native \
-    gnutls-native gptfdisk-native gzip-native kern-tools-native ldconfig-native makedevs-native \
+    gnutls-native gptfdisk-native gzip-native kern-tools-native kmod-native ldconfig-native makedevs-native \
     mtools-native openssl-native parted-native pigz-native pkgconf-native pseudo-native python3-native \
     quilt-native swig-native util-linux-native virtual/fakeroot-native cpio-native cross-localedef-native depmodwrapper-cross ncurses-native patch-replacement-native \
     virtual/update-alternatives-native update-rc.d-native xz-native zstd-native rpm-native \
@@ -33,7 +33,7 @@ INHIBIT_DEFAULT_DEPS = "1"
 
 # The name in the sysroot, and the program where the names differ.
 DEBHOST_TOOLS = " \
-    bc bison bmaptool cpio debugfs dpkg dpkg-deb dtc e2fsck fdtget fdtput fdtdump flex fsck.erofs gzip \
+    bc bison bmaptool cpio debugfs depmod dpkg dpkg-deb dtc e2fsck fdtget fdtput fdtdump flex fsck.erofs gzip \
     m4 mcopy mdir mkdosfs mke2fs mkfs.erofs mkfs.ext4 mkfs.vfat mmd openssl parted \
     patch pkg-config quilt resize2fs sgdisk swig tune2fs veritysetup xz zstd \
 "
