@@ -36,6 +36,9 @@ PROGRAM = "from bootseal.cli.app import main; main()"
         ("attest verify text --store s --approved none", 2, "there is no approved list at none"),
         ("boot run directory", 2, "holds no device.json"),
         ("boot run text", 2, "text is a file: expected the directory of a device"),
+        ("disk check none", 2, "there is neither a disk image nor a build directory at none"),
+        ("disk check text", 2, "--dtb is not given"),
+        ("disk check directory", 2, "holds no device.json"),
         ("reference build text", 2, "text is in the way"),
     ],
 )

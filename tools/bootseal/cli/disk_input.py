@@ -64,6 +64,8 @@ def target_of(
                 hint="leave --dtb and --layout out, or name the image in it",
             )
         return target.of_device(image, policy_key=key)
+    if not image.exists():
+        raise UsageError(f"there is neither a disk image nor a build directory at {image}")
     if dtb is None or layout is None:
         missing = "--dtb" if dtb is None else "--layout"
         raise UsageError(
