@@ -209,3 +209,11 @@ def test_the_device_boots_with_encrypted_data_and_stands_the_attacks(
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)["results"]
     assert {each["id"]: each["verdict"] for each in results} == dict.fromkeys(scenarios, "passed")
+
+
+def test_the_selftest_for_users_passes(debhost: Build, settings: str) -> None:
+    debhost.configure(settings, layers=LAYERS)
+    shutil.rmtree(debhost.directory.with_name("debhost-st"), ignore_errors=True)
+    done = debhost.run("oe-selftest", "-r", "secureboot")
+    assert done.code == 0, done.text
+    assert "Ran 11 tests" in done.text
