@@ -19,7 +19,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import public
 from bootseal.keys.algorithms import Padding
-from bootseal.keys.signer import KMS_SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,16 +94,13 @@ class KmsSigner:
         return public.accept_answer(self._public, digest, signature, algorithm, self._where)
 
 
-def open_kms(source: str) -> KmsSigner:
-    """Find a key by `awskms:///alias/NAME`, `awskms:///KEY-ID` or its ARN.
+def open_kms(key_id: str) -> KmsSigner:
+    """Find a key by `alias/NAME`, its id or its ARN.
 
     Raises:
         UsageError: The key does not exist or is no signing key.
         ToolError: The service cannot be used.
     """
-    key_id = source.removeprefix(KMS_SCHEME)
-    if not key_id:
-        raise UsageError(f"{source!r} names no key: expected {KMS_SCHEME}alias/NAME or an ARN")
     region = key_id.split(":")[_REGION_FIELD] if key_id.startswith("arn:aws") else None
     with _explaining("AWS KMS"):
         return KmsSigner(_connect(region), key_id)

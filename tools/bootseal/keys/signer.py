@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARN",
-    "KMS_SCHEME",
     "OTHERS_MAY",
     "FileSigner",
     "PrivateKey",
@@ -185,7 +184,10 @@ def _open_remote(source: str, secret: SecretSource, module: Path | None) -> Sign
             from bootseal.keys import kms  # noqa: PLC0415
         except ImportError as error:
             raise _not_installed("AWS KMS", "boto3", "aws") from error
-        return kms.open_kms(source)
+        key_id = source.removeprefix(KMS_SCHEME)
+        if not key_id:
+            raise UsageError(f"{source!r} names no key: expected {KMS_SCHEME}alias/NAME or an ARN")
+        return kms.open_kms(key_id)
     raise UsageError(f"a {REFERENCE} line names a source that is neither pkcs11: nor awskms:///")
 
 
