@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SCHEMA: Final = "bootseal.keys/1"
 MANIFEST: Final = "keys.json"
@@ -69,15 +72,15 @@ def manifest(directory: str) -> Manifest:
             )
         # Anything but a plain "no" is taken for the more dangerous answer.
         development = document["development"] is not False
-        files = [f"{entries[role]['name']}{suffix}" for role in ROLES for suffix in _PUBLIC]
-        if lost := [name for name in files if not (Path(directory) / name).is_file()]:
+        names = {role: str(entry["name"]) for role, entry in entries.items()}
+        if lost := [name for name in _public(names) if not (Path(directory) / name).is_file()]:
             raise KeyDirectoryError(
                 f"{path} lists a key whose {lost[0]} is missing: copy it from where the keys were"
                 " made, or make others in a new directory with `bootseal keys generate`"
             )
         return Manifest(
             development=development,
-            names={role: str(entry["name"]) for role, entry in entries.items()},
+            names=names,
             algorithms={role: str(entry["algorithm"]) for role, entry in entries.items()},
         )
     except (KeyError, TypeError) as error:
@@ -99,6 +102,10 @@ def checksums(directory: str) -> str:
 
     The content of the keys is part of a task's hash with them; the private halves are not read.
     """
-    names = manifest(directory).names
-    public = [f"{names[role]}{suffix}" for role in ROLES for suffix in _PUBLIC]
-    return " ".join(f"{directory}/{each}:True" for each in (MANIFEST, *public))
+    files = (MANIFEST, *_public(manifest(directory).names))
+    return " ".join(f"{directory}/{each}:True" for each in files)
+
+
+def _public(names: Mapping[str, str]) -> list[str]:
+    """Return the public files of the keys that sign, or whose public halves are built in."""
+    return [f"{names[role]}{suffix}" for role in ROLES for suffix in _PUBLIC]
