@@ -16,8 +16,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from bootseal.formats import eventlog, fdt
-from bootseal.formats.eventlog import EventLog
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm, Kind, Padding
 from bootseal.keys.public import EcPublicKey, RsaPublicKey

@@ -31,7 +31,7 @@ from bootseal.disk import check, source, target
 from bootseal.disk.layout import parse_wks
 from bootseal.events import Silent
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tamper import environment
 from bootseal.keys.public import from_pem
 from bootseal.keys.signer import FileSigner

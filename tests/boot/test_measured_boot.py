@@ -28,14 +28,17 @@ from bootseal.events import Silent
 from bootseal.fit import assemble, verify
 from bootseal.fit.assemble import FitSpec
 from bootseal.fit.sign import sign
-from bootseal.formats import eventlog, fdt, uboot
+from bootseal.formats import cpio
+from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tamper import environment
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.uboot import binary as uboot
 from bootseal.keys import endorsement, store
 from bootseal.keys.profile import Role
 from bootseal.measure import approved, attest, messages, policy, source
 from bootseal.measure.approved import Approved
 from bootseal.measure.attest_store import Store
-from bootseal.reference import assembly, build, cpio, disk
+from bootseal.reference import assembly, build, disk
 
 if TYPE_CHECKING:
     from pathlib import Path

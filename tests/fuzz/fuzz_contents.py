@@ -14,9 +14,9 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from bootseal.disk import elf, luks, rootfs_programs
+from bootseal.disk import luks, rootfs_programs
 from bootseal.errors import FormatError
-from bootseal.formats import capability, erofs, luks2, module_signature
+from bootseal.formats import capability, elf, erofs, luks2, module_signature
 from bootseal.keys import search
 
 if TYPE_CHECKING:

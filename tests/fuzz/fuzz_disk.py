@@ -29,7 +29,8 @@ with atheris.instrument_imports(include=["bootseal"]):
     from bootseal.disk.document import verdict
     from bootseal.errors import FormatError
     from bootseal.events import Silent
-    from bootseal.formats import gpt, uboot_env, verity
+    from bootseal.formats import gpt, verity
+    from bootseal.formats.uboot import environment
     from bootseal.report import disk as report
 
 SECTOR, MIB, KIB = 512, 1 << 20, 1 << 10
@@ -139,7 +140,7 @@ def read_others(data: bytes) -> None:
     """Read a slot state, as it is and with a checksum that fits, and a block map."""
     for block in (data, zlib.crc32(data[4:]).to_bytes(4, "little") + data[4:]):
         with contextlib.suppress(FormatError):
-            uboot_env.parse_environment(block)
+            environment.parse_environment(block)
     with contextlib.suppress(FormatError):
         bmap.parse(data)
 

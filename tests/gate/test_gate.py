@@ -18,8 +18,8 @@ from tests.gate.vectors import VECTORS
 from bootseal.errors import FormatError
 from bootseal.fit import assemble
 from bootseal.fit.verify import inspect
-from bootseal.formats import fdt
-from bootseal.formats.fdt import Node
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.model import Node
 
 if TYPE_CHECKING:
     from tests.gate.conftest import Gate

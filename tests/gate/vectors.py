@@ -35,7 +35,7 @@ from tests.gate.edits import (
 )
 
 from bootseal.formats import tamper, tamper_fit
-from bootseal.formats.fdt import Node
+from bootseal.formats.fdt.model import Node
 
 if TYPE_CHECKING:
     from tests.gate.edits import Make

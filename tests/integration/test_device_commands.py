@@ -15,7 +15,7 @@ from bootseal import device
 from bootseal.cli.app import app
 from bootseal.disk.layout import parse_wks
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.reference import disk
 
 LAYER = Path(__file__).parents[2] / "meta-secureboot"

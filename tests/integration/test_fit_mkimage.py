@@ -18,8 +18,8 @@ from bootseal.errors import UsageError, VerificationRefused
 from bootseal.fit import assemble, control_dtb
 from bootseal.fit.sign import sign
 from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys.signer import FileSigner
 
 if TYPE_CHECKING:

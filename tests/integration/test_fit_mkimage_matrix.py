@@ -22,7 +22,7 @@ from bootseal.fit import control_dtb
 from bootseal.fit.policy import COMPAT, STRICT
 from bootseal.fit.sign import Request, SigningKey, sign_request
 from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.keys.signer import FileSigner
 
 if TYPE_CHECKING:

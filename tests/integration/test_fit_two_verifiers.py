@@ -18,7 +18,8 @@ from tests.samples import CONFIGURATION, Sample, sample, signer
 from tests.uboot_verdict import OK, REFUSED, ours
 
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt, tamper_fit
+from bootseal.formats import tamper_fit
+from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit_attacks import CATALOGUE
 
 if TYPE_CHECKING:

@@ -16,8 +16,10 @@ import pytest
 from bootseal import proc
 from bootseal.boot import swtpm
 from bootseal.errors import ToolError
-from bootseal.formats import eventlog, fdt, tpm
-from bootseal.formats.eventlog import Event, EventLog
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm import policy as tpm
+from bootseal.formats.tpm.eventlog import Event, EventLog
 from bootseal.keys import profile, store
 from bootseal.keys.profile import Role
 from bootseal.keys.public import RsaPublicKey

@@ -11,8 +11,9 @@ import pytest
 
 from bootseal.disk.layout import LABEL_ID, parse_wks
 from bootseal.errors import FormatError, ToolError, VerificationRefused
-from bootseal.formats import fdt
-from bootseal.reference import cpio, devicetree, disk, uboot, verity
+from bootseal.formats import cpio
+from bootseal.formats.fdt import model as fdt
+from bootseal.reference import devicetree, disk, uboot, verity
 from bootseal.reference.apt import Download
 
 LAYER = Path(__file__).parents[2] / "meta-secureboot"

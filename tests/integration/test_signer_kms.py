@@ -21,7 +21,7 @@ from moto.kms.utils import ECDSAPrivateKey, RSAPrivateKey
 from moto.server import ThreadedMotoServer
 
 from bootseal.errors import ToolError, UsageError, VerificationRefused
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.keys import signer as signers
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import HASHES, verify_digest

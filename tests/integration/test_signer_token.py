@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from bootseal.cli import measure
 from bootseal.errors import BootsealError, ToolError, UsageError, VerificationRefused
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.keys import audit, lifecycle, profile, store
 from bootseal.keys import signer as signers
 from bootseal.keys import token as tokens

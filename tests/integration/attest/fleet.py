@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 from bootseal import proc
 from bootseal.boot import swtpm
 from bootseal.cli.attest import app
-from bootseal.formats import eventlog, fdt
-from bootseal.formats.eventlog import EventLog
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.keys import endorsement
 from bootseal.measure import approved, attest, messages, source
 from bootseal.measure.approved import Approved

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.attest.fleet import QUOTED, ask, judged, listed, now, powered, quote_with
 
 from bootseal.errors import FormatError, VerificationRefused
-from bootseal.formats import eventlog, tpm_structures
+from bootseal.formats.tpm import eventlog, structures
 from bootseal.keys import tpm_keys
 from bootseal.measure import attest, messages
 from bootseal.measure.approved import Approved
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.integration.attest.fleet import Answer, Fleet
 
-    from bootseal.formats.eventlog import EventLog
+    from bootseal.formats.tpm.eventlog import EventLog
 
 
 pytestmark = [pytest.mark.tool("swtpm"), pytest.mark.tool("swtpm_setup"), pytest.mark.tool("tpm2")]
@@ -272,7 +272,7 @@ def test_quote_of_every_scheme_is_verified(fleet: Fleet, algorithm: str, scheme:
             (chip.directory / file).read_bytes() for file in ("k.tpmt", "m", "s", "k.name")
         )
     key = messages.parse_public(area)
-    sealed = tpm_structures.parse_signature(signature)
+    sealed = structures.parse_signature(signature)
     verifying = tpm_keys.public_key(key.key)
 
     tpm_keys.check_attestation_key(key)

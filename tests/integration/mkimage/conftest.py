@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.mkimage.oe_build import Build
 
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.keys import export, profile, store
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.keys import signer as signers
 
 if TYPE_CHECKING:

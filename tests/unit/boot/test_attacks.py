@@ -13,8 +13,9 @@ from bootseal.errors import FormatError
 from bootseal.fit import control_dtb
 from bootseal.fit import sign as fit_sign
 from bootseal.fit.verify import inspect
-from bootseal.formats import fdt, tamper
-from bootseal.formats import fit as fit_format
+from bootseal.formats import tamper
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys import store
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import Profile, Role, load

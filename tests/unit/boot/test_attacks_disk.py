@@ -13,7 +13,8 @@ import pytest
 from bootseal.boot import attacks, attacks_root, attacks_state
 from bootseal.device import Artefact, Device, Partition, Qemu, Slot
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fdt, tamper
+from bootseal.formats import tamper
+from bootseal.formats.fdt import model as fdt
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:

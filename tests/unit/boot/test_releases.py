@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from bootseal.boot import releases
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 
 def test_device_tree_of_another_release_names_its_root_and_index_and_nothing_else() -> None:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from bootseal.boot import judge, status
 from bootseal.device import Device, Measurement, Qemu, Slot
 from bootseal.errors import FormatError
-from bootseal.formats import eventlog
-from bootseal.formats.eventlog import Event, EventLog
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import Event, EventLog
 from bootseal.measure.predict import CAP
 
 ROOT_HASH = "7e" * 32

@@ -20,7 +20,8 @@ from bootseal.disk.target import Target
 from bootseal.events import Severity, Silent
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.formats import fdt, verity
+from bootseal.formats import verity
+from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tamper import environment
 from bootseal.keys.signer import FileSigner
 from bootseal.measure import policy

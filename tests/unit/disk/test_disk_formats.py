@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from tests.unit.disk import conftest as made
 
 from bootseal.errors import FormatError
-from bootseal.formats import gpt, uboot_env, verity
+from bootseal.formats import gpt, verity
 from bootseal.formats.tamper import environment
+from bootseal.formats.uboot import environment as uboot_env
 from bootseal.formats.verity import Layer, Tree
 from bootseal.units import MIB
 

@@ -18,8 +18,8 @@ from bootseal.disk.late import Patch, Signing
 from bootseal.disk.target import of_device
 from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.signer import FileSigner
 from bootseal.units import KIB

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bootseal.disk import elf, rootfs_files, rootfs_keys, rootfs_policy, rootfs_programs
+from bootseal.disk import rootfs_files, rootfs_keys, rootfs_policy, rootfs_programs
 from bootseal.disk.fs import Content, Node
 from bootseal.disk.grouped import listed
 from bootseal.disk.rootfs_policy import Policy
 from bootseal.errors import FormatError, UsageError
 from bootseal.events import Finding, Severity
+from bootseal.formats import elf
 from bootseal.keys import certificate, published
 from bootseal.keys.algorithms import Kind
 from bootseal.keys.public import from_crypto

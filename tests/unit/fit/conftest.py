@@ -13,7 +13,7 @@ from tests import samples
 
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.keys.signer import FileSigner
 
 if TYPE_CHECKING:

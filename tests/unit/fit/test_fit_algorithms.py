@@ -13,8 +13,8 @@ from bootseal.fit.policy import COMPAT
 from bootseal.fit.rotation import NewSignature
 from bootseal.fit.sign import Request, SigningKey, sign, sign_request
 from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from bootseal.keys.signer import FileSigner

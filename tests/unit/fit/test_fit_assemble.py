@@ -10,7 +10,7 @@ import pytest
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.fit.assemble import FitSpec, build, detect_compression
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from bootseal.errors import FormatError, UsageError
 from bootseal.events import Severity
 from bootseal.fit import control_dtb
 from bootseal.fit.boot_loader import check_gate, locate
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from bootseal.keys.signer import FileSigner

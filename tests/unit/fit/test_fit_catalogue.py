@@ -8,7 +8,7 @@ import pytest
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.fit.policy import COMPAT
 from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit_attacks import CATALOGUE, Attack
 
 ROWS = pytest.mark.parametrize("attack", CATALOGUE, ids=[attack.id for attack in CATALOGUE])

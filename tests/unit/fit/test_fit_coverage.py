@@ -11,8 +11,8 @@ from bootseal.errors import FormatError
 from bootseal.fit.coverage import State, coverage
 from bootseal.fit.policy import COMPAT
 from bootseal.fit.verify import inspect
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.fit_attacks import CATALOGUE, Attack
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from bootseal.errors import UsageError, VerificationRefused
 from bootseal.fit.policy import COMPAT, STRICT
 from bootseal.fit.sign import Request, SigningKey, sign_request
 from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fit import Place
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
+from bootseal.formats.fit.model import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable

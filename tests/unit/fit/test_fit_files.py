@@ -17,7 +17,7 @@ from bootseal.errors import UsageError, VerificationRefused
 from bootseal.fit.policy import STRICT
 from bootseal.fit.sign import Request, SigningKey, sign_file
 from bootseal.fit.verify import verify
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from bootseal.fit import history
 from bootseal.fit.control_dtb import read_trust
 from bootseal.fit.policy import COMPAT
 from bootseal.fit.verify import inspect, uboot_accepts
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit_attacks import CATALOGUE
 
 ATTACKS = {attack.id: attack.change for attack in CATALOGUE}

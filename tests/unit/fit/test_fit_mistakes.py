@@ -19,7 +19,7 @@ from bootseal.errors import VerificationRefused
 from bootseal.fit.policy import COMPAT
 from bootseal.fit.sign import sign
 from bootseal.fit.verify import inspect
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from bootseal.errors import BootsealError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
 from bootseal.fit.verify import verify
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable

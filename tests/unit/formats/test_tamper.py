@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fdt, tamper, tamper_fit
+from bootseal.formats import tamper, tamper_fit
+from bootseal.formats.fdt import model as fdt
 
 
 @given(st.binary(min_size=1, max_size=64), st.data())

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from bootseal.cli.keys import app
 from bootseal.errors import ExitCode, UsageError
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.keys import describe
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import struct
 import pytest
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.formats.tpm_structures import EccKey, Public, RsaKey, Scheme, Signature
+from bootseal.formats.tpm.structures import EccKey, Public, RsaKey, Scheme, Signature
 from bootseal.keys import certificate, tpm_keys
 from bootseal.keys.algorithms import Algorithm, Kind
 from bootseal.keys.public import EcPublicKey

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.measure import approved, policy, source
 from bootseal.measure.approved import Approved, Release
 

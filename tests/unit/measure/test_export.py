@@ -11,7 +11,7 @@ import cbor2
 import pytest
 
 from bootseal.errors import UsageError
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.measure import approved, export, source
 from bootseal.measure.approved import Approved
 from bootseal.measure.predict import CAP

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from bootseal import device, proc
 from bootseal.cli.measure import app
 from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.formats import eventlog, fdt
-from bootseal.formats.eventlog import EventLog
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.measure import policy
 from bootseal.measure.predict import predict
 

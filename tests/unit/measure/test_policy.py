@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.events import Severity
-from bootseal.formats import fdt, tpm
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm import policy as tpm
 from bootseal.keys import profile, store
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import Role

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import UsageError
 from bootseal.fit import sign as fit_sign
-from bootseal.formats import fdt, tamper, tamper_fit
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt_edit import Editor
+from bootseal.formats import tamper, tamper_fit
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.edit import Editor
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys import certificate, store
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import KeySpec, Role, Storage
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bootseal.boot.outcome import Lab
-    from bootseal.formats.fit import Signature
+    from bootseal.formats.fit.model import Signature
     from bootseal.keys.signer import Signer
 
 POLICY_SIZE: Final = 64 * KIB

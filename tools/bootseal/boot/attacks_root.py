@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.errors import FormatError
-from bootseal.formats import fdt, tamper, tamper_fit
-from bootseal.formats import fit as fit_format
+from bootseal.formats import tamper, tamper_fit
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
 from bootseal.events import Finding, Severity
-from bootseal.formats import eventlog
-from bootseal.formats.eventlog import Event
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import Event
 from bootseal.measure.explain import Judgement, compare
 from bootseal.measure.predict import CAP
 

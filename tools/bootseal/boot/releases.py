@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.boot import attacks, attacks_root
 from bootseal.boot.attacks_state import BOOTSTATE
-from bootseal.formats import fit as fit_format
-from bootseal.formats import tamper, tamper_fit, uboot
-from bootseal.formats.fdt import read
-from bootseal.formats.fdt_edit import Editor
+from bootseal.formats import tamper, tamper_fit
+from bootseal.formats.fdt.edit import Editor
+from bootseal.formats.fdt.model import read
+from bootseal.formats.fit import model as fit_format
+from bootseal.formats.uboot import binary as uboot
 from bootseal.keys import store
 from bootseal.keys.profile import Role
 from bootseal.measure import policy

@@ -208,7 +208,7 @@ def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:
     """Return a control device tree that requires the keys, for the algorithms the FIT names."""
     from bootseal.files import mapped
     from bootseal.fit import control_dtb
-    from bootseal.formats import fit as fit_format
+    from bootseal.formats.fit import model as fit_format
 
     algorithms = {} if request.add is None else {request.add.hint: request.add.algorithm}
     with naming(fit), mapped(fit) as data:

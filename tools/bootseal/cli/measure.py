@@ -22,7 +22,7 @@ from bootseal.cli.measure_log import log
 from bootseal.cli.measure_options import Banks, Configurations, Source, UBoot
 
 if TYPE_CHECKING:
-    from bootseal.formats.eventlog import Event
+    from bootseal.formats.tpm.eventlog import Event
     from bootseal.keys.public import PublicKey
     from bootseal.measure.policy import Document
     from bootseal.measure.predict import Prediction
@@ -79,7 +79,7 @@ def _document(slot: str, prediction: Prediction) -> dict[str, object]:
 
 
 def _event(event: Event) -> dict[str, object]:
-    from bootseal.formats import event_types
+    from bootseal.formats.tpm import event_types
 
     return {
         "pcr": event.pcr,

@@ -14,8 +14,8 @@ from bootseal.disk import contents, rootfs, slot_fit, table
 from bootseal.errors import FormatError
 from bootseal.fit import diff as fit_diff
 from bootseal.fit.control_dtb import read_trust
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.gpt import Entry
 from bootseal.measure import policy
 

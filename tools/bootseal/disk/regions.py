@@ -16,7 +16,7 @@ from bootseal.disk.target import BOOTSTATE
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import State as FitState
 from bootseal.fit.coverage import coverage
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.verity import BLOCK, TREE_AT
 from bootseal.measure import policy
 from bootseal.units import SECTOR

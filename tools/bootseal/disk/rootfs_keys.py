@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bootseal.disk.elf import MAGIC
 from bootseal.disk.findings import finding
 from bootseal.disk.grouped import Group
 from bootseal.disk.rootfs_policy import allows
 from bootseal.events import Severity
+from bootseal.formats.elf import MAGIC
 from bootseal.keys import search
 
 if TYPE_CHECKING:

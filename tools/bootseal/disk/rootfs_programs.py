@@ -10,22 +10,21 @@ import lzma
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk import elf
 from bootseal.disk.findings import finding
 from bootseal.disk.grouped import Group
 from bootseal.errors import BootsealError, FormatError
 from bootseal.events import Severity
-from bootseal.formats import module_signature
+from bootseal.formats import elf, module_signature
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import EcPublicKey, der_to_raw, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bootseal.disk.elf import Elf
     from bootseal.disk.fs import Node
     from bootseal.disk.rootfs_policy import Policy
     from bootseal.events import Finding
+    from bootseal.formats.elf import Elf
     from bootseal.keys.public import PublicKey
 
 _MODULES: Final = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")

@@ -12,9 +12,9 @@ from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
 from bootseal.events import Finding, Severity
 from bootseal.fit.policy import STRICT
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt_flat import HEADER_SIZE
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.read import HEADER_SIZE
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.verity import Tree
 from bootseal.measure import policy
 from bootseal.units import format_size

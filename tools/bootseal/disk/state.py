@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
 from bootseal.events import Severity
-from bootseal.formats.uboot_env import parse_environment
+from bootseal.formats.uboot.environment import parse_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal import device as devices
 from bootseal.device import Device, Partition, Slot
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats.uboot import version_string
+from bootseal.formats.uboot.binary import version_string
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from bootseal.device import digest_file
 from bootseal.disk.findings import finding
 from bootseal.events import Severity
 from bootseal.fit.boot_loader import ELF_MAGIC, section
-from bootseal.formats.uboot import gate_version
+from bootseal.formats.uboot.binary import gate_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,8 +17,8 @@ from bootseal.files import mapped, write_file
 from bootseal.fit import structure
 from bootseal.fit.digest import digest
 from bootseal.fit.findings import refuse
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
 from bootseal.proc import run
 

@@ -11,16 +11,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from bootseal.fit.digest import STRONG
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt_scan import Tag
-from bootseal.formats.fit import Place
-from bootseal.formats.fit_regions import covered
+from bootseal.formats.fdt.scan import Tag
+from bootseal.formats.fit import model as fit_format
+from bootseal.formats.fit.model import Place
+from bootseal.formats.fit.regions import covered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.formats.fdt_scan import Token
-    from bootseal.formats.fit import Fit, Image
+    from bootseal.formats.fdt.scan import Token
+    from bootseal.formats.fit.model import Fit, Image
 
 # U-Boot reads these of a signature node; the rest of it is for people.
 _READ_OF_SIGNATURES: Final = frozenset(

@@ -11,8 +11,8 @@ from bootseal.fit.digest import digest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.formats.fdt import FlatNode
-    from bootseal.formats.fit import Fit
+    from bootseal.formats.fdt.model import FlatNode
+    from bootseal.formats.fit.model import Fit
 
 # Numbers and digests are shown whole, anything longer by its own digest.
 _SHOWN: Final = 64

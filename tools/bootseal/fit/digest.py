@@ -16,8 +16,8 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bootseal.formats.fdt import Buffer
-    from bootseal.formats.fit import Image
+    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Image
 
 STRONG: Final = frozenset({"sha256", "sha384", "sha512"})
 WEAK: Final = frozenset({"sha1", "md5", "crc32"})

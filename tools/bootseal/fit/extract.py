@@ -10,10 +10,10 @@ from bootseal.fit import payloads
 from bootseal.fit.digest import Facts
 from bootseal.fit.findings import refuse
 from bootseal.fit.policy import COMPAT
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
-    from bootseal.formats.fdt import Buffer
+    from bootseal.formats.fdt.model import Buffer
 
 
 def extract(data: Buffer, name: str) -> memoryview:

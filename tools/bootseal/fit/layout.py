@@ -12,15 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import UsageError
-from bootseal.formats.fit import Place
+from bootseal.formats.fit.model import Place
 from bootseal.units import align_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.formats.fdt import Buffer
-    from bootseal.formats.fdt_edit import Editor
-    from bootseal.formats.fit import Fit
+    from bootseal.formats.fdt.edit import Editor
+    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Fit
 
 # mkimage grows a tree with embedded data in these steps.
 _GROWTH: Final = 1024

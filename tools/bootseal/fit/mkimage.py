@@ -26,8 +26,8 @@ from bootseal.fit.findings import refuse
 from bootseal.fit.policy import COMPAT
 from bootseal.fit.trace import digests
 from bootseal.fit.verify import judge
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys import stand_in
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import EcPublicKey, verify_digest
@@ -35,7 +35,7 @@ from bootseal.keys.public import EcPublicKey, verify_digest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bootseal.formats.fit import Fit, Signature
+    from bootseal.formats.fit.model import Fit, Signature
     from bootseal.keys.signer import Signer
     from bootseal.keys.stand_in import StandIn
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.fit.digest import STRONG, WEAK
 from bootseal.fit.findings import error
-from bootseal.formats.fit import EXTERNAL, Place
+from bootseal.formats.fit.model import EXTERNAL, Place
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bootseal.events import Finding
     from bootseal.fit.digest import Facts
     from bootseal.fit.policy import Policy
-    from bootseal.formats.fit import Configuration, Fit, Hash, Image
+    from bootseal.formats.fit.model import Configuration, Fit, Hash, Image
 
 MAX_KERNEL: Final = 128 * MIB
 """U-Boot's CONFIG_SYS_BOOTM_LEN on arm64: what a kernel may be decompressed to, in bytes."""

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.errors import UsageError
-from bootseal.formats.fdt_flat import FlatNode
-from bootseal.formats.fit import Signature
+from bootseal.formats.fdt.read import FlatNode
+from bootseal.formats.fit.model import Signature
 from bootseal.keys.algorithms import Algorithm, Padding
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from bootseal.formats.fdt_edit import Editor
-    from bootseal.formats.fit import Configuration
+    from bootseal.formats.fdt.edit import Editor
+    from bootseal.formats.fit.model import Configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

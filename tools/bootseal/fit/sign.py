@@ -23,9 +23,9 @@ from bootseal.fit.layout import Layout
 from bootseal.fit.policy import STRICT
 from bootseal.fit.signature import check_image
 from bootseal.fit.verify import check_unsigned, judge
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt_edit import Editor
-from bootseal.formats.fit_regions import covered
+from bootseal.formats.fdt.edit import Editor
+from bootseal.formats.fit import model as fit_format
+from bootseal.formats.fit.regions import covered
 from bootseal.keys.algorithms import Algorithm
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from bootseal.fit.policy import Policy
     from bootseal.fit.rotation import NewSignature
-    from bootseal.formats.fdt import Buffer
-    from bootseal.formats.fit import Configuration, Fit, Signature
+    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Configuration, Fit, Signature
     from bootseal.keys.signer import Signer
 
 # mkimage's list of regions ends here without a check.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import UsageError, VerificationRefused
 from bootseal.fit.findings import error
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import verify_digest
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bootseal.fit.control_dtb import TrustedKey
     from bootseal.fit.digest import Facts
     from bootseal.fit.policy import Policy
-    from bootseal.formats.fit import Configuration, Fit, Image, Signature
+    from bootseal.formats.fit.model import Configuration, Fit, Image, Signature
 
 _HASHED_STRINGS: Final = struct.Struct(">II")
 

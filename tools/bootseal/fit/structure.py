@@ -15,17 +15,17 @@ from bootseal.fit import payloads
 from bootseal.fit.digest import Facts
 from bootseal.fit.findings import error, warning
 from bootseal.fit.policy import STRICT
-from bootseal.formats.fdt_flat import HEADER_SIZE
-from bootseal.formats.fdt_scan import Tag
-from bootseal.formats.fit import UNHASHED
+from bootseal.formats.fdt.read import HEADER_SIZE
+from bootseal.formats.fdt.scan import Tag
+from bootseal.formats.fit.model import UNHASHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.events import Finding
     from bootseal.fit.policy import Policy
-    from bootseal.formats.fdt import FlatNode
-    from bootseal.formats.fit import Configuration, Fit
+    from bootseal.formats.fdt.model import FlatNode
+    from bootseal.formats.fit.model import Configuration, Fit
 
 REFERENCES: Final = (
     "kernel",

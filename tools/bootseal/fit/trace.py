@@ -19,8 +19,8 @@ from bootseal.errors import BootsealError, FormatError, UsageError, Verification
 from bootseal.files import mapped
 from bootseal.fit import control_dtb
 from bootseal.fit.digest import Facts
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys import describe
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import RsaPublicKey, verify_digest
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from bootseal.formats.fit import Fit, Signature
+    from bootseal.formats.fit.model import Fit, Signature
     from bootseal.keys.public import PublicKey
 
 _MAGIC: Final = bytes.fromhex("d00dfeed")

@@ -19,7 +19,7 @@ from bootseal.fit.digest import Facts
 from bootseal.fit.findings import error, info, refuse, warning
 from bootseal.fit.policy import COMPAT, STRICT
 from bootseal.fit.signature import check_configuration, check_image, holds_by_list
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from bootseal.fit.control_dtb import Trust, TrustedKey
     from bootseal.fit.history import Note
     from bootseal.fit.policy import Policy
-    from bootseal.formats.fdt import Buffer
-    from bootseal.formats.fit import Configuration, Fit, Image
+    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Configuration, Fit, Image
 
 __all__ = ["KeyVerdict", "Verdict", "inspect", "judge", "refuse", "uboot_accepts", "verify"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from bootseal.formats import fdt
-from bootseal.formats.fdt_scan import Tag
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.scan import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,9 @@ import struct
 from copy import deepcopy
 from typing import TYPE_CHECKING, Final
 
-from bootseal.formats import fdt, tamper_fit
-from bootseal.formats.fdt import Node
+from bootseal.formats import tamper_fit
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.model import Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,9 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fdt
-from bootseal.formats.fdt import Node
-from bootseal.formats.fdt_scan import Tag
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.model import Node
+from bootseal.formats.fdt.scan import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.formats.tpm_structures import (
+from bootseal.formats.tpm.structures import (
     Attribute,
     EccKey,
     Key,

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import UsageError, VerificationRefused
 from bootseal.events import Finding, Severity
-from bootseal.formats import eventlog, tpm
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm import policy as tpm
 from bootseal.keys import endorsement, tpm_keys
 from bootseal.measure import approved as lists
 from bootseal.measure.attest_store import Record
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from bootseal.formats.eventlog import Event
+    from bootseal.formats.tpm.eventlog import Event
     from bootseal.keys.endorsement import Authority
     from bootseal.measure.approved import Approved, Boot, Extension, Release
     from bootseal.measure.attest_store import Challenge

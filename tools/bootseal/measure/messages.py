@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
-from bootseal.formats import eventlog, tpm_structures
+from bootseal.formats.tpm import eventlog, structures
 
 if TYPE_CHECKING:
-    from bootseal.formats.eventlog import EventLog
-    from bootseal.formats.tpm_structures import Public, Quote, Signature
+    from bootseal.formats.tpm.eventlog import EventLog
+    from bootseal.formats.tpm.structures import Public, Quote, Signature
 
 IDENTITY: Final = "bootseal.identity/1"
 ACTIVATION: Final = "bootseal.activation/1"
@@ -80,8 +80,8 @@ def parse_evidence(data: bytes) -> Evidence:
     fields = _fields(data, EVIDENCE, "quote", "signature", "event_log")
     return Evidence(
         attested=fields["quote"],
-        quote=tpm_structures.parse_quote(fields["quote"]),
-        signature=tpm_structures.parse_signature(fields["signature"]),
+        quote=structures.parse_quote(fields["quote"]),
+        signature=structures.parse_signature(fields["signature"]),
         log=eventlog.parse(fields["event_log"]),
     )
 
@@ -98,7 +98,7 @@ def parse_public(data: bytes) -> Public:
     Raises:
         FormatError: It is none.
     """
-    return tpm_structures.parse_public(data, "attestation key")
+    return structures.parse_public(data, "attestation key")
 
 
 def _fields(data: bytes, schema: str, *names: str) -> dict[str, bytes]:

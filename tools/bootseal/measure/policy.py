@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
 from bootseal.events import Finding, Severity
-from bootseal.formats import tpm
+from bootseal.formats.tpm import policy as tpm
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
 from bootseal.units import KIB

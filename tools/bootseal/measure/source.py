@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from bootseal import device
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fit, gpt, uboot
+from bootseal.formats import gpt
+from bootseal.formats.fit import model as fit
+from bootseal.formats.uboot import binary as uboot
 from bootseal.measure.predict import predict
 from bootseal.units import SECTOR
 

@@ -16,8 +16,8 @@ from bootseal.fit import control_dtb
 from bootseal.fit.assemble import FitSpec
 from bootseal.fit.sign import sign
 from bootseal.fit.verify import verify
-from bootseal.formats import uboot
 from bootseal.formats.tamper import environment
+from bootseal.formats.uboot import binary as uboot
 from bootseal.keys import store
 from bootseal.keys.profile import Role
 from bootseal.measure import policy

@@ -15,7 +15,8 @@ from elftools.elf.segments import InterpSegment
 
 from bootseal import device
 from bootseal.errors import FormatError
-from bootseal.reference import cache, cpio, layer, modules
+from bootseal.formats import cpio
+from bootseal.reference import cache, layer, modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

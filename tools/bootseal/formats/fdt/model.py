@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
-from bootseal.formats.fdt_flat import (
+from bootseal.formats.fdt.read import (
     HEADER_SIZE,
     LAST_COMPATIBLE,
     MAGIC,
@@ -24,7 +24,7 @@ from bootseal.formats.fdt_flat import (
     read,
     total_size,
 )
-from bootseal.formats.fdt_scan import Buffer, Tag
+from bootseal.formats.fdt.scan import Buffer, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.errors import FormatError
-from bootseal.formats.fdt_scan import Buffer, Tag, Token, scan
+from bootseal.formats.fdt.scan import Buffer, Tag, Token, scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

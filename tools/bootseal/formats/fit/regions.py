@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from bootseal.formats.fdt_scan import Tag
+from bootseal.formats.fdt.scan import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from bootseal.formats.fdt_flat import Flat
+    from bootseal.formats.fdt.read import Flat
 
 UNHASHED: Final = frozenset({"data", "data-size", "data-position", "data-offset"})
 """Properties that no signature covers, in whichever node they stand."""

@@ -16,7 +16,7 @@ from enum import IntEnum, IntFlag
 from typing import Final, TypeAlias
 
 from bootseal.errors import FormatError
-from bootseal.formats.tpm import PCR_COUNT
+from bootseal.formats.tpm.policy import PCR_COUNT
 
 HASHES: Final = {0x000B: "sha256", 0x000C: "sha384", 0x000D: "sha512"}
 """Hash algorithms by TPM_ALG_ID. SHA-1 is deliberately none of them."""

@@ -12,14 +12,14 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from bootseal.errors import FormatError
-from bootseal.formats import fdt
-from bootseal.formats.fdt_flat import HEADER_SIZE
-from bootseal.formats.fdt_scan import Tag
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.read import HEADER_SIZE
+from bootseal.formats.fdt.scan import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.formats.fdt import Buffer
+    from bootseal.formats.fdt.model import Buffer
 
 
 class Piece(NamedTuple):

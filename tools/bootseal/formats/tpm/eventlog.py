@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats.tpm import PCR_COUNT
+from bootseal.formats.tpm.policy import PCR_COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
-    from bootseal.formats.fdt_scan import Buffer
+    from bootseal.formats.fdt.scan import Buffer
 
 _GATE: Final = re.compile(rb"bootseal gate ([1-9][0-9]*)\0")
 # `version_string` has the time of the build in parentheses; an SPL's own string is not measured.

@@ -15,12 +15,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
-from bootseal.formats import fdt
-from bootseal.formats.fit_regions import UNHASHED, Region, hashed_regions, signed_chunks
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit.regions import UNHASHED, Region, hashed_regions, signed_chunks
 from bootseal.units import align_up
 
 if TYPE_CHECKING:
-    from bootseal.formats.fdt_flat import Flat, FlatNode
+    from bootseal.formats.fdt.read import Flat, FlatNode
 
 __all__ = [
     "EXTERNAL",
