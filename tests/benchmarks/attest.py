@@ -22,7 +22,7 @@ from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm, Kind, Padding
 from bootseal.keys.public import EcPublicKey, RsaPublicKey
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 from bootseal.measure import approved, attest, messages, source
 from bootseal.measure.approved import Approved
 from bootseal.measure.attest_store import QUOTED_PCRS, Challenge, Record

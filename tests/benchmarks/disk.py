@@ -34,7 +34,7 @@ from bootseal.fit import control_dtb
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tamper import environment
 from bootseal.keys.public import from_pem
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 from bootseal.measure import policy
 from bootseal.measure.predict import predict
 from bootseal.units import GIB, KIB, MIB

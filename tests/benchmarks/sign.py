@@ -25,7 +25,7 @@ from bootseal.disk import late, late_device, source, table
 from bootseal.disk.late import Signing
 from bootseal.disk.target import of_device
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

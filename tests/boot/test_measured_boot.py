@@ -33,8 +33,9 @@ from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tamper import environment
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.uboot import binary as uboot
-from bootseal.keys import endorsement, store
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
+from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved, attest, messages, policy, source
 from bootseal.measure.approved import Approved
 from bootseal.measure.attest_store import Store

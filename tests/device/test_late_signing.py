@@ -25,7 +25,7 @@ from bootseal.boot.verdict import evaluate
 from bootseal.disk import check as disk_check
 from bootseal.disk import source, target
 from bootseal.events import Silent
-from bootseal.keys.signer import open as open_signer
+from bootseal.keys.signers.base import open as open_signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

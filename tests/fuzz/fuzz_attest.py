@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["bootseal"]):
     from bootseal.errors import BootsealError, VerificationRefused
     from bootseal.formats.tpm import eventlog, structures
     from bootseal.formats.tpm.eventlog import EventLog
-    from bootseal.keys import endorsement, tpm_keys
+    from bootseal.keys.tpm import credential, endorsement
     from bootseal.measure import approved, explain, messages
 
 if TYPE_CHECKING:
@@ -48,15 +48,15 @@ def read_log(data: bytes) -> None:
 
 def read_public(data: bytes) -> None:
     public = structures.parse_public(data)
-    key = tpm_keys.public_key(public.key)
+    key = credential.public_key(public.key)
     with suppress(VerificationRefused):
-        tpm_keys.check_attestation_key(public)
+        credential.check_attestation_key(public)
     numbers = (b"\1", b"\1") if len(data) % 2 else (b"\1",)
     signature = structures.Signature(
         scheme=structures.Scheme.ECDSA, hash_name="sha256", numbers=numbers
     )
     try:
-        tpm_keys.verify(public, key, b"message", signature)
+        credential.verify(public, key, b"message", signature)
     except VerificationRefused:
         return
     raise AssertionError("a signature nobody made was accepted")

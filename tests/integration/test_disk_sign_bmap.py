@@ -15,7 +15,7 @@ from bootseal.disk import bmap, late, late_device, source, table
 from bootseal.disk.late import Signing
 from bootseal.errors import UsageError
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from bootseal.fit.sign import sign
 from bootseal.fit.verify import inspect, verify
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ from bootseal.fit.policy import COMPAT, STRICT
 from bootseal.fit.sign import Request, SigningKey, sign_request
 from bootseal.fit.verify import inspect, verify
 from bootseal.formats.fdt import model as fdt
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,8 @@ from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm import policy as tpm
 from bootseal.formats.tpm.eventlog import Event, EventLog
-from bootseal.keys import profile, store
+from bootseal.keys import profile
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.keys.public import RsaPublicKey
 from bootseal.measure import policy
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 pytestmark = [
     pytest.mark.tool("swtpm"),

@@ -22,9 +22,9 @@ from moto.server import ThreadedMotoServer
 
 from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
-from bootseal.keys import signer as signers
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import HASHES, verify_digest
+from bootseal.keys.signers import base as signers
 from bootseal.measure import policy
 from bootseal.measure.predict import predict
 

@@ -20,7 +20,7 @@ from bootseal.cli.attest import app
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import EventLog
-from bootseal.keys import endorsement
+from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved, attest, messages, source
 from bootseal.measure.approved import Approved
 from bootseal.measure.predict import CAP, Prediction

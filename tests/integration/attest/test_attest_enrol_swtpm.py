@@ -14,7 +14,8 @@ from tests.integration.attest.fleet import identity, now, powered
 from bootseal import proc
 from bootseal.boot import swtpm
 from bootseal.errors import ToolError, VerificationRefused
-from bootseal.keys import endorsement, public, tpm_keys
+from bootseal.keys import public
+from bootseal.keys.tpm import credential, endorsement
 from bootseal.measure import attest, messages
 
 if TYPE_CHECKING:
@@ -108,11 +109,11 @@ def test_tpm_does_not_open_a_credential_for_a_key_it_does_not_hold(fleet: Fleet)
     vouched = endorsement.check(identity(fleet).ek_certificate, fleet.trusted(), datetime.now(UTC))
     name = bytearray(bytes.fromhex(fleet.store.record("dev-1").ak_name))
     with powered(fleet.state) as chip:
-        good = tpm_keys.make_credential(vouched.public_key, bytes(name), b"secret")
+        good = credential.make_credential(vouched.public_key, bytes(name), b"secret")
         answer = chip.script("activate", base64.b64encode(good).decode())
         assert messages.parse_activation(answer) == b"secret"
         name[-1] ^= 1
-        other = tpm_keys.make_credential(vouched.public_key, bytes(name), b"secret")
+        other = credential.make_credential(vouched.public_key, bytes(name), b"secret")
         with pytest.raises(ToolError, match=NOT_FOR_THIS_KEY):
             chip.script("activate", base64.b64encode(other).decode())
 
@@ -124,7 +125,7 @@ def test_credential_opens_with_each_kind_of_endorsement_key(fleet: Fleet, kind: 
         chip.run("tpm2_readpublic", "-Q", "-c", "ek.ctx", "-f", "pem", "-o", "ek.pem")
         key = public.from_pem((chip.directory / "ek.pem").read_bytes())
         name = bytes.fromhex(fleet.store.record("dev-1").ak_name)
-        (chip.directory / "blob").write_bytes(tpm_keys.make_credential(key, name, b"secret"))
+        (chip.directory / "blob").write_bytes(credential.make_credential(key, name, b"secret"))
         chip.run("tpm2_flushcontext", "-t")
         chip.run("tpm2_startauthsession", "-Q", "--policy-session", "-S", "ses")
         chip.run("tpm2_policysecret", "-Q", "-S", "ses", "-c", "e")

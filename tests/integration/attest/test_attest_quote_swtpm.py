@@ -12,7 +12,7 @@ from tests.integration.attest.fleet import QUOTED, ask, judged, listed, now, pow
 
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.formats.tpm import eventlog, structures
-from bootseal.keys import tpm_keys
+from bootseal.keys.tpm import credential
 from bootseal.measure import attest, messages
 from bootseal.measure.approved import Approved
 
@@ -273,10 +273,10 @@ def test_quote_of_every_scheme_is_verified(fleet: Fleet, algorithm: str, scheme:
         )
     key = messages.parse_public(area)
     sealed = structures.parse_signature(signature)
-    verifying = tpm_keys.public_key(key.key)
+    verifying = credential.public_key(key.key)
 
-    tpm_keys.check_attestation_key(key)
+    credential.check_attestation_key(key)
     assert key.name == name
-    tpm_keys.verify(key, verifying, message, sealed)
+    credential.verify(key, verifying, message, sealed)
     with pytest.raises(VerificationRefused, match="is not by key"):
-        tpm_keys.verify(key, verifying, message + b"\0", sealed)
+        credential.verify(key, verifying, message + b"\0", sealed)

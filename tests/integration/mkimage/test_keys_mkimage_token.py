@@ -15,7 +15,7 @@ from tests.integration.mkimage.oe_build import mkimage, trusting
 
 from bootseal.fit.policy import COMPAT
 from bootseal.fit.verify import verify
-from bootseal.keys import export
+from bootseal.keys.directory import export
 
 if TYPE_CHECKING:
     from tests.integration.mkimage.oe_build import Build

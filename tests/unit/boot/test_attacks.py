@@ -16,15 +16,15 @@ from bootseal.fit.verify import inspect
 from bootseal.formats import tamper
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.keys import store
 from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Profile, Role, load
-from bootseal.keys.signer import Signer, verify_digest
+from bootseal.keys.signers.base import Signer, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 ALGORITHM = "sha256,rsa2048"
 PROFILE = f"""

@@ -23,7 +23,7 @@ from bootseal.fit.sign import sign
 from bootseal.formats import verity
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tamper import environment
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 from bootseal.measure import policy
 from bootseal.measure.predict import predict
 from bootseal.units import KIB, MIB

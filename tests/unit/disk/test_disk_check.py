@@ -17,7 +17,7 @@ from bootseal.disk import source
 from bootseal.events import Severity, Silent
 from bootseal.fit.sign import sign
 from bootseal.formats.tamper import environment
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from bootseal.disk import source
 from bootseal.disk.diff import Change, Side, diff
 from bootseal.errors import FormatError
 from bootseal.fit import control_dtb
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:

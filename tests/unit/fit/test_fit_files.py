@@ -22,7 +22,7 @@ from bootseal.formats.fdt import model as fdt
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signers.base import FileSigner
 
 
 def test_mapped_file_is_what_it_holds(tmp_path: Path) -> None:

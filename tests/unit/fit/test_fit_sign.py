@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bootseal.keys.algorithms import Algorithm
-    from bootseal.keys.signer import FileSigner, PublicKey
+    from bootseal.keys.signers.base import FileSigner, PublicKey
 
 SIGNATURE = "/configurations/conf-b/signature-1"
 

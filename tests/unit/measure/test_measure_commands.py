@@ -19,7 +19,7 @@ from bootseal.measure.predict import predict
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 VERSION = b"U-Boot 2025.01 (Jan 01 2026 - 00:00:00 +0000)"
 

@@ -15,8 +15,9 @@ from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.events import Severity
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import policy as tpm
-from bootseal.keys import profile, store
+from bootseal.keys import profile
 from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
 from bootseal.measure import policy
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
     from bootseal.measure.policy import Document
 
 

@@ -16,10 +16,11 @@ from bootseal.formats import tamper, tamper_fit
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fit import model as fit_format
-from bootseal.keys import certificate, store
+from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import KeySpec, Role, Storage
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 from bootseal.units import KIB, MIB, align_up
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from bootseal.boot.outcome import Lab
     from bootseal.formats.fit.model import Signature
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 POLICY_SIZE: Final = 64 * KIB
 """Bytes at the end of a boot partition that hold the PCR policy and not the FIT."""

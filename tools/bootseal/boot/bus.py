@@ -13,7 +13,7 @@ from bootseal import proc
 from bootseal.boot import recording, swtpm, volume
 from bootseal.boot.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
-from bootseal.keys import store
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.measure import policy
 from bootseal.measure.predict import CAP, predict

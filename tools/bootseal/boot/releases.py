@@ -19,7 +19,7 @@ from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fdt.model import read
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
-from bootseal.keys import store
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.measure import policy
 from bootseal.measure.predict import predict

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal import proc
 from bootseal.boot import station
 from bootseal.errors import FormatError, ToolError, VerificationRefused
-from bootseal.keys import store
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.units import MIB
 

@@ -56,7 +56,7 @@ def enrol(
     from datetime import UTC, datetime
 
     from bootseal.errors import UsageError
-    from bootseal.keys import endorsement
+    from bootseal.keys.tpm import endorsement
     from bootseal.measure import attest, messages
     from bootseal.measure.attest_store import Store
 

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from bootseal.disk.late import Signing
     from bootseal.disk.record import Record
-    from bootseal.disk.requests import Recorder
     from bootseal.disk.target import Target
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.public import PublicKey
-    from bootseal.keys.secret import SecretSource
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
+    from bootseal.keys.signers.offline import Recorder
+    from bootseal.keys.signers.pin import SecretSource
 
 
 class _Keys(NamedTuple):
@@ -114,14 +114,15 @@ def _signing(
 
 
 def _export(target: Target, signing: Signing, recorders: list[Recorder], directory: Path) -> None:
-    from bootseal.disk import late, requests, table
+    from bootseal.disk import late, table
     from bootseal.disk.source import opened
+    from bootseal.keys.signers import offline
 
     with opened(target.image) as disk:
         late.request_all(disk, target, table.read(disk, disk.size), signing)
-    wanted = requests.export(directory, recorders, str(target.image))
+    wanted = offline.export(directory, recorders, str(target.image))
     ui.status(f"OK: {len(wanted)} digests in {ui.untrusted(str(directory))}")
-    ui.status(f"next: sign them as {requests.SUMMARY} there says, then --import-signatures")
+    ui.status(f"next: sign them as {offline.SUMMARY} there says, then --import-signatures")
 
 
 def _write(
@@ -189,8 +190,8 @@ def _elsewhere(
     public: tuple[Path | None, Path | None], exports: Path | None, imports: Path | None
 ) -> tuple[Signer, Signer | None, list[Recorder]]:
     """Return what stands for signers whose keys are on another machine."""
-    from bootseal.disk.requests import Answers, Recorder
     from bootseal.keys.public import from_pem
+    from bootseal.keys.signers.offline import Answers, Recorder
 
     halves = {
         role: from_pem(path.read_bytes())
@@ -207,13 +208,13 @@ def _elsewhere(
 
 
 def _opened(source: str, secret: SecretSource, module: Path | None) -> Signer:
-    from bootseal.keys import signer
+    from bootseal.keys.signers import base as signer
 
     return signer.open(source, secret, module=module)
 
 
 def _key_file(directory: Path, role: str) -> str:
-    from bootseal.keys import store
+    from bootseal.keys.directory import directory as store
     from bootseal.keys.profile import Role
 
     return str(directory / f"{store.find(directory, Role(role)).name}.key")
@@ -223,7 +224,7 @@ def _named(directory: Path | None, hint: str, algorithm: str, profile: str) -> t
     """Return hint, algorithm and profile: as given, and else as a key directory has them."""
     if directory is None:
         return hint, algorithm, profile
-    from bootseal.keys import store
+    from bootseal.keys.directory import directory as store
     from bootseal.keys.profile import Role
 
     found = store.find(directory, Role.FIT)

@@ -182,8 +182,8 @@ def _signing_keys(
     keys: list[str], hints: list[str], pin_file: Path | None, module: Path | None
 ) -> list[SigningKey]:
     from bootseal.fit.sign import SigningKey
-    from bootseal.keys import signer
-    from bootseal.keys.secret import SecretSource
+    from bootseal.keys.signers import base as signer
+    from bootseal.keys.signers.pin import SecretSource
 
     if len(keys) != len(hints):
         raise UsageError(f"{len(keys)} --key and {len(hints)} --hint: expected one for each")

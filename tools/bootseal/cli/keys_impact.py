@@ -34,12 +34,14 @@ def impact(
     Example: bootseal keys impact keys/DEV-fit-1.crt device/
     """
     from bootseal.fit.trace import trace
-    from bootseal.keys import describe, lifecycle, published
+    from bootseal.keys import published
+    from bootseal.keys.directory import inspect
+    from bootseal.keys.directory import rotate as lifecycle
 
     if lifecycle.is_fingerprint(key.lower()):
         found = trace(key.lower(), tree)
     else:
-        public_key = describe.show(Path(key)).public_key
+        public_key = inspect.show(Path(key)).public_key
         found = trace(public_key.fingerprint(), tree, key=public_key)
     print_trace(found, as_json=as_json)
     if origin := published.origin(found.fingerprint):

@@ -136,7 +136,7 @@ def sign(
 ) -> None:
     """Approve the predicted states: write systemd's tpm2-pcr-signature.json."""
     from bootseal.errors import UsageError
-    from bootseal.keys import signer as signers
+    from bootseal.keys.signers import base as signers
     from bootseal.measure import policy
     from bootseal.measure import source as sources
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bootseal.disk.table import Table
     from bootseal.disk.target import Target
     from bootseal.keys.public import PublicKey
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,8 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Target
         raise UsageError(f"{bios} is missing, which {devices.FILE_NAME} lists") from None
     keys = directory / _KEYS
     if policy_key is None and keys.is_dir():
-        from bootseal.keys import profile, store  # noqa: PLC0415 - slow to load
+        from bootseal.keys import profile  # noqa: PLC0415 - slow to load
+        from bootseal.keys.directory import directory as store  # noqa: PLC0415 - slow to load
 
         policy_key = store.find(keys, profile.Role.POLICY).public_key
     return Target(

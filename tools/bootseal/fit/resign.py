@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bootseal.fit.policy import Policy
     from bootseal.formats.fdt.model import Buffer
     from bootseal.keys.algorithms import Algorithm
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

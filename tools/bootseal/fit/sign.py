@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bootseal.fit.rotation import NewSignature
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Configuration, Fit, Signature
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 # mkimage's list of regions ends here without a check.
 _MAX_REGIONS: Final = 100

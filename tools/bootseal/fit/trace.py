@@ -21,8 +21,8 @@ from bootseal.fit import control_dtb
 from bootseal.fit.digest import Facts
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.keys import describe
 from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.directory import inspect
 from bootseal.keys.public import RsaPublicKey, verify_digest
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class _Search:
     def _look_at_text(self, path: Path, data: bytes) -> None:
         if data.startswith(_PEM) or b"\n" + _PEM in data:
             try:
-                shown = describe.show(path)
+                shown = inspect.show(path)
             except BootsealError:
                 return
             if self._is_it(shown.public_key):

@@ -24,7 +24,8 @@ from bootseal.errors import UsageError, VerificationRefused
 from bootseal.events import Finding, Severity
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm import policy as tpm
-from bootseal.keys import endorsement, tpm_keys
+from bootseal.keys.tpm import credential as tpm_keys
+from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved as lists
 from bootseal.measure.attest_store import Record
 from bootseal.measure.explain import Judgement, closest
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bootseal.formats.tpm.eventlog import Event
-    from bootseal.keys.endorsement import Authority
+    from bootseal.keys.tpm.endorsement import Authority
     from bootseal.measure.approved import Approved, Boot, Extension, Release
     from bootseal.measure.attest_store import Challenge
     from bootseal.measure.messages import Evidence, Identity

@@ -27,7 +27,7 @@ from bootseal.units import KIB
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
     from bootseal.measure.predict import Prediction
 
 FILE_NAME: Final = "tpm2-pcr-signature.json"

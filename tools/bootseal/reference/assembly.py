@@ -18,7 +18,7 @@ from bootseal.fit.sign import sign
 from bootseal.fit.verify import verify
 from bootseal.formats.tamper import environment
 from bootseal.formats.uboot import binary as uboot
-from bootseal.keys import store
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.measure import policy
 from bootseal.measure.predict import MEANINGS, predict

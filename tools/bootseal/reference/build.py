@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal import device, proc
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import profile as profiles
-from bootseal.keys import store
+from bootseal.keys.directory import directory as store
 from bootseal.reference import assembly, cache, initramfs, kernel, packages, rootfs, uboot
 from bootseal.reference.apt import Apt
 from bootseal.reference.assembly import Parts, System

@@ -19,16 +19,16 @@ import pkcs11
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import public
 from bootseal.keys.algorithms import Kind, Padding
-from bootseal.keys.secret import PIN_VARIABLE
-from bootseal.keys.token_objects import describe, find_private, read_public
+from bootseal.keys.signers.pin import PIN_VARIABLE
+from bootseal.keys.signers.pkcs11_objects import describe, find_private, read_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.keys.algorithms import Algorithm
-    from bootseal.keys.pkcs11_uri import Pkcs11Uri
     from bootseal.keys.public import PublicKey
-    from bootseal.keys.secret import SecretSource
+    from bootseal.keys.signers.pin import SecretSource
+    from bootseal.keys.signers.pkcs11_uri import Pkcs11Uri
 
 # The second is what OpenSSL's pkcs11 engine and so most existing set-ups read.
 MODULE_VARIABLES: Final = ("BOOTSEAL_PKCS11_MODULE", "PKCS11_MODULE_PATH")

@@ -14,8 +14,8 @@ from bootseal.keys import public
 from bootseal.keys.public import RsaPublicKey
 
 if TYPE_CHECKING:
-    from bootseal.keys.pkcs11_uri import Pkcs11Uri
     from bootseal.keys.public import PublicKey
+    from bootseal.keys.signers.pkcs11_uri import Pkcs11Uri
 
 # DER of the object identifiers that CKA_EC_PARAMS holds for a named curve (RFC 5480).
 _CURVES: Final = {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bootseal.keys.algorithms import Kind
     from bootseal.keys.public import PublicKey
-    from bootseal.keys.signer import PrivateKey
+    from bootseal.keys.signers.base import PrivateKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

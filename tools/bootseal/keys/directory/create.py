@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bootseal.errors import UsageError
 from bootseal.files import write_file, write_new
-from bootseal.keys import certificate, signer
+from bootseal.keys import certificate
 from bootseal.keys.certificate import Issuer
 from bootseal.keys.manifest import MANIFEST, Entry, manifest_json
-from bootseal.keys.secret import OTHERS_MAY
+from bootseal.keys.signers import base as signer
+from bootseal.keys.signers.pin import OTHERS_MAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
     from bootseal.keys.manifest import Manifest
     from bootseal.keys.profile import KeySpec
-    from bootseal.keys.secret import SecretSource
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
+    from bootseal.keys.signers.pin import SecretSource
 
 SUFFIXES: Final = (".key", ".crt", ".pub")
 _PRIVATE_MODE: Final = 0o600

@@ -16,12 +16,17 @@ from typing import TYPE_CHECKING
 from bootseal.errors import FormatError, UsageError
 from bootseal.events import Finding, Severity, Silent
 from bootseal.keys import certificate, public
-from bootseal.keys import signer as signers
 from bootseal.keys.certificate import Issuer
-from bootseal.keys.describe import expiry_findings, mode_findings, published_findings
-from bootseal.keys.making import make, refuse_open_directory, refuse_overwriting, write_all
+from bootseal.keys.directory.create import (
+    make,
+    refuse_open_directory,
+    refuse_overwriting,
+    write_all,
+)
+from bootseal.keys.directory.inspect import expiry_findings, mode_findings, published_findings
 from bootseal.keys.manifest import MANIFEST, Manifest, State, read_manifest
 from bootseal.keys.profile import Role, Storage
+from bootseal.keys.signers import base as signers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -33,8 +38,8 @@ if TYPE_CHECKING:
     from bootseal.keys.manifest import Entry
     from bootseal.keys.profile import KeySpec, Profile
     from bootseal.keys.public import PublicKey
-    from bootseal.keys.secret import SecretSource
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
+    from bootseal.keys.signers.pin import SecretSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

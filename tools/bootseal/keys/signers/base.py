@@ -17,11 +17,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from bootseal.errors import FormatError, ToolError, UsageError
-from bootseal.keys import pkcs11_uri, public, published
+from bootseal.keys import public, published
 from bootseal.keys.algorithms import Padding
 from bootseal.keys.manifest import containing
 from bootseal.keys.public import HASHES, PublicKey, der_to_raw, first_line, verify_digest
-from bootseal.keys.secret import OTHERS_MAY, PASSPHRASE_VARIABLE, SecretSource
+from bootseal.keys.signers import pkcs11_uri
+from bootseal.keys.signers.pin import OTHERS_MAY, PASSPHRASE_VARIABLE, SecretSource
 
 if TYPE_CHECKING:
     from bootseal.keys.algorithms import Algorithm
@@ -175,13 +176,13 @@ def _open_remote(source: str, secret: SecretSource, module: Path | None) -> Sign
     if source.startswith(pkcs11_uri.SCHEME):
         uri = pkcs11_uri.parse(source)
         try:
-            from bootseal.keys import token  # noqa: PLC0415
+            from bootseal.keys.signers import pkcs11  # noqa: PLC0415
         except ImportError as error:
             raise _not_installed("tokens", "python-pkcs11", "hsm") from error
-        return token.open_token(uri, secret, module)
+        return pkcs11.open_token(uri, secret, module)
     if source.startswith((KMS_SCHEME, ARN)):
         try:
-            from bootseal.keys import kms  # noqa: PLC0415
+            from bootseal.keys.signers import kms  # noqa: PLC0415
         except ImportError as error:
             raise _not_installed("AWS KMS", "boto3", "aws") from error
         key_id = source.removeprefix(KMS_SCHEME)

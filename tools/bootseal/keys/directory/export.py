@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import UsageError
-from bootseal.keys.making import write_all
+from bootseal.keys.directory.create import write_all
 from bootseal.keys.manifest import State, read_manifest
 from bootseal.keys.profile import Role
-from bootseal.keys.signer import read_reference, write_reference
+from bootseal.keys.signers.base import read_reference, write_reference
 
 if TYPE_CHECKING:
     from pathlib import Path

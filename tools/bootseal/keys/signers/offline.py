@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.keys.public import PublicKey
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 SCHEMA: Final = "bootseal.signing-requests/1"
 FILE_NAME: Final = "requests.json"

@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import BootsealError
 from bootseal.events import Finding, Severity
-from bootseal.keys import certificate, describe
+from bootseal.keys import certificate
 from bootseal.keys.algorithms import Kind
+from bootseal.keys.directory import inspect
 from bootseal.keys.manifest import MANIFEST, Manifest, State, read_manifest
 from bootseal.keys.profile import Role
-from bootseal.keys.secret import OTHERS_MAY
-from bootseal.keys.signer import read_reference
+from bootseal.keys.signers.base import read_reference
+from bootseal.keys.signers.pin import OTHERS_MAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bootseal.keys.describe import FileKey
+    from bootseal.keys.directory.inspect import FileKey
 
 _SUFFIXES: Final = frozenset({".key", ".crt", ".pub", ".pem"})
 _ENCRYPTED: Final = b"ENCRYPTED"
@@ -77,14 +78,14 @@ def _file(path: Path, keys: dict[Path, FileKey], max_age: timedelta) -> Iterator
         yield _error("unreadable", path, "is no file")
         return
     if read_reference(path):
-        yield from describe.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
+        yield from inspect.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
         return
     if _ENCRYPTED in path.read_bytes():
         # Its public half is that of the certificate beside it; nobody is asked for passphrases.
-        yield from describe.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
+        yield from inspect.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
         return
     try:
-        key = keys[path] = describe.show(path)
+        key = keys[path] = inspect.show(path)
     except BootsealError as error:
         yield _error("unreadable", path, error.message)
         return
