@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bootseal.fit import control_dtb
-from bootseal.fit.policy import COMPAT
 from bootseal.fit.sign import Request, SigningKey, sign_request
+from bootseal.fit.verify.strictness import COMPAT
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fit import model as fit_format

@@ -35,7 +35,7 @@ from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tamper import environment
 from bootseal.keys.public import from_pem
 from bootseal.keys.signers.base import FileSigner
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 from bootseal.units import GIB, KIB, MIB
 
@@ -79,8 +79,8 @@ def make(directory: Path) -> str:
     data = os.urandom(_ROOT)
     root_hash, tree = made.make_tree(data)
     fit = made.make_fit(root_hash, key, blocks=_ROOT // 4096, kernel=os.urandom(_KERNEL))
-    document = policy.sign([predict(fit, f"conf-{slot}") for slot in "ab"], vendor)
-    tail = policy.to_tail(policy.to_bytes(document))
+    document = pcr_policy.sign([predict(fit, f"conf-{slot}") for slot in "ab"], vendor)
+    tail = pcr_policy.to_tail(pcr_policy.to_bytes(document))
     contents = {"bootstate": environment(made.STATE), "verity": tree}
     layout = ["bootloader --ptable gpt"]
     with (directory / "disk.img").open("wb") as disk:

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import device
+from bootseal.attest import messages
+from bootseal.attest import verify as attest
+from bootseal.attest.store import Store
 from bootseal.boot import cycle, qemu, status, swtpm
 from bootseal.boot.judge import capped
 from bootseal.boot.lab import Overlay
@@ -25,9 +28,10 @@ from bootseal.boot.outcome import Ending, Expectation, Sighting, Step, System, V
 from bootseal.boot.session import Session, StatusLine, switched_on
 from bootseal.boot.verdict import evaluate
 from bootseal.events import Silent
-from bootseal.fit import assemble, verify
-from bootseal.fit.assemble import FitSpec
+from bootseal.fit import build as fit_build
+from bootseal.fit.build import FitSpec
 from bootseal.fit.sign import sign
+from bootseal.fit.verify import verdict as verify
 from bootseal.formats import cpio
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tamper import environment
@@ -36,9 +40,8 @@ from bootseal.formats.uboot import binary as uboot
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.keys.tpm import endorsement
-from bootseal.measure import approved, attest, messages, policy, source
+from bootseal.measure import approved, inputs, pcr_policy
 from bootseal.measure.approved import Approved
-from bootseal.measure.attest_store import Store
 from bootseal.reference import assembly, build, disk
 
 if TYPE_CHECKING:
@@ -137,14 +140,14 @@ def make(reference: Reference, variant: Variant, work: Path) -> Built:
     for role in ("kernel", "initramfs", "fdt-a", "fdt-b", "bios"):
         paths[role].write_bytes(variant.parts.get(role) or reference.path(role).read_bytes())
     fit = make_fit(reference, paths)
-    artefacts = source.Source(
+    artefacts = inputs.Source(
         fit=fit,
         version=uboot.version_string(paths["bios"].read_bytes()),
         slots={f"conf-{slot}": slot for slot in assembly.SLOTS},
     )
-    predictions = dict(source.predictions(artefacts))
+    predictions = dict(inputs.predictions(artefacts))
     signer = store.signer(reference.directory / build.KEYS, Role.POLICY)
-    document = policy.to_bytes(policy.sign(list(predictions.values()), signer))
+    document = pcr_policy.to_bytes(pcr_policy.sign(list(predictions.values()), signer))
     overlay = Overlay(work / "disk.qcow2")
     qemu.create_overlay(overlay.path, reference.path("disk"), backing_format="raw")
     for slot in assembly.SLOTS:
@@ -179,7 +182,7 @@ def make_fit(reference: Reference, paths: dict[str, Path]) -> bytes:
         hint=key.name,
         algorithm=key.algorithm.name,
     )
-    assemble.build(spec, paths["fit"], epoch=1)
+    fit_build.build(spec, paths["fit"], epoch=1)
     unsigned = paths["fit"].read_bytes()
     signed = sign(unsigned, store.signer(keys, Role.FIT), key.name, timestamp=1)
     verify.verify(signed, reference.path("control-dtb").read_bytes())

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 import atheris
 
 with atheris.instrument_imports(include=["bootseal"]):
+    from bootseal.attest import messages
     from bootseal.errors import BootsealError, VerificationRefused
     from bootseal.formats.tpm import eventlog, structures
     from bootseal.formats.tpm.eventlog import EventLog
     from bootseal.keys.tpm import credential, endorsement
-    from bootseal.measure import approved, explain, messages
+    from bootseal.measure import approved, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

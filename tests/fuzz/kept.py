@@ -21,8 +21,8 @@ from tests.fuzz.mutants import mutant
 from tests.samples import Sample, sample
 
 from bootseal.errors import FormatError
-from bootseal.fit.policy import COMPAT, STRICT
-from bootseal.fit.verify import inspect
+from bootseal.fit.verify.strictness import COMPAT, STRICT
+from bootseal.fit.verify.verdict import inspect
 from bootseal.formats.fit_attacks import CATALOGUE
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from bootseal.errors import FormatError
 from bootseal.fit.control_dtb import read_trust
 from bootseal.fit.coverage import coverage
-from bootseal.fit.policy import COMPAT, STRICT
 from bootseal.fit.show import describe
-from bootseal.fit.verify import inspect, uboot_accepts
+from bootseal.fit.verify.strictness import COMPAT, STRICT
+from bootseal.fit.verify.verdict import inspect, uboot_accepts
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fit import model as fit_format

@@ -12,7 +12,7 @@ from bootseal.boot import attacks
 from bootseal.errors import FormatError
 from bootseal.fit import control_dtb
 from bootseal.fit import sign as fit_sign
-from bootseal.fit.verify import inspect
+from bootseal.fit.verify.verdict import inspect
 from bootseal.formats import tamper
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format

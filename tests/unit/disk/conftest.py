@@ -24,7 +24,7 @@ from bootseal.formats import verity
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tamper import environment
 from bootseal.keys.signers.base import FileSigner
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 from bootseal.units import KIB, MIB
 
@@ -244,7 +244,7 @@ def make_base(directory: Path) -> Base:
     root_hash, tree = make_tree(data)
     fit = make_fit(root_hash, key)
     predictions = {slot: predict(fit, f"conf-{slot}") for slot in "ab"}
-    tail = policy.to_tail(policy.to_bytes(policy.sign(predictions.values(), vendor)))
+    tail = pcr_policy.to_tail(pcr_policy.to_bytes(pcr_policy.sign(predictions.values(), vendor)))
     image = bytearray(SIZE)
     write_tables(image, declared())
     contents = {"bootstate": environment(STATE), "root": data, "verity": tree}

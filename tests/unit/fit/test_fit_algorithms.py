@@ -9,10 +9,10 @@ import pytest
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.rotation import NewSignature
+from bootseal.fit.add_signature import NewSignature
 from bootseal.fit.sign import Request, SigningKey, sign, sign_request
-from bootseal.fit.verify import inspect, verify
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect, verify
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from bootseal.errors import FormatError, VerificationRefused
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.verify import inspect, verify
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect, verify
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit_attacks import CATALOGUE, Attack
 

@@ -9,8 +9,8 @@ import pytest
 
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import State, coverage
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.verify import inspect
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.fit_attacks import CATALOGUE, Attack

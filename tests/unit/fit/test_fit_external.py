@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.fit.policy import COMPAT, STRICT
 from bootseal.fit.sign import Request, SigningKey, sign_request
-from bootseal.fit.verify import inspect, verify
+from bootseal.fit.verify.strictness import COMPAT, STRICT
+from bootseal.fit.verify.verdict import inspect, verify
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.fit.model import Place
@@ -19,7 +19,7 @@ from bootseal.formats.fit.model import Place
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.fit.policy import Policy
+    from bootseal.fit.verify.strictness import Policy
     from bootseal.keys.signers.base import FileSigner
 
 OFFSET = replace(STRICT, external_data=True)

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import serialization
 
 from bootseal import files
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.fit.policy import STRICT
 from bootseal.fit.sign import Request, SigningKey, sign_file
-from bootseal.fit.verify import verify
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.fit.verify.verdict import verify
 from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import VerificationRefused
-from bootseal.fit.policy import COMPAT
 from bootseal.fit.sign import sign
-from bootseal.fit.verify import inspect
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect
 from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:

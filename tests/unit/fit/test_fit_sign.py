@@ -11,7 +11,7 @@ from tests.tree_edits import drop, node, put
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.fit.verify import verify
+from bootseal.fit.verify.verdict import verify
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 

@@ -12,7 +12,7 @@ import pytest
 from tests.tree_edits import node, put
 
 from bootseal.events import Severity
-from bootseal.fit.structure import check
+from bootseal.fit.verify.structure import check
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import UsageError
-from bootseal.fit.trace import Relation, Trace, trace
+from bootseal.fit.key_usage import Relation, Trace, trace
 from bootseal.keys.public import RsaPublicKey
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from tests.tree_edits import drop, node, put
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.fit.verify import inspect, verify
+from bootseal.fit.verify.verdict import inspect, verify
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 

@@ -15,7 +15,7 @@ from bootseal.boot.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import CAP, predict
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 60.0
 _STORAGE_ROOT: Final = "0x81000001"
-_POLICY_PCRS: Final = "sha256:" + ",".join(map(str, policy.PCRS))
+_POLICY_PCRS: Final = "sha256:" + ",".join(map(str, pcr_policy.PCRS))
 
 
 def record(lab: Lab) -> None:
@@ -86,9 +86,9 @@ def _unseal(lab: Lab, sealed: Sealed, prediction: Prediction, scratch: Path) -> 
         proc.run("tpm2_flushcontext", ["-t"], cwd=scratch, env=env, timeout=_TIMEOUT)
         return done
 
-    digest = policy.policy_digest(prediction)
-    text = policy.from_tail(_tail(lab))
-    entry = next(e for e in policy.parse(text)["sha256"] if e["pol"] == digest.hex())
+    digest = pcr_policy.policy_digest(prediction)
+    text = pcr_policy.from_tail(_tail(lab))
+    entry = next(e for e in pcr_policy.parse(text)["sha256"] if e["pol"] == digest.hex())
     files = {
         "key.pem": store.find(lab.keys, Role.POLICY).public_key.pem,
         "policy": digest,
@@ -112,4 +112,4 @@ def _unseal(lab: Lab, sealed: Sealed, prediction: Prediction, scratch: Path) -> 
 
 def _tail(lab: Lab) -> bytes:
     boot = lab.device.slots[0].boot
-    return lab.disk.read(boot, lab.disk.size(boot) - policy.TAIL_SIZE, policy.TAIL_SIZE)
+    return lab.disk.read(boot, lab.disk.size(boot) - pcr_policy.TAIL_SIZE, pcr_policy.TAIL_SIZE)

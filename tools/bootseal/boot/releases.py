@@ -21,7 +21,7 @@ from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ def update(
             if foreign_policy
             else store.signer(lab.keys, Role.POLICY)
         )
-        document = policy.sign(made.predictions.values(), signer)
+        document = pcr_policy.sign(made.predictions.values(), signer)
         if foreign_policy:
-            vendor = policy.key_fingerprint(store.find(lab.keys, Role.POLICY).public_key)
+            vendor = pcr_policy.key_fingerprint(store.find(lab.keys, Role.POLICY).public_key)
             for entry in document["sha256"]:
                 entry["pkfp"] = vendor
-        tail = policy.to_tail(policy.to_bytes(document))
+        tail = pcr_policy.to_tail(pcr_policy.to_bytes(document))
         attacks.install(lab, made.fit, SLOT)
         lab.disk.write(slot.boot, lab.disk.size(slot.boot) - len(tail), tail)
         lab.disk.write(slot.root, 0, made.root.read_bytes())

@@ -135,7 +135,7 @@ def _paths(directory: Path) -> dict[str, Path]:
 def _verified_parts(directory: Path) -> dict[str, Path]:
     """Return the parts, of which the boot loader accepts the FIT."""
     from bootseal.fit.boot_loader import locate
-    from bootseal.fit.verify import verify as verify_fit
+    from bootseal.fit.verify.verdict import verify as verify_fit
     from bootseal.reference import assembly
 
     paths = {role: _part(directory, file) for role, file in assembly.ROLES.items()}

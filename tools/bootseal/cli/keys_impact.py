@@ -14,7 +14,7 @@ import typer
 from bootseal.cli import ui
 
 if TYPE_CHECKING:
-    from bootseal.fit.trace import Trace
+    from bootseal.fit.key_usage import Trace
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -33,7 +33,7 @@ def impact(
 
     Example: bootseal keys impact keys/DEV-fit-1.crt device/
     """
-    from bootseal.fit.trace import trace
+    from bootseal.fit.key_usage import trace
     from bootseal.keys import published
     from bootseal.keys.directory import inspect
     from bootseal.keys.directory import rotate as lifecycle

@@ -73,7 +73,7 @@ def revoke(
 
     Ends with exit code 3 when something in the trees still trusts the key.
     """
-    from bootseal.fit.trace import Relation, trace
+    from bootseal.fit.key_usage import Relation, trace
     from bootseal.keys import certificate, public
     from bootseal.keys.directory import rotate as lifecycle
 

@@ -61,7 +61,7 @@ def _boots(against: Path, slot: str) -> dict[str, tuple[Event, ...]]:
     """Return the expected logs by the names of their boots."""
     from bootseal.errors import UsageError
     from bootseal.measure import approved as lists
-    from bootseal.measure import source as sources
+    from bootseal.measure import inputs as sources
 
     if against.is_dir():
         artefacts = sources.load(against)

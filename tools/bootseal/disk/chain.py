@@ -138,7 +138,7 @@ def _fits(disk: Disk, target: Target, table: Table) -> tuple[list[SlotFit], list
 
 def _judged(disk: Disk, fits: Sequence[SlotFit], trust: Trust) -> list[Finding]:
     """Judge the FIT of every slot; one that is the same as another is not judged twice."""
-    from bootseal.fit.digest import Facts  # noqa: PLC0415 - as above
+    from bootseal.fit.verify.digest import Facts  # noqa: PLC0415 - as above
 
     findings: list[Finding] = []
     known: list[tuple[SlotFit, list[Finding]]] = []

@@ -17,7 +17,7 @@ from bootseal.fit.control_dtb import read_trust
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.gpt import Entry
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -168,7 +168,7 @@ def _slot(
 
 
 def _policy(disk: Disk, entry: Entry) -> str:
-    size = min(policy.TAIL_SIZE, entry.size)
+    size = min(pcr_policy.TAIL_SIZE, entry.size)
     tail = disk.read(entry.end - size, size).rstrip(b"\0")
     return f"{len(tail)} bytes, sha256 {hashlib.sha256(tail).hexdigest()}" if tail else ""
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from bootseal.disk import rootfs, slot_fit
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
-from bootseal.fit.policy import STRICT
 from bootseal.fit.resign import Resigning, ask, resign
-from bootseal.fit.verify import verify
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.fit.verify.verdict import verify
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy as policy
 from bootseal.measure.predict import predict
 from bootseal.units import format_size
 

@@ -19,7 +19,7 @@ from bootseal.disk.record import Record
 from bootseal.errors import UsageError
 from bootseal.files import write_file
 from bootseal.fit import control_dtb
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,8 +197,8 @@ def _artefacts(device: Device, directory: Path, plan: Plan, signing: Signing) ->
         )
     if "boot" in device.artefacts:
         old = device.artefact(directory, "boot").read_bytes()
-        tail = old[-policy.TAIL_SIZE :] if document is None else policy.to_tail(document)
-        room = len(old) - policy.TAIL_SIZE
+        tail = old[-pcr_policy.TAIL_SIZE :] if document is None else pcr_policy.to_tail(document)
+        room = len(old) - pcr_policy.TAIL_SIZE
         changed["boot"] = plan.fits[first].ljust(room, b"\0") + tail
     return {role: data for role, data in changed.items() if role in device.artefacts}
 

@@ -12,7 +12,7 @@ from bootseal.errors import FormatError
 from bootseal.events import Severity
 from bootseal.formats import luks2
 from bootseal.keys import public
-from bootseal.measure.policy import PCRS
+from bootseal.measure.pcr_policy import PCRS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,9 +20,9 @@ from bootseal.disk.slot_policy import check_policy
 from bootseal.errors import FormatError
 from bootseal.events import Severity
 from bootseal.fit import prove as fit_prove
-from bootseal.fit.digest import Facts
-from bootseal.fit.policy import STRICT
-from bootseal.fit.verify import judge
+from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.fit.verify.verdict import judge
 from bootseal.formats.verity import BLOCK
 from bootseal.measure.predict import predict
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
 from bootseal.events import Finding, Severity
-from bootseal.fit.policy import STRICT
+from bootseal.fit.verify.strictness import STRICT
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.read import HEADER_SIZE
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.verity import Tree
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy
 from bootseal.units import format_size
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bootseal.device import Slot
     from bootseal.disk.source import Disk
     from bootseal.fit.control_dtb import Trust
-    from bootseal.fit.digest import Facts
+    from bootseal.fit.verify.digest import Facts
     from bootseal.formats.gpt import Entry
 
 _PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
@@ -51,7 +51,7 @@ class SlotFit:
     @property
     def room(self) -> int:
         """Bytes of the partition in front of the PCR policy."""
-        return self.entry.size - policy.TAIL_SIZE
+        return self.entry.size - pcr_policy.TAIL_SIZE
 
 
 def find(disk: Disk, slot: Slot, entry: Entry) -> SlotFit:
@@ -60,7 +60,7 @@ def find(disk: Disk, slot: Slot, entry: Entry) -> SlotFit:
     Raises:
         FormatError: There is none, or it says that it is larger than the partition's room for it.
     """
-    room = entry.size - policy.TAIL_SIZE
+    room = entry.size - pcr_policy.TAIL_SIZE
     if room < HEADER_SIZE:
         raise FormatError(f"a partition of {format_size(entry.size)} has no room for a FIT")
     data = disk.view(entry.offset, room)
@@ -81,7 +81,7 @@ def check(found: SlotFit, trust: Trust, facts: Facts) -> list[Finding]:
         trust: The keys of U-Boot's control device tree.
         facts: What is known about the payloads of this FIT.
     """
-    from bootseal.fit.verify import judge  # noqa: PLC0415 - loaded while the roots are hashed
+    from bootseal.fit.verify.verdict import judge  # noqa: PLC0415 - loaded while the roots are hashed
 
     limits = dataclasses.replace(STRICT, max_size=found.room)
     try:

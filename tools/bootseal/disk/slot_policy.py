@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError, UsageError
 from bootseal.events import Severity
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ def check_policy(
         mend = "name the key with --policy-key"
         return [finding("policy-unchecked", Severity.WARNING, fit.entry.name, message, mend=mend)]
     own = fit.slot.configuration
-    offset = fit.entry.end - policy.TAIL_SIZE
+    offset = fit.entry.end - pcr_policy.TAIL_SIZE
     try:
-        text = policy.from_tail(disk.read(offset, policy.TAIL_SIZE))
-        problems = policy.inspect(text, target.policy_key, predictions.values())
+        text = pcr_policy.from_tail(disk.read(offset, pcr_policy.TAIL_SIZE))
+        problems = pcr_policy.inspect(text, target.policy_key, predictions.values())
         # What other slots measure may be approved here, and need not be.
         kept = [p for p in problems if p.id != "policy.missing" or p.where == own]
         return [*(_place(fit, each, offset) for each in kept), *_spelling(fit, text)]
@@ -102,7 +102,7 @@ def _compare(fit: SlotFit, own: Prediction) -> Iterator[Finding]:
 
 def _spelling(fit: SlotFit, text: bytes) -> Iterator[Finding]:
     """Say when a signature is written as nobody writes it: unused bits of base64 that are set."""
-    for entries in policy.parse(text).values():
+    for entries in pcr_policy.parse(text).values():
         for number, entry in enumerate(entries):
             if base64.b64encode(base64.b64decode(entry["sig"])).decode() != entry["sig"]:
                 message = f"entry {number}: 'sig' is not written as base64 is"
@@ -120,6 +120,6 @@ def _error(name: str, fit: SlotFit, message: str) -> Finding:
         Severity.ERROR,
         f"{fit.entry.name}: PCR policy",
         message,
-        offset=fit.entry.end - policy.TAIL_SIZE,
+        offset=fit.entry.end - pcr_policy.TAIL_SIZE,
         mend=_MEND,
     )

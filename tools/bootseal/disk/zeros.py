@@ -10,7 +10,7 @@ from bootseal.disk.findings import finding
 from bootseal.disk.target import BOOTSTATE
 from bootseal.events import Severity
 from bootseal.formats.verity import BLOCK
-from bootseal.measure.policy import TAIL_SIZE
+from bootseal.measure.pcr_policy import TAIL_SIZE
 from bootseal.units import SECTOR
 
 if TYPE_CHECKING:

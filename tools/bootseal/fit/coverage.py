@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What an attacker can still change: every byte of a FIT and what protects it.
 
-Coverage is what a signature would protect if it is good; `bootseal.fit.verify` says whether it is.
+Coverage is what a signature would protect if it is good; `bootseal.fit.verify.verdict` says whether
+it is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from bootseal.fit.digest import STRONG
+from bootseal.fit.verify.digest import STRONG
 from bootseal.formats.fdt.scan import Tag
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.fit.model import Place

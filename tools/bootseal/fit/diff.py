@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.fit.digest import digest
+from bootseal.fit.verify.digest import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,11 +21,11 @@ from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.files import write_file
 from bootseal.fit import control_dtb
 from bootseal.fit.control_dtb import Trust, TrustedKey
-from bootseal.fit.digest import Facts
 from bootseal.fit.findings import refuse
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.trace import digests
-from bootseal.fit.verify import judge
+from bootseal.fit.key_usage import digests
+from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import judge
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys import placeholder

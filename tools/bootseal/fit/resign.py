@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.errors import UsageError
-from bootseal.fit.layout import Layout
-from bootseal.fit.rotation import NewSignature
+from bootseal.fit.add_signature import NewSignature
+from bootseal.fit.relayout import Layout
 from bootseal.fit.sign import Request, SigningKey, collect, sign_request
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
-    from bootseal.fit.policy import Policy
+    from bootseal.fit.verify.strictness import Policy
     from bootseal.formats.fdt.model import Buffer
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.signers.base import Signer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bootseal.fit.digest import STRONG, WEAK, digest
+from bootseal.fit.verify.digest import STRONG, WEAK, digest
 from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:

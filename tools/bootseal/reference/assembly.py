@@ -11,16 +11,16 @@ import bootseal
 from bootseal import device
 from bootseal.device import Device, Input, Qemu, Slot
 from bootseal.disk.layout import parse_wks
-from bootseal.fit import assemble as fit_assembly
+from bootseal.fit import build as fit_assembly
 from bootseal.fit import control_dtb
-from bootseal.fit.assemble import FitSpec
+from bootseal.fit.build import FitSpec
 from bootseal.fit.sign import sign
-from bootseal.fit.verify import verify
+from bootseal.fit.verify.verdict import verify
 from bootseal.formats.tamper import environment
 from bootseal.formats.uboot import binary as uboot
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import MEANINGS, predict
 from bootseal.reference import devicetree, disk, layer
 
@@ -221,8 +221,8 @@ def _predict(parts: Parts, paths: dict[str, Path]) -> dict[str, Prediction]:
     """Predict each slot's PCRs and sign the policy over them."""
     found = predictions(paths)
     signer = store.signer(parts.keys, Role.POLICY)
-    document = policy.sign(list(found.values()), signer)
-    paths["policy"].write_bytes(policy.to_bytes(document))
+    document = pcr_policy.sign(list(found.values()), signer)
+    paths["policy"].write_bytes(pcr_policy.to_bytes(document))
     return found
 
 

@@ -11,10 +11,10 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from bootseal.fit import payloads
-from bootseal.fit.digest import Facts
 from bootseal.fit.findings import error, warning
-from bootseal.fit.policy import STRICT
+from bootseal.fit.verify import payloads
+from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.strictness import STRICT
 from bootseal.formats.fdt.read import HEADER_SIZE
 from bootseal.formats.fdt.scan import Tag
 from bootseal.formats.fit.model import UNHASHED
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.events import Finding
-    from bootseal.fit.policy import Policy
+    from bootseal.fit.verify.strictness import Policy
     from bootseal.formats.fdt.model import FlatNode
     from bootseal.formats.fit.model import Configuration, Fit
 

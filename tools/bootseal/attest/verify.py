@@ -20,6 +20,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bootseal.attest.messages import parse_public
+from bootseal.attest.store import Record
 from bootseal.errors import UsageError, VerificationRefused
 from bootseal.events import Finding, Severity
 from bootseal.formats.tpm import eventlog
@@ -27,19 +29,17 @@ from bootseal.formats.tpm import policy as tpm
 from bootseal.keys.tpm import credential as tpm_keys
 from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved as lists
-from bootseal.measure.attest_store import Record
 from bootseal.measure.explain import Judgement, closest
-from bootseal.measure.messages import parse_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from bootseal.attest.messages import Evidence, Identity
+    from bootseal.attest.store import Challenge
     from bootseal.formats.tpm.eventlog import Event
     from bootseal.keys.tpm.endorsement import Authority
     from bootseal.measure.approved import Approved, Boot, Extension, Release
-    from bootseal.measure.attest_store import Challenge
-    from bootseal.measure.messages import Evidence, Identity
 
 _BANK: Final = "sha256"
 _SHOWN: Final = 4

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
 from bootseal.files import mapped
 from bootseal.fit import control_dtb
-from bootseal.fit.digest import Facts
+from bootseal.fit.verify.digest import Facts
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm

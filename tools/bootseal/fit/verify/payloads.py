@@ -9,8 +9,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from bootseal.fit.digest import STRONG, WEAK
 from bootseal.fit.findings import error
+from bootseal.fit.verify.digest import STRONG, WEAK
 from bootseal.formats.fit.model import EXTERNAL, Place
 from bootseal.units import MIB
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from bootseal.events import Finding
-    from bootseal.fit.digest import Facts
-    from bootseal.fit.policy import Policy
+    from bootseal.fit.verify.digest import Facts
+    from bootseal.fit.verify.strictness import Policy
     from bootseal.formats.fit.model import Configuration, Fit, Hash, Image
 
 MAX_KERNEL: Final = 128 * MIB

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 from bootseal.events import Finding, Severity
 from bootseal.fit import control_dtb as trust_store
-from bootseal.fit import history, payloads, structure
-from bootseal.fit.digest import Facts
 from bootseal.fit.findings import error, info, refuse, warning
-from bootseal.fit.policy import COMPAT, STRICT
-from bootseal.fit.signature import check_configuration, check_image, holds_by_list
+from bootseal.fit.verify import payloads, releases, structure
+from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.signature import check_configuration, check_image, holds_by_list
+from bootseal.fit.verify.strictness import COMPAT, STRICT
 from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bootseal.fit.control_dtb import Trust, TrustedKey
-    from bootseal.fit.history import Note
-    from bootseal.fit.policy import Policy
+    from bootseal.fit.verify.releases import Note
+    from bootseal.fit.verify.strictness import Policy
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Configuration, Fit, Image
 
@@ -157,7 +157,7 @@ def judge(
         policy=policy.name,
         findings=unique,
         results=tuple(results),
-        notes=history.notes(unique, [(r.good, r.good_by_list) for r in results]),
+        notes=releases.notes(unique, [(r.good, r.good_by_list) for r in results]),
     )
 
 

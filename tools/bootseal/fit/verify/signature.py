@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from bootseal.events import Finding
     from bootseal.fit.control_dtb import TrustedKey
-    from bootseal.fit.digest import Facts
-    from bootseal.fit.policy import Policy
+    from bootseal.fit.verify.digest import Facts
+    from bootseal.fit.verify.strictness import Policy
     from bootseal.formats.fit.model import Configuration, Fit, Image, Signature
 
 _HASHED_STRINGS: Final = struct.Struct(">II")
