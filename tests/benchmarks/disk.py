@@ -26,8 +26,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.unit.disk import conftest as made
 
+from bootseal.check import disk as check
+from bootseal.check import expected
 from bootseal.device import Partition
-from bootseal.disk import check, source, target
+from bootseal.disk import image
 from bootseal.disk.layout import parse_wks
 from bootseal.events import Silent
 from bootseal.fit import control_dtb
@@ -126,9 +128,9 @@ def judged(directory: Path) -> float:
     layout = parse_wks((directory / "layout.wks").read_text())
     key = from_pem((directory / "policy.pub").read_bytes())
     control = (directory / "control.dtb").read_bytes()
-    wanted = target.of_layout(directory / "disk.img", control, layout, policy_key=key)
+    wanted = expected.of_layout(directory / "disk.img", control, layout, policy_key=key)
     start = time.perf_counter()
-    with source.opened(wanted.image) as disk:
+    with image.opened(wanted.image) as disk:
         errors = check.check(disk, wanted, Silent(), inside=False).errors
     if errors:
         sys.exit(f"the disk is refused: {errors[0]}")

@@ -15,7 +15,7 @@ from bootseal.boot.scenarios import SCENARIOS
 if TYPE_CHECKING:
     from tests.device.conftest import Workbench
 
-    from bootseal.disk.target import Target
+    from bootseal.check.expected import Target
 
 pytestmark = pytest.mark.device
 

@@ -22,8 +22,9 @@ from bootseal.boot.outcome import Ending, Expectation, Step, System, Verdict
 from bootseal.boot.qemu import Machine, create_overlay
 from bootseal.boot.session import switched_on
 from bootseal.boot.verdict import evaluate
-from bootseal.disk import check as disk_check
-from bootseal.disk import source, target
+from bootseal.check import disk as disk_check
+from bootseal.check import expected
+from bootseal.disk import image
 from bootseal.events import Silent
 from bootseal.keys.signers.base import open as open_signer
 
@@ -189,8 +190,8 @@ def sign(device: Path, *options: object) -> None:
 
 
 def judge(directory: Path) -> disk_check.Judgement:
-    wanted = target.of_device(directory)
-    with source.opened(wanted.image) as disk:
+    wanted = expected.of_device(directory)
+    with image.opened(wanted.image) as disk:
         return disk_check.check(disk, wanted, Silent())
 
 

@@ -25,8 +25,10 @@ import atheris
 with atheris.instrument_imports(include=["bootseal"]):
     from tests.unit.disk.conftest import SIZE, Base, make_base
 
-    from bootseal.disk import bmap, check, slot_fit, source, tree
-    from bootseal.disk.document import verdict
+    from bootseal.check import disk, slot_fit
+    from bootseal.check.document import verdict
+    from bootseal.disk import bmap, hash_tree
+    from bootseal.disk import image as source
     from bootseal.errors import FormatError
     from bootseal.events import Silent
     from bootseal.formats import gpt, verity
@@ -70,7 +72,7 @@ class Bench:
         for start, content in edits.items():
             os.pwrite(self.file.fileno(), content, start)
         try:
-            judged = check.check(self.disk, self.base.target, Silent(), inside=False)
+            judged = disk.check(self.disk, self.base.target, Silent(), inside=False)
             document = verdict(self.disk, self.base.target, judged)
             report.render(document, "sarif")
             report.render(document, "junit")
@@ -120,8 +122,8 @@ def read_verity(data: bytes) -> None:
         levels = opened.levels()
         assert opened.end == verity.TREE_AT + sum(each.blocks for each in levels) * verity.BLOCK
         assert [each.start for each in levels] == sorted((e.start for e in levels), reverse=True)
-        root = tree.Root(name="root-a", tree=opened, data=0, hashes=len(data))
-        tree.holds(_Memory(data), root, 0, opened.blocks - 1)
+        root = hash_tree.Root(name="root-a", tree=opened, data=0, hashes=len(data))
+        hash_tree.holds(_Memory(data), root, 0, opened.blocks - 1)
 
 
 class _Memory:

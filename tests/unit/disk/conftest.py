@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bootseal.check import disk as disk_check
+from bootseal.check.expected import Target
 from bootseal.device import Partition, Slot
-from bootseal.disk import check as disk_check
-from bootseal.disk import source
-from bootseal.disk.target import Target
+from bootseal.disk import image as source
 from bootseal.events import Severity, Silent
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from bootseal.disk.check import Judgement
+    from bootseal.check.disk import Judgement
 
 SIZE = 12 * MIB
 BLOCKS = 300

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bootseal.disk import check as disk_check
-from bootseal.disk import source
+from bootseal.check import disk as disk_check
+from bootseal.disk import image as source
 from bootseal.events import Severity, Silent
 from bootseal.fit.sign import sign
 from bootseal.formats.tamper import environment
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from tests.unit.disk.conftest import Base
 
+    from bootseal.check.disk import Judgement
     from bootseal.device import Partition
-    from bootseal.disk.check import Judgement
 
     Judge: TypeAlias = Callable[..., Judgement]
     Errors: TypeAlias = Callable[..., dict[str, str]]

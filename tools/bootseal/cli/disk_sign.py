@@ -23,14 +23,14 @@ from bootseal.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.disk.late import Signing
-    from bootseal.disk.record import Record
-    from bootseal.disk.target import Target
+    from bootseal.check.expected import Target
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Signer
     from bootseal.keys.signers.offline import Recorder
     from bootseal.keys.signers.pin import SecretSource
+    from bootseal.resign.plan import Signing
+    from bootseal.resign.provenance import Record
 
 
 class _Keys(NamedTuple):
@@ -97,7 +97,7 @@ def sign(
 def _signing(
     fit: Signer, policy: Signer | None, names: tuple[str, str, str], *, padding: str, trust: bool
 ) -> Signing:
-    from bootseal.disk.late import Signing
+    from bootseal.resign.plan import Signing
 
     hint, algorithm, profile = names
     if not hint:
@@ -114,12 +114,13 @@ def _signing(
 
 
 def _export(target: Target, signing: Signing, recorders: list[Recorder], directory: Path) -> None:
-    from bootseal.disk import late, table
-    from bootseal.disk.source import opened
+    from bootseal.check import partitions
+    from bootseal.disk.image import opened
     from bootseal.keys.signers import offline
+    from bootseal.resign import plan as late
 
     with opened(target.image) as disk:
-        late.request_all(disk, target, table.read(disk, disk.size), signing)
+        late.request_all(disk, target, partitions.read(disk, disk.size), signing)
     wanted = offline.export(directory, recorders, str(target.image))
     ui.status(f"OK: {len(wanted)} digests in {ui.untrusted(str(directory))}")
     ui.status(f"next: sign them as {offline.SUMMARY} there says, then --import-signatures")
@@ -128,18 +129,20 @@ def _export(target: Target, signing: Signing, recorders: list[Recorder], directo
 def _write(
     target: Target, signing: Signing, output: Path, *, dtb_output: Path | None, who: str
 ) -> Record:
-    from bootseal.disk import late, late_device, table
-    from bootseal.disk.source import opened
+    from bootseal.check import partitions
+    from bootseal.disk.image import opened
     from bootseal.files import write_file
+    from bootseal.resign import apply
+    from bootseal.resign import plan as late
 
     progress = ui.TerminalProgress()
     with opened(target.image) as disk:
         if disk.path != target.image and output == target.image:
             raise UsageError(f"{target.image} is compressed: --output is missing")
         with progress.step("signed and verified"):
-            plan = late.plan(disk, target, table.read(disk, disk.size), signing)
+            plan = late.plan(disk, target, partitions.read(disk, disk.size), signing)
         with progress.step("copied, patched, compared and hashed"):
-            record = late_device.write(
+            record = apply.write(
                 target,
                 plan,
                 signing,

@@ -9,8 +9,9 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bootseal.check import contents, partitions, slot_fit
+from bootseal.check.rootfs import check as rootfs
 from bootseal.device import Slot
-from bootseal.disk import contents, rootfs, slot_fit, table
 from bootseal.errors import FormatError
 from bootseal.fit import diff as fit_diff
 from bootseal.fit.control_dtb import read_trust
@@ -22,9 +23,9 @@ from bootseal.measure import pcr_policy
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bootseal.disk.fs import Node
-    from bootseal.disk.slot_fit import SlotFit
-    from bootseal.disk.source import Disk
+    from bootseal.check.slot_fit import SlotFit
+    from bootseal.disk.filesystems.node import Node
+    from bootseal.disk.image import Disk
 
 _BOOT: Final = "boot-"
 _ROOT: Final = "root-"
@@ -92,7 +93,7 @@ def diff(first: Side, second: Side) -> Iterator[Change]:
 
 
 def _entries(disk: Disk) -> dict[str, Entry]:
-    found = table.read(disk, disk.size)
+    found = partitions.read(disk, disk.size)
     if not found.copies:
         raise FormatError(f"{disk.name} has no partition table")
     return {entry.name: entry for entry in found.entries}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.device import Slot
-    from bootseal.disk.source import Disk
+    from bootseal.disk.image import Disk
     from bootseal.fit.control_dtb import Trust
     from bootseal.fit.verify.digest import Facts
     from bootseal.formats.gpt import Entry

@@ -14,7 +14,7 @@ from bootseal.formats.uboot.environment import parse_environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.disk.tree import Readable
+    from bootseal.disk.hash_tree import Readable
     from bootseal.events import Finding
     from bootseal.formats.gpt import Entry
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every byte of a disk, and what protects it.
 
-A byte is signed only when the chain that leads to it holds; `bootseal.disk.check` finds out.
+A byte is signed only when the chain that leads to it holds; `bootseal.check.disk` finds out.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk import state
-from bootseal.disk.target import BOOTSTATE
+from bootseal.check import slot_state as state
+from bootseal.check.expected import BOOTSTATE
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import State as FitState
 from bootseal.fit.coverage import coverage
@@ -24,9 +24,9 @@ from bootseal.units import SECTOR
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bootseal.disk.check import Judgement
-    from bootseal.disk.slot_fit import SlotFit
-    from bootseal.disk.source import Disk
+    from bootseal.check.disk import Judgement
+    from bootseal.check.slot_fit import SlotFit
+    from bootseal.disk.image import Disk
     from bootseal.fit.coverage import Part
     from bootseal.formats.gpt import Entry
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk import slot_fit, tree
+from bootseal.check import slot_fit
+from bootseal.disk import hash_tree
 from bootseal.disk.findings import finding
-from bootseal.disk.tree import Root
+from bootseal.disk.hash_tree import Root
 from bootseal.errors import FormatError
 from bootseal.events import Severity
 from bootseal.formats import verity
@@ -22,11 +23,11 @@ from bootseal.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bootseal.disk.slot_fit import SlotFit
-    from bootseal.disk.source import Disk
-    from bootseal.disk.table import Table
-    from bootseal.disk.target import Target
-    from bootseal.disk.tree import Readable
+    from bootseal.check.expected import Target
+    from bootseal.check.partitions import Table
+    from bootseal.check.slot_fit import SlotFit
+    from bootseal.disk.hash_tree import Readable
+    from bootseal.disk.image import Disk
     from bootseal.events import Finding, Progress
     from bootseal.fit.control_dtb import Trust
 
@@ -68,8 +69,8 @@ def check(disk: Disk, target: Target, table: Table, progress: Progress) -> Chain
     fits, malformed = _fits(disk, target, table)
     roots, about_roots = _roots(table, fits)
     # The roots are hashed while the FITs are judged: what is wrong with either is said in any case.
-    with tree.checking(disk, roots) as bad:
-        from bootseal.disk.slot_policy import check_policies  # noqa: PLC0415 - loaded meanwhile
+    with hash_tree.checking(disk, roots) as bad:
+        from bootseal.check.slot_policy import check_policies  # noqa: PLC0415 - loaded meanwhile
 
         trust, findings = _trust(target)
         with progress.step("FITs, signatures and image hashes"):
@@ -195,7 +196,7 @@ def _predicted(fit: SlotFit, root_hash: str) -> Iterator[Finding]:
         )
 
 
-def _bad_blocks(bad: Iterable[tree.Bad]) -> Iterator[Finding]:
+def _bad_blocks(bad: Iterable[hash_tree.Bad]) -> Iterator[Finding]:
     """Yield a finding for each of the first bad blocks of a root, and one for the others."""
     counts: dict[str, int] = {}
     for each in bad:

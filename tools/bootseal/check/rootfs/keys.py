@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bootseal.check.rootfs.allowlist import allows
 from bootseal.disk.findings import finding
 from bootseal.disk.grouped import Group
-from bootseal.disk.rootfs_policy import allows
 from bootseal.events import Severity
 from bootseal.formats.elf import MAGIC
 from bootseal.keys import search
@@ -15,8 +15,8 @@ from bootseal.keys import search
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bootseal.disk.fs import Node
-    from bootseal.disk.rootfs_policy import Policy
+    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.disk.filesystems.node import Node
     from bootseal.events import Finding
     from bootseal.keys.search import Found
 

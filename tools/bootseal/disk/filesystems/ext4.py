@@ -12,7 +12,7 @@ import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk.fs import MAX_ENTRIES, Content, Node, bounded, check_size, text
+from bootseal.disk.filesystems.node import MAX_ENTRIES, Content, Node, bounded, check_size, text
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:

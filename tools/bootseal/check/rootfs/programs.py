@@ -21,8 +21,8 @@ from bootseal.keys.public import EcPublicKey, der_to_raw, verify_digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bootseal.disk.fs import Node
-    from bootseal.disk.rootfs_policy import Policy
+    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.disk.filesystems.node import Node
     from bootseal.events import Finding
     from bootseal.formats.elf import Elf
     from bootseal.keys.public import PublicKey

@@ -17,7 +17,7 @@ from bootseal.measure.pcr_policy import PCRS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.disk.source import Disk
+    from bootseal.disk.image import Disk
     from bootseal.events import Finding
     from bootseal.formats.gpt import Entry
     from bootseal.formats.luks2 import Header, Token

@@ -7,7 +7,7 @@ import stat
 import tarfile
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk.fs import Content, Node, bounded, check_size
+from bootseal.disk.filesystems.node import Content, Node, bounded, check_size
 from bootseal.errors import FormatError
 from bootseal.formats import capability
 

@@ -20,7 +20,7 @@ from bootseal.formats.uboot.binary import gate_version
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bootseal.disk.target import Target
+    from bootseal.check.expected import Target
     from bootseal.events import Finding
 
 _MEND: Final = "configure U-Boot with the fragments of meta-secureboot"

@@ -7,12 +7,12 @@ import dataclasses
 from typing import TYPE_CHECKING, Final
 
 import bootseal
-from bootseal.disk.regions import State, regions
+from bootseal.check.coverage import State, regions
 
 if TYPE_CHECKING:
-    from bootseal.disk.check import Judgement
-    from bootseal.disk.source import Disk
-    from bootseal.disk.target import Target
+    from bootseal.check.disk import Judgement
+    from bootseal.check.expected import Target
+    from bootseal.disk.image import Disk
 
 SCHEMA: Final = "bootseal.disk-verdict/1"
 

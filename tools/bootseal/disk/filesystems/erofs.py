@@ -6,7 +6,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
-from bootseal.disk.fs import Content, Node, bounded, check_size, text
+from bootseal.disk.filesystems.node import Content, Node, bounded, check_size, text
 from bootseal.files import mapped
 from bootseal.formats import capability, erofs
 

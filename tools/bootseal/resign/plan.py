@@ -12,7 +12,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bootseal.disk import rootfs, slot_fit
+from bootseal.check import slot_fit
+from bootseal.check.rootfs import check as rootfs
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
 from bootseal.fit.resign import Resigning, ask, resign
@@ -27,10 +28,10 @@ from bootseal.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.disk.slot_fit import SlotFit
-    from bootseal.disk.source import Disk
-    from bootseal.disk.table import Table
-    from bootseal.disk.target import Target
+    from bootseal.check.expected import Target
+    from bootseal.check.partitions import Table
+    from bootseal.check.slot_fit import SlotFit
+    from bootseal.disk.image import Disk
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Signer
 

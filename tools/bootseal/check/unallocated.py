@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bootseal.disk import state
+from bootseal.check import slot_state
+from bootseal.check.expected import BOOTSTATE
 from bootseal.disk.findings import finding
-from bootseal.disk.target import BOOTSTATE
 from bootseal.events import Severity
 from bootseal.formats.verity import BLOCK
 from bootseal.measure.pcr_policy import TAIL_SIZE
@@ -16,9 +16,9 @@ from bootseal.units import SECTOR
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.disk.chain import Chain
-    from bootseal.disk.source import Disk
-    from bootseal.disk.table import Table
+    from bootseal.check.boot_chain import Chain
+    from bootseal.check.partitions import Table
+    from bootseal.disk.image import Disk
     from bootseal.events import Finding
 
 
@@ -40,7 +40,7 @@ def gaps(disk: Disk, table: Table, chain: Chain) -> list[Gap]:
     for entry in table.entries:
         used = _used(entry.name, chain)
         if entry.name == BOOTSTATE:
-            used = state.SIZE
+            used = slot_state.SIZE
         end = entry.end
         if any(fit.entry.name == entry.name for fit in chain.fits):
             end -= TAIL_SIZE

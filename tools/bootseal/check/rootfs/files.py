@@ -6,9 +6,9 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING, Final
 
+from bootseal.check.rootfs.allowlist import allows
 from bootseal.disk.findings import finding
 from bootseal.disk.grouped import Group
-from bootseal.disk.rootfs_policy import allows
 from bootseal.errors import FormatError
 from bootseal.events import Severity
 from bootseal.formats import capability
@@ -16,8 +16,8 @@ from bootseal.formats import capability
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bootseal.disk.fs import Node
-    from bootseal.disk.rootfs_policy import Policy
+    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.disk.filesystems.node import Node
     from bootseal.events import Finding
 
 DEVELOPMENT: Final = (

@@ -16,9 +16,9 @@ from bootseal.measure.predict import predict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bootseal.disk.slot_fit import SlotFit
-    from bootseal.disk.target import Target
-    from bootseal.disk.tree import Readable
+    from bootseal.check.expected import Target
+    from bootseal.check.slot_fit import SlotFit
+    from bootseal.disk.hash_tree import Readable
     from bootseal.events import Finding
     from bootseal.measure.predict import Prediction
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bootseal.check.expected import DATA
 from bootseal.disk.findings import finding
-from bootseal.disk.target import DATA
 from bootseal.errors import FormatError
 from bootseal.events import Severity
 from bootseal.formats import gpt
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bootseal.device import Partition
-    from bootseal.disk.tree import Readable
+    from bootseal.disk.hash_tree import Readable
     from bootseal.events import Finding
     from bootseal.formats.gpt import Entry, Header
 

@@ -10,8 +10,8 @@ import os
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk import source
-from bootseal.disk.source import Disk
+from bootseal.disk import image
+from bootseal.disk.image import Disk
 from bootseal.errors import ToolError
 from bootseal.units import MIB
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from bootseal.disk.late import Patch
+    from bootseal.resign.plan import Patch
 
 _FICLONE: Final = 0x40049409
 _CHUNK: Final = MIB
@@ -75,7 +75,7 @@ def compare(old: Path, new: Path, patches: Sequence[Patch]) -> str:
         ToolError: It is not.
     """
     state = hashlib.sha256()
-    with source.opened(old) as before, source.opened(new) as after:
+    with image.opened(old) as before, image.opened(new) as after:
         same = before.size == after.size
         written = _written(before) | _written(after)
         for number in range(-(-after.size // _CHUNK) if same else 0):

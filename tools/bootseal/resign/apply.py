@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import device as devices
 from bootseal.device import Artefact
-from bootseal.disk import bmap, late_files, record, source
-from bootseal.disk.record import Record
+from bootseal.disk import bmap
+from bootseal.disk import image as source
 from bootseal.errors import UsageError
 from bootseal.files import write_file
 from bootseal.fit import control_dtb
 from bootseal.measure import pcr_policy
+from bootseal.resign import copy as resign_copy
+from bootseal.resign import provenance
+from bootseal.resign.provenance import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bootseal.check.expected import Target
     from bootseal.device import Device
-    from bootseal.disk.late import Plan, Signing
-    from bootseal.disk.target import Target
+    from bootseal.resign.plan import Plan, Signing
 
 _DISK: Final = "disk"
 _STAGING: Final = ".signing-"
@@ -73,7 +76,7 @@ def write(
         found, signed = _stage(target, target.device, target.directory, plan, staging, facts)
         _publish(target.device, target.directory, output, staging)
         devices.save(signed, output)
-        write_file(output / record.FILE_NAME, record.to_bytes(found))
+        write_file(output / provenance.FILE_NAME, provenance.to_bytes(found))
     return found
 
 
@@ -106,7 +109,7 @@ class _Facts:
 def _write_image(target: Target, origin: Path, plan: Plan, facts: _Facts, output: Path) -> Record:
     with _staging(output.resolve().parent) as staging, ThreadPoolExecutor(1) as pool:
         image = staging / output.name
-        before = pool.submit(late_files.digests, [origin])
+        before = pool.submit(resign_copy.digests, [origin])
         after = _sign_image(target, origin, image, plan)
         (first,) = before.result()
         outputs = {path.name: digest for path, digest in after.items()}
@@ -114,15 +117,17 @@ def _write_image(target: Target, origin: Path, plan: Plan, facts: _Facts, output
         _map_of(output).unlink(missing_ok=True)
         for path in sorted(after):
             path.replace(output.with_name(path.name))
-        write_file(output.with_name(f"{output.name}.{record.FILE_NAME}"), record.to_bytes(found))
+        write_file(
+            output.with_name(f"{output.name}.{provenance.FILE_NAME}"), provenance.to_bytes(found)
+        )
     return found
 
 
 def _sign_image(target: Target, origin: Path, image: Path, plan: Plan) -> dict[Path, str]:
     """Write the signed disk, and its block map where the original has one; return digests."""
-    late_files.copy(origin, image)
-    late_files.patch(image, plan.patches)
-    written = {image: late_files.compare(origin, image, plan.patches)}
+    resign_copy.copy(origin, image)
+    resign_copy.patch(image, plan.patches)
+    written = {image: resign_copy.compare(origin, image, plan.patches)}
     old = bmap.find(target.image)
     if old is not None:
         with source.opened(origin) as disk:
@@ -151,7 +156,7 @@ def _stage(
     contents = _artefacts(device, directory, plan, signing)
     names = {role: device.artefacts[role].path for role in (*contents, _DISK)}
     with ThreadPoolExecutor(1) as pool:
-        old = pool.submit(late_files.digests, [directory / name for name in names.values()])
+        old = pool.submit(resign_copy.digests, [directory / name for name in names.values()])
         disk = staging / names[_DISK]
         signed = _sign_image(target, device.artefact(directory, _DISK), disk, plan)
         for role, data in contents.items():
@@ -208,7 +213,7 @@ def _publish(device: Device, directory: Path, output: Path, staging: Path) -> No
     if output.resolve() != directory.resolve():
         for artefact in device.artefacts.values():
             if not (staging / artefact.path).exists():
-                late_files.copy(directory / artefact.path, staging / artefact.path)
+                resign_copy.copy(directory / artefact.path, staging / artefact.path)
     (output / devices.FILE_NAME).unlink(missing_ok=True)
     _map_of(output / device.artefacts[_DISK].path).unlink(missing_ok=True)
     for path in sorted(staging.iterdir()):

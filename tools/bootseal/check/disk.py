@@ -7,20 +7,23 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bootseal.disk import bmap, chain, state, table, uboot, zeros
+from bootseal.check import boot_chain as chain
+from bootseal.check import partitions as table
+from bootseal.check import slot_state, uboot, unallocated
+from bootseal.check.expected import BOOTSTATE
+from bootseal.disk import bmap
 from bootseal.disk.findings import finding
-from bootseal.disk.target import BOOTSTATE
 from bootseal.errors import FormatError, UsageError
 from bootseal.events import Severity
 from bootseal.keys.public import from_pem
 
 if TYPE_CHECKING:
-    from bootseal.disk.chain import Chain
-    from bootseal.disk.rootfs_policy import Policy
-    from bootseal.disk.source import Disk
-    from bootseal.disk.table import Table
-    from bootseal.disk.target import Target
-    from bootseal.disk.zeros import Gap
+    from bootseal.check.boot_chain import Chain
+    from bootseal.check.expected import Target
+    from bootseal.check.partitions import Table
+    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.check.unallocated import Gap
+    from bootseal.disk.image import Disk
     from bootseal.events import Finding, Progress
     from bootseal.keys.public import PublicKey
 
@@ -72,7 +75,7 @@ def check(
     findings += bmap.check(disk, target.image)
     entry = tables.entry(BOOTSTATE)
     if entry is not None:
-        findings += state.check(disk, entry)
+        findings += slot_state.check(disk, entry)
     findings += uboot.check(target)
     if inside and target.policy_key is None:
         with progress.step("the policy key in the root"):
@@ -81,12 +84,12 @@ def check(
         findings += found
     links = chain.check(disk, target, tables, progress)
     findings += links.findings
-    gaps = zeros.gaps(disk, tables, links)
+    gaps = unallocated.gaps(disk, tables, links)
     if tables.copies:
         with progress.step("what belongs to nothing"):
-            findings += zeros.check(disk, gaps)
+            findings += unallocated.check(disk, gaps)
     if inside:
-        from bootseal.disk import contents  # noqa: PLC0415 - slow to load
+        from bootseal.check import contents  # noqa: PLC0415 - slow to load
 
         with progress.step("what the partitions hold"):
             findings += contents.check(disk, target, tables.entries, policy)
@@ -100,7 +103,7 @@ def _policy_key(
 
     The hash tree covers it: where that does not hold, the disk is refused, whatever the key says.
     """
-    from bootseal.disk import rootfs  # noqa: PLC0415 - slow to load
+    from bootseal.check.rootfs import check as rootfs  # noqa: PLC0415 - slow to load
 
     for slot in target.slots:
         entry = tables.entry(slot.root)

@@ -20,7 +20,7 @@ from bootseal.formats.verity import BLOCK, DIGEST, Layer, Tree
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bootseal.disk.source import Disk
+    from bootseal.disk.image import Disk
 
 _SPAN: Final = 256
 """Blocks that are read and checked at a time: 1 MiB."""

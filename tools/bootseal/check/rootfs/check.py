@@ -9,14 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk import (
-    fs_erofs,
-    fs_ext4,
-    fs_squashfs,
-    rootfs_files,
-    rootfs_keys,
-    rootfs_programs,
-)
+from bootseal.check.rootfs import files as rootfs_files
+from bootseal.check.rootfs import keys as rootfs_keys
+from bootseal.check.rootfs import programs as rootfs_programs
+from bootseal.disk.filesystems import erofs as fs_erofs
+from bootseal.disk.filesystems import ext4, squashfs
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
 from bootseal.events import Severity
@@ -26,9 +23,9 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bootseal.disk.fs import Node
-    from bootseal.disk.rootfs_policy import Policy
-    from bootseal.disk.source import Disk
+    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.disk.filesystems.node import Node
+    from bootseal.disk.image import Disk
     from bootseal.events import Finding
     from bootseal.formats.gpt import Entry
 
@@ -98,11 +95,11 @@ def kind(head: bytes) -> Callable[[Path, Path], list[Node]]:
     """
     if len(head) == _HEAD:
         if head.startswith(b"hsqs"):
-            return fs_squashfs.read
+            return squashfs.read
         if struct.unpack_from("<I", head, erofs.SUPERBLOCK_OFFSET)[0] == erofs.MAGIC:
             return fs_erofs.read
         if struct.unpack_from("<H", head, 1024 + 56)[0] == _EXT_MAGIC:
-            return fs_ext4.read
+            return ext4.read
     raise FormatError("it starts like no file system that is known here")
 
 

@@ -14,9 +14,11 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk import chain, slot_fit, state, table, tree
-from bootseal.disk.regions import Kind, State, regions
-from bootseal.disk.slot_policy import check_policy
+from bootseal.check import boot_chain, partitions, slot_fit
+from bootseal.check import slot_state as state
+from bootseal.check.coverage import Kind, State, regions
+from bootseal.check.slot_policy import check_policy
+from bootseal.disk import hash_tree
 from bootseal.errors import FormatError
 from bootseal.events import Severity
 from bootseal.fit import prove as fit_prove
@@ -29,11 +31,11 @@ from bootseal.measure.predict import predict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bootseal.disk.check import Judgement
-    from bootseal.disk.regions import Region
-    from bootseal.disk.slot_fit import SlotFit
-    from bootseal.disk.source import Disk
-    from bootseal.disk.target import Target
+    from bootseal.check.coverage import Region
+    from bootseal.check.disk import Judgement
+    from bootseal.check.expected import Target
+    from bootseal.check.slot_fit import SlotFit
+    from bootseal.disk.image import Disk
     from bootseal.events import Finding, Progress
     from bootseal.measure.predict import Prediction
 
@@ -218,8 +220,8 @@ class _Judges:
         """Return what is found about a region of a changed disk."""
         match region.kind:
             case Kind.TABLE:
-                found = table.read(disk, self._disk.size)
-                return [*found.findings, *table.check(found, self._target.partitions)]
+                found = partitions.read(disk, self._disk.size)
+                return [*found.findings, *partitions.check(found, self._target.partitions)]
             case Kind.STATE:
                 entry = self._judged.table.entry(region.partition)
                 return () if entry is None else state.check(disk, entry)
@@ -227,7 +229,7 @@ class _Judges:
                 return check_policy(disk, self._target, self._fit(region), self._predictions)
             case Kind.SUPERBLOCK:
                 root = next(r for r in self._judged.chain.roots if r.hashes == region.start)
-                return chain.check_superblock(disk, root)
+                return boot_chain.check_superblock(disk, root)
             case _:
                 return ()
 
@@ -239,7 +241,7 @@ class _Judges:
         for root in self._judged.chain.roots:
             for level, layer in enumerate(root.layers()):
                 if layer.start <= offset < layer.start + layer.blocks * BLOCK:
-                    return tree.holds(disk, root, level, (offset - layer.start) // BLOCK)
+                    return hash_tree.holds(disk, root, level, (offset - layer.start) // BLOCK)
         raise AssertionError(f"{region.name} at {offset:#x} is in no tree")
 
 

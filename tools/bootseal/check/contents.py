@@ -6,16 +6,17 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk import luks, rootfs
-from bootseal.disk.rootfs_policy import Policy
-from bootseal.disk.target import DATA
+from bootseal.check import data_partition
+from bootseal.check.expected import DATA
+from bootseal.check.rootfs import check as rootfs
+from bootseal.check.rootfs.allowlist import Policy
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.disk.source import Disk
-    from bootseal.disk.target import Target
+    from bootseal.check.expected import Target
+    from bootseal.disk.image import Disk
     from bootseal.events import Finding
     from bootseal.formats.gpt import Entry
 
@@ -48,7 +49,7 @@ def check(
                 seen.add(content)
                 yield from rootfs.check(disk, entry, policy or Policy(), production=production)
         elif entry.name == DATA:
-            yield from luks.check(disk, entry, target.policy_key)
+            yield from data_partition.check(disk, entry, target.policy_key)
 
 
 def digest(disk: Disk, entry: Entry) -> bytes:
