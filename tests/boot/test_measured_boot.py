@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import device
+from bootseal.assembly import device as assembly
+from bootseal.assembly import disk_image as disk
 from bootseal.attest import messages
 from bootseal.attest import verify as attest
 from bootseal.attest.store import Store
@@ -42,7 +44,8 @@ from bootseal.keys.profile import Role
 from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved, inputs, pcr_policy
 from bootseal.measure.approved import Approved
-from bootseal.reference import assembly, build, disk
+from bootseal.reference import build
+from bootseal.reference.assemble import KERNEL_ADDRESS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,8 +178,8 @@ def make_fit(reference: Reference, paths: dict[str, Path]) -> bytes:
         description="variant",
         kernel=paths["kernel"],
         compression="gzip",
-        load=assembly.KERNEL_ADDRESS,
-        entry=assembly.KERNEL_ADDRESS,
+        load=KERNEL_ADDRESS,
+        entry=KERNEL_ADDRESS,
         fdts={slot: paths[f"fdt-{slot}"] for slot in assembly.SLOTS},
         ramdisk=paths["initramfs"],
         hint=key.name,

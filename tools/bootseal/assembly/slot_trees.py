@@ -12,7 +12,7 @@ from bootseal.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.reference.verity import Verity
+    from bootseal.assembly.verity import Verity
 
 # Neither quotes nor backslashes, which mean something in a device tree source.
 _BOOTARGS: Final = re.compile(r"[ !#-\[\]-~]+")

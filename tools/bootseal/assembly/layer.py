@@ -126,7 +126,7 @@ def _place(source: Path) -> Installed:
             return Installed(source=source, target=target, mode=mode)
     raise UsageError(
         f"{source}: no rule says where this file of the layer goes on the device",
-        hint="add one to the table in bootseal/reference/layer.py and to the recipe",
+        hint="add one to the table in bootseal/assembly/layer.py and to the recipe",
     )
 
 
