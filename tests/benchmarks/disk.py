@@ -34,7 +34,7 @@ from bootseal.disk.layout import parse_wks
 from bootseal.events import Silent
 from bootseal.fit import control_dtb
 from bootseal.formats.fdt import model as fdt
-from bootseal.formats.tamper import environment
+from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.public import from_pem
 from bootseal.keys.signers.base import FileSigner
 from bootseal.measure import pcr_policy
@@ -83,7 +83,7 @@ def make(directory: Path) -> str:
     fit = made.make_fit(root_hash, key, blocks=_ROOT // 4096, kernel=os.urandom(_KERNEL))
     document = pcr_policy.sign([predict(fit, f"conf-{slot}") for slot in "ab"], vendor)
     tail = pcr_policy.to_tail(pcr_policy.to_bytes(document))
-    contents = {"bootstate": environment(made.STATE), "verity": tree}
+    contents = {"bootstate": emit_environment(made.STATE), "verity": tree}
     layout = ["bootloader --ptable gpt"]
     with (directory / "disk.img").open("wb") as disk:
         disk.truncate(GIB)

@@ -76,7 +76,7 @@ class RawDisk:
 
 
 class Workbench:
-    """Implements `bootseal.boot.outcome.Lab` without a virtual machine."""
+    """Implements `bootseal.boot.scenario.model.Lab` without a virtual machine."""
 
     def __init__(self, device: Device, directory: Path, work: Path, disk: RawDisk) -> None:
         self.device = device

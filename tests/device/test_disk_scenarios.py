@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.boot.scenarios import SCENARIOS
+from bootseal.boot.catalogue.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from tests.device.conftest import Workbench

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import proc
-from bootseal.boot import swtpm
+from bootseal.boot.machine import swtpm
 from bootseal.errors import ToolError
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import eventlog

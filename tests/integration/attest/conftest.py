@@ -8,7 +8,7 @@ from tests.integration.attest.fleet import Answer, Fleet, ask, command, listed, 
 
 from bootseal.attest import verify
 from bootseal.attest.store import Store
-from bootseal.boot import swtpm
+from bootseal.boot.machine import swtpm
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from bootseal import proc
 from bootseal.attest import messages, verify
-from bootseal.boot import swtpm
+from bootseal.boot.machine import swtpm
 from bootseal.cli.attest import app
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import eventlog

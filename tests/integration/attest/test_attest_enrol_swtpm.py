@@ -13,7 +13,7 @@ from tests.integration.attest.fleet import identity, now, powered
 
 from bootseal import proc
 from bootseal.attest import messages, verify
-from bootseal.boot import swtpm
+from bootseal.boot.machine import swtpm
 from bootseal.errors import ToolError, VerificationRefused
 from bootseal.keys import public
 from bootseal.keys.tpm import credential, endorsement

@@ -22,7 +22,7 @@ from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
 from bootseal.formats import verity
 from bootseal.formats.fdt import model as fdt
-from bootseal.formats.tamper import environment
+from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.base import FileSigner
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
@@ -247,7 +247,7 @@ def make_base(directory: Path) -> Base:
     tail = pcr_policy.to_tail(pcr_policy.to_bytes(pcr_policy.sign(predictions.values(), vendor)))
     image = bytearray(SIZE)
     write_tables(image, declared())
-    contents = {"bootstate": environment(STATE), "root": data, "verity": tree}
+    contents = {"bootstate": emit_environment(STATE), "root": data, "verity": tree}
     for each in declared():
         content = contents.get(each.name.split("-")[-1], contents["root"])
         if each.name.startswith("boot-"):

@@ -16,7 +16,7 @@ from bootseal.check import disk as disk_check
 from bootseal.disk import image as source
 from bootseal.events import Severity, Silent
 from bootseal.fit.sign import sign
-from bootseal.formats.tamper import environment
+from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.base import FileSigner
 from bootseal.units import KIB, MIB
 
@@ -233,7 +233,9 @@ def test_disk_of_another_size_is_refused(base: Base, errors: Errors, size: int) 
 def test_slot_state_may_say_three_things_only(
     base: Base, errors: Errors, variables: dict[str, str], refusal: str
 ) -> None:
-    assert errors(base.changed("bootstate", 0, environment(variables))) == {refusal: "bootstate"}
+    assert errors(base.changed("bootstate", 0, emit_environment(variables))) == {
+        refusal: "bootstate"
+    }
 
 
 def test_fit_signed_by_a_stranger_is_refused(base: Base, errors: Errors) -> None:

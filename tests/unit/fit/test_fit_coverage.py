@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.vectors.fit_attacks import CATALOGUE, Attack
 
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import State, coverage
@@ -13,7 +14,6 @@ from bootseal.fit.verify.strictness import COMPAT
 from bootseal.fit.verify.verdict import inspect
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.fit_attacks import CATALOGUE, Attack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

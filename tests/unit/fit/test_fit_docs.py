@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.vectors.fit_attacks import CATALOGUE, Attack
 
 from bootseal.fit.verify import releases
-from bootseal.formats.fit_attacks import CATALOGUE, Attack
 from bootseal.keys.algorithms import HASHES, Kind
 
 TEXT = (Path(__file__).parents[3] / "docs/fit.md").read_text()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.vectors.fit_attacks import CATALOGUE
 
 from bootseal.errors import FormatError
 from bootseal.fit.control_dtb import read_trust
@@ -11,7 +12,6 @@ from bootseal.fit.verify import releases
 from bootseal.fit.verify.strictness import COMPAT
 from bootseal.fit.verify.verdict import inspect, uboot_accepts
 from bootseal.formats.fdt import model as fdt
-from bootseal.formats.fit_attacks import CATALOGUE
 
 ATTACKS = {attack.id: attack.change for attack in CATALOGUE}
 

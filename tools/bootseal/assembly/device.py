@@ -11,8 +11,8 @@ from bootseal import device
 from bootseal.assembly import disk_image
 from bootseal.assembly import slot_trees as devicetree
 from bootseal.device import Device, Input, Qemu, Slot
-from bootseal.formats.tamper import environment
 from bootseal.formats.uboot import binary as uboot
+from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.measure.predict import MEANINGS, predict
@@ -116,7 +116,7 @@ def boot_parts(layout: Layout, paths: Mapping[str, Path]) -> None:
         paths["fit"].read_bytes(), paths["policy"].read_bytes(), boot.size
     )
     disk_image.write_sparse(content, paths["boot"])
-    paths["bootstate"].write_bytes(environment(SLOT_STATE))
+    paths["bootstate"].write_bytes(emit_environment(SLOT_STATE))
 
 
 def describe(

@@ -8,11 +8,17 @@ Spec: U-Boot include/env_internal.h, struct environment_s without redundancy.
 
 from __future__ import annotations
 
+import struct
 import zlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bootseal.errors import FormatError
+from bootseal.errors import FormatError, UsageError
+from bootseal.units import KIB
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_SIZE: Final = 16 * KIB
 _CRC: Final = 4
 
 
@@ -37,3 +43,16 @@ def parse_environment(block: bytes) -> dict[str, str]:
             raise FormatError(f"{line[:40]!r} is no variable, or comes twice")
         variables[name] = value
     return variables
+
+
+def emit_environment(variables: Mapping[str, str], *, size: int = ENVIRONMENT_SIZE) -> bytes:
+    """Build a U-Boot environment block with a valid checksum.
+
+    Raises:
+        UsageError: The variables do not fit.
+    """
+    text = b"".join(f"{name}={value}".encode() + b"\0" for name, value in variables.items()) + b"\0"
+    if len(text) > size - 4:
+        raise UsageError(f"{len(text)} bytes of variables do not fit a block of {size} bytes")
+    body = text.ljust(size - 4, b"\0")
+    return struct.pack("<I", zlib.crc32(body)) + body

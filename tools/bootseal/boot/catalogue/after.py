@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot import bus, station, volume
-from bootseal.boot.lab import Overlay
+from bootseal.boot.attacks import data_volume, tpm_bus
+from bootseal.boot.machine import escrow
+from bootseal.boot.scenario.workspace import Overlay
 from bootseal.errors import VerificationRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.boot.outcome import Lab
+    from bootseal.boot.scenario.model import Lab
 
 FIRST_BOOT: Final = "first-boot"
 
@@ -23,13 +24,13 @@ def nothing_more_handed_out(lab: Lab) -> None:
     Raises:
         VerificationRefused: It does not, or another one was; or a wrong key opens it, too.
     """
-    key = volume.recovery_key(lab, _first_boot(lab))
-    if found := station.handed_out(_log(lab)):
+    key = data_volume.recovery_key(lab, _first_boot(lab))
+    if found := escrow.handed_out(_log(lab)):
         raise VerificationRefused(f"{len(found)} recovery keys were handed out: expected none")
-    header = volume.header(lab)
-    if not volume.opens(header, key):
+    header = data_volume.header(lab)
+    if not data_volume.opens(header, key):
         raise VerificationRefused("the recovery key that was handed out does not open the volume")
-    if volume.opens(header, key[:-1] + bytes([key[-1] ^ 1])):
+    if data_volume.opens(header, key[:-1] + bytes([key[-1] ^ 1])):
         raise VerificationRefused("a wrong recovery key opens the volume")
 
 
@@ -40,7 +41,7 @@ def bus_is_silent(lab: Lab) -> None:
         VerificationRefused: One did.
         Inconclusive: The recordings prove nothing.
     """
-    bus.silent(lab, _first_boot(lab))
+    tpm_bus.silent(lab, _first_boot(lab))
 
 
 def rotated(lab: Lab) -> None:
@@ -50,11 +51,11 @@ def rotated(lab: Lab) -> None:
         VerificationRefused: The old object is there, or the recovery key opens nothing any more.
     """
     first = _first_boot(lab)
-    header = volume.header(lab)
-    before = volume.header(lab, Overlay(first.parent / "disk.qcow2"))
-    if volume.sealed(header) == volume.sealed(before):
+    header = data_volume.header(lab)
+    before = data_volume.header(lab, Overlay(first.parent / "disk.qcow2"))
+    if data_volume.sealed(header) == data_volume.sealed(before):
         raise VerificationRefused("the TPM's key slot is the one of before")
-    if not volume.opens(header, volume.recovery_key(lab, first)):
+    if not data_volume.opens(header, data_volume.recovery_key(lab, first)):
         raise VerificationRefused("the recovery key does not open the volume any more")
 
 
@@ -64,10 +65,10 @@ def wiped(lab: Lab) -> None:
     Raises:
         VerificationRefused: The old recovery key opens the volume, or the new one does not.
     """
-    header = volume.header(lab)
-    if volume.opens(header, volume.recovery_key(lab, _first_boot(lab))):
+    header = data_volume.header(lab)
+    if data_volume.opens(header, data_volume.recovery_key(lab, _first_boot(lab))):
         raise VerificationRefused("the recovery key of before opens the volume that was wiped")
-    if not volume.opens(header, volume.recovery_key(lab, lab.work / "step-2.log")):
+    if not data_volume.opens(header, data_volume.recovery_key(lab, lab.work / "step-2.log")):
         raise VerificationRefused("the recovery key of the new volume does not open it")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bootseal.boot.outcome import Action, Do, Ending, Expectation, Step, System
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario.model import Action, Do, Expectation, Step, System
 
 _REFUSAL_TIMEOUT: Final = 60.0
 # A serial line holds back what nobody reads; Linux reads the console late, so not too often.

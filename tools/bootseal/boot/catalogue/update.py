@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from bootseal.boot import releases
-from bootseal.boot.outcome import Ending, Expectation, Scenario, Step, System
+from bootseal.boot.attacks import release
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario.model import Expectation, Scenario, Step, System
 
 _GROUP: Final = "update"
 _TRIED: Final = ("slot-tried:b", "root-verified:b")
@@ -30,12 +31,12 @@ UPDATES: Final = (
         steps=(
             Step(
                 title="release 2, first boot",
-                prepare=releases.update(),
-                expect=_found("b", *_TRIED, "data-opened", f"rollback-raised:{releases.INDEX}"),
+                prepare=release.update(),
+                expect=_found("b", *_TRIED, "data-opened", f"rollback-raised:{release.INDEX}"),
             ),
             Step(
                 title="release 1 tried first",
-                prepare=releases.back_to_a,
+                prepare=release.back_to_a,
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("slot-tried:a", "kernel-handover", "rollback-refused:1", *_TRIED),
@@ -51,7 +52,7 @@ UPDATES: Final = (
         group=_GROUP,
         about="Release 2 was never found good, so nothing was revoked: release 1 starts again and "
         "opens its data.",
-        prepare=releases.update(attempts=1, spoil=releases.broken_root),
+        prepare=release.update(attempts=1, spoil=release.broken_root),
         steps=(
             Step(
                 expect=Expectation(
@@ -73,7 +74,7 @@ UPDATES: Final = (
         steps=(
             Step(
                 title="release 2, policy not the vendor's",
-                prepare=releases.update(attempts=1, foreign_policy=True),
+                prepare=release.update(attempts=1, foreign_policy=True),
                 expect=Expectation(
                     ending=Ending.UP,
                     console=(*_TRIED, "data-closed"),

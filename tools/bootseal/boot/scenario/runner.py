@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import bootseal
 from bootseal import proc
-from bootseal.boot import bus, cycle, qemu, swtpm
-from bootseal.boot.lab import Workplace
-from bootseal.boot.outcome import (
-    Ending,
+from bootseal.boot.machine import qemu, swtpm
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.machine.session import switched_on
+from bootseal.boot.scenario import power_cycle
+from bootseal.boot.scenario.evaluate import evaluate, expected, observed
+from bootseal.boot.scenario.model import (
     Expectation,
     MatrixResult,
     Scenario,
@@ -27,14 +29,13 @@ from bootseal.boot.outcome import (
     System,
     Verdict,
 )
-from bootseal.boot.session import switched_on
-from bootseal.boot.verdict import evaluate, expected, observed
+from bootseal.boot.scenario.workspace import Workplace
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.boot.outcome import StepResult
+    from bootseal.boot.scenario.model import StepResult
     from bootseal.device import Device
 
 DIRECTORY: Final = "matrix"
@@ -47,7 +48,7 @@ _FIRST_BOOT: Final = Scenario(
     group="boot",
     about="The shipped disk comes up from slot a, and seals a new data partition to this TPM.",
     base="shipped",
-    prepare=bus.record,
+    prepare=lambda workplace: workplace.record_tpm(),
     steps=(Step(expect=Expectation(ending=Ending.UP, system=System(created=True))),),
 )
 
@@ -217,11 +218,11 @@ class Matrix:
         step = replace(step, timeout=step.timeout * self._patience)
         log = lab.work / f"step-{number}.log"
         with switched_on(lab.machine(), log) as session:
-            ended = cycle.run(session, step, stop=self._stop)
+            ended = power_cycle.run(session, step, stop=self._stop)
             name = str(log.relative_to(self._directory))
             result = evaluate(step, ended, lab.device, name)
             if ended.ending is Ending.UP and not last:
-                cycle.shut_down(session, login=self._device.login)
+                power_cycle.shut_down(session, login=self._device.login)
         if step.check is not None and result.verdict is Verdict.PASSED:
             try:
                 step.check(lab)

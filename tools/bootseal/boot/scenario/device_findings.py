@@ -22,7 +22,7 @@ from bootseal.measure.predict import CAP
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.boot.status import Data, Mount, Root, Status
+    from bootseal.boot.scenario.device_status import Data, Mount, Root, Status
     from bootseal.device import Device, Slot
 
 CAPPED_PCR: Final = "9"

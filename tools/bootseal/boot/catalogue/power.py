@@ -6,16 +6,8 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from bootseal.boot.outcome import (
-    STATUS,
-    Action,
-    Do,
-    Ending,
-    Expectation,
-    Scenario,
-    Step,
-    System,
-)
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario.model import STATUS, Action, Do, Expectation, Scenario, Step, System
 
 CUTS: Final = 10
 _EARLY: Final = 3

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What an attacker does to bytes: bits flipped, and artefacts made without any key.
 
-Pure functions; what needs a FIT's structure is in `bootseal.formats.tamper_fit`.
+Pure functions; what needs a FIT's structure is in `bootseal.boot.attacks.forge_fit`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from bootseal.units import KIB, align_up
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ENVIRONMENT_SIZE: Final = 16 * KIB
 _LEGACY_MAGIC: Final = 0x27051956
 _LEGACY_HEADER: Final = struct.Struct(">7I4B32s")
 _CPIO_MAGIC: Final = b"070701"
@@ -65,22 +64,6 @@ def flip_bit(data: bytes, offset: int, *, bit: int = 0) -> bytes:
 def noise(size: int, *, seed: int) -> bytes:
     """Return `size` bytes that look random and depend on the seed alone."""
     return random.Random(seed).randbytes(size)  # noqa: S311 - repeatable on purpose
-
-
-def environment(variables: Mapping[str, str], *, size: int = ENVIRONMENT_SIZE) -> bytes:
-    """Build a U-Boot environment block with a valid checksum.
-
-    Layout: CRC-32 of the rest (u32, little endian as on arm64), then `name=value` strings each
-    ended by a NUL, one more NUL, and NULs up to `size` bytes.
-
-    Raises:
-        UsageError: The variables do not fit.
-    """
-    text = b"".join(f"{name}={value}".encode() + b"\0" for name, value in variables.items()) + b"\0"
-    if len(text) > size - 4:
-        raise UsageError(f"{len(text)} bytes of variables do not fit a block of {size} bytes")
-    body = text.ljust(size - 4, b"\0")
-    return struct.pack("<I", zlib.crc32(body)) + body
 
 
 def legacy_image(kernel: bytes, *, load: int, name: str = "linux") -> bytes:

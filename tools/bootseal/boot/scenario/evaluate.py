@@ -6,20 +6,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot import status
-from bootseal.boot.console import phases, visible
-from bootseal.boot.cycle import forbidden
-from bootseal.boot.judge import judge
-from bootseal.boot.outcome import Ending, StepResult, Verdict
+from bootseal.boot.machine.console import phases, visible
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario import device_status
+from bootseal.boot.scenario.device_findings import judge
+from bootseal.boot.scenario.model import StepResult, Verdict
+from bootseal.boot.scenario.power_cycle import forbidden
 from bootseal.errors import FormatError
 from bootseal.events import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bootseal.boot.cycle import Cycle
-    from bootseal.boot.outcome import Expectation, Sighting, Step, System
-    from bootseal.boot.status import Status
+    from bootseal.boot.machine.events import Sighting
+    from bootseal.boot.scenario.device_status import Status
+    from bootseal.boot.scenario.model import Expectation, Step, System
+    from bootseal.boot.scenario.power_cycle import Cycle
     from bootseal.device import Device
 
 _INTERESTING: Final = frozenset(
@@ -59,8 +61,8 @@ def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
     system = None
     if ended.ending is Ending.UP:
         try:
-            document = status.parse(ended.status)
-            system = status.load(document)
+            document = device_status.parse(ended.status)
+            system = device_status.load(document)
             findings = judge(system, device)
         except FormatError as error:
             findings = [_malformed(error)]

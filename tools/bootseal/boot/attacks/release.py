@@ -12,13 +12,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot import attacks, attacks_root
-from bootseal.boot.attacks_state import BOOTSTATE
-from bootseal.formats import tamper, tamper_fit
+from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.attacks import forge, forge_fit
+from bootseal.boot.attacks import root as root_attacks
+from bootseal.boot.attacks.state import BOOTSTATE
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fdt.model import read
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
+from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bootseal.boot.outcome import Lab
+    from bootseal.boot.scenario.model import Lab
     from bootseal.measure.predict import Prediction
 
 INDEX: Final = 2
@@ -63,7 +65,7 @@ def update(
         made = make(lab, INDEX)
         slot = next(slot for slot in lab.device.slots if slot.name == SLOT)
         signer = (
-            attacks.stranger(Role.POLICY, "sha256,rsa2048")
+            fit_attacks.stranger(Role.POLICY, "sha256,rsa2048")
             if foreign_policy
             else store.signer(lab.keys, Role.POLICY)
         )
@@ -73,7 +75,7 @@ def update(
             for entry in document["sha256"]:
                 entry["pkfp"] = vendor
         tail = pcr_policy.to_tail(pcr_policy.to_bytes(document))
-        attacks.install(lab, made.fit, SLOT)
+        fit_attacks.install(lab, made.fit, SLOT)
         lab.disk.write(slot.boot, lab.disk.size(slot.boot) - len(tail), tail)
         lab.disk.write(slot.root, 0, made.root.read_bytes())
         lab.disk.write(slot.verity, 0, made.tree.read_bytes())
@@ -96,7 +98,7 @@ def update(
 def order(lab: Lab, slots: str, *, a: int = 3, b: int = 3) -> None:
     """Write the slot state: which slot is tried first, and how often each."""
     state = {"BOOT_ORDER": slots, "BOOT_A_LEFT": str(a), "BOOT_B_LEFT": str(b)}
-    lab.disk.write(BOOTSTATE, 0, tamper.environment(state))
+    lab.disk.write(BOOTSTATE, 0, emit_environment(state))
 
 
 def back_to_a(lab: Lab) -> None:
@@ -107,31 +109,31 @@ def back_to_a(lab: Lab) -> None:
 def broken_root(lab: Lab) -> None:
     """Flip one bit in the superblock of slot b's root."""
     slot = next(slot for slot in lab.device.slots if slot.name == SLOT)
-    changed = tamper.flip_bit(lab.disk.read(slot.root, attacks_root.SUPERBLOCK, 1), 0)
-    lab.disk.write(slot.root, attacks_root.SUPERBLOCK, changed)
+    changed = forge.flip_bit(lab.disk.read(slot.root, root_attacks.SUPERBLOCK, 1), 0)
+    lab.disk.write(slot.root, root_attacks.SUPERBLOCK, changed)
 
 
 def make(lab: Lab, index: int) -> Release:
     """Make the other release."""
-    fit = attacks.original(lab)
+    fit = fit_attacks.original(lab)
     root, tree = lab.work / "root.img", lab.work / "root.verity"
     # A block behind the file system, which it does not use: the same files under another hash.
-    block = f"release with rollback index {index}".encode().ljust(attacks_root.BLOCK, b"\0")
+    block = f"release with rollback index {index}".encode().ljust(root_attacks.BLOCK, b"\0")
     root.write_bytes(lab.device.artefact(lab.directory, "root").read_bytes() + block)
-    blocks = root.stat().st_size // attacks_root.BLOCK
+    blocks = root.stat().st_size // root_attacks.BLOCK
     first = lab.device.slots[0].configuration
-    root_hash = attacks_root.format_tree(root, tree, attacks_root.salt(fit, first))
+    root_hash = root_attacks.format_tree(root, tree, root_attacks.salt(fit, first))
     for slot in lab.device.slots:
-        name = tamper_fit.referenced(fit, slot.configuration, "fdt")
+        name = forge_fit.referenced(fit, slot.configuration, "fdt")
         old = bytes(fit_format.parse(fit).image(name).payload)
-        fit = tamper_fit.replace_payload(
+        fit = forge_fit.replace_payload(
             fit, name, device_tree(old, root_hash=root_hash, blocks=blocks, index=index)
         )
-    ramdisk = tamper_fit.referenced(fit, first, "ramdisk")
-    more = tamper.archive({"release": f"{index}\n".encode()})
+    ramdisk = forge_fit.referenced(fit, first, "ramdisk")
+    more = forge.archive({"release": f"{index}\n".encode()})
     payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
-    fit = tamper_fit.replace_payload(fit, ramdisk, more + payload)
-    fit = attacks.sign_like(fit, store.signer(lab.keys, Role.FIT))
+    fit = forge_fit.replace_payload(fit, ramdisk, more + payload)
+    fit = fit_attacks.sign_like(fit, store.signer(lab.keys, Role.FIT))
     version = uboot.version_string(lab.device.artefact(lab.directory, "bios").read_bytes())
     predictions = {
         slot.name: predict(fit, slot.configuration, version=version) for slot in lab.device.slots

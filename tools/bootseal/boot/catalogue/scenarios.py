@@ -10,20 +10,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from bootseal.boot import attacks_root, attacks_state, bus, checks
-from bootseal.boot.outcome import Ending, Expectation, Scenario, Step, System
-from bootseal.boot.scenarios_commands import COMMANDS
-from bootseal.boot.scenarios_data import DATA
-from bootseal.boot.scenarios_ends import (
-    never_up,
-    refused,
-    up,
-    up_from_b,
-    while_typing,
-)
-from bootseal.boot.scenarios_fit import FIT, FLIPS
-from bootseal.boot.scenarios_power import RESETS, power_cuts
-from bootseal.boot.scenarios_update import UPDATES
+from bootseal.boot.attacks import root as root_attacks
+from bootseal.boot.attacks import state as state_attacks
+from bootseal.boot.attacks import tpm_bus
+from bootseal.boot.catalogue import after
+from bootseal.boot.catalogue.commands import COMMANDS
+from bootseal.boot.catalogue.data import DATA
+from bootseal.boot.catalogue.fit import FIT, FLIPS
+from bootseal.boot.catalogue.power import RESETS, power_cuts
+from bootseal.boot.catalogue.steps import never_up, refused, up, up_from_b, while_typing
+from bootseal.boot.catalogue.update import UPDATES
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario.model import Expectation, Scenario, Step, System
 
 SEED: Final = 20261122
 """Decides when the power is cut; change it to try other moments."""
@@ -37,7 +35,7 @@ _BOOT: Final = (
         "partition, sealed to this TPM. The recovery key leaves it once, encrypted to the "
         "vendor's escrow certificate.",
         base="shipped",
-        prepare=bus.record,
+        prepare=tpm_bus.record,
         steps=(
             Step(
                 expect=Expectation(
@@ -60,7 +58,7 @@ _BOOT: Final = (
         group="boot",
         about="The data partition of the first boot is found and opened, not made anew. Its "
         "recovery key, decrypted with the vendor's escrow key, opens it; no other is handed out.",
-        steps=(Step(expect=up("config-signed").expect, check=checks.nothing_more_handed_out),),
+        steps=(Step(expect=up("config-signed").expect, check=after.nothing_more_handed_out),),
     ),
 )
 
@@ -70,7 +68,7 @@ _ROOT: Final = (
         title="One bit flipped in the root superblock of slot a",
         group="root",
         about="dm-verity restarts the device at the first read, three times; then slot b starts.",
-        prepare=attacks_root.flip("root", attacks_root.SUPERBLOCK),
+        prepare=root_attacks.flip("root", root_attacks.SUPERBLOCK),
         steps=(up_from_b("verity-corruption:data", "verity-restart"),),
     ),
     Scenario(
@@ -78,7 +76,7 @@ _ROOT: Final = (
         title="Bits flipped all over the root of slot a",
         group="root",
         about="Blocks that only the running system reads are checked too, when it reads them.",
-        prepare=attacks_root.scatter,
+        prepare=root_attacks.scatter,
         steps=(
             Step(
                 expect=Expectation(
@@ -94,7 +92,7 @@ _ROOT: Final = (
         group="root",
         about="The top block does not hash to the signed root hash.",
         base="shipped",
-        prepare=attacks_root.flip("verity", attacks_root.TOP_LEVEL),
+        prepare=root_attacks.flip("verity", root_attacks.TOP_LEVEL),
         steps=(never_up("metadata"),),
     ),
     Scenario(
@@ -104,7 +102,7 @@ _ROOT: Final = (
         about="A valid system of the same geometry and salt, but not the one whose root hash is "
         "signed.",
         base="shipped",
-        prepare=attacks_root.swap,
+        prepare=root_attacks.swap,
         steps=(never_up("metadata"),),
     ),
 )
@@ -115,7 +113,7 @@ _STATE: Final = (
         title="Slot state filled with random bytes",
         group="settings",
         about="The checksum does not fit: defaults are used.",
-        prepare=attacks_state.noise,
+        prepare=state_attacks.noise,
         steps=(
             Step(
                 expect=Expectation(
@@ -132,7 +130,7 @@ _STATE: Final = (
         group="settings",
         about="With a valid checksum; only three variables are imported, and bootargs is measured, "
         "so data would stay closed.",
-        prepare=attacks_state.smuggle,
+        prepare=state_attacks.smuggle,
         steps=(up(),),
     ),
     Scenario(
@@ -141,7 +139,7 @@ _STATE: Final = (
         group="settings",
         about="They are compared as text and never run; an unsigned FIT waits for the mistake.",
         base="shipped",
-        prepare=attacks_state.inject,
+        prepare=state_attacks.inject,
         steps=(refused("no-signature", "signature-refused"),),
     ),
     Scenario(
@@ -151,7 +149,7 @@ _STATE: Final = (
         about="verify=no, bootcmd, fdtcontroladdr in slot state, second flash, disk gap, QEMU's "
         "device tree and firmware configuration; an unsigned FIT waits for any of them.",
         base="shipped",
-        prepare=attacks_state.offer_everywhere,
+        prepare=state_attacks.offer_everywhere,
         steps=(refused("no-signature", "signature-refused"),),
     ),
     Scenario(

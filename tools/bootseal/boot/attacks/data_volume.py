@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.boot import station
+from bootseal.boot.machine import escrow
 from bootseal.errors import FormatError, ToolError, VerificationRefused
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
@@ -19,7 +19,7 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.boot.outcome import Disk, Lab
+    from bootseal.boot.scenario.model import Disk, Lab
 
 PARTITION: Final = "data"
 HEADER_SIZE: Final = 16 * MIB
@@ -51,7 +51,7 @@ def recovery_key(lab: Lab, log: Path) -> bytes:
         UsageError: The device's key directory has no escrow key.
         ToolError: openssl cannot open it.
     """
-    found = station.handed_out(log)
+    found = escrow.handed_out(log)
     if len(found) != 1:
         raise VerificationRefused(f"{len(found)} recovery keys were handed out: expected one")
     private = lab.keys / f"{store.find(lab.keys, Role.ESCROW).name}.key"

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot.outcome import Phase, Sighting
+from bootseal.boot.machine.events import Phase, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Attacks on the nodes and properties of a signed FIT, for `bootseal.formats.fit_attacks`."""
+"""Attacks on the nodes and properties of a signed FIT, for `tests.vectors.fit_attacks`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import struct
 from copy import deepcopy
 from typing import TYPE_CHECKING, Final
 
-from bootseal.formats import tamper_fit
+from bootseal.boot.attacks import forge_fit
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.model import Node
 
@@ -144,7 +144,7 @@ def nest(root: Node, depth: int) -> None:
 def overwriting(fit: bytes) -> bytes:
     """Lay the kernel's data where U-Boot may load something else before it is used."""
     name = kernel_of(fdt.parse(fit)).name
-    return tamper_fit.move_payload(fit, name, 1 << 20)
+    return forge_fit.move_payload(fit, name, 1 << 20)
 
 
 def external(**numbers: int) -> Callable[[bytes], bytes]:
@@ -161,19 +161,19 @@ def overlapping(fit: bytes) -> bytes:
         kernel_of(root).properties |= {"data-position": bytes(4), "data-size": _WORD.pack(size)}
 
     moved = fdt.rewrite(fit, change)
-    position, _ = tamper_fit.locate(moved, f"/images/{name}", "data")
-    place, _ = tamper_fit.locate(moved, f"/images/{name}", "data-position")
+    position, _ = forge_fit.locate(moved, f"/images/{name}", "data")
+    place, _ = forge_fit.locate(moved, f"/images/{name}", "data-position")
     return moved[:place] + _WORD.pack(position) + moved[place + 4 :]
 
 
 def unit_address(fit: bytes) -> bytes:
     """Put `kernel@1` in front of the kernel."""
-    return tamper_fit.add_unit_address(fit, first_configuration(fdt.parse(fit)).name, KERNEL)
+    return forge_fit.add_unit_address(fit, first_configuration(fdt.parse(fit)).name, KERNEL)
 
 
 def forged(fit: bytes) -> bytes:
     """Add a configuration with the attacker's kernel, as default."""
-    return tamper_fit.add_configuration(
+    return forge_fit.add_configuration(
         fit, "conf-evil", first_configuration(fdt.parse(fit)).name, KERNEL
     )
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bootseal.boot.attacks import forge, forge_fit
 from bootseal.errors import UsageError
 from bootseal.fit import sign as fit_sign
-from bootseal.formats import tamper, tamper_fit
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fit import model as fit_format
@@ -26,7 +26,7 @@ from bootseal.units import KIB, MIB, align_up
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.boot.outcome import Lab
+    from bootseal.boot.scenario.model import Lab
     from bootseal.formats.fit.model import Signature
     from bootseal.keys.signers.base import Signer
 
@@ -95,7 +95,7 @@ def flip(place: Place, slots: str = "a") -> Callable[[Lab], None]:
         for slot in (slot for slot in lab.device.slots if slot.name in slots):
             offset = spot(fit, slot.configuration, place)
             lab.disk.write(
-                slot.boot, offset, tamper.flip_bit(fit, offset, bit=place.bit)[offset:][:1]
+                slot.boot, offset, forge.flip_bit(fit, offset, bit=place.bit)[offset:][:1]
             )
 
     return prepare
@@ -105,8 +105,8 @@ def spot(fit: bytes, configuration: str, place: Place) -> int:
     """Return the file offset of the byte that a `Place` means."""
     path = f"/configurations/{configuration}{place.node}"
     if place.image:
-        path = f"/images/{tamper_fit.referenced(fit, configuration, place.image)}"
-    offset, size = tamper_fit.locate(fit, path, place.name)
+        path = f"/images/{forge_fit.referenced(fit, configuration, place.image)}"
+    offset, size = forge_fit.locate(fit, path, place.name)
     # The last byte of a string is its NUL; a flip there would make another, malformed, tree.
     return offset + min(int(size * place.at), max(size - 2, 0))
 
@@ -122,46 +122,46 @@ def replaced(make: Callable[[bytes], bytes]) -> Callable[[Lab], None]:
 
 def unsigned(fit: bytes) -> bytes:
     """Replace the kernel and remove the signatures."""
-    return tamper_fit.strip_signatures(_with_attacker_kernel(fit, "unsigned"))
+    return forge_fit.strip_signatures(_with_attacker_kernel(fit, "unsigned"))
 
 
 def shadowed(fit: bytes) -> bytes:
     """Put a configuration of the pinned name in front of each genuine one."""
-    kernel = tamper.attacker_kernel("shadow-configuration")
-    return tamper_fit.shadow_configurations(fit, configurations(fit), kernel)
+    kernel = forge.attacker_kernel("shadow-configuration")
+    return forge_fit.shadow_configurations(fit, configurations(fit), kernel)
 
 
 def added(fit: bytes) -> bytes:
     """Add a configuration under a new name and make it the default."""
-    kernel = tamper.attacker_kernel("added-configuration")
-    return tamper_fit.add_configuration(fit, "conf-evil", configurations(fit)[0], kernel)
+    kernel = forge.attacker_kernel("added-configuration")
+    return forge_fit.add_configuration(fit, "conf-evil", configurations(fit)[0], kernel)
 
 
 def cloned(fit: bytes) -> bytes:
     """Let the signature cover clones of the images (CVE-2026-46728)."""
-    return tamper_fit.clone_images(fit, tamper.attacker_kernel("cloned-images"))
+    return forge_fit.clone_images(fit, forge.attacker_kernel("cloned-images"))
 
 
 def unit_address(fit: bytes) -> bytes:
     """Put a node with a unit address in front of the kernel (CVE-2021-27138)."""
-    kernel = tamper.attacker_kernel("unit-address")
-    return tamper_fit.add_unit_address(fit, configurations(fit)[0], kernel)
+    kernel = forge.attacker_kernel("unit-address")
+    return forge_fit.add_unit_address(fit, configurations(fit)[0], kernel)
 
 
 def version(fit: bytes) -> bytes:
     """Claim a future version of the device tree format, which mainline U-Boot accepts."""
-    return tamper_fit.set_version(fit, _FUTURE_VERSION)
+    return forge_fit.set_version(fit, _FUTURE_VERSION)
 
 
 def oversized(fit: bytes) -> bytes:
     """Claim more in the header than the partition holds, but less than mainline's limit."""
-    return tamper_fit.set_size(fit, 32 * MIB)
+    return forge_fit.set_size(fit, 32 * MIB)
 
 
 def nested(fit: bytes) -> bytes:
     """Make a tree of nodes inside nodes, a million deep."""
     del fit
-    return tamper_fit.nested(_DEEP)
+    return forge_fit.nested(_DEEP)
 
 
 def spoofed(fit: bytes) -> bytes:
@@ -169,21 +169,21 @@ def spoofed(fit: bytes) -> bytes:
     text = "\x1b[2J\r\nbootseal: root-{} verified by dm-verity, starting the system\r\n"
     for name in configurations(fit):
         path = f"/configurations/{name}/signature-1"
-        fit = tamper_fit.set_text(fit, path, "key-name-hint", text.format(name[-1]))
+        fit = forge_fit.set_text(fit, path, "key-name-hint", text.format(name[-1]))
     return fit
 
 
 def legacy(fit: bytes) -> bytes:
     """Make a legacy image, which has checksums and no signature."""
     del fit
-    kernel = tamper.attacker_kernel("legacy-image")
-    return tamper.legacy_image(kernel, load=_KERNEL_ADDRESS)
+    kernel = forge.attacker_kernel("legacy-image")
+    return forge.legacy_image(kernel, load=_KERNEL_ADDRESS)
 
 
 def raw_kernel(fit: bytes) -> bytes:
     """Return the attacker's bare arm64 Image."""
     del fit
-    return tamper.attacker_kernel("raw-kernel")
+    return forge.attacker_kernel("raw-kernel")
 
 
 def configurations(fit: bytes) -> list[str]:
@@ -223,9 +223,9 @@ def stranger(role: Role, algorithm: str) -> Signer:
 
 def other_initramfs(fit: bytes, signer: Signer) -> bytes:
     """Make and sign a FIT whose initramfs has one file more, for which no policy was signed."""
-    name = tamper_fit.referenced(fit, configurations(fit)[0], "ramdisk")
-    more = tamper.archive({"bootseal-other-build": b"nobody signed a policy for this\n"})
-    return sign_like(tamper_fit.replace_payload(fit, name, more + _payload(fit, name)), signer)
+    name = forge_fit.referenced(fit, configurations(fit)[0], "ramdisk")
+    more = forge.archive({"bootseal-other-build": b"nobody signed a policy for this\n"})
+    return sign_like(forge_fit.replace_payload(fit, name, more + _payload(fit, name)), signer)
 
 
 def overwriting(fit: bytes, signer: Signer) -> bytes:
@@ -235,11 +235,11 @@ def overwriting(fit: bytes, signer: Signer) -> bytes:
     everything after that is unsigned `data-position`.
     """
     first = configurations(fit)[0]
-    kernel = tamper_fit.referenced(fit, first, "kernel")
+    kernel = forge_fit.referenced(fit, first, "kernel")
     rest = len(fit) - len(_payload(fit, kernel))
     position = align_up(rest + 64 * KIB, MIB)
     mistaken = _with_ramdisk_at(fit, signer, FIT_ADDRESS + position)
-    return tamper_fit.move_payload(mistaken, kernel, position)
+    return forge_fit.move_payload(mistaken, kernel, position)
 
 
 def overlapping(fit: bytes, signer: Signer) -> bytes:
@@ -253,15 +253,15 @@ def self_overwriting(fit: bytes, signer: Signer) -> bytes:
 
 
 def _with_ramdisk_at(fit: bytes, signer: Signer, address: int) -> bytes:
-    ramdisk = tamper_fit.referenced(fit, configurations(fit)[0], "ramdisk")
-    mistaken = tamper_fit.set_number(fit, f"/images/{ramdisk}", "load", address)
+    ramdisk = forge_fit.referenced(fit, configurations(fit)[0], "ramdisk")
+    mistaken = forge_fit.set_number(fit, f"/images/{ramdisk}", "load", address)
     return _sign_unchecked(mistaken, signer)
 
 
 def _with_attacker_kernel(fit: bytes, detail: str) -> bytes:
-    name = tamper_fit.referenced(fit, configurations(fit)[0], "kernel")
-    kernel = tamper.attacker_kernel(detail)
-    return tamper_fit.replace_payload(fit, name, kernel, compression="none")
+    name = forge_fit.referenced(fit, configurations(fit)[0], "kernel")
+    kernel = forge.attacker_kernel(detail)
+    return forge_fit.replace_payload(fit, name, kernel, compression="none")
 
 
 def _payload(fit: bytes, image: str) -> bytes:

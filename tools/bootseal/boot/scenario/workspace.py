@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.boot import qemu, swtpm
-from bootseal.boot.outcome import Tpm
+from bootseal.boot.machine import qemu, swtpm
+from bootseal.boot.scenario.model import Tpm
 from bootseal.errors import FormatError, ToolError, UsageError
 from bootseal.keys.manifest import MANIFEST
 from bootseal.units import MIB, SECTOR
@@ -32,7 +32,7 @@ _GPT_ENTRY: Final = 128
 
 
 class Overlay:
-    """A qcow2 disk edited by partition name; implements `bootseal.boot.outcome.Disk`.
+    """A qcow2 disk edited by partition name; implements `bootseal.boot.scenario.model.Disk`.
 
     Attributes:
         path: The qcow2 file.
@@ -128,7 +128,7 @@ class Overlay:
 
 
 class Workplace:
-    """What a scenario's `prepare` gets; implements `bootseal.boot.outcome.Lab`.
+    """What a scenario's `prepare` gets; implements `bootseal.boot.scenario.model.Lab`.
 
     Attributes:
         device: The device's description; other releases in its slots included.

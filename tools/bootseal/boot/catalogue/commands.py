@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot import attacks
-from bootseal.boot.outcome import Scenario
-from bootseal.boot.scenarios_ends import refused
+from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.catalogue.steps import refused
+from bootseal.boot.scenario.model import Scenario
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
-    from bootseal.boot.outcome import Lab
+    from bootseal.boot.scenario.model import Lab
 
 _VARIABLE: Final = b"slot_start="
 _BEFORE: Final = (
@@ -47,7 +47,7 @@ def _refused(
     def prepare(lab: Lab) -> None:
         bios = lab.device.artefact(lab.directory, "bios").read_bytes()
         lab.replace_bios(commanded(bios, command))
-        attacks.flip(attacks.KERNEL, slots)(lab)
+        fit_attacks.flip(fit_attacks.KERNEL, slots)(lab)
 
     return Scenario(
         id=id_,

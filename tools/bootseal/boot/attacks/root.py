@@ -8,8 +8,8 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
+from bootseal.boot.attacks import forge, forge_fit
 from bootseal.errors import FormatError
-from bootseal.formats import tamper, tamper_fit
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bootseal.boot.outcome import Lab
+    from bootseal.boot.scenario.model import Lab
     from bootseal.device import Slot
 
 BLOCK: Final = 4096
@@ -44,7 +44,7 @@ def flip(kind: str, offset: int) -> Callable[[Lab], None]:
 
     def prepare(lab: Lab) -> None:
         partition = _partition(_first(lab), kind)
-        changed = tamper.flip_bit(lab.disk.read(partition, offset, 1), 0)
+        changed = forge.flip_bit(lab.disk.read(partition, offset, 1), 0)
         lab.disk.write(partition, offset, changed)
 
     return prepare
@@ -58,7 +58,7 @@ def scatter(lab: Lab) -> None:
     first = blocks // 10
     for number in range(_SPREAD):
         offset = (first + number * (blocks - first) // _SPREAD) * BLOCK
-        lab.disk.write(slot.root, offset, tamper.flip_bit(content[offset:][:1], 0))
+        lab.disk.write(slot.root, offset, forge.flip_bit(content[offset:][:1], 0))
 
 
 def swap(lab: Lab) -> None:
@@ -78,7 +78,7 @@ def salt(fit: bytes, configuration: str) -> str:
     Raises:
         FormatError: The command line holds none.
     """
-    name = tamper_fit.referenced(fit, configuration, "fdt")
+    name = forge_fit.referenced(fit, configuration, "fdt")
     chosen = fdt.read(fit_format.parse(fit).image(name).payload).find("/chosen")
     bootargs = (chosen and chosen.value("bootargs")) or b""
     if (found := _SALT.search(bootargs)) is None:
@@ -124,7 +124,7 @@ def attacker_program(detail: str) -> bytes:
     One ELF file of one segment: header (64 bytes), program header (56 bytes), six instructions,
     text; all little endian.
     """
-    text = f"\n{tamper.SENTINEL} {detail}\n".encode()
+    text = f"\n{forge.SENTINEL} {detail}\n".encode()
     code = _WRITE_AND_SPIN.pack(
         0xD2800020,  # mov x0, #1
         0x100000A1,  # adr x1, text

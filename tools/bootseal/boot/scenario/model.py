@@ -2,13 +2,13 @@
 """What a boot scenario asks for and what came out of it: data only, shared by every boot module.
 
 A scenario is a list of steps; one step is one power cycle of the virtual device, from power-on
-until its named ending. Scenarios live in `bootseal.boot.scenarios` as `SCENARIOS: tuple[Scenario,
-...]`; `bootseal.boot.matrix` runs them; the command line hands `MatrixResult.document()` (schema
+until its named ending. Scenarios are in `bootseal.boot.catalogue.scenarios.SCENARIOS`;
+`bootseal.boot.scenario.runner` runs them; the command line hands `MatrixResult.document()` (schema
 `bootseal.matrix/1`) to the reports, which know this document and not this package.
 
-Console text is named by `bootseal.boot.console.PATTERNS`. Wherever a pattern is asked for it may
-carry a detail, `slot-refused:a`: the line must match `slot-refused` with `a` as what the pattern
-captured.
+Console text is named by `bootseal.boot.machine.console.PATTERNS`. Wherever a pattern is asked for
+it may carry a detail, `slot-refused:a`: the line must match `slot-refused` with `a` as what the
+pattern captured.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from bootseal.boot.machine.events import Ending, Phase, Sighting
     from bootseal.device import Device, Slot
     from bootseal.events import Finding
 
@@ -34,23 +35,6 @@ POWER_ON: Final = "power-on"
 STATUS: Final = "status"
 """Names that triggers may use beside those of console patterns: the start of the power cycle, and
 the arrival of the device's status line on its port."""
-
-
-class Ending(StrEnum):
-    """What one power cycle ended in."""
-
-    UP = "up"
-    """The status line came: the system is up, and says itself what it runs on."""
-    POWERED_OFF = "powered-off"
-    """The device switched itself off."""
-    CONSOLE = "console"
-    """The console showed the pattern that the step waits for."""
-    CUT = "power-cut"
-    """We cut the power, as the step's actions say."""
-    TIMEOUT = "timeout"
-    """Nothing the step waits for happened in time: proves nothing."""
-    CRASHED = "crashed"
-    """QEMU or the TPM emulator ended by itself: proves nothing."""
 
 
 class Tpm(StrEnum):
@@ -122,8 +106,9 @@ class System:
     Attributes:
         slot: The slot it runs from.
         created: Whether the data partition was made in this very boot; None when either is right.
-        findings: Ids of the findings of `bootseal.boot.status.judge` that must be there. Any other
-            error is a failure, so the empty default asks for the fully proven state.
+        findings: Ids of the findings of `bootseal.boot.scenario.device_findings` that must be
+            there. Any other error is a failure, so the empty default asks for the fully proven
+            state.
         reason: Regular expression that `data.reason` must match when data is closed.
     """
 
@@ -269,37 +254,6 @@ class Lab(Protocol):
     def record_tpm(self) -> None:
         """Keep all that goes to the TPM and back, beside the log of every later power cycle."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
-    """A console line that matched a named pattern.
-
-    Attributes:
-        time: Seconds since power-on.
-        name: The pattern's name.
-        detail: What the pattern captured: an image or slot name, or "".
-        line: The line, control characters escaped.
-    """
-
-    time: float
-    name: str
-    detail: str
-    line: str
-
-    def matches(self, wanted: str) -> bool:
-        """Tell whether this is `name` or `name:detail`."""
-        name, _, detail = wanted.partition(":")
-        return name == self.name and (not detail or detail == self.detail)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
-    """A stretch of the boot on the time line; seconds since power-on."""
-
-    name: str
-    start: float
-    end: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.boot import station, swtpm
-from bootseal.boot.console import Console
-from bootseal.boot.outcome import Ending, Sighting
-from bootseal.boot.qemu import Machine, Wiring, arguments
-from bootseal.boot.qmp import Qmp
+from bootseal.boot.machine import escrow, swtpm
+from bootseal.boot.machine.console import Console
+from bootseal.boot.machine.events import Ending, Sighting
+from bootseal.boot.machine.qemu import Machine, Wiring, arguments
+from bootseal.boot.machine.qmp import Qmp
 from bootseal.errors import ToolError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Session:
         self._log = log
         self._selector = selectors.DefaultSelector()
         self._status = bytearray()
-        self._station = station.Station(log.path)
+        self._station = escrow.Station(log.path)
         self._reason = ""
         self._cut = False
         self._off = False

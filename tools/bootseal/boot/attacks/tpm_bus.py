@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.boot import recording, swtpm, volume
-from bootseal.boot.session import RECORDING
+from bootseal.boot.attacks import data_volume
+from bootseal.boot.machine import swtpm, tpm_traffic
+from bootseal.boot.machine.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
@@ -19,8 +20,8 @@ from bootseal.measure import pcr_policy
 from bootseal.measure.predict import CAP, predict
 
 if TYPE_CHECKING:
-    from bootseal.boot.outcome import Lab
-    from bootseal.boot.volume import Sealed
+    from bootseal.boot.attacks.data_volume import Sealed
+    from bootseal.boot.scenario.model import Lab
     from bootseal.measure.predict import Prediction
 
 _TIMEOUT: Final = 60.0
@@ -48,19 +49,21 @@ def silent(lab: Lab, first_boot: Path) -> None:
         VerificationRefused: One of them is there.
         Inconclusive: The search does not find what is there.
     """
-    header = volume.header(lab)
-    recovery = volume.recovery_key(lab, first_boot)
-    key = volume.volume_key(header, recovery)
+    header = data_volume.header(lab)
+    recovery = data_volume.recovery_key(lab, first_boot)
+    key = data_volume.volume_key(header, recovery)
     logs = (first_boot, lab.work / "step-1.log")
-    boots = [recording.messages(log.with_suffix(RECORDING).read_text()) for log in logs]
+    boots = [tpm_traffic.messages(log.with_suffix(RECORDING).read_text()) for log in logs]
     with tempfile.TemporaryDirectory(prefix="bootseal-") as name:
-        secret, plain = _unsealed_in_clear(lab, volume.sealed(header), Path(name))
-    if not recording.holding(plain, secret) or not all(recording.holding(b, CAP) for b in boots):
+        secret, plain = _unsealed_in_clear(lab, data_volume.sealed(header), Path(name))
+    if not tpm_traffic.holding(plain, secret) or not all(
+        tpm_traffic.holding(b, CAP) for b in boots
+    ):
         raise Inconclusive("the recordings do not show what went over the bus in clear")
     keys = {"volume key": key, "sealed secret": secret, "recovery key": recovery}
     for title, wanted in keys.items():
         for log, messages in zip(logs, boots, strict=True):
-            if found := recording.holding(messages, wanted):
+            if found := tpm_traffic.holding(messages, wanted):
                 raise VerificationRefused(f"{found} messages in {log.name} hold the {title}")
 
 
@@ -73,7 +76,7 @@ def _unsealed_in_clear(lab: Lab, sealed: Sealed, scratch: Path) -> tuple[bytes, 
     log = scratch / "recording"
     with swtpm.serving(scratch / "tpm", scratch / "s", scratch / "said", *swtpm.recorded(log)):
         secret = _unseal(lab, sealed, prediction, scratch)
-    return secret, recording.messages(log.read_text())
+    return secret, tpm_traffic.messages(log.read_text())
 
 
 def _unseal(lab: Lab, sealed: Sealed, prediction: Prediction, scratch: Path) -> bytes:

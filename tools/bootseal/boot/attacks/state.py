@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot import attacks
-from bootseal.formats import tamper, tamper_fit
+from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.attacks import forge, forge_fit
+from bootseal.formats.uboot.environment import emit_environment
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from bootseal.boot.outcome import Lab
+    from bootseal.boot.scenario.model import Lab
 
 BOOTSTATE: Final = "bootstate"
 _STATE: Final = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
-_RUN: Final = f"bootm {attacks.FIT_ADDRESS:#x}"
+_RUN: Final = f"bootm {fit_attacks.FIT_ADDRESS:#x}"
 
 OFFERS: Final = {
     "verify": "no",
@@ -27,7 +28,7 @@ OFFERS: Final = {
     "preboot": "setenv verify no",
     "altbootcmd": _RUN,
     "fdtcontroladdr": "0",
-    "loadaddr": f"{attacks.FIT_ADDRESS:#x}",
+    "loadaddr": f"{fit_attacks.FIT_ADDRESS:#x}",
     "bootseal": f"setenv verify no; {_RUN}",
     "slot_start": f"setenv verify no; {_RUN}",
     "fit_addr": "0",
@@ -51,18 +52,18 @@ _GAP_SIZE: Final = 8 * KIB
 
 def noise(lab: Lab) -> None:
     """Fill the whole slot state with bytes that look random."""
-    lab.disk.write(BOOTSTATE, 0, tamper.noise(lab.disk.size(BOOTSTATE), seed=1))
+    lab.disk.write(BOOTSTATE, 0, forge.noise(lab.disk.size(BOOTSTATE), seed=1))
 
 
 def smuggle(lab: Lab) -> None:
     """Add settings to a slot state with a valid checksum."""
-    lab.disk.write(BOOTSTATE, 0, tamper.environment(_STATE | OFFERS))
+    lab.disk.write(BOOTSTATE, 0, emit_environment(_STATE | OFFERS))
 
 
 def inject(lab: Lab) -> None:
     """Put shell text into the variables that are imported, and an unsigned FIT to start with it."""
-    attacks.install(lab, attacks.unsigned(attacks.original(lab)))
-    lab.disk.write(BOOTSTATE, 0, tamper.environment(_INJECTED))
+    fit_attacks.install(lab, fit_attacks.unsigned(fit_attacks.original(lab)))
+    lab.disk.write(BOOTSTATE, 0, emit_environment(_INJECTED))
 
 
 def offer_everywhere(lab: Lab) -> None:
@@ -71,10 +72,10 @@ def offer_everywhere(lab: Lab) -> None:
     The slot state, the second flash where QEMU's U-Boot keeps its environment, the gap in front of
     the first partition, QEMU's device tree and QEMU's firmware configuration.
     """
-    attacks.install(lab, attacks.unsigned(attacks.original(lab)))
+    fit_attacks.install(lab, fit_attacks.unsigned(fit_attacks.original(lab)))
     smuggle(lab)
     first = min(partition.offset for partition in lab.device.partitions)
-    block = tamper.environment(OFFERS, size=_GAP_SIZE)
+    block = emit_environment(OFFERS, size=_GAP_SIZE)
     for offset in _GAPS:
         if offset + _GAP_SIZE <= first:
             lab.disk.write("", offset, block)
@@ -85,7 +86,7 @@ def offer_everywhere(lab: Lab) -> None:
 def _offer_flash(lab: Lab) -> None:
     flash = lab.work / "flash.img"
     with flash.open("wb") as file:
-        file.write(tamper.environment(OFFERS, size=_FLASH_ENVIRONMENT))
+        file.write(emit_environment(OFFERS, size=_FLASH_ENVIRONMENT))
         file.truncate(_FLASH_SIZE)
     lab.add_qemu("-drive", f"if=pflash,unit=1,format=raw,file={flash}")
 
@@ -94,8 +95,8 @@ def _offer_qemu(lab: Lab) -> None:
     control = lab.device.artefact(lab.directory, "control-dtb").read_bytes()
     tree, kernel = lab.work / "offer.dtb", lab.work / "offer.kernel"
     config = {"bootcmd": _RUN, "bootdelay": "10", "bootsecure": "no"}
-    tree.write_bytes(tamper_fit.offer_configuration(control, config))
-    kernel.write_bytes(tamper.attacker_kernel("qemu-kernel"))
+    tree.write_bytes(forge_fit.offer_configuration(control, config))
+    kernel.write_bytes(forge.attacker_kernel("qemu-kernel"))
     text = " ".join(f"{name}={value.replace(' ', '_')}" for name, value in OFFERS.items())
     lab.add_qemu("-dtb", str(tree), "-kernel", str(kernel), "-append", text)
     lab.add_qemu("-fw_cfg", f"name=opt/u-boot/bootcmd,string={_RUN}")

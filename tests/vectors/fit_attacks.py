@@ -12,10 +12,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.formats import fit_attacks_raw as raw
-from bootseal.formats import fit_attacks_tree as tree
-from bootseal.formats import tamper_fit
-from bootseal.formats.fit_attacks_tree import KERNEL
+from tests.vectors import fit_attacks_raw as raw
+from tests.vectors import fit_attacks_tree as tree
+from tests.vectors.fit_attacks_tree import KERNEL
+
+from bootseal.boot.attacks import forge_fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ CATALOGUE: Final = (
     _row(
         "S2",
         "clone, CVE-2026-46728: hash the genuine copies, boot the replaced original",
-        lambda fit: tamper_fit.clone_images(fit, KERNEL),
+        lambda fit: forge_fit.clone_images(fit, KERNEL),
         "hashed-nodes",
     ),
     _row(

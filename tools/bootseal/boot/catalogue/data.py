@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from bootseal.boot import attacks, bus, checks
-from bootseal.boot.outcome import Action, Do, Ending, Expectation, Scenario, Step, System, Tpm
-from bootseal.boot.scenarios_ends import closed, never_started, refused
+from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.attacks import tpm_bus
+from bootseal.boot.catalogue import after
+from bootseal.boot.catalogue.steps import closed, never_started, refused
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step, System, Tpm
 
 _GROUP: Final = "data"
 _STATUS: Final = "secureboot-data status"
@@ -22,7 +25,7 @@ DATA: Final = (
         about="Everything that went to the TPM and back in the first boot, which seals the key, "
         "and in a later one: sessions are encrypted, so neither the volume key nor the sealed "
         "secret is there. The same search finds the secret where no session encrypts.",
-        prepare=bus.record,
+        prepare=tpm_bus.record,
         steps=(
             Step(
                 expect=Expectation(
@@ -30,7 +33,7 @@ DATA: Final = (
                     console=("root-verified:a", "data-opened"),
                     system=System(created=False),
                 ),
-                check=checks.bus_is_silent,
+                check=after.bus_is_silent,
             ),
         ),
     ),
@@ -52,7 +55,7 @@ DATA: Final = (
                 actions=(
                     Action(do=Do.TYPE, when="shell", text=f"{_STATUS} && {_ROTATE} && reboot\r"),
                 ),
-                check=checks.rotated,
+                check=after.rotated,
             ),
             Step(
                 title="wipe",
@@ -62,7 +65,7 @@ DATA: Final = (
                     system=System(created=True),
                 ),
                 actions=(Action(do=Do.TYPE, when="shell", text=f"{_WIPE} && reboot\r"),),
-                check=checks.wiped,
+                check=after.wiped,
             ),
         ),
     ),
@@ -146,7 +149,7 @@ DATA: Final = (
         title="Another initramfs, signed to boot but with no policy signed for it",
         group=_GROUP,
         about="It boots, PCR 9 differs, and the TPM keeps the key.",
-        prepare=attacks.signed_by_maker(attacks.other_initramfs),
+        prepare=fit_attacks.signed_by_maker(fit_attacks.other_initramfs),
         steps=(closed("pcr.9", "event-log.differs"),),
     ),
 )
