@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.disk.conftest import SALT, make_tree
+from tests.unit.check.conftest import SALT, make_tree
 
 from bootseal.disk import hash_tree, workers
 from bootseal.disk import image as source

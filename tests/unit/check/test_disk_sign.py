@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.unit.disk.conftest import Base
+    from tests.unit.check.conftest import Base
 
     from bootseal.check.disk import Judgement
     from bootseal.check.expected import Target

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.unit.disk import conftest as made
+from tests.unit.check import conftest as made
 from typer.testing import CliRunner
 
 from bootseal.cli.app import app
@@ -22,7 +22,7 @@ from bootseal.units import GIB, KIB, MIB
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.disk.conftest import Base
+    from tests.unit.check.conftest import Base
     from typer.testing import Result
 
 LINE = "part --part-name {name} --part-type {type} --uuid {uuid} --align 1024 --fixed-size {size}\n"

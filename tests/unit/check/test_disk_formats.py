@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.disk import conftest as made
+from tests.unit.check import conftest as made
 
 from bootseal.errors import FormatError
 from bootseal.formats import gpt, verity

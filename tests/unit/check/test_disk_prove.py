@@ -16,7 +16,7 @@ from bootseal.disk import hash_tree, image
 from bootseal.events import Silent
 
 if TYPE_CHECKING:
-    from tests.unit.disk.conftest import Base
+    from tests.unit.check.conftest import Base
 
     from bootseal.check.expected import Target
     from bootseal.check.prove import Proof

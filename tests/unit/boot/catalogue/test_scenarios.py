@@ -14,7 +14,7 @@ from bootseal.boot.machine import console
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import POWER_ON, STATUS, Do, Scenario
 
-DOCUMENT = Path(__file__).parents[3] / "docs/attacks.md"
+DOCUMENT = Path(__file__).parents[4] / "docs/attacks.md"
 EACH = pytest.mark.parametrize("scenario", scenarios.SCENARIOS, ids=lambda s: s.id)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.unit.disk.conftest import Base
+    from tests.unit.check.conftest import Base
 
     from bootseal.check.disk import Judgement
     from bootseal.device import Partition

@@ -16,7 +16,7 @@ from bootseal.units import KIB, MIB
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.unit.disk.conftest import Base
+    from tests.unit.check.conftest import Base
 
 
 def compare(

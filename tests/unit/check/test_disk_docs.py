@@ -7,10 +7,13 @@ import ast
 import re
 from pathlib import Path
 
-import bootseal.disk
+import bootseal
 from bootseal.boot.catalogue.scenarios import SCENARIOS
 
 TEXT = (Path(__file__).parents[3] / "docs/disk.md").read_text()
+SOURCES = [
+    path for room in ("check", "disk") for path in (Path(bootseal.__path__[0]) / room).rglob("*.py")
+]
 MAKERS = {"finding", "_error", "_found", "_warning", "_info"}
 
 
@@ -18,7 +21,7 @@ def literals() -> tuple[set[str], set[str]]:
     """Return the ids in the code, and the beginnings of those that are put together."""
     whole: set[str] = set()
     begun: set[str] = set()
-    for path in Path(bootseal.disk.__path__[0]).glob("*.py"):
+    for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
@@ -35,7 +38,7 @@ def test_every_finding_is_in_a_table_and_every_row_in_the_code() -> None:
     whole, begun = literals()
     rows = "\n".join(line for line in TEXT.splitlines() if line.startswith("| `disk."))
     listed = set(re.findall(r"`(disk\.[a-z0-9-]+)`", rows))
-    sources = "".join(p.read_text() for p in Path(bootseal.disk.__path__[0]).glob("*.py"))
+    sources = "".join(path.read_text() for path in SOURCES)
 
     assert whole - listed == set()
     assert {text for text in begun if not any(name.startswith(text) for name in listed)} == set()

@@ -10,7 +10,7 @@ import pytest
 from bootseal.boot.catalogue.commands import commanded
 from bootseal.errors import FormatError
 
-LOGIC = Path(__file__).parents[3] / "meta-secureboot/recipes-bsp/u-boot/files/bootseal.env"
+LOGIC = Path(__file__).parents[4] / "meta-secureboot/recipes-bsp/u-boot/files/bootseal.env"
 
 
 def binary() -> bytes:
