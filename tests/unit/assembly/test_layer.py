@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import shutil
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from bootseal.assembly import layer
+from bootseal.assembly.layer import Layer
+from bootseal.errors import UsageError
+
+SHIPPED = Path(__file__).parents[3] / "meta-secureboot"
+
+
+def test_every_file_of_the_shipped_layer_has_a_place() -> None:
+    placed = Layer(SHIPPED).device_files(login=True)
+
+    targets = {file.target for file in placed}
+    assert len(targets) == len(placed)
+    assert PurePosixPath("usr/bin/secureboot-status") in targets
+
+
+def test_programs_and_nothing_else_may_be_executed() -> None:
+    placed = Layer(SHIPPED).device_files(login=True)
+
+    for file in placed:
+        assert (file.mode == 0o755) == file.source.read_bytes().startswith(b"#!"), file
+
+
+def test_shell_is_in_development_images_only() -> None:
+    with_login = {f.source.name for f in Layer(SHIPPED).device_files(login=True)}
+    without = {f.source.name for f in Layer(SHIPPED).device_files(login=False)}
+
+    assert with_login - without == {"secureboot-shell.service"}
+
+
+def test_repart_never_runs_on_its_own() -> None:
+    assert "systemd-repart.service" in Layer(SHIPPED).masked_units()
+
+
+def test_file_without_a_place_is_refused_by_name(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED / layer.DEVICE, tmp_path / layer.DEVICE)
+    (tmp_path / layer.DEVICE / "surprise.sh").touch()
+
+    with pytest.raises(UsageError, match=r"surprise\.sh: no rule says where"):
+        Layer(tmp_path).device_files(login=True)
+
+
+def test_directory_that_is_no_layer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not the layer meta-secureboot"):
+        Layer.find(tmp_path)
+
+
+def test_missing_file_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="the layer has no file files/nothing"):
+        Layer(SHIPPED).file("files/nothing")
