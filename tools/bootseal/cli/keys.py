@@ -13,12 +13,12 @@ import typer
 
 from bootseal.cli import keys_impact, keys_lifecycle, ui
 from bootseal.cli.keys_options import PinFile, pairs, role, secret_source
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.keys.directory.directory import KeyDirectory, StoredKey
     from bootseal.keys.directory.inspect import FileKey
 

@@ -16,7 +16,7 @@ from bootseal.cli import ui
 from bootseal.cli.keys_impact import print_trace
 from bootseal.cli.keys_options import PinFile, pairs, secret_source
 from bootseal.errors import ExitCode, UsageError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 
 if TYPE_CHECKING:
     from bootseal.keys.directory.rotate import Rotation
@@ -136,7 +136,7 @@ def audit(
 
     found = examine(directory, max_age=timedelta(days=max_age))
     if as_json:
-        ui.emit_json({"schema": "bootseal.key-audit/1"} | dataclasses.asdict(found))
+        ui.emit_json({"schema": "bootseal.key-audit/2"} | dataclasses.asdict(found))
     elif found.findings:
         ui.table(
             ("severity", "finding", "where", "what"),
