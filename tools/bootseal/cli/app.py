@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 import bootseal
-from bootseal.cli import lazy, ui
+from bootseal.cli import console, lazy
 from bootseal.errors import BootsealError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NOUNS: Final = ("keys", "fit", "measure", "attest", "disk", "reference", "device", "boot")
-_PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS}
+_PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS} | {
+    "keys": "bootseal.cli.keys.generate:app",
+    "fit": "bootseal.cli.fit.sign:app",
+    "measure": "bootseal.cli.measure.predict:app",
+    "boot": "bootseal.cli.boot.run:app",
+}
 
 app = typer.Typer(
     name="bootseal",
@@ -71,18 +76,20 @@ def ending(command: Callable[[], object]) -> None:
     try:
         command()
     except BootsealError as error:
-        ui.err.print(f"[bold red]error:[/] {ui.untrusted_lines(error.message)}")
+        console.err.print(f"[bold red]error:[/] {console.untrusted_lines(error.message)}")
         if error.hint:
-            ui.err.print(f"[bold]try:[/]   {ui.untrusted_lines(error.hint)}")
+            console.err.print(f"[bold]try:[/]   {console.untrusted_lines(error.hint)}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        ui.err.print("interrupted")
+        console.err.print("interrupted")
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.TOOL)
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        ui.err.print(f"[bold red]error:[/] {ui.untrusted(f'{name}{error.strerror or error}')}")
+        console.err.print(
+            f"[bold red]error:[/] {console.untrusted(f'{name}{error.strerror or error}')}"
+        )
         wrong_path = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
         sys.exit(ExitCode.USAGE if wrong_path else ExitCode.TOOL)

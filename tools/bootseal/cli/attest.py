@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootseal.cli import console
 from bootseal.cli import output as files
-from bootseal.cli import ui
-from bootseal.cli.fit_input import naming
-from bootseal.cli.measure_list import load
+from bootseal.cli.inputs import naming
+from bootseal.cli.measure.approve import load
 
 if TYPE_CHECKING:
     from bootseal.attest.verify import Verdict
@@ -75,9 +75,9 @@ def enrol(
     record, credential = attest.enrol(said, trusted, name, datetime.now(UTC))
     known.save(record)
     files.write(output, base64.b64encode(credential) + b"\n")
-    ui.status(
-        f"OK: {ui.untrusted(name)} has an endorsement certificate by "
-        f"{ui.untrusted(record.ek_issuer)}; its key is certified when it answers"
+    console.status(
+        f"OK: {console.untrusted(name)} has an endorsement certificate by "
+        f"{console.untrusted(record.ek_issuer)}; its key is certified when it answers"
     )
 
 
@@ -99,7 +99,7 @@ def certify(
     with naming(answer):
         secret = messages.parse_activation(answer.read_bytes())
     known.save(attest.certify(known.record(name), secret, int(time.time())))
-    ui.status(f"OK: the attestation key of {ui.untrusted(name)} is certified")
+    console.status(f"OK: the attestation key of {console.untrusted(name)} is certified")
 
 
 @app.command()
@@ -119,9 +119,9 @@ def challenge(
 
     asked = Store(store).ask(name, now=int(time.time()), validity=validity)
     if as_json:
-        ui.emit_json(dataclasses.asdict(asked))
+        console.emit_json(dataclasses.asdict(asked))
     else:
-        ui.out.print(asked.nonce)
+        console.out.print(asked.nonce)
 
 
 @app.command()
@@ -156,7 +156,7 @@ def verify(
         if verdict.accepted:
             known.save(attest.seen(record, verdict, evidence))
     if as_json:
-        ui.emit_json(_document(verdict))
+        console.emit_json(_document(verdict))
     else:
         _print(verdict)
     if not verdict.accepted:
@@ -186,6 +186,6 @@ def _print(verdict: Verdict) -> None:
     runs = f"release {verdict.release}" if verdict.release else "no approved release"
     slot = f", slot {verdict.slot}" if verdict.slot else ""
     who = verdict.device or "nobody that was asked"
-    ui.out.print(f"{word}  {ui.untrusted(f'{who}: {runs}{slot}')}")
+    console.out.print(f"{word}  {console.untrusted(f'{who}: {runs}{slot}')}")
     for finding in verdict.findings:
-        ui.out.print(f"  {finding.id}  {ui.untrusted(finding.message)}")
+        console.out.print(f"  {finding.id}  {console.untrusted(finding.message)}")

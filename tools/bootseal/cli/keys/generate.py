@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import keys_impact, keys_lifecycle, ui
-from bootseal.cli.keys_options import PinFile, pairs, role, secret_source
+from bootseal.cli import console
+from bootseal.cli.keys import impact, rotate
+from bootseal.cli.options import PinFile, pairs, role, secret_source
 from bootseal.events import Severity
 
 if TYPE_CHECKING:
@@ -70,13 +71,13 @@ def generate(
         insecure_file_keys=insecure_file_keys,
         tokens={role(name): source for name, source in pairs("--token", token, "ROLE").items()},
         secret=secret_source(pin_file),
-        progress=ui.TerminalProgress(),
+        progress=console.TerminalProgress(),
     )
     _print_directory(made, as_json=as_json)
     if loaded.development:
-        ui.status("Development keys: a device that trusts them protects nothing.")
+        console.status("Development keys: a device that trusts them protects nothing.")
     elif insecure_file_keys:
-        ui.status("Unencrypted file keys of a production profile: for rehearsals only.")
+        console.status("Unencrypted file keys of a production profile: for rehearsals only.")
 
 
 @app.command("list")
@@ -106,31 +107,31 @@ def show(
 
     key = inspect.show(file)
     if as_json:
-        ui.emit_json({"schema": "bootseal.key/1", "file": str(file)} | _file_document(key))
+        console.emit_json({"schema": "bootseal.key/1", "file": str(file)} | _file_document(key))
         return
     rows = [
         (label, str(value)) for label, value in _file_document(key).items() if label != "findings"
     ]
-    ui.table(
+    console.table(
         ("property", "value"),
-        [(label, ui.untrusted(value)) for label, value in rows if value != "None"],
+        [(label, console.untrusted(value)) for label, value in rows if value != "None"],
     )
     _print_findings(key.findings)
 
 
 for _command in (
-    keys_lifecycle.rotate,
-    keys_lifecycle.revoke,
-    keys_impact.impact,
-    keys_lifecycle.export,
-    keys_lifecycle.audit,
+    rotate.rotate,
+    rotate.revoke,
+    impact.impact,
+    rotate.export,
+    rotate.audit,
 ):
     app.command()(_command)
 
 
 def _print_directory(directory: KeyDirectory, *, as_json: bool) -> None:
     if as_json:
-        ui.emit_json(
+        console.emit_json(
             {
                 "schema": "bootseal.key-list/1",
                 "profile": directory.profile,
@@ -139,38 +140,38 @@ def _print_directory(directory: KeyDirectory, *, as_json: bool) -> None:
             }
         )
         return
-    ui.table(
+    console.table(
         ("role", "name", "state", "algorithm", "not after", "private key"),
         [
             (
-                ui.untrusted(key.role),
-                ui.untrusted(key.name),
+                console.untrusted(key.role),
+                console.untrusted(key.name),
                 key.state.value,
-                ui.untrusted(key.algorithm.name),
+                console.untrusted(key.algorithm.name),
                 f"{key.not_after:%Y-%m-%d}",
                 _place(key),
             )
             for key in directory.keys
         ],
-        title=f"profile {ui.untrusted(directory.profile)}",
+        title=f"profile {console.untrusted(directory.profile)}",
     )
-    ui.out.print("SHA-256 of the public keys (SubjectPublicKeyInfo, DER)")
+    console.out.print("SHA-256 of the public keys (SubjectPublicKeyInfo, DER)")
     for key in directory.keys:
-        ui.out.print(f"{key.public_key.fingerprint()}  {ui.untrusted(key.name)}")
+        console.out.print(f"{key.public_key.fingerprint()}  {console.untrusted(key.name)}")
     _print_findings([finding for key in directory.keys for finding in key.findings])
 
 
 def _place(key: StoredKey) -> str:
     if key.reference:
-        return ui.untrusted(key.reference.partition("?")[0])
+        return console.untrusted(key.reference.partition("?")[0])
     return "not here" if key.mode is None else f"file, {key.mode:04o}"
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:
     for finding in findings:
         colour = "red" if finding.severity is Severity.ERROR else "yellow"
-        text = ui.untrusted(f"{finding.where}: {finding.message}")
-        ui.status(f"[{colour}]{finding.severity}[/]: {text}")
+        text = console.untrusted(f"{finding.where}: {finding.message}")
+        console.status(f"[{colour}]{finding.severity}[/]: {text}")
 
 
 def _document(key: StoredKey) -> dict[str, object]:

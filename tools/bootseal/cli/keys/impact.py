@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import ui
+from bootseal.cli import console
 
 if TYPE_CHECKING:
     from bootseal.fit.key_usage import Trace
@@ -45,13 +45,13 @@ def impact(
         found = trace(public_key.fingerprint(), tree, key=public_key)
     print_trace(found, as_json=as_json)
     if origin := published.origin(found.fingerprint):
-        ui.status(f"PUBLISHED: anybody can sign with this key ({ui.untrusted(origin)})")
+        console.status(f"PUBLISHED: anybody can sign with this key ({console.untrusted(origin)})")
 
 
 def print_trace(found: Trace, *, as_json: bool) -> None:
     """Print what was found, as a table or as one document."""
     if as_json:
-        ui.emit_json(
+        console.emit_json(
             {
                 "schema": "bootseal.key-impact/1",
                 "fingerprint": found.fingerprint,
@@ -62,15 +62,22 @@ def print_trace(found: Trace, *, as_json: bool) -> None:
             }
         )
     elif found.uses:
-        ui.table(
+        console.table(
             ("file", "offset", "relation", "what"),
             [
-                (ui.untrusted(u.path), f"{u.offset:#x}", u.relation.value, ui.untrusted(u.what))
+                (
+                    console.untrusted(u.path),
+                    f"{u.offset:#x}",
+                    u.relation.value,
+                    console.untrusted(u.what),
+                )
                 for u in found.uses
             ],
         )
     for path in found.skipped:
-        ui.status(f"SKIPPED: {ui.untrusted(path)} cannot be read")
+        console.status(f"SKIPPED: {console.untrusted(path)} cannot be read")
     if found.public_key is None:
-        ui.status("Nothing holds this key, so what it signed cannot be told: give its certificate.")
-    ui.status(f"{len(found.uses)} uses of {found.fingerprint} in {found.files} files")
+        console.status(
+            "Nothing holds this key, so what it signed cannot be told: give its certificate."
+        )
+    console.status(f"{len(found.uses)} uses of {found.fingerprint} in {found.files} files")

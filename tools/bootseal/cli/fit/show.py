@@ -12,8 +12,9 @@ from typing import Annotated
 
 import typer
 
-from bootseal.cli import fit_text, ui
-from bootseal.cli.fit_input import FitFile, Json, opened
+from bootseal.cli import console
+from bootseal.cli.fit import printing
+from bootseal.cli.inputs import FitFile, Json, opened
 
 _Other = Annotated[Path, typer.Argument(metavar="OTHER", help="The FIT to compare it with.")]
 
@@ -42,12 +43,12 @@ def show(
         covered = map_of(fit_format.parse(data, lenient=True))
     if as_json:
         document = {"schema": "bootseal.fit/1"} | dataclasses.asdict(view)
-        ui.emit_json(document | {"coverage": dataclasses.asdict(covered)})
+        console.emit_json(document | {"coverage": dataclasses.asdict(covered)})
         return
-    fit_text.print_view(view)
+    printing.print_view(view)
     if coverage:
-        fit_text.print_coverage(covered)
-    fit_text.print_totals(covered)
+        printing.print_coverage(covered)
+    printing.print_totals(covered)
 
 
 def diff(fit: FitFile, other: _Other, *, as_json: Json = False) -> None:
@@ -65,9 +66,9 @@ def diff(fit: FitFile, other: _Other, *, as_json: Json = False) -> None:
     changes = compare(old, new)
     if as_json:
         document = [dataclasses.asdict(change) for change in changes]
-        ui.emit_json({"schema": "bootseal.fit-diff/1", "changes": document})
+        console.emit_json({"schema": "bootseal.fit-diff/1", "changes": document})
     else:
-        fit_text.print_changes(changes)
+        printing.print_changes(changes)
 
 
 def extract(
@@ -94,4 +95,4 @@ def extract(
             return
         write_new(output, payload)
     name = f"{image!r} of {fit}: {len(payload)} bytes match their hashes, signatures not checked"
-    ui.status(ui.untrusted(name))
+    console.status(console.untrusted(name))

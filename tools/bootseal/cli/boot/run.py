@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bootseal.cli import ui
+from bootseal.cli import console
 from bootseal.errors import Inconclusive, ToolError, UsageError, VerificationRefused
 
 app = typer.Typer(no_args_is_help=True, help="Run a device in QEMU, and attack it there.")
@@ -38,19 +38,19 @@ def run(
     from bootseal.boot import run as boot_run
     from bootseal.boot.machine.events import Ending
     from bootseal.boot.scenario.model import Verdict
-    from bootseal.cli import boot_view
+    from bootseal.cli.boot import printing
 
     device = devices.load(directory)
     if reset:
         boot_run.forget(directory)
     if shell:
         _shell(device.name, login=device.login)
-        raise typer.Exit(boot_run.shell(device, directory, ui.TerminalProgress()))
-    done = boot_run.boot(device, directory, timeout=timeout, progress=ui.TerminalProgress())
+        raise typer.Exit(boot_run.shell(device, directory, console.TerminalProgress()))
+    done = boot_run.boot(device, directory, timeout=timeout, progress=console.TerminalProgress())
     if as_json:
-        ui.emit_json(done.document())
+        console.emit_json(done.document())
     else:
-        boot_view.show_run(done, device)
+        printing.show_run(done, device)
     result = done.result
     hint = f"less {directory / result.log}"
     if result.ending is Ending.CRASHED:
@@ -59,7 +59,7 @@ def run(
         raise Inconclusive(result.reason, hint=hint)
     if result.verdict is Verdict.FAILED:
         raise VerificationRefused(result.reason, hint=hint)
-    ui.status("[green]OK[/]: up, and everything as built")
+    console.status("[green]OK[/]: up, and everything as built")
 
 
 @app.command()
@@ -86,14 +86,14 @@ def matrix(
     from bootseal import device as devices
     from bootseal.boot.catalogue.scenarios import SCENARIOS
     from bootseal.boot.scenario import runner as matrices
-    from bootseal.cli import boot_view
+    from bootseal.cli.boot import printing
 
     chosen = matrices.choose(SCENARIOS, scenario or [])
     if list_:
-        boot_view.show_catalogue(chosen)
+        printing.show_catalogue(chosen)
         return
     device = devices.load(directory)
-    watcher = boot_view.Ticker(len(chosen))
+    watcher = printing.Ticker(len(chosen))
     engine = matrices.Matrix(
         device, directory, watcher, keys=keys or directory / "keys", patience=patience
     )
@@ -101,12 +101,12 @@ def matrix(
     document = result.document()
     printed = json_ == Path("-")
     if printed:
-        ui.emit_json(document)
+        console.emit_json(document)
     else:
-        boot_view.show_matrix(result)
+        printing.show_matrix(result)
     targets = {"json": None if printed else json_, "junit": junit, "html": html}
     _write_reports(document, targets, directory)
-    _conclude(boot_view.count(result), directory)
+    _conclude(printing.count(result), directory)
 
 
 def _write_reports(
@@ -118,7 +118,7 @@ def _write_reports(
     for kind, target in targets.items():
         if target is not None:
             write_file(target, render(document, kind, logs=logs).encode())
-            ui.status(f"wrote {ui.untrusted(str(target))}")
+            console.status(f"wrote {console.untrusted(str(target))}")
 
 
 def _conclude(counts: dict[str, int], directory: Path) -> None:
@@ -129,12 +129,16 @@ def _conclude(counts: dict[str, int], directory: Path) -> None:
     if counts["inconclusive"]:
         message = f"{counts['inconclusive']} of {total} scenarios proved nothing"
         raise Inconclusive(message, hint=hint)
-    ui.status(f"[green]OK[/]: {total} of {total} scenarios ended as they must")
+    console.status(f"[green]OK[/]: {total} of {total} scenarios ended as they must")
 
 
 def _shell(name: str, *, login: bool) -> None:
-    if not (ui.err.is_terminal and ui.out.is_terminal):
+    if not (console.err.is_terminal and console.out.is_terminal):
         raise UsageError("--shell needs a terminal", hint="leave --shell away to boot and check")
-    ui.status(f"booting {ui.untrusted(name)}; leave with Ctrl-A X, Ctrl-A C is QEMU's monitor")
+    console.status(
+        f"booting {console.untrusted(name)}; leave with Ctrl-A X, Ctrl-A C is QEMU's monitor"
+    )
     if login:
-        ui.status("it is a development image: a root shell follows; `systemctl poweroff` ends it")
+        console.status(
+            "it is a development image: a root shell follows; `systemctl poweroff` ends it"
+        )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import ui
-from bootseal.cli.keys_impact import print_trace
-from bootseal.cli.keys_options import PinFile, pairs, secret_source
+from bootseal.cli import console
+from bootseal.cli.keys.impact import print_trace
+from bootseal.cli.options import PinFile, pairs, secret_source
 from bootseal.errors import ExitCode, UsageError
 from bootseal.events import Severity
 
@@ -51,10 +51,10 @@ def rotate(
         algorithm=algorithm,
         token=token,
         secret=secret_source(pin_file),
-        progress=ui.TerminalProgress(),
+        progress=console.TerminalProgress(),
     )
     if as_json:
-        ui.emit_json({"schema": "bootseal.key-rotation/1"} | _named(rotation))
+        console.emit_json({"schema": "bootseal.key-rotation/1"} | _named(rotation))
     _explain(rotation, directory)
 
 
@@ -81,14 +81,16 @@ def revoke(
     public_key = public.from_crypto(
         certificate.read(directory / f"{revoked.name}.crt").public_key()
     )
-    ui.status(f"{ui.untrusted(revoked.name)} is revoked: {revoked.fingerprint}")
+    console.status(f"{console.untrusted(revoked.name)} is revoked: {revoked.fingerprint}")
     if not tree:
-        ui.status(f"See what still trusts it: bootseal keys impact {revoked.fingerprint} TREE...")
+        console.status(
+            f"See what still trusts it: bootseal keys impact {revoked.fingerprint} TREE..."
+        )
         return
     found = trace(revoked.fingerprint, tree, key=public_key)
     print_trace(found, as_json=as_json)
     if any(use.relation is Relation.TRUSTS for use in found.uses):
-        ui.status("REVOKED, and still trusted: replace the boot loaders above.")
+        console.status("REVOKED, and still trusted: replace the boot loaders above.")
         raise typer.Exit(ExitCode.REFUSED)
 
 
@@ -114,8 +116,8 @@ def export(
         raise UsageError(f"--for {form!r}: expected mkimage")
     signers = pairs("--signer", signer, "NAME")
     names = for_mkimage(directory, output, signers=signers)
-    listed = ", ".join(ui.untrusted(name) for name in names)
-    ui.status(f"OK: {ui.untrusted(str(output))} holds {listed}")
+    listed = ", ".join(console.untrusted(name) for name in names)
+    console.status(f"OK: {console.untrusted(str(output))} holds {listed}")
 
 
 def audit(
@@ -136,20 +138,20 @@ def audit(
 
     found = examine(directory, max_age=timedelta(days=max_age))
     if as_json:
-        ui.emit_json({"schema": "bootseal.key-audit/1"} | dataclasses.asdict(found))
+        console.emit_json({"schema": "bootseal.key-audit/1"} | dataclasses.asdict(found))
     elif found.findings:
-        ui.table(
+        console.table(
             ("severity", "finding", "where", "what"),
             [
-                (f.severity.value, f.id, ui.untrusted(f.where), ui.untrusted(f.message))
+                (f.severity.value, f.id, console.untrusted(f.where), console.untrusted(f.message))
                 for f in found.findings
             ],
         )
     if found.findings:
         errors = sum(f.severity is Severity.ERROR for f in found.findings)
-        ui.status(f"REFUSED: {errors} errors, {len(found.findings) - errors} warnings")
+        console.status(f"REFUSED: {errors} errors, {len(found.findings) - errors} warnings")
         raise typer.Exit(ExitCode.REFUSED)
-    ui.status(f"OK: nothing to report about {len(found.files)} files")
+    console.status(f"OK: nothing to report about {len(found.files)} files")
 
 
 def _named(rotation: Rotation) -> dict[str, str | None]:
@@ -164,16 +166,18 @@ def _named(rotation: Rotation) -> dict[str, str | None]:
 
 
 def _explain(rotation: Rotation, directory: Path) -> None:
-    now, new = ui.untrusted(rotation.current.name), ui.untrusted(rotation.coming.name)
+    now, new = console.untrusted(rotation.current.name), console.untrusted(rotation.coming.name)
     dtb = f"bootseal fit sign FIT ... --dtb u-boot.bin with {new}"
     if rotation.retired is None:
-        ui.status(f"{now} goes on signing; {new} is its successor.")
-        ui.status(f"Put {new} into the control device tree of the next U-Boot: {dtb}.")
-        ui.status("When every device runs that U-Boot, rotate again to let it take over.")
+        console.status(f"{now} goes on signing; {new} is its successor.")
+        console.status(f"Put {new} into the control device tree of the next U-Boot: {dtb}.")
+        console.status("When every device runs that U-Boot, rotate again to let it take over.")
         return
-    old = ui.untrusted(rotation.retired.name)
-    where = ui.untrusted(str(directory))
-    ui.status(f"{now} signs from now on; {old} is retired; {new} is the next.")
-    ui.status(f"1. Sign FITs by {now}, and by {old} too while devices know only that.")
-    ui.status(f"2. Put {new} into the control device tree of the next U-Boot, and leave {old} out.")
-    ui.status(f"3. When every device runs it: bootseal keys revoke {where} {old}")
+    old = console.untrusted(rotation.retired.name)
+    where = console.untrusted(str(directory))
+    console.status(f"{now} signs from now on; {old} is retired; {new} is the next.")
+    console.status(f"1. Sign FITs by {now}, and by {old} too while devices know only that.")
+    console.status(
+        f"2. Put {new} into the control device tree of the next U-Boot, and leave {old} out."
+    )
+    console.status(f"3. When every device runs it: bootseal keys revoke {where} {old}")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import disk_text, ui
-from bootseal.cli.disk_input import DiskImage, Json, Layout, PolicyKey, UBoot, target_of
+from bootseal.cli import console
+from bootseal.cli.disk import printing
+from bootseal.cli.disk.options import DiskImage, Json, Layout, PolicyKey, UBoot, target_of
 from bootseal.errors import FormatError, VerificationRefused
 
 if TYPE_CHECKING:
@@ -65,13 +66,15 @@ def check(
     policy = None if allow is None else _policy(allow)
     files = [(k, p) for k, p in (("sarif", sarif), ("junit", junit), ("html", html)) if p]
     with opened(target.image) as disk:
-        judged = judge(disk, target, ui.TerminalProgress(), inside=inside, policy=policy)
+        judged = judge(disk, target, console.TerminalProgress(), inside=inside, policy=policy)
         if files or as_json:
             _report(disk, target, judged, files, as_json=as_json)
     if not as_json:
-        disk_text.print_findings(judged.findings, everything=everything)
+        printing.print_findings(judged.findings, everything=everything)
     refuse(judged, image)
-    ui.status(f"OK: {ui.untrusted(str(image))} is accepted: every byte that runs is signed")
+    console.status(
+        f"OK: {console.untrusted(str(image))} is accepted: every byte that runs is signed"
+    )
 
 
 def _policy(path: Path) -> Policy:
@@ -96,7 +99,7 @@ def _report(
     for kind, path in files:
         write(document, kind, path)
     if as_json:
-        ui.emit_json(document)
+        console.emit_json(document)
 
 
 def refuse(judged: Judgement, image: Path) -> None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootseal.cli import console
 from bootseal.cli import output as files
-from bootseal.cli import ui
-from bootseal.cli.fit_input import naming
-from bootseal.cli.measure_options import Source, UBoot
+from bootseal.cli.inputs import naming
+from bootseal.cli.measure.options import Source, UBoot
 
 if TYPE_CHECKING:
     from bootseal.measure.approved import Approved
@@ -49,8 +49,8 @@ def approve(
     release = lists.release(name, found, artefacts.fit, artefacts.version or b"")
     before = load(approved) if approved.exists() else lists.Approved()
     files.write(approved, lists.emit(before.add(release)))
-    ui.status(
-        f"OK: {ui.untrusted(name)}, rollback index {release.rollback_index}, "
+    console.status(
+        f"OK: {console.untrusted(name)}, rollback index {release.rollback_index}, "
         f"FIT {release.fit}: {len(release.boots)} boots approved"
     )
 
@@ -65,7 +65,7 @@ def revoke(
 
     after = load(approved).remove(names)
     files.write(approved, lists.emit(after))
-    ui.status(f"OK: {len(after.releases)} releases are left on the list")
+    console.status(f"OK: {len(after.releases)} releases are left on the list")
 
 
 def export(

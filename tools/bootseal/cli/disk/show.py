@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import disk_text, ui
-from bootseal.cli.disk_input import DiskImage, Json, Layout, PolicyKey, UBoot, target_of
+from bootseal.cli import console
+from bootseal.cli.disk import printing
+from bootseal.cli.disk.options import DiskImage, Json, Layout, PolicyKey, UBoot, target_of
 from bootseal.errors import FormatError, UsageError
 from bootseal.events import Severity
 
@@ -59,18 +60,18 @@ def show(
             if path is not None:
                 write(document, kind, path)
     if as_json:
-        ui.emit_json(document)
+        console.emit_json(document)
     elif coverage:
-        disk_text.print_map(document)
+        printing.print_map(document)
     else:
-        disk_text.print_partitions(document)
+        printing.print_partitions(document)
 
 
 def _coverage(disk: Disk, target: Target) -> dict[str, object]:
     from bootseal.check.disk import check
     from bootseal.check.document import verdict
 
-    return verdict(disk, target, check(disk, target, ui.TerminalProgress(), inside=False))
+    return verdict(disk, target, check(disk, target, console.TerminalProgress(), inside=False))
 
 
 def _partitions(disk: Disk, target: Target) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.boot.scenario import device_status
 from bootseal.boot.scenario.device_findings import CAPPED_PCR
 from bootseal.boot.scenario.model import Verdict
-from bootseal.cli import ui
+from bootseal.cli import console
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def show_run(done: Run, device: Device) -> None:
         wrong = [found[i] for i in ids if i in found]
         mark = "[bold red]REFUSED[/]" if wrong else "[green]OK[/]" if ids else ""
         text = "\n".join(filter(None, [value, *wrong]))
-        cells.append([ui.untrusted(name), ui.untrusted_lines(text), mark])
-    cells += [[name, ui.untrusted(value), ""] for name, value in _course(result)]
-    title = ui.untrusted(f"{device.name}, boot {done.number}")
-    ui.table(["what", "found", "verdict"], cells, title=title)
+        cells.append([console.untrusted(name), console.untrusted_lines(text), mark])
+    cells += [[name, console.untrusted(value), ""] for name, value in _course(result)]
+    title = console.untrusted(f"{device.name}, boot {done.number}")
+    console.table(["what", "found", "verdict"], cells, title=title)
 
 
 def _system(system: Status, device: Device) -> Iterator[_Row]:
@@ -84,30 +84,30 @@ def show_catalogue(scenarios: Sequence[Scenario]) -> None:
 
     rows = [
         [
-            ui.untrusted(s.id),
-            ui.untrusted(s.group),
-            ui.untrusted(s.title),
-            ui.untrusted(", then ".join(expected(step.expect) for step in s.steps)),
+            console.untrusted(s.id),
+            console.untrusted(s.group),
+            console.untrusted(s.title),
+            console.untrusted(", then ".join(expected(step.expect) for step in s.steps)),
         ]
         for s in scenarios
     ]
-    ui.table(["scenario", "group", "title", "must end"], rows)
+    console.table(["scenario", "group", "title", "must end"], rows)
 
 
 def show_matrix(result: MatrixResult) -> None:
     """Print one row per scenario."""
     rows = [
         [
-            ui.untrusted(r.id),
-            ui.untrusted(r.expected),
-            ui.untrusted_lines("\n".join(filter(None, [r.observed, r.reason]))),
+            console.untrusted(r.id),
+            console.untrusted(r.expected),
+            console.untrusted_lines("\n".join(filter(None, [r.observed, r.reason]))),
             f"{r.duration:.0f} s",
             _MARKS[r.verdict],
         ]
         for r in result.results
     ]
-    title = ui.untrusted(f"{result.device}: {len(rows)} scenarios in {result.duration:.0f} s")
-    ui.table(["scenario", "must end", "ended", "time", "verdict"], rows, title=title)
+    title = console.untrusted(f"{result.device}: {len(rows)} scenarios in {result.duration:.0f} s")
+    console.table(["scenario", "must end", "ended", "time", "verdict"], rows, title=title)
 
 
 def count(result: MatrixResult) -> dict[str, int]:
@@ -127,13 +127,13 @@ class Ticker:
     def started(self, scenario: Scenario) -> None:
         """Say that a scenario begins."""
         with self._lock:
-            ui.status(f"[dim]· {ui.untrusted(scenario.id)} begins[/]")
+            console.status(f"[dim]· {console.untrusted(scenario.id)} begins[/]")
 
     def finished(self, result: ScenarioResult) -> None:
         """Say how a scenario went."""
         with self._lock:
             self._done += 1
-            name = f"{self._done}/{max(self._total, self._done)} {ui.untrusted(result.id)}"
-            ui.status(f"{_MARKS[result.verdict]} {name} ({result.duration:.0f} s)")
+            name = f"{self._done}/{max(self._total, self._done)} {console.untrusted(result.id)}"
+            console.status(f"{_MARKS[result.verdict]} {name} ({result.duration:.0f} s)")
             if result.reason:
-                ui.status(f"    {ui.untrusted(result.reason)}")
+                console.status(f"    {console.untrusted(result.reason)}")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import fit_text, ui
-from bootseal.cli.fit_input import (
+from bootseal.cli import console
+from bootseal.cli.fit import printing
+from bootseal.cli.inputs import (
     Compat,
     ControlTree,
     ExternalData,
@@ -83,16 +84,16 @@ def verify(
         accepts = _uboot(data, trust, policy, facts) if policy.strict and verdict.errors else {}
         proof = _prove(data, trust, configuration, policy, seed) if prove else None
     for finding in warnings:
-        ui.status(f"WARNING: {ui.untrusted(str(dtb))}: {finding.message}")
+        console.status(f"WARNING: {console.untrusted(str(dtb))}: {finding.message}")
     if as_json:
-        ui.emit_json(_document(verdict, accepts, proof))
+        console.emit_json(_document(verdict, accepts, proof))
     else:
-        fit_text.print_verdict(verdict, accepts, everything=everything)
+        printing.print_verdict(verdict, accepts, everything=everything)
         if proof is not None:
-            fit_text.print_proof(proof)
+            printing.print_proof(proof)
     refuse(verdict.errors, f"{fit} is refused")
     _refuse_unnoticed(fit, proof)
-    ui.status(f"OK: {ui.untrusted(str(fit))} is verified ({policy.name} policy)")
+    console.status(f"OK: {console.untrusted(str(fit))} is verified ({policy.name} policy)")
 
 
 def _judge(
@@ -135,7 +136,7 @@ def _prove(
     from bootseal.fit.prove import prove
 
     try:
-        with ui.TerminalProgress().step("Change every signed region"):
+        with console.TerminalProgress().step("Change every signed region"):
             return prove(data, trust, configuration, policy=policy, seed=seed)
     except VerificationRefused:
         return None

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from bootseal.cli import ui
-from bootseal.cli.disk_check import refuse
-from bootseal.cli.disk_input import DiskImage, Json, Layout, PolicyKey, UBoot, target_of
+from bootseal.cli import console
+from bootseal.cli.disk.check import refuse
+from bootseal.cli.disk.options import DiskImage, Json, Layout, PolicyKey, UBoot, target_of
 from bootseal.errors import VerificationRefused
 from bootseal.units import format_size
 
@@ -41,7 +41,7 @@ def prove(
     from bootseal.disk.image import opened
 
     target = target_of(image, dtb, layout, policy_key)
-    progress = ui.TerminalProgress()
+    progress = console.TerminalProgress()
     with opened(target.image) as disk:
         judged = check(disk, target, progress, inside=False)
         refuse(judged, image)
@@ -50,11 +50,11 @@ def prove(
     refused, tried = sum(r.refused for r in covered), sum(r.tries for r in covered)
     if as_json:
         document: dict[str, object] = {"schema": "bootseal.disk-proof/1"}
-        ui.emit_json(document | dataclasses.asdict(proof))
+        console.emit_json(document | dataclasses.asdict(proof))
     else:
         rows = [
             (
-                ui.untrusted(each.name),
+                console.untrusted(each.name),
                 each.state,
                 format_size(each.size),
                 f"{each.refused}/{each.tries}",
@@ -62,17 +62,19 @@ def prove(
             )
             for each in sorted(proof.regions, key=lambda each: not each.covered)
         ]
-        ui.table(("Region", "Protection", "Size", "Refused", "Verdict"), rows)
+        console.table(("Region", "Protection", "Size", "Refused", "Verdict"), rows)
     if proof.broken:
         first = proof.broken[0]
         raise VerificationRefused(
             f"{image}: {tried - refused} of {tried} changes were not noticed: first in "
             f"{first.name} at {first.accepted}"
         )
-    ui.status(f"OK: {refused} of {tried} changes in covered regions were refused (seed {seed})")
+    console.status(
+        f"OK: {refused} of {tried} changes in covered regions were refused (seed {seed})"
+    )
     for each in proof.uncovered:
         noticed = "all noticed" if each.refused == each.tries else f"{each.refused} noticed"
-        ui.status(f"not covered: {ui.untrusted(each.name)} ({each.state}; {noticed})")
+        console.status(f"not covered: {console.untrusted(each.name)} ({each.state}; {noticed})")
 
 
 def _verdict(*, covered: bool, good: bool) -> str:

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from bootseal.cli import ui
-from bootseal.cli.keys_options import PinFile, secret_source
+from bootseal.cli import console
+from bootseal.cli.options import PinFile, secret_source
 from bootseal.errors import UsageError
 
 
@@ -40,4 +40,4 @@ def sign_requests(
         raise UsageError(f"{requests} holds no requests for {role!r}")
     answer(requests, wanted, signer.open(key, secret_source(pin_file), module=module))
     for each in wanted:
-        ui.status(f"OK: {each.name}: {each.algorithm.name}, digest {each.digest.hex()}")
+        console.status(f"OK: {each.name}: {each.algorithm.name}, digest {each.digest.hex()}")

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bootseal.cli import disk_sign_options as options
-from bootseal.cli import ui
-from bootseal.cli.disk_input import DiskImage, Json, Layout, UBoot, target_of
-from bootseal.cli.fit_input import now
-from bootseal.cli.keys_options import PinFile, secret_source
+from bootseal.cli import console
+from bootseal.cli.disk import sign_options as options
+from bootseal.cli.disk.options import DiskImage, Json, Layout, UBoot, target_of
+from bootseal.cli.inputs import now
+from bootseal.cli.options import PinFile, secret_source
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ def _export(target: Target, signing: Signing, recorders: list[Recorder], directo
     with opened(target.image) as disk:
         late.request_all(disk, target, partitions.read(disk, disk.size), signing)
     wanted = offline.export(directory, recorders, str(target.image))
-    ui.status(f"OK: {len(wanted)} digests in {ui.untrusted(str(directory))}")
-    ui.status(f"next: sign them as {offline.SUMMARY} there says, then --import-signatures")
+    console.status(f"OK: {len(wanted)} digests in {console.untrusted(str(directory))}")
+    console.status(f"next: sign them as {offline.SUMMARY} there says, then --import-signatures")
 
 
 def _write(
@@ -135,7 +135,7 @@ def _write(
     from bootseal.resign import apply
     from bootseal.resign import plan as late
 
-    progress = ui.TerminalProgress()
+    progress = console.TerminalProgress()
     with opened(target.image) as disk:
         if disk.path != target.image and output == target.image:
             raise UsageError(f"{target.image} is compressed: --output is missing")
@@ -158,7 +158,7 @@ def _write(
 
 def _print(record: Record, where: Path, *, as_json: bool) -> None:
     if as_json:
-        ui.emit_json(
+        console.emit_json(
             {
                 "schema": "bootseal.disk-signed/1",
                 "output": str(where),
@@ -168,7 +168,7 @@ def _print(record: Record, where: Path, *, as_json: bool) -> None:
             }
         )
     for role, fingerprint in record.keys.items():
-        ui.status(f"OK: {ui.untrusted(str(where))}: {role} signed by {fingerprint}")
+        console.status(f"OK: {console.untrusted(str(where))}: {role} signed by {fingerprint}")
 
 
 def _signers(

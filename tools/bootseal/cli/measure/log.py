@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bootseal.cli import ui
-from bootseal.cli.fit_input import naming
-from bootseal.cli.measure_list import load
+from bootseal.cli import console
+from bootseal.cli.inputs import naming
+from bootseal.cli.measure.approve import load
 
 if TYPE_CHECKING:
     from bootseal.formats.tpm.eventlog import Event, EventLog
@@ -46,7 +46,7 @@ def log(
         found = eventlog.parse(file.read_bytes())
     best = closest(found.events, _boots(against, slot) if against else {})
     if as_json:
-        ui.emit_json(_document(found, best))
+        console.emit_json(_document(found, best))
     else:
         _print(found, best)
     if best.differences:
@@ -111,12 +111,14 @@ def _print(found: EventLog, best: Comparison) -> None:
     from bootseal.formats.tpm import eventlog
 
     title = f"compared with {best.name}" if best.name else "compared with nothing"
-    ui.out.print(f"[bold]{len(found.events)} entries, {ui.untrusted(title)}[/]")
+    console.out.print(f"[bold]{len(found.events)} entries, {console.untrusted(title)}[/]")
     for entry in best.entries:
         number = f"{entry.number:3}" if entry.number >= 0 else "  -"
         word = str(entry.judgement)
         label = f"[{_STYLES[word]}]{word:10}[/]" if best.name else "read"
-        ui.out.print(f"{number}  {label}  PCR {entry.event.pcr:<2}  {ui.untrusted(entry.meaning)}")
+        console.out.print(
+            f"{number}  {label}  PCR {entry.event.pcr:<2}  {console.untrusted(entry.meaning)}"
+        )
     for bank in found.algorithms:
         for pcr, value in sorted(eventlog.replay(found.events, bank).items()):
-            ui.out.print(f"  {bank}  PCR {pcr:<2}  {value.hex()}")
+            console.out.print(f"  {bank}  PCR {pcr:<2}  {value.hex()}")

@@ -10,12 +10,12 @@ import typer
 from bootseal.cli import lazy
 
 _PLACES: Final = {
-    "check": "bootseal.cli.disk_check:check",
-    "show": "bootseal.cli.disk_show:show",
-    "prove": "bootseal.cli.disk_prove:prove",
-    "sign": "bootseal.cli.disk_sign:sign",
-    "diff": "bootseal.cli.disk_diff:diff",
-    "sign-requests": "bootseal.cli.disk_requests:sign_requests",
+    "check": "bootseal.cli.disk.check:check",
+    "show": "bootseal.cli.disk.show:show",
+    "prove": "bootseal.cli.disk.prove:prove",
+    "sign": "bootseal.cli.disk.sign:sign",
+    "diff": "bootseal.cli.disk.diff:diff",
+    "sign-requests": "bootseal.cli.disk.sign_requests:sign_requests",
 }
 
 app = typer.Typer(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import fit_check, fit_view, ui
-from bootseal.cli.fit_input import (
+from bootseal.cli import console
+from bootseal.cli.fit import show, verify
+from bootseal.cli.inputs import (
     Compat,
     ExternalData,
     MaxSize,
@@ -111,9 +112,11 @@ def build(
         hint=hint,
         algorithm=algorithm,
     )
-    with ui.TerminalProgress().step(f"Assemble {output}"):
+    with console.TerminalProgress().step(f"Assemble {output}"):
         fit_build.build(spec, output, epoch=now())
-    ui.status(f"Next: bootseal fit sign {ui.untrusted(str(output))} --key KEY.pem --hint {hint}")
+    console.status(
+        f"Next: bootseal fit sign {console.untrusted(str(output))} --key KEY.pem --hint {hint}"
+    )
 
 
 @app.command()
@@ -197,7 +200,9 @@ def _signing_keys(
 def _report(target: Path, keys: list[SigningKey]) -> None:
     for each in keys:
         fingerprint = each.signer.public_key.fingerprint()
-        ui.status(f"OK: {ui.untrusted(str(target))} is signed by {fingerprint} ({each.hint})")
+        console.status(
+            f"OK: {console.untrusted(str(target))} is signed by {fingerprint} ({each.hint})"
+        )
 
 
 def _ask(what: str) -> str:
@@ -230,7 +235,7 @@ def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:
     return trusted
 
 
-app.command()(fit_check.verify)
-app.command()(fit_view.show)
-app.command()(fit_view.diff)
-app.command()(fit_view.extract)
+app.command()(verify.verify)
+app.command()(show.show)
+app.command()(show.diff)
+app.command()(show.extract)

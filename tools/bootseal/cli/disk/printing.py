@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from bootseal.cli import ui
+from bootseal.cli import console
 from bootseal.events import Severity
 from bootseal.units import format_size
 
@@ -31,16 +31,16 @@ def print_findings(findings: Iterable[Finding], *, everything: bool) -> None:
     rows = [
         (
             _MARKS[each.severity],
-            ui.untrusted(each.id),
-            ui.untrusted(each.where),
+            console.untrusted(each.id),
+            console.untrusted(each.where),
             "" if each.offset is None else f"{each.offset:#x}",
-            ui.untrusted_lines(each.message)
-            + (f"\n[dim]{ui.untrusted(each.mend)}[/]" if each.mend else ""),
+            console.untrusted_lines(each.message)
+            + (f"\n[dim]{console.untrusted(each.mend)}[/]" if each.mend else ""),
         )
         for each in sorted(shown, key=lambda each: order.index(each.severity))
     ]
     if rows:
-        ui.table(("Severity", "Finding", "Where", "Offset", "What, and what to do"), rows)
+        console.table(("Severity", "Finding", "Where", "Offset", "What, and what to do"), rows)
 
 
 # State: the character it is drawn with, which tells it apart without colour, and its colour.
@@ -61,16 +61,16 @@ def print_map(document: dict[str, object]) -> None:
 
     verdict = parse(document)
     for title, parts in stretches(verdict):
-        ui.out.print(
-            f"[bold]{ui.untrusted(title)}[/]  {format_size(parts[-1].end - parts[0].start)}"
+        console.out.print(
+            f"[bold]{console.untrusted(title)}[/]  {format_size(parts[-1].end - parts[0].start)}"
         )
-        ui.out.print(_bar(parts), soft_wrap=False)
+        console.out.print(_bar(parts), soft_wrap=False)
     rows = []
     for state, (character, style) in _STATES.items():
         total = verdict.total(state)
         share = 100 * total / verdict.size if verdict.size else 0.0
         rows.append((f"[{style}]{character}[/]", state, format_size(total), f"{share:.2f} %"))
-    ui.table(("", "Protection", "Size", "Share of the disk"), rows)
+    console.table(("", "Protection", "Size", "Share of the disk"), rows)
 
 
 def _bar(parts: Sequence[Part]) -> Text:
@@ -100,7 +100,7 @@ def print_partitions(document: dict[str, object]) -> None:
         rows.append(
             (
                 str(each.get("number")),
-                ui.untrusted(each.text("name")),
+                console.untrusted(each.text("name")),
                 f"{offset:#x}",
                 f"{offset + size:#x}",
                 format_size(size),
@@ -112,4 +112,4 @@ def print_partitions(document: dict[str, object]) -> None:
     disk = JsonObject(top.get("disk"), "disk")
     whole = format_size(int(str(disk.get("size"))))
     title = f"{disk.text('name')}, {whole}, {disk.text('guid')}"
-    ui.table(columns, rows, title=ui.untrusted(title))
+    console.table(columns, rows, title=console.untrusted(title))

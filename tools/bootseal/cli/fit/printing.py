@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from bootseal.cli import ui
+from bootseal.cli import console
 from bootseal.events import Severity
 from bootseal.units import format_size
 
@@ -37,8 +37,8 @@ def print_verdict(verdict: Verdict, accepts: dict[str, bool], *, everything: boo
     """
     rows = [
         (
-            ui.untrusted(result.configuration),
-            ui.untrusted(result.key),
+            console.untrusted(result.configuration),
+            console.untrusted(result.key),
             result.algorithm,
             str(len(result.hashed_nodes)),
             _signature_state(result),
@@ -46,33 +46,37 @@ def print_verdict(verdict: Verdict, accepts: dict[str, bool], *, everything: boo
         for result in verdict.results
     ]
     if rows:
-        ui.table(("configuration", "required key", "algorithm", "hashed nodes", "signature"), rows)
-        ui.out.print("SHA-256 of the public keys (SubjectPublicKeyInfo, DER)")
+        console.table(
+            ("configuration", "required key", "algorithm", "hashed nodes", "signature"), rows
+        )
+        console.out.print("SHA-256 of the public keys (SubjectPublicKeyInfo, DER)")
     for key, fingerprint in dict.fromkeys((r.key, r.fingerprint) for r in verdict.results):
-        ui.out.print(f"{fingerprint}  {ui.untrusted(key)}")
+        console.out.print(f"{fingerprint}  {console.untrusted(key)}")
     for finding in verdict.findings if everything else verdict.errors:
         colour = "red" if finding.severity is Severity.ERROR else "yellow"
-        text = ui.untrusted(f"{finding.where}: {finding.message}")
-        ui.out.print(f"[{colour}]{finding.severity}[/] {finding.id} {text}")
+        text = console.untrusted(f"{finding.where}: {finding.message}")
+        console.out.print(f"[{colour}]{finding.severity}[/] {finding.id} {text}")
 
     if verdict.errors or everything:
         for note in verdict.notes:
             names = f" ({', '.join(note.identifiers)})" if note.identifiers else ""
-            ui.out.print(
-                f"[cyan]note[/] U-Boot, {note.releases}: {ui.untrusted(note.answer)}{names}"
+            console.out.print(
+                f"[cyan]note[/] U-Boot, {note.releases}: {console.untrusted(note.answer)}{names}"
             )
     for name, accepted in accepts.items():
         answer = "[yellow]boots[/]" if accepted else "refuses"
-        ui.out.print(f"[cyan]note[/] U-Boot with all published fixes {answer} {ui.untrusted(name)}")
+        console.out.print(
+            f"[cyan]note[/] U-Boot with all published fixes {answer} {console.untrusted(name)}"
+        )
 
 
 def print_proof(proof: Proof) -> None:
     """Print how many changes were refused, and each that was not."""
     refused = len(proof.mutants) - len(proof.accepted)
-    ui.out.print(f"{refused}/{len(proof.mutants)} changes refused (seed {proof.seed})")
+    console.out.print(f"{refused}/{len(proof.mutants)} changes refused (seed {proof.seed})")
     for mutant in proof.accepted:
         flips = ", ".join(f"bit {bit} of byte {offset:#x}" for offset, bit in mutant.flips)
-        ui.out.print(f"[red]NOT NOTICED[/] {ui.untrusted(mutant.region)}: {flips}")
+        console.out.print(f"[red]NOT NOTICED[/] {console.untrusted(mutant.region)}: {flips}")
 
 
 def _signature_state(result: KeyVerdict) -> str:
@@ -85,19 +89,27 @@ def _signature_state(result: KeyVerdict) -> str:
 def print_view(view: FitView) -> None:
     """Print images and configurations as an indented tree."""
     size = f"{format_size(view.size)} ({view.size} bytes)"
-    ui.out.print(f"FIT {ui.untrusted(repr(view.description))}, {size}, {_date(view.timestamp)}")
-    ui.out.print("images")
+    console.out.print(
+        f"FIT {console.untrusted(repr(view.description))}, {size}, {_date(view.timestamp)}"
+    )
+    console.out.print("images")
     for image in view.images:
-        ui.out.print(f"  [bold]{ui.untrusted(image.name)}[/]: {ui.untrusted(_image_line(image))}")
+        console.out.print(
+            f"  [bold]{console.untrusted(image.name)}[/]: {console.untrusted(_image_line(image))}"
+        )
         for found in image.hashes:
-            ui.out.print(f"    {ui.untrusted(f'{found.name}: {found.algorithm}')} {found.state}")
-            ui.out.print(f"      {found.value or 'no value'}")
+            console.out.print(
+                f"    {console.untrusted(f'{found.name}: {found.algorithm}')} {found.state}"
+            )
+            console.out.print(f"      {found.value or 'no value'}")
         _print_signatures(image.signatures)
-    ui.out.print("configurations")
+    console.out.print("configurations")
     for each in view.configurations:
         default = " (default)" if each.default else ""
         parts = "; ".join(f"{kind} {', '.join(names)}" for kind, names in each.images.items())
-        ui.out.print(f"  [bold]{ui.untrusted(each.name)}[/]{default}: {ui.untrusted(parts)}")
+        console.out.print(
+            f"  [bold]{console.untrusted(each.name)}[/]{default}: {console.untrusted(parts)}"
+        )
         _print_signatures(each.signatures)
 
 
@@ -105,22 +117,22 @@ def _print_signatures(signatures: Sequence[SignatureView]) -> None:
     for signature in signatures:
         text = f"{signature.name}: {signature.algorithm} {signature.padding}, key "
         text += f"{signature.hint!r}, {_date(signature.timestamp)}"
-        ui.out.print(f"    {ui.untrusted(text)}: {signature.state.upper()}")
+        console.out.print(f"    {console.untrusted(text)}: {signature.state.upper()}")
 
 
 def print_coverage(coverage: Coverage) -> None:
     """Print for every node which of its properties are in which state."""
-    ui.out.print("coverage")
+    console.out.print("coverage")
     grouped: dict[str, dict[State, list[Part]]] = {}
     for part in coverage.parts:
         grouped.setdefault(part.path, {}).setdefault(part.state, []).append(part)
     for path, states in grouped.items():
-        ui.out.print(f"  [bold]{ui.untrusted(path)}[/]")
+        console.out.print(f"  [bold]{console.untrusted(path)}[/]")
         for state, parts in states.items():
             names = ", ".join(dict.fromkeys(part.name for part in parts if part.name))
             size = sum(part.size for part in parts)
-            text = f": {ui.untrusted(names)}" if names else ""
-            ui.out.print(f"    [{_COLOURS[state]}]{state}[/], {size} bytes{text}")
+            text = f": {console.untrusted(names)}" if names else ""
+            console.out.print(f"    [{_COLOURS[state]}]{state}[/], {size} bytes{text}")
 
 
 def print_totals(coverage: Coverage) -> None:
@@ -130,19 +142,19 @@ def print_totals(coverage: Coverage) -> None:
         f"[{_COLOURS[state]}]{state}[/] {size} ({100 * size / total:.1f} %)"
         for state, size in coverage.totals.items()
     ]
-    ui.out.print(f"bytes: {', '.join(parts)}")
+    console.out.print(f"bytes: {', '.join(parts)}")
 
 
 def print_changes(changes: Sequence[Change]) -> None:
     """Print one line for each difference."""
     for change in changes:
-        where = ui.untrusted(f"{change.path} {change.name}".rstrip())
+        where = console.untrusted(f"{change.path} {change.name}".rstrip())
         if change.before:
-            ui.out.print(f"[red]-[/] {where}: {ui.untrusted(change.before)}")
+            console.out.print(f"[red]-[/] {where}: {console.untrusted(change.before)}")
         if change.after:
-            ui.out.print(f"[green]+[/] {where}: {ui.untrusted(change.after)}")
+            console.out.print(f"[green]+[/] {where}: {console.untrusted(change.after)}")
     if not changes:
-        ui.out.print("no differences")
+        console.out.print("no differences")
 
 
 def _image_line(image: ImageView) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from bootseal.cli import ui
-from bootseal.cli.disk_input import Json
+from bootseal.cli import console
+from bootseal.cli.disk.options import Json
 
 if TYPE_CHECKING:
     from bootseal.check.diff import Side
@@ -39,17 +39,20 @@ def diff(first: _Disk, second: _Disk, *, as_json: Json = False) -> None:
         sides = [_side(path, stack, keys=keys) for path in (first, second)]
         changes = list(compare(*sides))
     if as_json:
-        ui.emit_json(
+        console.emit_json(
             {"schema": "bootseal.disk-diff/1", "changes": [asdict(change) for change in changes]}
         )
         return
     if changes:
         rows = [
-            [ui.untrusted(text or "-") for text in (c.part, c.where, c.name, c.before, c.after)]
+            [
+                console.untrusted(text or "-")
+                for text in (c.part, c.where, c.name, c.before, c.after)
+            ]
             for c in changes
         ]
-        ui.table(["Part", "Where", "What", "First", "Second"], rows)
-    ui.status(f"{len(changes)} differences")
+        console.table(["Part", "Where", "What", "First", "Second"], rows)
+    console.status(f"{len(changes)} differences")
 
 
 def _side(path: Path, stack: ExitStack, *, keys: bool) -> Side:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootseal.cli import console
 from bootseal.cli import output as files
-from bootseal.cli import ui
-from bootseal.cli.fit_input import naming
-from bootseal.cli.keys_options import PinFile, secret_source
-from bootseal.cli.measure_list import approve, export, load, revoke
-from bootseal.cli.measure_log import log
-from bootseal.cli.measure_options import Banks, Configurations, Source, UBoot
+from bootseal.cli.inputs import naming
+from bootseal.cli.measure.approve import approve, export, load, revoke
+from bootseal.cli.measure.log import log
+from bootseal.cli.measure.options import Banks, Configurations, Source, UBoot
+from bootseal.cli.options import PinFile, secret_source
 
 if TYPE_CHECKING:
     from bootseal.formats.tpm.eventlog import Event
@@ -51,7 +51,7 @@ def predict(
             artefacts, configuration, banks=bank or sources.BANKS, bootargs=bootargs.encode()
         )
     if as_json:
-        ui.emit_json(
+        console.emit_json(
             {
                 "schema": "bootseal.prediction/1",
                 "bank": "sha256",
@@ -101,16 +101,18 @@ def _print(slot: str, prediction: Prediction) -> None:
     from bootseal.measure.predict import MEANINGS
 
     title = f"configuration {prediction.configuration}" + (f", slot {slot}" if slot else "")
-    ui.out.print(f"[bold]{ui.untrusted(title)}[/]")
+    console.out.print(f"[bold]{console.untrusted(title)}[/]")
     for bank, values in prediction.banks.items():
         for pcr, meaning in MEANINGS.items():
             value = values[pcr].hex() if pcr in values else "not known without U-Boot's binary"
-            ui.out.print(f"  {bank}  PCR {pcr}   {value}  {meaning}")
-    ui.out.print(
+            console.out.print(f"  {bank}  PCR {pcr}   {value}  {meaning}")
+    console.out.print(
         f"  policy  {policy_digest(prediction).hex()}  over PCR {', '.join(map(str, PCRS))}"
     )
     for number, event in enumerate(prediction.events):
-        ui.out.print(f"  event {number:2}  PCR {event.pcr}  {ui.untrusted(explain(event))}")
+        console.out.print(
+            f"  event {number:2}  PCR {event.pcr}  {console.untrusted(explain(event))}"
+        )
 
 
 @app.command()
@@ -157,8 +159,8 @@ def sign(
     files.write(output, data)
     names = ", ".join(prediction.configuration for prediction in predictions)
     earlier = len(document["sha256"]) - new
-    ui.status(
-        f"OK: {ui.untrusted(names)} approved by key {signer.public_key.fingerprint()}"
+    console.status(
+        f"OK: {console.untrusted(names)} approved by key {signer.public_key.fingerprint()}"
         + (f", {earlier} earlier states kept" if keep else "")
     )
 
