@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from typer.testing import CliRunner
 
-from bootseal.cli.fit.sign import app
+from bootseal.cli.fit import app
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
 

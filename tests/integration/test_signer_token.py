@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from typer.testing import CliRunner
 
-from bootseal.cli.measure import predict
+from bootseal.cli import measure
 from bootseal.errors import BootsealError, ToolError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
 from bootseal.keys import profile
@@ -377,7 +377,7 @@ def test_pcr_policy_signed_in_the_token_is_that_of_the_same_key_in_a_file(
         args = ["sign", str(tmp_path / "fit"), "--key", source, "-o", str(output)]
         if name == "token":
             args += ["--pin-file", str(token.pin_file)]
-        result = CliRunner().invoke(predict.app, args, catch_exceptions=False)
+        result = CliRunner().invoke(measure.app, args, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         made[name] = output.read_bytes()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from bootseal.cli.keys.generate import app
+from bootseal.cli.keys import app
 from bootseal.errors import ExitCode, UsageError
 from bootseal.fit import control_dtb
 from bootseal.formats.fdt import model as fdt

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bootseal import device, proc
-from bootseal.cli.measure.predict import app
+from bootseal.cli.measure import app
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import eventlog

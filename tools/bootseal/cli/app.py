@@ -20,12 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NOUNS: Final = ("keys", "fit", "measure", "attest", "disk", "reference", "device", "boot")
-_PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS} | {
-    "keys": "bootseal.cli.keys.generate:app",
-    "fit": "bootseal.cli.fit.sign:app",
-    "measure": "bootseal.cli.measure.predict:app",
-    "boot": "bootseal.cli.boot.run:app",
-}
+_PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS}
 
 app = typer.Typer(
     name="bootseal",

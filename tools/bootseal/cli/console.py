@@ -8,10 +8,14 @@ import os
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.markup import escape
+
+from bootseal.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +49,21 @@ def untrusted_lines(text: str) -> str:
 def emit_json(document: object) -> None:
     """Print one JSON document on stdout."""
     out.print(untrusted_lines(json.dumps(document, indent=2)))
+
+
+def write(target: str | Path, data: bytes) -> None:
+    """Write a result; `-` is standard output.
+
+    A file appears under its name only when all of it is on the disk.
+
+    Raises:
+        UsageError: There is no such directory, or something there that is no regular file.
+        OSError: The directory cannot be written to.
+    """
+    if str(target) == "-":
+        typer.echo(data, nl=False)
+        return
+    write_file(Path(target), data)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:

@@ -5,8 +5,6 @@ The tasks of the Yocto layer call these in this order, with `fit build`, `fit si
 sign` between them; the reference build goes through the same code in one go.
 """
 
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
-
 from __future__ import annotations
 
 from pathlib import Path

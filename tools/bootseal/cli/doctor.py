@@ -6,13 +6,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from bootseal import proc
 from bootseal.cli import console
+from bootseal.cli.options import Json
 from bootseal.errors import ExitCode, ToolError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def doctor(
         list[Path] | None,
         typer.Option("--u-boot", help="A u-boot.bin or ELF file to look at; may be repeated."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: Json = False,
 ) -> None:
     """List every external program, what needs it, and what to type when it is missing.
 

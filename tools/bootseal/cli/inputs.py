@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the commands of `bootseal fit` are given: files, numbers, policies."""
 
-# Heavy modules are imported inside functions.
-
 from __future__ import annotations
 
 import os
@@ -21,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.fit.verify.strictness import Policy
+    from bootseal.measure.approved import Approved
 
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 FitFile: TypeAlias = Annotated[
     Path, typer.Argument(metavar="FIT", help="The FIT; - reads standard input.")
 ]
@@ -117,3 +115,17 @@ def now() -> int:
     if not text.isdecimal():
         raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}: expected seconds since 1970")
     return int(text)
+
+
+def approved_list(path: Path) -> Approved:
+    """Read an approved list; errors name the file."""
+    from bootseal.measure import approved as lists
+
+    try:
+        with naming(path):
+            return lists.parse(path.read_bytes())
+    except FileNotFoundError:
+        raise UsageError(
+            f"there is no approved list at {path}",
+            hint=f"bootseal measure approve DIR --name RELEASE --list {path}",
+        ) from None

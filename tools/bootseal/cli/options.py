@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Options for keys in tokens, shared by every command that signs."""
 
-# Typer reads annotations at run time.
-
 from __future__ import annotations
 
 import getpass
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -18,7 +16,17 @@ if TYPE_CHECKING:
     from bootseal.keys.profile import Role
     from bootseal.keys.signers.pin import SecretSource
 
-PinFile = Annotated[
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+KeysDir: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A directory made by `keys generate`.")
+]
+DeviceDir: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Build directory with a device.json.")
+]
+ApprovedList: TypeAlias = Annotated[
+    Path, typer.Option("--list", "-l", metavar="LIST", help="The approved list.")
+]
+PinFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         help="File with the PIN of a token or the passphrase of a key file; else BOOTSEAL_PIN or "

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`bootseal reference`: build the reference device."""
 
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
-# ruff: noqa: TC003
-
 from __future__ import annotations
 
 import dataclasses

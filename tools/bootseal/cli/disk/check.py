@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`bootseal disk check`."""
 
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
-# ruff: noqa: TC003
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -13,7 +10,8 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.disk import printing
-from bootseal.cli.disk.options import DiskImage, Json, Layout, PolicyKey, UBoot, target_of
+from bootseal.cli.disk.options import DiskImage, Layout, PolicyKey, UBoot, target_of
+from bootseal.cli.options import Json
 from bootseal.errors import FormatError, VerificationRefused
 
 if TYPE_CHECKING:

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`bootseal disk diff`: what changed between two releases."""
 
-# Heavy modules are imported inside functions, and typer reads annotations at run time.
-# ruff: noqa: TC001
-
 from __future__ import annotations
 
 from contextlib import ExitStack
@@ -14,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.disk.options import Json
+from bootseal.cli.options import Json
 
 if TYPE_CHECKING:
     from bootseal.check.diff import Side

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the commands of `bootseal disk` are given: an image, and what it is judged against."""
 
-# Heavy modules are imported inside functions, and typer reads annotations at run time.
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -40,7 +38,6 @@ PolicyKey: TypeAlias = Annotated[
     Path | None,
     typer.Option(metavar="PEM", help="Public key that must have signed the PCR policy."),
 ]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def target_of(

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`bootseal disk prove`."""
 
-# Heavy modules are imported inside commands.
-
 from __future__ import annotations
 
 import dataclasses
@@ -12,7 +10,8 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.disk.check import refuse
-from bootseal.cli.disk.options import DiskImage, Json, Layout, PolicyKey, UBoot, target_of
+from bootseal.cli.disk.options import DiskImage, Layout, PolicyKey, UBoot, target_of
+from bootseal.cli.options import Json
 from bootseal.errors import VerificationRefused
 from bootseal.units import format_size
 

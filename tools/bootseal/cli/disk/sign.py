@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`bootseal disk sign`: sign a finished disk where the keys are."""
 
-# Heavy modules are imported inside functions, and typer reads annotations at run time.
-# ruff: noqa: TC003
-
 from __future__ import annotations
 
 import getpass
@@ -15,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bootseal.cli import console
 from bootseal.cli.disk import sign_options as options
-from bootseal.cli.disk.options import DiskImage, Json, Layout, UBoot, target_of
+from bootseal.cli.disk.options import DiskImage, Layout, UBoot, target_of
 from bootseal.cli.inputs import now
-from bootseal.cli.options import PinFile, secret_source
+from bootseal.cli.options import Json, PinFile, secret_source
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:

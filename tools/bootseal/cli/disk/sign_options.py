@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The options of `bootseal disk sign`."""
 
-# Typer reads annotations at run time.
-
 from __future__ import annotations
 
 from pathlib import Path

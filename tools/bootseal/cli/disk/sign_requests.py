@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`bootseal disk sign-requests`: what the machine that has the keys does in two-step signing."""
 
-# Heavy modules are imported inside functions, and typer reads annotations at run time.
-# ruff: noqa: TC003
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal fit show`, `diff` and `extract`: looking at FITs without judging them."""
-
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
+"""`bootseal fit show`."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bootseal.cli import console
 from bootseal.cli.fit import printing
-from bootseal.cli.inputs import FitFile, Json, opened
-
-_Other = Annotated[Path, typer.Argument(metavar="OTHER", help="The FIT to compare it with.")]
+from bootseal.cli.inputs import FitFile, opened
+from bootseal.cli.options import Json
 
 
 def show(
@@ -49,50 +44,3 @@ def show(
     if coverage:
         printing.print_coverage(covered)
     printing.print_totals(covered)
-
-
-def diff(fit: FitFile, other: _Other, *, as_json: Json = False) -> None:
-    """Show how two FITs differ: nodes, properties, and the data of images by digest.
-
-    Example: bootseal fit diff old.itb new.itb
-    """
-    from bootseal.fit.diff import diff as compare
-    from bootseal.formats.fit.model import parse
-
-    with opened(fit) as first:
-        old = parse(first, lenient=True)
-    with opened(other) as second:
-        new = parse(second, lenient=True)
-    changes = compare(old, new)
-    if as_json:
-        document = [dataclasses.asdict(change) for change in changes]
-        console.emit_json({"schema": "bootseal.fit-diff/1", "changes": document})
-    else:
-        printing.print_changes(changes)
-
-
-def extract(
-    fit: FitFile,
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="Name of the image.")],
-    *,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write, which must not exist; or -.")
-    ],
-) -> None:
-    """Write the data of an image to a file, as stored, if it matches its hashes.
-
-    This is about integrity only: signatures are not checked.
-
-    Example: bootseal fit extract fit.itb kernel-1 -o Image.gz
-    """
-    from bootseal.files import write_new
-    from bootseal.fit.extract import extract as payload_of
-
-    with opened(fit) as data:
-        payload = payload_of(data, image)
-        if str(output) == "-":
-            sys.stdout.buffer.write(payload)
-            return
-        write_new(output, payload)
-    name = f"{image!r} of {fit}: {len(payload)} bytes match their hashes, signatures not checked"
-    console.status(console.untrusted(name))

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal fit`: assemble and sign FITs; what looks at them is in `fit_check` and `fit_view`."""
-
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
+"""`bootseal fit sign`."""
 
 from __future__ import annotations
 
@@ -12,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.fit import show, verify
 from bootseal.cli.inputs import (
     Compat,
     ExternalData,
     MaxSize,
-    address,
     choose_policy,
     naming,
     now,
@@ -28,10 +24,6 @@ from bootseal.errors import UsageError
 if TYPE_CHECKING:
     from bootseal.fit.add_signature import NewSignature
     from bootseal.fit.sign import Request, SigningKey
-
-app = typer.Typer(no_args_is_help=True, help="Assemble, sign, verify, show and compare FITs.")
-
-_Entry = Annotated[str | None, typer.Option(help="Entry point; the load address if left out.")]
 _Keys = Annotated[
     list[str],
     typer.Option(help="Private key: a PEM file, pkcs11:..., awskms:///...; may be repeated."),
@@ -65,61 +57,6 @@ _TrustingOutput = Annotated[
 _Required = Annotated[str, typer.Option(help="What they must have signed there: conf or image.")]
 
 
-@app.command()
-def build(
-    *,
-    kernel: Annotated[
-        Path, typer.Option(help="Kernel as stored, for example Image.gz; compression is detected.")
-    ],
-    fdt: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME=FILE", help="Device tree of configuration conf-NAME; may be repeated."
-        ),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The FIT to write.")],
-    hint: Annotated[str, typer.Option(help="Name hint of the key that will sign.")],
-    ramdisk: Annotated[Path | None, typer.Option(help="Initial RAM file system.")] = None,
-    algorithm: Annotated[
-        str, typer.Option(help="Signature algorithm, as U-Boot names it.")
-    ] = "sha256,rsa4096",
-    load: Annotated[
-        str, typer.Option(help="Load address; on arm64 a multiple of 2 MiB.")
-    ] = "0x40400000",
-    entry: _Entry = None,
-    description: Annotated[str, typer.Option(help="One line of text.")] = "Signed by bootseal",
-) -> None:
-    """Assemble a FIT that waits for its signature.
-
-    Every configuration gets the kernel, its device tree and the ramdisk, and a
-    signature node that covers all three. The first --fdt makes the default
-    configuration.
-
-    Example: bootseal fit build --kernel Image.gz --ramdisk initramfs.cpio
-    --fdt a=a.dtb --fdt b=b.dtb --hint DEV-fit-1 -o fit.itb
-    """
-    from bootseal.fit import build as fit_build
-
-    start = address(load)
-    spec = fit_build.FitSpec(
-        description=description,
-        kernel=kernel,
-        compression=fit_build.detect_compression(kernel),
-        load=start,
-        entry=start if entry is None else address(entry),
-        fdts={name: Path(file) for name, file in pairs("--fdt", fdt, "FILE").items()},
-        ramdisk=ramdisk,
-        hint=hint,
-        algorithm=algorithm,
-    )
-    with console.TerminalProgress().step(f"Assemble {output}"):
-        fit_build.build(spec, output, epoch=now())
-    console.status(
-        f"Next: bootseal fit sign {console.untrusted(str(output))} --key KEY.pem --hint {hint}"
-    )
-
-
-@app.command()
 def sign(
     fit: Annotated[Path, typer.Argument(metavar="FIT", help="The FIT to sign.")],
     *,
@@ -233,9 +170,3 @@ def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:
                     required=required,
                 )
     return trusted
-
-
-app.command()(verify.verify)
-app.command()(show.show)
-app.command()(show.diff)
-app.command()(show.extract)

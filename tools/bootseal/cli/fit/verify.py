@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`bootseal fit verify`."""
 
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
-
 from __future__ import annotations
 
 import dataclasses
@@ -17,12 +15,12 @@ from bootseal.cli.inputs import (
     ControlTree,
     ExternalData,
     FitFile,
-    Json,
     MaxSize,
     choose_policy,
     naming,
     opened,
 )
+from bootseal.cli.options import Json
 from bootseal.errors import FormatError, VerificationRefused
 
 if TYPE_CHECKING:

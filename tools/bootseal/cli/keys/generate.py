@@ -1,34 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal keys`: make, list and show keys; what comes after is in `keys_lifecycle`."""
-
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
-# ruff: noqa: TC003
+"""`bootseal keys generate`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.keys import impact, rotate
-from bootseal.cli.options import PinFile, pairs, role, secret_source
-from bootseal.events import Severity
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bootseal.events import Finding
-    from bootseal.keys.directory.directory import KeyDirectory, StoredKey
-    from bootseal.keys.directory.inspect import FileKey
-
-app = typer.Typer(no_args_is_help=True, help="Make, rotate, revoke and audit keys.")
-
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+from bootseal.cli.keys import printing
+from bootseal.cli.options import Json, PinFile, pairs, role, secret_source
 
 
-@app.command()
 def generate(
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="Where the keys go; created when missing.")
@@ -54,7 +38,7 @@ def generate(
         ),
     ] = None,
     pin_file: PinFile = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Make the keys and certificates of a profile; nothing is ever overwritten.
 
@@ -73,141 +57,8 @@ def generate(
         secret=secret_source(pin_file),
         progress=console.TerminalProgress(),
     )
-    _print_directory(made, as_json=as_json)
+    printing.print_directory(made, as_json=as_json)
     if loaded.development:
         console.status("Development keys: a device that trusts them protects nothing.")
     elif insecure_file_keys:
         console.status("Unencrypted file keys of a production profile: for rehearsals only.")
-
-
-@app.command("list")
-def list_(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A directory made by `keys generate`.")
-    ],
-    *,
-    as_json: _Json = False,
-) -> None:
-    """List the keys of a directory."""
-    from bootseal.keys.directory import directory as store
-
-    _print_directory(store.list_keys(directory), as_json=as_json)
-
-
-@app.command()
-def show(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A private key, public key or certificate, PEM.")
-    ],
-    *,
-    as_json: _Json = False,
-) -> None:
-    """Show what a key or certificate file holds, and never its secret."""
-    from bootseal.keys.directory import inspect
-
-    key = inspect.show(file)
-    if as_json:
-        console.emit_json({"schema": "bootseal.key/1", "file": str(file)} | _file_document(key))
-        return
-    rows = [
-        (label, str(value)) for label, value in _file_document(key).items() if label != "findings"
-    ]
-    console.table(
-        ("property", "value"),
-        [(label, console.untrusted(value)) for label, value in rows if value != "None"],
-    )
-    _print_findings(key.findings)
-
-
-for _command in (
-    rotate.rotate,
-    rotate.revoke,
-    impact.impact,
-    rotate.export,
-    rotate.audit,
-):
-    app.command()(_command)
-
-
-def _print_directory(directory: KeyDirectory, *, as_json: bool) -> None:
-    if as_json:
-        console.emit_json(
-            {
-                "schema": "bootseal.key-list/1",
-                "profile": directory.profile,
-                "development": directory.development,
-                "keys": [_document(key) for key in directory.keys],
-            }
-        )
-        return
-    console.table(
-        ("role", "name", "state", "algorithm", "not after", "private key"),
-        [
-            (
-                console.untrusted(key.role),
-                console.untrusted(key.name),
-                key.state.value,
-                console.untrusted(key.algorithm.name),
-                f"{key.not_after:%Y-%m-%d}",
-                _place(key),
-            )
-            for key in directory.keys
-        ],
-        title=f"profile {console.untrusted(directory.profile)}",
-    )
-    console.out.print("SHA-256 of the public keys (SubjectPublicKeyInfo, DER)")
-    for key in directory.keys:
-        console.out.print(f"{key.public_key.fingerprint()}  {console.untrusted(key.name)}")
-    _print_findings([finding for key in directory.keys for finding in key.findings])
-
-
-def _place(key: StoredKey) -> str:
-    if key.reference:
-        return console.untrusted(key.reference.partition("?")[0])
-    return "not here" if key.mode is None else f"file, {key.mode:04o}"
-
-
-def _print_findings(findings: Sequence[Finding]) -> None:
-    for finding in findings:
-        colour = "red" if finding.severity is Severity.ERROR else "yellow"
-        text = console.untrusted(f"{finding.where}: {finding.message}")
-        console.status(f"[{colour}]{finding.severity}[/]: {text}")
-
-
-def _document(key: StoredKey) -> dict[str, object]:
-    return {
-        "role": key.role.value,
-        "name": key.name,
-        "algorithm": key.algorithm.name,
-        "fingerprint": key.public_key.fingerprint(),
-        "not_after": key.not_after.isoformat(),
-        "state": key.state.value,
-        "since": key.since,
-        "private": key.mode is not None,
-        "reference": key.reference,
-        "mode": None if key.mode is None else f"{key.mode:04o}",
-        "findings": [_finding_document(finding) for finding in key.findings],
-    }
-
-
-def _file_document(key: FileKey) -> dict[str, object]:
-    return {
-        "kind": key.kind,
-        "bits": key.public_key.bits,
-        "fingerprint": key.public_key.fingerprint(),
-        "subject": key.subject,
-        "issuer": key.issuer,
-        "authority": key.authority,
-        "not_after": key.not_after.isoformat() if key.not_after else None,
-        "mode": f"{key.mode:04o}",
-        "findings": [_finding_document(finding) for finding in key.findings],
-    }
-
-
-def _finding_document(finding: Finding) -> dict[str, str]:
-    return {
-        "id": finding.id,
-        "severity": finding.severity.value,
-        "where": finding.where,
-        "message": finding.message,
-    }

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`bootseal keys impact`: what trusts a key and what it signed."""
 
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
-
 from __future__ import annotations
 
 import dataclasses
@@ -12,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootseal.cli import console
+from bootseal.cli.options import Json
 
 if TYPE_CHECKING:
     from bootseal.fit.key_usage import Trace
-
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def impact(
@@ -27,7 +24,7 @@ def impact(
         list[Path], typer.Argument(metavar="TREE", help="Directories and files to look through.")
     ],
     *,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Find what trusts a key and what it signed.
 

@@ -1,35 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal keys rotate|revoke|export|audit`: what comes after making keys."""
-
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
+"""`bootseal keys rotate`."""
 
 from __future__ import annotations
 
-import dataclasses
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.keys.impact import print_trace
-from bootseal.cli.options import PinFile, pairs, secret_source
-from bootseal.errors import ExitCode, UsageError
-from bootseal.events import Severity
+from bootseal.cli.options import Json, KeysDir, PinFile, secret_source
 
 if TYPE_CHECKING:
     from bootseal.keys.directory.rotate import Rotation
     from bootseal.keys.manifest import Entry
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-_Directory = Annotated[
-    Path, typer.Argument(metavar="DIR", help="A directory made by `keys generate`.")
-]
-
 
 def rotate(
-    directory: _Directory,
+    directory: KeysDir,
     *,
     algorithm: Annotated[
         str | None, typer.Option(help="Of the new key; by default that of the key before it.")
@@ -38,7 +26,7 @@ def rotate(
         str, typer.Option(help="The new key lies here: pkcs11:... or awskms:///...")
     ] = "",
     pin_file: PinFile = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Let the next FIT key take over, and make the one after it.
 
@@ -56,102 +44,6 @@ def rotate(
     if as_json:
         console.emit_json({"schema": "bootseal.key-rotation/1"} | _named(rotation))
     _explain(rotation, directory)
-
-
-def revoke(
-    directory: _Directory,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Name or fingerprint.")],
-    tree: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="TREE", help="Where to look for what still trusts the key."),
-    ] = None,
-    *,
-    reason: Annotated[str, typer.Option(help="Told to whoever tries to sign with it.")] = "",
-    as_json: _Json = False,
-) -> None:
-    """Mark a key as revoked: it signs nothing any more. Devices are not changed by this.
-
-    Ends with exit code 3 when something in the trees still trusts the key.
-    """
-    from bootseal.fit.key_usage import Relation, trace
-    from bootseal.keys import certificate, public
-    from bootseal.keys.directory import rotate as lifecycle
-
-    revoked = lifecycle.revoke(directory, key, reason=reason)
-    public_key = public.from_crypto(
-        certificate.read(directory / f"{revoked.name}.crt").public_key()
-    )
-    console.status(f"{console.untrusted(revoked.name)} is revoked: {revoked.fingerprint}")
-    if not tree:
-        console.status(
-            f"See what still trusts it: bootseal keys impact {revoked.fingerprint} TREE..."
-        )
-        return
-    found = trace(revoked.fingerprint, tree, key=public_key)
-    print_trace(found, as_json=as_json)
-    if any(use.relation is Relation.TRUSTS for use in found.uses):
-        console.status("REVOKED, and still trusted: replace the boot loaders above.")
-        raise typer.Exit(ExitCode.REFUSED)
-
-
-def export(
-    directory: _Directory,
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The directory to make.")],
-    *,
-    form: Annotated[str, typer.Option("--for", help="Who shall read it: mkimage.")] = "mkimage",
-    signer: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=SOURCE", help="The private key of NAME lies here, not in a file."
-        ),
-    ] = None,
-) -> None:
-    """Write the FIT keys as `mkimage -k` and OE's UBOOT_SIGN_KEYDIR expect them.
-
-    Example: bootseal keys export keys oe-keys --signer "fit-1=pkcs11:token=release;object=fit-1"
-    """
-    from bootseal.keys.directory.export import for_mkimage
-
-    if form != "mkimage":
-        raise UsageError(f"--for {form!r}: expected mkimage")
-    signers = pairs("--signer", signer, "NAME")
-    names = for_mkimage(directory, output, signers=signers)
-    listed = ", ".join(console.untrusted(name) for name in names)
-    console.status(f"OK: {console.untrusted(str(output))} holds {listed}")
-
-
-def audit(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Any directory of keys and certificates.")
-    ],
-    *,
-    max_age: Annotated[
-        int, typer.Option(help="Days after which a signing key should have been rotated.")
-    ] = 1825,
-    as_json: _Json = False,
-) -> None:
-    """Look for open permissions, old, weak, revoked and published keys, and files that disagree.
-
-    Ends with exit code 3 when there is anything to report.
-    """
-    from bootseal.keys.directory.audit import audit as examine
-
-    found = examine(directory, max_age=timedelta(days=max_age))
-    if as_json:
-        console.emit_json({"schema": "bootseal.key-audit/1"} | dataclasses.asdict(found))
-    elif found.findings:
-        console.table(
-            ("severity", "finding", "where", "what"),
-            [
-                (f.severity.value, f.id, console.untrusted(f.where), console.untrusted(f.message))
-                for f in found.findings
-            ],
-        )
-    if found.findings:
-        errors = sum(f.severity is Severity.ERROR for f in found.findings)
-        console.status(f"REFUSED: {errors} errors, {len(found.findings) - errors} warnings")
-        raise typer.Exit(ExitCode.REFUSED)
-    console.status(f"OK: nothing to report about {len(found.files)} files")
 
 
 def _named(rotation: Rotation) -> dict[str, str | None]:

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`bootseal measure log`: an event log in words, against what was predicted."""
 
-# typer reads the annotations when the command line is built.
-# ruff: noqa: TC003
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -12,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import naming
-from bootseal.cli.measure.approve import load
+from bootseal.cli.inputs import approved_list, naming
+from bootseal.cli.options import Json
 
 if TYPE_CHECKING:
     from bootseal.formats.tpm.eventlog import Event, EventLog
@@ -32,7 +29,7 @@ def log(
         typer.Option(metavar="DIR|LIST", help="A built device's directory, or an approved list."),
     ] = None,
     slot: Annotated[str, typer.Option(help="Compare with this slot only.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Read an event log, replay it, and say entry for entry what it means.
 
@@ -70,7 +67,7 @@ def _boots(against: Path, slot: str) -> dict[str, tuple[Event, ...]]:
         )
         approved = lists.Approved(releases=(release,))
     else:
-        approved = load(against)
+        approved = approved_list(against)
     boots = lists.boots(approved, slot=slot)
     if not boots:
         raise UsageError(f"{against} approves no boot{f' of slot {slot}' if slot else ''}")
