@@ -10,7 +10,6 @@ import pytest
 
 from bootseal import device as devices
 from bootseal.boot import run
-from bootseal.boot.attacks import tpm_bus
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.machine.qemu import create_overlay
 from bootseal.boot.scenario import runner
@@ -136,7 +135,7 @@ def test_matrix_check_after_a_step_decides_when_the_step_itself_passed(tiny_devi
     up = Expectation(ending=Ending.UP)
     assert verdicts(
         tiny_device,
-        scenario("fine", steps=(Step(expect=REFUSED, check=tpm_bus.record, timeout=30),)),
+        scenario("fine", steps=(Step(expect=REFUSED, check=Workspace.record_tpm, timeout=30),)),
         scenario("refused", steps=(Step(expect=REFUSED, check=refuse, timeout=30),)),
         scenario("unclear", steps=(Step(expect=REFUSED, check=give_up, timeout=30),)),
         scenario("failed-before", steps=(Step(expect=up, check=refuse, timeout=30),)),
@@ -152,7 +151,7 @@ def test_matrix_check_after_a_step_decides_when_the_step_itself_passed(tiny_devi
 def test_matrix_keeps_logs_and_recordings_of_what_passed_and_nothing_else(
     tiny_device: Path,
 ) -> None:
-    verdicts(tiny_device, scenario("recorded", prepare=tpm_bus.record))
+    verdicts(tiny_device, scenario("recorded", prepare=Workspace.record_tpm))
 
     kept = {path.name for path in (tiny_device / "matrix/recorded").iterdir()}
     assert kept == {"step-1.log", "step-1.raw", "step-1.tpm"}

@@ -29,11 +29,6 @@ _STORAGE_ROOT: Final = "0x81000001"
 _POLICY_PCRS: Final = "sha256:" + ",".join(map(str, pcr_policy.PCRS))
 
 
-def record(lab: Lab) -> None:
-    """Record everything that goes to the TPM and back from now on."""
-    lab.record_tpm()
-
-
 def silent(lab: Lab, first_boot: Path) -> None:
     """Look for the volume key and the sealed secret in two boots' traffic with the TPM.
 

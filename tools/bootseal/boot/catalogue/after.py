@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bootseal.boot.attacks import data_volume, tpm_bus
 from bootseal.boot.machine import escrow
+from bootseal.boot.scenario.runner import FIRST_BOOT
 from bootseal.boot.scenario.workspace import Overlay
 from bootseal.errors import VerificationRefused
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.boot.scenario.model import Lab
-
-FIRST_BOOT: Final = "first-boot"
 
 
 def nothing_more_handed_out(lab: Lab) -> None:
@@ -78,4 +77,4 @@ def _log(lab: Lab) -> Path:
 
 def _first_boot(lab: Lab) -> Path:
     """Return the serial log of the boot that all provisioned scenarios start from."""
-    return lab.work.parent / FIRST_BOOT / "step-1.log"
+    return lab.work.parent / FIRST_BOOT.id / "step-1.log"

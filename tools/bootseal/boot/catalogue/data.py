@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Final
 
 from bootseal.boot.attacks import fit as fit_attacks
-from bootseal.boot.attacks import tpm_bus
 from bootseal.boot.catalogue import after
 from bootseal.boot.catalogue.steps import closed, never_started, refused
 from bootseal.boot.machine.events import Ending
@@ -25,7 +24,7 @@ DATA: Final = (
         about="Everything that went to the TPM and back in the first boot, which seals the key, "
         "and in a later one: sessions are encrypted, so neither the volume key nor the sealed "
         "secret is there. The same search finds the secret where no session encrypts.",
-        prepare=tpm_bus.record,
+        prepare=Workspace.record_tpm,
         steps=(
             Step(
                 expect=Expectation(

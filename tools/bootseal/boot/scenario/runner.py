@@ -39,18 +39,32 @@ if TYPE_CHECKING:
     from bootseal.device import Device
 
 DIRECTORY: Final = "matrix"
-FIRST_BOOT: Final = "first-boot"
-"""Id of the scenario whose disk and TPM are the base of all provisioned ones."""
-
-_FIRST_BOOT: Final = Scenario(
-    id=FIRST_BOOT,
-    title="First boot makes the data partition",
+FIRST_BOOT: Final = Scenario(
+    id="first-boot",
+    title="First boot",
     group="boot",
-    about="The shipped disk comes up from slot a, and seals a new data partition to this TPM.",
+    about="The shipped disk comes up from slot a, read-only on dm-verity, and makes the data "
+    "partition, sealed to this TPM. The recovery key leaves it once, encrypted to the "
+    "vendor's escrow certificate.",
     base="shipped",
-    prepare=lambda workplace: workplace.record_tpm(),
-    steps=(Step(expect=Expectation(ending=Ending.UP, system=System(created=True))),),
+    prepare=Workspace.record_tpm,
+    steps=(
+        Step(
+            expect=Expectation(
+                ending=Ending.UP,
+                console=(
+                    "config-signed",
+                    "kernel-handover",
+                    "root-verified:a",
+                    "recovery-handed-out",
+                    "data-opened",
+                ),
+                system=System(created=True),
+            )
+        ),
+    ),
 )
+"""The scenario whose disk and TPM are the base of all provisioned ones."""
 
 
 class Watcher(Protocol):
@@ -80,7 +94,7 @@ def choose(catalogue: Sequence[Scenario], ids: Sequence[str]) -> tuple[Scenario,
     Raises:
         UsageError: There is no scenario of that id.
     """
-    known = {scenario.id for scenario in catalogue} | {FIRST_BOOT}
+    known = {scenario.id for scenario in catalogue} | {FIRST_BOOT.id}
     if unknown := [name for name in ids if name not in known]:
         raise UsageError(
             f"there is no scenario {', '.join(map(repr, unknown))}",
@@ -138,7 +152,7 @@ class Matrix:
             results = self._first_boot(scenarios, shipped)
             rest = [s for s in scenarios if s.id not in results]
             results |= self._all(rest, shipped, results, jobs)
-        order = [FIRST_BOOT, *(s.id for s in scenarios)]
+        order = [FIRST_BOOT.id, *(s.id for s in scenarios)]
         return MatrixResult(
             device=self._device.name,
             profile=self._device.profile,
@@ -151,10 +165,9 @@ class Matrix:
     def _first_boot(
         self, scenarios: Sequence[Scenario], shipped: _Base
     ) -> dict[str, ScenarioResult]:
-        if all(s.base == "shipped" and s.id != FIRST_BOOT for s in scenarios):
+        if all(s.base == "shipped" and s.id != FIRST_BOOT.id for s in scenarios):
             return {}
-        scenario = next((s for s in scenarios if s.id == FIRST_BOOT), _FIRST_BOOT)
-        return {FIRST_BOOT: self._one(scenario, shipped, keep=True)}
+        return {FIRST_BOOT.id: self._one(FIRST_BOOT, shipped, keep=True)}
 
     def _all(
         self,
@@ -163,19 +176,19 @@ class Matrix:
         done: dict[str, ScenarioResult],
         jobs: int,
     ) -> dict[str, ScenarioResult]:
-        work = self._directory / DIRECTORY / FIRST_BOOT
+        work = self._directory / DIRECTORY / FIRST_BOOT.id
         bases = {
             "shipped": shipped,
             "provisioned": _Base(disk=work / "disk.qcow2", disk_format="qcow2", tpm=work / "tpm"),
         }
-        usable = FIRST_BOOT not in done or done[FIRST_BOOT].verdict is Verdict.PASSED
+        usable = FIRST_BOOT.id not in done or done[FIRST_BOOT.id].verdict is Verdict.PASSED
         results = {}
         with ThreadPoolExecutor(max_workers=jobs) as pool:
             try:
                 waiting = {}
                 for scenario in scenarios:
                     if scenario.base == "provisioned" and not usable:
-                        reason = f"its base {FIRST_BOOT} did not pass"
+                        reason = f"its base {FIRST_BOOT.id} did not pass"
                         results[scenario.id] = self._report(scenario, [], reason, 0.0)
                     else:
                         base = bases[scenario.base]
