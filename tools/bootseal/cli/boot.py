@@ -37,7 +37,7 @@ def run(
     from bootseal import device as devices
     from bootseal.boot import run as boot_run
     from bootseal.boot.machine.events import Ending
-    from bootseal.boot.scenario.model import Verdict
+    from bootseal.boot.scenario.model import Outcome
     from bootseal.cli import boot_view
 
     device = devices.load(directory)
@@ -55,9 +55,9 @@ def run(
     hint = f"less {directory / result.log}"
     if result.ending is Ending.CRASHED:
         raise ToolError(result.reason, hint=hint)
-    if result.verdict is Verdict.INCONCLUSIVE:
+    if result.verdict is Outcome.INCONCLUSIVE:
         raise Inconclusive(result.reason, hint=hint)
-    if result.verdict is Verdict.FAILED:
+    if result.verdict is Outcome.FAILED:
         raise VerificationRefused(result.reason, hint=hint)
     ui.status("[green]OK[/]: up, and everything as built")
 
@@ -85,16 +85,16 @@ def matrix(
     """Attack copies of the device in every way of the catalogue; the device itself is untouched."""
     from bootseal import device as devices
     from bootseal.boot.catalogue.scenarios import SCENARIOS
-    from bootseal.boot.scenario import runner as matrices
+    from bootseal.boot.scenario import runner
     from bootseal.cli import boot_view
 
-    chosen = matrices.choose(SCENARIOS, scenario or [])
+    chosen = runner.choose(SCENARIOS, scenario or [])
     if list_:
         boot_view.show_catalogue(chosen)
         return
     device = devices.load(directory)
     watcher = boot_view.Ticker(len(chosen))
-    engine = matrices.Matrix(
+    engine = runner.Runner(
         device, directory, watcher, keys=keys or directory / "keys", patience=patience
     )
     result = engine.run(chosen, jobs=jobs)
