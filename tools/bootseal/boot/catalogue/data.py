@@ -9,7 +9,8 @@ from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.catalogue import after
 from bootseal.boot.catalogue.steps import closed, never_started, refused
 from bootseal.boot.machine.events import Ending
-from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step, System, Tpm
+from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Scenario, Step
+from bootseal.boot.scenario.workspace import Tpm, Workspace
 
 _GROUP: Final = "data"
 _STATUS: Final = "secureboot-data status"
@@ -30,7 +31,7 @@ DATA: Final = (
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("root-verified:a", "data-opened"),
-                    system=System(created=False),
+                    status=ExpectedStatus(created=False),
                 ),
                 check=after.bus_is_silent,
             ),
@@ -49,7 +50,7 @@ DATA: Final = (
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("data-opened", "rollback-lowest:1", "data-rotated", "data-opened"),
-                    system=System(created=False),
+                    status=ExpectedStatus(created=False),
                 ),
                 actions=(
                     Action(do=Do.TYPE, when="shell", text=f"{_STATUS} && {_ROTATE} && reboot\r"),
@@ -61,7 +62,7 @@ DATA: Final = (
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("data-opened", "data-wiped", "recovery-handed-out", "data-opened"),
-                    system=System(created=True),
+                    status=ExpectedStatus(created=True),
                 ),
                 actions=(Action(do=Do.TYPE, when="shell", text=f"{_WIPE} && reboot\r"),),
                 check=after.wiped,
@@ -96,7 +97,7 @@ DATA: Final = (
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("root-verified:a", "tpm-lockout", "data-opened"),
-                    system=System(created=False),
+                    status=ExpectedStatus(created=False),
                 )
             ),
         ),
@@ -114,7 +115,7 @@ DATA: Final = (
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("root-verified:a", "data-closed"),
-                    system=System(
+                    status=ExpectedStatus(
                         created=False,
                         findings=("data.closed",),
                         reason="the TPM has no room for index",

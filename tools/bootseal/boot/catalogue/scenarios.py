@@ -15,9 +15,12 @@ from bootseal.boot.catalogue.commands import COMMANDS
 from bootseal.boot.catalogue.data import DATA
 from bootseal.boot.catalogue.fit import FIT, FLIPS
 from bootseal.boot.catalogue.power import RESETS, power_cuts
+from bootseal.boot.catalogue.root import ROOT
+from bootseal.boot.catalogue.state import STATE
 from bootseal.boot.catalogue.steps import up
 from bootseal.boot.catalogue.update import UPDATES
 from bootseal.boot.scenario.model import Scenario, Step
+from bootseal.boot.scenario.runner import FIRST_BOOT
 
 SEED: Final = 20261122
 """Decides when the power is cut; change it to try other moments."""
@@ -35,10 +38,8 @@ _BOOT: Final = (
 )
 
 
-def catalogue(seed: int = SEED) -> tuple[Scenario, ...]:
-    """Return all scenarios; the seed decides when the power is cut."""
-    boots = (*_BOOT, *FLIPS, *FIT, *ROOT, *STATE, *COMMANDS, *DATA)
-    return (*boots, *UPDATES, *RESETS, *power_cuts(seed))
-
-
-SCENARIOS: Final = catalogue()
+SCENARIOS: Final = (
+    *(*_BOOT, *FLIPS, *FIT, *ROOT, *STATE, *COMMANDS, *DATA),
+    *(*UPDATES, *RESETS, *power_cuts(SEED)),
+)
+"""Every scenario, in the order of the report."""

@@ -8,7 +8,7 @@ from typing import Final
 from bootseal.boot.attacks import state as state_attacks
 from bootseal.boot.catalogue.steps import refused, up, while_typing
 from bootseal.boot.machine.events import Ending
-from bootseal.boot.scenario.model import Expectation, Scenario, Step
+from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Scenario, Step
 
 STATE: Final = (
     Scenario(
@@ -22,7 +22,7 @@ STATE: Final = (
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("state-default", "slot-tried:a", "root-verified:a"),
-                    system=System(created=False),
+                    status=ExpectedStatus(created=False),
                 )
             ),
         ),

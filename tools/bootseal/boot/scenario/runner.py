@@ -22,14 +22,14 @@ from bootseal.boot.scenario import power_cycle
 from bootseal.boot.scenario.evaluate import evaluate, expected, observed
 from bootseal.boot.scenario.model import (
     Expectation,
+    ExpectedStatus,
     MatrixResult,
+    Outcome,
     Scenario,
     ScenarioResult,
     Step,
-    System,
-    Verdict,
 )
-from bootseal.boot.scenario.workspace import Workplace
+from bootseal.boot.scenario.workspace import Workspace
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ FIRST_BOOT: Final = Scenario(
                     "recovery-handed-out",
                     "data-opened",
                 ),
-                system=System(created=True),
+                status=ExpectedStatus(created=True),
             )
         ),
     ),
@@ -103,7 +103,7 @@ def choose(catalogue: Sequence[Scenario], ids: Sequence[str]) -> tuple[Scenario,
     return tuple(s for s in catalogue if not ids or s.id in ids)
 
 
-class Matrix:
+class Runner:
     """One run of scenarios on one device.
 
     Args:
@@ -181,7 +181,7 @@ class Matrix:
             "shipped": shipped,
             "provisioned": _Base(disk=work / "disk.qcow2", disk_format="qcow2", tpm=work / "tpm"),
         }
-        usable = FIRST_BOOT.id not in done or done[FIRST_BOOT.id].verdict is Verdict.PASSED
+        usable = FIRST_BOOT.id not in done or done[FIRST_BOOT.id].verdict is Outcome.PASSED
         results = {}
         with ThreadPoolExecutor(max_workers=jobs) as pool:
             try:
@@ -207,46 +207,46 @@ class Matrix:
         reason = ""
         work = self._directory / DIRECTORY / scenario.id
         work.mkdir(parents=True)
-        lab = Workplace(self._device, self._directory, self._keys, work)
+        workspace = Workspace(self._device, self._directory, self._keys, work)
         try:
-            lab.set_up(base.disk, base.disk_format, base.tpm, scenario.tpm)
+            workspace.set_up(base.disk, base.disk_format, base.tpm, scenario.tpm)
             if scenario.prepare is not None:
-                scenario.prepare(lab)
+                scenario.prepare(workspace)
             for number, step in enumerate(scenario.steps, 1):
                 last = number == len(scenario.steps) and not keep
-                steps.append(self._step(lab, step, number, last=last))
-                if steps[-1].verdict is not Verdict.PASSED:
+                steps.append(self._step(workspace, step, number, last=last))
+                if steps[-1].verdict is not Outcome.PASSED:
                     break
         except BootsealError as error:
             reason = f"could not be carried out: {error.message}"
         result = self._report(scenario, steps, reason, time.monotonic() - clock)
         # What failed stays for whoever looks into it; the rest would only fill the disk.
-        if result.verdict is Verdict.PASSED and not keep:
+        if result.verdict is Outcome.PASSED and not keep:
             _clear(work)
         return result
 
-    def _step(self, lab: Workplace, step: Step, number: int, *, last: bool) -> StepResult:
+    def _step(self, workspace: Workspace, step: Step, number: int, *, last: bool) -> StepResult:
         if step.prepare is not None:
-            step.prepare(lab)
+            step.prepare(workspace)
         step = replace(step, timeout=step.timeout * self._patience)
-        log = lab.work / f"step-{number}.log"
-        with switched_on(lab.machine(), log) as session:
+        log = workspace.work / f"step-{number}.log"
+        with switched_on(workspace.machine(), log) as session:
             ended = power_cycle.run(session, step, stop=self._stop)
             name = str(log.relative_to(self._directory))
-            result = evaluate(step, ended, lab.device, name)
+            result = evaluate(step, ended, workspace.device, name)
             if ended.ending is Ending.UP and not last:
                 power_cycle.shut_down(session, login=self._device.login)
-        if step.check is not None and result.verdict is Verdict.PASSED:
+        if step.check is not None and result.verdict is Outcome.PASSED:
             try:
-                step.check(lab)
+                step.check(workspace)
             except VerificationRefused as error:
-                return replace(result, verdict=Verdict.FAILED, reason=error.message)
+                return replace(result, verdict=Outcome.FAILED, reason=error.message)
         return result
 
     def _report(
         self, scenario: Scenario, steps: list[StepResult], reason: str, duration: float
     ) -> ScenarioResult:
-        verdict = Verdict.INCONCLUSIVE if reason else steps[-1].verdict
+        verdict = Outcome.INCONCLUSIVE if reason else steps[-1].verdict
         result = ScenarioResult(
             id=scenario.id,
             title=scenario.title,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from bootseal.cli import console
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.units import format_size
 
 if TYPE_CHECKING:

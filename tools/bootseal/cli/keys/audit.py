@@ -13,7 +13,7 @@ import typer
 from bootseal.cli import console
 from bootseal.cli.options import Json
 from bootseal.errors import ExitCode
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 
 
 def audit(
