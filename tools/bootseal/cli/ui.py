@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from bootseal.documents import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -32,9 +34,7 @@ err = Console(highlight=False, soft_wrap=True, stderr=True, force_terminal=True 
 
 def untrusted(text: str) -> str:
     """Escape control, bidirectional and markup characters of text that somebody else wrote."""
-    return escape(
-        "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    )
+    return escape(visible(text))
 
 
 def untrusted_lines(text: str) -> str:
