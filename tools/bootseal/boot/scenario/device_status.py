@@ -16,7 +16,7 @@ SCHEMA: Final = "bootseal.status/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Root:
+class RootStatus:
     """The root file system: `table` is the device-mapper table line, `hash` its root hash."""
 
     hash: str
@@ -28,7 +28,7 @@ class Root:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
+class DataStatus:
     """The data partition.
 
     Attributes:
@@ -93,8 +93,8 @@ class Status:
 
     schema: str = SCHEMA
     slot: str
-    root: Root
-    data: Data
+    root: RootStatus
+    data: DataStatus
     pcrs: dict[str, str]
     event_log_size: int
     event_log: bytes
