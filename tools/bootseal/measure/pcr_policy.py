@@ -18,7 +18,8 @@ import json
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
-from bootseal.findings.model import Finding, Severity
+from bootseal.findings.catalogue import finding
+from bootseal.findings.model import Finding, errors
 from bootseal.formats.tpm import policy as tpm
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
@@ -192,11 +193,10 @@ def verify(
         FormatError: It is no such document.
     """
     findings = inspect(data, public_key, predictions, pcrs)
-    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-    if errors:
+    if found := errors(findings):
         raise VerificationRefused(
             "the PCR policy is refused:\n"
-            + "\n".join(f"{error.where}: {error.message}" for error in errors)
+            + "\n".join(f"{error.where}: {error.message}" for error in found)
         )
 
 
@@ -221,11 +221,10 @@ def inspect(
         policy = bytes.fromhex(entry["pol"])
         if not problems and policy not in wanted:
             findings.append(
-                Finding(
-                    id="policy.unexpected",
-                    severity=Severity.WARNING,
-                    where=where,
-                    message=f"approves a state that is not predicted: {policy.hex()}",
+                finding(
+                    "policy.unexpected",
+                    where,
+                    f"approves a state that is not predicted: {policy.hex()}",
                 )
             )
         if not problems:
@@ -233,7 +232,7 @@ def inspect(
     for policy, prediction in wanted.items():
         if policy not in approved:
             findings.append(
-                _error(
+                finding(
                     "policy.missing",
                     prediction.configuration,
                     f"no valid entry approves its state {policy.hex()}",
@@ -298,13 +297,13 @@ def _entry_problems(
     entry: Entry, where: str, public_key: PublicKey, pcrs: Sequence[int]
 ) -> Iterator[Finding]:
     if entry["pcrs"] != sorted(pcrs):
-        yield _error("policy.pcrs", where, f"is over PCR {entry['pcrs']}: expected {sorted(pcrs)}")
+        yield finding("policy.pcrs", where, f"is over PCR {entry['pcrs']}: expected {sorted(pcrs)}")
     if entry["pkfp"] != (expected := key_fingerprint(public_key)):
-        yield _error("policy.key", where, f"names the key {entry['pkfp']}: expected {expected}")
+        yield finding("policy.key", where, f"names the key {entry['pkfp']}: expected {expected}")
     try:
         _verify_entry(entry, public_key)
     except BootsealError as error:
-        yield _error("policy.signature", where, error.message)
+        yield finding("policy.signature", where, error.message)
 
 
 def _check_shape(entry: object, where: str) -> None:
@@ -325,7 +324,3 @@ def _check_shape(entry: object, where: str) -> None:
 
 def _is_hex(text: str) -> bool:
     return all(character in "0123456789abcdef" for character in text)
-
-
-def _error(identifier: str, where: str, message: str) -> Finding:
-    return Finding(id=identifier, severity=Severity.ERROR, where=where, message=message)
