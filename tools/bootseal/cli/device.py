@@ -5,8 +5,6 @@ The tasks of the Yocto layer call these in this order, with `fit build`, `fit si
 sign` between them; the reference build goes through the same code in one go.
 """
 
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -14,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import ui
-from bootseal.cli.fit_input import now
+from bootseal.cli import console
+from bootseal.cli.inputs import now
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ def verity(directory: _Directory) -> None:
 
     found = trees.format_tree(_part(directory, rootfs.IMAGE), directory / rootfs.TREE)
     trees.save(found, directory / rootfs.FACTS)
-    ui.status(f"OK: root hash {found.root_hash}")
+    console.status(f"OK: root hash {found.root_hash}")
 
 
 @app.command()
@@ -61,7 +59,7 @@ def trees(
     facts = verity_trees.load(_part(directory, rootfs.FACTS))
     parameters = bootargs.read_text()
     assembly.slot_trees(board, parameters, facts, rollback_index, _paths(directory))
-    ui.status(f"OK: device trees of slots {' and '.join(assembly.SLOTS)}")
+    console.status(f"OK: device trees of slots {' and '.join(assembly.SLOTS)}")
 
 
 @app.command()
@@ -72,7 +70,7 @@ def parts(directory: _Directory, *, layout: _LayoutFile) -> None:
     _part(directory, assembly.ROLES["fit"])
     _part(directory, assembly.ROLES["policy"])
     assembly.boot_parts(_layout(layout), _paths(directory))
-    ui.status("OK: boot.img and bootstate.img")
+    console.status("OK: boot.img and bootstate.img")
 
 
 @app.command()
@@ -124,8 +122,8 @@ def describe(
     )
     found = assembly.predictions(paths)
     device.save(assembly.describe(about, _layout(layout), found, directory), directory)
-    ui.status(f"OK: {ui.untrusted(str(directory / device.FILE_NAME))}")
-    ui.status(f"Next: bootseal boot run {ui.untrusted(str(directory))}")
+    console.status(f"OK: {console.untrusted(str(directory / device.FILE_NAME))}")
+    console.status(f"Next: bootseal boot run {console.untrusted(str(directory))}")
 
 
 def _paths(directory: Path) -> dict[str, Path]:
