@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot.machine.console import phases, visible
+from bootseal.boot.machine.console import phases
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario import device_status
 from bootseal.boot.scenario.device_findings import check
 from bootseal.boot.scenario.model import Outcome, StepResult
 from bootseal.boot.scenario.power_cycle import forbidden
+from bootseal.documents import visible
 from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import errors
