@@ -14,9 +14,9 @@ from bootseal.formats.uboot.environment import parse_environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bootseal.device import Partition
     from bootseal.disk.hash_tree import Readable
     from bootseal.findings.model import Finding
-    from bootseal.formats.gpt import Entry
 
 SIZE: Final = 0x4000
 """Bytes of the environment block at the start of the partition."""
@@ -31,7 +31,7 @@ _VALUES: Final = {
 _REMEDY: Final = "write bootstate.img of the build to the partition"
 
 
-def check(disk: Readable, entry: Entry) -> Iterator[Finding]:
+def check(disk: Readable, entry: Partition) -> Iterator[Finding]:
     """Yield what is wrong with the slot state of a disk that has never run."""
     if entry.size < SIZE:
         yield _error("bootstate", entry, f"it has {entry.size} bytes: expected {SIZE} or more")
@@ -50,7 +50,7 @@ def check(disk: Readable, entry: Entry) -> Iterator[Finding]:
             yield _error("bootstate-value", entry, message, str(value))
 
 
-def _error(name: str, entry: Entry, message: str, observed: str = "") -> Finding:
+def _error(name: str, entry: Partition, message: str, observed: str = "") -> Finding:
     return finding(
         name,
         Severity.ERROR,
