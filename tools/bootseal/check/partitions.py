@@ -7,8 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from bootseal.check.expected import DATA
-from bootseal.disk.findings import finding
-from bootseal.findings.model import Severity
+from bootseal.findings.catalogue import finding
 from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from bootseal.formats.gpt import GptEntry
 
 _ALIGNMENT: Final = MIB
-_REWRITE: Final = "write the disk again; sgdisk --verify shows more"
-_REBUILD: Final = "build the disk again from the declared layout"
 
 
 def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
@@ -38,37 +35,29 @@ def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
         ("GUID", [entry.uuid for entry in table.entries]),
     ):
         for value in sorted({v for v in values if values.count(v) > 1}):
-            yield _error("duplicate", value, f"two partitions have this {name}")
+            yield finding("disk.duplicate", value, f"two partitions have this {name}")
     wanted = {partition.name: partition for partition in declared}
     for entry in table.entries:
         if entry.name in wanted:
             yield from _compare_entry(entry, wanted[entry.name])
         elif entry.name == DATA:
             yield finding(
-                "data-present",
-                Severity.INFO,
+                "disk.data-present",
                 entry.name,
                 "the disk has been booted: the data partition is made by the first boot",
                 offset=entry.offset,
             )
         else:
             yield finding(
-                "unexpected",
-                Severity.ERROR,
-                entry.name,
-                "the partition is not declared",
-                offset=entry.offset,
-                remedy=_REBUILD,
+                "disk.unexpected", entry.name, "the partition is not declared", offset=entry.offset
             )
     for partition in declared:
         if partition.name not in {entry.name for entry in table.entries}:
             yield finding(
-                "missing",
-                Severity.ERROR,
+                "disk.missing",
                 partition.name,
                 "the declared partition is not there",
                 offset=partition.offset,
-                remedy=_REBUILD,
             )
 
 
@@ -82,25 +71,22 @@ def _places(table: Table) -> Iterator[Finding]:
                 f"{entry.offset:#x} to {entry.end:#x} leaves the space for partitions, "
                 f"{header.first_usable:#x} to {header.last_usable:#x}"
             )
-            yield _error("outside", entry.name, message, entry.offset)
+            yield finding("disk.outside", entry.name, message, offset=entry.offset)
         if entry.offset % _ALIGNMENT:
             yield finding(
-                "alignment",
-                Severity.WARNING,
+                "disk.alignment",
                 entry.name,
                 f"{entry.offset:#x} is not a multiple of {_ALIGNMENT:#x}",
                 offset=entry.offset,
-                remedy="declare --align 1024",
             )
     for before, after in pairwise(table.entries):
         if after.offset < before.end:
             message = f"it begins {format_size(before.end - after.offset)} inside {before.name}"
-            yield _error("overlap", after.name, message, after.offset)
+            yield finding("disk.overlap", after.name, message, offset=after.offset)
         elif after.offset - before.end >= _ALIGNMENT:
             size = format_size(after.offset - before.end)
             yield finding(
-                "gap",
-                Severity.WARNING,
+                "disk.gap",
                 after.name,
                 f"{size} in front of it belong to no partition",
                 offset=before.end,
@@ -121,16 +107,10 @@ def _compare_entry(entry: GptEntry, declared: Partition) -> Iterator[Finding]:
     for what, (expected, observed) in pairs.items():
         if expected != observed:
             yield finding(
-                f"partition-{what}",
-                Severity.ERROR,
+                f"disk.partition-{what}",
                 entry.name,
                 f"its {what} is {observed}: declared is {expected}",
                 offset=entry.offset,
                 expected=str(expected),
                 observed=str(observed),
-                remedy=_REBUILD,
             )
-
-
-def _error(name: str, where: str, message: str, offset: int | None = None) -> Finding:
-    return finding(name, Severity.ERROR, where, message, offset=offset, remedy=_REWRITE)

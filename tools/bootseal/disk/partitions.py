@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
-from bootseal.findings.model import Severity
+from bootseal.findings.catalogue import finding
 from bootseal.formats import gpt
 from bootseal.units import SECTOR
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from bootseal.disk.hash_tree import Readable
     from bootseal.findings.model import Finding
     from bootseal.formats.gpt import GptEntry, Header
-
-_REWRITE: Final = "write the disk again; sgdisk --verify shows more"
-_REBUILD: Final = "build the disk again from the declared layout"
 
 
 class Copy(NamedTuple):
@@ -62,18 +58,18 @@ def read(disk: Readable, size: int) -> Table:
     findings: list[Finding] = []
     if size < 3 * SECTOR or size % SECTOR:
         message = f"the disk has {size} bytes: expected a multiple of {SECTOR}"
-        found = finding("size", Severity.ERROR, "disk", message, remedy=_REBUILD)
+        found = finding("disk.size", "disk", message)
         return Table(copies=(), entries=(), findings=(found,))
     try:
         gpt.check_protective_mbr(disk.read(0, SECTOR), size)
     except FormatError as error:
-        findings.append(_error("mbr", "protective MBR", error.message, 0))
+        findings.append(finding("disk.mbr", "protective MBR", error.message, offset=0))
     copies = []
     for name, place in (("primary", SECTOR), ("backup", size - SECTOR)):
         try:
             copies.append(_copy(disk.read, name, place, size))
         except FormatError as error:
-            findings.append(_error(f"gpt-{name}", f"{name} GPT", error.message, place))
+            findings.append(finding(f"disk.gpt-{name}", f"{name} GPT", error.message, offset=place))
     if len(copies) > 1:
         findings += _compare(*copies)
     entries = copies[0].entries if copies else ()
@@ -133,14 +129,8 @@ def _compare(primary: Copy, backup: Copy) -> Iterator[Finding]:
     if different or primary.entries != backup.entries:
         what = ", ".join(different) or "entries"
         yield finding(
-            "gpt-agreement",
-            Severity.ERROR,
+            "disk.gpt-agreement",
             "backup GPT",
-            f"the two tables differ in {what}: who repairs the disk may choose either",
+            f"the primary and the backup GPT differ in {what}; a repair tool may pick either",
             offset=backup.place,
-            remedy=_REWRITE,
         )
-
-
-def _error(name: str, where: str, message: str, offset: int) -> Finding:
-    return finding(name, Severity.ERROR, where, message, offset=offset, remedy=_REWRITE)

@@ -335,4 +335,6 @@ def enrol(chip: Tpm, volume: Path, document: pcr_policy.PcrPolicy) -> None:
     args = [f"--unlock-key-file={chip.directory / 'unlock'}", "--tpm2-pcrs="]
     args += [f"--tpm2-device=swtpm:path={chip.socket}", "--tpm2-public-key-pcrs=1+8+9"]
     args += [f"--tpm2-public-key={chip.directory / 'key.pub'}", f"--tpm2-signature={signature}"]
-    proc.run("systemd-cryptenroll", [*args, str(volume)], timeout=60)
+    # systemd 257 tells what it found only when debugging.
+    env = {"SYSTEMD_LOG_LEVEL": "debug"}
+    proc.run("systemd-cryptenroll", [*args, str(volume)], timeout=60, env=env)
