@@ -22,7 +22,7 @@ SCHEMA: Final = "bootseal.keys/1"
 MANIFEST: Final = "keys.json"
 
 
-class State(StrEnum):
+class KeyState(StrEnum):
     """What a key may still do."""
 
     ACTIVE = "active"
@@ -31,7 +31,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class KeyEntry:
     """One key.
 
     Attributes:
@@ -47,7 +47,7 @@ class Entry:
     name: str
     algorithm: Algorithm
     fingerprint: str
-    state: State = State.ACTIVE
+    state: KeyState = KeyState.ACTIVE
     since: str = ""
     reason: str = ""
 
@@ -58,10 +58,10 @@ class Manifest:
 
     profile: str
     development: bool
-    keys: dict[Role, Entry]
-    former: tuple[tuple[Role, Entry], ...] = ()
+    keys: dict[Role, KeyEntry]
+    former: tuple[tuple[Role, KeyEntry], ...] = ()
 
-    def entries(self) -> Iterator[tuple[Role, Entry]]:
+    def entries(self) -> Iterator[tuple[Role, KeyEntry]]:
         """Every key, those with a role first."""
         yield from self.keys.items()
         yield from self.former
@@ -74,7 +74,7 @@ class Manifest:
         """
         fingerprint = public_key.fingerprint()
         for role, entry in self.entries():
-            if entry.fingerprint == fingerprint and entry.state is State.REVOKED:
+            if entry.fingerprint == fingerprint and entry.state is KeyState.REVOKED:
                 raise UsageError(
                     f"the key {path} was revoked on {entry.since} ({entry.reason}): "
                     "it signs nothing any more",
@@ -140,26 +140,26 @@ def read_manifest(directory: Path) -> Manifest:
         raise FormatError(f"{path} is not a {SCHEMA} document: {error!r}") from error
 
 
-def _document(entry: Entry) -> dict[str, str]:
+def _document(entry: KeyEntry) -> dict[str, str]:
     document = {
         "name": entry.name,
         "algorithm": entry.algorithm.name,
         "fingerprint": entry.fingerprint,
     }
-    if entry.state is not State.ACTIVE:
+    if entry.state is not KeyState.ACTIVE:
         document |= {"state": entry.state.value, "since": entry.since, "reason": entry.reason}
     return document
 
 
-def _entry(entry: Mapping[str, object]) -> Entry:
+def _entry(entry: Mapping[str, object]) -> KeyEntry:
     name = str(entry["name"])
     if not NAME.fullmatch(name):
         raise FormatError(f"{name!r} is not the name of a key")
-    return Entry(
+    return KeyEntry(
         name=name,
         algorithm=Algorithm.parse(str(entry["algorithm"])),
         fingerprint=str(entry["fingerprint"]),
-        state=State(str(entry.get("state", State.ACTIVE))),
+        state=KeyState(str(entry.get("state", KeyState.ACTIVE))),
         since=str(entry.get("since", "")),
         reason=str(entry.get("reason", "")),
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bootseal.check.rootfs.allowlist import Policy
     from bootseal.disk.filesystems.node import Node
     from bootseal.events import Finding
-    from bootseal.keys.search import Found
+    from bootseal.keys.search import FoundKey
 
 
 def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding]:
@@ -56,7 +56,7 @@ def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding
     yield from tests.findings()
 
 
-def _private(key: Found, place: str, known: str) -> Finding:
+def _private(key: FoundKey, place: str, known: str) -> Finding:
     more = f", and it is published ({known})" if known else ""
     return finding(
         "root-private-key",
@@ -68,7 +68,7 @@ def _private(key: Found, place: str, known: str) -> Finding:
     )
 
 
-def _published(key: Found, place: str, known: str) -> Finding:
+def _published(key: FoundKey, place: str, known: str) -> Finding:
     return finding(
         "root-published-key",
         Severity.ERROR,
