@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal import device
+from bootseal import device, documents
 from bootseal.assembly import device as assembly
 from bootseal.assembly import disk_image as disk
 from bootseal.attest import messages
@@ -29,9 +29,8 @@ from bootseal.boot.machine.session import Session, StatusLine, switched_on
 from bootseal.boot.scenario import device_status, power_cycle
 from bootseal.boot.scenario.device_findings import capped
 from bootseal.boot.scenario.evaluate import evaluate
-from bootseal.boot.scenario.model import Expectation, Step, System, Verdict
+from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, Step
 from bootseal.boot.scenario.workspace import Overlay
-from bootseal.events import Silent
 from bootseal.fit import build as fit_build
 from bootseal.fit.build import FitSpec
 from bootseal.fit.sign import sign
@@ -46,6 +45,7 @@ from bootseal.keys.profile import Role
 from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved, inputs, pcr_policy
 from bootseal.measure.approved import Approved
+from bootseal.progress import Silent
 from bootseal.reference import build
 from bootseal.reference.assemble import KERNEL_ADDRESS
 
@@ -152,7 +152,7 @@ def make(reference: Reference, variant: Variant, work: Path) -> Built:
     )
     predictions = dict(inputs.predictions(artefacts))
     signer = store.signer(reference.directory / build.KEYS, Role.POLICY)
-    document = pcr_policy.to_bytes(pcr_policy.sign(list(predictions.values()), signer))
+    document = documents.dump(pcr_policy.sign(list(predictions.values()), signer))
     overlay = Overlay(work / "disk.qcow2")
     qemu.create_overlay(overlay.path, reference.path("disk"), backing_format="raw")
     for slot in assembly.SLOTS:
@@ -214,7 +214,7 @@ def check(built: Built, step: Step, session: Session, slot: str) -> None:
     """Boot, and compare PCRs bit for bit and the log entry for entry with the prediction."""
     ended = power_cycle.run(session, step)
     result = evaluate(step, ended, built.device, "")
-    assert (result.verdict, result.reason) == (Verdict.PASSED, "")
+    assert (result.verdict, result.reason) == (Outcome.PASSED, "")
     system = device_status.load(result.status)
     prediction = built.predictions[slot]
     values = {str(pcr): value.hex() for pcr, value in prediction.pcrs.items()}
@@ -243,7 +243,7 @@ def test_build_measures_what_was_predicted_in_both_slots(
         state = {"BOOT_ORDER": order, "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
         built.disk.write("bootstate", 0, emit_environment(state))
         # Slot b opens the data that slot a made: its own state is approved too.
-        expect = Expectation(ending=Ending.UP, system=System(slot=slot, created=created))
+        expect = Expectation(ending=Ending.UP, status=ExpectedStatus(slot=slot, created=created))
         step = Step(title=slot, expect=expect, timeout=1200)
         with switched_on(built.machine, tmp_path / f"{slot}.log") as session:
             check(built, step, session, slot)

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError, UsageError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
     from bootseal.check.expected import Target
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.hash_tree import Readable
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.measure.predict import Prediction
 
-_MEND: Final = "sign the policy for this FIT again: bootseal measure sign"
+_REMEDY: Final = "sign the policy for this FIT again: bootseal measure sign"
 
 
 def check_policies(
@@ -66,8 +65,10 @@ def check_policy(
     """
     if target.policy_key is None:
         message = "the PCR policy is not checked: no policy key is known"
-        mend = "name the key with --policy-key"
-        return [finding("policy-unchecked", Severity.WARNING, fit.entry.name, message, mend=mend)]
+        remedy = "name the key with --policy-key"
+        return [
+            finding("policy-unchecked", Severity.WARNING, fit.entry.name, message, remedy=remedy)
+        ]
     own = fit.slot.configuration
     offset = fit.entry.end - pcr_policy.TAIL_SIZE
     try:
@@ -75,7 +76,7 @@ def check_policy(
         problems = pcr_policy.inspect(text, target.policy_key, predictions.values())
         # What other slots measure may be approved here, and need not be.
         kept = [p for p in problems if p.id != "policy.missing" or p.where == own]
-        return [*(_place(fit, each, offset) for each in kept), *_spelling(fit, text)]
+        return [_place(fit, each, offset) for each in kept]
     except (FormatError, UsageError) as error:
         return [_error("policy", fit, error.message)]
 
@@ -100,18 +101,9 @@ def _compare(fit: SlotFit, own: Prediction) -> Iterator[Finding]:
             )
 
 
-def _spelling(fit: SlotFit, text: bytes) -> Iterator[Finding]:
-    """Say when a signature is written as nobody writes it: unused bits of base64 that are set."""
-    for entries in pcr_policy.parse(text).values():
-        for number, entry in enumerate(entries):
-            if base64.b64encode(base64.b64decode(entry["sig"])).decode() != entry["sig"]:
-                message = f"entry {number}: 'sig' is not written as base64 is"
-                yield _error("policy", fit, message)
-
-
 def _place(fit: SlotFit, each: Finding, offset: int) -> Finding:
     where = f"{fit.entry.name}: PCR policy, {each.where}"
-    return dataclasses.replace(each, where=where, offset=offset, mend=_MEND)
+    return dataclasses.replace(each, where=where, offset=offset, remedy=_REMEDY)
 
 
 def _error(name: str, fit: SlotFit, message: str) -> Finding:
@@ -121,5 +113,5 @@ def _error(name: str, fit: SlotFit, message: str) -> Finding:
         f"{fit.entry.name}: PCR policy",
         message,
         offset=fit.entry.end - pcr_policy.TAIL_SIZE,
-        mend=_MEND,
+        remedy=_REMEDY,
     )

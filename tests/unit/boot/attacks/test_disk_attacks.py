@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +12,7 @@ from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import forge
 from bootseal.boot.attacks import root as root_attacks
 from bootseal.boot.attacks import state as state_attacks
+from bootseal.boot.scenario.workspace import Overlay, Workspace
 from bootseal.device import Artefact, Device, Partition, Qemu, Slot
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats.fdt import model as fdt
@@ -26,13 +25,12 @@ SIZES = {"bootstate": MIB, "boot-a": MIB, "boot-b": MIB, "root-a": MIB, "root-a-
 ROOT = bytes(range(256)) * 2 * KIB
 
 
-@dataclass
-class MemoryDisk:
+class MemoryDisk(Overlay):
     """A disk of partitions; "" is the gap in front of them."""
 
-    parts: dict[str, bytearray] = field(
-        default_factory=lambda: {name: bytearray(MIB) for name in ["", *SIZES]}
-    )
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.parts = {name: bytearray(MIB) for name in ["", *SIZES]}
 
     def size(self, partition: str) -> int:
         return len(self.parts[partition])
@@ -48,36 +46,14 @@ class MemoryDisk:
         return {name for name, data in self.parts.items() if any(data)}
 
 
-@dataclass
-class MemoryLab:
-    """A workplace without a machine."""
+class MemoryWorkspace(Workspace):
+    """A workspace whose disk is in memory."""
 
-    device: Device
-    directory: Path
-    work: Path
-    disk: MemoryDisk = field(default_factory=MemoryDisk)
-    extra: list[str] = field(default_factory=list)
+    disk: MemoryDisk
 
-    @property
-    def keys(self) -> Path:
-        return self.directory / "keys"
-
-    @property
-    def tpm(self) -> Path:
-        return self.work / "tpm"
-
-    def replace_bios(self, content: bytes) -> None:
-        self.bios = content
-
-    def replace_slot(self, slot: Slot) -> None:
-        slots = tuple(slot if old.name == slot.name else old for old in self.device.slots)
-        self.device = dataclasses.replace(self.device, slots=slots)
-
-    def record_tpm(self) -> None:
-        self.recorded = True
-
-    def add_qemu(self, *arguments: str) -> None:
-        self.extra += arguments
+    def __init__(self, device: Device, directory: Path) -> None:
+        super().__init__(device, directory, directory / "keys", directory / "work")
+        self.disk = MemoryDisk(self.work / "disk.qcow2")
 
 
 def image(name: str, data: bytes) -> fdt.Node:
@@ -103,8 +79,8 @@ def fit() -> bytes:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> MemoryLab:
-    files = {"fit": fit(), "root": ROOT, "control-dtb": fdt.emit(fdt.Node("", {}, []))}
+def workspace(tmp_path: Path) -> MemoryWorkspace:
+    files = {"fit": fit(), "root": ROOT, "control-dtb": fdt.emit(fdt.Node("", {}, [])), "bios": b""}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     (tmp_path / "work").mkdir()
@@ -122,55 +98,57 @@ def lab(tmp_path: Path) -> MemoryLab:
         slots=(Slot.named("a"), Slot.named("b")),
         keys={},
     )
-    return MemoryLab(device=device, directory=tmp_path, work=tmp_path / "work")
+    return MemoryWorkspace(device, tmp_path)
 
 
-def test_flip_changes_one_byte_of_one_slot(lab: MemoryLab) -> None:
-    fit_attacks.flip(fit_attacks.KERNEL)(lab)
+def test_flip_changes_one_byte_of_one_slot(workspace: MemoryWorkspace) -> None:
+    fit_attacks.flip(fit_attacks.KERNEL)(workspace)
 
-    assert lab.disk.changed() == {"boot-a"}
-    assert bytes(lab.disk.parts["boot-a"]).strip(b"\0") == b"j"
-
-
-def test_flip_in_both_slots_changes_both(lab: MemoryLab) -> None:
-    fit_attacks.flip(fit_attacks.KERNEL, "ab")(lab)
-
-    assert lab.disk.changed() == {"boot-a", "boot-b"}
+    assert workspace.disk.changed() == {"boot-a"}
+    assert bytes(workspace.disk.parts["boot-a"]).strip(b"\0") == b"j"
 
 
-def test_replaced_goes_to_both_slots_and_leaves_the_policy(lab: MemoryLab) -> None:
-    fit_attacks.replaced(fit_attacks.unsigned)(lab)
+def test_flip_in_both_slots_changes_both(workspace: MemoryWorkspace) -> None:
+    fit_attacks.flip(fit_attacks.KERNEL, "ab")(workspace)
 
-    assert lab.disk.changed() == {"boot-a", "boot-b"}
-    assert not any(lab.disk.parts["boot-a"][-fit_attacks.POLICY_SIZE :])
+    assert workspace.disk.changed() == {"boot-a", "boot-b"}
 
 
-def test_install_of_more_than_fits_in_front_of_the_policy_is_refused(lab: MemoryLab) -> None:
+def test_replaced_goes_to_both_slots_and_leaves_the_policy(workspace: MemoryWorkspace) -> None:
+    fit_attacks.replaced(fit_attacks.unsigned)(workspace)
+
+    assert workspace.disk.changed() == {"boot-a", "boot-b"}
+    assert not any(workspace.disk.parts["boot-a"][-fit_attacks.POLICY_SIZE :])
+
+
+def test_install_of_more_than_fits_in_front_of_the_policy_is_refused(
+    workspace: MemoryWorkspace,
+) -> None:
     with pytest.raises(UsageError, match="do not fit boot-a"):
-        fit_attacks.install(lab, bytes(MIB - fit_attacks.POLICY_SIZE + 1))
+        fit_attacks.install(workspace, bytes(MIB - fit_attacks.POLICY_SIZE + 1))
 
 
-def test_root_flip_inverts_one_bit(lab: MemoryLab) -> None:
-    root_attacks.flip("verity", root_attacks.TOP_LEVEL)(lab)
+def test_root_flip_inverts_one_bit(workspace: MemoryWorkspace) -> None:
+    root_attacks.flip("verity", root_attacks.TOP_LEVEL)(workspace)
 
-    assert lab.disk.changed() == {"root-a-verity"}
-    assert lab.disk.parts["root-a-verity"][root_attacks.TOP_LEVEL] == 1
+    assert workspace.disk.changed() == {"root-a-verity"}
+    assert workspace.disk.parts["root-a-verity"][root_attacks.TOP_LEVEL] == 1
 
 
-def test_scatter_damages_many_blocks_and_spares_the_first(lab: MemoryLab) -> None:
-    lab.disk.parts["root-a"][:] = bytes(MIB)
-    lab.disk.parts["root-a"][: len(ROOT)] = ROOT
+def test_scatter_damages_many_blocks_and_spares_the_first(workspace: MemoryWorkspace) -> None:
+    workspace.disk.parts["root-a"][:] = bytes(MIB)
+    workspace.disk.parts["root-a"][: len(ROOT)] = ROOT
 
-    root_attacks.scatter(lab)
+    root_attacks.scatter(workspace)
 
-    damaged = [i for i in range(len(ROOT)) if lab.disk.parts["root-a"][i] != ROOT[i]]
+    damaged = [i for i in range(len(ROOT)) if workspace.disk.parts["root-a"][i] != ROOT[i]]
     assert len(damaged) > 16
     assert all(offset % root_attacks.BLOCK == 0 for offset in damaged)
     assert min(damaged) > len(ROOT) // 10 - root_attacks.BLOCK
 
 
-def test_salt_comes_from_the_signed_command_line(lab: MemoryLab) -> None:
-    assert root_attacks.salt(fit_attacks.original(lab), "conf-a") == "00ff"
+def test_salt_comes_from_the_signed_command_line(workspace: MemoryWorkspace) -> None:
+    assert root_attacks.salt(fit_attacks.original(workspace), "conf-a") == "00ff"
 
 
 def test_salt_of_a_fit_without_one_is_refused() -> None:
@@ -189,25 +167,29 @@ def test_attacker_program_is_an_arm64_elf_that_says_who_it_is() -> None:
     assert f"{forge.SENTINEL} test".encode() in program
 
 
-def test_noise_fills_the_slot_state(lab: MemoryLab) -> None:
-    state_attacks.noise(lab)
+def test_noise_fills_the_slot_state(workspace: MemoryWorkspace) -> None:
+    state_attacks.noise(workspace)
 
-    assert lab.disk.changed() == {"bootstate"}
+    assert workspace.disk.changed() == {"bootstate"}
 
 
 @pytest.mark.parametrize("name", ["verify=no", "bootcmd=", "bootargs=", "fdtcontroladdr="])
-def test_smuggled_state_has_the_setting_and_a_valid_order(lab: MemoryLab, name: str) -> None:
-    state_attacks.smuggle(lab)
+def test_smuggled_state_has_the_setting_and_a_valid_order(
+    workspace: MemoryWorkspace, name: str
+) -> None:
+    state_attacks.smuggle(workspace)
 
-    state = bytes(lab.disk.parts["bootstate"])
+    state = bytes(workspace.disk.parts["bootstate"])
     assert f"\0{name}".encode() in state
     assert b"BOOT_ORDER=A B\0" in state
 
 
-def test_offers_go_to_every_place_and_not_into_the_partition_table(lab: MemoryLab) -> None:
-    state_attacks.offer_everywhere(lab)
+def test_offers_go_to_every_place_and_not_into_the_partition_table(
+    workspace: MemoryWorkspace,
+) -> None:
+    state_attacks.offer_everywhere(workspace)
 
-    assert lab.disk.changed() == {"", "bootstate", "boot-a", "boot-b"}
-    assert not any(lab.disk.parts[""][: 32 * KIB])
-    assert (lab.work / "flash.img").stat().st_size == 64 * MIB
-    assert {"-dtb", "-kernel", "-append", "-fw_cfg", "-drive"} <= set(lab.extra)
+    assert workspace.disk.changed() == {"", "bootstate", "boot-a", "boot-b"}
+    assert not any(workspace.disk.parts[""][: 32 * KIB])
+    assert (workspace.work / "flash.img").stat().st_size == 64 * MIB
+    assert {"-dtb", "-kernel", "-append", "-fw_cfg", "-drive"} <= set(workspace.machine().extra)

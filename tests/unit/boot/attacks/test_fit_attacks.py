@@ -116,7 +116,7 @@ def test_genuine_fit_written_again_is_accepted(genuine: bytes, control: bytes) -
     ],
 )
 def test_flipped_bit_is_refused(
-    genuine: bytes, control: bytes, place: fit_attacks.Place, finding: str
+    genuine: bytes, control: bytes, place: fit_attacks.PropertyBit, finding: str
 ) -> None:
     flipped = forge.flip_bit(genuine, fit_attacks.spot(genuine, "conf-a", place), bit=place.bit)
 
@@ -128,7 +128,7 @@ def test_flipped_bit_is_refused(
     [fit_attacks.DEVICE_TREE, fit_attacks.CONFIGURATION, fit_attacks.SIGNATURE, fit_attacks.HINT],
 )
 def test_flipped_bit_of_one_configuration_leaves_the_signature_of_the_other(
-    genuine: bytes, control: bytes, place: fit_attacks.Place
+    genuine: bytes, control: bytes, place: fit_attacks.PropertyBit
 ) -> None:
     flipped = forge.flip_bit(genuine, fit_attacks.spot(genuine, "conf-a", place), bit=place.bit)
 

@@ -116,14 +116,14 @@ def document(**changes: object) -> dict[str, object]:
 
 
 def findings(**changes: object) -> list[str]:
-    return [f.id for f in device_findings.judge(device_status.load(document(**changes)), DEVICE)]
+    return [f.id for f in device_findings.check(device_status.load(document(**changes)), DEVICE)]
 
 
-def test_judge_proven_system_has_no_findings() -> None:
+def test_check_proven_system_has_no_findings() -> None:
     assert findings() == []
 
 
-def test_judge_other_slot_is_as_good() -> None:
+def test_check_other_slot_is_as_good() -> None:
     assert findings(slot="b") == []
 
 
@@ -174,30 +174,30 @@ def test_judge_other_slot_is_as_good() -> None:
         pytest.param({"lockdown": "none"}, ["lockdown.off"], id="lockdown"),
     ],
 )
-def test_judge_difference_is_found(changes: dict[str, object], expected: list[str]) -> None:
+def test_check_difference_is_found(changes: dict[str, object], expected: list[str]) -> None:
     assert findings(**changes) == expected
 
 
-def test_judge_writable_foreign_file_system_is_found() -> None:
+def test_check_writable_foreign_file_system_is_found() -> None:
     good = document()["mounts"]
     assert isinstance(good, list)
     usb = {"target": "/mnt", "source": "/dev/vdb1", "type": "ext4", "options": ["rw"]}
     assert findings(mounts=[*good, usb]) == ["mount.writable"]
 
 
-def test_judge_login_of_a_production_device_is_found() -> None:
+def test_check_login_of_a_production_device_is_found() -> None:
     production = {name: getattr(DEVICE, name) for name in DEVICE.__dataclass_fields__}
-    found = device_findings.judge(
+    found = device_findings.check(
         device_status.load(document()), Device(**{**production, "login": False})
     )
     assert [f.id for f in found] == ["login.unexpected"]
 
 
-def test_judge_says_which_entries_of_the_log_differ() -> None:
+def test_check_says_which_entries_of_the_log_differ() -> None:
     other = dataclasses.replace(EVENTS[1], digests={"sha256": bytes(32)})
     log = log_of((EVENTS[0], other, *EVENTS[2:]))
 
-    (found,) = device_findings.judge(device_status.load(document(event_log=log)), DEVICE)
+    (found,) = device_findings.check(device_status.load(document(event_log=log)), DEVICE)
 
     assert found.message.startswith("2 entries are not as predicted: unexpected in PCR 8: ")
     assert "missing in PCR 8: the kernel" in found.message

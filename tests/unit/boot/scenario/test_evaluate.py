@@ -11,7 +11,7 @@ import pytest
 from bootseal.boot.machine.console import Console
 from bootseal.boot.machine.events import Ending, Sighting
 from bootseal.boot.scenario.evaluate import evaluate, expected, observed
-from bootseal.boot.scenario.model import Expectation, Step, System, Verdict
+from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, Step
 from bootseal.boot.scenario.power_cycle import Cycle
 from bootseal.device import Device, Qemu, Slot
 
@@ -84,7 +84,7 @@ REFUSED = Expectation(
     forbidden=("kernel-handover",),
 )
 REFUSAL = ("slot-tried:a", "bad-hash:kernel-1", "bad-data-hash", "slot-refused:a", "all-refused")
-UP = Expectation(ending=Ending.UP, system=System(slot="b"))
+UP = Expectation(ending=Ending.UP, status=ExpectedStatus(slot="b"))
 
 
 # A device whose TPM emulator got no processor time: nobody had attacked what U-Boot verifies.
@@ -128,59 +128,59 @@ def test_verdict_tpm_that_does_not_answer_in_time_proves_nothing(
 
     result = evaluate(Step(expect=expect), cycle, DEVICE, "log")
 
-    judged = Verdict.PASSED if expect is NOT_MEASURED else Verdict.FAILED
-    assert result.verdict is (judged if answered else Verdict.INCONCLUSIVE)
+    verdict = Outcome.PASSED if expect is NOT_MEASURED else Outcome.FAILED
+    assert result.verdict is (verdict if answered else Outcome.INCONCLUSIVE)
     assert ("did not answer U-Boot in time" in result.reason) is not answered
 
 
 def test_verdict_forbidden_line_is_worse_than_a_tpm_that_does_not_answer() -> None:
     seen = ("tpm-silent", "attacker-code")
-    assert ended(Ending.TIMEOUT, *seen, expect=UP).verdict is Verdict.FAILED
+    assert ended(Ending.TIMEOUT, *seen, expect=UP).verdict is Outcome.FAILED
 
 
 def test_verdict_exact_refusal_passes() -> None:
     result = ended(Ending.POWERED_OFF, *REFUSAL, expect=REFUSED)
-    assert (result.verdict, result.reason) == (Verdict.PASSED, "")
+    assert (result.verdict, result.reason) == (Outcome.PASSED, "")
 
 
 @pytest.mark.parametrize(
     ("ending", "names", "verdict", "reason"),
     [
-        pytest.param(Ending.TIMEOUT, REFUSAL, Verdict.INCONCLUSIVE, "nothing within", id="timeout"),
-        pytest.param(Ending.CRASHED, REFUSAL, Verdict.INCONCLUSIVE, "by itself", id="crash"),
-        pytest.param(Ending.UP, REFUSAL, Verdict.FAILED, "ended up", id="came-up"),
+        pytest.param(Ending.TIMEOUT, REFUSAL, Outcome.INCONCLUSIVE, "nothing within", id="timeout"),
+        pytest.param(Ending.CRASHED, REFUSAL, Outcome.INCONCLUSIVE, "by itself", id="crash"),
+        pytest.param(Ending.UP, REFUSAL, Outcome.FAILED, "ended up", id="came-up"),
         pytest.param(
             Ending.POWERED_OFF,
             ("slot-tried:a", "bad-hash:fdt-a", "slot-refused:a", "all-refused"),
-            Verdict.FAILED,
+            Outcome.FAILED,
             "never showed bad-hash:kernel-1",
             id="refused-for-another-reason",
         ),
         pytest.param(
             Ending.POWERED_OFF,
             ("bad-hash:kernel-1", "slot-tried:a", "slot-refused:a", "all-refused"),
-            Verdict.FAILED,
+            Outcome.FAILED,
             "never showed bad-hash:kernel-1",
             id="wrong-order",
         ),
         pytest.param(
             Ending.POWERED_OFF,
             (*REFUSAL, "kernel-handover"),
-            Verdict.FAILED,
+            Outcome.FAILED,
             "kernel-handover must not be seen",
             id="forbidden",
         ),
         pytest.param(
             Ending.TIMEOUT,
             ("u-boot-prompt",),
-            Verdict.FAILED,
+            Outcome.FAILED,
             "u-boot-prompt must not be seen",
             id="prompt-is-worse-than-the-timeout-behind-it",
         ),
     ],
 )
 def test_verdict_other_end_does_not_pass(
-    ending: Ending, names: tuple[str, ...], verdict: Verdict, reason: str
+    ending: Ending, names: tuple[str, ...], verdict: Outcome, reason: str
 ) -> None:
     result = ended(ending, *names, expect=REFUSED)
     assert result.verdict is verdict
@@ -189,50 +189,55 @@ def test_verdict_other_end_does_not_pass(
 
 def test_verdict_actions_that_were_never_done_prove_nothing() -> None:
     result = ended(Ending.POWERED_OFF, *REFUSAL, undone=1, expect=REFUSED)
-    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.verdict is Outcome.INCONCLUSIVE
 
 
 def test_verdict_proven_system_passes() -> None:
-    assert ended(Ending.UP, status=status(), expect=UP).verdict is Verdict.PASSED
+    assert ended(Ending.UP, status=status(), expect=UP).verdict is Outcome.PASSED
 
 
 @pytest.mark.parametrize(
     ("line", "system", "reason"),
     [
-        pytest.param(b"{", System(slot="b"), "status.malformed", id="malformed"),
-        pytest.param(status(slot="a"), System(slot="b"), "slot.unknown", id="unknown-slot"),
-        pytest.param(status(), System(slot="a"), "runs from slot b", id="other-slot"),
-        pytest.param(status(state="closed"), System(slot="b"), "data.closed", id="closed"),
-        pytest.param(status(), System(slot="b", created=True), "found again", id="not-created"),
+        pytest.param(b"{", ExpectedStatus(slot="b"), "status.malformed", id="malformed"),
+        pytest.param(status(slot="a"), ExpectedStatus(slot="b"), "slot.unknown", id="unknown-slot"),
+        pytest.param(status(), ExpectedStatus(slot="a"), "runs from slot b", id="other-slot"),
+        pytest.param(status(state="closed"), ExpectedStatus(slot="b"), "data.closed", id="closed"),
         pytest.param(
-            status(created=True), System(slot="b", created=False), "made in this", id="created"
+            status(), ExpectedStatus(slot="b", created=True), "found again", id="not-created"
+        ),
+        pytest.param(
+            status(created=True),
+            ExpectedStatus(slot="b", created=False),
+            "made in this",
+            id="created",
         ),
         pytest.param(
             status(),
-            System(slot="b", findings=("data.closed",)),
+            ExpectedStatus(slot="b", findings=("data.closed",)),
             "does not report",
             id="not-closed",
         ),
         pytest.param(
             status(state="closed"),
-            System(slot="b", findings=("data.closed",), reason="policy"),
+            ExpectedStatus(slot="b", findings=("data.closed",), reason="policy"),
             "expected 'policy'",
             id="closed-for-another-reason",
         ),
     ],
 )
-def test_verdict_other_system_fails(line: bytes, system: System, reason: str) -> None:
-    expect = Expectation(ending=Ending.UP, system=system)
+def test_verdict_other_system_fails(line: bytes, system: ExpectedStatus, reason: str) -> None:
+    expect = Expectation(ending=Ending.UP, status=system)
     result = ended(Ending.UP, status=line, expect=expect)
-    assert result.verdict is Verdict.FAILED
+    assert result.verdict is Outcome.FAILED
     assert reason in result.reason
 
 
 def test_verdict_expected_finding_for_the_expected_reason_passes() -> None:
-    system = System(slot="b", findings=("data.closed",), reason="no TPM")
-    expect = Expectation(ending=Ending.UP, system=system)
+    system = ExpectedStatus(slot="b", findings=("data.closed",), reason="no TPM")
+    expect = Expectation(ending=Ending.UP, status=system)
     result = ended(Ending.UP, status=status(state="closed"), expect=expect)
-    assert result.verdict is Verdict.PASSED
+    assert result.verdict is Outcome.PASSED
 
 
 def test_verdict_expected_and_observed_fit_one_line() -> None:

@@ -35,16 +35,16 @@ def matrix(
     """Attack copies of the device in every way of the catalogue; the device itself is untouched."""
     from bootseal import device as devices
     from bootseal.boot.catalogue.scenarios import SCENARIOS
-    from bootseal.boot.scenario import runner as matrices
+    from bootseal.boot.scenario import runner
     from bootseal.cli.boot import printing
 
-    chosen = matrices.choose(SCENARIOS, scenario or [])
+    chosen = runner.choose(SCENARIOS, scenario or [])
     if list_:
         printing.show_catalogue(chosen)
         return
     device = devices.load(directory)
     watcher = printing.Ticker(len(chosen))
-    engine = matrices.Matrix(
+    engine = runner.Runner(
         device, directory, watcher, keys=keys or directory / "keys", patience=patience
     )
     result = engine.run(chosen, jobs=jobs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.scenario import device_status
 from bootseal.boot.scenario.device_findings import CAPPED_PCR
-from bootseal.boot.scenario.model import Verdict
+from bootseal.boot.scenario.model import Outcome
 from bootseal.cli import console
 from bootseal.errors import FormatError
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from bootseal.device import Device
 
 _MARKS: Final = {
-    Verdict.PASSED: "[green]PASSED[/]",
-    Verdict.FAILED: "[bold red]FAILED[/]",
-    Verdict.INCONCLUSIVE: "[yellow]INCONCLUSIVE[/]",
+    Outcome.PASSED: "[green]PASSED[/]",
+    Outcome.FAILED: "[bold red]FAILED[/]",
+    Outcome.INCONCLUSIVE: "[yellow]INCONCLUSIVE[/]",
 }
 _Row = tuple[str, str, tuple[str, ...]]
 
@@ -113,7 +113,7 @@ def show_matrix(result: MatrixResult) -> None:
 def count(result: MatrixResult) -> dict[str, int]:
     """Return how many scenarios went which way."""
     counts = Counter(str(r.verdict) for r in result.results)
-    return {str(v): counts[v] for v in Verdict}
+    return {str(v): counts[v] for v in Outcome}
 
 
 class Ticker:

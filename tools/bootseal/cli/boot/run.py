@@ -28,7 +28,7 @@ def run(
     from bootseal import device as devices
     from bootseal.boot import run as boot_run
     from bootseal.boot.machine.events import Ending
-    from bootseal.boot.scenario.model import Verdict
+    from bootseal.boot.scenario.model import Outcome
     from bootseal.cli.boot import printing
 
     device = devices.load(directory)
@@ -46,9 +46,9 @@ def run(
     hint = f"less {directory / result.log}"
     if result.ending is Ending.CRASHED:
         raise ToolError(result.reason, hint=hint)
-    if result.verdict is Verdict.INCONCLUSIVE:
+    if result.verdict is Outcome.INCONCLUSIVE:
         raise Inconclusive(result.reason, hint=hint)
-    if result.verdict is Verdict.FAILED:
+    if result.verdict is Outcome.FAILED:
         raise VerificationRefused(result.reason, hint=hint)
     console.status("[green]OK[/]: up, and everything as built")
 

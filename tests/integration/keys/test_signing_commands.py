@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.hsm.softhsm import PIN
+from tests.integration.keys.softhsm import PIN
 from tests.samples import unsigned
 
 from bootseal.cli.app import app
@@ -25,7 +25,7 @@ from bootseal.keys.signers.file import FileSigner
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.integration.hsm.softhsm import Token
+    from tests.integration.keys.softhsm import Token
 
 pytestmark = pytest.mark.tool("softhsm2-util")
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.hsm.softhsm import MODULE, PIN, Token
+from tests.integration.keys.softhsm import MODULE, PIN, Token
 from typer.testing import CliRunner
 
 from bootseal.cli import measure

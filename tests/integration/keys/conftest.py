@@ -10,7 +10,7 @@ import pkcs11
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from tests.integration.hsm.softhsm import LABEL, MODULE, PIN, SO_PIN, Token
+from tests.integration.keys.softhsm import LABEL, MODULE, PIN, SO_PIN, Token
 
 from bootseal.keys.signers import pkcs11 as tokens
 
