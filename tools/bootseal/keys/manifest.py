@@ -141,7 +141,10 @@ def read_manifest(directory: Path) -> Manifest:
         development=found.development,
         keys=found.keys,
         former=tuple(
-            (each.role, KeyEntry(**{field.name: getattr(each, field.name) for field in fields(KeyEntry)}))
+            (
+                each.role,
+                KeyEntry(**{field.name: getattr(each, field.name) for field in fields(KeyEntry)}),
+            )
             for each in found.former
         ),
     )
