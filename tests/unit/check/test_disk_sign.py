@@ -12,10 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bootseal import device as devices
-from bootseal.check import partitions
 from bootseal.check.expected import of_device
 from bootseal.device import Device, Qemu, describe
 from bootseal.disk import image as source
+from bootseal.disk import partitions
 from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
 from bootseal.formats.fdt import model as fdt

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
+from bootseal.findings.catalogue import finding, rule
 from bootseal.findings.model import Finding, Severity
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.formats.fdt import model as fdt
@@ -22,16 +22,14 @@ from bootseal.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.device import Slot
+    from bootseal.device import Partition, Slot
     from bootseal.disk.image import Disk
     from bootseal.fit.control_dtb import Trust
     from bootseal.fit.verify.digest import Facts
-    from bootseal.formats.gpt import Entry
 
 _PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
 _HEX: Final = re.compile("(?:[0-9a-f]{2})*")
 _NUMBER: Final = re.compile("[1-9][0-9]{0,12}")
-_REBUILD: Final = "build and sign the FIT again, and write it to the slot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,7 @@ class SlotFit:
     """
 
     slot: Slot
-    entry: Entry
+    entry: Partition
     data: memoryview
 
     @property
@@ -54,7 +52,7 @@ class SlotFit:
         return self.entry.size - pcr_policy.TAIL_SIZE
 
 
-def find(disk: Disk, slot: Slot, entry: Entry) -> SlotFit:
+def find(disk: Disk, slot: Slot, entry: Partition) -> SlotFit:
     """Return the FIT at the start of a boot partition.
 
     Raises:
@@ -104,15 +102,10 @@ def relabel(findings: list[Finding], old: SlotFit, new: SlotFit) -> list[Finding
     ]
 
 
-def malformed(entry: Entry, error: FormatError) -> Finding:
+def malformed(entry: Partition, error: FormatError) -> Finding:
     """Return the finding that there is no usable FIT in a partition."""
     return finding(
-        "fit",
-        Severity.ERROR,
-        entry.name,
-        f"there is no well-formed FIT: {error.message}",
-        offset=entry.offset,
-        remedy=_REBUILD,
+        "disk.fit", entry.name, f"there is no well-formed FIT: {error.message}", offset=entry.offset
     )
 
 
@@ -163,7 +156,7 @@ def _place(found: SlotFit, each: Finding) -> Finding:
     """Say where on the disk a finding about a FIT is."""
     offset = found.entry.offset + next(_offsets(found.data, each.where), 0)
     where = f"{found.entry.name}: {each.where}"
-    remedy = _REBUILD if each.severity is Severity.ERROR else each.remedy
+    remedy = rule("disk.fit").remedy if each.severity is Severity.ERROR else each.remedy
     return dataclasses.replace(each, where=where, offset=offset, remedy=remedy)
 
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
-from bootseal.findings.model import Finding, Severity
+from bootseal.findings.catalogue import finding
+from bootseal.findings.model import Finding, errors
 from bootseal.formats.tpm import policy as tpm
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
@@ -201,11 +202,10 @@ def verify(
         FormatError: It is no such document.
     """
     findings = inspect(data, public_key, predictions, pcrs)
-    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-    if errors:
+    if found := errors(findings):
         raise VerificationRefused(
             "the PCR policy is refused:\n"
-            + "\n".join(f"{error.where}: {error.message}" for error in errors)
+            + "\n".join(f"{error.where}: {error.message}" for error in found)
         )
 
 
@@ -230,11 +230,10 @@ def inspect(
         policy = approval.policy
         if not problems and policy not in wanted:
             findings.append(
-                Finding(
-                    id="policy.unexpected",
-                    severity=Severity.WARNING,
-                    where=where,
-                    message=f"approves a state that is not predicted: {policy.hex()}",
+                finding(
+                    "policy.unexpected",
+                    where,
+                    f"approves a state that is not predicted: {policy.hex()}",
                 )
             )
         if not problems:
@@ -242,7 +241,7 @@ def inspect(
     for policy, prediction in wanted.items():
         if policy not in approved:
             findings.append(
-                _error(
+                finding(
                     "policy.missing",
                     prediction.configuration,
                     f"no valid entry approves its state {policy.hex()}",
@@ -307,14 +306,10 @@ def _problems(
     approval: Approval, where: str, public_key: PublicKey, pcrs: Sequence[int]
 ) -> Iterator[Finding]:
     if (found := list(approval.pcrs)) != sorted(pcrs):
-        yield _error("policy.pcrs", where, f"is over PCR {found}: expected {sorted(pcrs)}")
+        yield finding("policy.pcrs", where, f"is over PCR {found}: expected {sorted(pcrs)}")
     if approval.pkfp != (expected := key_fingerprint(public_key)):
-        yield _error("policy.key", where, f"names the key {approval.pkfp}: expected {expected}")
+        yield finding("policy.key", where, f"names the key {approval.pkfp}: expected {expected}")
     try:
         _verify_approval(approval, public_key)
     except BootsealError as error:
-        yield _error("policy.signature", where, error.message)
-
-
-def _error(identifier: str, where: str, message: str) -> Finding:
-    return Finding(id=identifier, severity=Severity.ERROR, where=where, message=message)
+        yield finding("policy.signature", where, error.message)

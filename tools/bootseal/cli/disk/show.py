@@ -72,11 +72,12 @@ def _coverage(disk: Disk, target: Target) -> dict[str, object]:
 
 def _partitions(disk: Disk, target: Target) -> dict[str, object]:
     from bootseal.check import partitions
+    from bootseal.disk.partitions import read as read_tables
 
-    found = partitions.read(disk, disk.size)
+    found = read_tables(disk, disk.size)
     if not found.copies:
         raise FormatError(f"{disk.name} has no partition table: {found.findings[-1].message}")
-    problems = [*found.findings, *partitions.check(found, target.partitions)]
+    problems = list(partitions.check(found, target.partitions))
     wrong = {f.where for f in problems if f.severity is not Severity.INFO}
     declared = {each.name for each in target.partitions}
     return {

@@ -217,7 +217,7 @@ def _signing(
 
 
 def _export(target: Target, signing: Signing, recorders: list[Recorder], directory: Path) -> None:
-    from bootseal.check import partitions
+    from bootseal.disk import partitions
     from bootseal.disk.image import opened
     from bootseal.keys.signers import offline
     from bootseal.resign import plan as late
@@ -232,7 +232,7 @@ def _export(target: Target, signing: Signing, recorders: list[Recorder], directo
 def _write(
     target: Target, signing: Signing, output: Path, *, dtb_output: Path | None, who: str
 ) -> Record:
-    from bootseal.check import partitions
+    from bootseal.disk import partitions
     from bootseal.disk.image import opened
     from bootseal.files import write_file
     from bootseal.resign import apply
