@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal import device
+from bootseal import device, documents
 from bootseal.assembly import device as assembly
 from bootseal.assembly import disk_image as disk
 from bootseal.attest import messages
@@ -31,7 +31,6 @@ from bootseal.boot.scenario.device_findings import capped
 from bootseal.boot.scenario.evaluate import evaluate
 from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, Step
 from bootseal.boot.scenario.workspace import Overlay
-from bootseal.events import Silent
 from bootseal.fit import build as fit_build
 from bootseal.fit.build import FitSpec
 from bootseal.fit.sign import sign
@@ -46,6 +45,7 @@ from bootseal.keys.profile import Role
 from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved, inputs, pcr_policy
 from bootseal.measure.approved import Approved
+from bootseal.progress import Silent
 from bootseal.reference import build
 from bootseal.reference.assemble import KERNEL_ADDRESS
 
@@ -152,7 +152,7 @@ def make(reference: Reference, variant: Variant, work: Path) -> Built:
     )
     predictions = dict(inputs.predictions(artefacts))
     signer = store.signer(reference.directory / build.KEYS, Role.POLICY)
-    document = pcr_policy.to_bytes(pcr_policy.sign(list(predictions.values()), signer))
+    document = documents.dump(pcr_policy.sign(list(predictions.values()), signer))
     overlay = Overlay(work / "disk.qcow2")
     qemu.create_overlay(overlay.path, reference.path("disk"), backing_format="raw")
     for slot in assembly.SLOTS:

@@ -6,7 +6,7 @@ boot matrix` carries them out, and the ones here, which only the tests need. All
 the same kind; docs/fit.md has the same list.
 
 To add an attack that nobody boots: the mutation goes into `fit_attacks_tree` (nodes and properties)
-or `fit_attacks_raw` (header, tags, blocks), the row goes here, and `python -m tests.vectors.tables`
+or `fit_attacks_raw` (header, tags, blocks), the row goes here, and `python -m tests.attack_tables`
 writes the table of docs/fit.md. To have devices booted with it as well, put mutation and row into
 the package: see `bootseal.boot.catalogue.fit_attacks`.
 """

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bootseal import documents
 from bootseal.check import disk as disk_check
 from bootseal.check.expected import Target
 from bootseal.device import Partition, Slot
 from bootseal.disk import image as source
-from bootseal.events import Severity, Silent
+from bootseal.findings.model import Severity
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
 from bootseal.formats import verity
@@ -26,6 +27,7 @@ from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.base import FileSigner
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
+from bootseal.progress import Silent
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -244,7 +246,7 @@ def make_base(directory: Path) -> Base:
     root_hash, tree = make_tree(data)
     fit = make_fit(root_hash, key)
     predictions = {slot: predict(fit, f"conf-{slot}") for slot in "ab"}
-    tail = pcr_policy.to_tail(pcr_policy.to_bytes(pcr_policy.sign(predictions.values(), vendor)))
+    tail = pcr_policy.to_tail(documents.dump(pcr_policy.sign(predictions.values(), vendor)))
     image = bytearray(SIZE)
     write_tables(image, declared())
     contents = {"bootstate": emit_environment(STATE), "root": data, "verity": tree}

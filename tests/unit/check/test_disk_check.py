@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from bootseal.check import disk as disk_check
 from bootseal.disk import image as source
-from bootseal.events import Severity, Silent
+from bootseal.findings.model import Severity
 from bootseal.fit.sign import sign
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.base import FileSigner
+from bootseal.progress import Silent
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -350,6 +351,7 @@ def test_uboot_with_another_key_than_described_is_refused(errors: Errors) -> Non
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@pytest.mark.slow
 def test_any_bytes_are_judged_without_a_traceback(
     base: Base, judge: Judge, data: st.DataObject
 ) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.vectors import tables
+from tests import attack_tables
 from tests.vectors.fit_attacks import CATALOGUE
 
 from bootseal.fit.verify import releases
@@ -15,11 +15,11 @@ from bootseal.keys.algorithms import HASHES, Kind
 TEXT = (Path(__file__).parents[3] / "docs/fit.md").read_text()
 
 
-@pytest.mark.parametrize("path", tables.DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", attack_tables.DOCUMENTS, ids=lambda path: path.name)
 def test_tables_are_made_from_the_catalogues(path: Path) -> None:
-    """Otherwise: python -m tests.vectors.tables."""
+    """Otherwise: python -m tests.attack_tables."""
     text = path.read_text()
-    assert tables.fill(text) == text
+    assert attack_tables.generated(text) == text
 
 
 def test_every_attack_is_documented() -> None:

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bootseal import documents
 from bootseal.assembly import device as assembly
 from bootseal.assembly import disk_image, layer, slot_trees
 from bootseal.assembly.device import About
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from bootseal.assembly.layer import Layer
     from bootseal.device import Device
     from bootseal.disk.layout import Layout
-    from bootseal.events import Progress
     from bootseal.measure.predict import Prediction
+    from bootseal.progress import Progress
     from bootseal.reference.kernel import Kernel
     from bootseal.reference.packages import Packages
     from bootseal.reference.rootfs import Root
@@ -148,7 +149,7 @@ def _predict(parts: Parts, paths: dict[str, Path]) -> dict[str, Prediction]:
     found = assembly.predictions(paths)
     signer = store.signer(parts.keys, Role.POLICY)
     document = pcr_policy.sign(list(found.values()), signer)
-    paths["policy"].write_bytes(pcr_policy.to_bytes(document))
+    paths["policy"].write_bytes(documents.dump(document))
     return found
 
 

@@ -7,7 +7,7 @@ device: by both policies of `bootseal fit verify`, by U-Boot's own `fit_check_si
 in front of U-Boot.
 
 To add one: the mutation goes into `bootseal.boot.attacks.forge_fit`, unless it can be put together
-from what is there; the row goes here. Then `python -m tests.vectors.tables` writes the tables of
+from what is there; the row goes here. Then `python -m tests.attack_tables` writes the tables of
 docs/fit.md and docs/attacks.md, and docs/disk.md gets a line with what `disk check` finds.
 """
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The tables of attacks in the documents, made from the catalogues.
+"""The tables of attacks in docs/, made from the catalogues.
 
-    python -m tests.vectors.tables
+A table is between `<!-- attacks: fit -->` and `<!-- end of attacks -->`, or between
+`<!-- scenarios: GROUP -->` and `<!-- end of scenarios -->`. After a change of the catalogues:
 
-writes them into docs/fit.md and docs/attacks.md, between `<!-- NAME -->` and `<!-- end NAME -->`. A
-test compares.
+    python -m tests.attack_tables
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from bootseal.boot.catalogue.scenarios import SCENARIOS
 from bootseal.boot.machine.events import Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.boot.catalogue.fit_attacks import FitAttack
     from bootseal.boot.scenario.model import Scenario, Step
 
-_DOCS: Final = Path(__file__).parents[2] / "docs"
+_DOCS: Final = Path(__file__).parents[1] / "docs"
 DOCUMENTS: Final = (_DOCS / "fit.md", _DOCS / "attacks.md")
 _STRICT: Final = {"malformed": "format error", "": "accepted: harmless"}
+_MARKED: Final = re.compile(
+    r"(?P<begin><!-- (?P<kind>attacks|scenarios): (?P<name>[a-z]+) -->\n).*?"
+    r"(?P<end><!-- end of (?P=kind) -->)",
+    re.DOTALL,
+)
 _POWER_CUT: Final = re.compile(r"power-cut-\d+")
 # Who is the first to refuse when the console shows this.
 _REFUSED_BY: Final = {
@@ -59,33 +62,27 @@ def scenarios(group: str) -> str:
     return head + table + "\n" + "".join(_note(name, s) for name, s in chosen.items())
 
 
-def fill(text: str) -> str:
-    """Return a document with its tables made anew."""
-    for name, table in _tables():
-        begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
-        before, found, rest = text.partition(begin)
-        if found:
-            text = f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
-    return text
+def generated(text: str) -> str:
+    """Return a page with its tables as the catalogues have them."""
+
+    def table(found: re.Match[str]) -> str:
+        made = fit_attacks() if found["kind"] == "attacks" else scenarios(found["name"])
+        return f"{found['begin']}{made}{found['end']}"
+
+    return _MARKED.sub(table, text)
 
 
 def main() -> None:
-    """Write the tables."""
-    for path in DOCUMENTS:
-        path.write_text(fill(path.read_text()))
-
-
-def _tables() -> Iterator[tuple[str, str]]:
-    yield "fit attacks", fit_attacks()
-    for group in dict.fromkeys(scenario.group for scenario in SCENARIOS):
-        yield f"scenarios: {group}", scenarios(group)
+    """Write the tables of every page."""
+    for page in DOCUMENTS:
+        page.write_text(generated(page.read_text()))
 
 
 def _fit_row(attack: FitAttack) -> str:
     strict = _STRICT.get(attack.strict, f"`fit.{attack.strict}`")
     uboot = "boots" if attack.uboot else "refuses"
-    scenario = f"`{attack.boot.id}`" if attack.boot else ""
-    return f"| {attack.id} | {attack.title} | {uboot} | {strict} | {scenario} |\n"
+    scenario = f" `{attack.boot.id}` " if attack.boot else " "
+    return f"| {attack.id} | {attack.title} | {uboot} | {strict} |{scenario}|\n"
 
 
 def _note(name: str, scenario: Scenario) -> str:
