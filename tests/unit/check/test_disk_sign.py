@@ -12,16 +12,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bootseal import device as devices
-from bootseal.check import partitions
 from bootseal.check.expected import of_device
 from bootseal.device import Device, Qemu, describe
 from bootseal.disk import image as source
+from bootseal.disk import partitions
 from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.resign import apply, provenance
 from bootseal.resign import copy as resign_copy
 from bootseal.resign import plan as late

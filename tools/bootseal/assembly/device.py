@@ -139,12 +139,7 @@ def describe(
             for role, name in (ROLES | OPTIONAL).items()
             if role in ROLES or (directory / name).is_file()
         },
-        partitions=tuple(
-            device.Partition(
-                number=p.number, name=p.name, type=p.type, uuid=p.uuid, offset=p.offset, size=p.size
-            )
-            for p in layout.partitions
-        ),
+        partitions=layout.partitions,
         slots=tuple(
             Slot.named(
                 slot,

@@ -56,14 +56,14 @@ def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:
         UsageError: A file is missing or larger than its partition.
         ToolError: sfdisk failed, or the host's disk is full.
     """
-    for partition in layout.partitions:
-        if partition.file and partition.file not in contents:
-            raise UsageError(f"partition {partition.name} wants {partition.file}: no such artefact")
-        length = contents[partition.file].stat().st_size if partition.file else 0
-        if length > partition.size:
+    for name, file in layout.files.items():
+        if file not in contents:
+            raise UsageError(f"partition {name} wants {file}: no such artefact")
+        length, room = contents[file].stat().st_size, layout.partition(name).size
+        if length > room:
             raise UsageError(
-                f"{partition.file} ({format_size(length)}) does not fit the partition"
-                f" {partition.name} ({format_size(partition.size)})"
+                f"{file} ({format_size(length)}) does not fit the partition"
+                f" {name} ({format_size(room)})"
             )
     partial = target.with_name(f".{target.name}.partial")
     size = align_up(layout.end + _DATA_ROOM + _BACKUP_TABLE, MIB)
@@ -71,9 +71,8 @@ def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:
         with partial.open("wb") as disk:
             disk.truncate(size)
         proc.run("sfdisk", ["--quiet", partial], stdin=script(layout).encode(), timeout=60)
-        for partition in layout.partitions:
-            if partition.file:
-                _copy(contents[partition.file], partial, partition.offset)
+        for name, file in layout.files.items():
+            _copy(contents[file], partial, layout.partition(name).offset)
         partial.replace(target)
     except OSError as error:
         if error.errno != errno.ENOSPC:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from bootseal.check.disk import Judgement
     from bootseal.check.slot_fit import SlotFit
+    from bootseal.device import Partition
     from bootseal.disk.image import Disk
     from bootseal.fit.coverage import Part
-    from bootseal.formats.gpt import Entry
 
 
 class State(StrEnum):
@@ -151,7 +151,7 @@ def _tables(judged: Judgement) -> Iterator[Region]:
             yield _region("", name, start, stop, State.UNSIGNED, Kind.TABLE)
 
 
-def _partition(disk: Disk, judged: Judgement, entry: Entry) -> Iterator[Region]:
+def _partition(disk: Disk, judged: Judgement, entry: Partition) -> Iterator[Region]:
     """Yield the regions of a partition that are in use."""
     chain, name, start = judged.chain, entry.name, entry.offset
     if name == BOOTSTATE:

@@ -116,12 +116,10 @@ def of_layout(
     if missing or not slots:
         lack = f"the partition {missing[0]!r}" if missing else f"a partition {_BOOT}X"
         raise UsageError(f"the layout lacks {lack}: it declares {', '.join(names)}")
-    partitions = tuple(
-        Partition(
-            number=p.number, name=p.name, type=p.type, uuid=p.uuid, offset=p.offset, size=p.size
-        )
-        for p in layout.partitions
-    )
     return Target(
-        image=image, control=control, partitions=partitions, slots=slots, policy_key=policy_key
+        image=image,
+        control=control,
+        partitions=layout.partitions,
+        slots=slots,
+        policy_key=policy_key,
     )

@@ -19,6 +19,7 @@ from bootseal.check import slot_state as state
 from bootseal.check.coverage import Kind, State, regions
 from bootseal.check.slot_policy import check_policy
 from bootseal.disk import hash_tree
+from bootseal.disk.partitions import read as read_tables
 from bootseal.errors import FormatError
 from bootseal.findings.model import Severity
 from bootseal.fit import prove as fit_prove
@@ -221,8 +222,8 @@ class _Judges:
         """Return what is found about a region of a changed disk."""
         match region.kind:
             case Kind.TABLE:
-                found = partitions.read(disk, self._disk.size)
-                return [*found.findings, *partitions.check(found, self._target.partitions)]
+                found = read_tables(disk, self._disk.size)
+                return partitions.check(found, self._target.partitions)
             case Kind.STATE:
                 entry = self._judged.table.entry(region.partition)
                 return () if entry is None else state.check(disk, entry)

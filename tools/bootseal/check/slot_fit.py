@@ -22,11 +22,10 @@ from bootseal.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.device import Slot
+    from bootseal.device import Partition, Slot
     from bootseal.disk.image import Disk
     from bootseal.fit.control_dtb import Trust
     from bootseal.fit.verify.digest import Facts
-    from bootseal.formats.gpt import Entry
 
 _PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
 _HEX: Final = re.compile("(?:[0-9a-f]{2})*")
@@ -44,7 +43,7 @@ class SlotFit:
     """
 
     slot: Slot
-    entry: Entry
+    entry: Partition
     data: memoryview
 
     @property
@@ -53,7 +52,7 @@ class SlotFit:
         return self.entry.size - pcr_policy.TAIL_SIZE
 
 
-def find(disk: Disk, slot: Slot, entry: Entry) -> SlotFit:
+def find(disk: Disk, slot: Slot, entry: Partition) -> SlotFit:
     """Return the FIT at the start of a boot partition.
 
     Raises:
@@ -103,7 +102,7 @@ def relabel(findings: list[Finding], old: SlotFit, new: SlotFit) -> list[Finding
     ]
 
 
-def malformed(entry: Entry, error: FormatError) -> Finding:
+def malformed(entry: Partition, error: FormatError) -> Finding:
     """Return the finding that there is no usable FIT in a partition."""
     return finding(
         "disk.fit", entry.name, f"there is no well-formed FIT: {error.message}", offset=entry.offset

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.check.boot_chain import Chain
-    from bootseal.check.partitions import Table
     from bootseal.disk.image import Disk
+    from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding
 
 

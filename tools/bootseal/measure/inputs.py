@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from bootseal import device
+from bootseal.disk import image, partitions
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats import gpt
 from bootseal.formats.fit import model as fit
@@ -71,7 +72,7 @@ def load(path: Path, *, u_boot: Path | None = None) -> Source:
     version = uboot.version_string(_read(u_boot, "U-Boot")) if u_boot else None
     with _opened(path) as file:
         if file.read(SECTOR + len(gpt.SIGNATURE))[SECTOR:] == gpt.SIGNATURE:
-            return Source(fit=_fit_of_disk(file, path), version=version, slots=dict(_SLOTS))
+            return Source(fit=_fit_of_disk(path), version=version, slots=dict(_SLOTS))
     return Source(fit=_read(path, "FIT"), version=version, slots={})
 
 
@@ -105,30 +106,25 @@ def predictions(
     ]
 
 
-def _fit_of_disk(disk: BinaryIO, path: Path) -> bytes:
+def _fit_of_disk(path: Path) -> bytes:
     """Return the FIT that lies at the start of both boot partitions.
 
     Raises:
         FormatError: There is no such partition, or no FIT in it.
         UsageError: They hold different FITs.
     """
-    disk.seek(SECTOR)
-    header = gpt.parse_header(disk.read(SECTOR))
-    disk.seek(header.entries)
-    found = {
-        entry.name: entry for entry in gpt.parse_entries(disk.read(header.entries_size), header)
-    }
     fits = []
-    for slot in _SLOTS.values():
-        partition = found.get(f"boot-{slot}")
-        if partition is None:
-            raise FormatError(f"{path} has no partition boot-{slot}: it has {', '.join(found)}")
-        disk.seek(partition.offset)
-        head = disk.read(_FDT_HEADER)
-        size = int.from_bytes(head[4:8])
-        if head[:4] != _FDT_MAGIC or size > partition.size:
-            raise FormatError(f"{path}: the partition boot-{slot} does not begin with a FIT")
-        fits.append(head + disk.read(size - len(head)))
+    with image.opened(path) as disk:
+        found = partitions.primary(disk.read, disk.size)
+        for slot in _SLOTS.values():
+            partition = found.get(f"boot-{slot}")
+            if partition is None:
+                raise FormatError(f"{path} has no partition boot-{slot}: it has {', '.join(found)}")
+            head = disk.read(partition.offset, _FDT_HEADER)
+            size = int.from_bytes(head[4:8])
+            if head[:4] != _FDT_MAGIC or size > partition.size:
+                raise FormatError(f"{path}: the partition boot-{slot} does not begin with a FIT")
+            fits.append(disk.read(partition.offset, size))
     if fits[0] != fits[1]:
         raise UsageError(
             f"{path} holds different FITs in boot-a and boot-b, so they are two releases",

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bootseal.check.expected import Target
-    from bootseal.check.partitions import Table
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
+    from bootseal.disk.partitions import Table
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Signer
 

@@ -8,21 +8,18 @@ can do. The FITs come from pure functions of the device's own FIT, in `forge_fit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bootseal.errors import UsageError
+from bootseal.formats import boot_partition
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
-from bootseal.units import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bootseal.boot.scenario.workspace import Workspace
     from bootseal.keys.signers.base import Signer
-
-POLICY_SIZE: Final = 64 * KIB
-"""Bytes at the end of a boot partition that hold the PCR policy and not the FIT."""
 
 
 def original(workspace: Workspace) -> bytes:
@@ -37,7 +34,7 @@ def install(workspace: Workspace, content: bytes, slots: str = "ab") -> None:
         UsageError: It does not fit.
     """
     for slot in (slot for slot in workspace.device.slots if slot.name in slots):
-        room = workspace.disk.size(slot.boot) - POLICY_SIZE
+        room = boot_partition.room(workspace.disk.size(slot.boot))
         if len(content) > room:
             raise UsageError(f"{len(content)} bytes do not fit {slot.boot}: there are {room}")
         workspace.disk.write(slot.boot, 0, content)

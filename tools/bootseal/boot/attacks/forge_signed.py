@@ -18,7 +18,7 @@ from bootseal.formats.fit import model as fit_format
 from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import KeySpec, Role, Storage
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.units import KIB, MIB, align_up
 
 if TYPE_CHECKING:

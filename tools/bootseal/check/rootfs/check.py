@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.device import Partition
     from bootseal.disk.filesystems.node import Node
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
-    from bootseal.formats.gpt import Entry
 
 POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"
 
@@ -35,7 +35,7 @@ _EXT_MAGIC: Final = 0xEF53
 _MAX_KEY: Final = 65536
 
 
-def check(disk: Disk, entry: Entry, policy: Policy, *, production: bool) -> Iterator[Finding]:
+def check(disk: Disk, entry: Partition, policy: Policy, *, production: bool) -> Iterator[Finding]:
     """Yield what is wrong with what a root partition holds.
 
     Args:
@@ -63,7 +63,7 @@ def check(disk: Disk, entry: Entry, policy: Policy, *, production: bool) -> Iter
 
 
 @contextmanager
-def opened(disk: Disk, entry: Entry) -> Iterator[Sequence[Node]]:
+def opened(disk: Disk, entry: Partition) -> Iterator[Sequence[Node]]:
     """Give the files of a root partition for as long as the context lasts.
 
     Raises:
@@ -101,7 +101,7 @@ def kind(head: bytes) -> Callable[[Path, Path], list[Node]]:
     raise FormatError("it starts like no file system that is known here")
 
 
-def policy_key(disk: Disk, entry: Entry) -> bytes | None:
+def policy_key(disk: Disk, entry: Partition) -> bytes | None:
     """Return the public key in a root partition that PCR policies are verified with, as PEM.
 
     Raises:

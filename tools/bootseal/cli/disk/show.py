@@ -11,8 +11,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.disk import printing
-from bootseal.cli.disk.options import DiskImage, Layout, PolicyKey, UBoot, target_of
-from bootseal.cli.options import Json
+from bootseal.cli.options import DiskImage, Json, PolicyKey, TargetOptions
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.model import Severity
 
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 def show(
     image: DiskImage,
     *,
-    dtb: UBoot = None,
-    layout: Layout = None,
+    target: TargetOptions,
     policy_key: PolicyKey = None,
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Draw what protects each byte, to scale.")
@@ -48,9 +46,9 @@ def show(
 
     if (svg or html) and not coverage:
         raise UsageError("--svg and --html without --coverage: there is nothing to draw")
-    target = target_of(image, dtb, layout, policy_key)
-    with opened(target.image) as disk:
-        document = _coverage(disk, target) if coverage else _partitions(disk, target)
+    expected = target.expected(image, policy_key)
+    with opened(expected.image) as disk:
+        document = _coverage(disk, expected) if coverage else _partitions(disk, expected)
     if coverage:
         from bootseal.report.disk import write
 
@@ -74,11 +72,12 @@ def _coverage(disk: Disk, target: Target) -> dict[str, object]:
 
 def _partitions(disk: Disk, target: Target) -> dict[str, object]:
     from bootseal.check import partitions
+    from bootseal.disk.partitions import read as read_tables
 
-    found = partitions.read(disk, disk.size)
+    found = read_tables(disk, disk.size)
     if not found.copies:
         raise FormatError(f"{disk.name} has no partition table: {found.findings[-1].message}")
-    problems = [*found.findings, *partitions.check(found, target.partitions)]
+    problems = list(partitions.check(found, target.partitions))
     wrong = {f.where for f in problems if f.severity is not Severity.INFO}
     declared = {each.name for each in target.partitions}
     return {
