@@ -37,7 +37,7 @@ from bootseal.formats import boot_partition
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.public import from_pem
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 from bootseal.progress import Silent

@@ -24,7 +24,7 @@ from bootseal.fit.sign import sign
 from bootseal.formats import boot_partition, verity
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.uboot.environment import emit_environment
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 from bootseal.progress import Silent

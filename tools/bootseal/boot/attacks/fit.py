@@ -22,7 +22,7 @@ from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import KeySpec, Role, Storage
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.units import KIB, MIB, align_up
 
 if TYPE_CHECKING:
