@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from bootseal.check.expected import of_device
 from bootseal.disk import image, partitions
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.resign import apply
 from bootseal.resign import plan as late
 from bootseal.resign.plan import Signing

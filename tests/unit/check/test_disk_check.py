@@ -17,7 +17,7 @@ from bootseal.disk import image as source
 from bootseal.findings.model import Severity
 from bootseal.fit.sign import sign
 from bootseal.formats.uboot.environment import emit_environment
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.progress import Silent
 from bootseal.units import KIB, MIB
 

@@ -21,7 +21,7 @@ from bootseal.fit import control_dtb
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.resign import apply, provenance
 from bootseal.resign import copy as resign_copy
 from bootseal.resign import plan as late

@@ -11,11 +11,11 @@ from bootseal.device import Partition
 from bootseal.findings.model import Severity
 from bootseal.formats.luks2 import Header, Keyslot, Segment, Token
 from bootseal.keys import certificate
-from bootseal.keys.algorithms import Kind
+from bootseal.keys.algorithms import KeyKind
 from bootseal.keys.public import from_crypto
 
-KEY = from_crypto(certificate.make_private(Kind.RSA2048).public_key())
-OTHER = from_crypto(certificate.make_private(Kind.RSA2048).public_key())
+KEY = from_crypto(certificate.make_private(KeyKind.RSA2048).public_key())
+OTHER = from_crypto(certificate.make_private(KeyKind.RSA2048).public_key())
 ENTRY = Partition(number=8, name="data", type="", uuid="", offset=4096, size=1 << 20)
 FIELDS: dict[str, object] = {
     "tpm2-pcrs": [],

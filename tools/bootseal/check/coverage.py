@@ -15,9 +15,9 @@ from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import coverage
+from bootseal.formats.boot_partition import POLICY_SIZE
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.verity import BLOCK, TREE_AT
-from bootseal.measure import pcr_policy
 from bootseal.protection import State
 from bootseal.units import SECTOR
 
@@ -161,8 +161,8 @@ def _partition(disk: Disk, verdict: DiskVerdict, entry: Partition) -> Iterator[R
 
 
 def _policy(disk: Disk, fit: SlotFit, *, approved: bool) -> Iterator[Region]:
-    start = fit.entry.end - pcr_policy.TAIL_SIZE
-    text = len(disk.read(start, pcr_policy.TAIL_SIZE).rstrip(b"\0"))
+    start = fit.policy_offset
+    text = len(disk.read(start, POLICY_SIZE).rstrip(b"\0"))
     found = State.SIGNED if approved else State.UNSIGNED
     name, end = fit.entry.name, start + text
     yield _region(name, "PCR policy", start, end, found, Kind.POLICY)

@@ -10,8 +10,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.disk import printing
-from bootseal.cli.disk.options import DiskImage, Layout, PolicyKey, UBoot, target_of
-from bootseal.cli.options import Json
+from bootseal.cli.options import DiskImage, Json, PolicyKey, TargetOptions
 from bootseal.errors import FormatError, VerificationRefused
 
 if TYPE_CHECKING:
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 def check(
     image: DiskImage,
     *,
-    dtb: UBoot = None,
-    layout: Layout = None,
+    target: TargetOptions,
     policy_key: PolicyKey = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
@@ -60,14 +58,14 @@ def check(
     from bootseal.check.disk import check as check_disk
     from bootseal.disk.image import opened
 
-    target = target_of(image, dtb, layout, policy_key)
+    expected = target.expected(image, policy_key)
     policy = None if allow is None else _policy(allow)
     files = [(k, p) for k, p in (("sarif", sarif), ("junit", junit), ("html", html)) if p]
-    with opened(target.image) as disk:
+    with opened(expected.image) as disk:
         progress = console.TerminalProgress()
-        verdict = check_disk(disk, target, progress, inside=inside, policy=policy)
+        verdict = check_disk(disk, expected, progress, inside=inside, policy=policy)
         if files or as_json:
-            _report(disk, target, verdict, files, as_json=as_json)
+            _report(disk, expected, verdict, files, as_json=as_json)
     if not as_json:
         printing.print_findings(verdict.findings, everything=everything)
     refuse(verdict, image)

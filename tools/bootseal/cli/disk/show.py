@@ -11,8 +11,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.disk import printing
-from bootseal.cli.disk.options import DiskImage, Layout, PolicyKey, UBoot, target_of
-from bootseal.cli.options import Json
+from bootseal.cli.options import DiskImage, Json, PolicyKey, TargetOptions
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.model import Severity
 
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 def show(
     image: DiskImage,
     *,
-    dtb: UBoot = None,
-    layout: Layout = None,
+    target: TargetOptions,
     policy_key: PolicyKey = None,
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Draw what protects each byte, to scale.")
@@ -49,12 +47,12 @@ def show(
 
     if (svg or html) and not coverage:
         raise UsageError("--svg and --html without --coverage: there is nothing to draw")
-    target = target_of(image, dtb, layout, policy_key)
-    with opened(target.image) as disk:
+    expected = target.expected(image, policy_key)
+    with opened(expected.image) as disk:
         if not coverage:
-            _partitions(disk, target, as_json=as_json)
+            _partitions(disk, expected, as_json=as_json)
             return
-        found = _coverage(disk, target)
+        found = _coverage(disk, expected)
     from bootseal.report.write import write_disk
 
     for kind, path in (("svg", svg), ("html", html)):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OTHERS_MAY: Final = stat.S_IRWXG | stat.S_IRWXO
+PIN_FILE_VARIABLE: Final = "BOOTSEAL_PIN_FILE"
 PIN_VARIABLE: Final = "BOOTSEAL_PIN"
 PASSPHRASE_VARIABLE: Final = "BOOTSEAL_PASSPHRASE"  # noqa: S105 - its name, not its value
 _LONGEST: Final = 4096
@@ -56,7 +57,8 @@ class SecretSource:
             return _checked(self.ask(what).encode(), what, "the answer")
         raise UsageError(
             f"{what} is needed and nobody can be asked for it",
-            hint=f"give the file that holds it with --pin-file, or set {variable}",
+            hint=f"name a file that holds it with --pin-file or {PIN_FILE_VARIABLE}, or set "
+            f"{variable}",
         )
 
 
