@@ -21,7 +21,7 @@ from bootseal.disk import image as source
 from bootseal.findings.model import Severity
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.formats import verity
+from bootseal.formats import boot_partition, verity
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.file import FileSigner
@@ -246,7 +246,7 @@ def make_base(directory: Path) -> Base:
     root_hash, tree = make_tree(data)
     fit = make_fit(root_hash, key)
     predictions = {slot: predict(fit, f"conf-{slot}") for slot in "ab"}
-    tail = pcr_policy.to_tail(documents.dump(pcr_policy.sign(predictions.values(), vendor)))
+    tail = boot_partition.pad_policy(documents.dump(pcr_policy.sign(predictions.values(), vendor)))
     image = bytearray(SIZE)
     write_tables(image, declared())
     contents = {"bootstate": emit_environment(STATE), "root": data, "verity": tree}

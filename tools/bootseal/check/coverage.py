@@ -16,9 +16,9 @@ from bootseal.check.expected import BOOTSTATE
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import State as FitState
 from bootseal.fit.coverage import coverage
+from bootseal.formats.boot_partition import POLICY_SIZE
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.verity import BLOCK, TREE_AT
-from bootseal.measure import pcr_policy
 from bootseal.units import SECTOR
 
 if TYPE_CHECKING:
@@ -180,8 +180,8 @@ def _partition(disk: Disk, judged: Judgement, entry: Partition) -> Iterator[Regi
 
 
 def _policy(disk: Disk, fit: SlotFit, *, approved: bool) -> Iterator[Region]:
-    start = fit.entry.end - pcr_policy.TAIL_SIZE
-    text = len(disk.read(start, pcr_policy.TAIL_SIZE).rstrip(b"\0"))
+    start = fit.policy_offset
+    text = len(disk.read(start, POLICY_SIZE).rstrip(b"\0"))
     found = State.SIGNED if approved else State.UNSIGNED
     name, end = fit.entry.name, start + text
     yield _region(name, "PCR policy", start, end, found, Kind.POLICY)

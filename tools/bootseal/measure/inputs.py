@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from bootseal import device
 from bootseal.disk import image, partitions
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import gpt
+from bootseal.formats import boot_partition, gpt
 from bootseal.formats.fit import model as fit
 from bootseal.formats.uboot import binary as uboot
 from bootseal.measure.predict import predict
@@ -31,8 +31,6 @@ BANKS: Final = ("sha256", "sha384", "sha512")
 """What is predicted unless asked otherwise: SHA-1 is in some TPMs and decides nothing here."""
 
 _SLOTS: Final = {"conf-a": "a", "conf-b": "b"}
-_FDT_MAGIC: Final = bytes.fromhex("d00dfeed")
-_FDT_HEADER: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +126,13 @@ def _fit_of_disk(path: Path) -> bytes:
             partition = found.get(f"boot-{slot}")
             if partition is None:
                 raise FormatError(f"{path} has no partition boot-{slot}: it has {', '.join(found)}")
-            head = disk.read(partition.offset, _FDT_HEADER)
-            size = int.from_bytes(head[4:8])
-            if head[:4] != _FDT_MAGIC or size > partition.size:
-                raise FormatError(f"{path}: the partition boot-{slot} does not begin with a FIT")
-            fits.append(disk.read(partition.offset, size))
+            content = disk.view(partition.offset, partition.size)
+            try:
+                fits.append(bytes(boot_partition.find_fit(content)))
+            except FormatError as error:
+                raise FormatError(
+                    f"{path}: the partition boot-{slot} does not begin with a FIT: {error.message}"
+                ) from error
     if fits[0] != fits[1]:
         raise UsageError(
             f"{path} holds different FITs in boot-a and boot-b, so they are two releases",

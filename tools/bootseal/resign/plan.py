@@ -21,6 +21,7 @@ from bootseal.fit import control_dtb
 from bootseal.fit.resign import Resigning, ask, resign
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.fit.verify.verdict import verify
+from bootseal.formats import boot_partition
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm
 from bootseal.measure import pcr_policy as policy
@@ -207,12 +208,11 @@ def _policies(
     predictions = [predict(fit.data, fit.slot.configuration) for fit in fits]
     data = documents.dump(policy.sign(predictions, signer))
     policy.verify(data, signer.public_key, predictions)
-    tail = policy.to_tail(data)
+    tail = boot_partition.pad_policy(data)
     patches = []
     for fit in fits:
-        offset = fit.entry.end - policy.TAIL_SIZE
-        policy.from_tail(disk.read(offset, policy.TAIL_SIZE))
-        patches.append(Patch(offset, tail))
+        boot_partition.parse_policy(disk.read(fit.policy_offset, len(tail)))
+        patches.append(Patch(fit.policy_offset, tail))
     return {fit.slot.name: data for fit in fits}, patches
 
 
