@@ -9,8 +9,9 @@ devices in the field have sealed to the policy key.
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.check import slot_fit
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from bootseal.disk.partitions import Table
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Signer
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +130,7 @@ def plan(disk: Disk, target: Target, table: Table, signing: Signing) -> Plan:
         if key not in signed:
             signed[key] = resign(fit.data, how(fit, signing))
             _verify(signed[key], control)
+        _log.info("slot %s: FIT of %s, signed as %s", fit.slot.name, fit.slot.boot, signing.hint)
         patches.append(_patch(fit, signed[key]))
     by_slot = {f.slot.name: signed[hashlib.sha256(f.data).digest()] for f in fits}
     policies: dict[str, bytes] = {}
