@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tests.unit.check.conftest import Base
 
-    from bootseal.check.disk import Judgement
+    from bootseal.check.disk import DiskVerdict
     from bootseal.check.expected import Target
     from bootseal.resign.provenance import Record
 
@@ -100,7 +100,7 @@ def test_signed_device_is_accepted_and_old_and_new_refuse_each_other(
     base: Base,
     built: Path,
     tmp_path: Path,
-    judge: Callable[..., Judgement],
+    judge: Callable[..., DiskVerdict],
     signer: FileSigner,
     algorithm: str,
 ) -> None:

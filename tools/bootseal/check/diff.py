@@ -16,10 +16,10 @@ from bootseal.disk import partitions
 from bootseal.errors import FormatError
 from bootseal.fit import diff as fit_diff
 from bootseal.fit.control_dtb import read_trust
+from bootseal.formats.boot_partition import POLICY_SIZE
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.gpt import GptEntry
-from bootseal.measure import pcr_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -170,7 +170,7 @@ def _slot(
 
 
 def _policy(disk: Disk, entry: Partition) -> str:
-    size = min(pcr_policy.TAIL_SIZE, entry.size)
+    size = min(POLICY_SIZE, entry.size)
     tail = disk.read(entry.end - size, size).rstrip(b"\0")
     return f"{len(tail)} bytes, sha256 {hashlib.sha256(tail).hexdigest()}" if tail else ""
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class DiskVerdict:
     """What was found about a disk.
 
     Attributes:
@@ -58,7 +58,7 @@ def check(
     *,
     inside: bool = True,
     policy: Policy | None = None,
-) -> Judgement:
+) -> DiskVerdict:
     """Judge a disk.
 
     Args:
@@ -94,7 +94,7 @@ def check(
 
         with progress.step("what the partitions hold"):
             findings += contents.check(disk, target, tables.entries, policy)
-    return Judgement(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))
+    return DiskVerdict(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))
 
 
 def _policy_key(

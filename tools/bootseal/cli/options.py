@@ -7,10 +7,11 @@ field as an option of the command. An option of a single command is declared in 
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
@@ -61,8 +62,9 @@ ApprovedList: TypeAlias = Annotated[
     Path, typer.Option("--list", "-l", metavar="LIST", help="The approved list.")
 ]
 
-_KEYS = "PINs and tokens"
-_STRICTNESS = "Strictness"
+_KEYS: Final = "PINs and tokens"
+_STRICTNESS: Final = "Strictness"
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +205,12 @@ class StrictnessOptions:
             policy = replace(policy, external_data=True)
         if self.max_size is not None:
             policy = replace(policy, max_size=parse_size(self.max_size))
+        _log.info(
+            "strictness: %s, external data %s, up to %s bytes",
+            policy.name,
+            "accepted" if policy.external_data else "refused",
+            policy.max_size,
+        )
         return policy
 
 

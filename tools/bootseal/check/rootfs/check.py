@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import tempfile
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from bootseal.disk.filesystems.node import Node
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
+
+_log: Final = logging.getLogger(__name__)
 
 POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"
 
@@ -82,6 +85,7 @@ def opened(disk: Disk, entry: Partition) -> Iterator[Sequence[Node]]:
                 for offset in range(start, end, MIB):
                     copy.seek(offset - entry.offset)
                     copy.write(disk.read(offset, min(MIB, end - offset)))
+        _log.info("%s: read by %s", entry.name, read.__module__.rpartition(".")[2])
         yield read(image, scratch)
 
 
@@ -98,7 +102,7 @@ def kind(head: bytes) -> Callable[[Path, Path], list[Node]]:
             return fs_erofs.read
         if struct.unpack_from("<H", head, 1024 + 56)[0] == _EXT_MAGIC:
             return ext4.read
-    raise FormatError("it starts like no file system that is known here")
+    raise FormatError("unrecognised file system: expected erofs, squashfs or ext4")
 
 
 def policy_key(disk: Disk, entry: Partition) -> bytes | None:

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bootseal.fit.verify.digest import Facts
     from bootseal.fit.verify.strictness import Policy
     from bootseal.fit.verify.verdict import Verdict
+_log: Final = logging.getLogger(__name__)
 
 
 def verify(
@@ -60,6 +62,8 @@ def verify(
     policy = strictness.policy()
     with mapped(dtb) as control, naming(dtb):
         trust = read_trust(control)
+        names = ", ".join(f"{key.hint} ({key.required})" for key in trust.keys)
+        _log.info("%s: keys %s", dtb, names or "none")
         warnings = check_gate(control)
     with opened(fit, writable=prove) as data:
         facts = Facts()
