@@ -17,31 +17,9 @@ if TYPE_CHECKING:
 
     from bootseal.disk.layout import Layout
 
-POLICY_ROOM: Final = 64 * 1024
-"""Bytes at the end of a boot partition that hold the PCR policy."""
 _DATA_ROOM: Final = 512 * MIB
 _BACKUP_TABLE: Final = MIB
 _CHUNK: Final = MIB
-
-
-def boot_image(fit: bytes, policy: bytes, size: int) -> bytes:
-    """Lay out a boot partition: the FIT at its start, the PCR policy in its last 64 KiB.
-
-    Args:
-        fit: The signed FIT.
-        policy: systemd's PCR signature JSON; padded with NULs.
-        size: Size of the partition in bytes.
-
-    Raises:
-        UsageError: They do not fit.
-    """
-    if len(fit) > size - POLICY_ROOM or len(policy) > POLICY_ROOM:
-        raise UsageError(
-            f"a FIT of {format_size(len(fit))} and a PCR policy of {format_size(len(policy))} do"
-            f" not fit a boot partition of {format_size(size)},"
-            f" of which the last {format_size(POLICY_ROOM)} are the policy's"
-        )
-    return fit.ljust(size - POLICY_ROOM, b"\0") + policy.ljust(POLICY_ROOM, b"\0")
 
 
 def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:

@@ -12,12 +12,10 @@ from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding, rule
 from bootseal.findings.model import Finding, Severity
 from bootseal.fit.verify.strictness import STRICT
+from bootseal.formats import boot_partition
 from bootseal.formats.fdt import model as fdt
-from bootseal.formats.fdt.read import HEADER_SIZE
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.verity import Tree
-from bootseal.measure import pcr_policy
-from bootseal.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from bootseal.device import Partition, Slot
     from bootseal.disk.image import Disk
     from bootseal.fit.control_dtb import Trust
-    from bootseal.fit.verify.digest import Facts
+    from bootseal.fit.verify.digest import PayloadCache
 
 _PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
 _HEX: Final = re.compile("(?:[0-9a-f]{2})*")
@@ -49,7 +47,12 @@ class SlotFit:
     @property
     def room(self) -> int:
         """Bytes of the partition in front of the PCR policy."""
-        return self.entry.size - pcr_policy.TAIL_SIZE
+        return boot_partition.room(self.entry.size)
+
+    @property
+    def policy_offset(self) -> int:
+        """Offset of the PCR policy on the disk."""
+        return self.entry.offset + self.room
 
 
 def find(disk: Disk, slot: Slot, entry: Partition) -> SlotFit:
@@ -58,11 +61,8 @@ def find(disk: Disk, slot: Slot, entry: Partition) -> SlotFit:
     Raises:
         FormatError: There is none, or it says that it is larger than the partition's room for it.
     """
-    room = entry.size - pcr_policy.TAIL_SIZE
-    if room < HEADER_SIZE:
-        raise FormatError(f"a partition of {format_size(entry.size)} has no room for a FIT")
-    data = disk.view(entry.offset, room)
-    return SlotFit(slot=slot, entry=entry, data=data[: fdt.total_size(data)])
+    data = boot_partition.find_fit(disk.view(entry.offset, entry.size))
+    return SlotFit(slot=slot, entry=entry, data=data)
 
 
 def same(disk: Disk, one: SlotFit, other: SlotFit) -> bool:
@@ -71,19 +71,19 @@ def same(disk: Disk, one: SlotFit, other: SlotFit) -> bool:
     return size == len(other.data) and disk.same(one.entry.offset, other.entry.offset, size)
 
 
-def check(found: SlotFit, trust: Trust, facts: Facts) -> list[Finding]:
+def check(found: SlotFit, trust: Trust, cache: PayloadCache) -> list[Finding]:
     """Return what is wrong with a FIT, by the strict policy, and with what it says of its slot.
 
     Args:
         found: The FIT.
         trust: The keys of U-Boot's control device tree.
-        facts: What is known about the payloads of this FIT.
+        cache: What is known about the payloads of this FIT.
     """
-    from bootseal.fit.verify.verdict import judge  # noqa: PLC0415 - loaded while the roots are hashed
+    from bootseal.fit.verify.verdict import check_fit  # noqa: PLC0415 - loaded while the roots are hashed
 
     limits = dataclasses.replace(STRICT, max_size=found.room)
     try:
-        verdict = judge(found.data, trust, policy=limits, facts=facts)
+        verdict = check_fit(found.data, trust, policy=limits, cache=cache)
     except FormatError as error:
         return [malformed(found.entry, error)]
     return list(dict.fromkeys(_place(found, each) for each in verdict.findings))

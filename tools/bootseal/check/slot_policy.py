@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import finding
+from bootseal.formats import boot_partition
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.hash_tree import Readable
     from bootseal.findings.model import Finding
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def check_policies(
-    disk: Readable, target: Target, fits: Sequence[SlotFit]
+    disk: Readable, target: Expected, fits: Sequence[SlotFit]
 ) -> dict[str, list[Finding]]:
     """Return what is wrong with the PCR policy of each slot, by the slot's name.
 
@@ -50,7 +51,7 @@ def check_policies(
 
 
 def check_policy(
-    disk: Readable, target: Target, fit: SlotFit, predictions: Mapping[str, Prediction]
+    disk: Readable, target: Expected, fit: SlotFit, predictions: Mapping[str, Prediction]
 ) -> list[Finding]:
     """Return what is wrong with the PCR policy of one slot.
 
@@ -64,13 +65,12 @@ def check_policy(
         message = "the PCR policy is not checked: no policy key is known"
         return [finding("disk.policy-unchecked", fit.entry.name, message)]
     own = fit.slot.configuration
-    offset = fit.entry.end - pcr_policy.TAIL_SIZE
     try:
-        text = pcr_policy.from_tail(disk.read(offset, pcr_policy.TAIL_SIZE))
+        text = boot_partition.parse_policy(disk.read(fit.policy_offset, boot_partition.POLICY_SIZE))
         problems = pcr_policy.inspect(text, target.policy_key, predictions.values())
         # What other slots measure may be approved here, and need not be.
         kept = [p for p in problems if p.id != "policy.missing" or p.where == own]
-        return [_place(fit, each, offset) for each in kept]
+        return [_place(fit, each) for each in kept]
     except (FormatError, UsageError) as error:
         return [_finding("disk.policy", fit, error.message)]
 
@@ -88,9 +88,9 @@ def _compare(fit: SlotFit, own: Prediction) -> Iterator[Finding]:
             yield _finding("disk.pcr", fit, message, expected, observed)
 
 
-def _place(fit: SlotFit, each: Finding, offset: int) -> Finding:
+def _place(fit: SlotFit, each: Finding) -> Finding:
     where = f"{fit.entry.name}: PCR policy, {each.where}"
-    return dataclasses.replace(each, where=where, offset=offset)
+    return dataclasses.replace(each, where=where, offset=fit.policy_offset)
 
 
 def _finding(
@@ -100,7 +100,7 @@ def _finding(
         identifier,
         f"{fit.entry.name}: PCR policy",
         message,
-        offset=fit.entry.end - pcr_policy.TAIL_SIZE,
+        offset=fit.policy_offset,
         expected=expected,
         observed=observed,
     )

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.boot.attacks import fit as fit_attacks
-from bootseal.boot.attacks import forge, forge_fit
+from bootseal.boot.attacks import forge, forge_fit, forge_signed
 from bootseal.boot.attacks import root as root_attacks
 from bootseal.boot.attacks.state import BOOTSTATE
+from bootseal.formats import boot_partition
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fdt.model import read
 from bootseal.formats.fit import model as fit_format
@@ -70,7 +71,7 @@ def update(
         made = make(workspace, INDEX)
         slot = next(slot for slot in workspace.device.slots if slot.name == SLOT)
         signer = (
-            fit_attacks.stranger(Role.POLICY, "sha256,rsa2048")
+            forge_signed.stranger(Role.POLICY, "sha256,rsa2048")
             if foreign_policy
             else store.signer(workspace.keys, Role.POLICY)
         )
@@ -79,9 +80,9 @@ def update(
             vendor = pcr_policy.key_fingerprint(store.find(workspace.keys, Role.POLICY).public_key)
             forged = (dataclasses.replace(each, pkfp=vendor) for each in document.sha256)
             document = PcrPolicy(sha256=tuple(forged))
-        tail = pcr_policy.to_tail(documents.dump(document))
+        tail = boot_partition.pad_policy(documents.dump(document))
         fit_attacks.install(workspace, made.fit, SLOT)
-        workspace.disk.write(slot.boot, workspace.disk.size(slot.boot) - len(tail), tail)
+        workspace.disk.write(slot.boot, boot_partition.room(workspace.disk.size(slot.boot)), tail)
         workspace.disk.write(slot.root, 0, made.root.read_bytes())
         workspace.disk.write(slot.verity, 0, made.tree.read_bytes())
         order(workspace, "B A", b=attempts)
@@ -138,7 +139,7 @@ def make(workspace: Workspace, index: int) -> SlotContents:
     more = forge.archive({"release": f"{index}\n".encode()})
     payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
     fit = forge_fit.replace_payload(fit, ramdisk, more + payload)
-    fit = fit_attacks.sign_like(fit, store.signer(workspace.keys, Role.FIT))
+    fit = forge_signed.sign_like(fit, store.signer(workspace.keys, Role.FIT))
     version = uboot.version_string(
         workspace.device.artefact(workspace.directory, "bios").read_bytes()
     )

@@ -39,6 +39,7 @@ def sign(
     """Approve the predicted states: write systemd's tpm2-pcr-signature.json."""
     from bootseal import documents
     from bootseal.errors import UsageError
+    from bootseal.formats.boot_partition import pad_policy
     from bootseal.keys.signers import base as signers
     from bootseal.measure import inputs as sources
     from bootseal.measure import pcr_policy
@@ -56,7 +57,7 @@ def sign(
         document = _kept(document, keep, approved, signer.public_key)
     data = documents.dump(document)
     pcr_policy.verify(data, signer.public_key, predictions)
-    pcr_policy.to_tail(data)
+    pad_policy(data)
     console.write(output, data)
     names = ", ".join(prediction.configuration for prediction in predictions)
     earlier = len(document.sha256) - new
