@@ -156,7 +156,7 @@ def test_pin_comes_from_the_uri_the_environment_or_a_question(
 ) -> None:
     signers.open(token.uri("object=rsa2048", f"&pin-source=file:{token.pin_file}"))
     tokens.log_out()
-    with pytest.raises(UsageError, match="is needed and nobody can be asked") as refusal:
+    with pytest.raises(UsageError, match="is needed, and there is no terminal") as refusal:
         signers.open(token.uri("object=rsa2048"))
     assert "BOOTSEAL_PIN" in refusal.value.hint
     asked: list[str] = []

@@ -88,7 +88,7 @@ def slot_trees(
         paths: Where the artefacts go, by role.
 
     Raises:
-        UsageError: The kernel parameters cannot stand in a device tree.
+        UsageError: The kernel parameters cannot be put into a device tree.
         ToolError: The device tree has errors.
     """
     source = devicetree.read_source(board)
@@ -123,7 +123,7 @@ def boot_parts(layout: Layout, paths: Mapping[str, Path]) -> None:
 def describe(
     about: About, layout: Layout, predictions: Mapping[str, Prediction], directory: Path
 ) -> Device:
-    """Describe the device whose artefacts lie in `directory` under the names of `ROLES`.
+    """Describe the device whose artefacts are in `directory` under the names of `ROLES`.
 
     Raises:
         UsageError: The key directory cannot be read.

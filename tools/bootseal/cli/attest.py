@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal attest`: enrol devices, challenge them, and judge what they answer."""
+"""`bootseal attest`: enrol devices, challenge them, and verify what they answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Ask a device what it booted, and judge the answer: enrol, certify, challenge, verify.",
+    help="Ask a device what it booted, and verify the answer: enrol, certify, challenge, verify.",
 )
 
 _Store = Annotated[
@@ -132,7 +132,7 @@ def verify(
     ],
     as_json: Json = False,
 ) -> None:
-    """Judge an answer: who signed, is it fresh, does the log explain the PCRs, is it approved."""
+    """Verify an answer: who signed, is it fresh, does the log explain the PCRs, is it approved."""
     from bootseal.attest import messages
     from bootseal.attest import verify as attest
     from bootseal.attest.store import Store
@@ -181,7 +181,7 @@ def _print(verdict: AttestVerdict) -> None:
     word = "[bold green]ACCEPTED[/]" if verdict.accepted else "[bold red]REFUSED[/]"
     runs = f"release {verdict.release}" if verdict.release else "no approved release"
     slot = f", slot {verdict.slot}" if verdict.slot else ""
-    who = verdict.device or "nobody that was asked"
+    who = verdict.device or "an unknown device"
     console.out.print(f"{word}  {console.untrusted(f'{who}: {runs}{slot}')}")
     for finding in verdict.findings:
         console.out.print(f"  {finding.id}  {console.untrusted(finding.message)}")

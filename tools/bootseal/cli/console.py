@@ -36,7 +36,7 @@ err = Console(highlight=False, soft_wrap=True, stderr=True, force_terminal=True 
 
 
 def untrusted(text: str) -> str:
-    """Escape control, bidirectional and markup characters of text that somebody else wrote."""
+    """Escape control, bidirectional and markup characters of untrusted text."""
     return escape(visible(text))
 
 

@@ -92,7 +92,7 @@ def describe(
     """Write device.json, once the disk is there as well.
 
     Every command that takes a device takes this directory from then on. The FIT
-    is verified once more, with the key in the boot loader that lies beside it.
+    is verified once more, with the key in the boot loader next to it.
     """
     from bootseal import device
     from bootseal.assembly import device as assembly
@@ -101,7 +101,7 @@ def describe(
     from bootseal.device import Input, Qemu
     from bootseal.reference import rootfs
 
-    # What an older one says must not stand beside newer parts.
+    # What an older one says must not stay next to newer parts.
     (directory / device.FILE_NAME).unlink(missing_ok=True)
     paths = _verified_parts(directory)
     qemu = Qemu(

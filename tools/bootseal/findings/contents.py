@@ -56,7 +56,7 @@ CONTENTS: Final = (
     ),
     Rule(
         "disk.root-world-writable",
-        "a file, or a directory without sticky bit, that everybody may write to",
+        "a file, or a directory without sticky bit, that everyone may write to",
         "chmod o-w, or list it as world-writable in the allowlist",
     ),
     Rule(

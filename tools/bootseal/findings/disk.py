@@ -165,7 +165,7 @@ UBOOT: Final = (
     ),
     Rule(
         "disk.uboot-environment",
-        "the built-in environment lets somebody stop the boot; a warning when it cannot be found",
+        "the built-in environment lets anyone stop the boot; a warning when it cannot be found",
         _CONFIGURE,
     ),
     Rule(

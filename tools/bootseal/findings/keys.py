@@ -19,7 +19,7 @@ KEYS: Final = (
     Rule("keys.mismatch", "private key, certificate and public key of one name differ", _RESTORE),
     Rule("keys.fingerprint", "a certificate is for another key than `keys.json` says", _RESTORE),
     Rule("keys.duplicate", "one key under two names", "make a key for each role"),
-    Rule("keys.published", "a published test key: anybody can sign with it", "make a key"),
+    Rule("keys.published", "a published test key: anyone can sign with it", "make a key"),
     Rule(
         "keys.revoked",
         "revoked and still in its role; a warning when its private key is still there at all",

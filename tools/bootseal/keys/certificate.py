@@ -2,7 +2,7 @@
 """X.509 certificates for the keys of a profile (RFC 5280).
 
 The issuer is any signer, so that a root key may live in a token: `cryptography` builds the part
-to be signed, and the signature is put beside it here.
+to be signed, and the signature is added here.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class CertifiedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """Who certifies: a signer, its certificate, and the hash it signs with."""
+    """The issuer: a signer, its certificate, and the hash it signs with."""
 
     signer: Signer
     certificate: x509.Certificate
@@ -114,7 +114,7 @@ def read(path: Path) -> x509.Certificate:
 
     Raises:
         UsageError: There is no such file.
-        FormatError: It is no certificate.
+        FormatError: It is not a certificate.
     """
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())

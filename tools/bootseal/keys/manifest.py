@@ -97,7 +97,7 @@ class _Document:
 
 
 def containing(path: Path) -> Manifest | None:
-    """Return the manifest of the key directory a file lies in, if it lies in one.
+    """Return the manifest of the key directory a file is in, if it is in one.
 
     Raises:
         FormatError: There is one and it is not valid.

@@ -231,7 +231,7 @@ def accept_answer(
     """Return the signature that a token or a service made, once it has been verified.
 
     Raises:
-        ToolError: It is no signature by the key; `where` is what answered.
+        ToolError: It is not a signature by the key; `where` is what answered.
     """
     try:
         verify_digest(public_key, digest, signature, algorithm)

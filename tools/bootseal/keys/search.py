@@ -37,7 +37,7 @@ _PEM: Final = re.compile(
 _RSA: Final = bytes.fromhex("06092a864886f70d010101")
 _EC: Final = bytes.fromhex("06072a8648ce3d0201")
 _ED25519: Final = bytes.fromhex("06032b6570")
-# Bytes that each form of key has, and how far from its start they can stand.
+# Bytes that each form of key has, and how far from its start they can be.
 _NEEDLES: Final = (
     (_RSA, 12),
     (_EC, 12),

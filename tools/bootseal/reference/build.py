@@ -208,7 +208,7 @@ def _claimed(directory: Path) -> Iterator[None]:
     """Take the directory for this build alone, and clear away what a killed build left.
 
     Raises:
-        UsageError: It holds something that is no device, or another build is writing to it.
+        UsageError: It holds something that is not a device, or another build is writing to it.
     """
     directory.mkdir(parents=True, exist_ok=True)
     names = {path.name for path in directory.iterdir() if not path.name.startswith(_STAGING)}

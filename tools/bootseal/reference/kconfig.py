@@ -16,7 +16,7 @@ _UNSET: Final = re.compile(r"# (CONFIG_\w+) is not set")
 
 
 def parse(text: str, name: str) -> dict[str, str]:
-    r"""Read a fragment or `.config` as symbol and value; `n` stands for "is not set".
+    r"""Read a fragment or `.config` as symbol and value; `n` means "is not set".
 
     Raises:
         FormatError: A line is neither a setting nor a comment, or sets a symbol twice.

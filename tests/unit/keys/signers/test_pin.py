@@ -52,15 +52,15 @@ def test_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None
 def test_missing_or_unusable_secrets_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UsageError, match="the PIN is needed and nobody can be asked") as refusal:
+    with pytest.raises(UsageError, match="the PIN is needed, and there is no terminal") as refusal:
         SecretSource().get("the PIN", VARIABLE)
     assert VARIABLE in refusal.value.hint
     for path, message in (
         (tmp_path / "none", "there is no file"),
         (tmp_path, "is a directory"),
         (private_file(tmp_path / "empty", b"\n"), "is empty"),
-        (private_file(tmp_path / "long", b"x" * 5000), "is no text of a few characters"),
-        (private_file(tmp_path / "zero", b"a\0b"), "is no text of a few characters"),
+        (private_file(tmp_path / "long", b"x" * 5000), "is not a text of a few characters"),
+        (private_file(tmp_path / "zero", b"a\0b"), "is not a text of a few characters"),
     ):
         with pytest.raises(UsageError, match=message):
             SecretSource(file=path).get("the PIN", VARIABLE)

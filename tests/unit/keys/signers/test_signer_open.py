@@ -65,7 +65,7 @@ def test_encrypted_file_takes_its_passphrase_from_file_environment_or_question(
 
     for secret in (SecretSource(file=words), SecretSource(ask=lambda _: "open")):
         assert signers.open(path, signers.Access(secret=secret)).public_key.bits == 2048
-    with pytest.raises(UsageError, match=r"passphrase of .* is needed and nobody"):
+    with pytest.raises(UsageError, match=r"passphrase of .* is needed, and there is no terminal"):
         signers.open(path)
     monkeypatch.setenv("BOOTSEAL_PASSPHRASE", "open")
     assert signers.open(path).public_key.bits == 2048

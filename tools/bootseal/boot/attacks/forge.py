@@ -49,13 +49,13 @@ def flip_bit(data: bytes, offset: int, *, bit: int = 0) -> bytes:
         bit: Which bit of that byte, 0 being the least significant.
 
     Raises:
-        UsageError: The offset lies outside the data.
+        UsageError: The offset is outside the data.
 
     >>> flip_bit(b"abc", 1)
     b'acc'
     """
     if not 0 <= offset < len(data):
-        raise UsageError(f"byte {offset:#x} to flip lies outside the data of {len(data):#x} bytes")
+        raise UsageError(f"byte {offset:#x} to flip is outside the data of {len(data):#x} bytes")
     changed = bytearray(data)
     changed[offset] ^= 1 << bit
     return bytes(changed)

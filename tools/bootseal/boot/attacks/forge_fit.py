@@ -242,7 +242,7 @@ def nested(depth: int) -> bytes:
 
 
 def move_payload(fit: bytes, image: str, position: int) -> bytes:
-    """Take an image's payload out of the tree and lay it at an absolute position behind it.
+    """Take an image's payload out of the tree and put it at an absolute position behind it.
 
     `data-position` and `data-size` are not signed, and the hash of the payload still fits.
 
@@ -252,12 +252,12 @@ def move_payload(fit: bytes, image: str, position: int) -> bytes:
         position: Bytes from the start of the FIT.
 
     Raises:
-        UsageError: The position lies inside the tree.
+        UsageError: The position is inside the tree.
     """
     payload = _find(fdt.parse(fit), f"/images/{image}").properties["data"]
     tree = fdt.rewrite(fit, lambda root: _detach(root, image, position))
     if len(tree) > position:
-        raise UsageError(f"position {position:#x} lies in the tree of {len(tree):#x} bytes")
+        raise UsageError(f"position {position:#x} is in the tree of {len(tree):#x} bytes")
     return tree.ljust(position, b"\0") + payload
 
 

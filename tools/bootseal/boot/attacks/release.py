@@ -108,7 +108,7 @@ def order(workspace: Workspace, slots: str, *, a: int = 3, b: int = 3) -> None:
 
 
 def back_to_a(workspace: Workspace) -> None:
-    """Have the older release tried first, once, as anybody can who writes the disk."""
+    """Have the older release tried first, once, as anyone can who writes the disk."""
     order(workspace, "A B", a=1)
 
 

@@ -73,7 +73,7 @@ def swap(workspace: Workspace) -> None:
 
 
 def salt(fit: bytes, configuration: str) -> str:
-    """Return the salt of the hash tree, which the signed command line tells everybody.
+    """Return the salt of the hash tree, which is on the signed command line.
 
     Raises:
         FormatError: The command line holds none.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Attacks through everything U-Boot could take settings from, beside the FIT.
+"""Attacks through everything U-Boot could take settings from, except for the FIT.
 
-All of it is writable by whoever holds the device, and none of it is signed.
+Anyone who holds the device can write all of it, and none of it is signed.
 """
 
 from __future__ import annotations

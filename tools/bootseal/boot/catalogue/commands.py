@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Scenarios about commands that the boot logic never gives.
 
-They stand for whoever gets a command in after all, by an error nobody knows yet: U-Boot's own text
-of commands is changed for them, and nothing else in U-Boot.
+They stand in for an attacker who runs a command through an unknown error: U-Boot's own text of
+commands is changed for them, and nothing else in U-Boot.
 """
 
 from __future__ import annotations

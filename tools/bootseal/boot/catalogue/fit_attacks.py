@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Attacks on a signed FIT, each one row: the mutation, and what everybody has to say of the result.
+"""Attacks on a signed FIT, each one row: the mutation, and what each verifier says of the result.
 
 A device is booted with every FIT of these rows; `bootseal.boot.catalogue.fit` makes the scenarios.
-They and the rows of `tests/vectors/fit_attacks.py`, which nobody boots, are also checked without a
-device: by both policies of `bootseal fit verify`, by U-Boot's own `fit_check_sign`, and by the gate
-in front of U-Boot.
+They and the rows of `tests/vectors/fit_attacks.py`, which are not booted, are also checked
+without a device: by both policies of `bootseal fit verify`, by U-Boot's own `fit_check_sign`, and
+by the gate in front of U-Boot.
 
 To add one: the mutation goes into `bootseal.boot.attacks.forge_fit`, unless it can be put together
 from what is there; the row goes here. Then `python -m tests.attack_tables` writes the tables of
@@ -63,7 +63,7 @@ class FitAttack:
             when the FIT cannot even be read, empty when the change is harmless and accepted.
         uboot: Whether a U-Boot with all published fixes, and without the gate, boots it all the
             same: the genuine images or, where docs/fit.md says so, the attacker's.
-        boot: What a device does with it; None where nobody boots it.
+        boot: What a device does with it; None where it is not booted.
     """
 
     id: str

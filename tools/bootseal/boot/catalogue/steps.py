@@ -9,7 +9,7 @@ from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Step
 
 _REFUSAL_TIMEOUT: Final = 60.0
-# A serial line holds back what nobody reads; Linux reads the console late, so not too often.
+# A serial line holds back what is not read; Linux reads the console late, so not too often.
 _TYPED: Final = 80
 _TYPING_INTERVAL: Final = 0.1
 _STARTED: Final = ("kernel-handover", "root-verified", "systemd")
@@ -87,7 +87,7 @@ def never_started(why: str) -> Step:
 
 
 def while_typing(text: str, *, when: str) -> Step:
-    """Come up as ever while somebody types for eight seconds."""
+    """Come up as ever while keys are typed for eight seconds."""
     step = up()
     action = Action(do=Do.TYPE, when=when, text=text, repeat=_TYPED, interval=_TYPING_INTERVAL)
     return Step(expect=step.expect, actions=(action,))

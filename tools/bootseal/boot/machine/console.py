@@ -34,7 +34,7 @@ class Pattern:
     Attributes:
         name: How scenarios ask for it.
         regex: Searched in the line without colour; the first group that took part is the detail.
-        prompt: The line is complete without a line end, because somebody waits for an answer.
+        prompt: The line is complete without a line end, because it waits for an answer.
     """
 
     name: str
@@ -182,7 +182,7 @@ class Console:
         return visible(self._text())
 
     def _recognise(self, patterns: tuple[Pattern, ...], time: float) -> None:
-        # What stands before a carriage return was written over.
+        # What precedes a carriage return was written over.
         text = _ESCAPES.sub("", self._text()).rpartition("\r")[2]
         for pattern in patterns:
             if match := pattern.regex.search(text):

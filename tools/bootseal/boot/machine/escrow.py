@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "bootseal.escrow/1"
 SUFFIX: Final = ".escrow"
-"""Suffix of what was handed out, beside the serial log of the boot it came in."""
+"""Suffix of what was handed out, next to the serial log of the boot it came in."""
 _LONGEST: Final = 64 * 1024
 
 
@@ -33,7 +33,7 @@ class Escrow:
 
 
 class Station:
-    """One end of the escrow port for one power cycle; writes beside the serial log `log`."""
+    """One end of the escrow port for one power cycle; writes next to the serial log `log`."""
 
     def __init__(self, log: Path) -> None:
         self._file = log.with_suffix(SUFFIX)

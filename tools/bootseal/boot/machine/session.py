@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RECORDING: Final = ".tpm"
-"""Suffix of the recording of the TPM's traffic beside the serial log."""
+"""Suffix of the recording of the TPM's traffic, next to the serial log."""
 _CONNECT_TIMEOUT: Final = 30.0
 _READ: Final = 65536
 # The longest the operating system is asked to wait at once; poll() goes on until it is told.
 _PATIENCE: Final = 3600.0
 _LAST_BREATH: Final = 3.0
-# Nobody's status is longer; a device that never ends its line must not fill our memory.
+# No status is longer; a device that never ends its line must not fill our memory.
 _LONGEST_STATUS: Final = 1024 * 1024
 
 

@@ -126,7 +126,7 @@ def serving(state: Path, commands: Path, output: Path, *extra: str) -> Iterator[
 
     Args:
         state: The chip's directory.
-        commands: Path for its command socket; the control socket is beside it, with `.ctrl` added.
+        commands: Path for its command socket; the control socket is next to it, with `.ctrl` added.
         output: As for `powered`, as is the rest.
         extra: Further arguments.
 

@@ -51,7 +51,7 @@ _SHOWN: Final = 12
 
 
 def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
-    """Judge one power cycle.
+    """Evaluate one power cycle.
 
     Args:
         step: What was asked for.

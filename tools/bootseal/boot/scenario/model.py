@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 MATRIX_SCHEMA: Final = "bootseal.matrix/2"
 
 ALWAYS_FORBIDDEN: Final = ("u-boot-prompt", "attacker-code", "emergency-shell")
-"""Nobody ever gets a boot loader prompt, runs his own code or drops to an emergency shell."""
+"""No scenario may end in a boot loader prompt, the attacker's code or an emergency shell."""
 
 POWER_ON: Final = "power-on"
 STATUS: Final = "status"
-"""Names that triggers may use beside those of console patterns: the start of the power cycle, and
-the arrival of the device's status line on its port."""
+"""Names that triggers may use in addition to those of console patterns: the start of the power
+cycle, and the arrival of the device's status line on its port."""
 
 
 class Outcome(StrEnum):
@@ -106,7 +106,7 @@ class Expectation:
     Attributes:
         ending: The only ending that is right.
         console: Patterns that must be seen in this order; others may come between.
-        forbidden: Patterns that must not be seen, beside `ALWAYS_FORBIDDEN`.
+        forbidden: Patterns that must not be seen, in addition to `ALWAYS_FORBIDDEN`.
         allowed: Members of `ALWAYS_FORBIDDEN` that are right here.
         status: What the status line must say; only with `Ending.UP`.
     """
@@ -150,7 +150,7 @@ class Scenario:
         id: Stable, lower case with dashes: `kernel-byte-flipped`.
         title: One line for tables.
         group: Heading of the report: `boot`, `fit`, `root`, `data`, `power`, ...
-        about: Why it matters: who could do this and what stops him, for the report.
+        about: Why it matters: who could do this and what stops them, for the report.
         base: Start from the disk as shipped, or from one that went through its first boot.
         tpm: The TPM it boots with.
         prepare: Changes the overlay (never the base) before the first step.
@@ -179,7 +179,7 @@ class StepResult:
         duration: Seconds from power-on to the ending.
         resets: How many times the machine was reset on the way.
         seen: Named console lines in order.
-        findings: What the judge of the status line found.
+        findings: What the check of the status line found.
         status: The status document, {} when none came.
         phases: The time line.
         log: Path of the serial log relative to the build directory.

@@ -221,7 +221,7 @@ class Runner:
         except BootsealError as error:
             reason = f"could not be carried out: {error.message}"
         result = self._report(scenario, steps, reason, time.monotonic() - clock)
-        # What failed stays for whoever looks into it; the rest would only fill the disk.
+        # What failed stays to be looked into; the rest would only fill the disk.
         if result.verdict is Outcome.PASSED and not keep:
             _clear(work)
         return result

@@ -69,7 +69,7 @@ def check(
             yield finding(
                 "disk.root-authorized-keys",
                 f"{where}:/{node.path}",
-                "whoever holds one of these keys can log in on every device",
+                "anyone who holds one of these keys can log in on every device",
                 severity=Severity.ERROR if production else Severity.WARNING,
             )
 
@@ -77,7 +77,7 @@ def check(
 def _permissions(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[Finding]:
     writable = ByDirectory(
         lambda directory, names: finding(
-            "disk.root-world-writable", f"{where}:{directory}", f"everybody may write to {names}"
+            "disk.root-world-writable", f"{where}:{directory}", f"everyone may write to {names}"
         )
     )
     setuid = ByDirectory(
@@ -144,7 +144,7 @@ def _identities(
 
 
 def _accounts(node: Node, where: str) -> Iterator[Finding]:
-    """Yield the accounts of passwd or shadow that somebody can log in to, or that are root."""
+    """Yield the accounts of passwd or shadow that can log in, or that are root."""
     raw = node.content.read(_MAX_TEXT) if node.content else b""
     place = f"{where}:/{node.path}"
     shadow = node.path.endswith("shadow")

@@ -46,10 +46,10 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a disk image: its layout, and a signature over every byte that will run.
+    """Check a disk image: its layout, and a signature over every byte that will run.
 
     Ends with exit code 0 when there is no error, with 3 when there is one, and with 4 when the
-    image is no disk at all.
+    image is not a disk at all.
 
     Example: bootseal disk check build/device
 
@@ -103,7 +103,7 @@ def refuse(verdict: DiskVerdict, image: Path) -> None:
     """End the command when a disk is refused.
 
     Raises:
-        FormatError: It is no disk.
+        FormatError: It is not a disk.
         VerificationRefused: It has errors; the message names the first.
     """
     if not verdict.errors:

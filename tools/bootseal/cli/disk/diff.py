@@ -24,7 +24,7 @@ _Disk: TypeAlias = Annotated[
 def diff(first: _Disk, second: _Disk, *, as_json: Json = False) -> None:
     """Compare two disks: partitions, U-Boot's keys, FITs, command lines, root hashes, files.
 
-    U-Boot's keys are compared when both are build directories. Nothing is judged: a difference
+    U-Boot's keys are compared when both are build directories. Nothing is checked: a difference
     may be as it should be. The exit code is 0 either way.
 
     Example: bootseal disk diff build/1.0 build/1.1

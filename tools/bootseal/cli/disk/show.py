@@ -39,7 +39,7 @@ def show(
 ) -> None:
     """Print the partitions of a disk, or draw what protects each byte of it.
 
-    The drawing needs the whole judgement of `disk check`; nothing is drawn as signed that is not.
+    The drawing needs the whole of `disk check`; nothing is drawn as signed that is not.
 
     Example: bootseal disk show build/device --coverage --svg map.svg
     """

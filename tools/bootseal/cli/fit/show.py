@@ -22,7 +22,7 @@ def show(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a FIT holds, without judging it.
+    """Show what a FIT holds, without checking it.
 
     Hashes are compared with the data; signatures are not checked: `bootseal fit verify` does that.
     Coverage is what the signatures protect if they are good.

@@ -42,7 +42,7 @@ def impact(
         found = trace(public_key.fingerprint(), tree, key=public_key)
     print_trace(found, as_json=as_json)
     if origin := published.origin(found.fingerprint):
-        console.status(f"PUBLISHED: anybody can sign with this key ({console.untrusted(origin)})")
+        console.status(f"PUBLISHED: anyone can sign with this key ({console.untrusted(origin)})")
 
 
 def print_trace(found: Trace, *, as_json: bool) -> None:

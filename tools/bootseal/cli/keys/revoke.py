@@ -22,7 +22,7 @@ def revoke(
         typer.Argument(metavar="TREE", help="Where to look for what still trusts the key."),
     ] = None,
     *,
-    reason: Annotated[str, typer.Option(help="Told to whoever tries to sign with it.")] = "",
+    reason: Annotated[str, typer.Option(help="Shown to anyone who tries to sign with it.")] = "",
     as_json: Json = False,
 ) -> None:
     """Mark a key as revoked: it signs nothing any more. Devices are not changed by this.

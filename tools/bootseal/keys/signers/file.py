@@ -87,7 +87,7 @@ def parse_private(pem: bytes, where: str, passphrase: bytes | None = None) -> Pr
 
     Raises:
         UsageError: Its passphrase is missing, wrong, or given for a plain key.
-        FormatError: It is no private key of a supported kind.
+        FormatError: It is not a private key of a supported kind.
     """
     try:
         key = serialization.load_pem_private_key(pem, passphrase)

@@ -31,7 +31,7 @@ SCHEME: Final = "awskms:///"
 ARN: Final = "arn:"
 _REGION_FIELD: Final = 3
 _TIMEOUT: Final = 20
-# What to do about an error code of the service; the others stand for themselves.
+# What to do about an error code of the service; the others explain themselves.
 _HINTS: Final = {
     "AccessDeniedException": "the caller needs kms:GetPublicKey and kms:Sign for this key",
     "UnrecognizedClientException": "AWS does not know the credentials: aws sts get-caller-identity",
@@ -81,7 +81,7 @@ class KmsSigner:
 
         Raises:
             UsageError: The key or the digest does not fit the algorithm.
-            ToolError: The service refuses, or returns something that is no signature by this key.
+            ToolError: The service refuses, or returns something other than a signature by this key.
         """
         public.check_request(self._public, digest, algorithm)
         with _explaining(self._where):

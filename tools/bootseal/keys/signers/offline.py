@@ -97,7 +97,7 @@ class Answers:
             try:
                 signature = public.der_to_raw(signature, algorithm)
             except (FormatError, ValueError) as error:
-                raise FormatError(f"{path} is no signature by {algorithm.name}") from error
+                raise FormatError(f"{path} is not a signature by {algorithm.name}") from error
         public.verify_digest(self.public_key, digest, signature, algorithm)
         return signature
 

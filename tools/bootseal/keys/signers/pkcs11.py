@@ -2,7 +2,7 @@
 """Signs with a private key that lives in a token, through PKCS#11.
 
 The digest goes in and the signature comes out; the signature is checked with the public key
-before anybody gets it. Works with any PKCS#11 2.40 module.
+before anyone gets it. Works with any PKCS#11 2.40 module.
 
 Spec: PKCS #11 Current Mechanisms 2.40, sections 2.1 (RSA) and 2.3 (ECDSA).
 """
@@ -79,7 +79,7 @@ class TokenSigner:
 
         Raises:
             UsageError: The key or the digest does not fit the algorithm.
-            ToolError: The token refuses, or returns something that is no signature by this key.
+            ToolError: The token refuses, or returns something other than a signature by this key.
         """
         public.check_request(self._public, digest, algorithm)
         with _explaining(self._where):
@@ -180,7 +180,7 @@ def _tokens(module: Path) -> list[pkcs11.Token]:
 def _find_token(module: Path, uri: Pkcs11Uri) -> pkcs11.Token:
     tokens = _tokens(module)
     fitting = [token for token in tokens if _fits(token, uri)]
-    # SoftHSM always has one slot with a token that nobody has initialised yet.
+    # SoftHSM always has one slot with a token that is not initialised yet.
     known = sorted(f"{t.label!r} (serial {_serial(t)})" for t in tokens if t.label)
     listed = ", ".join(known) or "none at all"
     if not fitting:
@@ -231,7 +231,7 @@ def _log_in(
     except UnicodeDecodeError:
         raise UsageError(f"the PIN of {where} is not UTF-8, as PKCS#11 demands") from None
     except (pkcs11.PinIncorrect, pkcs11.PinLenRange, pkcs11.PinInvalid):
-        # Not chained: what the library keeps in its frames is nobody's business.
+        # Not chained: what the library keeps in its frames must not be shown.
         raise UsageError(f"the PIN of {where} is wrong; {_tries_left(token)}") from None
     except pkcs11.PKCS11Error as error:
         raise ToolError(f"{where} refuses the login: {describe(error)}") from None

@@ -2,7 +2,7 @@
 """PKCS#11 URIs, which name a key in a token (RFC 7512).
 
 `pkcs11:token=...;object=...?module-path=...&pin-source=...`. A `pin-value` is refused, since URIs
-stand on command lines and in logs, and no message of this module repeats a URI.
+are seen on command lines and in logs, and no message of this module repeats a URI.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _slot(value: bytes | None) -> int | None:
     if value is None:
         return None
     if not value.isdigit():
-        raise UsageError("'slot-id' in the PKCS#11 URI is no number")
+        raise UsageError("'slot-id' in the PKCS#11 URI is not a number")
     return int(value)
 
 
@@ -156,6 +156,6 @@ def _pin_file(source: str) -> Path | None:
     path = source.removeprefix("file:").removeprefix("//")
     if source and not path.startswith("/"):
         raise UsageError(
-            "'pin-source' in the PKCS#11 URI is no file: expected an absolute path, or file:/..."
+            "'pin-source' in the PKCS#11 URI is not a file: expected an absolute path, or file:/..."
         )
     return Path(path) if source else None

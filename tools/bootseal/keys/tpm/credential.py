@@ -74,7 +74,7 @@ def public_key(key: Key) -> PublicKey:
     """Return the key of a public area as a key of ours.
 
     Raises:
-        FormatError: The numbers are no key of a supported size.
+        FormatError: The numbers are not a key of a supported size.
     """
     if isinstance(key, RsaKey):
         return RsaPublicKey.from_numbers(key.modulus, key.exponent)
