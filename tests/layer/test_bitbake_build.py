@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.bitbake, pytest.mark.timeout(7200)]
 
 HERE = Path(__file__).parent
-FRAGMENTS = "secureboot/secureboot"
+FRAGMENTS = "bootseal/bootseal"
 LAYERS = (HERE.parents[1] / "meta-secureboot", HERE / "meta-debhost")
 
 
@@ -132,7 +132,7 @@ def test_a_fragment_that_does_not_stick_ends_the_build(
     scheme = "file://" if variable == "SRC_URI" else ""
     extra = f'{variable}:append:pn-{recipe} = " {scheme}{file}"\n'
     debhost.configure(settings + extra, layers=LAYERS)
-    done = debhost.bitbake("-c", "secureboot_config_check", recipe)
+    done = debhost.bitbake("-c", "bootseal_config_check", recipe)
     assert done.code != 0
     assert "differs from the fragments of secure boot" in done.text
     assert said in done.text
@@ -153,10 +153,10 @@ def test_u_boot_without_a_device_tree_of_its_own_ends_the_build(
 def device(debhost: Build, settings: str, tmp_path: Path) -> Path:
     """The device that bitbake built, copied: a run writes to its disk."""
     debhost.configure(settings, layers=LAYERS)
-    done = debhost.bitbake("secureboot-image")
+    done = debhost.bitbake("bootseal-image")
     assert done.code == 0, done.text
     assert done.complaints == []
-    published = deployed(debhost) / "secureboot-image"
+    published = deployed(debhost) / "bootseal-image"
     copy = tmp_path / "device"
     shutil.copytree(published, copy)
     return copy
@@ -214,6 +214,6 @@ def test_the_device_boots_with_encrypted_data_and_stands_the_attacks(
 def test_the_selftest_for_users_passes(debhost: Build, settings: str) -> None:
     debhost.configure(settings, layers=LAYERS)
     shutil.rmtree(debhost.directory.with_name("debhost-st"), ignore_errors=True)
-    done = debhost.run("oe-selftest", "-r", "secureboot")
+    done = debhost.run("oe-selftest", "-r", "bootseal")
     assert done.code == 0, done.text
     assert "Ran 11 tests" in done.text

@@ -10,9 +10,9 @@ from bootseal.boot.outcome import Action, Do, Ending, Expectation, Scenario, Ste
 from bootseal.boot.scenarios_ends import closed, never_started, refused
 
 _GROUP: Final = "data"
-_STATUS: Final = "secureboot-data status"
-_ROTATE: Final = "secureboot-data rotate"
-_WIPE: Final = "secureboot-data wipe"
+_STATUS: Final = "bootseal-data status"
+_ROTATE: Final = "bootseal-data rotate"
+_WIPE: Final = "bootseal-data wipe"
 
 DATA: Final = (
     Scenario(
@@ -38,7 +38,7 @@ DATA: Final = (
         id="rotate-and-wipe",
         title="Key slot replaced, then all data wiped (development image)",
         group=_GROUP,
-        about="After `secureboot-data rotate` a new key slot opens the same data, the old one is "
+        about="After `bootseal-data rotate` a new key slot opens the same data, the old one is "
         "gone. After `wipe` the next boot makes an empty volume with another recovery key, and "
         "the old one opens nothing.",
         steps=(

@@ -36,7 +36,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def enrol(
     name: _Name,
     identity: Annotated[
-        Path, typer.Argument(metavar="IDENTITY", help="What secureboot-attest identity printed.")
+        Path, typer.Argument(metavar="IDENTITY", help="What bootseal-attest identity printed.")
     ],
     *,
     store: _Store,
@@ -84,7 +84,7 @@ def enrol(
 def certify(
     name: _Name,
     answer: Annotated[
-        Path, typer.Argument(metavar="ANSWER", help="What secureboot-attest activate printed.")
+        Path, typer.Argument(metavar="ANSWER", help="What bootseal-attest activate printed.")
     ],
     *,
     store: _Store,
@@ -110,7 +110,7 @@ def challenge(
     ] = 300,
     as_json: _Json = False,
 ) -> None:
-    """Print a fresh nonce for a device: the argument of secureboot-attest quote."""
+    """Print a fresh nonce for a device: the argument of bootseal-attest quote."""
     import dataclasses
 
     from bootseal.measure.attest_store import Store
@@ -125,7 +125,7 @@ def challenge(
 @app.command()
 def verify(
     answer: Annotated[
-        Path, typer.Argument(metavar="EVIDENCE", help="What secureboot-attest quote printed.")
+        Path, typer.Argument(metavar="EVIDENCE", help="What bootseal-attest quote printed.")
     ],
     *,
     store: _Store,

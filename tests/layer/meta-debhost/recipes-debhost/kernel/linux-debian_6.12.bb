@@ -13,7 +13,7 @@ LINUX_VERSION = "${PV}"
 
 inherit kernel
 S = "${UNPACKDIR}/linux-source-6.12"
-require recipes-kernel/linux/linux-secureboot.inc
+require recipes-kernel/linux/linux-bootseal.inc
 
 # Everything that no fragment asks for stays off.
 do_configure:prepend() {
