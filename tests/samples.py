@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bootseal.fit import control_dtb
-from bootseal.fit.policy import COMPAT
 from bootseal.fit.sign import Request, SigningKey, sign_request
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt_edit import Editor
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.edit import Editor
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

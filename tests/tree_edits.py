@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.formats import fdt
+    from bootseal.formats.fdt import model as fdt
 
 
 def node(root: fdt.Node, path: str) -> fdt.Node:

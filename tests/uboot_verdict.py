@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.errors import FormatError
 from bootseal.events import Silent
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.verify import inspect
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect
 from bootseal.reference import uboot_tools
 from bootseal.reference.apt import Apt
 

@@ -27,7 +27,7 @@ from tests import samples
 from tests.uboot_verdict import EPOCH
 
 from bootseal.events import Silent
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.reference import uboot_tools
 from bootseal.reference.apt import Apt
 from bootseal.units import MIB

@@ -16,15 +16,17 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from bootseal.formats import eventlog, fdt
-from bootseal.formats.eventlog import EventLog
+from bootseal.attest import messages, verify
+from bootseal.attest.store import QUOTED_PCRS, Challenge, Record
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm, Kind, Padding
 from bootseal.keys.public import EcPublicKey, RsaPublicKey
-from bootseal.keys.signer import FileSigner
-from bootseal.measure import approved, attest, messages, source
+from bootseal.keys.signers.base import FileSigner
+from bootseal.measure import approved, inputs
 from bootseal.measure.approved import Approved
-from bootseal.measure.attest_store import QUOTED_PCRS, Challenge, Record
 from bootseal.measure.predict import CAP, predict
 
 if TYPE_CHECKING:
@@ -54,8 +56,8 @@ def many_releases(count: int) -> Approved:
     found = Approved()
     for number in range(count):
         data = fit(b"KERNEL %d" % number)
-        artefacts = source.Source(fit=data, version=VERSION, slots={"conf-a": "a"})
-        release = approved.release(f"{number}", source.predictions(artefacts), data, VERSION)
+        artefacts = inputs.Source(fit=data, version=VERSION, slots={"conf-a": "a"})
+        release = approved.release(f"{number}", inputs.predictions(artefacts), data, VERSION)
         found = found.add(release)
     return found
 
@@ -110,7 +112,7 @@ def measure(kind: Kind) -> dict[str, object]:
     listed = many_releases(50)
 
     start = time.process_time()
-    verifier = attest.Verifier(listed)
+    verifier = verify.Verifier(listed)
     prepared = time.process_time() - start
     start = time.process_time()
     for _ in range(ROUNDS):

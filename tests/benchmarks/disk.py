@@ -26,16 +26,18 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.unit.disk import conftest as made
 
+from bootseal.check import disk as check
+from bootseal.check import expected
 from bootseal.device import Partition
-from bootseal.disk import check, source, target
+from bootseal.disk import image
 from bootseal.disk.layout import parse_wks
 from bootseal.events import Silent
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt
-from bootseal.formats.tamper import environment
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.public import from_pem
-from bootseal.keys.signer import FileSigner
-from bootseal.measure import policy
+from bootseal.keys.signers.base import FileSigner
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 from bootseal.units import GIB, KIB, MIB
 
@@ -79,9 +81,9 @@ def make(directory: Path) -> str:
     data = os.urandom(_ROOT)
     root_hash, tree = made.make_tree(data)
     fit = made.make_fit(root_hash, key, blocks=_ROOT // 4096, kernel=os.urandom(_KERNEL))
-    document = policy.sign([predict(fit, f"conf-{slot}") for slot in "ab"], vendor)
-    tail = policy.to_tail(policy.to_bytes(document))
-    contents = {"bootstate": environment(made.STATE), "verity": tree}
+    document = pcr_policy.sign([predict(fit, f"conf-{slot}") for slot in "ab"], vendor)
+    tail = pcr_policy.to_tail(pcr_policy.to_bytes(document))
+    contents = {"bootstate": emit_environment(made.STATE), "verity": tree}
     layout = ["bootloader --ptable gpt"]
     with (directory / "disk.img").open("wb") as disk:
         disk.truncate(GIB)
@@ -126,9 +128,9 @@ def judged(directory: Path) -> float:
     layout = parse_wks((directory / "layout.wks").read_text())
     key = from_pem((directory / "policy.pub").read_bytes())
     control = (directory / "control.dtb").read_bytes()
-    wanted = target.of_layout(directory / "disk.img", control, layout, policy_key=key)
+    wanted = expected.of_layout(directory / "disk.img", control, layout, policy_key=key)
     start = time.perf_counter()
-    with source.opened(wanted.image) as disk:
+    with image.opened(wanted.image) as disk:
         errors = check.check(disk, wanted, Silent(), inside=False).errors
     if errors:
         sys.exit(f"the disk is refused: {errors[0]}")

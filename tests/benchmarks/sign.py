@@ -21,11 +21,14 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from bootseal.disk import late, late_device, source, table
-from bootseal.disk.late import Signing
-from bootseal.disk.target import of_device
+from bootseal.check import partitions
+from bootseal.check.expected import of_device
+from bootseal.disk import image
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
+from bootseal.resign import apply
+from bootseal.resign import plan as late
+from bootseal.resign.plan import Signing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +40,9 @@ def sign(directory: Path, work: Path) -> None:
     """Sign the device into a new directory."""
     how = Signing(fit=KEY, hint="new-1", algorithm=Algorithm.parse("sha256,rsa4096"), trust=True)
     target = of_device(directory)
-    with source.opened(target.image) as disk:
-        plan = late.plan(disk, target, table.read(disk, disk.size), how)
-    late_device.write(target, plan, how, target.image, work / "signed", who="", when="")
+    with image.opened(target.image) as disk:
+        plan = late.plan(disk, target, partitions.read(disk, disk.size), how)
+    apply.write(target, plan, how, target.image, work / "signed", who="", when="")
 
 
 def timed(run: Callable[[], object]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bootseal.boot.qemu import Machine
+from bootseal.boot.machine.qemu import Machine
 from bootseal.device import Device, Qemu, Slot, describe, save
 from bootseal.units import MIB
 

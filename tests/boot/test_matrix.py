@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from bootseal import device as devices
-from bootseal.boot import bus, matrix, run
-from bootseal.boot.lab import Overlay
-from bootseal.boot.outcome import (
+from bootseal.boot import run
+from bootseal.boot.attacks import tpm_bus
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.machine.qemu import create_overlay
+from bootseal.boot.scenario import runner
+from bootseal.boot.scenario.model import (
     Action,
     Do,
-    Ending,
     Expectation,
     Lab,
     Scenario,
@@ -23,7 +25,7 @@ from bootseal.boot.outcome import (
     Tpm,
     Verdict,
 )
-from bootseal.boot.qemu import create_overlay
+from bootseal.boot.scenario.workspace import Overlay
 from bootseal.device import Device, describe
 from bootseal.errors import FormatError, Inconclusive, UsageError, VerificationRefused
 from bootseal.events import Silent
@@ -74,7 +76,7 @@ def scenario(
 
 def verdicts(directory: Path, *scenarios: Scenario, jobs: int = 2) -> dict[str, Verdict]:
     device = devices.load(directory)
-    result = matrix.Matrix(device, directory, Notebook(), keys=directory / "keys").run(
+    result = runner.Matrix(device, directory, Notebook(), keys=directory / "keys").run(
         scenarios, jobs=jobs
     )
     return {r.id: r.verdict for r in result.results}
@@ -86,7 +88,7 @@ def test_matrix_attack_that_signs_says_which_option_names_the_keys(
     def sign(lab: Lab) -> None:
         list(lab.keys.iterdir())
 
-    nowhere = matrix.Matrix(
+    nowhere = runner.Matrix(
         devices.load(tiny_device), tiny_device, Notebook(), keys=tmp_path / "keys"
     )
     (result,) = nowhere.run([scenario("signs", prepare=sign)], jobs=1).results
@@ -134,7 +136,7 @@ def test_matrix_check_after_a_step_decides_when_the_step_itself_passed(tiny_devi
     up = Expectation(ending=Ending.UP)
     assert verdicts(
         tiny_device,
-        scenario("fine", steps=(Step(expect=REFUSED, check=bus.record, timeout=30),)),
+        scenario("fine", steps=(Step(expect=REFUSED, check=tpm_bus.record, timeout=30),)),
         scenario("refused", steps=(Step(expect=REFUSED, check=refuse, timeout=30),)),
         scenario("unclear", steps=(Step(expect=REFUSED, check=give_up, timeout=30),)),
         scenario("failed-before", steps=(Step(expect=up, check=refuse, timeout=30),)),
@@ -150,7 +152,7 @@ def test_matrix_check_after_a_step_decides_when_the_step_itself_passed(tiny_devi
 def test_matrix_keeps_logs_and_recordings_of_what_passed_and_nothing_else(
     tiny_device: Path,
 ) -> None:
-    verdicts(tiny_device, scenario("recorded", prepare=bus.record))
+    verdicts(tiny_device, scenario("recorded", prepare=tpm_bus.record))
 
     kept = {path.name for path in (tiny_device / "matrix/recorded").iterdir()}
     assert kept == {"step-1.log", "step-1.raw", "step-1.tpm"}
@@ -215,7 +217,7 @@ def test_matrix_power_cut_and_timeout(tiny_device: Path) -> None:
 def test_matrix_runs_as_many_at_a_time_as_told(tiny_device: Path) -> None:
     watcher = Notebook()
     many = [scenario(f"s{n}") for n in range(4)]
-    matrix.Matrix(devices.load(tiny_device), tiny_device, watcher, keys=tiny_device / "keys").run(
+    runner.Matrix(devices.load(tiny_device), tiny_device, watcher, keys=tiny_device / "keys").run(
         many, jobs=1
     )
     assert (watcher.most, len(watcher.results)) == (1, 4)
@@ -233,7 +235,7 @@ def test_matrix_failed_scenario_keeps_its_disk_and_logs(tiny_device: Path) -> No
 
 def test_matrix_unknown_scenario_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no scenario 'three'"):
-        matrix.choose([scenario("one")], ["one", "three"])
+        runner.choose([scenario("one")], ["one", "three"])
 
 
 def test_run_that_is_refused_says_so_and_counts_boots(tiny_device: Path) -> None:

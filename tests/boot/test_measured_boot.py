@@ -18,24 +18,36 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import device
-from bootseal.boot import cycle, qemu, status, swtpm
-from bootseal.boot.judge import capped
-from bootseal.boot.lab import Overlay
-from bootseal.boot.outcome import Ending, Expectation, Sighting, Step, System, Verdict
-from bootseal.boot.session import Session, StatusLine, switched_on
-from bootseal.boot.verdict import evaluate
+from bootseal.assembly import device as assembly
+from bootseal.assembly import disk_image as disk
+from bootseal.attest import messages
+from bootseal.attest import verify as attest
+from bootseal.attest.store import Store
+from bootseal.boot.machine import qemu, swtpm
+from bootseal.boot.machine.events import Ending, Sighting
+from bootseal.boot.machine.session import Session, StatusLine, switched_on
+from bootseal.boot.scenario import device_status, power_cycle
+from bootseal.boot.scenario.device_findings import capped
+from bootseal.boot.scenario.evaluate import evaluate
+from bootseal.boot.scenario.model import Expectation, Step, System, Verdict
+from bootseal.boot.scenario.workspace import Overlay
 from bootseal.events import Silent
-from bootseal.fit import assemble, verify
-from bootseal.fit.assemble import FitSpec
+from bootseal.fit import build as fit_build
+from bootseal.fit.build import FitSpec
 from bootseal.fit.sign import sign
-from bootseal.formats import eventlog, fdt, uboot
-from bootseal.formats.tamper import environment
-from bootseal.keys import endorsement, store
+from bootseal.fit.verify import verdict as verify
+from bootseal.formats import cpio
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.uboot import binary as uboot
+from bootseal.formats.uboot.environment import emit_environment
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
-from bootseal.measure import approved, attest, messages, policy, source
+from bootseal.keys.tpm import endorsement
+from bootseal.measure import approved, inputs, pcr_policy
 from bootseal.measure.approved import Approved
-from bootseal.measure.attest_store import Store
-from bootseal.reference import assembly, build, cpio, disk
+from bootseal.reference import build
+from bootseal.reference.assemble import KERNEL_ADDRESS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,14 +145,14 @@ def make(reference: Reference, variant: Variant, work: Path) -> Built:
     for role in ("kernel", "initramfs", "fdt-a", "fdt-b", "bios"):
         paths[role].write_bytes(variant.parts.get(role) or reference.path(role).read_bytes())
     fit = make_fit(reference, paths)
-    artefacts = source.Source(
+    artefacts = inputs.Source(
         fit=fit,
         version=uboot.version_string(paths["bios"].read_bytes()),
         slots={f"conf-{slot}": slot for slot in assembly.SLOTS},
     )
-    predictions = dict(source.predictions(artefacts))
+    predictions = dict(inputs.predictions(artefacts))
     signer = store.signer(reference.directory / build.KEYS, Role.POLICY)
-    document = policy.to_bytes(policy.sign(list(predictions.values()), signer))
+    document = pcr_policy.to_bytes(pcr_policy.sign(list(predictions.values()), signer))
     overlay = Overlay(work / "disk.qcow2")
     qemu.create_overlay(overlay.path, reference.path("disk"), backing_format="raw")
     for slot in assembly.SLOTS:
@@ -168,14 +180,14 @@ def make_fit(reference: Reference, paths: dict[str, Path]) -> bytes:
         description="variant",
         kernel=paths["kernel"],
         compression="gzip",
-        load=assembly.KERNEL_ADDRESS,
-        entry=assembly.KERNEL_ADDRESS,
+        load=KERNEL_ADDRESS,
+        entry=KERNEL_ADDRESS,
         fdts={slot: paths[f"fdt-{slot}"] for slot in assembly.SLOTS},
         ramdisk=paths["initramfs"],
         hint=key.name,
         algorithm=key.algorithm.name,
     )
-    assemble.build(spec, paths["fit"], epoch=1)
+    fit_build.build(spec, paths["fit"], epoch=1)
     unsigned = paths["fit"].read_bytes()
     signed = sign(unsigned, store.signer(keys, Role.FIT), key.name, timestamp=1)
     verify.verify(signed, reference.path("control-dtb").read_bytes())
@@ -200,10 +212,10 @@ def expected(slot: device.Slot, prediction: Prediction) -> device.Slot:
 
 def check(built: Built, step: Step, session: Session, slot: str) -> None:
     """Boot, and compare PCRs bit for bit and the log entry for entry with the prediction."""
-    ended = cycle.run(session, step)
+    ended = power_cycle.run(session, step)
     result = evaluate(step, ended, built.device, "")
     assert (result.verdict, result.reason) == (Verdict.PASSED, "")
-    system = status.load(result.status)
+    system = device_status.load(result.status)
     prediction = built.predictions[slot]
     values = {str(pcr): value.hex() for pcr, value in prediction.pcrs.items()}
     values["9"] = capped(values["9"])
@@ -229,7 +241,7 @@ def test_build_measures_what_was_predicted_in_both_slots(
     for slot, created in (("a", True), ("b", False)):
         order = "A B" if slot == "a" else "B A"
         state = {"BOOT_ORDER": order, "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
-        built.disk.write("bootstate", 0, environment(state))
+        built.disk.write("bootstate", 0, emit_environment(state))
         # Slot b opens the data that slot a made: its own state is approved too.
         expect = Expectation(ending=Ending.UP, system=System(slot=slot, created=created))
         step = Step(title=slot, expect=expect, timeout=1200)
@@ -237,7 +249,7 @@ def test_build_measures_what_was_predicted_in_both_slots(
             check(built, step, session, slot)
             if variant.name == "as-built" and slot == "a":
                 attest_device(built, session, tmp_path)
-            cycle.shut_down(session, login=built.device.login)
+            power_cycle.shut_down(session, login=built.device.login)
 
 
 def attest_device(built: Built, session: Session, work: Path) -> None:

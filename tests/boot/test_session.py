@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.boot import cycle, swtpm
-from bootseal.boot.outcome import Action, Do, Ending, Expectation, Step
-from bootseal.boot.session import switched_on
+from bootseal.boot.machine import swtpm
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.machine.session import switched_on
+from bootseal.boot.scenario import power_cycle
+from bootseal.boot.scenario.model import Action, Do, Expectation, Step
 from bootseal.errors import ToolError
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def test_session_guest_powers_off_every_byte_is_kept(
 ) -> None:
     machine = make_machine("bootseal: trying slot a\nhello", "o")
     with switched_on(machine, tmp_path / "serial.log") as session:
-        cycle_ = cycle.run(session, Step(expect=OFF, timeout=30))
+        cycle_ = power_cycle.run(session, Step(expect=OFF, timeout=30))
     assert cycle_.ending is Ending.POWERED_OFF
     assert (tmp_path / "serial.raw").read_bytes() == b"bootseal: trying slot a\nhello"
     assert [line[10:] for line in (tmp_path / "serial.log").read_text().splitlines()] == [
@@ -42,7 +44,7 @@ def test_session_guest_powers_off_every_byte_is_kept(
 
 def test_session_silent_guest_times_out(make_machine: MakeMachine, tmp_path: Path) -> None:
     with switched_on(make_machine("", "h"), tmp_path / "serial.log") as session:
-        ended = cycle.run(session, Step(expect=OFF, timeout=0.5))
+        ended = power_cycle.run(session, Step(expect=OFF, timeout=0.5))
     assert ended.ending is Ending.TIMEOUT
 
 
@@ -50,7 +52,7 @@ def test_session_prompt_without_line_end_ends_at_once(
     make_machine: MakeMachine, tmp_path: Path
 ) -> None:
     with switched_on(make_machine("U-Boot\n=> ", "h"), tmp_path / "serial.log") as session:
-        ended = cycle.run(session, Step(expect=OFF, timeout=30))
+        ended = power_cycle.run(session, Step(expect=OFF, timeout=30))
     assert ended.ending is Ending.CONSOLE
     assert session.console.seen[-1].name == "u-boot-prompt"
 
@@ -59,7 +61,7 @@ def test_session_typed_text_reaches_the_guest(make_machine: MakeMachine, tmp_pat
     type_ = Action(do=Do.TYPE, when="slot-tried:b", text="more than a FIFO holds of text: q")
     machine = make_machine("bootseal: trying slot b\n", "e")
     with switched_on(machine, tmp_path / "serial.log") as session:
-        ended = cycle.run(session, Step(expect=OFF, actions=(type_,), timeout=30))
+        ended = power_cycle.run(session, Step(expect=OFF, actions=(type_,), timeout=30))
     assert ended.ending is Ending.POWERED_OFF
     assert b"more than a FIFO holds of text: q" in (tmp_path / "serial.raw").read_bytes()
 
@@ -68,13 +70,13 @@ def test_session_planned_power_cut_is_a_cut(make_machine: MakeMachine, tmp_path:
     cut = Action(do=Do.CUT, when="slot-tried:a")
     step = Step(expect=Expectation(ending=Ending.CUT), actions=(cut,), timeout=30)
     with switched_on(make_machine("bootseal: trying slot a\n", "h"), tmp_path / "log") as session:
-        assert cycle.run(session, step).ending is Ending.CUT
+        assert power_cycle.run(session, step).ending is Ending.CUT
 
 
 def test_session_guest_resets_are_counted(make_machine: MakeMachine, tmp_path: Path) -> None:
     machine = make_machine("bootseal: trying slot a\n", "r")
     with switched_on(machine, tmp_path / "serial.log") as session:
-        ended = cycle.run(session, Step(expect=OFF, timeout=1))
+        ended = power_cycle.run(session, Step(expect=OFF, timeout=1))
     assert ended.ending is Ending.TIMEOUT
     assert session.resets > 1
 
@@ -88,7 +90,7 @@ def test_session_reset_button_starts_the_guest_again(
     )
     machine = make_machine("bootseal: trying slot a\n", "e")
     with switched_on(machine, tmp_path / "serial.log") as session:
-        ended = cycle.run(session, Step(expect=OFF, actions=actions, timeout=30))
+        ended = power_cycle.run(session, Step(expect=OFF, actions=actions, timeout=30))
     assert (ended.ending, ended.undone, session.resets) == (Ending.POWERED_OFF, 0, 1)
 
 
@@ -101,7 +103,7 @@ def test_session_killed_qemu_is_a_crash_and_not_a_power_off(
     with switched_on(machine, tmp_path / "serial.log") as session:
         session.poll(30)
         os.kill(int(pid.read_text()), signal.SIGKILL)
-        ended = cycle.run(session, Step(expect=OFF, timeout=30))
+        ended = power_cycle.run(session, Step(expect=OFF, timeout=30))
     assert ended.ending is Ending.CRASHED
 
 
@@ -118,7 +120,9 @@ def test_session_with_tpm_keeps_its_state(make_machine: MakeMachine, tmp_path: P
     machine = dataclasses.replace(make_machine("hello\n", "o"), tpm=tmp_path / "tpm")
     for _ in range(2):
         with switched_on(machine, tmp_path / "serial.log") as session:
-            assert cycle.run(session, Step(expect=OFF, timeout=30)).ending is Ending.POWERED_OFF
+            assert (
+                power_cycle.run(session, Step(expect=OFF, timeout=30)).ending is Ending.POWERED_OFF
+            )
 
 
 def test_tpm_cleared_changes_its_seed_and_keeps_the_chip(tmp_path: Path) -> None:

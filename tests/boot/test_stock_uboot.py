@@ -22,7 +22,7 @@ from tests.samples import CONFIGURATION, sample
 from bootseal.errors import BootsealError
 from bootseal.events import Silent
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 from bootseal.reference import apt
 from bootseal.reference.apt import Apt
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import device as devices
-from bootseal.disk import check as disk_check
-from bootseal.disk import source, target
+from bootseal.check import disk as disk_check
+from bootseal.check import expected as target
+from bootseal.disk import image
 from bootseal.errors import FormatError
 from bootseal.events import Silent
 from bootseal.units import MIB
@@ -20,9 +21,9 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bootseal.check.disk import Judgement
+    from bootseal.check.expected import Target
     from bootseal.device import Device, Slot
-    from bootseal.disk.check import Judgement
-    from bootseal.disk.target import Target
 
 
 class RawDisk:
@@ -75,7 +76,7 @@ class RawDisk:
 
 
 class Workbench:
-    """Implements `bootseal.boot.outcome.Lab` without a virtual machine."""
+    """Implements `bootseal.boot.scenario.model.Lab` without a virtual machine."""
 
     def __init__(self, device: Device, directory: Path, work: Path, disk: RawDisk) -> None:
         self.device = device
@@ -108,7 +109,7 @@ class Workbench:
             slots=self.device.slots,
         )
         wanted = change(wanted)
-        with source.opened(wanted.image) as disk:
+        with image.opened(wanted.image) as disk:
             return disk_check.check(disk, wanted, Silent(), inside=inside)
 
 
@@ -126,7 +127,7 @@ def raw_disk(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> RawDi
     path = tmp_path_factory.mktemp("device") / "disk.img"
     original = device.artefact(directory, "disk")
     # What is empty in it stays a hole.
-    with source.opened(original) as disk, path.open("wb") as writer:
+    with image.opened(original) as disk, path.open("wb") as writer:
         for start, end in disk.data(0, disk.size):
             for offset in range(start, end, MIB):
                 writer.seek(offset)

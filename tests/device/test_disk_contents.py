@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import device as devices
-from bootseal.disk import rootfs, source, table, target
-from bootseal.disk.contents import check
+from bootseal.check import expected, partitions
+from bootseal.check.contents import check
+from bootseal.check.rootfs import check as rootfs
+from bootseal.disk import image
 from bootseal.events import Severity
 
 if TYPE_CHECKING:
@@ -19,9 +21,9 @@ pytestmark = [pytest.mark.device, pytest.mark.tool("fsck.erofs")]
 
 
 def test_built_device_has_no_error_and_what_is_said_fits_a_screen(directory: Path) -> None:
-    wanted = target.of_device(directory)
-    with source.opened(wanted.image) as disk:
-        found = list(check(disk, wanted, table.read(disk, disk.size).entries))
+    wanted = expected.of_device(directory)
+    with image.opened(wanted.image) as disk:
+        found = list(check(disk, wanted, partitions.read(disk, disk.size).entries))
 
     assert [f for f in found if f.severity is Severity.ERROR] == []
     assert {f.id for f in found if f.severity is Severity.WARNING} <= {"disk.elf-bind-now"}
@@ -31,9 +33,9 @@ def test_built_device_has_no_error_and_what_is_said_fits_a_screen(directory: Pat
 
 
 def test_root_holds_the_policy_key_of_the_device(directory: Path) -> None:
-    wanted = target.of_device(directory)
-    with source.opened(wanted.image) as disk:
-        entry = table.read(disk, disk.size).entry("root-a")
+    wanted = expected.of_device(directory)
+    with image.opened(wanted.image) as disk:
+        entry = partitions.read(disk, disk.size).entry("root-a")
         assert entry is not None
         pem = rootfs.policy_key(disk, entry)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.boot.scenarios import SCENARIOS
+from bootseal.boot.catalogue.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from tests.device.conftest import Workbench
 
-    from bootseal.disk.target import Target
+    from bootseal.check.expected import Target
 
 pytestmark = pytest.mark.device
 

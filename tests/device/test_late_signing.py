@@ -17,20 +17,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import device as devices
-from bootseal.boot import cycle, swtpm
-from bootseal.boot.outcome import Ending, Expectation, Step, System, Verdict
-from bootseal.boot.qemu import Machine, create_overlay
-from bootseal.boot.session import switched_on
-from bootseal.boot.verdict import evaluate
-from bootseal.disk import check as disk_check
-from bootseal.disk import source, target
+from bootseal.boot.machine import swtpm
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.machine.qemu import Machine, create_overlay
+from bootseal.boot.machine.session import switched_on
+from bootseal.boot.scenario import power_cycle
+from bootseal.boot.scenario.evaluate import evaluate
+from bootseal.boot.scenario.model import Expectation, Step, System, Verdict
+from bootseal.check import disk as disk_check
+from bootseal.check import expected
+from bootseal.disk import image
 from bootseal.events import Silent
-from bootseal.keys.signer import open as open_signer
+from bootseal.keys.signers.base import open as open_signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.boot.outcome import StepResult
+    from bootseal.boot.scenario.model import StepResult
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 URI = f"pkcs11:token=vault;object=fit?module-path={MODULE}"
@@ -189,8 +192,8 @@ def sign(device: Path, *options: object) -> None:
 
 
 def judge(directory: Path) -> disk_check.Judgement:
-    wanted = target.of_device(directory)
-    with source.opened(wanted.image) as disk:
+    wanted = expected.of_device(directory)
+    with image.opened(wanted.image) as disk:
         return disk_check.check(disk, wanted, Silent())
 
 
@@ -208,5 +211,5 @@ def boot(disk: Path, bios: Path, work: Path, expect: Expectation) -> StepResult:
     )
     step = Step(title="boot", expect=expect, timeout=600)
     with switched_on(machine, log) as session:
-        ended = cycle.run(session, step)
+        ended = power_cycle.run(session, step)
     return evaluate(step, ended, device, log.name)

@@ -17,9 +17,9 @@ import atheris
 with atheris.instrument_imports(include=["bootseal"]):
     from tests.fuzz import kept, targets
     from tests.fuzz.mutants import mutant
+    from tests.vectors.fit_attacks import CATALOGUE
 
     from bootseal.errors import FormatError
-    from bootseal.formats.fit_attacks import CATALOGUE
 
 _LARGE = 1 << 16
 _SMALL = 64

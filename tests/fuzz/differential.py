@@ -27,8 +27,8 @@ from tests.fuzz.mutants import SIGNED, mutant
 from tests.samples import Sample, sample
 
 from bootseal.errors import FormatError
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.verify import inspect
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect
 
 if TYPE_CHECKING:
     from tests.uboot_verdict import Uboot

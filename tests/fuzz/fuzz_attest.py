@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 import atheris
 
 with atheris.instrument_imports(include=["bootseal"]):
+    from bootseal.attest import messages
     from bootseal.errors import BootsealError, VerificationRefused
-    from bootseal.formats import eventlog, tpm_structures
-    from bootseal.formats.eventlog import EventLog
-    from bootseal.keys import endorsement, tpm_keys
-    from bootseal.measure import approved, explain, messages
+    from bootseal.formats.tpm import eventlog, structures
+    from bootseal.formats.tpm.eventlog import EventLog
+    from bootseal.keys.tpm import credential, endorsement
+    from bootseal.measure import approved, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,16 +48,16 @@ def read_log(data: bytes) -> None:
 
 
 def read_public(data: bytes) -> None:
-    public = tpm_structures.parse_public(data)
-    key = tpm_keys.public_key(public.key)
+    public = structures.parse_public(data)
+    key = credential.public_key(public.key)
     with suppress(VerificationRefused):
-        tpm_keys.check_attestation_key(public)
+        credential.check_attestation_key(public)
     numbers = (b"\1", b"\1") if len(data) % 2 else (b"\1",)
-    signature = tpm_structures.Signature(
-        scheme=tpm_structures.Scheme.ECDSA, hash_name="sha256", numbers=numbers
+    signature = structures.Signature(
+        scheme=structures.Scheme.ECDSA, hash_name="sha256", numbers=numbers
     )
     try:
-        tpm_keys.verify(public, key, b"message", signature)
+        credential.verify(public, key, b"message", signature)
     except VerificationRefused:
         return
     raise AssertionError("a signature nobody made was accepted")
@@ -65,8 +66,8 @@ def read_public(data: bytes) -> None:
 READERS: tuple[Callable[[bytes], object], ...] = (
     read_log,
     read_public,
-    tpm_structures.parse_quote,
-    tpm_structures.parse_signature,
+    structures.parse_quote,
+    structures.parse_signature,
     messages.parse_evidence,
     messages.parse_identity,
     approved.parse,

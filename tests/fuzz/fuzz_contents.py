@@ -14,9 +14,10 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from bootseal.disk import elf, luks, rootfs_programs
+from bootseal.check import data_partition
+from bootseal.check.rootfs import programs as rootfs_programs
 from bootseal.errors import FormatError
-from bootseal.formats import capability, erofs, luks2, module_signature
+from bootseal.formats import capability, elf, erofs, luks2, module_signature
 from bootseal.keys import search
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def one_luks2(data: bytes) -> None:
         with suppress(FormatError):
             header = luks2.parse(raw)
             json.dumps(header.metadata)
-            list(luks.inspect(header, ENTRY, None))
+            list(data_partition.inspect(header, ENTRY, None))
 
 
 def one_erofs(data: bytes) -> None:

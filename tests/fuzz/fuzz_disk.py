@@ -25,11 +25,14 @@ import atheris
 with atheris.instrument_imports(include=["bootseal"]):
     from tests.unit.disk.conftest import SIZE, Base, make_base
 
-    from bootseal.disk import bmap, check, slot_fit, source, tree
-    from bootseal.disk.document import verdict
+    from bootseal.check import disk, slot_fit
+    from bootseal.check.document import verdict
+    from bootseal.disk import bmap, hash_tree
+    from bootseal.disk import image as source
     from bootseal.errors import FormatError
     from bootseal.events import Silent
-    from bootseal.formats import gpt, uboot_env, verity
+    from bootseal.formats import gpt, verity
+    from bootseal.formats.uboot import environment
     from bootseal.report import disk as report
 
 SECTOR, MIB, KIB = 512, 1 << 20, 1 << 10
@@ -69,7 +72,7 @@ class Bench:
         for start, content in edits.items():
             os.pwrite(self.file.fileno(), content, start)
         try:
-            judged = check.check(self.disk, self.base.target, Silent(), inside=False)
+            judged = disk.check(self.disk, self.base.target, Silent(), inside=False)
             document = verdict(self.disk, self.base.target, judged)
             report.render(document, "sarif")
             report.render(document, "junit")
@@ -119,8 +122,8 @@ def read_verity(data: bytes) -> None:
         levels = opened.levels()
         assert opened.end == verity.TREE_AT + sum(each.blocks for each in levels) * verity.BLOCK
         assert [each.start for each in levels] == sorted((e.start for e in levels), reverse=True)
-        root = tree.Root(name="root-a", tree=opened, data=0, hashes=len(data))
-        tree.holds(_Memory(data), root, 0, opened.blocks - 1)
+        root = hash_tree.Root(name="root-a", tree=opened, data=0, hashes=len(data))
+        hash_tree.holds(_Memory(data), root, 0, opened.blocks - 1)
 
 
 class _Memory:
@@ -139,7 +142,7 @@ def read_others(data: bytes) -> None:
     """Read a slot state, as it is and with a checksum that fits, and a block map."""
     for block in (data, zlib.crc32(data[4:]).to_bytes(4, "little") + data[4:]):
         with contextlib.suppress(FormatError):
-            uboot_env.parse_environment(block)
+            environment.parse_environment(block)
     with contextlib.suppress(FormatError):
         bmap.parse(data)
 

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final
 from tests.fuzz import targets
 from tests.fuzz.mutants import mutant
 from tests.samples import Sample, sample
+from tests.vectors.fit_attacks import CATALOGUE
 
 from bootseal.errors import FormatError
-from bootseal.fit.policy import COMPAT, STRICT
-from bootseal.fit.verify import inspect
-from bootseal.formats.fit_attacks import CATALOGUE
+from bootseal.fit.verify.strictness import COMPAT, STRICT
+from bootseal.fit.verify.verdict import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

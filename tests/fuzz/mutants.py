@@ -11,13 +11,14 @@ import struct
 from copy import deepcopy
 from typing import TYPE_CHECKING, Final
 
+from tests.vectors.fit_attacks import CATALOGUE
+
 from bootseal.errors import FormatError
 from bootseal.fit.prove import regions
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt import Node
-from bootseal.formats.fdt_scan import Tag
-from bootseal.formats.fit_attacks import CATALOGUE
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.model import Node
+from bootseal.formats.fdt.scan import Tag
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable

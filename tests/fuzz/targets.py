@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 from bootseal.errors import FormatError
 from bootseal.fit.control_dtb import read_trust
 from bootseal.fit.coverage import coverage
-from bootseal.fit.policy import COMPAT, STRICT
 from bootseal.fit.show import describe
-from bootseal.fit.verify import inspect, uboot_accepts
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt_edit import Editor
+from bootseal.fit.verify.strictness import COMPAT, STRICT
+from bootseal.fit.verify.verdict import inspect, uboot_accepts
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.edit import Editor
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.samples import Sample
 
-    from bootseal.formats.fdt_flat import Flat
-    from bootseal.formats.fit import Fit
+    from bootseal.formats.fdt.read import Flat
+    from bootseal.formats.fit.model import Fit
 
     Target = Callable[[bytes], None]
 

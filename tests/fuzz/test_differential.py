@@ -11,7 +11,7 @@ from tests.fuzz.differential import compare, seeds
 from tests.fuzz.mutants import SIGNED, mutant
 
 from bootseal.errors import FormatError
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from tests.uboot_verdict import Uboot

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fuzz import kept, targets
 from tests.fuzz.mutants import mutant
-
-from bootseal.formats.fit_attacks import CATALOGUE
+from tests.vectors.fit_attacks import CATALOGUE
 
 if TYPE_CHECKING:
     from tests.fuzz.targets import Target

@@ -15,12 +15,12 @@ from tests import samples
 
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signers.base import FileSigner
 
 ROOT: Final = Path(__file__).parents[2]
 HERE: Final = Path(__file__).parent

@@ -6,8 +6,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from bootseal.formats import fdt
-from bootseal.formats.fdt import Node
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.model import Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,10 +16,10 @@ from tests.gate.edits import ROOT_NODE, blocks
 from tests.gate.vectors import VECTORS
 
 from bootseal.errors import FormatError
-from bootseal.fit import assemble
-from bootseal.fit.verify import inspect
-from bootseal.formats import fdt
-from bootseal.formats.fdt import Node
+from bootseal.fit import build as fit_build
+from bootseal.fit.verify.verdict import inspect
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.model import Node
 
 if TYPE_CHECKING:
     from tests.gate.conftest import Gate
@@ -112,7 +112,7 @@ def test_gate_lets_pass_what_mkimage_makes(gate: Gate, tmp_path: Path) -> None:
     for name in ("kernel", "initramfs", "a.dtb", "b.dtb"):
         content = fdt.emit(Node("", {})) if name.endswith("dtb") else name.encode() * 1000
         (tmp_path / name).write_bytes(content)
-    spec = assemble.FitSpec(
+    spec = fit_build.FitSpec(
         description="mkimage",
         kernel=tmp_path / "kernel",
         compression="none",
@@ -123,7 +123,7 @@ def test_gate_lets_pass_what_mkimage_makes(gate: Gate, tmp_path: Path) -> None:
         hint="dev",
         algorithm="sha256,rsa2048",
     )
-    assemble.build(spec, tmp_path / "fit.itb", epoch=0)
+    fit_build.build(spec, tmp_path / "fit.itb", epoch=0)
     unsigned = (tmp_path / "fit.itb").read_bytes()
     key = ["-newkey", "rsa:2048", "-nodes", "-keyout", "dev.key", "-subj", "/CN=dev"]
     request = ["openssl", "req", "-x509", *key, "-out", "dev.crt"]

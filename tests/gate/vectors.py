@@ -34,8 +34,8 @@ from tests.gate.edits import (
     word_plus,
 )
 
-from bootseal.formats import tamper, tamper_fit
-from bootseal.formats.fdt import Node
+from bootseal.boot.attacks import forge, forge_fit
+from bootseal.formats.fdt.model import Node
 
 if TYPE_CHECKING:
     from tests.gate.edits import Make
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 ADDRESS: Final = 0x50000000
 CONF: Final = "/configurations/conf-a"
 SIGNATURE: Final = f"{CONF}/signature-1"
-EVIL: Final = tamper.attacker_kernel("test")
+EVIL: Final = forge.attacker_kernel("test")
 NOT_A_FIT: Final = "not a flattened image tree"
 BLOCKS: Final = "blocks are not one behind the other"
 STRINGS: Final = "strings block does not hold names"
@@ -61,11 +61,11 @@ EARLY: Final = "the structure block ends early"
 VECTORS: Final[dict[str, tuple[Make, str]]] = {
     "genuine": (lambda fit: fit, ""),
     # what is no concern of the gate
-    "payload-flipped": (lambda fit: tamper.flip_bit(fit, fit.index(b"kernel ")), ""),
-    "payload-replaced": (lambda fit: tamper_fit.replace_payload(fit, "kernel-1", EVIL), ""),
-    "signatures-stripped": (tamper_fit.strip_signatures, ""),
+    "payload-flipped": (lambda fit: forge.flip_bit(fit, fit.index(b"kernel ")), ""),
+    "payload-replaced": (lambda fit: forge_fit.replace_payload(fit, "kernel-1", EVIL), ""),
+    "signatures-stripped": (forge_fit.strip_signatures, ""),
     "configuration-added": (
-        lambda fit: tamper_fit.add_configuration(fit, "conf-evil", "conf-a", EVIL),
+        lambda fit: forge_fit.add_configuration(fit, "conf-evil", "conf-a", EVIL),
         "",
     ),
     "trailing-data": (lambda fit: fit + b"the rest of the partition", ""),
@@ -87,7 +87,7 @@ VECTORS: Final[dict[str, tuple[Make, str]]] = {
     "empty": (lambda _: b"", NOT_A_FIT),
     "cut-short": (lambda fit: fit[:55], NOT_A_FIT),
     "magic": (word(0, 0xD00DFEEE), NOT_A_FIT),
-    "legacy-image": (lambda _: tamper.legacy_image(EVIL, load=0x40200000), NOT_A_FIT),
+    "legacy-image": (lambda _: forge.legacy_image(EVIL, load=0x40200000), NOT_A_FIT),
     "raw-kernel": (lambda _: EVIL, NOT_A_FIT),
     "version-2": (word(20, 2), "header version is not 17/16"),
     "version-16": (word(20, 16), "header version is not 17/16"),
@@ -186,7 +186,7 @@ VECTORS: Final[dict[str, tuple[Make, str]]] = {
         structure(lambda tags: tags.replace(BEGIN + b"conf-a\0\0", BEGIN + b"conf-a\0x")),
         "padding is not empty",
     ),
-    "name-at": (lambda fit: tamper_fit.add_unit_address(fit, "conf-a", EVIL), NAME),
+    "name-at": (lambda fit: forge_fit.add_unit_address(fit, "conf-a", EVIL), NAME),
     "name-escape": (child("/images", Node("\x1b[2J")), NAME),
     "name-slash": (child("/images", Node("a/b")), NAME),
     "name-space": (child("/images", Node("a b")), NAME),
@@ -204,7 +204,7 @@ VECTORS: Final[dict[str, tuple[Make, str]]] = {
     "image-twice": (twice("/images/kernel-1"), SAME),
     "configuration-twice": (twice(CONF), SAME),
     "configuration-shadowed": (
-        lambda fit: tamper_fit.shadow_configurations(fit, ["conf-a"], EVIL),
+        lambda fit: forge_fit.shadow_configurations(fit, ["conf-a"], EVIL),
         SAME,
     ),
     "hash-twice": (twice("/images/kernel-1/hash-1"), SAME),
@@ -222,7 +222,7 @@ VECTORS: Final[dict[str, tuple[Make, str]]] = {
     "node-below-image": (child("/images/kernel-1", Node("cipher")), PLACE),
     "node-below-configuration": (child(CONF, Node("extra")), PLACE),
     "node-below-signature": (child(SIGNATURE, Node("signature-1")), PLACE),
-    "images-cloned": (lambda fit: tamper_fit.clone_images(fit, EVIL), PLACE),
+    "images-cloned": (lambda fit: forge_fit.clone_images(fit, EVIL), PLACE),
     # properties
     "property-of-images": (put("/images", "x", b""), UNSIGNED),
     "property-of-configurations": (put("/configurations", "x", b""), UNSIGNED),
@@ -232,7 +232,7 @@ VECTORS: Final[dict[str, tuple[Make, str]]] = {
     "data-of-hash": (put("/images/kernel-1/hash-1", "data", EVIL), PLACED),
     "data-size": (put("/images/kernel-1", "data-size", bytes(4)), PLACED),
     "data-offset": (put("/images/kernel-1", "data-offset", b"\xff" * 4), PLACED),
-    "data-position": (lambda fit: tamper_fit.move_payload(fit, "kernel-1", 0x4000), PLACED),
+    "data-position": (lambda fit: forge_fit.move_payload(fit, "kernel-1", 0x4000), PLACED),
     "data-missing": (drop("/images/kernel-1", "data"), "an image has no data"),
     "data-empty": (put("/images/kernel-1", "data", b""), "an image has no data"),
     "noload-compressed": (

@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from bootseal import device
+from bootseal.assembly import disk_image
 from bootseal.cli.app import app
 from bootseal.disk.layout import parse_wks
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
-from bootseal.formats import fdt
-from bootseal.reference import disk
+from bootseal.formats.fdt import model as fdt
 
 LAYER = Path(__file__).parents[2] / "meta-secureboot"
 FILES = LAYER / "recipes-bsp/u-boot/files"
@@ -65,7 +65,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run("device", "parts", directory, "--layout", WKS) is None
     layout = parse_wks(WKS.read_text())
     contents = {p.file: directory / p.file for p in layout.partitions}
-    disk.write(layout, contents, directory / "disk.img")
+    disk_image.write(layout, contents, directory / "disk.img")
     return directory
 
 

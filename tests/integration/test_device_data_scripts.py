@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bootseal import proc
-from bootseal.boot import volume
+from bootseal.boot.attacks import data_volume
 
 pytestmark = pytest.mark.tool("cryptsetup")
 
@@ -81,12 +81,12 @@ def test_what_cannot_be_read_is_not_taken_for_wiped(tmp_path: Path) -> None:
 
 
 def test_passphrase_opens_a_volume_and_another_does_not(luks: Path) -> None:
-    assert volume.opens(luks, PASSPHRASE)
-    assert not volume.opens(luks, b"right horse")
+    assert data_volume.opens(luks, PASSPHRASE)
+    assert not data_volume.opens(luks, b"right horse")
 
 
 def test_volume_key_is_the_same_for_every_key_slot(luks: Path) -> None:
-    key = volume.volume_key(luks, PASSPHRASE)
+    key = data_volume.volume_key(luks, PASSPHRASE)
 
     assert len(key) == 64
     fast = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
@@ -94,4 +94,4 @@ def test_volume_key_is_the_same_for_every_key_slot(luks: Path) -> None:
     second.write_bytes(b"other")
     args = ["luksAddKey", *fast, "--key-file", "-", str(luks), str(second)]
     proc.run("cryptsetup", args, stdin=PASSPHRASE, timeout=60)
-    assert volume.volume_key(luks, b"other") == key
+    assert data_volume.volume_key(luks, b"other") == key

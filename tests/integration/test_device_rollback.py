@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import proc
-from bootseal.boot import swtpm
+from bootseal.boot.machine import swtpm
 from bootseal.errors import ToolError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.disk import luks, source
+from bootseal.check import data_partition
+from bootseal.disk import image as source
 from bootseal.errors import FormatError
 from bootseal.formats import luks2
 from bootseal.formats.gpt import Entry
@@ -63,7 +64,7 @@ def test_partition_with_a_passphrase_is_refused(image: Path) -> None:
     entry = Entry(number=8, name="data", type="", uuid="", offset=0, size=SIZE, attributes=0)
 
     with source.opened(image) as disk:
-        found = {finding.id for finding in luks.check(disk, entry, None)}
+        found = {finding.id for finding in data_partition.check(disk, entry, None)}
 
     assert {"disk.data-passphrase", "disk.data-no-tpm"} <= found
 
@@ -74,10 +75,10 @@ def test_empty_partition_is_accepted_and_any_other_is_not(tmp_path: Path) -> Non
     with path.open("wb") as file:
         file.truncate(SIZE)
     with source.opened(path) as disk:
-        assert list(luks.check(disk, entry, None)) == []
+        assert list(data_partition.check(disk, entry, None)) == []
     with path.open("r+b") as file:
         file.seek(SIZE - 1)
         file.write(b"x")
     with source.opened(path) as disk:
-        (found,) = luks.check(disk, entry, None)
+        (found,) = data_partition.check(disk, entry, None)
     assert found.id == "disk.data-header"

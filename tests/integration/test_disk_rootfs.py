@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.disk import rootfs, source
-from bootseal.disk.rootfs_policy import Policy
+from bootseal.check.rootfs import check as rootfs
+from bootseal.check.rootfs.allowlist import Policy
+from bootseal.disk import image as source
 from bootseal.events import Severity
 from bootseal.formats.gpt import Entry
 

@@ -11,17 +11,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.unit.disk.conftest import make_base
 
-from bootseal.disk import bmap, late, late_device, source, table
-from bootseal.disk.late import Signing
+from bootseal.check import partitions
+from bootseal.disk import bmap
+from bootseal.disk import image as source
 from bootseal.errors import UsageError
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
+from bootseal.resign import apply
+from bootseal.resign import plan as late
+from bootseal.resign.plan import Signing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.disk.record import Record
-    from bootseal.disk.target import Target
+    from bootseal.check.expected import Target
+    from bootseal.resign.provenance import Record
 
 pytestmark = pytest.mark.tool("bmaptool")
 KEY = FileSigner(rsa.generate_private_key(public_exponent=65537, key_size=4096))
@@ -44,8 +48,8 @@ def target(tmp_path: Path) -> Target:
 def sign(target: Target, output: Path) -> Record:
     how = Signing(fit=KEY, hint="new", algorithm=Algorithm.parse("sha256,rsa4096"), trust=True)
     with source.opened(target.image) as disk:
-        plan = late.plan(disk, target, table.read(disk, disk.size), how)
-        return late_device.write(target, plan, how, disk.path, output, who="me", when="now")
+        plan = late.plan(disk, target, partitions.read(disk, disk.size), how)
+        return apply.write(target, plan, how, disk.path, output, who="me", when="now")
 
 
 def copied(image: Path, target: Path) -> subprocess.CompletedProcess[bytes]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.disk.requests import Answers, Recorder, Wanted, export, load
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import from_pem, verify_digest
+from bootseal.keys.signers.offline import Answers, Recorder, Wanted, export, load
 
 if TYPE_CHECKING:
     from bootseal.keys.public import PublicKey

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from bootseal.cli.fit import app
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,12 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests import samples
 
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.fit import assemble, control_dtb
+from bootseal.fit import build as fit_build
+from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
-from bootseal.keys.signer import FileSigner
+from bootseal.fit.verify.verdict import inspect, verify
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
+from bootseal.keys.signers.base import FileSigner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,8 +59,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def spec(parts: Path, algorithm: str, slots: str = "ab") -> assemble.FitSpec:
-    return assemble.FitSpec(
+def spec(parts: Path, algorithm: str, slots: str = "ab") -> fit_build.FitSpec:
+    return fit_build.FitSpec(
         description="Differential test",
         kernel=parts / "Image.gz",
         compression="gzip",
@@ -100,7 +101,7 @@ def test_signed_fit_is_the_one_mkimage_makes(
 ) -> None:
     unsigned, theirs = tmp_path / "unsigned.itb", tmp_path / "theirs.itb"
     wanted = spec(parts, algorithm, slots)
-    assemble.build(wanted, unsigned, epoch=EPOCH)
+    fit_build.build(wanted, unsigned, epoch=EPOCH)
     shutil.copy(unsigned, theirs)
     mkimage(tmp_path, "-F", "-k", keys, "-r", theirs)
     assert sign_like_mkimage(unsigned.read_bytes(), keys, wanted.hint) == theirs.read_bytes()
@@ -108,7 +109,7 @@ def test_signed_fit_is_the_one_mkimage_makes(
 
 def test_signing_again_is_what_mkimage_does(parts: Path, keys: Path, tmp_path: Path) -> None:
     unsigned, theirs = tmp_path / "unsigned.itb", tmp_path / "theirs.itb"
-    assemble.build(spec(parts, "sha256,rsa2048"), unsigned, epoch=EPOCH)
+    fit_build.build(spec(parts, "sha256,rsa2048"), unsigned, epoch=EPOCH)
     shutil.copy(unsigned, theirs)
     mkimage(tmp_path, "-F", "-k", keys, "-r", theirs)
     mkimage(tmp_path, "-F", "-k", keys, "-r", theirs)
@@ -126,7 +127,7 @@ def test_pss_signature_of_mkimage_is_accepted(parts: Path, keys: Path, tmp_path:
             configuration.children[0].properties["padding"] = b"pss\0"
 
     unsigned, theirs = tmp_path / "unsigned.itb", tmp_path / "theirs.itb"
-    assemble.build(spec(parts, "sha256,rsa2048"), unsigned, epoch=EPOCH)
+    fit_build.build(spec(parts, "sha256,rsa2048"), unsigned, epoch=EPOCH)
     theirs.write_bytes(fdt.rewrite(unsigned.read_bytes(), use_pss))
     control = tmp_path / "control.dtb"
     control.write_bytes(fdt.emit(fdt.Node()))
@@ -138,7 +139,7 @@ def test_fit_and_key_of_mkimage_are_accepted_and_tampering_is_not(
     parts: Path, keys: Path, tmp_path: Path
 ) -> None:
     fit, control = tmp_path / "fit.itb", tmp_path / "control.dtb"
-    assemble.build(spec(parts, "sha256,rsa2048"), fit, epoch=EPOCH)
+    fit_build.build(spec(parts, "sha256,rsa2048"), fit, epoch=EPOCH)
     control.write_bytes(fdt.emit(fdt.Node("", {"model": b"board\0"})))
     mkimage(tmp_path, "-F", "-k", keys, "-K", control, "-r", fit)
     data = bytearray(fit.read_bytes())
@@ -151,7 +152,7 @@ def test_fit_and_key_of_mkimage_are_accepted_and_tampering_is_not(
 def test_added_key_is_the_one_mkimage_adds(parts: Path, keys: Path, tmp_path: Path) -> None:
     fit, control = tmp_path / "fit.itb", tmp_path / "control.dtb"
     empty = fdt.emit(fdt.Node("", {"model": b"board\0"}, [fdt.Node("chosen")]))
-    assemble.build(spec(parts, "sha256,rsa4096"), fit, epoch=EPOCH)
+    fit_build.build(spec(parts, "sha256,rsa4096"), fit, epoch=EPOCH)
     control.write_bytes(empty)
     mkimage(tmp_path, "-F", "-k", keys, "-K", control, "-r", fit)
     signer = FileSigner.load(keys / "dev4096.key")
@@ -164,7 +165,7 @@ def test_fit_that_mkimage_left_unsigned_is_refused(parts: Path, keys: Path, tmp_
     """Without the private key mkimage warns, writes the FIT and ends with 0."""
     fit, nothing = tmp_path / "fit.itb", tmp_path / "nothing"
     nothing.mkdir()
-    assemble.build(spec(parts, "sha256,rsa2048"), fit, epoch=EPOCH)
+    fit_build.build(spec(parts, "sha256,rsa2048"), fit, epoch=EPOCH)
     mkimage(tmp_path, "-F", "-k", nothing, "-r", fit)
     signer = FileSigner.load(keys / "dev2048.key")
     control = control_dtb.add_key(
@@ -176,7 +177,7 @@ def test_fit_that_mkimage_left_unsigned_is_refused(parts: Path, keys: Path, tmp_
 
 def test_external_data_of_mkimage_is_refused(parts: Path, keys: Path, tmp_path: Path) -> None:
     fit, control = tmp_path / "fit.itb", tmp_path / "control.dtb"
-    assemble.build(spec(parts, "sha256,rsa2048"), fit, epoch=EPOCH)
+    fit_build.build(spec(parts, "sha256,rsa2048"), fit, epoch=EPOCH)
     control.write_bytes(fdt.emit(fdt.Node()))
     mkimage(tmp_path, "-F", "-E", "-k", keys, "-K", control, "-r", fit)
     found = {f.id for f in inspect(fit.read_bytes(), control.read_bytes()).errors}
@@ -186,7 +187,7 @@ def test_external_data_of_mkimage_is_refused(parts: Path, keys: Path, tmp_path: 
 def test_built_fit_is_reproducible(parts: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        assemble.build(spec(parts, "sha256,rsa2048"), tmp_path / name / "x.itb", epoch=EPOCH)
+        fit_build.build(spec(parts, "sha256,rsa2048"), tmp_path / name / "x.itb", epoch=EPOCH)
     assert (tmp_path / "one/x.itb").read_bytes() == (tmp_path / "two/x.itb").read_bytes()
 
 
@@ -194,7 +195,7 @@ def test_failed_build_leaves_no_file(parts: Path, tmp_path: Path) -> None:
     empty = parts / "empty"
     empty.touch()
     wanted = spec(parts, "sha256,rsa2048")
-    broken = assemble.FitSpec(
+    broken = fit_build.FitSpec(
         description=wanted.description,
         kernel=wanted.kernel,
         compression="gzip",
@@ -206,7 +207,7 @@ def test_failed_build_leaves_no_file(parts: Path, tmp_path: Path) -> None:
         algorithm="sha256,rsa2048",
     )
     with pytest.raises(VerificationRefused, match=r"fit\.no-data"):
-        assemble.build(broken, tmp_path / "x.itb", epoch=EPOCH)
+        fit_build.build(broken, tmp_path / "x.itb", epoch=EPOCH)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,6 +216,6 @@ def test_four_thousand_bit_key_for_two_thousand_bit_algorithm_is_refused(
 ) -> None:
     """mkimage signs that and ends with 0, and no U-Boot ever verifies it."""
     fit = tmp_path / "fit.itb"
-    assemble.build(spec(parts, "sha256,rsa2048"), fit, epoch=EPOCH)
+    fit_build.build(spec(parts, "sha256,rsa2048"), fit, epoch=EPOCH)
     with pytest.raises(UsageError, match="4096 bits does not fit"):
         sign(fit.read_bytes(), FileSigner.load(keys / "dev4096.key"), "dev2048", timestamp=0)

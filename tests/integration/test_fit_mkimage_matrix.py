@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests import samples
 
 from bootseal.fit import control_dtb
-from bootseal.fit.policy import COMPAT, STRICT
 from bootseal.fit.sign import Request, SigningKey, sign_request
-from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
-from bootseal.keys.signer import FileSigner
+from bootseal.fit.verify.strictness import COMPAT, STRICT
+from bootseal.fit.verify.verdict import inspect, verify
+from bootseal.formats.fdt import model as fdt
+from bootseal.keys.signers.base import FileSigner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

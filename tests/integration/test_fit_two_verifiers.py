@@ -16,10 +16,11 @@ import pytest
 from tests import samples
 from tests.samples import CONFIGURATION, Sample, sample, signer
 from tests.uboot_verdict import OK, REFUSED, ours
+from tests.vectors.fit_attacks import CATALOGUE
 
+from bootseal.boot.attacks import forge_fit
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt, tamper_fit
-from bootseal.formats.fit_attacks import CATALOGUE
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,20 +86,20 @@ def tampered(good: Sample) -> dict[str, bytes]:
     fit = good.fit
     evil = hashlib.sha256(EVIL).digest()
     return {
-        "payload replaced": tamper_fit.replace_payload(fit, "kernel-1", EVIL),
+        "payload replaced": forge_fit.replace_payload(fit, "kernel-1", EVIL),
         "payload and hash replaced": put(put(fit, KERNEL, data=EVIL), HASH, value=evil),
-        "signatures stripped": tamper_fit.strip_signatures(fit),
-        "configuration shadowed": tamper_fit.shadow_configurations(fit, [CONFIGURATION], EVIL),
-        "configuration added": tamper_fit.add_configuration(fit, "conf-2", CONFIGURATION, EVIL),
-        "images cloned": tamper_fit.clone_images(fit, EVIL),
-        "unit address": tamper_fit.add_unit_address(fit, CONFIGURATION, EVIL),
-        "number": tamper_fit.set_number(fit, KERNEL, "load", 0x50000000),
-        "version 16": tamper_fit.set_version(fit, 16),
-        "size": tamper_fit.set_size(fit, len(fit) + 1),
-        "text": tamper_fit.set_text(fit, KERNEL, "type", "ramdisk"),
-        "text that is not signed": tamper_fit.set_text(fit, "/images", "note", "\x1b[2J"),
-        "nested 20": tamper_fit.nested(20),
-        "payload moved": tamper_fit.move_payload(fit, "ramdisk-1", 0x4000),
+        "signatures stripped": forge_fit.strip_signatures(fit),
+        "configuration shadowed": forge_fit.shadow_configurations(fit, [CONFIGURATION], EVIL),
+        "configuration added": forge_fit.add_configuration(fit, "conf-2", CONFIGURATION, EVIL),
+        "images cloned": forge_fit.clone_images(fit, EVIL),
+        "unit address": forge_fit.add_unit_address(fit, CONFIGURATION, EVIL),
+        "number": forge_fit.set_number(fit, KERNEL, "load", 0x50000000),
+        "version 16": forge_fit.set_version(fit, 16),
+        "size": forge_fit.set_size(fit, len(fit) + 1),
+        "text": forge_fit.set_text(fit, KERNEL, "type", "ramdisk"),
+        "text that is not signed": forge_fit.set_text(fit, "/images", "note", "\x1b[2J"),
+        "nested 20": forge_fit.nested(20),
+        "payload moved": forge_fit.move_payload(fit, "ramdisk-1", 0x4000),
         "no default": edited(fit, "/configurations", lambda node: node.properties.clear()),
         "weak hash, signed": careless(
             edited(fit, HASH, lambda node: node.properties.clear()),
@@ -129,7 +130,7 @@ def control_vectors(good: Sample) -> dict[str, Sample]:
         return control_dtb.set_required_mode(both, mode)
 
     return {
-        "no key": Sample(fit, tamper_fit.offer_configuration(control, {"bootcmd": "x"})),
+        "no key": Sample(fit, forge_fit.offer_configuration(control, {"bootcmd": "x"})),
         "key not required": Sample(
             fit, edited(control, path, lambda node: node.properties.pop("required"))
         ),

@@ -9,8 +9,9 @@ from cryptography import x509
 
 from bootseal import proc
 from bootseal.errors import ToolError
-from bootseal.keys import certificate, profile, store
+from bootseal.keys import certificate, profile
 from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.keys.public import RsaPublicKey, verify_digest
 

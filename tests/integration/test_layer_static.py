@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bootseal.assembly.layer import DEVICE, LAYOUT, Layer
 from bootseal.disk.layout import LABEL_ID, parse_wks
-from bootseal.reference.layer import DEVICE, LAYOUT, Layer
 
 ROOT = Path(__file__).parents[2]
 LAYER = ROOT / "meta-secureboot"

@@ -14,21 +14,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import proc
-from bootseal.boot import swtpm
+from bootseal.boot.machine import swtpm
 from bootseal.errors import ToolError
-from bootseal.formats import eventlog, fdt, tpm
-from bootseal.formats.eventlog import Event, EventLog
-from bootseal.keys import profile, store
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm import policy as tpm
+from bootseal.formats.tpm.eventlog import Event, EventLog
+from bootseal.keys import profile
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.keys.public import RsaPublicKey
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import Prediction, predict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 pytestmark = [
     pytest.mark.tool("swtpm"),
@@ -73,7 +76,7 @@ class Tpm:
         self.run("tpm2_loadexternal", *args)
         return (self.directory / "key.name").read_bytes()
 
-    def check_signature(self, entry: policy.Entry) -> None:
+    def check_signature(self, entry: pcr_policy.Entry) -> None:
         (self.directory / "pol").write_bytes(bytes.fromhex(entry["pol"]))
         (self.directory / "sig").write_bytes(base64.b64decode(entry["sig"]))
         args = ["-c", "key.ctx", "-g", "sha256", "-f", "rsassa", "-m", "pol", "-s", "sig"]
@@ -104,7 +107,7 @@ class Tpm:
         # Neither adminWithPolicy nor userWithAuth: the policy is the only way in.
         self.run("tpm2_create", *args, "-a", "fixedtpm|fixedparent", "-u", "pub", "-r", "priv")
 
-    def unseal(self, entry: policy.Entry) -> bytes:
+    def unseal(self, entry: pcr_policy.Entry) -> bytes:
         """Do what systemd-cryptsetup does at boot."""
         self.free()
         self.run("tpm2_load", "-C", "primary.ctx", "-u", "pub", "-r", "priv", "-c", "sealed.ctx")
@@ -163,8 +166,8 @@ def prediction() -> Prediction:
     return predict(fit(b"KERNEL"), "conf-a")
 
 
-def entry_for(prediction: Prediction, signer: Signer) -> policy.Entry:
-    return policy.sign([prediction], signer)["sha256"][0]
+def entry_for(prediction: Prediction, signer: Signer) -> pcr_policy.Entry:
+    return pcr_policy.sign([prediction], signer)["sha256"][0]
 
 
 def test_predicted_pcrs_and_policy_are_the_tpms(chip: Tpm, prediction: Prediction) -> None:
@@ -172,7 +175,7 @@ def test_predicted_pcrs_and_policy_are_the_tpms(chip: Tpm, prediction: Predictio
 
     assert chip.pcrs() == b"".join(prediction.pcrs[pcr] for pcr in (1, 8, 9))
     with chip.session():
-        assert chip.policy_pcr() == policy.policy_digest(prediction)
+        assert chip.policy_pcr() == pcr_policy.policy_digest(prediction)
 
 
 @pytest.mark.parametrize("pcr", [1, 8, 9])
@@ -183,7 +186,7 @@ def test_one_more_measurement_makes_another_policy(
     chip.run("tpm2_pcrextend", f"{pcr}:sha256={hashlib.sha256(b'more').hexdigest()}")
 
     with chip.session():
-        assert chip.policy_pcr() != policy.policy_digest(prediction)
+        assert chip.policy_pcr() != pcr_policy.policy_digest(prediction)
 
 
 def test_key_name_and_authorized_policy_are_the_tpms(
@@ -267,8 +270,8 @@ def test_kept_policy_opens_the_same_secret_for_both_releases(
     tmp_path: Path, prediction: Prediction, signer: Signer
 ) -> None:
     update = predict(fit(b"UPDATED KERNEL"), "conf-a")
-    before = policy.sign([prediction], signer)
-    document = policy.keep(policy.sign([update], signer), before, signer.public_key)
+    before = pcr_policy.sign([prediction], signer)
+    document = pcr_policy.keep(pcr_policy.sign([update], signer), before, signer.public_key)
     key = signer.public_key
     assert isinstance(key, RsaPublicKey)
     name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
@@ -315,8 +318,8 @@ def test_systemd_enrols_our_key_and_takes_our_signature_for_the_booted_state_alo
 
     # Given signatures, systemd-cryptenroll unseals once to see that they fit this very boot.
     with pytest.raises(ToolError, match="find signature for this PCR bank, PCR index and public"):
-        enrol(chip, volume, policy.sign([other], signer))
-    enrol(chip, volume, policy.sign([other, prediction], signer))
+        enrol(chip, volume, pcr_policy.sign([other], signer))
+    enrol(chip, volume, pcr_policy.sign([other, prediction], signer))
 
     metadata = proc.run(
         "cryptsetup", ["luksDump", "--dump-json-metadata", volume], timeout=60
@@ -328,9 +331,9 @@ def test_systemd_enrols_our_key_and_takes_our_signature_for_the_booted_state_alo
     assert token["tpm2-policy-hash"] == tpm.policy_authorize(name).hex()
 
 
-def enrol(chip: Tpm, volume: Path, document: policy.Document) -> None:
-    signature = chip.directory / policy.FILE_NAME
-    signature.write_bytes(policy.to_bytes(document))
+def enrol(chip: Tpm, volume: Path, document: pcr_policy.Document) -> None:
+    signature = chip.directory / pcr_policy.FILE_NAME
+    signature.write_bytes(pcr_policy.to_bytes(document))
     args = [f"--unlock-key-file={chip.directory / 'unlock'}", "--tpm2-pcrs="]
     args += [f"--tpm2-device=swtpm:path={chip.socket}", "--tpm2-public-key-pcrs=1+8+9"]
     args += [f"--tpm2-public-key={chip.directory / 'key.pub'}", f"--tpm2-signature={signature}"]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.disk import rootfs_programs
-from bootseal.disk.fs import Content, Node
-from bootseal.disk.rootfs_policy import Policy
+from bootseal.check.rootfs import programs as rootfs_programs
+from bootseal.check.rootfs.allowlist import Policy
+from bootseal.disk.filesystems.node import Content, Node
 from bootseal.errors import FormatError
 from bootseal.formats import module_signature
 from bootseal.keys.public import from_pem

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from bootseal.assembly import disk_image, slot_trees, verity
 from bootseal.disk.layout import LABEL_ID, parse_wks
 from bootseal.errors import FormatError, ToolError, VerificationRefused
-from bootseal.formats import fdt
-from bootseal.reference import cpio, devicetree, disk, uboot, verity
+from bootseal.formats import cpio
+from bootseal.formats.fdt import model as fdt
+from bootseal.reference import uboot
 from bootseal.reference.apt import Download
 
 LAYER = Path(__file__).parents[2] / "meta-secureboot"
@@ -27,7 +29,7 @@ def test_disk_has_the_declared_partitions_and_contents(tmp_path: Path) -> None:
         contents[name] = tmp_path / name
         contents[name].write_bytes(bytes([number]) * 5000)
 
-    disk.write(layout, contents, tmp_path / "disk.img")
+    disk_image.write(layout, contents, tmp_path / "disk.img")
 
     dump = subprocess.run(
         ["/usr/sbin/sfdisk", "--json", tmp_path / "disk.img"], check=True, capture_output=True
@@ -52,8 +54,8 @@ def test_disk_is_the_same_each_time(tmp_path: Path) -> None:
     for path in contents.values():
         path.write_bytes(path.name.encode())
 
-    disk.write(layout, contents, tmp_path / "one.img")
-    disk.write(layout, contents, tmp_path / "two.img")
+    disk_image.write(layout, contents, tmp_path / "one.img")
+    disk_image.write(layout, contents, tmp_path / "two.img")
 
     with (tmp_path / "one.img").open("rb") as one, (tmp_path / "two.img").open("rb") as two:
         assert one.read(4 << 20) == two.read(4 << 20)
@@ -87,9 +89,9 @@ def test_archive_is_unpacked_by_cpio(tmp_path: Path) -> None:
 
 @pytest.mark.tool("dtc")
 def test_slot_device_tree_carries_bootargs_and_rollback_index() -> None:
-    source = devicetree.for_slot(BOARD.read_text(), "console=ttyAMA0 bootseal.slot=a", 7)
+    source = slot_trees.for_slot(BOARD.read_text(), "console=ttyAMA0 bootseal.slot=a", 7)
 
-    chosen = fdt.parse(devicetree.compile_dts(source, BOARD.parent)).find("/chosen")
+    chosen = fdt.parse(slot_trees.compile_dts(source, BOARD.parent)).find("/chosen")
 
     assert chosen is not None
     assert chosen.properties["bootargs"] == b"console=ttyAMA0 bootseal.slot=a\0"
@@ -100,7 +102,7 @@ def test_slot_device_tree_carries_bootargs_and_rollback_index() -> None:
 @pytest.mark.tool("dtc")
 def test_device_tree_with_an_error_is_refused() -> None:
     with pytest.raises(ToolError, match="dtc"):
-        devicetree.compile_dts("/dts-v1/; / { broken", BOARD.parent)
+        slot_trees.compile_dts("/dts-v1/; / { broken", BOARD.parent)
 
 
 def _image(path: Path, content: bytes) -> Path:

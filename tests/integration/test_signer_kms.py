@@ -21,11 +21,11 @@ from moto.kms.utils import ECDSAPrivateKey, RSAPrivateKey
 from moto.server import ThreadedMotoServer
 
 from bootseal.errors import ToolError, UsageError, VerificationRefused
-from bootseal.formats import fdt
-from bootseal.keys import signer as signers
+from bootseal.formats.fdt import model as fdt
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import HASHES, verify_digest
-from bootseal.measure import policy
+from bootseal.keys.signers import base as signers
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:
@@ -151,11 +151,11 @@ def test_pcr_policy_signed_by_the_service_is_verified(keys: dict[str, str]) -> N
     other = predict(fdt.emit(fdt.Node("", {"description": b"d\0"}, children)), "conf-1")
     signer = signers.open(keys["rsa2048"])
 
-    data = policy.to_bytes(policy.sign([prediction], signer))
+    data = pcr_policy.to_bytes(pcr_policy.sign([prediction], signer))
 
-    policy.verify(data, signer.public_key, [prediction])
+    pcr_policy.verify(data, signer.public_key, [prediction])
     with pytest.raises(VerificationRefused, match="no valid entry approves its state"):
-        policy.verify(data, signer.public_key, [other])
+        pcr_policy.verify(data, signer.public_key, [other])
 
 
 def test_hash_that_aws_has_not_for_the_curve_is_refused(keys: dict[str, str]) -> None:

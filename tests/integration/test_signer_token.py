@@ -20,15 +20,18 @@ from typer.testing import CliRunner
 
 from bootseal.cli import measure
 from bootseal.errors import BootsealError, ToolError, UsageError, VerificationRefused
-from bootseal.formats import fdt
-from bootseal.keys import audit, lifecycle, profile, store
-from bootseal.keys import signer as signers
-from bootseal.keys import token as tokens
+from bootseal.formats.fdt import model as fdt
+from bootseal.keys import profile
 from bootseal.keys.algorithms import HASHES, Algorithm
+from bootseal.keys.directory import audit
+from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import rotate as lifecycle
 from bootseal.keys.profile import Role
 from bootseal.keys.public import verify_digest
-from bootseal.keys.secret import SecretSource
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers import base as signers
+from bootseal.keys.signers import pkcs11 as tokens
+from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.pin import SecretSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,7 +261,7 @@ def test_mechanism_the_token_lacks_is_named(token: Token, tmp_path: Path) -> Non
         "from bootseal.errors import ToolError\n"
         "from bootseal.keys import signer\n"
         "from bootseal.keys.algorithms import Algorithm\n"
-        "from bootseal.keys.secret import SecretSource\n"
+        "from bootseal.keys.signers.pin import SecretSource\n"
         "opened = signer.open(sys.argv[1], SecretSource(file=Path(sys.argv[2])))\n"
         "opened.sign_digest(bytes(32), Algorithm.parse('sha256,rsa2048'))\n"
         "try:\n"

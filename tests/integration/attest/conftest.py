@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 from tests.integration.attest.fleet import Answer, Fleet, ask, command, listed, powered
 
-from bootseal.boot import swtpm
-from bootseal.measure import attest
-from bootseal.measure.attest_store import Store
+from bootseal.attest import verify
+from bootseal.attest.store import Store
+from bootseal.boot.machine import swtpm
 
 
 @pytest.fixture(scope="module")
@@ -37,5 +37,5 @@ def answer(fleet: Fleet) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def verifier() -> attest.Verifier:
-    return attest.Verifier(listed(b"KERNEL 1", "1.0"))
+def verifier() -> verify.Verifier:
+    return verify.Verifier(listed(b"KERNEL 1", "1.0"))

@@ -15,20 +15,22 @@ from typing import TYPE_CHECKING
 from typer.testing import CliRunner
 
 from bootseal import proc
-from bootseal.boot import swtpm
+from bootseal.attest import messages, verify
+from bootseal.boot.machine import swtpm
 from bootseal.cli.attest import app
-from bootseal.formats import eventlog, fdt
-from bootseal.formats.eventlog import EventLog
-from bootseal.keys import endorsement
-from bootseal.measure import approved, attest, messages, source
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import EventLog
+from bootseal.keys.tpm import endorsement
+from bootseal.measure import approved, inputs
 from bootseal.measure.approved import Approved
 from bootseal.measure.predict import CAP, Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.measure.attest_store import Challenge, Record, Store
-    from bootseal.measure.messages import Evidence
+    from bootseal.attest.messages import Evidence
+    from bootseal.attest.store import Challenge, Record, Store
 
 SCRIPT = (
     Path(__file__).parents[3] / "meta-secureboot/recipes-core/bootseal-device/files/bootseal-attest"
@@ -54,9 +56,9 @@ def fit(kernel: bytes) -> bytes:
     )
 
 
-def predict(kernel: bytes) -> tuple[source.Source, Prediction]:
-    artefacts = source.Source(fit=fit(kernel), version=VERSION, slots={"conf-a": "a"})
-    ((_, prediction),) = source.predictions(artefacts)
+def predict(kernel: bytes) -> tuple[inputs.Source, Prediction]:
+    artefacts = inputs.Source(fit=fit(kernel), version=VERSION, slots={"conf-a": "a"})
+    ((_, prediction),) = inputs.predictions(artefacts)
     return artefacts, prediction
 
 
@@ -162,7 +164,7 @@ def ask(fleet: Fleet, chip: Chip) -> Answer:
     return Answer(challenge=challenge, record=fleet.store.record("dev-1"), data=data)
 
 
-def judged(verifier: attest.Verifier, answer: Answer, evidence: Evidence) -> list[str]:
+def judged(verifier: verify.Verifier, answer: Answer, evidence: Evidence) -> list[str]:
     verdict = verifier.inspect(evidence, answer.record, answer.challenge, now())
     return [finding.id for finding in verdict.findings]
 

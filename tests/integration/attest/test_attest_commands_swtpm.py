@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.attest.fleet import command, listed, powered
 
+from bootseal.attest.store import Store
 from bootseal.errors import ToolError, UsageError
 from bootseal.measure import approved
-from bootseal.measure.attest_store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path

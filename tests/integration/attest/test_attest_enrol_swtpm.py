@@ -12,10 +12,11 @@ import pytest
 from tests.integration.attest.fleet import identity, now, powered
 
 from bootseal import proc
-from bootseal.boot import swtpm
+from bootseal.attest import messages, verify
+from bootseal.boot.machine import swtpm
 from bootseal.errors import ToolError, VerificationRefused
-from bootseal.keys import endorsement, public, tpm_keys
-from bootseal.measure import attest, messages
+from bootseal.keys import public
+from bootseal.keys.tpm import credential, endorsement
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,23 +38,23 @@ def test_endorsement_of_another_authority_is_refused(fleet: Fleet, tmp_path: Pat
         ),
     )
 
-    attest.enrol(identity(fleet), fleet.trusted(), "x", datetime.now(UTC))
+    verify.enrol(identity(fleet), fleet.trusted(), "x", datetime.now(UTC))
     with pytest.raises(VerificationRefused, match="none of the given authorities"):
-        attest.enrol(identity(fleet), foreign.trusted(), "x", datetime.now(UTC))
+        verify.enrol(identity(fleet), foreign.trusted(), "x", datetime.now(UTC))
 
 
 def test_endorsement_without_the_root_of_its_path_is_refused(fleet: Fleet) -> None:
     issuer_alone = dataclasses.replace(fleet, authorities=fleet.authorities[:1]).trusted()
 
     with pytest.raises(VerificationRefused, match="none of the given authorities"):
-        attest.enrol(identity(fleet), issuer_alone, "x", datetime.now(UTC))
+        verify.enrol(identity(fleet), issuer_alone, "x", datetime.now(UTC))
 
 
 def test_endorsement_before_it_was_issued_is_refused(fleet: Fleet) -> None:
     early = datetime.now(UTC) - timedelta(days=2)
 
     with pytest.raises(VerificationRefused, match="is valid from"):
-        attest.enrol(identity(fleet), fleet.trusted(), "x", early)
+        verify.enrol(identity(fleet), fleet.trusted(), "x", early)
 
 
 def test_certificate_of_an_authority_endorses_nothing(fleet: Fleet) -> None:
@@ -63,7 +64,7 @@ def test_certificate_of_an_authority_endorses_nothing(fleet: Fleet) -> None:
     forged = dataclasses.replace(identity(fleet), ek_certificate=der)
 
     with pytest.raises(VerificationRefused, match="is one of an authority"):
-        attest.enrol(forged, fleet.trusted(), "x", datetime.now(UTC))
+        verify.enrol(forged, fleet.trusted(), "x", datetime.now(UTC))
 
 
 def test_platform_certificate_or_any_other_without_the_usage_is_refused(
@@ -78,7 +79,7 @@ def test_platform_certificate_or_any_other_without_the_usage_is_refused(
     forged = dataclasses.replace(identity(fleet), ek_certificate=der)
 
     with pytest.raises(VerificationRefused, match="extended key usage is none"):
-        attest.enrol(forged, fleet.trusted(), "x", datetime.now(UTC))
+        verify.enrol(forged, fleet.trusted(), "x", datetime.now(UTC))
 
 
 def test_key_that_may_sign_anything_is_not_enrolled(fleet: Fleet) -> None:
@@ -94,25 +95,25 @@ def test_key_that_may_sign_anything_is_not_enrolled(fleet: Fleet) -> None:
     forged = dataclasses.replace(identity(fleet), ak=free)
 
     with pytest.raises(VerificationRefused, match="lacks RESTRICTED"):
-        attest.enrol(forged, fleet.trusted(), "x", datetime.now(UTC))
+        verify.enrol(forged, fleet.trusted(), "x", datetime.now(UTC))
 
 
 def test_device_that_did_not_open_its_credential_is_not_certified(fleet: Fleet) -> None:
-    record, _ = attest.enrol(identity(fleet), fleet.trusted(), "x", datetime.now(UTC))
+    record, _ = verify.enrol(identity(fleet), fleet.trusted(), "x", datetime.now(UTC))
 
     with pytest.raises(VerificationRefused, match="did not open its credential"):
-        attest.certify(record, bytes(32), now())
+        verify.certify(record, bytes(32), now())
 
 
 def test_tpm_does_not_open_a_credential_for_a_key_it_does_not_hold(fleet: Fleet) -> None:
     vouched = endorsement.check(identity(fleet).ek_certificate, fleet.trusted(), datetime.now(UTC))
     name = bytearray(bytes.fromhex(fleet.store.record("dev-1").ak_name))
     with powered(fleet.state) as chip:
-        good = tpm_keys.make_credential(vouched.public_key, bytes(name), b"secret")
+        good = credential.make_credential(vouched.public_key, bytes(name), b"secret")
         answer = chip.script("activate", base64.b64encode(good).decode())
         assert messages.parse_activation(answer) == b"secret"
         name[-1] ^= 1
-        other = tpm_keys.make_credential(vouched.public_key, bytes(name), b"secret")
+        other = credential.make_credential(vouched.public_key, bytes(name), b"secret")
         with pytest.raises(ToolError, match=NOT_FOR_THIS_KEY):
             chip.script("activate", base64.b64encode(other).decode())
 
@@ -124,7 +125,7 @@ def test_credential_opens_with_each_kind_of_endorsement_key(fleet: Fleet, kind: 
         chip.run("tpm2_readpublic", "-Q", "-c", "ek.ctx", "-f", "pem", "-o", "ek.pem")
         key = public.from_pem((chip.directory / "ek.pem").read_bytes())
         name = bytes.fromhex(fleet.store.record("dev-1").ak_name)
-        (chip.directory / "blob").write_bytes(tpm_keys.make_credential(key, name, b"secret"))
+        (chip.directory / "blob").write_bytes(credential.make_credential(key, name, b"secret"))
         chip.run("tpm2_flushcontext", "-t")
         chip.run("tpm2_startauthsession", "-Q", "--policy-session", "-S", "ses")
         chip.run("tpm2_policysecret", "-Q", "-S", "ses", "-c", "e")

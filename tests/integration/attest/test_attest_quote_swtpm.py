@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.attest.fleet import QUOTED, ask, judged, listed, now, powered, quote_with
 
+from bootseal.attest import messages, verify
 from bootseal.errors import FormatError, VerificationRefused
-from bootseal.formats import eventlog, tpm_structures
-from bootseal.keys import tpm_keys
-from bootseal.measure import attest, messages
+from bootseal.formats.tpm import eventlog, structures
+from bootseal.keys.tpm import credential
 from bootseal.measure.approved import Approved
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from tests.integration.attest.fleet import Answer, Fleet
 
-    from bootseal.formats.eventlog import EventLog
+    from bootseal.formats.tpm.eventlog import EventLog
 
 
 pytestmark = [pytest.mark.tool("swtpm"), pytest.mark.tool("swtpm_setup"), pytest.mark.tool("tpm2")]
 
 
 def test_fresh_quote_of_an_approved_release_is_accepted(
-    answer: Answer, verifier: attest.Verifier
+    answer: Answer, verifier: verify.Verifier
 ) -> None:
     verdict = verifier.verify(answer.evidence(), answer.record, answer.challenge, now())
 
@@ -42,7 +42,7 @@ def test_nonce_that_expired_is_refused(fleet: Fleet, answer: Answer) -> None:
     with pytest.raises(VerificationRefused, match=r"expired \d+ seconds ago"):
         fleet.store.take(bytes.fromhex(old.nonce), now=now())
 
-    verifier = attest.Verifier(listed(b"KERNEL 1", "1.0"))
+    verifier = verify.Verifier(listed(b"KERNEL 1", "1.0"))
     late = answer.challenge.expires + 1
     verdict = verifier.inspect(answer.evidence(), answer.record, answer.challenge, late)
     assert [finding.id for finding in verdict.findings] == ["attest.nonce"]
@@ -55,7 +55,7 @@ def test_nonce_that_was_never_asked_is_refused(fleet: Fleet) -> None:
 
 
 def test_quote_over_an_earlier_nonce_is_refused(
-    fleet: Fleet, answer: Answer, verifier: attest.Verifier
+    fleet: Fleet, answer: Answer, verifier: verify.Verifier
 ) -> None:
     later = fleet.store.ask("dev-1", now=now(), validity=300)
 
@@ -64,7 +64,7 @@ def test_quote_over_an_earlier_nonce_is_refused(
     assert [finding.id for finding in verdict.findings] == ["attest.nonce"]
 
 
-def test_key_that_is_not_activated_is_refused(answer: Answer, verifier: attest.Verifier) -> None:
+def test_key_that_is_not_activated_is_refused(answer: Answer, verifier: verify.Verifier) -> None:
     pending = dataclasses.replace(answer.record, certified=0)
 
     verdict = verifier.inspect(answer.evidence(), pending, answer.challenge, now())
@@ -73,7 +73,7 @@ def test_key_that_is_not_activated_is_refused(answer: Answer, verifier: attest.V
 
 
 def test_quote_by_another_key_of_the_same_tpm_is_refused(
-    fleet: Fleet, answer: Answer, verifier: attest.Verifier
+    fleet: Fleet, answer: Answer, verifier: verify.Verifier
 ) -> None:
     with powered(fleet.state) as chip:
         chip.boot(b"KERNEL 1")
@@ -86,7 +86,7 @@ def test_quote_by_another_key_of_the_same_tpm_is_refused(
 
 
 def test_quote_over_fewer_pcrs_is_refused(
-    fleet: Fleet, answer: Answer, verifier: attest.Verifier
+    fleet: Fleet, answer: Answer, verifier: verify.Verifier
 ) -> None:
     with powered(fleet.state) as chip:
         chip.boot(b"KERNEL 1")
@@ -97,7 +97,7 @@ def test_quote_over_fewer_pcrs_is_refused(
 
 @pytest.mark.parametrize("kernel", [b"KERNEL 1", b"EVIL KERNEL"], ids=["approved", "evil"])
 def test_quote_of_a_boot_beside_the_log_of_an_approved_one_is_refused(
-    fleet: Fleet, answer: Answer, verifier: attest.Verifier, kernel: bytes
+    fleet: Fleet, answer: Answer, verifier: verify.Verifier, kernel: bytes
 ) -> None:
     log = answer.fields()["event_log"]
     with powered(fleet.state) as chip:
@@ -139,7 +139,7 @@ def other_words(log: EventLog) -> EventLog:
 )
 def test_altered_log_is_refused(
     answer: Answer,
-    verifier: attest.Verifier,
+    verifier: verify.Verifier,
     change: Callable[[EventLog], EventLog],
     expected: str,
 ) -> None:
@@ -149,7 +149,7 @@ def test_altered_log_is_refused(
 
 
 def test_log_of_a_release_that_is_not_approved_is_refused_and_explained(
-    fleet: Fleet, verifier: attest.Verifier
+    fleet: Fleet, verifier: verify.Verifier
 ) -> None:
     with powered(fleet.state) as chip:
         chip.boot(b"KERNEL 2")
@@ -164,16 +164,16 @@ def test_log_of_a_release_that_is_not_approved_is_refused_and_explained(
     both = Approved(
         releases=(*listed(b"KERNEL 1", "1.0").releases, *listed(b"KERNEL 2", "2").releases)
     )
-    again = attest.Verifier(both).verify(answer.evidence(), answer.record, answer.challenge, now())
+    again = verify.Verifier(both).verify(answer.evidence(), answer.record, answer.challenge, now())
     assert again.release == "2"
 
 
 def test_empty_list_approves_nothing(answer: Answer) -> None:
-    assert judged(attest.Verifier(Approved()), answer, answer.evidence()) == ["attest.release"]
+    assert judged(verify.Verifier(Approved()), answer, answer.evidence()) == ["attest.release"]
 
 
 def test_system_that_left_the_way_to_the_data_key_open_is_refused(
-    fleet: Fleet, verifier: attest.Verifier
+    fleet: Fleet, verifier: verify.Verifier
 ) -> None:
     with powered(fleet.state) as chip:
         chip.boot(b"KERNEL 1", capped=False)
@@ -183,7 +183,7 @@ def test_system_that_left_the_way_to_the_data_key_open_is_refused(
 
 
 def test_pcr_that_something_extended_later_is_refused(
-    fleet: Fleet, verifier: attest.Verifier
+    fleet: Fleet, verifier: verify.Verifier
 ) -> None:
     with powered(fleet.state) as chip:
         chip.boot(b"KERNEL 1")
@@ -193,7 +193,7 @@ def test_pcr_that_something_extended_later_is_refused(
     assert judged(verifier, answer, answer.evidence()) == ["attest.log"]
 
 
-def test_counter_that_went_back_is_refused(answer: Answer, verifier: attest.Verifier) -> None:
+def test_counter_that_went_back_is_refused(answer: Answer, verifier: verify.Verifier) -> None:
     quote = answer.evidence().quote
     later = dataclasses.replace(answer.record, reset_count=quote.reset_count + 1)
 
@@ -202,11 +202,11 @@ def test_counter_that_went_back_is_refused(answer: Answer, verifier: attest.Veri
     assert [finding.id for finding in verdict.findings] == ["attest.counter"]
 
 
-def test_record_moves_on_with_an_accepted_answer(answer: Answer, verifier: attest.Verifier) -> None:
+def test_record_moves_on_with_an_accepted_answer(answer: Answer, verifier: verify.Verifier) -> None:
     evidence = answer.evidence()
     verdict = verifier.verify(evidence, answer.record, answer.challenge, now())
 
-    after = attest.seen(answer.record, verdict, evidence)
+    after = verify.seen(answer.record, verdict, evidence)
 
     assert (after.reset_count, after.clock) == (evidence.quote.reset_count, evidence.quote.clock)
     assert verifier.inspect(evidence, after, answer.challenge, now()).accepted
@@ -226,7 +226,7 @@ def test_structure_cut_short_anywhere_is_malformed(answer: Answer, field: str) -
 
 @pytest.mark.parametrize("field", ["quote", "signature"])
 def test_every_changed_byte_is_refused(
-    answer: Answer, verifier: attest.Verifier, field: str
+    answer: Answer, verifier: verify.Verifier, field: str
 ) -> None:
     whole = answer.fields()[field]
     for at in range(len(whole)):
@@ -240,7 +240,7 @@ def test_every_changed_byte_is_refused(
 
 
 def test_every_changed_byte_of_the_log_is_refused(
-    answer: Answer, verifier: attest.Verifier
+    answer: Answer, verifier: verify.Verifier
 ) -> None:
     whole = answer.fields()["event_log"]
     # The first 65 bytes are the header, in which errata and platform class decide nothing.
@@ -272,11 +272,11 @@ def test_quote_of_every_scheme_is_verified(fleet: Fleet, algorithm: str, scheme:
             (chip.directory / file).read_bytes() for file in ("k.tpmt", "m", "s", "k.name")
         )
     key = messages.parse_public(area)
-    sealed = tpm_structures.parse_signature(signature)
-    verifying = tpm_keys.public_key(key.key)
+    sealed = structures.parse_signature(signature)
+    verifying = credential.public_key(key.key)
 
-    tpm_keys.check_attestation_key(key)
+    credential.check_attestation_key(key)
     assert key.name == name
-    tpm_keys.verify(key, verifying, message, sealed)
+    credential.verify(key, verifying, message, sealed)
     with pytest.raises(VerificationRefused, match="is not by key"):
-        tpm_keys.verify(key, verifying, message + b"\0", sealed)
+        credential.verify(key, verifying, message + b"\0", sealed)

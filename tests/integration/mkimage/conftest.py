@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.mkimage.oe_build import Build
 
-from bootseal.formats import fdt
-from bootseal.keys import export, profile, store
+from bootseal.formats.fdt import model as fdt
+from bootseal.keys import profile
+from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import export
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt
-from bootseal.keys import signer as signers
+from bootseal.formats.fdt import model as fdt
+from bootseal.keys.signers import base as signers
 
 if TYPE_CHECKING:
     from pathlib import Path

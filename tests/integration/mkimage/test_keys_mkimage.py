@@ -17,10 +17,10 @@ from tests.integration.mkimage.oe_build import Build, mkimage, trusting
 
 from bootseal.cli.mkimage import run
 from bootseal.errors import BootsealError, ToolError, UsageError, VerificationRefused
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect, verify
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.mkimage.oe_build import mkimage, trusting
 
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.verify import verify
-from bootseal.keys import export
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import verify
+from bootseal.keys.directory import export
 
 if TYPE_CHECKING:
     from tests.integration.mkimage.oe_build import Build

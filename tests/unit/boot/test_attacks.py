@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.boot import attacks
+from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.attacks import forge
 from bootseal.errors import FormatError
 from bootseal.fit import control_dtb
 from bootseal.fit import sign as fit_sign
-from bootseal.fit.verify import inspect
-from bootseal.formats import fdt, tamper
-from bootseal.formats import fit as fit_format
-from bootseal.keys import store
+from bootseal.fit.verify.verdict import inspect
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Profile, Role, load
-from bootseal.keys.signer import Signer, verify_digest
+from bootseal.keys.signers.base import Signer, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 ALGORITHM = "sha256,rsa2048"
 PROFILE = f"""
@@ -105,29 +106,30 @@ def test_genuine_fit_written_again_is_accepted(genuine: bytes, control: bytes) -
 @pytest.mark.parametrize(
     ("place", "finding"),
     [
-        pytest.param(attacks.KERNEL, "fit.image-hash", id="kernel"),
-        pytest.param(attacks.DEVICE_TREE, "fit.image-hash", id="device tree"),
-        pytest.param(attacks.INITRAMFS, "fit.image-hash", id="initramfs"),
-        pytest.param(attacks.CONFIGURATION, "fit.bad-signature", id="configuration"),
-        pytest.param(attacks.SIGNATURE, "fit.bad-signature", id="signature"),
-        pytest.param(attacks.HINT, "fit.key-hint", id="hint"),
+        pytest.param(fit_attacks.KERNEL, "fit.image-hash", id="kernel"),
+        pytest.param(fit_attacks.DEVICE_TREE, "fit.image-hash", id="device tree"),
+        pytest.param(fit_attacks.INITRAMFS, "fit.image-hash", id="initramfs"),
+        pytest.param(fit_attacks.CONFIGURATION, "fit.bad-signature", id="configuration"),
+        pytest.param(fit_attacks.SIGNATURE, "fit.bad-signature", id="signature"),
+        pytest.param(fit_attacks.HINT, "fit.key-hint", id="hint"),
     ],
 )
 def test_flipped_bit_is_refused(
-    genuine: bytes, control: bytes, place: attacks.Place, finding: str
+    genuine: bytes, control: bytes, place: fit_attacks.Place, finding: str
 ) -> None:
-    flipped = tamper.flip_bit(genuine, attacks.spot(genuine, "conf-a", place), bit=place.bit)
+    flipped = forge.flip_bit(genuine, fit_attacks.spot(genuine, "conf-a", place), bit=place.bit)
 
     assert finding in refusals(flipped, control)
 
 
 @pytest.mark.parametrize(
-    "place", [attacks.DEVICE_TREE, attacks.CONFIGURATION, attacks.SIGNATURE, attacks.HINT]
+    "place",
+    [fit_attacks.DEVICE_TREE, fit_attacks.CONFIGURATION, fit_attacks.SIGNATURE, fit_attacks.HINT],
 )
 def test_flipped_bit_of_one_configuration_leaves_the_signature_of_the_other(
-    genuine: bytes, control: bytes, place: attacks.Place
+    genuine: bytes, control: bytes, place: fit_attacks.Place
 ) -> None:
-    flipped = tamper.flip_bit(genuine, attacks.spot(genuine, "conf-a", place), bit=place.bit)
+    flipped = forge.flip_bit(genuine, fit_attacks.spot(genuine, "conf-a", place), bit=place.bit)
 
     verdict = inspect(flipped, control, "conf-b")
 
@@ -137,14 +139,14 @@ def test_flipped_bit_of_one_configuration_leaves_the_signature_of_the_other(
 @pytest.mark.parametrize(
     ("make", "finding"),
     [
-        pytest.param(attacks.unsigned, "fit.no-signature", id="unsigned"),
-        pytest.param(attacks.foreign, "fit.bad-signature", id="foreign key"),
-        pytest.param(attacks.shadowed, "fit.duplicate-name", id="shadowed"),
-        pytest.param(attacks.shadowed, "fit.bad-signature", id="shadowed, by signature"),
-        pytest.param(attacks.added, "fit.bad-signature", id="added"),
-        pytest.param(attacks.cloned, "fit.bad-signature", id="cloned"),
-        pytest.param(attacks.cloned, "fit.hashed-nodes", id="cloned, by node list"),
-        pytest.param(attacks.unit_address, "fit.unit-address", id="unit address"),
+        pytest.param(fit_attacks.unsigned, "fit.no-signature", id="unsigned"),
+        pytest.param(fit_attacks.foreign, "fit.bad-signature", id="foreign key"),
+        pytest.param(fit_attacks.shadowed, "fit.duplicate-name", id="shadowed"),
+        pytest.param(fit_attacks.shadowed, "fit.bad-signature", id="shadowed, by signature"),
+        pytest.param(fit_attacks.added, "fit.bad-signature", id="added"),
+        pytest.param(fit_attacks.cloned, "fit.bad-signature", id="cloned"),
+        pytest.param(fit_attacks.cloned, "fit.hashed-nodes", id="cloned, by node list"),
+        pytest.param(fit_attacks.unit_address, "fit.unit-address", id="unit address"),
     ],
 )
 def test_attack_without_the_key_is_refused(
@@ -155,27 +157,27 @@ def test_attack_without_the_key_is_refused(
 
 def test_header_of_another_version_is_refused(genuine: bytes) -> None:
     with pytest.raises(FormatError, match="version 18"):
-        fit_format.parse(attacks.version(genuine))
+        fit_format.parse(fit_attacks.version(genuine))
 
 
 def test_header_of_another_size_is_refused(genuine: bytes) -> None:
     with pytest.raises(FormatError, match="total size is 33554432 bytes"):
-        fit_format.parse(attacks.oversized(genuine))
+        fit_format.parse(fit_attacks.oversized(genuine))
 
 
 def test_nested_nodes_are_refused(genuine: bytes) -> None:
     with pytest.raises(FormatError, match="more than 262144 tags"):
-        fit_format.parse(attacks.nested(genuine))
+        fit_format.parse(fit_attacks.nested(genuine))
 
 
 def test_spoofed_hint_is_in_every_signature_and_is_refused(genuine: bytes, control: bytes) -> None:
-    spoofed = attacks.spoofed(genuine)
+    spoofed = fit_attacks.spoofed(genuine)
 
     assert spoofed.count(b"\nbootseal: root-") == 2
     assert refusals(spoofed, control, None) == {"fit.key-hint"}
 
 
-@pytest.mark.parametrize("make", [attacks.overlapping, attacks.self_overwriting])
+@pytest.mark.parametrize("make", [fit_attacks.overlapping, fit_attacks.self_overwriting])
 def test_mistaken_load_address_is_signed_and_still_refused(
     genuine: bytes,
     control: bytes,
@@ -185,7 +187,9 @@ def test_mistaken_load_address_is_signed_and_still_refused(
     assert refusals(make(genuine, signer), control, None) == {"fit.load-address"}
 
 
-@pytest.mark.parametrize("make", [attacks.legacy, attacks.raw_kernel], ids=["legacy", "raw"])
+@pytest.mark.parametrize(
+    "make", [fit_attacks.legacy, fit_attacks.raw_kernel], ids=["legacy", "raw"]
+)
 def test_other_format_is_no_fit(genuine: bytes, make: Callable[[bytes], bytes]) -> None:
     with pytest.raises(FormatError, match="expected a FIT"):
         fit_format.parse(make(genuine))
@@ -194,22 +198,22 @@ def test_other_format_is_no_fit(genuine: bytes, make: Callable[[bytes], bytes]) 
 @pytest.mark.parametrize(
     "make",
     [
-        attacks.unsigned,
-        attacks.foreign,
-        attacks.shadowed,
-        attacks.added,
-        attacks.cloned,
-        attacks.unit_address,
-        attacks.legacy,
-        attacks.raw_kernel,
+        fit_attacks.unsigned,
+        fit_attacks.foreign,
+        fit_attacks.shadowed,
+        fit_attacks.added,
+        fit_attacks.cloned,
+        fit_attacks.unit_address,
+        fit_attacks.legacy,
+        fit_attacks.raw_kernel,
     ],
 )
 def test_attack_carries_code_that_says_so(genuine: bytes, make: Callable[[bytes], bytes]) -> None:
-    assert tamper.SENTINEL.encode() in make(genuine)
+    assert forge.SENTINEL.encode() in make(genuine)
 
 
 def test_foreign_fit_is_valid_for_its_own_key_size_and_hint(genuine: bytes) -> None:
-    signature = fit_format.parse(attacks.foreign(genuine)).configurations[0].signatures[0]
+    signature = fit_format.parse(fit_attacks.foreign(genuine)).configurations[0].signatures[0]
 
     assert (signature.hint, len(signature.value)) == ("DEV-fit", 256)
 
@@ -217,7 +221,7 @@ def test_foreign_fit_is_valid_for_its_own_key_size_and_hint(genuine: bytes) -> N
 def test_cloned_fit_satisfies_a_verifier_that_trusts_hashed_nodes(
     genuine: bytes, signer: Signer
 ) -> None:
-    fit = fit_format.parse(attacks.cloned(genuine))
+    fit = fit_format.parse(fit_attacks.cloned(genuine))
     signature = fit.configuration("conf-a").signatures[0]
     size = int.from_bytes(signature.hashed_strings[4:])
     algorithm = Algorithm.parse(ALGORITHM)
@@ -226,21 +230,21 @@ def test_cloned_fit_satisfies_a_verifier_that_trusts_hashed_nodes(
     verify_digest(signer.public_key, algorithm.digest(chunks), signature.value, algorithm)
 
     kernel = fit.image("kernel-1")
-    assert tamper.SENTINEL.encode() in bytes(kernel.payload)
+    assert forge.SENTINEL.encode() in bytes(kernel.payload)
     assert kernel.hashes[0].value == hashlib.sha256(kernel.payload).digest()
 
 
 def test_added_configuration_leaves_the_pinned_one_signed(genuine: bytes, control: bytes) -> None:
-    verdict = inspect(attacks.added(genuine), control, "conf-a")
+    verdict = inspect(fit_attacks.added(genuine), control, "conf-a")
 
     assert all(result.good for result in verdict.results)
-    assert fit_format.parse(attacks.added(genuine)).default == "conf-evil"
+    assert fit_format.parse(fit_attacks.added(genuine)).default == "conf-evil"
 
 
 def test_moved_payload_is_refused_although_signed_and_hashed(
     genuine: bytes, control: bytes, signer: Signer
 ) -> None:
-    moved = attacks.overwriting(genuine, signer)
+    moved = fit_attacks.overwriting(genuine, signer)
 
     verdict = inspect(moved, control, "conf-a")
     assert all(result.good for result in verdict.results)
@@ -250,20 +254,20 @@ def test_moved_payload_is_refused_although_signed_and_hashed(
 def test_moved_payload_lies_where_the_initramfs_will_be_loaded(
     genuine: bytes, signer: Signer
 ) -> None:
-    moved = attacks.overwriting(genuine, signer)
+    moved = fit_attacks.overwriting(genuine, signer)
 
     model = fit_format.parse(moved)
     kernel = model.image("kernel-1").node
     start = int.from_bytes(kernel.value("data-position") or b"")
     size = int.from_bytes(kernel.value("data-size") or b"")
     original = bytes(fit_format.parse(genuine).image("kernel-1").payload)
-    assert model.image("ramdisk-1").load == attacks.FIT_ADDRESS + start
+    assert model.image("ramdisk-1").load == fit_attacks.FIT_ADDRESS + start
     assert start > model.flat.header.total_size
     assert moved[start : start + size] == original
 
 
 def test_other_initramfs_is_validly_signed(genuine: bytes, control: bytes, signer: Signer) -> None:
-    other = attacks.other_initramfs(genuine, signer)
+    other = fit_attacks.other_initramfs(genuine, signer)
 
     assert refusals(other, control, None) == set()
     before, after = (fit_format.parse(f).image("ramdisk-1").payload for f in (genuine, other))

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.boot import attacks, attacks_root, attacks_state
+from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.attacks import forge
+from bootseal.boot.attacks import root as root_attacks
+from bootseal.boot.attacks import state as state_attacks
 from bootseal.device import Artefact, Device, Partition, Qemu, Slot
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fdt, tamper
+from bootseal.formats.fdt import model as fdt
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -123,51 +126,51 @@ def lab(tmp_path: Path) -> MemoryLab:
 
 
 def test_flip_changes_one_byte_of_one_slot(lab: MemoryLab) -> None:
-    attacks.flip(attacks.KERNEL)(lab)
+    fit_attacks.flip(fit_attacks.KERNEL)(lab)
 
     assert lab.disk.changed() == {"boot-a"}
     assert bytes(lab.disk.parts["boot-a"]).strip(b"\0") == b"j"
 
 
 def test_flip_in_both_slots_changes_both(lab: MemoryLab) -> None:
-    attacks.flip(attacks.KERNEL, "ab")(lab)
+    fit_attacks.flip(fit_attacks.KERNEL, "ab")(lab)
 
     assert lab.disk.changed() == {"boot-a", "boot-b"}
 
 
 def test_replaced_goes_to_both_slots_and_leaves_the_policy(lab: MemoryLab) -> None:
-    attacks.replaced(attacks.unsigned)(lab)
+    fit_attacks.replaced(fit_attacks.unsigned)(lab)
 
     assert lab.disk.changed() == {"boot-a", "boot-b"}
-    assert not any(lab.disk.parts["boot-a"][-attacks.POLICY_SIZE :])
+    assert not any(lab.disk.parts["boot-a"][-fit_attacks.POLICY_SIZE :])
 
 
 def test_install_of_more_than_fits_in_front_of_the_policy_is_refused(lab: MemoryLab) -> None:
     with pytest.raises(UsageError, match="do not fit boot-a"):
-        attacks.install(lab, bytes(MIB - attacks.POLICY_SIZE + 1))
+        fit_attacks.install(lab, bytes(MIB - fit_attacks.POLICY_SIZE + 1))
 
 
 def test_root_flip_inverts_one_bit(lab: MemoryLab) -> None:
-    attacks_root.flip("verity", attacks_root.TOP_LEVEL)(lab)
+    root_attacks.flip("verity", root_attacks.TOP_LEVEL)(lab)
 
     assert lab.disk.changed() == {"root-a-verity"}
-    assert lab.disk.parts["root-a-verity"][attacks_root.TOP_LEVEL] == 1
+    assert lab.disk.parts["root-a-verity"][root_attacks.TOP_LEVEL] == 1
 
 
 def test_scatter_damages_many_blocks_and_spares_the_first(lab: MemoryLab) -> None:
     lab.disk.parts["root-a"][:] = bytes(MIB)
     lab.disk.parts["root-a"][: len(ROOT)] = ROOT
 
-    attacks_root.scatter(lab)
+    root_attacks.scatter(lab)
 
     damaged = [i for i in range(len(ROOT)) if lab.disk.parts["root-a"][i] != ROOT[i]]
     assert len(damaged) > 16
-    assert all(offset % attacks_root.BLOCK == 0 for offset in damaged)
-    assert min(damaged) > len(ROOT) // 10 - attacks_root.BLOCK
+    assert all(offset % root_attacks.BLOCK == 0 for offset in damaged)
+    assert min(damaged) > len(ROOT) // 10 - root_attacks.BLOCK
 
 
 def test_salt_comes_from_the_signed_command_line(lab: MemoryLab) -> None:
-    assert attacks_root.salt(attacks.original(lab), "conf-a") == "00ff"
+    assert root_attacks.salt(fit_attacks.original(lab), "conf-a") == "00ff"
 
 
 def test_salt_of_a_fit_without_one_is_refused() -> None:
@@ -175,26 +178,26 @@ def test_salt_of_a_fit_without_one_is_refused() -> None:
     conf = fdt.Node("configurations", {}, [fdt.Node("conf-a", {"fdt": b"fdt-a\0"}, [])])
 
     with pytest.raises(FormatError, match=r"no bootseal\.salt"):
-        attacks_root.salt(fdt.emit(fdt.Node("", {}, [images, conf])), "conf-a")
+        root_attacks.salt(fdt.emit(fdt.Node("", {}, [images, conf])), "conf-a")
 
 
 def test_attacker_program_is_an_arm64_elf_that_says_who_it_is() -> None:
-    program = attacks_root.attacker_program("test")
+    program = root_attacks.attacker_program("test")
 
     assert program.startswith(b"\x7fELF\x02\x01\x01")
     assert int.from_bytes(program[18:20], "little") == 183
-    assert f"{tamper.SENTINEL} test".encode() in program
+    assert f"{forge.SENTINEL} test".encode() in program
 
 
 def test_noise_fills_the_slot_state(lab: MemoryLab) -> None:
-    attacks_state.noise(lab)
+    state_attacks.noise(lab)
 
     assert lab.disk.changed() == {"bootstate"}
 
 
 @pytest.mark.parametrize("name", ["verify=no", "bootcmd=", "bootargs=", "fdtcontroladdr="])
 def test_smuggled_state_has_the_setting_and_a_valid_order(lab: MemoryLab, name: str) -> None:
-    attacks_state.smuggle(lab)
+    state_attacks.smuggle(lab)
 
     state = bytes(lab.disk.parts["bootstate"])
     assert f"\0{name}".encode() in state
@@ -202,7 +205,7 @@ def test_smuggled_state_has_the_setting_and_a_valid_order(lab: MemoryLab, name: 
 
 
 def test_offers_go_to_every_place_and_not_into_the_partition_table(lab: MemoryLab) -> None:
-    attacks_state.offer_everywhere(lab)
+    state_attacks.offer_everywhere(lab)
 
     assert lab.disk.changed() == {"", "bootstate", "boot-a", "boot-b"}
     assert not any(lab.disk.parts[""][: 32 * KIB])

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootseal.boot.console import NAMES, Console, phases, visible
-from bootseal.boot.outcome import ALWAYS_FORBIDDEN, Sighting
+from bootseal.boot.machine.console import NAMES, Console, phases, visible
+from bootseal.boot.machine.events import Sighting
+from bootseal.boot.scenario.model import ALWAYS_FORBIDDEN
 
 # Taken from consoles of U-Boot 2025.01, Linux 6.12 and systemd 257, and from meta-secureboot.
 LINES = [

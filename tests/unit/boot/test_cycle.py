@@ -7,11 +7,12 @@ import math
 
 import pytest
 
-from bootseal.boot import outcome
-from bootseal.boot.console import NAMES
-from bootseal.boot.cycle import _Actions, _at_shell, _ending, forbidden
-from bootseal.boot.outcome import Action, Do, Ending, Expectation, Sighting, Step
-from bootseal.boot.session import Event, Off, Reset, StatusLine
+from bootseal.boot.machine.console import NAMES
+from bootseal.boot.machine.events import Ending, Sighting
+from bootseal.boot.machine.session import Event, Off, Reset, StatusLine
+from bootseal.boot.scenario import model
+from bootseal.boot.scenario.model import Action, Do, Expectation, Step
+from bootseal.boot.scenario.power_cycle import _Actions, _at_shell, _ending, forbidden
 
 STATUS = StatusLine(time=5.0, data=b"{}")
 OFF = Off(time=9.0, ending=Ending.POWERED_OFF)
@@ -66,7 +67,7 @@ def test_actions_on_status_wait_for_the_status_line() -> None:
 
 
 def test_triggers_that_are_no_patterns_have_names_of_their_own() -> None:
-    assert not {outcome.STATUS, outcome.POWER_ON} & NAMES
+    assert not {model.STATUS, model.POWER_ON} & NAMES
 
 
 UP = Step(expect=Expectation(ending=Ending.UP))

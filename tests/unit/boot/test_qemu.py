@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bootseal.boot.qemu import Machine, Wiring, arguments
-from bootseal.boot.qmp import Qmp, QmpEvent
+from bootseal.boot.machine.qemu import Machine, Wiring, arguments
+from bootseal.boot.machine.qmp import Qmp, QmpEvent
 from bootseal.device import Qemu
 from bootseal.errors import ToolError
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootseal.boot import recording
+from bootseal.boot.machine import tpm_traffic
 from bootseal.errors import FormatError
 
 # As swtpm 0.7 writes it.
@@ -22,7 +22,7 @@ Data client disconnected
 
 
 def test_commands_and_responses_come_out_and_nothing_else() -> None:
-    command, response = recording.messages(TEXT)
+    command, response = tpm_traffic.messages(TEXT)
 
     assert command == bytes.fromhex("8001000000160000017a0000000000000001")
     assert response == b"\xde\xad\xbe"
@@ -30,12 +30,12 @@ def test_commands_and_responses_come_out_and_nothing_else() -> None:
 
 def test_recording_cut_off_in_a_message_is_refused() -> None:
     with pytest.raises(FormatError, match="has 16 bytes in the recording: expected 18"):
-        recording.messages(TEXT.replace(" 00 01 \n", ""))
+        tpm_traffic.messages(TEXT.replace(" 00 01 \n", ""))
 
 
 def test_recording_without_a_message_is_refused() -> None:
     with pytest.raises(FormatError, match="holds no command"):
-        recording.messages(" Ctrl Cmd: length 1\n 00 \n")
+        tpm_traffic.messages(" Ctrl Cmd: length 1\n 00 \n")
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_recording_without_a_message_is_refused() -> None:
     ids=["as it is", "backwards", "in base64", "in hexadecimal"],
 )
 def test_secret_is_found_in_each_form(message: bytes) -> None:
-    assert recording.holding([b"", message, b"\x01\x02"], b"\x01\x02\x03") == 1
+    assert tpm_traffic.holding([b"", message, b"\x01\x02"], b"\x01\x02\x03") == 1
 
 
 def test_secret_that_is_not_there_is_not_found() -> None:
-    assert recording.holding([b"\x01\x02", b"\x03"], b"\x01\x02\x03") == 0
+    assert tpm_traffic.holding([b"\x01\x02", b"\x03"], b"\x01\x02\x03") == 0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
-from bootseal.boot import releases
-from bootseal.formats import fdt
+from bootseal.boot.attacks import release
+from bootseal.formats.fdt import model as fdt
 
 
 def test_device_tree_of_another_release_names_its_root_and_index_and_nothing_else() -> None:
@@ -10,7 +10,7 @@ def test_device_tree_of_another_release_names_its_root_and_index_and_nothing_els
     properties = {"bootseal,rollback-index": (1).to_bytes(4), "bootargs": bootargs}
     old = fdt.emit(fdt.Node("", {"model": b"board\0"}, [fdt.Node("chosen", properties, [])]))
 
-    new = fdt.read(releases.device_tree(old, root_hash="bb", blocks=22, index=7))
+    new = fdt.read(release.device_tree(old, root_hash="bb", blocks=22, index=7))
 
     chosen = new.find("/chosen")
     assert chosen is not None

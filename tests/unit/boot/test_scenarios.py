@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bootseal.boot import console, scenarios
-from bootseal.boot.outcome import POWER_ON, STATUS, Do, Ending, Scenario
-from bootseal.boot.scenarios_power import CUTS, power_cuts
+from bootseal.boot.catalogue import scenarios
+from bootseal.boot.catalogue.power import CUTS, power_cuts
+from bootseal.boot.machine import console
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario.model import POWER_ON, STATUS, Do, Scenario
 
 DOCUMENT = Path(__file__).parents[3] / "docs/attacks.md"
 EACH = pytest.mark.parametrize("scenario", scenarios.SCENARIOS, ids=lambda s: s.id)

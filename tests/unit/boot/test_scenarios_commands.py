@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bootseal.boot.scenarios_commands import commanded
+from bootseal.boot.catalogue.commands import commanded
 from bootseal.errors import FormatError
 
 LOGIC = Path(__file__).parents[3] / "meta-secureboot/recipes-bsp/u-boot/files/bootseal.env"

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootseal.boot import judge, status
+from bootseal.boot.scenario import device_findings, device_status
 from bootseal.device import Device, Measurement, Qemu, Slot
 from bootseal.errors import FormatError
-from bootseal.formats import eventlog
-from bootseal.formats.eventlog import Event, EventLog
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import Event, EventLog
 from bootseal.measure.predict import CAP
 
 ROOT_HASH = "7e" * 32
@@ -116,7 +116,7 @@ def document(**changes: object) -> dict[str, object]:
 
 
 def findings(**changes: object) -> list[str]:
-    return [f.id for f in judge.judge(status.load(document(**changes)), DEVICE)]
+    return [f.id for f in device_findings.judge(device_status.load(document(**changes)), DEVICE)]
 
 
 def test_judge_proven_system_has_no_findings() -> None:
@@ -187,7 +187,9 @@ def test_judge_writable_foreign_file_system_is_found() -> None:
 
 def test_judge_login_of_a_production_device_is_found() -> None:
     production = {name: getattr(DEVICE, name) for name in DEVICE.__dataclass_fields__}
-    found = judge.judge(status.load(document()), Device(**{**production, "login": False}))
+    found = device_findings.judge(
+        device_status.load(document()), Device(**{**production, "login": False})
+    )
     assert [f.id for f in found] == ["login.unexpected"]
 
 
@@ -195,7 +197,7 @@ def test_judge_says_which_entries_of_the_log_differ() -> None:
     other = dataclasses.replace(EVENTS[1], digests={"sha256": bytes(32)})
     log = log_of((EVENTS[0], other, *EVENTS[2:]))
 
-    (found,) = judge.judge(status.load(document(event_log=log)), DEVICE)
+    (found,) = device_findings.judge(device_status.load(document(event_log=log)), DEVICE)
 
     assert found.message.startswith("2 entries are not as predicted: unexpected in PCR 8: ")
     assert "missing in PCR 8: the kernel" in found.message
@@ -207,7 +209,7 @@ def test_capped_matches_the_constant_of_the_unit() -> None:
 
 
 def test_status_of_a_proven_system_is_read() -> None:
-    read = status.load(status.parse(json.dumps(document()).encode()))
+    read = device_status.load(device_status.parse(json.dumps(document()).encode()))
     assert (read.slot, read.data.boots, read.partitions[0].size) == ("a", 2, 2)
 
 
@@ -228,23 +230,23 @@ def test_status_of_a_proven_system_is_read() -> None:
 )
 def test_status_malformed_document_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(FormatError):
-        status.load(document(**changes))
+        device_status.load(document(**changes))
 
 
 def test_status_missing_member_is_named() -> None:
     short = document()
     del short["lockdown"]
     with pytest.raises(FormatError, match="lacks 'lockdown'"):
-        status.load(short)
+        device_status.load(short)
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"\xff", b"[" * 100_000], ids=str)
 def test_status_line_that_is_no_object_is_refused(line: bytes) -> None:
     with pytest.raises(FormatError):
-        status.parse(line)
+        device_status.parse(line)
 
 
 @given(st.binary(max_size=100))
 def test_status_any_bytes_are_read_or_refused(line: bytes) -> None:
     with contextlib.suppress(FormatError):
-        status.load(status.parse(line))
+        device_status.load(device_status.parse(line))

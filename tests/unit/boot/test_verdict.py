@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.boot.console import Console
-from bootseal.boot.cycle import Cycle
-from bootseal.boot.outcome import Ending, Expectation, Sighting, Step, System, Verdict
-from bootseal.boot.verdict import evaluate, expected, observed
+from bootseal.boot.machine.console import Console
+from bootseal.boot.machine.events import Ending, Sighting
+from bootseal.boot.scenario.evaluate import evaluate, expected, observed
+from bootseal.boot.scenario.model import Expectation, Step, System, Verdict
+from bootseal.boot.scenario.power_cycle import Cycle
 from bootseal.device import Device, Qemu, Slot
 
 if TYPE_CHECKING:
-    from bootseal.boot.outcome import StepResult
+    from bootseal.boot.scenario.model import StepResult
 
 SLOT = Slot(
     name="b",

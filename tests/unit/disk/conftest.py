@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bootseal.check import disk as disk_check
+from bootseal.check.expected import Target
 from bootseal.device import Partition, Slot
-from bootseal.disk import check as disk_check
-from bootseal.disk import source
-from bootseal.disk.target import Target
+from bootseal.disk import image as source
 from bootseal.events import Severity, Silent
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.formats import fdt, verity
-from bootseal.formats.tamper import environment
-from bootseal.keys.signer import FileSigner
-from bootseal.measure import policy
+from bootseal.formats import verity
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.uboot.environment import emit_environment
+from bootseal.keys.signers.base import FileSigner
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 from bootseal.units import KIB, MIB
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from bootseal.disk.check import Judgement
+    from bootseal.check.disk import Judgement
 
 SIZE = 12 * MIB
 BLOCKS = 300
@@ -243,10 +244,10 @@ def make_base(directory: Path) -> Base:
     root_hash, tree = make_tree(data)
     fit = make_fit(root_hash, key)
     predictions = {slot: predict(fit, f"conf-{slot}") for slot in "ab"}
-    tail = policy.to_tail(policy.to_bytes(policy.sign(predictions.values(), vendor)))
+    tail = pcr_policy.to_tail(pcr_policy.to_bytes(pcr_policy.sign(predictions.values(), vendor)))
     image = bytearray(SIZE)
     write_tables(image, declared())
-    contents = {"bootstate": environment(STATE), "root": data, "verity": tree}
+    contents = {"bootstate": emit_environment(STATE), "root": data, "verity": tree}
     for each in declared():
         content = contents.get(each.name.split("-")[-1], contents["root"])
         if each.name.startswith("boot-"):

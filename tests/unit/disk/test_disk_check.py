@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bootseal.disk import check as disk_check
-from bootseal.disk import source
+from bootseal.check import disk as disk_check
+from bootseal.disk import image as source
 from bootseal.events import Severity, Silent
 from bootseal.fit.sign import sign
-from bootseal.formats.tamper import environment
-from bootseal.keys.signer import FileSigner
+from bootseal.formats.uboot.environment import emit_environment
+from bootseal.keys.signers.base import FileSigner
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from tests.unit.disk.conftest import Base
 
+    from bootseal.check.disk import Judgement
     from bootseal.device import Partition
-    from bootseal.disk.check import Judgement
 
     Judge: TypeAlias = Callable[..., Judgement]
     Errors: TypeAlias = Callable[..., dict[str, str]]
@@ -233,7 +233,9 @@ def test_disk_of_another_size_is_refused(base: Base, errors: Errors, size: int) 
 def test_slot_state_may_say_three_things_only(
     base: Base, errors: Errors, variables: dict[str, str], refusal: str
 ) -> None:
-    assert errors(base.changed("bootstate", 0, environment(variables))) == {refusal: "bootstate"}
+    assert errors(base.changed("bootstate", 0, emit_environment(variables))) == {
+        refusal: "bootstate"
+    }
 
 
 def test_fit_signed_by_a_stranger_is_refused(base: Base, errors: Errors) -> None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.disk import source
-from bootseal.disk.diff import Change, Side, diff
+from bootseal.check.diff import Change, Side, diff
+from bootseal.disk import image as source
 from bootseal.errors import FormatError
 from bootseal.fit import control_dtb
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:

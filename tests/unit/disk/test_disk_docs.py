@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import bootseal.disk
-from bootseal.boot.scenarios import SCENARIOS
+from bootseal.boot.catalogue.scenarios import SCENARIOS
 
 TEXT = (Path(__file__).parents[3] / "docs/disk.md").read_text()
 MAKERS = {"finding", "_error", "_found", "_warning", "_info"}

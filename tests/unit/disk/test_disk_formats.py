@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from tests.unit.disk import conftest as made
 
 from bootseal.errors import FormatError
-from bootseal.formats import gpt, uboot_env, verity
-from bootseal.formats.tamper import environment
+from bootseal.formats import gpt, verity
+from bootseal.formats.uboot import environment as uboot_env
+from bootseal.formats.uboot.environment import emit_environment
 from bootseal.formats.verity import Layer, Tree
 from bootseal.units import MIB
 
@@ -148,7 +149,7 @@ WORDS = st.text("abXY_", min_size=1, max_size=5)
 
 @given(st.dictionaries(WORDS, st.text("ab =;$", max_size=6), max_size=4))
 def test_environment_that_was_written_is_read_back(variables: dict[str, str]) -> None:
-    found = uboot_env.parse_environment(environment(variables, size=4096))
+    found = uboot_env.parse_environment(emit_environment(variables, size=4096))
 
     assert found == variables
 

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.disk import check as disk_check
-from bootseal.disk import prove, source, tree
-from bootseal.disk.regions import Kind, State, regions
+from bootseal.check import disk as disk_check
+from bootseal.check import prove
+from bootseal.check.coverage import Kind, State, regions
+from bootseal.disk import hash_tree, image
 from bootseal.events import Silent
 
 if TYPE_CHECKING:
     from tests.unit.disk.conftest import Base
 
-    from bootseal.disk.prove import Proof
-    from bootseal.disk.target import Target
+    from bootseal.check.expected import Target
+    from bootseal.check.prove import Proof
 
 
 def proof_of(target: Target, seed: int = 1, tries: int = 12) -> Proof:
-    with source.opened(target.image) as disk:
+    with image.opened(target.image) as disk:
         judged = disk_check.check(disk, target, Silent(), inside=False)
         return prove.prove(disk, target, judged, Silent(), seed=seed, tries=tries)
 
@@ -79,7 +80,7 @@ def test_policy_is_not_covered_when_nobody_knows_its_key(base: Base) -> None:
 def test_change_that_nobody_notices_breaks_the_proof(
     base: Base, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree, "holds", lambda *_: True)
+    monkeypatch.setattr(hash_tree, "holds", lambda *_: True)
 
     found = proof_of(base.target, tries=2)
 
@@ -95,7 +96,7 @@ def test_disk_is_not_written(base: Base, proof: Proof) -> None:
 
 
 def test_regions_are_the_whole_disk_once(base: Base) -> None:
-    with source.opened(base.target.image) as disk:
+    with image.opened(base.target.image) as disk:
         found = regions(disk, disk_check.check(disk, base.target, Silent(), inside=False))
 
     assert found[0].start == 0
@@ -105,7 +106,7 @@ def test_regions_are_the_whole_disk_once(base: Base) -> None:
 
 
 def test_refused_slot_is_not_drawn_as_signed(base: Base) -> None:
-    with source.opened(base.target.image) as disk:
+    with image.opened(base.target.image) as disk:
         good = disk_check.check(disk, base.target, Silent(), inside=False)
         refused = replace(good, chain=replace(good.chain, refused=frozenset("a")))
         states = {region.name: region.state for region in regions(disk, refused)}

@@ -12,16 +12,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bootseal import device as devices
+from bootseal.check import partitions
+from bootseal.check.expected import of_device
 from bootseal.device import Device, Qemu, describe
-from bootseal.disk import late, late_device, late_files, record, source, table
-from bootseal.disk.late import Patch, Signing
-from bootseal.disk.target import of_device
+from bootseal.disk import image as source
 from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
+from bootseal.resign import apply, provenance
+from bootseal.resign import copy as resign_copy
+from bootseal.resign import plan as late
+from bootseal.resign.plan import Patch, Signing
 from bootseal.units import KIB
 
 if TYPE_CHECKING:
@@ -30,9 +34,9 @@ if TYPE_CHECKING:
 
     from tests.unit.disk.conftest import Base
 
-    from bootseal.disk.check import Judgement
-    from bootseal.disk.record import Record
-    from bootseal.disk.target import Target
+    from bootseal.check.disk import Judgement
+    from bootseal.check.expected import Target
+    from bootseal.resign.provenance import Record
 
 SMALL = FileSigner(rsa.generate_private_key(public_exponent=65537, key_size=2048))
 LARGE = FileSigner(rsa.generate_private_key(public_exponent=65537, key_size=4096))
@@ -83,10 +87,8 @@ def built(base: Base, tmp_path: Path) -> Path:
 def run(directory: Path, how: Signing, output: Path | None = None) -> Record:
     target = of_device(directory)
     with source.opened(target.image) as disk:
-        plan = late.plan(disk, target, table.read(disk, disk.size), how)
-    return late_device.write(
-        target, plan, how, target.image, output or directory, who="me", when="now"
-    )
+        plan = late.plan(disk, target, partitions.read(disk, disk.size), how)
+    return apply.write(target, plan, how, target.image, output or directory, who="me", when="now")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_in_place_signing_replaces_the_files(built: Path) -> None:
     device = devices.load(built)
     for artefact in device.artefacts.values():
         assert devices.digest_file(built / artefact.path) == artefact.sha256
-    statement = json.loads((built / record.FILE_NAME).read_text())
+    statement = json.loads((built / provenance.FILE_NAME).read_text())
     subjects = {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
     assert subjects == dict(found.outputs)
     assert subjects["disk.img"] == device.artefacts["disk"].sha256
@@ -212,7 +214,7 @@ def test_disk_that_is_not_the_described_one_is_refused(built: Path) -> None:
 def test_fit_that_outgrows_its_partition_is_refused(base: Base, built: Path) -> None:
     target = of_device(built)
     with source.opened(target.image) as disk:
-        (first, _) = late.fits_of(disk, target, table.read(disk, disk.size))
+        (first, _) = late.fits_of(disk, target, partitions.read(disk, disk.size))
     tight = replace(first, entry=replace(first.entry, size=64 * KIB + len(base.fit) - 100))
 
     with pytest.raises((UsageError, VerificationRefused)):
@@ -230,16 +232,16 @@ def test_output_that_holds_something_else_is_left_alone(built: Path, tmp_path: P
 def test_difference_elsewhere_is_noticed(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_bytes(bytes(1 << 20))
-    late_files.copy(old, new)
-    late_files.patch(new, [Patch(4096, b"patch")])
-    late_files.compare(old, new, [Patch(4096, b"patch")])
+    resign_copy.copy(old, new)
+    resign_copy.patch(new, [Patch(4096, b"patch")])
+    resign_copy.compare(old, new, [Patch(4096, b"patch")])
 
     for place in (0, 4095, 4101, (1 << 20) - 1, 4098):
-        late_files.patch(new, [Patch(place, b"\xff")])
+        resign_copy.patch(new, [Patch(place, b"\xff")])
         with pytest.raises(ToolError, match="not written as it should be"):
-            late_files.compare(old, new, [Patch(4096, b"patch")])
-        late_files.copy(old, new)
-        late_files.patch(new, [Patch(4096, b"patch")])
+            resign_copy.compare(old, new, [Patch(4096, b"patch")])
+        resign_copy.copy(old, new)
+        resign_copy.patch(new, [Patch(4096, b"patch")])
 
 
 def test_digest_is_that_of_the_whole_file(tmp_path: Path) -> None:
@@ -249,4 +251,4 @@ def test_digest_is_that_of_the_whole_file(tmp_path: Path) -> None:
         file.write(b"data")
         file.truncate((9 << 20) + 5)
 
-    assert late_files.digests([path]) == [devices.digest_file(path)]
+    assert resign_copy.digests([path]) == [devices.digest_file(path)]

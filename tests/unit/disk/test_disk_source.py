@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
-from bootseal.disk import bmap, source
+from bootseal.disk import bmap
+from bootseal.disk import image as source
 from bootseal.errors import FormatError, UsageError
 from bootseal.units import MIB
 

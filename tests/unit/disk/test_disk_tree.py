@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.disk.conftest import SALT, make_tree
 
-from bootseal.disk import source, tree, workers
+from bootseal.disk import hash_tree, workers
+from bootseal.disk import image as source
 from bootseal.errors import FormatError, ToolError
 from bootseal.formats.verity import BLOCK, Tree
 from bootseal.units import MIB
@@ -39,7 +40,7 @@ def bad_blocks(image: tuple[Path, bytes], changed: dict[int, bytes]) -> list[tup
     path, root_hash = image
     opened = Tree(root_hash=root_hash, salt=SALT, blocks=SIZE // BLOCK)
     roots = [
-        tree.Root(name=name, tree=opened, data=place, hashes=HASHES)
+        hash_tree.Root(name=name, tree=opened, data=place, hashes=HASHES)
         for name, place in (("root-a", 0), ("root-b", SIZE))
     ]
     with path.open("r+b") as file, source.opened(path) as disk:
@@ -47,7 +48,7 @@ def bad_blocks(image: tuple[Path, bytes], changed: dict[int, bytes]) -> list[tup
         try:
             for place, data in changed.items():
                 os.pwrite(file.fileno(), data, place)
-            with tree.checking(disk, roots) as bad:
+            with hash_tree.checking(disk, roots) as bad:
                 found = list(bad)
         finally:
             for place, data in old.items():
@@ -101,11 +102,11 @@ def test_a_disk_that_ends_within_the_root_is_malformed(disk_image: tuple[Path, b
     short = path.with_name("short.img")
     short.write_bytes(path.read_bytes()[: -2 * BLOCK])
     opened = Tree(root_hash=root_hash, salt=SALT, blocks=SIZE // BLOCK)
-    root = tree.Root(name="root-a", tree=opened, data=0, hashes=HASHES)
+    root = hash_tree.Root(name="root-a", tree=opened, data=0, hashes=HASHES)
 
     with (
         source.opened(short) as disk,
-        tree.checking(disk, [root]) as bad,
+        hash_tree.checking(disk, [root]) as bad,
         pytest.raises(FormatError, match="the disk ends at"),
     ):
         list(bad)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bootseal.disk import luks
+from bootseal.check import data_partition
 from bootseal.events import Severity
 from bootseal.formats.gpt import Entry
 from bootseal.formats.luks2 import Header, Keyslot, Segment, Token
@@ -44,7 +44,7 @@ HEADER = Header(
 
 
 def errors(header: Header) -> list[str]:
-    found = luks.inspect(header, ENTRY, KEY)
+    found = data_partition.inspect(header, ENTRY, KEY)
     return [finding.id for finding in found if finding.severity is Severity.ERROR]
 
 
@@ -56,7 +56,7 @@ def test_recovery_slot_is_named_and_no_error() -> None:
     header = replace(HEADER, keyslots=(SLOT, replace(SLOT, number=1)), tokens=(TPM, RECOVERY))
 
     assert errors(header) == []
-    assert "disk.data-recovery" in [f.id for f in luks.inspect(header, ENTRY, KEY)]
+    assert "disk.data-recovery" in [f.id for f in data_partition.inspect(header, ENTRY, KEY)]
 
 
 @pytest.mark.parametrize(

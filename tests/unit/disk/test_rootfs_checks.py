@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bootseal.disk import elf, rootfs_files, rootfs_keys, rootfs_policy, rootfs_programs
-from bootseal.disk.fs import Content, Node
+from bootseal.check.rootfs import allowlist
+from bootseal.check.rootfs import files as rootfs_files
+from bootseal.check.rootfs import keys as rootfs_keys
+from bootseal.check.rootfs import programs as rootfs_programs
+from bootseal.check.rootfs.allowlist import Policy
+from bootseal.disk.filesystems.node import Content, Node
 from bootseal.disk.grouped import listed
-from bootseal.disk.rootfs_policy import Policy
 from bootseal.errors import FormatError, UsageError
 from bootseal.events import Finding, Severity
+from bootseal.formats import elf
 from bootseal.keys import certificate, published
 from bootseal.keys.algorithms import Kind
 from bootseal.keys.public import from_crypto
@@ -100,10 +104,10 @@ def test_policy_file_adds_to_what_is_allowed(tmp_path: Path) -> None:
     text = 'setuid = ["/opt/tool"]\nworld-writable = ["srv"]\nmodule-key = "key.pem"\n'
     (tmp_path / "policy.toml").write_text(text)
 
-    policy = rootfs_policy.load(tmp_path / "policy.toml")
+    policy = allowlist.load(tmp_path / "policy.toml")
 
-    assert rootfs_policy.allows(policy.setuid, "opt/tool")
-    assert rootfs_policy.allows(policy.setuid, "usr/bin/su")
+    assert allowlist.allows(policy.setuid, "opt/tool")
+    assert allowlist.allows(policy.setuid, "usr/bin/su")
     assert policy.module_key == key
     found = rootfs_files.check(
         [node(tmp_path, "opt/tool", mode=0o104755), node(tmp_path, "srv", mode=0o100666)],
@@ -128,7 +132,7 @@ def test_policy_file_is_read_strictly(tmp_path: Path, text: str, message: str) -
     (tmp_path / "policy.toml").write_text(text)
 
     with pytest.raises(UsageError, match=message):
-        rootfs_policy.load(tmp_path / "policy.toml")
+        allowlist.load(tmp_path / "policy.toml")
 
 
 def private_pem() -> tuple[bytes, str]:

@@ -13,8 +13,8 @@ from tests import samples
 
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.formats import fdt
-from bootseal.keys.signer import FileSigner
+from bootseal.formats.fdt import model as fdt
+from bootseal.keys.signers.base import FileSigner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

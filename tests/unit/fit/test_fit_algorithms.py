@@ -9,15 +9,15 @@ import pytest
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.rotation import NewSignature
+from bootseal.fit.add_signature import NewSignature
 from bootseal.fit.sign import Request, SigningKey, sign, sign_request
-from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect, verify
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signers.base import FileSigner
 
 EMPTY = fdt.emit(fdt.Node())
 NEXT = NewSignature(hint="next", algorithm="sha384,ecdsa384")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.fit.assemble import FitSpec, build, detect_compression
-from bootseal.formats import fdt
+from bootseal.fit.build import FitSpec, build, detect_compression
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,10 +14,10 @@ from bootseal.errors import FormatError, UsageError
 from bootseal.events import Severity
 from bootseal.fit import control_dtb
 from bootseal.fit.boot_loader import check_gate, locate
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signers.base import FileSigner
 
 TREE = fdt.emit(fdt.Node("", {"model": b"board\0"}))
 CODE = b"code \xd0\x0d\xfe\xed and more code".ljust(64, b"\x90")

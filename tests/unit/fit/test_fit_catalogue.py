@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import pytest
+from tests.vectors.fit_attacks import CATALOGUE, Attack
 
 from bootseal.errors import FormatError, VerificationRefused
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
-from bootseal.formats.fit_attacks import CATALOGUE, Attack
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect, verify
+from bootseal.formats.fdt import model as fdt
 
 ROWS = pytest.mark.parametrize("attack", CATALOGUE, ids=[attack.id for attack in CATALOGUE])
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signers.base import FileSigner
 
 ALGORITHM = "sha256,rsa2048"
 

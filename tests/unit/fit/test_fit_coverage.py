@@ -6,14 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.vectors.fit_attacks import CATALOGUE, Attack
 
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import State, coverage
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.verify import inspect
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fit_attacks import CATALOGUE, Attack
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ import pytest
 from bootseal.errors import ExitCode, UsageError, VerificationRefused
 from bootseal.fit.diff import diff
 from bootseal.fit.extract import extract
-from bootseal.formats import fdt
-from bootseal.formats.fit import parse
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit.model import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

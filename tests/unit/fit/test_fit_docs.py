@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.vectors.fit_attacks import CATALOGUE, Attack
 
-from bootseal.fit import history
-from bootseal.formats.fit_attacks import CATALOGUE, Attack
+from bootseal.fit.verify import releases
 from bootseal.keys.algorithms import HASHES, Kind
 
 TEXT = (Path(__file__).parents[3] / "docs/fit.md").read_text()
@@ -24,7 +24,7 @@ def test_attack_is_documented(attack: Attack) -> None:
 
 
 def test_every_note_about_releases_is_documented() -> None:
-    notes = [*history.BY_FINDING.items(), ("", history.ACCEPTS_BY_LIST)]
+    notes = [*releases.BY_FINDING.items(), ("", releases.ACCEPTS_BY_LIST)]
     for finding, note in notes:
         assert finding in TEXT
         assert all(identifier.split(" (")[0] in TEXT for identifier in note.identifiers)

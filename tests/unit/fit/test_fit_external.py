@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.fit.policy import COMPAT, STRICT
 from bootseal.fit.sign import Request, SigningKey, sign_request
-from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fit import Place
+from bootseal.fit.verify.strictness import COMPAT, STRICT
+from bootseal.fit.verify.verdict import inspect, verify
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
+from bootseal.formats.fit.model import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.fit.policy import Policy
-    from bootseal.keys.signer import FileSigner
+    from bootseal.fit.verify.strictness import Policy
+    from bootseal.keys.signers.base import FileSigner
 
 OFFSET = replace(STRICT, external_data=True)
 POSITION = 0x2000

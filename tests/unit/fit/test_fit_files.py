@@ -14,15 +14,15 @@ from cryptography.hazmat.primitives import serialization
 
 from bootseal import files
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.fit.policy import STRICT
 from bootseal.fit.sign import Request, SigningKey, sign_file
-from bootseal.fit.verify import verify
-from bootseal.formats import fdt
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.fit.verify.verdict import verify
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signers.base import FileSigner
 
 
 def test_mapped_file_is_what_it_holds(tmp_path: Path) -> None:

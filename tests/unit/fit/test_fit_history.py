@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import pytest
+from tests.vectors.fit_attacks import CATALOGUE
 
 from bootseal.errors import FormatError
-from bootseal.fit import history
 from bootseal.fit.control_dtb import read_trust
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.verify import inspect, uboot_accepts
-from bootseal.formats import fdt
-from bootseal.formats.fit_attacks import CATALOGUE
+from bootseal.fit.verify import releases
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect, uboot_accepts
+from bootseal.formats.fdt import model as fdt
 
 ATTACKS = {attack.id: attack.change for attack in CATALOGUE}
 
@@ -23,20 +23,20 @@ def identifiers(fit: bytes, control: bytes) -> set[str]:
 
 def test_clone_is_accepted_by_releases_that_trust_the_list(signed: bytes, control: bytes) -> None:
     verdict = inspect(ATTACKS["S2"](signed), control)
-    assert history.ACCEPTS_BY_LIST in verdict.notes
+    assert releases.ACCEPTS_BY_LIST in verdict.notes
     assert "CVE-2026-46728" in identifiers(ATTACKS["S2"](signed), control)
 
 
 def test_other_attacks_are_not_said_to_be_accepted_by_list(signed: bytes, control: bytes) -> None:
     for number in ("S3", "S6d", "S13g", "S15a", "S25", "D1"):
         notes = inspect(ATTACKS[number](signed), control).notes
-        assert history.ACCEPTS_BY_LIST not in notes, number
+        assert releases.ACCEPTS_BY_LIST not in notes, number
 
 
 def test_missing_list_is_refused_by_releases_that_need_it(signed: bytes, control: bytes) -> None:
     verdict = inspect(ATTACKS["S16b"](signed), control, policy=COMPAT)
     assert verdict.errors == ()
-    assert verdict.notes == (history.REFUSES_BY_LIST,)
+    assert verdict.notes == (releases.REFUSES_BY_LIST,)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_second_root_names_the_advisory(signed: bytes, control: bytes) -> None:
 def test_control_tree_without_key_is_accepted_by_every_release(signed: bytes) -> None:
     """S24."""
     notes = inspect(signed, fdt.emit(fdt.Node())).notes
-    assert history.BY_FINDING["fit.no-required-key"] in notes
+    assert releases.BY_FINDING["fit.no-required-key"] in notes
 
 
 def test_default_that_nobody_signed_is_noted(signed: bytes, control: bytes) -> None:
@@ -71,7 +71,7 @@ def test_default_that_nobody_signed_is_noted(signed: bytes, control: bytes) -> N
 
     verdict = inspect(fdt.rewrite(signed, change), control)
     assert verdict.errors == ()
-    assert history.BY_FINDING["fit.default-unsigned"] in verdict.notes
+    assert releases.BY_FINDING["fit.default-unsigned"] in verdict.notes
 
 
 def test_verity_node_is_noted(unsigned: bytes, control: bytes) -> None:
@@ -81,7 +81,7 @@ def test_verity_node_is_noted(unsigned: bytes, control: bytes) -> None:
         kernel.children.append(fdt.Node("dm-verity"))
 
     notes = inspect(fdt.rewrite(unsigned, change), control).notes
-    assert history.UNSIGNED_VERITY in notes
+    assert releases.UNSIGNED_VERITY in notes
 
 
 def test_each_configuration_gets_the_answer_of_a_fixed_uboot(

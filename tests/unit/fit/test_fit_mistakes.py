@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import VerificationRefused
-from bootseal.fit.policy import COMPAT
 from bootseal.fit.sign import sign
-from bootseal.fit.verify import inspect
-from bootseal.formats import fdt
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import inspect
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signers.base import FileSigner
 
 KERNEL = "/images/kernel-1"
 PACKERS: dict[str, Callable[[bytes], bytes]] = {

@@ -9,18 +9,18 @@ import pytest
 
 from bootseal.errors import VerificationRefused
 from bootseal.fit import control_dtb, prove
+from bootseal.fit.add_signature import NewSignature
 from bootseal.fit.control_dtb import Trust, read_trust
-from bootseal.fit.policy import COMPAT, STRICT
-from bootseal.fit.rotation import NewSignature
 from bootseal.fit.sign import Request, SigningKey, sign_request
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.fit.verify.strictness import COMPAT, STRICT
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.fit.policy import Policy
-    from bootseal.keys.signer import FileSigner
+    from bootseal.fit.verify.strictness import Policy
+    from bootseal.keys.signers.base import FileSigner
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from bootseal.fit.show import HashState, SignatureState, describe
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 
 def test_signed_fit_is_described(signed: bytes) -> None:

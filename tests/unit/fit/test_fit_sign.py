@@ -11,15 +11,15 @@ from tests.tree_edits import drop, node, put
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.fit.verify import verify
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.fit.verify.verdict import verify
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bootseal.keys.algorithms import Algorithm
-    from bootseal.keys.signer import FileSigner, PublicKey
+    from bootseal.keys.signers.base import FileSigner, PublicKey
 
 SIGNATURE = "/configurations/conf-b/signature-1"
 

@@ -12,9 +12,9 @@ import pytest
 from tests.tree_edits import node, put
 
 from bootseal.events import Severity
-from bootseal.fit.structure import check
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.fit.verify.structure import check
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable

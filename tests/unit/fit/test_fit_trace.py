@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import UsageError
-from bootseal.fit.trace import Relation, Trace, trace
+from bootseal.fit.key_usage import Relation, Trace, trace
 from bootseal.keys.public import RsaPublicKey
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signers.base import FileSigner
 
 
 def relations(found: Trace) -> set[tuple[str, str, str]]:

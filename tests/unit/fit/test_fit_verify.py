@@ -17,12 +17,12 @@ from tests.tree_edits import drop, node, put
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.fit.verify import inspect, verify
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
+from bootseal.fit.verify.verdict import inspect, verify
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
-    from bootseal.keys.signer import FileSigner
+    from bootseal.keys.signers.base import FileSigner
 
 SIGNATURE = "/configurations/conf-a/signature-1"
 

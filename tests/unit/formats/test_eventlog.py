@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import eventlog
-from bootseal.formats.eventlog import Event, EventLog, EventType
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import Event, EventLog, EventType
 
 FDT = bytes.fromhex("d00dfeed 00000030") + bytes(40)
 BANKS = {"sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}

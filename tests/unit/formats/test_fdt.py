@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError
-from bootseal.formats import fdt
-from bootseal.formats.fdt_edit import Editor
-from bootseal.formats.fdt_flat import MAX_DEPTH
-from bootseal.formats.fdt_scan import MAX_TAGS
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.edit import Editor
+from bootseal.formats.fdt.read import MAX_DEPTH
+from bootseal.formats.fdt.scan import MAX_TAGS
 
 NAMES = st.text("abcxyz019,._+-@", min_size=1, max_size=12)
 PROPERTIES = st.dictionaries(NAMES, st.binary(max_size=40), max_size=4)

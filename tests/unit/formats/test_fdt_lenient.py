@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError
-from bootseal.formats import fdt
-from bootseal.formats.fdt_scan import Tag
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.scan import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError
-from bootseal.formats import fdt, fit
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit
 
 
 def image(name: str, data: bytes) -> fdt.Node:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootseal.formats import fdt
-from bootseal.formats.fdt_scan import Tag
-from bootseal.formats.fit_regions import UNHASHED, Region, covered, hashed_regions
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.scan import Tag
+from bootseal.formats.fit.regions import UNHASHED, Region, covered, hashed_regions
 
 NAMES = st.sampled_from(["a", "b", "data", "x"])
 PROPERTIES = st.dictionaries(NAMES, st.binary(max_size=5), max_size=3)

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bootseal.boot.attacks import forge, forge_fit
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fdt, tamper, tamper_fit
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.uboot.environment import emit_environment
 
 
 @given(st.binary(min_size=1, max_size=64), st.data())
@@ -19,25 +21,25 @@ def test_flip_bit_twice_restores_the_data(data: bytes, draw: st.DataObject) -> N
     offset = draw.draw(st.integers(0, len(data) - 1))
     bit = draw.draw(st.integers(0, 7))
 
-    once = tamper.flip_bit(data, offset, bit=bit)
+    once = forge.flip_bit(data, offset, bit=bit)
 
     assert sum((a ^ b).bit_count() for a, b in zip(data, once, strict=True)) == 1
-    assert tamper.flip_bit(once, offset, bit=bit) == data
+    assert forge.flip_bit(once, offset, bit=bit) == data
 
 
 @pytest.mark.parametrize("offset", [-1, 3])
 def test_flip_bit_outside_the_data_is_refused(offset: int) -> None:
     with pytest.raises(UsageError, match="outside"):
-        tamper.flip_bit(b"abc", offset)
+        forge.flip_bit(b"abc", offset)
 
 
 def test_noise_of_one_seed_repeats_and_of_another_differs() -> None:
-    assert tamper.noise(64, seed=1) == tamper.noise(64, seed=1)
-    assert tamper.noise(64, seed=1) != tamper.noise(64, seed=2)
+    assert forge.noise(64, seed=1) == forge.noise(64, seed=1)
+    assert forge.noise(64, seed=1) != forge.noise(64, seed=2)
 
 
 def test_environment_has_checksum_and_terminators() -> None:
-    block = tamper.environment({"a": "1", "verify": "no"}, size=64)
+    block = emit_environment({"a": "1", "verify": "no"}, size=64)
 
     assert len(block) == 64
     assert block[4:] == b"a=1\0verify=no\0\0".ljust(60, b"\0")
@@ -46,11 +48,11 @@ def test_environment_has_checksum_and_terminators() -> None:
 
 def test_environment_too_large_for_its_block_is_refused() -> None:
     with pytest.raises(UsageError, match="do not fit"):
-        tamper.environment({"a": "x" * 60}, size=64)
+        emit_environment({"a": "x" * 60}, size=64)
 
 
 def test_legacy_image_has_valid_checksums() -> None:
-    wrapped = tamper.legacy_image(b"kernel", load=0x1000)
+    wrapped = forge.legacy_image(b"kernel", load=0x1000)
     header = bytearray(wrapped[:64])
     stated = struct.unpack(">I", header[4:8])[0]
     header[4:8] = bytes(4)
@@ -61,7 +63,7 @@ def test_legacy_image_has_valid_checksums() -> None:
 
 
 def test_archive_is_aligned_and_ends_in_a_trailer() -> None:
-    packed = tamper.archive({"file": b"12345"})
+    packed = forge.archive({"file": b"12345"})
 
     assert packed.startswith(b"070701")
     assert packed.count(b"070701") == 2
@@ -71,10 +73,10 @@ def test_archive_is_aligned_and_ends_in_a_trailer() -> None:
 
 
 def test_attacker_kernel_is_an_arm64_image_that_says_who_it_is() -> None:
-    image = tamper.attacker_kernel("test")
+    image = forge.attacker_kernel("test")
 
     assert image[56:60] == b"ARM\x64"
-    assert f"{tamper.SENTINEL} test\r\n\0".encode() in image
+    assert f"{forge.SENTINEL} test\r\n\0".encode() in image
 
 
 TREE = fdt.Node(
@@ -90,7 +92,7 @@ TREE = fdt.Node(
 def test_locate_names_the_bytes_in_the_file() -> None:
     blob = fdt.emit(TREE)
 
-    offset, size = tamper_fit.locate(blob, "/images/kernel-1", "data")
+    offset, size = forge_fit.locate(blob, "/images/kernel-1", "data")
 
     assert blob[offset : offset + size] == b"12345678"
 
@@ -98,28 +100,28 @@ def test_locate_names_the_bytes_in_the_file() -> None:
 @pytest.mark.parametrize(("path", "name"), [("/images/x", "data"), ("/images/kernel-1", "x")])
 def test_locate_of_something_absent_is_refused(path: str, name: str) -> None:
     with pytest.raises(FormatError, match="has no property"):
-        tamper_fit.locate(fdt.emit(TREE), path, name)
+        forge_fit.locate(fdt.emit(TREE), path, name)
 
 
 def test_referenced_follows_the_configuration() -> None:
-    assert tamper_fit.referenced(fdt.emit(TREE), "conf-a", "kernel") == "kernel-1"
+    assert forge_fit.referenced(fdt.emit(TREE), "conf-a", "kernel") == "kernel-1"
 
 
 def test_referenced_of_an_absent_configuration_is_refused() -> None:
     with pytest.raises(FormatError, match="conf-x"):
-        tamper_fit.referenced(fdt.emit(TREE), "conf-x", "kernel")
+        forge_fit.referenced(fdt.emit(TREE), "conf-x", "kernel")
 
 
 def test_move_payload_into_the_tree_is_refused() -> None:
     with pytest.raises(UsageError, match="lies in the tree"):
-        tamper_fit.move_payload(fdt.emit(TREE), "kernel-1", 16)
+        forge_fit.move_payload(fdt.emit(TREE), "kernel-1", 16)
 
 
 def test_offer_configuration_takes_the_keys_out() -> None:
     keys = fdt.Node("signature", {}, [fdt.Node("key-dev", {"required": b"conf\0"}, [])])
     tree = fdt.emit(fdt.Node("", {}, [keys, fdt.Node("chosen")]))
 
-    offered = fdt.parse(tamper_fit.offer_configuration(tree, {"bootcmd": "bootm"}))
+    offered = fdt.parse(forge_fit.offer_configuration(tree, {"bootcmd": "bootm"}))
 
     assert offered.find("/signature") is None
     config = offered.find("/config")

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from bootseal.errors import UsageError
-from bootseal.formats import tpm
+from bootseal.formats.tpm import policy as tpm
 
 # tpm2_pcrextend 1:sha256=<SHA-256 of "a"> on a fresh TPM, then tpm2_pcrread.
 PCR_1: Final = bytes.fromhex("8c374a53782642f7514d087d26a3e733f1b806009a03e04a43b288ef2fa9f9c0")

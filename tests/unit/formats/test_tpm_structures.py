@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError
-from bootseal.formats import tpm_structures
-from bootseal.formats.tpm_structures import Attribute, EccKey, RsaKey, Scheme
+from bootseal.formats.tpm import structures
+from bootseal.formats.tpm.structures import Attribute, EccKey, RsaKey, Scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ RSASSA = struct.pack(">HH", 0x14, 0xB) + sized(b"s" * 256)
 
 
 def test_ecc_public_area_is_read() -> None:
-    read = tpm_structures.parse_public(ECC)
+    read = structures.parse_public(ECC)
 
     assert read.key == EccKey(
         curve="prime256v1", x=int.from_bytes(b"\1" * 32), y=int.from_bytes(b"\2" * 32)
@@ -64,14 +64,14 @@ def test_ecc_public_area_is_read() -> None:
 
 
 def test_rsa_public_area_without_exponent_has_the_default_one() -> None:
-    key = tpm_structures.parse_public(RSA).key
+    key = structures.parse_public(RSA).key
 
     assert isinstance(key, RsaKey)
     assert (key.exponent, key.modulus.bit_length()) == (65537, 2048)
 
 
 def test_quote_is_read() -> None:
-    read = tpm_structures.parse_quote(QUOTE)
+    read = structures.parse_quote(QUOTE)
 
     assert (read.nonce, read.pcr_digest) == (b"nonce", b"d" * 32)
     assert (read.clock, read.reset_count, read.restart_count, read.firmware) == (1000, 2, 3, 77)
@@ -80,18 +80,18 @@ def test_quote_is_read() -> None:
 
 
 def test_signatures_are_read() -> None:
-    assert tpm_structures.parse_signature(ECDSA).numbers == (b"r" * 32, b"s" * 32)
-    assert tpm_structures.parse_signature(RSASSA).numbers == (b"s" * 256,)
+    assert structures.parse_signature(ECDSA).numbers == (b"r" * 32, b"s" * 32)
+    assert structures.parse_signature(RSASSA).numbers == (b"s" * 256,)
 
 
 @pytest.mark.parametrize(
     ("parse", "good"),
     [
-        (tpm_structures.parse_public, ECC),
-        (tpm_structures.parse_public, RSA),
-        (tpm_structures.parse_quote, QUOTE),
-        (tpm_structures.parse_signature, ECDSA),
-        (tpm_structures.parse_signature, RSASSA),
+        (structures.parse_public, ECC),
+        (structures.parse_public, RSA),
+        (structures.parse_quote, QUOTE),
+        (structures.parse_signature, ECDSA),
+        (structures.parse_signature, RSASSA),
     ],
     ids=["ecc", "rsa", "quote", "ecdsa", "rsassa"],
 )
@@ -122,7 +122,7 @@ def put(data: bytes, offset: int, new: bytes) -> bytes:
 )
 def test_public_area_of_what_is_not_judged_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(FormatError, match=reason):
-        tpm_structures.parse_public(data)
+        structures.parse_public(data)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_public_area_of_what_is_not_judged_is_refused(data: bytes, reason: str) 
 )
 def test_quote_that_no_tpm_writes_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(FormatError, match=reason):
-        tpm_structures.parse_quote(data)
+        structures.parse_quote(data)
 
 
 def test_selection_of_a_pcr_that_is_none_is_refused() -> None:
@@ -148,7 +148,7 @@ def test_selection_of_a_pcr_that_is_none_is_refused() -> None:
     at = QUOTE.index(struct.pack(">IHB", 1, 0xB, 3))
 
     with pytest.raises(FormatError, match="PCR 24 is selected"):
-        tpm_structures.parse_quote(QUOTE[:at] + four + sized(b"d" * 32))
+        structures.parse_quote(QUOTE[:at] + four + sized(b"d" * 32))
 
 
 @pytest.mark.parametrize(
@@ -164,15 +164,15 @@ def test_selection_of_a_pcr_that_is_none_is_refused() -> None:
 )
 def test_signature_that_is_not_judged_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(FormatError, match=reason):
-        tpm_structures.parse_signature(data)
+        structures.parse_signature(data)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for parse in (
-        tpm_structures.parse_public,
-        tpm_structures.parse_quote,
-        tpm_structures.parse_signature,
+        structures.parse_public,
+        structures.parse_quote,
+        structures.parse_signature,
     ):
         with pytest.raises(FormatError):
             parse(data)

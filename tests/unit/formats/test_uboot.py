@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bootseal.errors import FormatError
-from bootseal.formats.uboot import gate_version, version_string
+from bootseal.formats.uboot.binary import gate_version, version_string
 
 FILES = Path(__file__).parents[3] / "meta-secureboot/recipes-bsp/u-boot/files"
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bootseal.errors import FormatError, VerificationRefused
-from bootseal.keys import endorsement
+from bootseal.keys.tpm import endorsement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

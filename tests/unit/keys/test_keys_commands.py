@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from bootseal.cli.keys import app
 from bootseal.errors import ExitCode, UsageError
 from bootseal.fit import control_dtb
-from bootseal.formats import fdt
-from bootseal.keys import describe
+from bootseal.formats.fdt import model as fdt
+from bootseal.keys.directory import inspect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +122,7 @@ def test_revoke_ends_with_three_when_something_still_trusts_the_key(
 ) -> None:
     device = tmp_path / "device"
     device.mkdir()
-    public_key = describe.show(keys / "DEV-fit.pub").public_key
+    public_key = inspect.show(keys / "DEV-fit.pub").public_key
     tree = fdt.emit(fdt.Node())
     (device / "u-boot.dtb").write_bytes(
         control_dtb.add_key(tree, public_key, hint="DEV-fit", algorithm="sha256,rsa2048")

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import UsageError
-from bootseal.keys import audit, certificate, export, lifecycle, store
-from bootseal.keys import signer as signers
-from bootseal.keys.making import write_all
+from bootseal.keys import certificate
+from bootseal.keys.directory import audit, export
+from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import rotate as lifecycle
+from bootseal.keys.directory.create import write_all
 from bootseal.keys.manifest import State, read_manifest
 from bootseal.keys.profile import Role
+from bootseal.keys.signers import base as signers
 
 if TYPE_CHECKING:
     from pathlib import Path

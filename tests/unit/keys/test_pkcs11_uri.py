@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseal.errors import UsageError
-from bootseal.keys import pkcs11_uri
+from bootseal.keys.signers import pkcs11_uri
 
 
 def test_every_part_is_read() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import UsageError
-from bootseal.keys.secret import SecretSource
+from bootseal.keys.signers.pin import SecretSource
 
 if TYPE_CHECKING:
     from pathlib import Path

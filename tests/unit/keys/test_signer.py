@@ -20,7 +20,7 @@ from bootseal.errors import BootsealError, FormatError, UsageError, Verification
 from bootseal.keys import public
 from bootseal.keys.algorithms import HASHES, Algorithm, Kind
 from bootseal.keys.public import Curve, EcPublicKey, RsaPublicKey
-from bootseal.keys.signer import FileSigner, verify_digest
+from bootseal.keys.signers.base import FileSigner, verify_digest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bootseal.errors import ToolError, UsageError
-from bootseal.keys import lifecycle, published, store
-from bootseal.keys import signer as signers
-from bootseal.keys.making import write_all
+from bootseal.keys import published
+from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import rotate as lifecycle
+from bootseal.keys.directory.create import write_all
 from bootseal.keys.manifest import read_manifest
 from bootseal.keys.profile import Role
-from bootseal.keys.secret import SecretSource
+from bootseal.keys.signers import base as signers
+from bootseal.keys.signers.pin import SecretSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,11 +100,11 @@ def test_reference_leads_to_tokens_and_services_only(tmp_path: Path) -> None:
 def test_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, source: str, package: str
 ) -> None:
-    for name in ("bootseal.keys.token", "bootseal.keys.kms", package):
+    for name in ("bootseal.keys.signers.pkcs11", "bootseal.keys.signers.kms", package):
         monkeypatch.delitem(sys.modules, name, raising=False)
     # An earlier test may have left the module on the package, where `from` finds it.
-    monkeypatch.delattr("bootseal.keys.token", raising=False)
-    monkeypatch.delattr("bootseal.keys.kms", raising=False)
+    monkeypatch.delattr("bootseal.keys.signers.pkcs11", raising=False)
+    monkeypatch.delattr("bootseal.keys.signers.kms", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
 
     with pytest.raises(ToolError, match="which is not installed") as refusal:

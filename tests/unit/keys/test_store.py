@@ -11,10 +11,12 @@ import pytest
 from cryptography import x509
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.keys import describe, profile, store
+from bootseal.keys import profile
 from bootseal.keys.algorithms import Algorithm, Kind
+from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import inspect
 from bootseal.keys.profile import Profile, Role, Storage
-from bootseal.keys.signer import FileSigner, verify_digest
+from bootseal.keys.signers.base import FileSigner, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -280,7 +282,7 @@ def test_show_describes_each_kind_of_file(small: Profile, tmp_path: Path) -> Non
     directory = tmp_path / "keys"
     key = next(k for k in store.generate(small, directory).keys if k.role is Role.ROOT)
 
-    shown = {s: describe.show(directory / f"DEV-root{s}") for s in (".key", ".crt", ".pub")}
+    shown = {s: inspect.show(directory / f"DEV-root{s}") for s in (".key", ".crt", ".pub")}
 
     assert [shown[s].kind for s in shown] == ["private key", "certificate", "public key"]
     assert {shown[s].public_key for s in shown} == {key.public_key}
@@ -288,7 +290,7 @@ def test_show_describes_each_kind_of_file(small: Profile, tmp_path: Path) -> Non
     assert shown[".crt"].authority is True
     assert shown[".crt"].not_after == key.not_after
     (directory / "DEV-root.key").chmod(0o640)
-    assert describe.show(directory / "DEV-root.key").findings[0].id == "keys.permissions"
+    assert inspect.show(directory / "DEV-root.key").findings[0].id == "keys.permissions"
 
 
 def test_show_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -296,11 +298,11 @@ def test_show_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "y").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
 
     with pytest.raises(FormatError, match="no public key"):
-        describe.show(tmp_path / "x")
+        inspect.show(tmp_path / "x")
     with pytest.raises(FormatError, match="not a certificate"):
-        describe.show(tmp_path / "y")
+        inspect.show(tmp_path / "y")
     with pytest.raises(UsageError, match="there is no file"):
-        describe.show(tmp_path / "z")
+        inspect.show(tmp_path / "z")
 
 
 def test_dev_keys_say_dev_in_file_and_subject(tmp_path: Path) -> None:
@@ -309,7 +311,7 @@ def test_dev_keys_say_dev_in_file_and_subject(tmp_path: Path) -> None:
 
     for path in (tmp_path / "keys").glob("*.crt"):
         assert path.name.startswith("DEV-")
-        assert "CN=DEV " in (describe.show(path).subject or "")
+        assert "CN=DEV " in (inspect.show(path).subject or "")
 
 
 @pytest.mark.parametrize("kind", [Kind.ECDSA256, Kind.ECDSA384])

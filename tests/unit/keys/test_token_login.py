@@ -13,9 +13,9 @@ import pkcs11
 import pytest
 
 from bootseal.errors import BootsealError, ToolError, UsageError
-from bootseal.keys import token
-from bootseal.keys.pkcs11_uri import Pkcs11Uri
-from bootseal.keys.secret import SecretSource
+from bootseal.keys.signers import pkcs11 as token
+from bootseal.keys.signers.pin import SecretSource
+from bootseal.keys.signers.pkcs11_uri import Pkcs11Uri
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,12 @@ import struct
 import pytest
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.formats.tpm_structures import EccKey, Public, RsaKey, Scheme, Signature
-from bootseal.keys import certificate, tpm_keys
+from bootseal.formats.tpm.structures import EccKey, Public, RsaKey, Scheme, Signature
+from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm, Kind
 from bootseal.keys.public import EcPublicKey
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.tpm import credential
 
 GOOD = 0x00050072
 
@@ -46,12 +47,12 @@ def sign(signer: FileSigner, message: bytes) -> Signature:
 
 def test_signature_is_verified_and_its_tampered_twin_refused(signer: FileSigner) -> None:
     public = area(signer)
-    key = tpm_keys.public_key(public.key)
+    key = credential.public_key(public.key)
     signature = sign(signer, b"message")
 
-    tpm_keys.verify(public, key, b"message", signature)
+    credential.verify(public, key, b"message", signature)
     with pytest.raises(VerificationRefused, match="is not by key"):
-        tpm_keys.verify(public, key, b"massage", signature)
+        credential.verify(public, key, b"massage", signature)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,8 @@ def test_signature_of_another_form_is_refused(
     fields = {name: getattr(sign(signer, b"m"), name) for name in Signature.__dataclass_fields__}
 
     with pytest.raises(VerificationRefused):
-        tpm_keys.verify(
-            public, tpm_keys.public_key(public.key), b"m", Signature(**{**fields, **change})
+        credential.verify(
+            public, credential.public_key(public.key), b"m", Signature(**{**fields, **change})
         )
 
 
@@ -85,9 +86,9 @@ def test_signature_of_another_form_is_refused(
 def test_key_that_could_sign_something_else_is_refused(
     signer: FileSigner, attributes: int, reason: str
 ) -> None:
-    tpm_keys.check_attestation_key(area(signer))
+    credential.check_attestation_key(area(signer))
     with pytest.raises(VerificationRefused, match=reason):
-        tpm_keys.check_attestation_key(area(signer, attributes))
+        credential.check_attestation_key(area(signer, attributes))
 
 
 @pytest.mark.parametrize("scheme", [None, Scheme.RSAPSS])
@@ -95,17 +96,17 @@ def test_key_without_a_fitting_scheme_is_refused(signer: FileSigner, scheme: Sch
     public = dataclasses.replace(area(signer), scheme=scheme)
 
     with pytest.raises(VerificationRefused, match="no signature scheme that fits"):
-        tpm_keys.check_attestation_key(public)
+        credential.check_attestation_key(public)
 
 
 def test_kdfa_is_hmac_in_counter_mode() -> None:
     block = b"\0\0\0\1STORAGE\0name" + struct.pack(">I", 128)
 
     assert (
-        tpm_keys.kdfa("sha256", b"key", b"STORAGE", b"name", 128)
+        credential.kdfa("sha256", b"key", b"STORAGE", b"name", 128)
         == (hmac.digest(b"key", block, "sha256")[:16])
     )
-    assert len(tpm_keys.kdfa("sha256", b"key", b"L", b"", 512)) == 64
+    assert len(credential.kdfa("sha256", b"key", b"L", b"", 512)) == 64
 
 
 def test_credential_needs_a_key_of_a_standard_template_and_a_short_secret(
@@ -114,17 +115,17 @@ def test_credential_needs_a_key_of_a_standard_template_and_a_short_secret(
     big = FileSigner(certificate.make_private(Kind.RSA4096)).public_key
 
     with pytest.raises(UsageError, match="is rsa4096: expected one of rsa2048"):
-        tpm_keys.make_credential(big, b"name", b"secret")
+        credential.make_credential(big, b"name", b"secret")
     with pytest.raises(UsageError, match="has 33 bytes: expected at most 32"):
-        tpm_keys.make_credential(signer.public_key, b"name", bytes(33))
+        credential.make_credential(signer.public_key, b"name", bytes(33))
 
 
 def test_credentials_are_never_the_same(signer: FileSigner) -> None:
-    made = {tpm_keys.make_credential(signer.public_key, b"name", b"secret") for _ in range(3)}
+    made = {credential.make_credential(signer.public_key, b"name", b"secret") for _ in range(3)}
 
     assert len(made) == 3
 
 
 def test_rsa_key_of_an_unusual_size_is_refused() -> None:
     with pytest.raises(FormatError, match="RSA modulus has 1024 bits"):
-        tpm_keys.public_key(RsaKey(modulus=(1 << 1023) + 1, exponent=65537))
+        credential.public_key(RsaKey(modulus=(1 << 1023) + 1, exponent=65537))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import bootseal
+from bootseal.assembly.layer import DEVICE, Layer
 from bootseal.reference import rootfs
-from bootseal.reference.layer import DEVICE, Layer
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot"
 RECIPE = LAYER / "recipes-core/bootseal-device/bootseal-device_1.0.bb"

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.formats import fdt
-from bootseal.keys import profile, store
+from bootseal.formats.fdt import model as fdt
+from bootseal.keys import profile
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 
 def image(name: str, data: bytes, kind: bytes) -> fdt.Node:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import fdt
-from bootseal.measure import approved, policy, source
+from bootseal.formats.fdt import model as fdt
+from bootseal.measure import approved, inputs, pcr_policy
 from bootseal.measure.approved import Approved, Release
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def release(tree: fdt.Node) -> Release:
 def make(tree: fdt.Node, name: str) -> Release:
     data = fdt.emit(tree)
     slots = {"conf-a": "a", "conf-b": "b"}
-    artefacts = source.Source(fit=data, version=VERSION, slots=slots)
-    return approved.release(name, source.predictions(artefacts), data, VERSION)
+    artefacts = inputs.Source(fit=data, version=VERSION, slots=slots)
+    return approved.release(name, inputs.predictions(artefacts), data, VERSION)
 
 
 def test_list_is_read_as_it_was_written(release: Release) -> None:
@@ -81,10 +81,10 @@ def test_revoked_release_is_gone_and_cannot_be_revoked_again(
 
 def test_release_without_u_boots_version_is_refused(tree: fdt.Node) -> None:
     data = fdt.emit(tree)
-    artefacts = source.Source(fit=data, version=None, slots={})
+    artefacts = inputs.Source(fit=data, version=None, slots={})
 
     with pytest.raises(UsageError, match="PCR 0 is not predicted"):
-        approved.release("1.0", source.predictions(artefacts), data, b"")
+        approved.release("1.0", inputs.predictions(artefacts), data, b"")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "a" * 65, "\x1b[2J"])
@@ -94,10 +94,10 @@ def test_unusable_name_is_refused(tree: fdt.Node, name: str) -> None:
 
 
 def test_policy_digests_are_those_that_are_signed(tree: fdt.Node, release: Release) -> None:
-    artefacts = source.Source(fit=fdt.emit(tree), version=VERSION, slots={})
-    signed = {policy.policy_digest(found) for _, found in source.predictions(artefacts)}
+    artefacts = inputs.Source(fit=fdt.emit(tree), version=VERSION, slots={})
+    signed = {pcr_policy.policy_digest(found) for _, found in inputs.predictions(artefacts)}
 
-    assert approved.policy_digests(Approved().add(release), policy.PCRS) == signed
+    assert approved.policy_digests(Approved().add(release), pcr_policy.PCRS) == signed
 
 
 Document = dict[str, object]

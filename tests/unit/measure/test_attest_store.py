@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bootseal.attest.store import Record, Store
 from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.measure.attest_store import Record, Store
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.formats import event_types, eventlog
-from bootseal.formats.eventlog import Event, EventType
+from bootseal.formats.tpm import event_types, eventlog
+from bootseal.formats.tpm.eventlog import Event, EventType
 from bootseal.measure.explain import Judgement, closest, compare, explain
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import cbor2
 import pytest
 
 from bootseal.errors import UsageError
-from bootseal.formats import fdt
-from bootseal.measure import approved, export, source
+from bootseal.formats.fdt import model as fdt
+from bootseal.measure import approved, export, inputs
 from bootseal.measure.approved import Approved
 from bootseal.measure.predict import CAP
 
@@ -29,8 +29,8 @@ def listed(tree: fdt.Node) -> Approved:
         node.properties["data"] = kernel
         data = fdt.emit(tree)
         slots = {"conf-a": "a", "conf-b": "b"}
-        artefacts = source.Source(fit=data, version=VERSION, slots=slots)
-        predictions = source.predictions(artefacts)
+        artefacts = inputs.Source(fit=data, version=VERSION, slots=slots)
+        predictions = inputs.predictions(artefacts)
         found = found.add(approved.release(name, predictions, data, VERSION))
     return found
 

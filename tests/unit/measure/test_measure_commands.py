@@ -10,15 +10,16 @@ from typer.testing import CliRunner
 from bootseal import device, proc
 from bootseal.cli.measure import app
 from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.formats import eventlog, fdt
-from bootseal.formats.eventlog import EventLog
-from bootseal.measure import policy
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import EventLog
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 VERSION = b"U-Boot 2025.01 (Jan 01 2026 - 00:00:00 +0000)"
 
@@ -73,7 +74,7 @@ def test_predict_prints_whole_digests_of_every_configuration(
         prediction = predict(fit.read_bytes(), name)
         assert f"configuration {name}\n" in stdout
         assert all(prediction.pcrs[pcr].hex() in stdout for pcr in (1, 8, 9))
-        assert policy.policy_digest(prediction).hex() in stdout
+        assert pcr_policy.policy_digest(prediction).hex() in stdout
     assert not stderr
 
 
@@ -101,13 +102,13 @@ def test_predict_of_one_configuration_prints_it_alone(fit: Path) -> None:
 def test_sign_writes_a_policy_for_every_configuration(
     built: Path, keys: Path, signer: Signer, *, from_device: bool
 ) -> None:
-    source, output = built if from_device else built / "fit.itb", built / policy.FILE_NAME
+    source, output = built if from_device else built / "fit.itb", built / pcr_policy.FILE_NAME
 
     _, stderr = measure("sign", source, "--key", keys / "ours" / "DEV-policy.key", "-o", output)
 
     data = (built / "fit.itb").read_bytes()
     predictions = [predict(data, name) for name in ("conf-a", "conf-b")]
-    policy.verify(output.read_bytes(), signer.public_key, predictions)
+    pcr_policy.verify(output.read_bytes(), signer.public_key, predictions)
     assert stderr.startswith("OK: ")
     assert signer.public_key.fingerprint() in stderr
 
@@ -118,7 +119,7 @@ def test_sign_to_standard_output_writes_the_document_alone(
     stdout, _ = measure("sign", fit, "--key", keys / "ours" / "DEV-policy.key", "-o", "-")
 
     predictions = [predict(fit.read_bytes(), name) for name in ("conf-a", "conf-b")]
-    policy.verify(stdout.encode(), signer.public_key, predictions)
+    pcr_policy.verify(stdout.encode(), signer.public_key, predictions)
 
 
 def test_sign_that_fails_leaves_the_old_policy_and_nothing_else(
@@ -246,23 +247,23 @@ def test_sign_keeps_the_previous_release_until_it_is_revoked(
 
     _, stderr = measure(*sign)
     assert "2 earlier states kept" in stderr
-    policy.verify(new.read_bytes(), signer.public_key, [before])
+    pcr_policy.verify(new.read_bytes(), signer.public_key, [before])
 
     measure("revoke", "1.0", "--list", listed)
     measure(*sign)
     with pytest.raises(VerificationRefused, match="no valid entry approves its state"):
-        policy.verify(new.read_bytes(), signer.public_key, [before])
+        pcr_policy.verify(new.read_bytes(), signer.public_key, [before])
 
 
 def test_sign_refuses_a_policy_that_the_boot_partition_has_no_room_for(
     built: Path, keys: Path, signer: Signer
 ) -> None:
-    many = policy.to_bytes(
+    many = pcr_policy.to_bytes(
         {
             "sha256": [
                 entry
                 for number in range(160)
-                for entry in policy.sign(
+                for entry in pcr_policy.sign(
                     [predict((built / "fit.itb").read_bytes(), "conf-a", bootargs=b"%d" % number)],
                     signer,
                 )["sha256"]

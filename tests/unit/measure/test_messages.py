@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bootseal.attest import messages
 from bootseal.errors import FormatError
-from bootseal.measure import messages
 
 
 def test_identity_and_activation_are_read() -> None:

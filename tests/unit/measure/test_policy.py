@@ -13,20 +13,22 @@ from hypothesis import strategies as st
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.events import Severity
-from bootseal.formats import fdt, tpm
-from bootseal.keys import profile, store
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm import policy as tpm
+from bootseal.keys import profile
 from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
-from bootseal.measure import policy
+from bootseal.measure import pcr_policy
 from bootseal.measure.predict import Prediction, predict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bootseal.keys.signer import Signer
-    from bootseal.measure.policy import Document
+    from bootseal.keys.signers.base import Signer
+    from bootseal.measure.pcr_policy import Document
 
 
 @pytest.fixture
@@ -37,13 +39,13 @@ def predictions(tree: fdt.Node) -> list[Prediction]:
 
 @pytest.fixture
 def document(predictions: list[Prediction], signer: Signer) -> Document:
-    return policy.sign(predictions, signer)
+    return pcr_policy.sign(predictions, signer)
 
 
 def test_document_is_what_systemd_reads(
     document: Document, predictions: list[Prediction], signer: Signer
 ) -> None:
-    found = json.loads(policy.to_bytes(document))
+    found = json.loads(pcr_policy.to_bytes(document))
 
     assert list(found) == ["sha256"]
     assert isinstance(signer.public_key, RsaPublicKey)
@@ -64,14 +66,14 @@ def test_document_is_what_systemd_reads(
 def test_verify_accepts_what_sign_made(
     document: Document, predictions: list[Prediction], signer: Signer
 ) -> None:
-    policy.verify(policy.to_bytes(document), signer.public_key, predictions)
-    assert policy.parse(policy.to_bytes(document)) == document
+    pcr_policy.verify(pcr_policy.to_bytes(document), signer.public_key, predictions)
+    assert pcr_policy.parse(pcr_policy.to_bytes(document)) == document
 
 
 def test_one_state_of_two_configurations_is_signed_once(
     predictions: list[Prediction], signer: Signer
 ) -> None:
-    assert len(policy.sign([predictions[0], predictions[0]], signer)["sha256"]) == 1
+    assert len(pcr_policy.sign([predictions[0], predictions[0]], signer)["sha256"]) == 1
 
 
 def flip_signature(document: Document) -> None:
@@ -120,24 +122,24 @@ def test_tampered_document_is_refused(
     identifier: str,
 ) -> None:
     change(document)
-    data = policy.to_bytes(document)
+    data = pcr_policy.to_bytes(document)
 
-    findings = policy.inspect(data, signer.public_key, predictions)
+    findings = pcr_policy.inspect(data, signer.public_key, predictions)
 
     assert findings[0].id == identifier
     # Whatever is wrong with an entry, the state it should approve counts as not approved.
     assert findings[-1].id == "policy.missing"
     with pytest.raises(VerificationRefused, match="the PCR policy is refused"):
-        policy.verify(data, signer.public_key, predictions)
+        pcr_policy.verify(data, signer.public_key, predictions)
 
 
 def test_document_of_another_vendor_is_refused(
     predictions: list[Prediction], signer: Signer, stranger: Signer
 ) -> None:
-    data = policy.to_bytes(policy.sign(predictions, stranger))
-    policy.verify(data, stranger.public_key, predictions)
+    data = pcr_policy.to_bytes(pcr_policy.sign(predictions, stranger))
+    pcr_policy.verify(data, stranger.public_key, predictions)
 
-    ids = [finding.id for finding in policy.inspect(data, signer.public_key, predictions)]
+    ids = [finding.id for finding in pcr_policy.inspect(data, signer.public_key, predictions)]
 
     assert ids == ["policy.key", "policy.signature"] * 2 + ["policy.missing"] * 2
 
@@ -153,13 +155,13 @@ def test_document_does_not_approve_a_changed_fit(
     changed = predict(fdt.emit(tree), "conf-a")
 
     with pytest.raises(VerificationRefused, match="conf-a: no valid entry approves its state"):
-        policy.verify(policy.to_bytes(document), signer.public_key, [changed])
+        pcr_policy.verify(pcr_policy.to_bytes(document), signer.public_key, [changed])
 
 
 def test_state_beyond_the_predicted_is_a_warning(
     document: Document, predictions: list[Prediction], signer: Signer
 ) -> None:
-    findings = policy.inspect(policy.to_bytes(document), signer.public_key, predictions[:1])
+    findings = pcr_policy.inspect(pcr_policy.to_bytes(document), signer.public_key, predictions[:1])
 
     assert [(f.id, f.severity) for f in findings] == [("policy.unexpected", Severity.WARNING)]
 
@@ -169,7 +171,7 @@ def test_policy_without_a_firmware_pcr_is_not_signed(
     predictions: list[Prediction], signer: Signer, pcrs: tuple[int, ...]
 ) -> None:
     with pytest.raises(UsageError, match="can be met from Linux"):
-        policy.sign(predictions, signer, pcrs)
+        pcr_policy.sign(predictions, signer, pcrs)
 
 
 def test_policy_over_a_zero_pcr_is_not_signed(
@@ -179,26 +181,26 @@ def test_policy_over_a_zero_pcr_is_not_signed(
     blank = dataclasses.replace(predictions[0], pcrs=pcrs)
 
     with pytest.raises(UsageError, match="PCR 9 of conf-a is all zeros"):
-        policy.sign([blank], signer)
+        pcr_policy.sign([blank], signer)
 
 
 def test_policy_over_a_pcr_that_is_not_predicted_is_not_signed(
     predictions: list[Prediction], signer: Signer
 ) -> None:
     with pytest.raises(UsageError, match="PCR 0 of conf-a is not predicted: known are 1, 2"):
-        policy.sign(predictions, signer, (0, 1, 8, 9))
+        pcr_policy.sign(predictions, signer, (0, 1, 8, 9))
 
 
 def test_nothing_to_approve_is_refused(signer: Signer) -> None:
     with pytest.raises(UsageError, match="no predicted state"):
-        policy.sign([], signer)
+        pcr_policy.sign([], signer)
 
 
 def test_key_that_tpms_cannot_load_is_refused(keys: Path, predictions: list[Prediction]) -> None:
     root = store.signer(keys / "ours", Role.ROOT)
 
     with pytest.raises(UsageError, match="is rsa4096: systemd and TPMs need rsa2048"):
-        policy.sign(predictions, root)
+        pcr_policy.sign(predictions, root)
 
 
 def test_signer_that_signs_something_else_is_found_out(
@@ -213,7 +215,7 @@ def test_signer_that_signs_something_else_is_found_out(
             return signer.sign_digest(hashlib.sha256(digest).digest(), algorithm)
 
     with pytest.raises(VerificationRefused, match="is not by key"):
-        policy.sign(predictions, Confused())
+        pcr_policy.sign(predictions, Confused())
 
 
 GOOD = {"pcrs": [1, 8, 9], "pkfp": "0" * 64, "pol": "0" * 64, "sig": ""}
@@ -242,28 +244,28 @@ GOOD = {"pcrs": [1, 8, 9], "pkfp": "0" * 64, "pol": "0" * 64, "sig": ""}
 )
 def test_document_of_another_shape_is_refused(found: object) -> None:
     with pytest.raises(FormatError, match="PCR policy"):
-        policy.parse(json.dumps(found).encode())
+        pcr_policy.parse(json.dumps(found).encode())
 
 
 @given(st.binary(max_size=100))
 def test_parse_of_any_bytes_is_a_format_error(data: bytes) -> None:
     with pytest.raises(FormatError):
-        policy.parse(data)
+        pcr_policy.parse(data)
 
 
 def test_parse_of_deeply_nested_text_is_a_format_error() -> None:
     with pytest.raises(FormatError):
-        policy.parse(b"[" * 60000)
+        pcr_policy.parse(b"[" * 60000)
 
 
 def test_tail_gives_the_text_back(document: Document) -> None:
-    data = policy.to_bytes(document)
+    data = pcr_policy.to_bytes(document)
 
-    tail = policy.to_tail(data)
+    tail = pcr_policy.to_tail(data)
 
     assert len(tail) == 65536
     assert tail.startswith(data)
-    assert policy.from_tail(tail) == data
+    assert pcr_policy.from_tail(tail) == data
 
 
 @pytest.mark.parametrize(
@@ -276,13 +278,13 @@ def test_tail_gives_the_text_back(document: Document) -> None:
 )
 def test_tail_that_holds_no_single_text_is_refused(tail: bytes, reason: str) -> None:
     with pytest.raises(FormatError, match=reason):
-        policy.from_tail(tail)
+        pcr_policy.from_tail(tail)
 
 
 def test_text_too_long_for_the_tail_is_refused() -> None:
-    assert len(policy.to_tail(b"x" * 65536)) == 65536
+    assert len(pcr_policy.to_tail(b"x" * 65536)) == 65536
     with pytest.raises(UsageError, match="65537 bytes"):
-        policy.to_tail(b"x" * 65537)
+        pcr_policy.to_tail(b"x" * 65537)
 
 
 def test_policy_key_of_the_dev_profile_signs_policies() -> None:
@@ -298,35 +300,35 @@ def test_keep_puts_earlier_states_behind_the_new_ones_once(
     assert kernel is not None
     kernel.properties["data"] = b"NEW KERNEL"
     update = [predict(fdt.emit(tree), name) for name in ("conf-a", "conf-b")]
-    new = policy.sign([*update, predictions[0]], signer)
+    new = pcr_policy.sign([*update, predictions[0]], signer)
 
-    kept = policy.keep(new, document, signer.public_key)
+    kept = pcr_policy.keep(new, document, signer.public_key)
 
-    states = [policy.policy_digest(one).hex() for one in (*update, *predictions)]
+    states = [pcr_policy.policy_digest(one).hex() for one in (*update, *predictions)]
     assert [entry["pol"] for entry in kept["sha256"]] == states
-    policy.verify(policy.to_bytes(kept), signer.public_key, [*update, *predictions])
+    pcr_policy.verify(pcr_policy.to_bytes(kept), signer.public_key, [*update, *predictions])
 
 
 def test_keep_leaves_out_what_is_no_longer_approved(
     document: Document, predictions: list[Prediction], signer: Signer
 ) -> None:
-    new = policy.sign([predictions[0]], signer)
+    new = pcr_policy.sign([predictions[0]], signer)
 
-    assert policy.keep(new, document, signer.public_key, approved=frozenset()) == new
+    assert pcr_policy.keep(new, document, signer.public_key, approved=frozenset()) == new
 
 
 def test_keep_of_a_state_that_another_key_approved_is_refused(
     document: Document, predictions: list[Prediction], signer: Signer, stranger: Signer
 ) -> None:
-    theirs = policy.sign(predictions, stranger)
+    theirs = pcr_policy.sign(predictions, stranger)
 
     with pytest.raises(VerificationRefused, match="cannot be kept: entry 0 names the key"):
-        policy.keep(document, theirs, signer.public_key)
+        pcr_policy.keep(document, theirs, signer.public_key)
 
 
 def test_keep_of_a_tampered_state_is_refused(document: Document, signer: Signer) -> None:
-    changed = policy.parse(policy.to_bytes(document))
+    changed = pcr_policy.parse(pcr_policy.to_bytes(document))
     changed["sha256"][0]["pol"] = "00" * 32
 
     with pytest.raises(VerificationRefused, match="cannot be kept: entry 0 the sha256,rsa2048"):
-        policy.keep(document, changed, signer.public_key)
+        pcr_policy.keep(document, changed, signer.public_key)

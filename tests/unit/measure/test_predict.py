@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import FormatError
-from bootseal.formats import fdt
-from bootseal.formats.eventlog import EventType
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.tpm.eventlog import EventType
 from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:

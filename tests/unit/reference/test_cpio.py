@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 from bootseal.errors import UsageError
-from bootseal.reference import cpio
+from bootseal.formats import cpio
 
 
 def test_archive_of_one_file_has_the_documented_bytes() -> None:

@@ -3,15 +3,15 @@ from __future__ import annotations
 
 import pytest
 
+from bootseal.assembly import slot_trees
+from bootseal.assembly.verity import Verity
 from bootseal.errors import UsageError
-from bootseal.reference import devicetree
-from bootseal.reference.verity import Verity
 
 VERITY = Verity(root_hash="ab" * 32, salt="cd" * 32, blocks=12)
 
 
 def test_bootargs_hold_everything_that_opens_the_root() -> None:
-    words = devicetree.bootargs("console=ttyAMA0\n", "b", VERITY).split(" ")
+    words = slot_trees.bootargs("console=ttyAMA0\n", "b", VERITY).split(" ")
 
     assert words == [
         "console=ttyAMA0",
@@ -33,14 +33,14 @@ def test_bootargs_hold_everything_that_opens_the_root() -> None:
 )
 def test_bootargs_that_would_not_arrive_are_refused(base: str) -> None:
     with pytest.raises(UsageError, match="kernel parameters"):
-        devicetree.bootargs(base, "a", VERITY)
+        slot_trees.bootargs(base, "a", VERITY)
 
 
 def test_rollback_index_stands_in_chosen() -> None:
-    assert "bootseal,rollback-index = <63>;" in devicetree.for_slot("/dts-v1/;", "quiet", 63)
+    assert "bootseal,rollback-index = <63>;" in slot_trees.for_slot("/dts-v1/;", "quiet", 63)
 
 
 @pytest.mark.parametrize("index", [-1, 64])
 def test_rollback_index_that_is_no_bit_is_refused(index: int) -> None:
     with pytest.raises(UsageError, match=f"the rollback index is {index}: expected 0 to 63"):
-        devicetree.for_slot("/dts-v1/;", "quiet", index)
+        slot_trees.for_slot("/dts-v1/;", "quiet", index)

@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from bootseal.assembly import layer
+from bootseal.assembly.layer import Layer
 from bootseal.errors import UsageError
-from bootseal.reference import layer
-from bootseal.reference.layer import Layer
 
 SHIPPED = Path(__file__).parents[3] / "meta-secureboot"
 

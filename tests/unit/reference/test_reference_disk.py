@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bootseal.assembly import disk_image
 from bootseal.disk.layout import parse_wks
 from bootseal.errors import UsageError
-from bootseal.reference import disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ LAYOUT = parse_wks(
 
 
 def test_boot_image_ends_with_the_policy_in_its_last_64_kib() -> None:
-    image = disk.boot_image(b"FIT", b"{}", 1 << 20)
+    image = disk_image.boot_image(b"FIT", b"{}", 1 << 20)
 
     assert len(image) == 1 << 20
     assert image[:4] == b"FIT\0"
@@ -36,7 +36,7 @@ def test_boot_image_ends_with_the_policy_in_its_last_64_kib() -> None:
 )
 def test_boot_image_that_would_overlap_is_refused(fit: bytes, policy: bytes) -> None:
     with pytest.raises(UsageError, match=r"do not fit a boot partition of 1\.0 MiB"):
-        disk.boot_image(fit, policy, 1 << 20)
+        disk_image.boot_image(fit, policy, 1 << 20)
 
 
 def test_file_larger_than_its_partition_is_refused(tmp_path: Path) -> None:
@@ -44,11 +44,11 @@ def test_file_larger_than_its_partition_is_refused(tmp_path: Path) -> None:
     source.write_bytes(bytes((1 << 20) + 1))
 
     with pytest.raises(UsageError, match=r"a\.img .* does not fit the partition one"):
-        disk.write(LAYOUT, {"a.img": source}, tmp_path / "disk.img")
+        disk_image.write(LAYOUT, {"a.img": source}, tmp_path / "disk.img")
 
     assert list(tmp_path.iterdir()) == [source]
 
 
 def test_file_the_layout_wants_but_nobody_made_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"partition one wants a\.img"):
-        disk.write(LAYOUT, {}, tmp_path / "disk.img")
+        disk_image.write(LAYOUT, {}, tmp_path / "disk.img")

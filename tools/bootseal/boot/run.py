@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.boot import cycle, qemu, swtpm
-from bootseal.boot.outcome import Ending, Expectation, Step, System
-from bootseal.boot.session import switched_on
-from bootseal.boot.verdict import evaluate
+from bootseal.boot.machine import qemu, swtpm
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.machine.session import switched_on
+from bootseal.boot.scenario import power_cycle
+from bootseal.boot.scenario.evaluate import evaluate
+from bootseal.boot.scenario.model import Expectation, Step, System
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
-    from bootseal.boot.outcome import StepResult
+    from bootseal.boot.scenario.model import StepResult
     from bootseal.device import Device
     from bootseal.events import Progress
 
@@ -97,11 +99,11 @@ def boot(device: Device, directory: Path, *, timeout: float, progress: Progress)
     step = Step(title=f"boot {number}", expect=expect, timeout=timeout)
     with switched_on(board, log) as session:
         with progress.step(f"boot {number} of {device.name}"):
-            ended = cycle.run(session, step)
+            ended = power_cycle.run(session, step)
         result = evaluate(step, ended, device, str(log.relative_to(directory)))
         if ended.ending is Ending.UP:
             with progress.step("switch it off"):
-                cycle.shut_down(session, login=device.login)
+                power_cycle.shut_down(session, login=device.login)
     return Run(number=number, result=result)
 
 

@@ -17,7 +17,7 @@ from bootseal.cli.fit_input import naming
 from bootseal.cli.measure_list import load
 
 if TYPE_CHECKING:
-    from bootseal.measure.attest import Verdict
+    from bootseal.attest.verify import Verdict
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,10 +55,11 @@ def enrol(
     import base64
     from datetime import UTC, datetime
 
+    from bootseal.attest import messages
+    from bootseal.attest import verify as attest
+    from bootseal.attest.store import Store
     from bootseal.errors import UsageError
-    from bootseal.keys import endorsement
-    from bootseal.measure import attest, messages
-    from bootseal.measure.attest_store import Store
+    from bootseal.keys.tpm import endorsement
 
     known = Store(store)
     if known.known(name) and not again:
@@ -90,8 +91,9 @@ def certify(
     store: _Store,
 ) -> None:
     """Take the answer to a credential: the device's attestation key lives in its TPM."""
-    from bootseal.measure import attest, messages
-    from bootseal.measure.attest_store import Store
+    from bootseal.attest import messages
+    from bootseal.attest import verify as attest
+    from bootseal.attest.store import Store
 
     known = Store(store)
     with naming(answer):
@@ -113,7 +115,7 @@ def challenge(
     """Print a fresh nonce for a device: the argument of bootseal-attest quote."""
     import dataclasses
 
-    from bootseal.measure.attest_store import Store
+    from bootseal.attest.store import Store
 
     asked = Store(store).ask(name, now=int(time.time()), validity=validity)
     if as_json:
@@ -135,9 +137,10 @@ def verify(
     as_json: _Json = False,
 ) -> None:
     """Judge an answer: who signed, is it fresh, does the log explain the PCRs, is it approved."""
+    from bootseal.attest import messages
+    from bootseal.attest import verify as attest
+    from bootseal.attest.store import Store
     from bootseal.errors import ExitCode, VerificationRefused
-    from bootseal.measure import attest, messages
-    from bootseal.measure.attest_store import Store
 
     known, now = Store(store), int(time.time())
     verifier = attest.Verifier(load(approved))

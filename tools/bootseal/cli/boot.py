@@ -36,7 +36,8 @@ def run(
     """Boot the device and check what it says of itself; disk and TPM keep their state."""
     from bootseal import device as devices
     from bootseal.boot import run as boot_run
-    from bootseal.boot.outcome import Ending, Verdict
+    from bootseal.boot.machine.events import Ending
+    from bootseal.boot.scenario.model import Verdict
     from bootseal.cli import boot_view
 
     device = devices.load(directory)
@@ -83,8 +84,8 @@ def matrix(
 ) -> None:
     """Attack copies of the device in every way of the catalogue; the device itself is untouched."""
     from bootseal import device as devices
-    from bootseal.boot import matrix as matrices
-    from bootseal.boot.scenarios import SCENARIOS
+    from bootseal.boot.catalogue.scenarios import SCENARIOS
+    from bootseal.boot.scenario import runner as matrices
     from bootseal.cli import boot_view
 
     chosen = matrices.choose(SCENARIOS, scenario or [])

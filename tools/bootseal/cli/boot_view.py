@@ -7,18 +7,18 @@ from collections import Counter
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot import status
-from bootseal.boot.judge import CAPPED_PCR
-from bootseal.boot.outcome import Verdict
+from bootseal.boot.scenario import device_status
+from bootseal.boot.scenario.device_findings import CAPPED_PCR
+from bootseal.boot.scenario.model import Verdict
 from bootseal.cli import ui
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bootseal.boot.outcome import MatrixResult, Scenario, ScenarioResult, StepResult
     from bootseal.boot.run import Run
-    from bootseal.boot.status import Status
+    from bootseal.boot.scenario.device_status import Status
+    from bootseal.boot.scenario.model import MatrixResult, Scenario, ScenarioResult, StepResult
     from bootseal.device import Device
 
 _MARKS: Final = {
@@ -35,7 +35,7 @@ def show_run(done: Run, device: Device) -> None:
     found = {f.id: f.message for f in result.findings}
     rows: list[_Row] = [("ending", f"{result.ending} after {result.duration:.1f} s", ())]
     try:
-        rows += _system(status.load(result.status), device) if result.status else []
+        rows += _system(device_status.load(result.status), device) if result.status else []
     except FormatError:
         rows.append(("status", "", ("status.malformed",)))
     cells = []
@@ -80,7 +80,7 @@ def _course(result: StepResult) -> Iterator[tuple[str, str]]:
 
 def show_catalogue(scenarios: Sequence[Scenario]) -> None:
     """Print scenarios and what each must end in."""
-    from bootseal.boot.verdict import expected
+    from bootseal.boot.scenario.evaluate import expected
 
     rows = [
         [

@@ -35,8 +35,8 @@ _LayoutFile = Annotated[Path, typer.Option(help="The declared disk layout, a .wk
 @app.command()
 def verity(directory: _Directory) -> None:
     """Write root.verity, the hash tree of root.erofs, and verity.json, which opens it."""
+    from bootseal.assembly import verity as trees
     from bootseal.reference import rootfs
-    from bootseal.reference import verity as trees
 
     found = trees.format_tree(_part(directory, rootfs.IMAGE), directory / rootfs.TREE)
     trees.save(found, directory / rootfs.FACTS)
@@ -54,8 +54,9 @@ def trees(
     ] = 1,
 ) -> None:
     """Write fdt-a.dtb and fdt-b.dtb: the board, the slot, and what opens its root."""
-    from bootseal.reference import assembly, rootfs
-    from bootseal.reference import verity as verity_trees
+    from bootseal.assembly import device as assembly
+    from bootseal.assembly import verity as verity_trees
+    from bootseal.reference import rootfs
 
     facts = verity_trees.load(_part(directory, rootfs.FACTS))
     parameters = bootargs.read_text()
@@ -66,7 +67,7 @@ def trees(
 @app.command()
 def parts(directory: _Directory, *, layout: _LayoutFile) -> None:
     """Write boot.img, the FIT with the PCR policy, and bootstate.img, the first slot state."""
-    from bootseal.reference import assembly
+    from bootseal.assembly import device as assembly
 
     _part(directory, assembly.ROLES["fit"])
     _part(directory, assembly.ROLES["policy"])
@@ -96,10 +97,11 @@ def describe(
     is verified once more, with the key in the boot loader that lies beside it.
     """
     from bootseal import device
+    from bootseal.assembly import device as assembly
+    from bootseal.assembly import verity as verity_trees
+    from bootseal.assembly.layer import Layer
     from bootseal.device import Input, Qemu
-    from bootseal.reference import assembly, rootfs
-    from bootseal.reference import verity as verity_trees
-    from bootseal.reference.layer import Layer
+    from bootseal.reference import rootfs
 
     # What an older one says must not stand beside newer parts.
     (directory / device.FILE_NAME).unlink(missing_ok=True)
@@ -127,16 +129,16 @@ def describe(
 
 
 def _paths(directory: Path) -> dict[str, Path]:
-    from bootseal.reference import assembly
+    from bootseal.assembly import device as assembly
 
     return {role: directory / name for role, name in assembly.ROLES.items()}
 
 
 def _verified_parts(directory: Path) -> dict[str, Path]:
     """Return the parts, of which the boot loader accepts the FIT."""
+    from bootseal.assembly import device as assembly
     from bootseal.fit.boot_loader import locate
-    from bootseal.fit.verify import verify as verify_fit
-    from bootseal.reference import assembly
+    from bootseal.fit.verify.verdict import verify as verify_fit
 
     paths = {role: _part(directory, file) for role, file in assembly.ROLES.items()}
     boot_loader = paths["bios"].read_bytes()

@@ -18,10 +18,10 @@ from bootseal.errors import FormatError, VerificationRefused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.disk.check import Judgement
-    from bootseal.disk.rootfs_policy import Policy
-    from bootseal.disk.source import Disk
-    from bootseal.disk.target import Target
+    from bootseal.check.disk import Judgement
+    from bootseal.check.expected import Target
+    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.disk.image import Disk
 
 
 def check(
@@ -58,8 +58,8 @@ def check(
 
     A disk on its own: bootseal disk check disk.wic.gz --dtb u-boot.bin --layout disk.wks
     """
-    from bootseal.disk.check import check as judge
-    from bootseal.disk.source import opened
+    from bootseal.check.disk import check as judge
+    from bootseal.disk.image import opened
 
     target = target_of(image, dtb, layout, policy_key)
     policy = None if allow is None else _policy(allow)
@@ -75,7 +75,7 @@ def check(
 
 
 def _policy(path: Path) -> Policy:
-    from bootseal.disk.rootfs_policy import load
+    from bootseal.check.rootfs.allowlist import load
 
     return load(path)
 
@@ -89,7 +89,7 @@ def _report(
     as_json: bool,
 ) -> None:
     """Write the verdict to files by their kind, and to standard output."""
-    from bootseal.disk.document import verdict
+    from bootseal.check.document import verdict
     from bootseal.report.disk import write
 
     document = verdict(disk, target, judged)

@@ -17,7 +17,7 @@ from bootseal.cli import ui
 from bootseal.cli.disk_input import Json
 
 if TYPE_CHECKING:
-    from bootseal.disk.diff import Side
+    from bootseal.check.diff import Side
 
 _Disk: TypeAlias = Annotated[
     Path, typer.Argument(metavar="IMAGE|DIR", help="A build directory, or a disk image.")
@@ -32,7 +32,7 @@ def diff(first: _Disk, second: _Disk, *, as_json: Json = False) -> None:
 
     Example: bootseal disk diff build/1.0 build/1.1
     """
-    from bootseal.disk.diff import diff as compare
+    from bootseal.check.diff import diff as compare
 
     keys = first.is_dir() and second.is_dir()
     with ExitStack() as stack:
@@ -54,8 +54,8 @@ def diff(first: _Disk, second: _Disk, *, as_json: Json = False) -> None:
 
 def _side(path: Path, stack: ExitStack, *, keys: bool) -> Side:
     from bootseal import device as devices
-    from bootseal.disk.diff import Side
-    from bootseal.disk.source import opened
+    from bootseal.check.diff import Side
+    from bootseal.disk.image import opened
 
     if not path.is_dir():
         return Side(disk=stack.enter_context(opened(path)))

@@ -13,7 +13,7 @@ import typer
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
-    from bootseal.disk.target import Target
+    from bootseal.check.expected import Target
 
 DiskImage: TypeAlias = Annotated[
     Path,
@@ -52,7 +52,7 @@ def target_of(
         UsageError: Something is missing.
         FormatError: Something is malformed.
     """
-    from bootseal.disk import target
+    from bootseal.check import expected
     from bootseal.disk.layout import parse_wks
     from bootseal.keys.public import from_pem
 
@@ -63,7 +63,7 @@ def target_of(
                 f"{image} is a build directory, which says itself what its U-Boot and layout are",
                 hint="leave --dtb and --layout out, or name the image in it",
             )
-        return target.of_device(image, policy_key=key)
+        return expected.of_device(image, policy_key=key)
     if not image.exists():
         raise UsageError(f"there is neither a disk image nor a build directory at {image}")
     if dtb is None or layout is None:
@@ -73,4 +73,4 @@ def target_of(
             hint="bootseal disk check IMAGE --dtb u-boot.bin --layout LAYOUT.wks",
         )
     declared = parse_wks(layout.read_text(errors="replace"), layout.name)
-    return target.of_layout(image, dtb.read_bytes(), declared, policy_key=key)
+    return expected.of_layout(image, dtb.read_bytes(), declared, policy_key=key)

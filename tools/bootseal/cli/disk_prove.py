@@ -36,9 +36,9 @@ def prove(
 
     Example: bootseal disk prove build/device
     """
-    from bootseal.disk.check import check
-    from bootseal.disk.prove import prove as prove_disk
-    from bootseal.disk.source import opened
+    from bootseal.check.disk import check
+    from bootseal.check.prove import prove as prove_disk
+    from bootseal.disk.image import opened
 
     target = target_of(image, dtb, layout, policy_key)
     progress = ui.TerminalProgress()

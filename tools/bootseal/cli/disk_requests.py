@@ -32,8 +32,8 @@ def sign_requests(
 
     Example: bootseal disk sign-requests requests --key 'pkcs11:token=vault;object=fit'
     """
-    from bootseal.disk.requests import answer, load
-    from bootseal.keys import signer
+    from bootseal.keys.signers import base as signer
+    from bootseal.keys.signers.offline import answer, load
 
     wanted = [each for each in load(requests) if each.role == role]
     if not wanted:

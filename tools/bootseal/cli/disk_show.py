@@ -18,8 +18,8 @@ from bootseal.errors import FormatError, UsageError
 from bootseal.events import Severity
 
 if TYPE_CHECKING:
-    from bootseal.disk.source import Disk
-    from bootseal.disk.target import Target
+    from bootseal.check.expected import Target
+    from bootseal.disk.image import Disk
 
 
 def show(
@@ -45,7 +45,7 @@ def show(
 
     Example: bootseal disk show build/device --coverage --svg map.svg
     """
-    from bootseal.disk.source import opened
+    from bootseal.disk.image import opened
 
     if (svg or html) and not coverage:
         raise UsageError("--svg and --html without --coverage: there is nothing to draw")
@@ -67,19 +67,19 @@ def show(
 
 
 def _coverage(disk: Disk, target: Target) -> dict[str, object]:
-    from bootseal.disk.check import check
-    from bootseal.disk.document import verdict
+    from bootseal.check.disk import check
+    from bootseal.check.document import verdict
 
     return verdict(disk, target, check(disk, target, ui.TerminalProgress(), inside=False))
 
 
 def _partitions(disk: Disk, target: Target) -> dict[str, object]:
-    from bootseal.disk import table
+    from bootseal.check import partitions
 
-    found = table.read(disk, disk.size)
+    found = partitions.read(disk, disk.size)
     if not found.copies:
         raise FormatError(f"{disk.name} has no partition table: {found.findings[-1].message}")
-    problems = [*found.findings, *table.check(found, target.partitions)]
+    problems = [*found.findings, *partitions.check(found, target.partitions)]
     wrong = {f.where for f in problems if f.severity is not Severity.INFO}
     declared = {each.name for each in target.partitions}
     return {

@@ -23,14 +23,14 @@ from bootseal.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.disk.late import Signing
-    from bootseal.disk.record import Record
-    from bootseal.disk.requests import Recorder
-    from bootseal.disk.target import Target
+    from bootseal.check.expected import Target
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.public import PublicKey
-    from bootseal.keys.secret import SecretSource
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
+    from bootseal.keys.signers.offline import Recorder
+    from bootseal.keys.signers.pin import SecretSource
+    from bootseal.resign.plan import Signing
+    from bootseal.resign.provenance import Record
 
 
 class _Keys(NamedTuple):
@@ -97,7 +97,7 @@ def sign(
 def _signing(
     fit: Signer, policy: Signer | None, names: tuple[str, str, str], *, padding: str, trust: bool
 ) -> Signing:
-    from bootseal.disk.late import Signing
+    from bootseal.resign.plan import Signing
 
     hint, algorithm, profile = names
     if not hint:
@@ -114,31 +114,35 @@ def _signing(
 
 
 def _export(target: Target, signing: Signing, recorders: list[Recorder], directory: Path) -> None:
-    from bootseal.disk import late, requests, table
-    from bootseal.disk.source import opened
+    from bootseal.check import partitions
+    from bootseal.disk.image import opened
+    from bootseal.keys.signers import offline
+    from bootseal.resign import plan as late
 
     with opened(target.image) as disk:
-        late.request_all(disk, target, table.read(disk, disk.size), signing)
-    wanted = requests.export(directory, recorders, str(target.image))
+        late.request_all(disk, target, partitions.read(disk, disk.size), signing)
+    wanted = offline.export(directory, recorders, str(target.image))
     ui.status(f"OK: {len(wanted)} digests in {ui.untrusted(str(directory))}")
-    ui.status(f"next: sign them as {requests.SUMMARY} there says, then --import-signatures")
+    ui.status(f"next: sign them as {offline.SUMMARY} there says, then --import-signatures")
 
 
 def _write(
     target: Target, signing: Signing, output: Path, *, dtb_output: Path | None, who: str
 ) -> Record:
-    from bootseal.disk import late, late_device, table
-    from bootseal.disk.source import opened
+    from bootseal.check import partitions
+    from bootseal.disk.image import opened
     from bootseal.files import write_file
+    from bootseal.resign import apply
+    from bootseal.resign import plan as late
 
     progress = ui.TerminalProgress()
     with opened(target.image) as disk:
         if disk.path != target.image and output == target.image:
             raise UsageError(f"{target.image} is compressed: --output is missing")
         with progress.step("signed and verified"):
-            plan = late.plan(disk, target, table.read(disk, disk.size), signing)
+            plan = late.plan(disk, target, partitions.read(disk, disk.size), signing)
         with progress.step("copied, patched, compared and hashed"):
-            record = late_device.write(
+            record = apply.write(
                 target,
                 plan,
                 signing,
@@ -189,8 +193,8 @@ def _elsewhere(
     public: tuple[Path | None, Path | None], exports: Path | None, imports: Path | None
 ) -> tuple[Signer, Signer | None, list[Recorder]]:
     """Return what stands for signers whose keys are on another machine."""
-    from bootseal.disk.requests import Answers, Recorder
     from bootseal.keys.public import from_pem
+    from bootseal.keys.signers.offline import Answers, Recorder
 
     halves = {
         role: from_pem(path.read_bytes())
@@ -207,13 +211,13 @@ def _elsewhere(
 
 
 def _opened(source: str, secret: SecretSource, module: Path | None) -> Signer:
-    from bootseal.keys import signer
+    from bootseal.keys.signers import base as signer
 
     return signer.open(source, secret, module=module)
 
 
 def _key_file(directory: Path, role: str) -> str:
-    from bootseal.keys import store
+    from bootseal.keys.directory import directory as store
     from bootseal.keys.profile import Role
 
     return str(directory / f"{store.find(directory, Role(role)).name}.key")
@@ -223,7 +227,7 @@ def _named(directory: Path | None, hint: str, algorithm: str, profile: str) -> t
     """Return hint, algorithm and profile: as given, and else as a key directory has them."""
     if directory is None:
         return hint, algorithm, profile
-    from bootseal.keys import store
+    from bootseal.keys.directory import directory as store
     from bootseal.keys.profile import Role
 
     found = store.find(directory, Role.FIT)

@@ -25,7 +25,7 @@ from bootseal.cli.fit_input import (
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
-    from bootseal.fit.rotation import NewSignature
+    from bootseal.fit.add_signature import NewSignature
     from bootseal.fit.sign import Request, SigningKey
 
 app = typer.Typer(no_args_is_help=True, help="Assemble, sign, verify, show and compare FITs.")
@@ -97,13 +97,13 @@ def build(
     Example: bootseal fit build --kernel Image.gz --ramdisk initramfs.cpio
     --fdt a=a.dtb --fdt b=b.dtb --hint DEV-fit-1 -o fit.itb
     """
-    from bootseal.fit import assemble
+    from bootseal.fit import build as fit_build
 
     start = address(load)
-    spec = assemble.FitSpec(
+    spec = fit_build.FitSpec(
         description=description,
         kernel=kernel,
-        compression=assemble.detect_compression(kernel),
+        compression=fit_build.detect_compression(kernel),
         load=start,
         entry=start if entry is None else address(entry),
         fdts={name: Path(file) for name, file in pairs("--fdt", fdt, "FILE").items()},
@@ -112,7 +112,7 @@ def build(
         algorithm=algorithm,
     )
     with ui.TerminalProgress().step(f"Assemble {output}"):
-        assemble.build(spec, output, epoch=now())
+        fit_build.build(spec, output, epoch=now())
     ui.status(f"Next: bootseal fit sign {ui.untrusted(str(output))} --key KEY.pem --hint {hint}")
 
 
@@ -170,7 +170,7 @@ def sign(
 
 
 def _new_signature(option: str | None, padding: str) -> NewSignature | None:
-    from bootseal.fit.rotation import NewSignature
+    from bootseal.fit.add_signature import NewSignature
 
     if option is None:
         return None
@@ -182,8 +182,8 @@ def _signing_keys(
     keys: list[str], hints: list[str], pin_file: Path | None, module: Path | None
 ) -> list[SigningKey]:
     from bootseal.fit.sign import SigningKey
-    from bootseal.keys import signer
-    from bootseal.keys.secret import SecretSource
+    from bootseal.keys.signers import base as signer
+    from bootseal.keys.signers.pin import SecretSource
 
     if len(keys) != len(hints):
         raise UsageError(f"{len(keys)} --key and {len(hints)} --hint: expected one for each")
@@ -208,7 +208,7 @@ def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:
     """Return a control device tree that requires the keys, for the algorithms the FIT names."""
     from bootseal.files import mapped
     from bootseal.fit import control_dtb
-    from bootseal.formats import fit as fit_format
+    from bootseal.formats.fit import model as fit_format
 
     algorithms = {} if request.add is None else {request.add.hint: request.add.algorithm}
     with naming(fit), mapped(fit) as data:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.fit.control_dtb import Trust
-    from bootseal.fit.digest import Facts
-    from bootseal.fit.policy import Policy
     from bootseal.fit.prove import Proof
-    from bootseal.fit.verify import Verdict
+    from bootseal.fit.verify.digest import Facts
+    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.verdict import Verdict
 
 
 _Configuration = Annotated[
@@ -69,8 +69,8 @@ def verify(
     from bootseal.files import mapped
     from bootseal.fit.boot_loader import check_gate
     from bootseal.fit.control_dtb import read_trust
-    from bootseal.fit.digest import Facts
-    from bootseal.fit.verify import refuse
+    from bootseal.fit.verify.digest import Facts
+    from bootseal.fit.verify.verdict import refuse
 
     policy = choose_policy(compat=compat, external_data=external_data, max_size=max_size)
     with mapped(dtb) as control, naming(dtb):
@@ -98,7 +98,7 @@ def verify(
 def _judge(
     data: memoryview, trust: Trust, configuration: str | None, policy: Policy, facts: Facts
 ) -> Verdict:
-    from bootseal.fit.verify import judge
+    from bootseal.fit.verify.verdict import judge
 
     try:
         return judge(data, trust, configuration, policy=policy, facts=facts)
@@ -143,8 +143,8 @@ def _prove(
 
 def _uboot(data: memoryview, trust: Trust, policy: Policy, facts: Facts) -> dict[str, bool]:
     """Say what a U-Boot with all published fixes makes of what we refuse."""
-    from bootseal.fit.policy import COMPAT
-    from bootseal.fit.verify import uboot_accepts
+    from bootseal.fit.verify.strictness import COMPAT
+    from bootseal.fit.verify.verdict import uboot_accepts
 
     lax = dataclasses.replace(COMPAT, max_size=policy.max_size)
     return uboot_accepts(data, trust, policy=lax, facts=facts)
@@ -152,7 +152,7 @@ def _uboot(data: memoryview, trust: Trust, policy: Policy, facts: Facts) -> dict
 
 def _uboot_hint(error: FormatError, data: memoryview, trust: Trust) -> str:
     """Return the hint for a malformed FIT, which a U-Boot may find good enough."""
-    from bootseal.fit.verify import uboot_accepts
+    from bootseal.fit.verify.verdict import uboot_accepts
 
     try:
         accepts = uboot_accepts(data, trust)

@@ -20,7 +20,7 @@ from bootseal.units import parse_size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.fit.policy import Policy
+    from bootseal.fit.verify.strictness import Policy
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 FitFile: TypeAlias = Annotated[
@@ -52,7 +52,7 @@ def choose_policy(*, compat: bool, external_data: bool, max_size: str | None) ->
     """Turn the options into a policy."""
     from dataclasses import replace
 
-    from bootseal.fit.policy import COMPAT, STRICT
+    from bootseal.fit.verify.strictness import COMPAT, STRICT
 
     policy = COMPAT if compat else STRICT
     if external_data:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bootseal.fit.diff import Change
     from bootseal.fit.prove import Proof
     from bootseal.fit.show import FitView, ImageView, SignatureView
-    from bootseal.fit.verify import KeyVerdict, Verdict
+    from bootseal.fit.verify.verdict import KeyVerdict, Verdict
 
 _COLOURS: Final = {
     "signed": "green",

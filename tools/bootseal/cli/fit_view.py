@@ -35,7 +35,7 @@ def show(
     """
     from bootseal.fit.coverage import coverage as map_of
     from bootseal.fit.show import describe
-    from bootseal.formats import fit as fit_format
+    from bootseal.formats.fit import model as fit_format
 
     with opened(fit) as data:
         view = describe(data)
@@ -56,7 +56,7 @@ def diff(fit: FitFile, other: _Other, *, as_json: Json = False) -> None:
     Example: bootseal fit diff old.itb new.itb
     """
     from bootseal.fit.diff import diff as compare
-    from bootseal.formats.fit import parse
+    from bootseal.formats.fit.model import parse
 
     with opened(fit) as first:
         old = parse(first, lenient=True)

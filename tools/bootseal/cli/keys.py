@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bootseal.events import Finding
-    from bootseal.keys.describe import FileKey
-    from bootseal.keys.store import KeyDirectory, StoredKey
+    from bootseal.keys.directory.directory import KeyDirectory, StoredKey
+    from bootseal.keys.directory.inspect import FileKey
 
 app = typer.Typer(no_args_is_help=True, help="Make, rotate, revoke and audit keys.")
 
@@ -60,7 +60,7 @@ def generate(
     Keys in tokens are made with the tools of the token; here they get their certificates.
     """
     from bootseal.keys import profile as profiles
-    from bootseal.keys import store
+    from bootseal.keys.directory import directory as store
 
     loaded = profiles.load(profiles.find(profile))
     made = store.generate(
@@ -88,7 +88,7 @@ def list_(
     as_json: _Json = False,
 ) -> None:
     """List the keys of a directory."""
-    from bootseal.keys import store
+    from bootseal.keys.directory import directory as store
 
     _print_directory(store.list_keys(directory), as_json=as_json)
 
@@ -102,9 +102,9 @@ def show(
     as_json: _Json = False,
 ) -> None:
     """Show what a key or certificate file holds, and never its secret."""
-    from bootseal.keys import describe
+    from bootseal.keys.directory import inspect
 
-    key = describe.show(file)
+    key = inspect.show(file)
     if as_json:
         ui.emit_json({"schema": "bootseal.key/1", "file": str(file)} | _file_document(key))
         return

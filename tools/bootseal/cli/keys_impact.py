@@ -14,7 +14,7 @@ import typer
 from bootseal.cli import ui
 
 if TYPE_CHECKING:
-    from bootseal.fit.trace import Trace
+    from bootseal.fit.key_usage import Trace
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -33,13 +33,15 @@ def impact(
 
     Example: bootseal keys impact keys/DEV-fit-1.crt device/
     """
-    from bootseal.fit.trace import trace
-    from bootseal.keys import describe, lifecycle, published
+    from bootseal.fit.key_usage import trace
+    from bootseal.keys import published
+    from bootseal.keys.directory import inspect
+    from bootseal.keys.directory import rotate as lifecycle
 
     if lifecycle.is_fingerprint(key.lower()):
         found = trace(key.lower(), tree)
     else:
-        public_key = describe.show(Path(key)).public_key
+        public_key = inspect.show(Path(key)).public_key
         found = trace(public_key.fingerprint(), tree, key=public_key)
     print_trace(found, as_json=as_json)
     if origin := published.origin(found.fingerprint):

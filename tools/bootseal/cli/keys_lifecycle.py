@@ -19,7 +19,7 @@ from bootseal.errors import ExitCode, UsageError
 from bootseal.events import Severity
 
 if TYPE_CHECKING:
-    from bootseal.keys.lifecycle import Rotation
+    from bootseal.keys.directory.rotate import Rotation
     from bootseal.keys.manifest import Entry
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -44,7 +44,7 @@ def rotate(
 
     The key that signed so far is retired: it may still sign for devices that know no other.
     """
-    from bootseal.keys import lifecycle
+    from bootseal.keys.directory import rotate as lifecycle
 
     rotation = lifecycle.rotate(
         directory,
@@ -73,8 +73,9 @@ def revoke(
 
     Ends with exit code 3 when something in the trees still trusts the key.
     """
-    from bootseal.fit.trace import Relation, trace
-    from bootseal.keys import certificate, lifecycle, public
+    from bootseal.fit.key_usage import Relation, trace
+    from bootseal.keys import certificate, public
+    from bootseal.keys.directory import rotate as lifecycle
 
     revoked = lifecycle.revoke(directory, key, reason=reason)
     public_key = public.from_crypto(
@@ -107,7 +108,7 @@ def export(
 
     Example: bootseal keys export keys oe-keys --signer "fit-1=pkcs11:token=release;object=fit-1"
     """
-    from bootseal.keys.export import for_mkimage
+    from bootseal.keys.directory.export import for_mkimage
 
     if form != "mkimage":
         raise UsageError(f"--for {form!r}: expected mkimage")
@@ -131,7 +132,7 @@ def audit(
 
     Ends with exit code 3 when there is anything to report.
     """
-    from bootseal.keys.audit import audit as examine
+    from bootseal.keys.directory.audit import audit as examine
 
     found = examine(directory, max_age=timedelta(days=max_age))
     if as_json:

@@ -16,7 +16,7 @@ from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
     from bootseal.keys.profile import Role
-    from bootseal.keys.secret import SecretSource
+    from bootseal.keys.signers.pin import SecretSource
 
 PinFile = Annotated[
     Path | None,
@@ -29,7 +29,7 @@ PinFile = Annotated[
 
 def secret_source(pin_file: Path | None) -> SecretSource:
     """Return where secrets come from; a question is asked on a terminal only."""
-    from bootseal.keys.secret import SecretSource
+    from bootseal.keys.signers.pin import SecretSource
 
     def ask(what: str) -> str:
         return getpass.getpass(f"{what[:1].upper()}{what[1:]}: ")

@@ -22,9 +22,9 @@ from bootseal.cli.measure_log import log
 from bootseal.cli.measure_options import Banks, Configurations, Source, UBoot
 
 if TYPE_CHECKING:
-    from bootseal.formats.eventlog import Event
+    from bootseal.formats.tpm.eventlog import Event
     from bootseal.keys.public import PublicKey
-    from bootseal.measure.policy import Document
+    from bootseal.measure.pcr_policy import Document
     from bootseal.measure.predict import Prediction
 
 app = typer.Typer(no_args_is_help=True, help="Predict what a boot measures, and approve it.")
@@ -43,7 +43,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Print the PCR values, event log and policy digest each configuration boots into."""
-    from bootseal.measure import source as sources
+    from bootseal.measure import inputs as sources
 
     artefacts = sources.load(source, u_boot=u_boot)
     with naming(source):
@@ -65,7 +65,7 @@ def predict(
 
 
 def _document(slot: str, prediction: Prediction) -> dict[str, object]:
-    from bootseal.measure.policy import PCRS, policy_digest
+    from bootseal.measure.pcr_policy import PCRS, policy_digest
 
     return {
         "configuration": prediction.configuration,
@@ -79,7 +79,7 @@ def _document(slot: str, prediction: Prediction) -> dict[str, object]:
 
 
 def _event(event: Event) -> dict[str, object]:
-    from bootseal.formats import event_types
+    from bootseal.formats.tpm import event_types
 
     return {
         "pcr": event.pcr,
@@ -97,7 +97,7 @@ def _hex(values: dict[int, bytes]) -> dict[str, str]:
 
 def _print(slot: str, prediction: Prediction) -> None:
     from bootseal.measure.explain import explain
-    from bootseal.measure.policy import PCRS, policy_digest
+    from bootseal.measure.pcr_policy import PCRS, policy_digest
     from bootseal.measure.predict import MEANINGS
 
     title = f"configuration {prediction.configuration}" + (f", slot {slot}" if slot else "")
@@ -136,9 +136,9 @@ def sign(
 ) -> None:
     """Approve the predicted states: write systemd's tpm2-pcr-signature.json."""
     from bootseal.errors import UsageError
-    from bootseal.keys import signer as signers
-    from bootseal.measure import policy
-    from bootseal.measure import source as sources
+    from bootseal.keys.signers import base as signers
+    from bootseal.measure import inputs as sources
+    from bootseal.measure import pcr_policy
 
     if approved and not keep:
         raise UsageError("--approved says what to keep: it needs --keep POLICY")
@@ -147,13 +147,13 @@ def sign(
         found = sources.predictions(artefacts, configuration, banks=["sha256"])
     predictions = [prediction for _, prediction in found]
     signer = signers.open(key, secret_source(pin_file))
-    document = policy.sign(predictions, signer)
+    document = pcr_policy.sign(predictions, signer)
     new = len(document["sha256"])
     if keep:
         document = _kept(document, keep, approved, signer.public_key)
-    data = policy.to_bytes(document)
-    policy.verify(data, signer.public_key, predictions)
-    policy.to_tail(data)
+    data = pcr_policy.to_bytes(document)
+    pcr_policy.verify(data, signer.public_key, predictions)
+    pcr_policy.to_tail(data)
     files.write(output, data)
     names = ", ".join(prediction.configuration for prediction in predictions)
     earlier = len(document["sha256"]) - new
@@ -165,14 +165,14 @@ def sign(
 
 def _kept(document: Document, keep: Path, approved: Path | None, public_key: PublicKey) -> Document:
     from bootseal.measure import approved as lists
-    from bootseal.measure import policy
+    from bootseal.measure import pcr_policy
 
     digests = None
     if approved:
-        digests = lists.policy_digests(load(approved), policy.PCRS)
+        digests = lists.policy_digests(load(approved), pcr_policy.PCRS)
     with naming(keep):
-        earlier = policy.parse(keep.read_bytes())
-    return policy.keep(document, earlier, public_key, digests)
+        earlier = pcr_policy.parse(keep.read_bytes())
+    return pcr_policy.keep(document, earlier, public_key, digests)
 
 
 app.command()(log)

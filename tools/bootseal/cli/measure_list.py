@@ -41,7 +41,7 @@ def approve(
 ) -> None:
     """Add what a release measures to the approved list, which is made when there is none."""
     from bootseal.measure import approved as lists
-    from bootseal.measure import source as sources
+    from bootseal.measure import inputs as sources
 
     artefacts = sources.load(source, u_boot=u_boot)
     with naming(source):

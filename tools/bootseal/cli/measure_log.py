@@ -16,7 +16,7 @@ from bootseal.cli.fit_input import naming
 from bootseal.cli.measure_list import load
 
 if TYPE_CHECKING:
-    from bootseal.formats.eventlog import Event, EventLog
+    from bootseal.formats.tpm.eventlog import Event, EventLog
     from bootseal.measure.explain import Comparison
 
 _STYLES: Final = {"matching": "green", "unexpected": "bold red", "missing": "bold red"}
@@ -39,7 +39,7 @@ def log(
     With --against, ends in exit code 3 unless the log is exactly that of an approved boot.
     """
     from bootseal.errors import VerificationRefused
-    from bootseal.formats import eventlog
+    from bootseal.formats.tpm import eventlog
     from bootseal.measure.explain import Judgement, closest
 
     with naming(file):
@@ -61,7 +61,7 @@ def _boots(against: Path, slot: str) -> dict[str, tuple[Event, ...]]:
     """Return the expected logs by the names of their boots."""
     from bootseal.errors import UsageError
     from bootseal.measure import approved as lists
-    from bootseal.measure import source as sources
+    from bootseal.measure import inputs as sources
 
     if against.is_dir():
         artefacts = sources.load(against)
@@ -78,7 +78,7 @@ def _boots(against: Path, slot: str) -> dict[str, tuple[Event, ...]]:
 
 
 def _document(found: EventLog, best: Comparison) -> dict[str, object]:
-    from bootseal.formats import event_types, eventlog
+    from bootseal.formats.tpm import event_types, eventlog
 
     return {
         "schema": "bootseal.event-log/1",
@@ -108,7 +108,7 @@ def _document(found: EventLog, best: Comparison) -> dict[str, object]:
 
 
 def _print(found: EventLog, best: Comparison) -> None:
-    from bootseal.formats import eventlog
+    from bootseal.formats.tpm import eventlog
 
     title = f"compared with {best.name}" if best.name else "compared with nothing"
     ui.out.print(f"[bold]{len(found.events)} entries, {ui.untrusted(title)}[/]")

@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """Sign through `bootseal.keys.signer`, or hand the call to mkimage.
+    """Sign through `bootseal.keys.signers.base`, or hand the call to mkimage.
 
     Args:
         arguments: Those of mkimage.
@@ -100,8 +100,8 @@ def run(arguments: list[str]) -> None:
 
 def _sign(program: str, options: list[tuple[str, str]], image: Path) -> None:
     from bootseal.fit import mkimage
-    from bootseal.keys import signer as signers
-    from bootseal.keys.secret import SecretSource
+    from bootseal.keys.signers import base as signers
+    from bootseal.keys.signers.pin import SecretSource
 
     values = dict(options)
     pin_file = os.environ.get(PIN_FILE_VARIABLE)
@@ -132,7 +132,7 @@ def _sign(program: str, options: list[tuple[str, str]], image: Path) -> None:
 
 def _source(hint: str, values: dict[str, str], *, is_rsa: bool) -> str:
     """Return the source of the private key for a hint."""
-    from bootseal.keys import pkcs11_uri
+    from bootseal.keys.signers import pkcs11_uri
 
     source = os.environ.get(SIGNER_VARIABLE) or values.get("-G")
     directory = values.get("-k", "")

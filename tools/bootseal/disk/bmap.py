@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from bootseal.disk.source import Disk
+    from bootseal.disk.image import Disk
     from bootseal.events import Finding
 
 _MAX_SIZE: Final = 16 * MIB

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
 from bootseal.fit.findings import warning
-from bootseal.formats import fdt
+from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from elftools.elf.sections import Section
 
     from bootseal.events import Finding
-    from bootseal.formats.fdt import Buffer
+    from bootseal.formats.fdt.model import Buffer
 
 ELF_MAGIC: Final = b"\x7fELF"
 GATE: Final = b"bootseal gate "

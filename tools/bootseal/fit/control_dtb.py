@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Final
 from bootseal.errors import FormatError, UsageError
 from bootseal.fit import key_nodes
 from bootseal.fit.boot_loader import ELF_MAGIC, locate
-from bootseal.formats import fdt
-from bootseal.formats.fdt_edit import Editor
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.edit import Editor
 from bootseal.keys.algorithms import Algorithm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.formats.fdt import Buffer, Flat, FlatNode
+    from bootseal.formats.fdt.model import Buffer, Flat, FlatNode
     from bootseal.keys.public import PublicKey
 
 _HINT: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}")

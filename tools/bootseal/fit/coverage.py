@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What an attacker can still change: every byte of a FIT and what protects it.
 
-Coverage is what a signature would protect if it is good; `bootseal.fit.verify` says whether it is.
+Coverage is what a signature would protect if it is good; `bootseal.fit.verify.verdict` says whether
+it is.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from bootseal.fit.digest import STRONG
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt_scan import Tag
-from bootseal.formats.fit import Place
-from bootseal.formats.fit_regions import covered
+from bootseal.fit.verify.digest import STRONG
+from bootseal.formats.fdt.scan import Tag
+from bootseal.formats.fit import model as fit_format
+from bootseal.formats.fit.model import Place
+from bootseal.formats.fit.regions import covered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.formats.fdt_scan import Token
-    from bootseal.formats.fit import Fit, Image
+    from bootseal.formats.fdt.scan import Token
+    from bootseal.formats.fit.model import Fit, Image
 
 # U-Boot reads these of a signature node; the rest of it is for people.
 _READ_OF_SIGNATURES: Final = frozenset(

@@ -6,13 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.fit.digest import digest
+from bootseal.fit.verify.digest import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.formats.fdt import FlatNode
-    from bootseal.formats.fit import Fit
+    from bootseal.formats.fdt.model import FlatNode
+    from bootseal.formats.fit.model import Fit
 
 # Numbers and digests are shown whole, anything longer by its own digest.
 _SHOWN: Final = 64

@@ -6,14 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.fit import payloads
-from bootseal.fit.digest import Facts
 from bootseal.fit.findings import refuse
-from bootseal.fit.policy import COMPAT
-from bootseal.formats import fit as fit_format
+from bootseal.fit.verify import payloads
+from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
-    from bootseal.formats.fdt import Buffer
+    from bootseal.formats.fdt.model import Buffer
 
 
 def extract(data: Buffer, name: str) -> memoryview:

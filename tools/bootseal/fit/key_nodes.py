@@ -15,7 +15,7 @@ from bootseal.errors import FormatError
 from bootseal.keys.public import EcPublicKey, PublicKey, RsaPublicKey
 
 if TYPE_CHECKING:
-    from bootseal.formats.fdt import FlatNode
+    from bootseal.formats.fdt.model import FlatNode
 
 _DEFAULT_EXPONENT: Final = 65537
 

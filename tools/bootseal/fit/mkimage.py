@@ -21,23 +21,23 @@ from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.files import write_file
 from bootseal.fit import control_dtb
 from bootseal.fit.control_dtb import Trust, TrustedKey
-from bootseal.fit.digest import Facts
 from bootseal.fit.findings import refuse
-from bootseal.fit.policy import COMPAT
-from bootseal.fit.trace import digests
-from bootseal.fit.verify import judge
-from bootseal.formats import fdt
-from bootseal.formats import fit as fit_format
-from bootseal.keys import stand_in
+from bootseal.fit.key_usage import digests
+from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.verdict import judge
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
+from bootseal.keys import placeholder
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import EcPublicKey, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bootseal.formats.fit import Fit, Signature
-    from bootseal.keys.signer import Signer
-    from bootseal.keys.stand_in import StandIn
+    from bootseal.formats.fit.model import Fit, Signature
+    from bootseal.keys.placeholder import StandIn
+    from bootseal.keys.signers.base import Signer
 
 _TIMEOUT: Final = 1800
 
@@ -101,7 +101,8 @@ def sign(job: Job, find_signer: Callable[[str, Algorithm], Signer]) -> tuple[Sig
         for hint, algorithm in needed.items():
             _refuse_misfit(hint, algorithm, signers[hint])
         stands = {
-            hint: stand_in.write(keys, hint, signer.public_key) for hint, signer in signers.items()
+            hint: placeholder.write(keys, hint, signer.public_key)
+            for hint, signer in signers.items()
         }
         arguments = [*job.options, "-k", str(keys)]
         control = work / "control"

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError
-from bootseal.fit.digest import Facts
 from bootseal.fit.findings import refuse
-from bootseal.fit.policy import STRICT
-from bootseal.fit.verify import judge
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt_scan import Tag
-from bootseal.formats.fit_regions import covered
+from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.fit.verify.verdict import judge
+from bootseal.formats.fdt.scan import Tag
+from bootseal.formats.fit import model as fit_format
+from bootseal.formats.fit.regions import covered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.fit.control_dtb import Trust
-    from bootseal.fit.policy import Policy
-    from bootseal.formats.fit import Configuration, Fit
+    from bootseal.fit.verify.strictness import Policy
+    from bootseal.formats.fit.model import Configuration, Fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

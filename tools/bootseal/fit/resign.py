@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.errors import UsageError
-from bootseal.fit.layout import Layout
-from bootseal.fit.rotation import NewSignature
+from bootseal.fit.add_signature import NewSignature
+from bootseal.fit.relayout import Layout
 from bootseal.fit.sign import Request, SigningKey, collect, sign_request
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt_edit import Editor
+from bootseal.formats.fdt.edit import Editor
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
-    from bootseal.fit.policy import Policy
-    from bootseal.formats.fdt import Buffer
+    from bootseal.fit.verify.strictness import Policy
+    from bootseal.formats.fdt.model import Buffer
     from bootseal.keys.algorithms import Algorithm
-    from bootseal.keys.signer import Signer
+    from bootseal.keys.signers.base import Signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bootseal.fit.digest import STRONG, WEAK, digest
-from bootseal.formats import fit as fit_format
+from bootseal.fit.verify.digest import STRONG, WEAK, digest
+from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
-    from bootseal.formats.fdt import Buffer
-    from bootseal.formats.fit import Hash, Image, Place, Signature
+    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Hash, Image, Place, Signature
 
 
 class HashState(StrEnum):

@@ -15,28 +15,28 @@ from typing import TYPE_CHECKING, Final
 import bootseal
 from bootseal.errors import UsageError, VerificationRefused
 from bootseal.files import mapped, write_parts
-from bootseal.fit import rotation
+from bootseal.fit import add_signature
 from bootseal.fit.control_dtb import Trust, TrustedKey
-from bootseal.fit.digest import Facts
 from bootseal.fit.findings import refuse
-from bootseal.fit.layout import Layout
-from bootseal.fit.policy import STRICT
-from bootseal.fit.signature import check_image
-from bootseal.fit.verify import check_unsigned, judge
-from bootseal.formats import fit as fit_format
-from bootseal.formats.fdt_edit import Editor
-from bootseal.formats.fit_regions import covered
+from bootseal.fit.relayout import Layout
+from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.signature import check_image
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.fit.verify.verdict import check_unsigned, judge
+from bootseal.formats.fdt.edit import Editor
+from bootseal.formats.fit import model as fit_format
+from bootseal.formats.fit.regions import covered
 from bootseal.keys.algorithms import Algorithm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bootseal.fit.policy import Policy
-    from bootseal.fit.rotation import NewSignature
-    from bootseal.formats.fdt import Buffer
-    from bootseal.formats.fit import Configuration, Fit, Signature
-    from bootseal.keys.signer import Signer
+    from bootseal.fit.add_signature import NewSignature
+    from bootseal.fit.verify.strictness import Policy
+    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Configuration, Fit, Signature
+    from bootseal.keys.signers.base import Signer
 
 # mkimage's list of regions ends here without a check.
 _MAX_REGIONS: Final = 100
@@ -198,7 +198,7 @@ class _Work:
         """Return the signature nodes of a configuration, with the one that is to be added."""
         signatures = configuration.signatures
         if self._request.add is not None:
-            signatures = rotation.add(self.editor, configuration, self._request.add, hints)
+            signatures = add_signature.add(self.editor, configuration, self._request.add, hints)
         images = {s.hint for image in self._model.images for s in image.signatures}
         for hint in hints:
             if hint not in images and all(signature.hint != hint for signature in signatures):

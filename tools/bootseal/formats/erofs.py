@@ -20,7 +20,7 @@ from bootseal.errors import FormatError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.formats.fdt import Buffer
+    from bootseal.formats.fdt.model import Buffer
 
 SUPERBLOCK_OFFSET: Final = 1024
 MAGIC: Final = 0xE0F5E1E2

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
-    from bootseal.formats.fdt import Buffer
+    from bootseal.formats.fdt.model import Buffer
 
 MAGIC: Final = b"LUKS\xba\xbe"
 SECOND_MAGIC: Final = b"SKUL\xba\xbe"

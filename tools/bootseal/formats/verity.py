@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
-    from bootseal.formats.fdt_scan import Buffer
+    from bootseal.formats.fdt.scan import Buffer
 
 BLOCK: Final = 4096
 DIGEST: Final = 32

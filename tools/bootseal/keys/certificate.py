@@ -21,13 +21,13 @@ from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm, Kind
 from bootseal.keys.profile import Role
 from bootseal.keys.public import HASHES, Curve
-from bootseal.keys.signer import FileSigner
+from bootseal.keys.signers.base import FileSigner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.keys.profile import KeySpec
-    from bootseal.keys.signer import PrivateKey, Signer
+    from bootseal.keys.signers.base import PrivateKey, Signer
 
 _PUBLIC_EXPONENT: Final = 65537
 _SEQUENCE: Final = 0x30

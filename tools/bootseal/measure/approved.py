@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import device
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import event_types, eventlog, tpm
-from bootseal.formats.eventlog import PCR_INITRAMFS, Event
+from bootseal.formats.tpm import event_types, eventlog
+from bootseal.formats.tpm import policy as tpm
+from bootseal.formats.tpm.eventlog import PCR_INITRAMFS, Event
 from bootseal.measure.predict import CAP
 
 if TYPE_CHECKING:

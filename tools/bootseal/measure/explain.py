@@ -9,8 +9,8 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from bootseal.formats import event_types, eventlog
-from bootseal.formats.eventlog import Event, EventType
+from bootseal.formats.tpm import event_types, eventlog
+from bootseal.formats.tpm.eventlog import Event, EventType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.errors import ToolError, UsageError
-from bootseal.formats import tpm
+from bootseal.formats.tpm import policy as tpm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

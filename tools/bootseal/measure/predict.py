@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.device import Measurement
 from bootseal.errors import FormatError
-from bootseal.formats import eventlog, fdt, fit
-from bootseal.formats.eventlog import (
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import (
     PCR_CONFIGURATION,
     PCR_FIRMWARE,
     PCR_INITRAMFS,
@@ -21,7 +23,7 @@ from bootseal.formats.eventlog import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.formats.fdt import Buffer
+    from bootseal.formats.fdt.model import Buffer
 
 MEANINGS: Final = {
     PCR_FIRMWARE: "U-Boot's version string",

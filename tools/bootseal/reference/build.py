@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import device, proc
+from bootseal.assembly import device as assembly
+from bootseal.assembly.layer import Layer
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import profile as profiles
-from bootseal.keys import store
-from bootseal.reference import assembly, cache, initramfs, kernel, packages, rootfs, uboot
+from bootseal.keys.directory import directory as store
+from bootseal.reference import cache, initramfs, kernel, packages, rootfs, uboot
 from bootseal.reference.apt import Apt
-from bootseal.reference.assembly import Parts, System
-from bootseal.reference.layer import Layer
+from bootseal.reference.assemble import Parts, System, assemble
 from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def build(
         parts = dataclasses.replace(made, rollback_index=rollback_index)
         staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=directory))
         try:
-            built = assembly.assemble(parts, staging, progress)
+            built = assemble(parts, staging, progress)
             _publish(built, staging, directory)
         finally:
             shutil.rmtree(staging, ignore_errors=True)

@@ -14,14 +14,16 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import InterpSegment
 
 from bootseal import device
+from bootseal.assembly import layer
 from bootseal.errors import FormatError
-from bootseal.reference import cache, cpio, layer, modules
+from bootseal.formats import cpio
+from bootseal.reference import cache, modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bootseal.assembly.layer import Layer
     from bootseal.reference.kernel import Kernel
-    from bootseal.reference.layer import Layer
     from bootseal.reference.packages import Packages
 
 FILE: Final = "initramfs.cpio.gz"

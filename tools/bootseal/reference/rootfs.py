@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import device, proc
+from bootseal.assembly import layer, verity
 from bootseal.errors import ToolError
-from bootseal.reference import cache, layer, modules, verity
+from bootseal.reference import cache, modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bootseal.assembly.layer import Installed, Layer
+    from bootseal.assembly.verity import Verity
     from bootseal.reference.kernel import Kernel
-    from bootseal.reference.layer import Installed, Layer
     from bootseal.reference.packages import Packages
-    from bootseal.reference.verity import Verity
 
 IMAGE: Final = "root.erofs"
 TREE: Final = "root.verity"

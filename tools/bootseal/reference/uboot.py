@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
+from bootseal.assembly.layer import digests
 from bootseal.errors import ToolError, VerificationRefused
 from bootseal.reference import cache, kconfig
-from bootseal.reference.layer import digests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from bootseal.assembly.layer import Layer
     from bootseal.events import Progress
     from bootseal.reference.apt import Apt, Download
-    from bootseal.reference.layer import Layer
 
 PACKAGE: Final = "u-boot"
 DEFCONFIG: Final = "qemu_arm64_defconfig"

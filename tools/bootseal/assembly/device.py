@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""What a device directory holds: its artefacts, its slots, and the description of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import bootseal
+from bootseal import device
+from bootseal.assembly import disk_image
+from bootseal.assembly import slot_trees as devicetree
+from bootseal.device import Device, Input, Qemu, Slot
+from bootseal.formats.uboot import binary as uboot
+from bootseal.formats.uboot.environment import emit_environment
+from bootseal.keys.directory import directory as store
+from bootseal.keys.profile import Role
+from bootseal.measure.predict import MEANINGS, predict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bootseal.assembly.layer import Layer
+    from bootseal.assembly.verity import Verity
+    from bootseal.disk.layout import Layout
+    from bootseal.measure.predict import Prediction
+
+SLOTS: Final = ("a", "b")
+# What a new device starts with: both slots with all attempts left, a first.
+SLOT_STATE: Final = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
+
+ROLES: Final = {
+    "disk": "disk.img",
+    "bios": "u-boot.bin",
+    "control-dtb": "control.dtb",
+    "fit": "fit.itb",
+    "policy": "tpm2-pcr-signature.json",
+    "kernel": "Image.gz",
+    "initramfs": "initramfs.cpio.gz",
+    "root": "root.erofs",
+    "root-verity": "root.verity",
+    "fdt-a": "fdt-a.dtb",
+    "fdt-b": "fdt-b.dtb",
+    "boot": "boot.img",
+    "bootstate": "bootstate.img",
+}
+"""Artefact roles and file names; the names are also those the layout's `file=` uses."""
+OPTIONAL: Final = {"uboot-config": "u-boot.config"}
+"""Likewise, for what a device may lack: U-Boot's finished .config."""
+FILES: Final = frozenset({*ROLES.values(), *OPTIONAL.values()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What `device.json` says beyond what can be read from the artefacts.
+
+    Attributes:
+        name: Short name.
+        login: Whether the image offers a root shell on its serial console.
+        epoch: SOURCE_DATE_EPOCH, seconds since 1970.
+        qemu: The virtual machine it was built for.
+        keys: Key directory it was signed with.
+        root_hash: dm-verity root hash, lower-case hex.
+        inputs: What it was made from.
+    """
+
+    name: str
+    login: bool
+    epoch: int
+    qemu: Qemu
+    keys: Path
+    root_hash: str
+    inputs: tuple[Input, ...]
+
+
+def slot_trees(
+    board: Path, parameters: str, verity: Verity, rollback_index: int, paths: Mapping[str, Path]
+) -> None:
+    """Write the device tree of each slot.
+
+    Args:
+        board: Device tree of the board, source or compiled.
+        parameters: Kernel parameters of both slots.
+        verity: What opens the root file system.
+        rollback_index: Security version of the system.
+        paths: Where the artefacts go, by role.
+
+    Raises:
+        UsageError: The kernel parameters cannot stand in a device tree.
+        ToolError: The device tree has errors.
+    """
+    source = devicetree.read_source(board)
+    for slot in SLOTS:
+        text = devicetree.for_slot(
+            source, devicetree.bootargs(parameters, slot, verity), rollback_index
+        )
+        paths[f"fdt-{slot}"].write_bytes(devicetree.compile_dts(text, board.parent))
+
+
+def predictions(paths: Mapping[str, Path]) -> dict[str, Prediction]:
+    """Predict what each slot measures, from the artefacts alone."""
+    fit = paths["fit"].read_bytes()
+    version = uboot.version_string(paths["bios"].read_bytes())
+    return {slot: predict(fit, f"conf-{slot}", version=version) for slot in SLOTS}
+
+
+def boot_parts(layout: Layout, paths: Mapping[str, Path]) -> None:
+    """Write what goes into the boot partitions and into the slot state, out of FIT and policy.
+
+    Raises:
+        UsageError: They do not fit.
+    """
+    boot = layout.partition("boot-a")
+    content = disk_image.boot_image(
+        paths["fit"].read_bytes(), paths["policy"].read_bytes(), boot.size
+    )
+    disk_image.write_sparse(content, paths["boot"])
+    paths["bootstate"].write_bytes(emit_environment(SLOT_STATE))
+
+
+def describe(
+    about: About, layout: Layout, predictions: Mapping[str, Prediction], directory: Path
+) -> Device:
+    """Describe the device whose artefacts lie in `directory` under the names of `ROLES`.
+
+    Raises:
+        UsageError: The key directory cannot be read.
+    """
+    keys = store.list_keys(about.keys)
+    return Device(
+        name=about.name,
+        profile=keys.profile,
+        login=about.login,
+        epoch=about.epoch,
+        qemu=about.qemu,
+        artefacts={
+            role: device.describe(directory, directory / name)
+            for role, name in (ROLES | OPTIONAL).items()
+            if role in ROLES or (directory / name).is_file()
+        },
+        partitions=tuple(
+            device.Partition(
+                number=p.number, name=p.name, type=p.type, uuid=p.uuid, offset=p.offset, size=p.size
+            )
+            for p in layout.partitions
+        ),
+        slots=tuple(
+            Slot.named(
+                slot,
+                root_hash=about.root_hash,
+                pcrs={str(pcr): found.pcrs[pcr].hex() for pcr in MEANINGS},
+                events=found.measurements,
+            )
+            for slot, found in predictions.items()
+        ),
+        keys={
+            key.role.value: key.public_key.fingerprint()
+            for key in keys.keys
+            if key.role in {Role.FIT, Role.POLICY}
+        },
+        inputs=about.inputs,
+    )
+
+
+def layer_inputs(files: Layer) -> list[Input]:
+    """List the layer's files that can decide what the device is."""
+    return [
+        Input(
+            name=f"meta-secureboot/{path.relative_to(files.directory)}",
+            version=bootseal.__version__,
+            sha256=device.digest_file(path),
+        )
+        for path in files.inputs()
+    ]

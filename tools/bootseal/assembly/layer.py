@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""The Yocto layer's own files, and where each goes on the reference device.
+
+The recipes install the same files from the same places, so the tables here and the recipes'
+`do_install` must say the same.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from bootseal import device
+from bootseal.errors import UsageError
+
+UBOOT: Final = "recipes-bsp/u-boot/files"
+INITRAMFS: Final = "recipes-core/bootseal-initramfs/files"
+DEVICE: Final = "recipes-core/bootseal-device/files"
+
+BOARD_DTS: Final = f"{UBOOT}/qemu-virt-bootseal.dts"
+BOOTARGS: Final = f"{UBOOT}/bootargs"
+INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
+MASKED_UNITS: Final = f"{DEVICE}/masked-units"
+LAYOUT: Final = "files/wic/bootseal-ab.wks"
+
+# Files below DEVICE: the directory each goes to, and its mode.
+_UNITS: Final = "usr/lib/systemd/system"
+_PLACES: Final = {
+    "*.service": (_UNITS, 0o644),
+    "*.preset": ("usr/lib/systemd/system-preset", 0o644),
+    "udev-trigger.conf": (f"{_UNITS}/systemd-udev-trigger.service.d", 0o644),
+    "50-data.conf": ("usr/lib/repart.d", 0o644),
+    "bootseal-attest": ("usr/bin", 0o755),
+    "bootseal-data": ("usr/bin", 0o755),
+    "bootseal-status": ("usr/bin", 0o755),
+    "create-data": ("usr/lib/bootseal", 0o755),
+    "fetch-policy": ("usr/lib/bootseal", 0o755),
+    "mark-good": ("usr/lib/bootseal", 0o755),
+    "rollback": ("usr/lib/bootseal", 0o755),
+    "crypttab": ("etc", 0o644),
+    "fstab": ("etc", 0o644),
+    "fw_env.config": ("etc", 0o644),
+}
+# Only images that offer a root shell on the console get these.
+_DEVELOPMENT: Final = ("bootseal-shell.service",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A file of the layer and its absolute place, without the leading slash, on the device."""
+
+    source: Path
+    target: PurePosixPath
+    mode: int
+
+
+class Layer:
+    """The layer `meta-secureboot` in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @classmethod
+    def find(cls, directory: Path | None = None) -> Layer:
+        """Return the layer in `directory`, in `BOOTSEAL_LAYER`, or beside this source tree.
+
+        Raises:
+            UsageError: There is none.
+        """
+        named = directory or os.environ.get("BOOTSEAL_LAYER")
+        chosen = Path(named) if named else Path(__file__).parents[3] / "meta-secureboot"
+        if not (chosen / UBOOT).is_dir():
+            raise UsageError(
+                f"{chosen} is not the layer meta-secureboot: it has no directory {UBOOT}",
+                hint="name it with --layer DIR",
+            )
+        return cls(chosen.absolute())
+
+    def file(self, name: str) -> Path:
+        """Return a file of the layer.
+
+        Raises:
+            UsageError: It is not there.
+        """
+        path = self.directory / name
+        if not path.is_file():
+            raise UsageError(f"the layer has no file {name} (looked for {path})")
+        return path
+
+    def uboot_files(self, pattern: str) -> tuple[Path, ...]:
+        """Return U-Boot's fragments (`*.cfg`), patches (`*.patch`) or environments (`*.env`)."""
+        return tuple(sorted((self.directory / UBOOT).glob(pattern)))
+
+    def inputs(self) -> tuple[Path, ...]:
+        """Return every file of the layer that can decide what the device is."""
+        folders = (self.directory / name for name in (UBOOT, INITRAMFS, DEVICE))
+        found = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
+        return tuple(sorted(found | {self.file(LAYOUT)}))
+
+    def device_files(self, *, login: bool) -> tuple[Installed, ...]:
+        """Return what is installed on the root file system.
+
+        Args:
+            login: Whether the image offers a root shell on its console.
+
+        Raises:
+            UsageError: No rule says where a file goes.
+        """
+        files = sorted(path for path in (self.directory / DEVICE).rglob("*") if path.is_file())
+        skipped = {PurePosixPath(MASKED_UNITS).name, *(() if login else _DEVELOPMENT)}
+        return tuple(_place(path) for path in files if path.name not in skipped)
+
+    def masked_units(self) -> tuple[str, ...]:
+        """Return the names of the units that must never start."""
+        lines = self.file(MASKED_UNITS).read_text().splitlines()
+        return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _place(source: Path) -> Installed:
+    for pattern, (directory, mode) in _PLACES.items():
+        if fnmatch.fnmatchcase(source.name, pattern):
+            target = PurePosixPath(directory) / source.name
+            return Installed(source=source, target=target, mode=mode)
+    raise UsageError(
+        f"{source}: no rule says where this file of the layer goes on the device",
+        hint="add one to the table in bootseal/assembly/layer.py and to the recipe",
+    )
+
+
+def digests(files: tuple[Path, ...]) -> dict[str, str]:
+    """Return the SHA-256 of each file by name."""
+    return {path.name: device.digest_file(path) for path in files}

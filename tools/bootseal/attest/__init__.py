@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Remote attestation: enrol devices, challenge them, verify what they answer."""

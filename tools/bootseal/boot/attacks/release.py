@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""Another release of a device, made from the built one, and put into its second slot.
+
+It has another initramfs, another root image and another rollback index, so its PCR values and its
+policy are others; the maker signs it with the keys of the build directory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.attacks import forge, forge_fit
+from bootseal.boot.attacks import root as root_attacks
+from bootseal.boot.attacks.state import BOOTSTATE
+from bootseal.formats.fdt.edit import Editor
+from bootseal.formats.fdt.model import read
+from bootseal.formats.fit import model as fit_format
+from bootseal.formats.uboot import binary as uboot
+from bootseal.formats.uboot.environment import emit_environment
+from bootseal.keys.directory import directory as store
+from bootseal.keys.profile import Role
+from bootseal.measure import pcr_policy
+from bootseal.measure.predict import predict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bootseal.boot.scenario.model import Lab
+    from bootseal.measure.predict import Prediction
+
+INDEX: Final = 2
+"""Rollback index of the other release; that of the built one is lower."""
+SLOT: Final = "b"
+_TIMEOUT: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What goes into a slot, and what its PCRs will be, for each slot by its name."""
+
+    fit: bytes
+    root: Path
+    tree: Path
+    root_hash: str
+    predictions: dict[str, Prediction]
+
+
+def update(
+    *, attempts: int = 3, spoil: Callable[[Lab], None] | None = None, foreign_policy: bool = False
+) -> Callable[[Lab], None]:
+    """Put the other release into slot b and have it tried first, as an update does.
+
+    Args:
+        attempts: How often U-Boot tries it before it turns to slot a.
+        spoil: Changes the disk afterwards.
+        foreign_policy: Sign its policy with a key that is not the vendor's.
+    """
+
+    def prepare(lab: Lab) -> None:
+        made = make(lab, INDEX)
+        slot = next(slot for slot in lab.device.slots if slot.name == SLOT)
+        signer = (
+            fit_attacks.stranger(Role.POLICY, "sha256,rsa2048")
+            if foreign_policy
+            else store.signer(lab.keys, Role.POLICY)
+        )
+        document = pcr_policy.sign(made.predictions.values(), signer)
+        if foreign_policy:
+            vendor = pcr_policy.key_fingerprint(store.find(lab.keys, Role.POLICY).public_key)
+            for entry in document["sha256"]:
+                entry["pkfp"] = vendor
+        tail = pcr_policy.to_tail(pcr_policy.to_bytes(document))
+        fit_attacks.install(lab, made.fit, SLOT)
+        lab.disk.write(slot.boot, lab.disk.size(slot.boot) - len(tail), tail)
+        lab.disk.write(slot.root, 0, made.root.read_bytes())
+        lab.disk.write(slot.verity, 0, made.tree.read_bytes())
+        order(lab, "B A", b=attempts)
+        found = made.predictions[SLOT]
+        lab.replace_slot(
+            dataclasses.replace(
+                slot,
+                root_hash=made.root_hash,
+                pcrs={pcr: found.pcrs[int(pcr)].hex() for pcr in slot.pcrs},
+                events=found.measurements,
+            )
+        )
+        if spoil is not None:
+            spoil(lab)
+
+    return prepare
+
+
+def order(lab: Lab, slots: str, *, a: int = 3, b: int = 3) -> None:
+    """Write the slot state: which slot is tried first, and how often each."""
+    state = {"BOOT_ORDER": slots, "BOOT_A_LEFT": str(a), "BOOT_B_LEFT": str(b)}
+    lab.disk.write(BOOTSTATE, 0, emit_environment(state))
+
+
+def back_to_a(lab: Lab) -> None:
+    """Have the older release tried first, once, as anybody can who writes the disk."""
+    order(lab, "A B", a=1)
+
+
+def broken_root(lab: Lab) -> None:
+    """Flip one bit in the superblock of slot b's root."""
+    slot = next(slot for slot in lab.device.slots if slot.name == SLOT)
+    changed = forge.flip_bit(lab.disk.read(slot.root, root_attacks.SUPERBLOCK, 1), 0)
+    lab.disk.write(slot.root, root_attacks.SUPERBLOCK, changed)
+
+
+def make(lab: Lab, index: int) -> Release:
+    """Make the other release."""
+    fit = fit_attacks.original(lab)
+    root, tree = lab.work / "root.img", lab.work / "root.verity"
+    # A block behind the file system, which it does not use: the same files under another hash.
+    block = f"release with rollback index {index}".encode().ljust(root_attacks.BLOCK, b"\0")
+    root.write_bytes(lab.device.artefact(lab.directory, "root").read_bytes() + block)
+    blocks = root.stat().st_size // root_attacks.BLOCK
+    first = lab.device.slots[0].configuration
+    root_hash = root_attacks.format_tree(root, tree, root_attacks.salt(fit, first))
+    for slot in lab.device.slots:
+        name = forge_fit.referenced(fit, slot.configuration, "fdt")
+        old = bytes(fit_format.parse(fit).image(name).payload)
+        fit = forge_fit.replace_payload(
+            fit, name, device_tree(old, root_hash=root_hash, blocks=blocks, index=index)
+        )
+    ramdisk = forge_fit.referenced(fit, first, "ramdisk")
+    more = forge.archive({"release": f"{index}\n".encode()})
+    payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
+    fit = forge_fit.replace_payload(fit, ramdisk, more + payload)
+    fit = fit_attacks.sign_like(fit, store.signer(lab.keys, Role.FIT))
+    version = uboot.version_string(lab.device.artefact(lab.directory, "bios").read_bytes())
+    predictions = {
+        slot.name: predict(fit, slot.configuration, version=version) for slot in lab.device.slots
+    }
+    return Release(fit=fit, root=root, tree=tree, root_hash=root_hash, predictions=predictions)
+
+
+def device_tree(old: bytes, *, root_hash: str, blocks: int, index: int) -> bytes:
+    """Have a device tree name another root, of `blocks` 4096-byte blocks, and rollback index."""
+    chosen = read(old).find("/chosen")
+    bootargs = (chosen and chosen.value("bootargs")) or b""
+    for name, value in (("roothash", root_hash), ("blocks", str(blocks))):
+        pattern = rb"\bbootseal\." + name.encode() + rb"=\w+"
+        bootargs = re.sub(pattern, f"bootseal.{name}={value}".encode(), bytes(bootargs))
+    editor = Editor(old)
+    editor.set_property("/chosen", "bootargs", bootargs)
+    editor.set_property("/chosen", "bootseal,rollback-index", index.to_bytes(4))
+    return editor.to_bytes()

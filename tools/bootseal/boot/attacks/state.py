@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Attacks through everything U-Boot could take settings from, beside the FIT.
+
+All of it is writable by whoever holds the device, and none of it is signed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.attacks import forge, forge_fit
+from bootseal.formats.uboot.environment import emit_environment
+from bootseal.units import KIB, MIB
+
+if TYPE_CHECKING:
+    from bootseal.boot.scenario.model import Lab
+
+BOOTSTATE: Final = "bootstate"
+_STATE: Final = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
+_RUN: Final = f"bootm {fit_attacks.FIT_ADDRESS:#x}"
+
+OFFERS: Final = {
+    "verify": "no",
+    "bootcmd": _RUN,
+    "bootargs": "init=/bin/sh bootseal.slot=a",
+    "bootdelay": "10",
+    "preboot": "setenv verify no",
+    "altbootcmd": _RUN,
+    "fdtcontroladdr": "0",
+    "loadaddr": f"{fit_attacks.FIT_ADDRESS:#x}",
+    "bootseal": f"setenv verify no; {_RUN}",
+    "slot_start": f"setenv verify no; {_RUN}",
+    "fit_addr": "0",
+    "stdin": "serial",
+}
+"""Variables that would start an unsigned FIT, open a prompt or change the signed command line."""
+
+# Shell text in the three variables that are imported; U-Boot must never parse it.
+_INJECTED: Final = {
+    "BOOT_ORDER": 'B A"; setenv verify no; bootm 0x50000000; test "',
+    "BOOT_A_LEFT": "3; setenv verify no; bootm 0x50000000",
+    "BOOT_B_LEFT": "$(setenv verify no)${bootm 0x50000000}`bootm 0x50000000`",
+}
+
+_FLASH_SIZE: Final = 64 * MIB
+_FLASH_ENVIRONMENT: Final = 256 * KIB
+# Where boards keep an environment in front of the first partition.
+_GAPS: Final = tuple(kib * KIB for kib in (32, 64, 128, 256, 384, 512, 544, 768, 896, 1000))
+_GAP_SIZE: Final = 8 * KIB
+
+
+def noise(lab: Lab) -> None:
+    """Fill the whole slot state with bytes that look random."""
+    lab.disk.write(BOOTSTATE, 0, forge.noise(lab.disk.size(BOOTSTATE), seed=1))
+
+
+def smuggle(lab: Lab) -> None:
+    """Add settings to a slot state with a valid checksum."""
+    lab.disk.write(BOOTSTATE, 0, emit_environment(_STATE | OFFERS))
+
+
+def inject(lab: Lab) -> None:
+    """Put shell text into the variables that are imported, and an unsigned FIT to start with it."""
+    fit_attacks.install(lab, fit_attacks.unsigned(fit_attacks.original(lab)))
+    lab.disk.write(BOOTSTATE, 0, emit_environment(_INJECTED))
+
+
+def offer_everywhere(lab: Lab) -> None:
+    """Offer settings in every place there is, and an unsigned FIT that would start with them.
+
+    The slot state, the second flash where QEMU's U-Boot keeps its environment, the gap in front of
+    the first partition, QEMU's device tree and QEMU's firmware configuration.
+    """
+    fit_attacks.install(lab, fit_attacks.unsigned(fit_attacks.original(lab)))
+    smuggle(lab)
+    first = min(partition.offset for partition in lab.device.partitions)
+    block = emit_environment(OFFERS, size=_GAP_SIZE)
+    for offset in _GAPS:
+        if offset + _GAP_SIZE <= first:
+            lab.disk.write("", offset, block)
+    _offer_flash(lab)
+    _offer_qemu(lab)
+
+
+def _offer_flash(lab: Lab) -> None:
+    flash = lab.work / "flash.img"
+    with flash.open("wb") as file:
+        file.write(emit_environment(OFFERS, size=_FLASH_ENVIRONMENT))
+        file.truncate(_FLASH_SIZE)
+    lab.add_qemu("-drive", f"if=pflash,unit=1,format=raw,file={flash}")
+
+
+def _offer_qemu(lab: Lab) -> None:
+    control = lab.device.artefact(lab.directory, "control-dtb").read_bytes()
+    tree, kernel = lab.work / "offer.dtb", lab.work / "offer.kernel"
+    config = {"bootcmd": _RUN, "bootdelay": "10", "bootsecure": "no"}
+    tree.write_bytes(forge_fit.offer_configuration(control, config))
+    kernel.write_bytes(forge.attacker_kernel("qemu-kernel"))
+    text = " ".join(f"{name}={value.replace(' ', '_')}" for name, value in OFFERS.items())
+    lab.add_qemu("-dtb", str(tree), "-kernel", str(kernel), "-append", text)
+    lab.add_qemu("-fw_cfg", f"name=opt/u-boot/bootcmd,string={_RUN}")

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""Eavesdropping on the TPM's bus: record a device's boots, then look for its keys in there."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bootseal import proc
+from bootseal.boot.attacks import data_volume
+from bootseal.boot.machine import swtpm, tpm_traffic
+from bootseal.boot.machine.session import RECORDING
+from bootseal.errors import Inconclusive, VerificationRefused
+from bootseal.keys.directory import directory as store
+from bootseal.keys.profile import Role
+from bootseal.measure import pcr_policy
+from bootseal.measure.predict import CAP, predict
+
+if TYPE_CHECKING:
+    from bootseal.boot.attacks.data_volume import Sealed
+    from bootseal.boot.scenario.model import Lab
+    from bootseal.measure.predict import Prediction
+
+_TIMEOUT: Final = 60.0
+_STORAGE_ROOT: Final = "0x81000001"
+_POLICY_PCRS: Final = "sha256:" + ",".join(map(str, pcr_policy.PCRS))
+
+
+def record(lab: Lab) -> None:
+    """Record everything that goes to the TPM and back from now on."""
+    lab.record_tpm()
+
+
+def silent(lab: Lab, first_boot: Path) -> None:
+    """Look for the volume key and the sealed secret in two boots' traffic with the TPM.
+
+    Two things show that the search would find them: the digest that closes the policy, which
+    every boot sends in clear, and the secret itself in the traffic of an unsealing without an
+    encrypted session, recorded in the same way.
+
+    Args:
+        lab: After a recorded boot of the provisioned device.
+        first_boot: Serial log of the first boot, in which the key was sealed.
+
+    Raises:
+        VerificationRefused: One of them is there.
+        Inconclusive: The search does not find what is there.
+    """
+    header = data_volume.header(lab)
+    recovery = data_volume.recovery_key(lab, first_boot)
+    key = data_volume.volume_key(header, recovery)
+    logs = (first_boot, lab.work / "step-1.log")
+    boots = [tpm_traffic.messages(log.with_suffix(RECORDING).read_text()) for log in logs]
+    with tempfile.TemporaryDirectory(prefix="bootseal-") as name:
+        secret, plain = _unsealed_in_clear(lab, data_volume.sealed(header), Path(name))
+    if not tpm_traffic.holding(plain, secret) or not all(
+        tpm_traffic.holding(b, CAP) for b in boots
+    ):
+        raise Inconclusive("the recordings do not show what went over the bus in clear")
+    keys = {"volume key": key, "sealed secret": secret, "recovery key": recovery}
+    for title, wanted in keys.items():
+        for log, messages in zip(logs, boots, strict=True):
+            if found := tpm_traffic.holding(messages, wanted):
+                raise VerificationRefused(f"{found} messages in {log.name} hold the {title}")
+
+
+def _unsealed_in_clear(lab: Lab, sealed: Sealed, scratch: Path) -> tuple[bytes, list[bytes]]:
+    """Unseal with a copy of the TPM and the measurements of slot a; also return what went by."""
+    first = lab.device.slots[0]
+    fit = lab.device.artefact(lab.directory, "fit").read_bytes()
+    prediction = predict(fit, first.configuration)
+    shutil.copytree(lab.tpm, scratch / "tpm")
+    log = scratch / "recording"
+    with swtpm.serving(scratch / "tpm", scratch / "s", scratch / "said", *swtpm.recorded(log)):
+        secret = _unseal(lab, sealed, prediction, scratch)
+    return secret, tpm_traffic.messages(log.read_text())
+
+
+def _unseal(lab: Lab, sealed: Sealed, prediction: Prediction, scratch: Path) -> bytes:
+    """Do what systemd-cryptsetup does at boot, but without a salted and encrypted session."""
+    env = {"TPM2TOOLS_TCTI": f"swtpm:path={scratch / 's'}"}
+
+    def tool(name: str, *args: str) -> bytes:
+        done = proc.run(f"tpm2_{name}", args, cwd=scratch, env=env, timeout=_TIMEOUT).stdout
+        # There is no resource manager, and the TPM holds three objects.
+        proc.run("tpm2_flushcontext", ["-t"], cwd=scratch, env=env, timeout=_TIMEOUT)
+        return done
+
+    digest = pcr_policy.policy_digest(prediction)
+    text = pcr_policy.from_tail(_tail(lab))
+    entry = next(e for e in pcr_policy.parse(text)["sha256"] if e["pol"] == digest.hex())
+    files = {
+        "key.pem": store.find(lab.keys, Role.POLICY).public_key.pem,
+        "policy": digest,
+        "signature": base64.b64decode(entry["sig"]),
+        "private": sealed.private,
+        "public": sealed.public,
+    }
+    for name, data in files.items():
+        (scratch / name).write_bytes(data)
+    for event in prediction.events:
+        tool("pcrextend", f"{event.pcr}:sha256={event.digests['sha256'].hex()}")
+    tool("loadexternal", "-C", "o", "-G", "rsa", "-u", "key.pem", "-c", "key", "-n", "key.name")
+    signed = ["-g", "sha256", "-f", "rsassa", "-m", "policy", "-s", "signature"]
+    tool("verifysignature", "-c", "key", *signed, "-t", "ticket")
+    tool("startauthsession", "--policy-session", "-S", "session")
+    tool("policypcr", "-S", "session", "-l", _POLICY_PCRS)
+    tool("policyauthorize", "-S", "session", "-i", "policy", "-n", "key.name", "-t", "ticket")
+    tool("load", "-C", _STORAGE_ROOT, "-u", "public", "-r", "private", "-c", "sealed")
+    return tool("unseal", "-c", "sealed", "-p", "session:session")
+
+
+def _tail(lab: Lab) -> bytes:
+    boot = lab.device.slots[0].boot
+    return lab.disk.read(boot, lab.disk.size(boot) - pcr_policy.TAIL_SIZE, pcr_policy.TAIL_SIZE)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""Scenarios about the encrypted data partition, its keys and its TPM."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.attacks import tpm_bus
+from bootseal.boot.catalogue import after
+from bootseal.boot.catalogue.steps import closed, never_started, refused
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step, System, Tpm
+
+_GROUP: Final = "data"
+_STATUS: Final = "bootseal-data status"
+_ROTATE: Final = "bootseal-data rotate"
+_WIPE: Final = "bootseal-data wipe"
+
+DATA: Final = (
+    Scenario(
+        id="bus-recorded",
+        title="Eavesdropping on the TPM's bus",
+        group=_GROUP,
+        about="Everything that went to the TPM and back in the first boot, which seals the key, "
+        "and in a later one: sessions are encrypted, so neither the volume key nor the sealed "
+        "secret is there. The same search finds the secret where no session encrypts.",
+        prepare=tpm_bus.record,
+        steps=(
+            Step(
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=("root-verified:a", "data-opened"),
+                    system=System(created=False),
+                ),
+                check=after.bus_is_silent,
+            ),
+        ),
+    ),
+    Scenario(
+        id="rotate-and-wipe",
+        title="Key slot replaced, then all data wiped (development image)",
+        group=_GROUP,
+        about="After `bootseal-data rotate` a new key slot opens the same data, the old one is "
+        "gone. After `wipe` the next boot makes an empty volume with another recovery key, and "
+        "the old one opens nothing.",
+        steps=(
+            Step(
+                title="rotate",
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=("data-opened", "rollback-lowest:1", "data-rotated", "data-opened"),
+                    system=System(created=False),
+                ),
+                actions=(
+                    Action(do=Do.TYPE, when="shell", text=f"{_STATUS} && {_ROTATE} && reboot\r"),
+                ),
+                check=after.rotated,
+            ),
+            Step(
+                title="wipe",
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=("data-opened", "data-wiped", "recovery-handed-out", "data-opened"),
+                    system=System(created=True),
+                ),
+                actions=(Action(do=Do.TYPE, when="shell", text=f"{_WIPE} && reboot\r"),),
+                check=after.wiped,
+            ),
+        ),
+    ),
+    Scenario(
+        id="other-tpm",
+        title="Disk moved to another device",
+        group=_GROUP,
+        about="The key is sealed to the TPM of the first one.",
+        tpm=Tpm.FRESH,
+        steps=(closed(),),
+    ),
+    Scenario(
+        id="tpm-cleared",
+        title="TPM cleared",
+        group=_GROUP,
+        about="A new storage seed: what was sealed before cannot be opened by anybody.",
+        tpm=Tpm.CLEARED,
+        steps=(closed(),),
+    ),
+    Scenario(
+        id="tpm-locked-out",
+        title="TPM in lockout after wrong guesses",
+        group=_GROUP,
+        about="The key is sealed to a policy and to no password, so lockout does not concern it: "
+        "data opens, and the system says what state the TPM is in.",
+        tpm=Tpm.LOCKED_OUT,
+        steps=(
+            Step(
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=("root-verified:a", "tpm-lockout", "data-opened"),
+                    system=System(created=False),
+                )
+            ),
+        ),
+    ),
+    Scenario(
+        id="tpm-full",
+        title="TPM without room for the rollback index",
+        group=_GROUP,
+        about="A device that could not remember how old a release may be makes no data partition, "
+        "and says why. The rest of the system runs.",
+        base="shipped",
+        tpm=Tpm.FULL,
+        steps=(
+            Step(
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=("root-verified:a", "data-closed"),
+                    system=System(
+                        created=False,
+                        findings=("data.closed",),
+                        reason="the TPM has no room for index",
+                    ),
+                )
+            ),
+        ),
+    ),
+    Scenario(
+        id="no-tpm",
+        title="TPM taken out",
+        group=_GROUP,
+        about="Nothing may run unmeasured. On this board a read where no chip answers is a bus "
+        "error, at which U-Boot resets, for ever.",
+        base="shipped",
+        tpm=Tpm.NONE,
+        steps=(never_started("bus-error"),),
+    ),
+    Scenario(
+        id="tpm-other-bank",
+        title="TPM without SHA-256 PCRs",
+        group=_GROUP,
+        about="Nothing may run unmeasured: the layer's U-Boot takes a failed measurement for a "
+        "refusal, where mainline U-Boot boots on.",
+        base="shipped",
+        tpm=Tpm.OTHER_BANK,
+        steps=(refused("boot-refused:not measured"),),
+    ),
+    Scenario(
+        id="other-initramfs",
+        title="Another initramfs, signed to boot but with no policy signed for it",
+        group=_GROUP,
+        about="It boots, PCR 9 differs, and the TPM keeps the key.",
+        prepare=fit_attacks.signed_by_maker(fit_attacks.other_initramfs),
+        steps=(closed("pcr.9", "event-log.differs"),),
+    ),
+)

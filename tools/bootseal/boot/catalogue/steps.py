@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""The few ends a scenario can come to, as steps."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario.model import Action, Do, Expectation, Step, System
+
+_REFUSAL_TIMEOUT: Final = 60.0
+# A serial line holds back what nobody reads; Linux reads the console late, so not too often.
+_TYPED: Final = 80
+_TYPING_INTERVAL: Final = 0.1
+_STARTED: Final = ("kernel-handover", "root-verified", "systemd")
+
+
+def up(*console: str, created: bool = False) -> Step:
+    """Come up from slot a with data opened; `console` is seen before the root is verified."""
+    return Step(
+        expect=Expectation(
+            ending=Ending.UP,
+            console=("slot-tried:a", *console, "root-verified:a"),
+            system=System(created=created),
+        )
+    )
+
+
+def up_from_b(*console: str) -> Step:
+    """Give slot a up for the reasons in `console`, and come up from slot b with data opened."""
+    return Step(
+        expect=Expectation(
+            ending=Ending.UP,
+            console=("slot-tried:a", *console, "slot-tried:b", "root-verified:b"),
+            forbidden=("root-verified:a",),
+            system=System(slot="b", created=False),
+        )
+    )
+
+
+def refused(*why: str) -> Step:
+    """Refuse both slots, each for the named reasons, then switch off."""
+    console: tuple[str, ...] = ()
+    for slot in ("a", "b"):
+        reasons = (f"{name}:conf-{slot}" if name.endswith("-signature") else name for name in why)
+        console += (f"slot-tried:{slot}", *reasons, f"slot-refused:{slot}")
+    return Step(
+        expect=Expectation(
+            ending=Ending.POWERED_OFF, console=(*console, "all-refused"), forbidden=_STARTED
+        ),
+        timeout=_REFUSAL_TIMEOUT,
+    )
+
+
+def closed(*findings: str) -> Step:
+    """Come up with data closed, and say why."""
+    system = System(findings=("data.closed", *findings), reason=r"(?i)tpm|unseal|policy")
+    return Step(
+        expect=Expectation(
+            ending=Ending.UP, console=("slot-tried:a", "root-verified:a"), system=system
+        )
+    )
+
+
+def never_up(block: str) -> Step:
+    """See dm-verity refuse the root, and nothing of it run."""
+    return Step(
+        expect=Expectation(
+            ending=Ending.CONSOLE,
+            console=("kernel-handover", f"verity-corruption:{block}", "verity-restart"),
+            forbidden=("root-verified", "systemd"),
+        ),
+        until="verity-restart",
+        timeout=120.0,
+    )
+
+
+def never_started(why: str) -> Step:
+    """See U-Boot give up for the named reason, before anything starts."""
+    return Step(
+        expect=Expectation(
+            ending=Ending.CONSOLE, console=("slot-tried:a", why), forbidden=_STARTED
+        ),
+        until=why,
+        timeout=_REFUSAL_TIMEOUT,
+    )
+
+
+def while_typing(text: str, *, when: str) -> Step:
+    """Come up as ever while somebody types for eight seconds."""
+    step = up()
+    action = Action(do=Do.TYPE, when=when, text=text, repeat=_TYPED, interval=_TYPING_INTERVAL)
+    return Step(expect=step.expect, actions=(action,))

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""Scenarios about another release in the second slot: its policy, its failure, and the way back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bootseal.boot.attacks import release
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario.model import Expectation, Scenario, Step, System
+
+_GROUP: Final = "update"
+_TRIED: Final = ("slot-tried:b", "root-verified:b")
+_BACK: Final = ("slot-tried:a", "root-verified:a")
+
+
+def _found(slot: str, *console: str) -> Expectation:
+    """Come up from the slot with the data of before."""
+    system = System(slot=slot, created=False)
+    return Expectation(ending=Ending.UP, console=console, system=system)
+
+
+UPDATES: Final = (
+    Scenario(
+        id="update",
+        title="Update, then the older release again",
+        group=_GROUP,
+        about="Another initramfs, root and rollback index in slot b, with a signed policy: the "
+        "same data opens without a new enrolment. Once that was found good the TPM remembers it, "
+        "and the older release is refused before its root is opened, with its own valid policy.",
+        steps=(
+            Step(
+                title="release 2, first boot",
+                prepare=release.update(),
+                expect=_found("b", *_TRIED, "data-opened", f"rollback-raised:{release.INDEX}"),
+            ),
+            Step(
+                title="release 1 tried first",
+                prepare=release.back_to_a,
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=("slot-tried:a", "kernel-handover", "rollback-refused:1", *_TRIED),
+                    forbidden=("root-verified:a",),
+                    system=System(slot="b", created=False),
+                ),
+            ),
+        ),
+    ),
+    Scenario(
+        id="update-failed",
+        title="Update that does not come up",
+        group=_GROUP,
+        about="Release 2 was never found good, so nothing was revoked: release 1 starts again and "
+        "opens its data.",
+        prepare=release.update(attempts=1, spoil=release.broken_root),
+        steps=(
+            Step(
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=("slot-tried:b", "verity-corruption:data", "verity-restart", *_BACK),
+                    forbidden=("root-verified:b", "rollback-refused", "rollback-raised"),
+                    system=System(created=False),
+                ),
+            ),
+        ),
+    ),
+    Scenario(
+        id="update-foreign-policy",
+        title="Update whose policy another key signed",
+        group=_GROUP,
+        about="Signed to boot, but with a policy in the vendor's name that the vendor did not "
+        "sign: the TPM keeps the key, the system says so, the slot is not found good, and the "
+        "other one is next.",
+        steps=(
+            Step(
+                title="release 2, policy not the vendor's",
+                prepare=release.update(attempts=1, foreign_policy=True),
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=(*_TRIED, "data-closed"),
+                    forbidden=("data-opened", "rollback-raised"),
+                    system=System(
+                        slot="b", findings=("data.closed",), reason=r"(?i)tpm|unseal|policy"
+                    ),
+                ),
+            ),
+            Step(title="release 1 again", expect=_found("a", *_BACK, "data-opened")),
+        ),
+    ),
+)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""What is seen of a power cycle: lines of the console, phases on the time line, and its ending."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Ending(StrEnum):
+    """What one power cycle ended in."""
+
+    UP = "up"
+    """The status line came: the system is up, and says itself what it runs on."""
+    POWERED_OFF = "powered-off"
+    """The device switched itself off."""
+    CONSOLE = "console"
+    """The console showed the pattern that the step waits for."""
+    CUT = "power-cut"
+    """We cut the power, as the step's actions say."""
+    TIMEOUT = "timeout"
+    """Nothing the step waits for happened in time: proves nothing."""
+    CRASHED = "crashed"
+    """QEMU or the TPM emulator ended by itself: proves nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A console line that matched a named pattern.
+
+    Attributes:
+        time: Seconds since power-on.
+        name: The pattern's name.
+        detail: What the pattern captured: an image or slot name, or "".
+        line: The line, control characters escaped.
+    """
+
+    time: float
+    name: str
+    detail: str
+    line: str
+
+    def matches(self, wanted: str) -> bool:
+        """Tell whether this is `name` or `name:detail`."""
+        name, _, detail = wanted.partition(":")
+        return name == self.name and (not detail or detail == self.detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A stretch of the boot on the time line; seconds since power-on."""
+
+    name: str
+    start: float
+    end: float

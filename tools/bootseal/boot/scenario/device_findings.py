@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""Compare what a running device says of itself with what was built.
+
+Finding ids: `slot.unknown`, `root.hash`, `root.mount`, `root.read-only`, `root.verity`,
+`root.corruption-mode`, `data.closed`, `data.crypt`, `data.token`, `data.mount`, `pcr.0`, `pcr.1`,
+`pcr.8`, `pcr.9`, `event-log.missing`, `event-log.malformed`, `event-log.differs`, `lockdown.off`,
+`login.unexpected`, `mount.writable`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from bootseal.errors import FormatError
+from bootseal.events import Finding, Severity
+from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm.eventlog import Event
+from bootseal.measure.explain import Judgement, compare
+from bootseal.measure.predict import CAP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bootseal.boot.scenario.device_status import Data, Mount, Root, Status
+    from bootseal.device import Device, Slot
+
+CAPPED_PCR: Final = "9"
+
+_ROOT_HASH_FIELD: Final = 11  # of `start length verity version data hash bs hbs blocks hstart alg`
+_DM_TARGET_FIELD: Final = 2
+_SHOWN: Final = 4  # one exchanged entry is two: the unexpected and the missing one
+_TOKEN: Final = "systemd-tpm2"  # noqa: S105 - the type of a LUKS2 token
+_LOCKED: Final = ("integrity", "confidentiality")
+# Kernel interfaces and memory; everything else that is writable keeps what is written to it.
+_VOLATILE: Final = frozenset(
+    {"autofs", "bpf", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "fusectl"}
+    | {"hugetlbfs", "mqueue", "proc", "pstore", "ramfs", "securityfs", "sysfs", "tmpfs", "tracefs"}
+)
+
+
+def judge(status: Status, device: Device) -> list[Finding]:
+    """Return everything that is not as in a fully proven system; empty means proven.
+
+    Args:
+        status: What the device says.
+        device: What was built.
+    """
+    slot = next((s for s in device.slots if s.name == status.slot), None)
+    if slot is None:
+        known = ", ".join(s.name for s in device.slots)
+        found = [_error("slot.unknown", "slot", f"runs from slot {status.slot!r}: built: {known}")]
+    else:
+        found = [*_root(status.root, slot), *_pcrs(status, slot)]
+    found += _data(status.data, status.mounts)
+    found += _mounts(status.mounts)
+    found += _system(status, device)
+    return found
+
+
+def capped(pcr: str) -> str:
+    """Return the value that a PCR (lower-case hex) has after it was capped.
+
+    PCR extend, TPM 2.0 Library part 1, 17.
+    """
+    return hashlib.sha256(bytes.fromhex(pcr) + CAP).hexdigest()
+
+
+def _error(finding: str, where: str, message: str) -> Finding:
+    return Finding(id=finding, severity=Severity.ERROR, where=where, message=message)
+
+
+def _root(root: Root, slot: Slot) -> Iterator[Finding]:
+    if root.hash != slot.root_hash:
+        yield _error("root.hash", "root", f"root hash {root.hash}: built {slot.root_hash}")
+    if root.mount != "/":
+        yield _error("root.mount", "root", f"mounted on {root.mount!r}: expected '/'")
+    if "ro" not in root.options:
+        yield _error("root.read-only", "root", f"mounted {','.join(root.options)}: expected ro")
+    fields = root.table.split()
+    if len(fields) <= _ROOT_HASH_FIELD or fields[_DM_TARGET_FIELD] != "verity":
+        yield _error("root.verity", "root", f"not on dm-verity: table is {root.table!r}")
+        return
+    if fields[_ROOT_HASH_FIELD] != slot.root_hash:
+        message = f"dm-verity checks against {fields[_ROOT_HASH_FIELD]}: built {slot.root_hash}"
+        yield _error("root.verity", "root", message)
+    if "restart_on_corruption" not in fields[_ROOT_HASH_FIELD + 1 :]:
+        message = "dm-verity does not restart the device on corruption"
+        yield _error("root.corruption-mode", "root", f"{message}: table is {root.table!r}")
+
+
+def _pcrs(status: Status, slot: Slot) -> Iterator[Finding]:
+    for pcr, predicted in slot.pcrs.items():
+        expected = capped(predicted) if pcr == CAPPED_PCR else predicted
+        read = status.pcrs.get(pcr, "nothing")
+        if read != expected:
+            yield _error(f"pcr.{pcr}", f"PCR {pcr}", f"reads {read}: predicted {expected}")
+    if not status.event_log_size:
+        yield _error("event-log.missing", "TPM", "the kernel has no event log of the firmware")
+    elif slot.events:
+        yield from _event_log(status.event_log, slot)
+
+
+def _event_log(log: bytes, slot: Slot) -> Iterator[Finding]:
+    """Compare the firmware's log with the predicted one, entry for entry."""
+    try:
+        found = eventlog.parse(log)
+    except FormatError as error:
+        yield _error("event-log.malformed", "TPM", error.message)
+        return
+    expected = [
+        Event(
+            pcr=entry.pcr,
+            type=entry.type,
+            digests={"sha256": bytes.fromhex(entry.sha256)},
+            data=bytes.fromhex(entry.data),
+        )
+        for entry in slot.events
+    ]
+    wrong = [e for e in compare(found.events, expected) if e.judgement is not Judgement.MATCHING]
+    if wrong:
+        said = "; ".join(f"{e.judgement} in PCR {e.event.pcr}: {e.meaning}" for e in wrong[:_SHOWN])
+        message = f"{len(wrong)} entries are not as predicted: {said}"
+        yield _error("event-log.differs", "TPM", message)
+
+
+def _data(data: Data, mounts: tuple[Mount, ...]) -> Iterator[Finding]:
+    if data.state != "open":
+        yield _error("data.closed", "data", f"data is {data.state}: {data.reason or 'no reason'}")
+        return
+    fields = data.table.split()
+    if len(fields) <= _DM_TARGET_FIELD or fields[_DM_TARGET_FIELD] != "crypt":
+        yield _error("data.crypt", "data", f"not on dm-crypt: table is {data.table!r}")
+    if data.token != _TOKEN or data.keyslot < 0:
+        message = f"token {data.token!r} in key slot {data.keyslot}: expected {_TOKEN}"
+        yield _error("data.token", "data", message)
+    on_data = [m for m in mounts if m.target == "/data"]
+    if [m.source for m in on_data] != ["/dev/mapper/data"] or "rw" not in on_data[0].options:
+        said = "; ".join(f"{m.source} {','.join(m.options)}" for m in on_data) or "nothing"
+        message = f"/data is {said}: expected /dev/mapper/data, writable"
+        yield _error("data.mount", "data", message)
+
+
+def _mounts(mounts: tuple[Mount, ...]) -> Iterator[Finding]:
+    for mount in mounts:
+        writable = "rw" in mount.options and mount.type not in _VOLATILE
+        if writable and mount.source != "/dev/mapper/data":
+            message = f"{mount.source} ({mount.type}) is writable: only /dev/mapper/data may be"
+            yield _error("mount.writable", mount.target, message)
+
+
+def _system(status: Status, device: Device) -> Iterator[Finding]:
+    if status.lockdown not in _LOCKED:
+        message = f"kernel lockdown is {status.lockdown or 'absent'}: expected integrity"
+        yield _error("lockdown.off", "kernel", message)
+    if status.login and not device.login:
+        yield _error("login.unexpected", "login", "offers a root shell: built without one")

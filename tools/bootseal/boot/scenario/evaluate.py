@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""Hold what a power cycle did against what its step asked for."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from bootseal.boot.machine.console import phases, visible
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario import device_status
+from bootseal.boot.scenario.device_findings import judge
+from bootseal.boot.scenario.model import StepResult, Verdict
+from bootseal.boot.scenario.power_cycle import forbidden
+from bootseal.errors import FormatError
+from bootseal.events import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bootseal.boot.machine.events import Sighting
+    from bootseal.boot.scenario.device_status import Status
+    from bootseal.boot.scenario.model import Expectation, Step, System
+    from bootseal.boot.scenario.power_cycle import Cycle
+    from bootseal.device import Device
+
+_INTERESTING: Final = frozenset(
+    {"bad-hash", "no-signature", "bad-signature", "signature-refused", "unit-address"}
+    | {
+        "bad-format",
+        "no-image",
+        "bad-hint",
+        "gate-refused",
+        "boot-refused",
+        "bus-error",
+        "tpm-silent",
+        "no-key",
+        "no-prompt",
+    }
+    | {"slot-refused", "all-refused", "last-resort"}
+    | {"state-default", "verity-corruption", "verity-restart", "root-refused", "panic"}
+    | {"rollback-refused", "data-closed", "tpm-lockout"}
+    | {"u-boot-prompt", "emergency-shell", "attacker-code"}
+)
+
+# A device that restarts for ever must not fill the table.
+_SHOWN: Final = 12
+
+
+def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
+    """Judge one power cycle.
+
+    Args:
+        step: What was asked for.
+        ended: What the power cycle ended in.
+        device: What was built.
+        log: Path of the serial log, for the result.
+    """
+    document: dict[str, object] = {}
+    findings: list[Finding] = []
+    system = None
+    if ended.ending is Ending.UP:
+        try:
+            document = device_status.parse(ended.status)
+            system = device_status.load(document)
+            findings = judge(system, device)
+        except FormatError as error:
+            findings = [_malformed(error)]
+    objections = _objections(step, ended, system, findings)
+    verdict, reason = next(objections, (Verdict.PASSED, ""))
+    return StepResult(
+        title=step.title,
+        ending=ended.ending,
+        verdict=verdict,
+        reason=visible(reason),
+        duration=ended.duration,
+        resets=ended.resets,
+        seen=ended.seen,
+        findings=tuple(findings),
+        status=document,
+        phases=phases(ended.seen, ended.duration, up=ended.ending is Ending.UP),
+        log=log,
+    )
+
+
+def expected(expect: Expectation) -> str:
+    """Say in one line what is asked for."""
+    if expect.ending is Ending.UP:
+        system = expect.system
+        how = f"up from slot {system.slot}" if system.slot else "up"
+        how += f" with {', '.join(system.findings)}" if system.findings else ""
+    else:
+        how = str(expect.ending)
+    return _after(expect.ending, how, expect.console)
+
+
+def observed(result: StepResult) -> str:
+    """Say in one line what happened."""
+    how = str(result.ending)
+    if result.ending is Ending.UP:
+        how += f" from slot {visible(str(result.status.get('slot', '?')))}"
+        if result.findings:
+            how += f" with {', '.join(f.id for f in result.findings)}"
+    labels = [_label(s) for s in result.seen if s.name in _INTERESTING]
+    changes = [n for n, before in zip(labels, ["", *labels], strict=False) if n != before]
+    return _after(result.ending, how, changes[-_SHOWN:])
+
+
+def _after(ending: Ending, how: str, names: Sequence[str]) -> str:
+    if not names:
+        return how
+    return f"{'console shows' if ending is Ending.CONSOLE else f'{how} after'} {', '.join(names)}"
+
+
+def _label(sighting: Sighting) -> str:
+    short = sighting.detail if len(sighting.detail.split()) == 1 else ""
+    return f"{sighting.name}:{short}" if short else sighting.name
+
+
+def _objections(
+    step: Step,
+    ended: Cycle,
+    system: Status | None,
+    findings: list[Finding],
+) -> Iterator[tuple[Verdict, str]]:
+    """Yield what speaks against a pass, the weightiest first."""
+    expect = step.expect
+    for sighting in ended.seen:
+        if any(sighting.matches(name) for name in forbidden(step)):
+            yield Verdict.FAILED, f"{_label(sighting)} must not be seen: {sighting.line}"
+    # U-Boot's driver waits 750 ms, which an emulator on a busy machine can take. Whatever comes of
+    # it then, a refusal as well as a wrong PCR, was not brought about by the scenario.
+    if any(sighting.name == "tpm-silent" for sighting in ended.seen):
+        yield Verdict.INCONCLUSIVE, "the TPM emulator did not answer U-Boot in time"
+    if ended.ending is Ending.TIMEOUT:
+        reason = f"nothing within {step.timeout:g} s: expected {expected(expect)}"
+        yield Verdict.INCONCLUSIVE, reason
+    if ended.ending is Ending.CRASHED:
+        yield Verdict.INCONCLUSIVE, "QEMU or the TPM emulator ended by itself"
+    if ended.ending is not expect.ending:
+        yield Verdict.FAILED, f"ended {ended.ending}: expected {expect.ending}"
+    if ended.undone:
+        yield Verdict.INCONCLUSIVE, f"{ended.undone} actions never had their turn"
+    if missing := _missing(expect.console, ended.seen):
+        yield Verdict.FAILED, f"the console never showed {missing} in its turn"
+    if ended.ending is Ending.UP:
+        yield from ((Verdict.FAILED, r) for r in _system(expect.system, system, findings))
+
+
+def _missing(wanted: tuple[str, ...], seen: tuple[Sighting, ...]) -> str:
+    """Return the first wanted pattern that did not come in its turn, "" when all came."""
+    rest = iter(seen)
+    for name in wanted:
+        if not any(sighting.matches(name) for sighting in rest):
+            return name
+    return ""
+
+
+def _system(expect: System, system: Status | None, findings: list[Finding]) -> Iterator[str]:
+    errors = {f.id: f for f in findings if f.severity is Severity.ERROR}
+    for name, finding in errors.items():
+        if name not in expect.findings:
+            yield f"{name}: {finding.message}"
+    if absent := [name for name in expect.findings if name not in errors]:
+        yield f"the system does not report {', '.join(absent)}: expected it to"
+    if system is None:
+        yield "the status line cannot be read"
+        return
+    if expect.slot and system.slot != expect.slot:
+        yield f"runs from slot {system.slot}: expected {expect.slot}"
+    if expect.created is not None and system.data.created is not expect.created:
+        found = "made in this boot" if system.data.created else "found again"
+        yield f"the data partition was {found}: expected the opposite"
+    if expect.reason and not re.search(expect.reason, system.data.reason):
+        yield f"data is closed because {system.data.reason!r}: expected {expect.reason!r}"
+
+
+def _malformed(error: FormatError) -> Finding:
+    return Finding(
+        id="status.malformed", severity=Severity.ERROR, where="status", message=error.message
+    )

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Run one step: do its actions in order, and tell what the power cycle ended in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, assert_never
+
+from bootseal.boot.machine.events import Ending, Sighting
+from bootseal.boot.machine.session import Off, Reset, StatusLine
+from bootseal.boot.scenario.model import ALWAYS_FORBIDDEN, POWER_ON, STATUS, Do
+from bootseal.errors import Inconclusive
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+
+    from bootseal.boot.machine.session import Event, Session
+    from bootseal.boot.scenario.model import Action, Step
+
+_SHUTDOWN_TIMEOUT: Final = 60.0
+_STOP_LATENCY: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle:
+    """A power cycle that reached an ending.
+
+    Attributes:
+        ending: Which.
+        duration: Seconds from power-on to the ending.
+        undone: Actions whose trigger never came.
+        status: The last status line, b"" when none came.
+        resets: How many times the machine was reset on the way.
+        seen: Named console lines in order.
+    """
+
+    ending: Ending
+    duration: float
+    undone: int
+    status: bytes
+    resets: int
+    seen: tuple[Sighting, ...]
+
+
+def forbidden(step: Step) -> tuple[str, ...]:
+    """Return the patterns that must not be seen in a step."""
+    expect = step.expect
+    return (*(n for n in ALWAYS_FORBIDDEN if n not in expect.allowed), *expect.forbidden)
+
+
+def run(session: Session, step: Step, *, stop: threading.Event | None = None) -> Cycle:
+    """Watch a device that was just switched on until the step is over.
+
+    The status line and the `until` pattern end a step only after all its actions were done; a
+    power-off, a crash, a forbidden console line and the timeout end it at any time.
+
+    Args:
+        session: The device.
+        step: What to do and to wait for.
+        stop: Set by another thread to give up.
+
+    Raises:
+        Inconclusive: Told to give up.
+        ToolError: QEMU answered a command with an error.
+    """
+    actions = _Actions(step.actions)
+    status = b""
+    while True:
+        for action in actions.due(session.elapsed()):
+            _perform(session, action)
+        if stop is not None and stop.is_set():
+            raise Inconclusive("stopped before the step was over")
+        wake = min(step.timeout, actions.wake(), session.elapsed() + _STOP_LATENCY)
+        events = session.poll(wake)
+        if not events and session.elapsed() >= step.timeout:
+            return _cycle(session, Ending.TIMEOUT, session.elapsed(), actions.left(), status)
+        for event in events:
+            finished = actions.finished()
+            if isinstance(event, StatusLine):
+                status = event.data
+            if ending := _ending(event, step, finished=finished):
+                return _cycle(session, ending, event.time, actions.left(), status)
+            actions.notice(event)
+
+
+def shut_down(session: Session, *, login: bool) -> None:
+    """Switch a device off that is up: politely where it lets us log in, else by the plug.
+
+    Raises:
+        ToolError: QEMU answered a command with an error.
+    """
+    deadline = session.elapsed() + _SHUTDOWN_TIMEOUT
+    asked = False
+    while login and session.elapsed() < deadline:
+        if not asked and _at_shell(session.console.seen):
+            session.type("systemctl poweroff\r")
+            asked = True
+        if any(isinstance(event, Off) for event in session.poll(deadline)):
+            return
+    session.cut()
+    while not any(isinstance(event, Off) for event in session.poll(math.inf)):
+        pass
+
+
+def _at_shell(seen: Sequence[Sighting]) -> bool:
+    """Tell whether the shell is there since the last reset."""
+    last = next((s.name for s in reversed(seen) if s.name in {"shell", "u-boot"}), "")
+    return last == "shell"
+
+
+def _cycle(session: Session, ending: Ending, duration: float, undone: int, status: bytes) -> Cycle:
+    return Cycle(
+        ending=ending,
+        duration=duration,
+        undone=undone,
+        status=status,
+        resets=session.resets,
+        seen=tuple(session.console.seen),
+    )
+
+
+def _ending(event: Event, step: Step, *, finished: bool) -> Ending | None:
+    match event:
+        case Off():
+            return event.ending
+        case StatusLine():
+            return Ending.UP if finished else None
+        case Sighting():
+            if any(event.matches(name) for name in forbidden(step)):
+                return Ending.CONSOLE
+            reached = bool(step.until) and event.matches(step.until)
+            return Ending.CONSOLE if reached and finished else None
+        case Reset():
+            return None
+        case _:
+            assert_never(event)
+
+
+def _perform(session: Session, action: Action) -> None:
+    match action.do:
+        case Do.TYPE:
+            session.type(action.text)
+        case Do.RESET:
+            session.reset()
+        case Do.CUT:
+            session.cut()
+        case _:
+            assert_never(action.do)
+
+
+class _Actions:
+    """What is still to be done: timed actions, and those that wait for their trigger in order."""
+
+    def __init__(self, actions: tuple[Action, ...]) -> None:
+        self._waiting = [a for a in actions if a.when != POWER_ON]
+        self._timed = [t for a in actions if a.when == POWER_ON for t in _times(a, 0.0)]
+        self._armed: list[tuple[float, Action]] = []
+
+    def notice(self, event: Event) -> None:
+        """Take an event that may be the trigger of the next action."""
+        if not self._waiting or self._armed:
+            return
+        wanted = self._waiting[0].when
+        if isinstance(event, StatusLine):
+            triggered = wanted == STATUS
+        else:
+            triggered = isinstance(event, Sighting) and event.matches(wanted)
+        if triggered:
+            self._armed = _times(self._waiting.pop(0), event.time)
+
+    def due(self, now: float) -> list[Action]:
+        """Return the actions whose time has come."""
+        due = [action for at, action in self._timed + self._armed if at <= now]
+        self._timed = [(at, action) for at, action in self._timed if at > now]
+        self._armed = [(at, action) for at, action in self._armed if at > now]
+        return due
+
+    def wake(self) -> float:
+        """Return when the next action is due, in seconds since power-on."""
+        return min((at for at, _ in self._timed + self._armed), default=math.inf)
+
+    def finished(self) -> bool:
+        """Tell whether all actions were done."""
+        return not self._waiting and not self._timed and not self._armed
+
+    def left(self) -> int:
+        """Return the number of actions whose trigger never came."""
+        return len(self._waiting)
+
+
+def _times(action: Action, start: float) -> list[tuple[float, Action]]:
+    return [(start + action.delay + n * action.interval, action) for n in range(action.repeat)]

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""Run scenarios, some at a time, each on its own copy-on-write disk and its own TPM."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import bootseal
+from bootseal import proc
+from bootseal.boot.machine import qemu, swtpm
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.machine.session import switched_on
+from bootseal.boot.scenario import power_cycle
+from bootseal.boot.scenario.evaluate import evaluate, expected, observed
+from bootseal.boot.scenario.model import (
+    Expectation,
+    MatrixResult,
+    Scenario,
+    ScenarioResult,
+    Step,
+    System,
+    Verdict,
+)
+from bootseal.boot.scenario.workspace import Workplace
+from bootseal.errors import BootsealError, UsageError, VerificationRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bootseal.boot.scenario.model import StepResult
+    from bootseal.device import Device
+
+DIRECTORY: Final = "matrix"
+FIRST_BOOT: Final = "first-boot"
+"""Id of the scenario whose disk and TPM are the base of all provisioned ones."""
+
+_FIRST_BOOT: Final = Scenario(
+    id=FIRST_BOOT,
+    title="First boot makes the data partition",
+    group="boot",
+    about="The shipped disk comes up from slot a, and seals a new data partition to this TPM.",
+    base="shipped",
+    prepare=lambda workplace: workplace.record_tpm(),
+    steps=(Step(expect=Expectation(ending=Ending.UP, system=System(created=True))),),
+)
+
+
+class Watcher(Protocol):
+    """Told by worker threads how the matrix goes."""
+
+    def started(self, scenario: Scenario) -> None:
+        """Take note that a scenario begins."""
+        ...
+
+    def finished(self, result: ScenarioResult) -> None:
+        """Take note that a scenario is over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Base:
+    """Where scenarios start from: a disk that is never written again, and a TPM to copy."""
+
+    disk: Path
+    disk_format: str
+    tpm: Path
+
+
+def choose(catalogue: Sequence[Scenario], ids: Sequence[str]) -> tuple[Scenario, ...]:
+    """Return the scenarios with the given ids in catalogue order; all of them for no ids.
+
+    Raises:
+        UsageError: There is no scenario of that id.
+    """
+    known = {scenario.id for scenario in catalogue} | {FIRST_BOOT}
+    if unknown := [name for name in ids if name not in known]:
+        raise UsageError(
+            f"there is no scenario {', '.join(map(repr, unknown))}",
+            hint="bootseal boot matrix DIR --list",
+        )
+    return tuple(s for s in catalogue if not ids or s.id in ids)
+
+
+class Matrix:
+    """One run of scenarios on one device.
+
+    Args:
+        device: What was built.
+        directory: Its build directory; results go to its `matrix` directory.
+        watcher: Told how it goes.
+        keys: Key directory of its maker.
+        patience: What every time limit is multiplied with, for slow machines.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        directory: Path,
+        watcher: Watcher,
+        *,
+        keys: Path,
+        patience: float = 1.0,
+    ) -> None:
+        self._device = device
+        self._directory = directory
+        self._keys = keys
+        self._watcher = watcher
+        self._patience = patience
+        self._stop = threading.Event()
+
+    def run(self, scenarios: Sequence[Scenario], *, jobs: int) -> MatrixResult:
+        """Run scenarios, `jobs` at a time.
+
+        The first boot is made once, before all others, when any of them builds on it. A scenario
+        that cannot be carried out is inconclusive and does not stop the others.
+
+        Raises:
+            ToolError: There is no QEMU or no TPM emulator.
+        """
+        started, clock = datetime.now(UTC), time.monotonic()
+        versions = self._versions()
+        shutil.rmtree(self._directory / DIRECTORY, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="bootseal-matrix-") as scratch:
+            swtpm.manufacture(Path(scratch) / "tpm")
+            shipped = _Base(
+                disk=self._device.artefact(self._directory, "disk"),
+                disk_format="raw",
+                tpm=Path(scratch) / "tpm",
+            )
+            results = self._first_boot(scenarios, shipped)
+            rest = [s for s in scenarios if s.id not in results]
+            results |= self._all(rest, shipped, results, jobs)
+        order = [FIRST_BOOT, *(s.id for s in scenarios)]
+        return MatrixResult(
+            device=self._device.name,
+            profile=self._device.profile,
+            started=started.isoformat(timespec="seconds"),
+            duration=time.monotonic() - clock,
+            versions=versions,
+            results=tuple(results[name] for name in dict.fromkeys(order) if name in results),
+        )
+
+    def _first_boot(
+        self, scenarios: Sequence[Scenario], shipped: _Base
+    ) -> dict[str, ScenarioResult]:
+        if all(s.base == "shipped" and s.id != FIRST_BOOT for s in scenarios):
+            return {}
+        scenario = next((s for s in scenarios if s.id == FIRST_BOOT), _FIRST_BOOT)
+        return {FIRST_BOOT: self._one(scenario, shipped, keep=True)}
+
+    def _all(
+        self,
+        scenarios: Sequence[Scenario],
+        shipped: _Base,
+        done: dict[str, ScenarioResult],
+        jobs: int,
+    ) -> dict[str, ScenarioResult]:
+        work = self._directory / DIRECTORY / FIRST_BOOT
+        bases = {
+            "shipped": shipped,
+            "provisioned": _Base(disk=work / "disk.qcow2", disk_format="qcow2", tpm=work / "tpm"),
+        }
+        usable = FIRST_BOOT not in done or done[FIRST_BOOT].verdict is Verdict.PASSED
+        results = {}
+        with ThreadPoolExecutor(max_workers=jobs) as pool:
+            try:
+                waiting = {}
+                for scenario in scenarios:
+                    if scenario.base == "provisioned" and not usable:
+                        reason = f"its base {FIRST_BOOT} did not pass"
+                        results[scenario.id] = self._report(scenario, [], reason, 0.0)
+                    else:
+                        base = bases[scenario.base]
+                        waiting[scenario.id] = pool.submit(self._one, scenario, base, keep=False)
+                results |= {name: future.result() for name, future in waiting.items()}
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return results
+
+    def _one(self, scenario: Scenario, base: _Base, *, keep: bool) -> ScenarioResult:
+        self._watcher.started(scenario)
+        clock = time.monotonic()
+        steps: list[StepResult] = []
+        reason = ""
+        work = self._directory / DIRECTORY / scenario.id
+        work.mkdir(parents=True)
+        lab = Workplace(self._device, self._directory, self._keys, work)
+        try:
+            lab.set_up(base.disk, base.disk_format, base.tpm, scenario.tpm)
+            if scenario.prepare is not None:
+                scenario.prepare(lab)
+            for number, step in enumerate(scenario.steps, 1):
+                last = number == len(scenario.steps) and not keep
+                steps.append(self._step(lab, step, number, last=last))
+                if steps[-1].verdict is not Verdict.PASSED:
+                    break
+        except BootsealError as error:
+            reason = f"could not be carried out: {error.message}"
+        result = self._report(scenario, steps, reason, time.monotonic() - clock)
+        # What failed stays for whoever looks into it; the rest would only fill the disk.
+        if result.verdict is Verdict.PASSED and not keep:
+            _clear(work)
+        return result
+
+    def _step(self, lab: Workplace, step: Step, number: int, *, last: bool) -> StepResult:
+        if step.prepare is not None:
+            step.prepare(lab)
+        step = replace(step, timeout=step.timeout * self._patience)
+        log = lab.work / f"step-{number}.log"
+        with switched_on(lab.machine(), log) as session:
+            ended = power_cycle.run(session, step, stop=self._stop)
+            name = str(log.relative_to(self._directory))
+            result = evaluate(step, ended, lab.device, name)
+            if ended.ending is Ending.UP and not last:
+                power_cycle.shut_down(session, login=self._device.login)
+        if step.check is not None and result.verdict is Verdict.PASSED:
+            try:
+                step.check(lab)
+            except VerificationRefused as error:
+                return replace(result, verdict=Verdict.FAILED, reason=error.message)
+        return result
+
+    def _report(
+        self, scenario: Scenario, steps: list[StepResult], reason: str, duration: float
+    ) -> ScenarioResult:
+        verdict = Verdict.INCONCLUSIVE if reason else steps[-1].verdict
+        result = ScenarioResult(
+            id=scenario.id,
+            title=scenario.title,
+            group=scenario.group,
+            about=scenario.about,
+            verdict=verdict,
+            expected=", then ".join(expected(step.expect) for step in scenario.steps),
+            observed=", then ".join(map(observed, steps)) or "not run",
+            reason=reason or steps[-1].reason,
+            duration=duration,
+            steps=tuple(steps),
+        )
+        self._watcher.finished(result)
+        return result
+
+    def _versions(self) -> dict[str, str]:
+        said = proc.run("swtpm", ["--version"], timeout=30).stdout.decode(errors="replace")
+        words = said.partition(",")[0].split()
+        return {
+            "bootseal": bootseal.__version__,
+            "qemu": qemu.version(self._device.qemu.system),
+            "swtpm": words[-1] if words else "",
+        }
+
+
+def _clear(work: Path) -> None:
+    """Remove everything but the logs and recordings of the steps."""
+    for path in work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif not path.name.startswith("step-"):
+            path.unlink()

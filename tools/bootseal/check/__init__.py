@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Check a finished disk against what was declared, offline."""

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""What the partitions hold, beyond being signed: the root file systems and the data partition."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from bootseal.check import data_partition
+from bootseal.check.expected import DATA
+from bootseal.check.rootfs import check as rootfs
+from bootseal.check.rootfs.allowlist import Policy
+from bootseal.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bootseal.check.expected import Target
+    from bootseal.disk.image import Disk
+    from bootseal.events import Finding
+    from bootseal.formats.gpt import Entry
+
+_PRODUCTION: Final = "production"
+
+
+def check(
+    disk: Disk, target: Target, entries: tuple[Entry, ...], policy: Policy | None = None
+) -> Iterator[Finding]:
+    """Yield what is wrong with what the partitions of a disk hold.
+
+    Args:
+        disk: The disk.
+        target: What it is judged against.
+        entries: Its partitions.
+        policy: What root file systems may hold.
+
+    Raises:
+        ToolError: The program that reads a file system is not installed.
+    """
+    roots = {slot.root for slot in target.slots}
+    # Nothing says what an image on its own is for: it is taken for one that ships.
+    device = target.device
+    production = device is None or device.profile == _PRODUCTION or not device.login
+    seen: set[bytes] = set()
+    for entry in entries:
+        if entry.name in roots:
+            content = digest(disk, entry)
+            if content not in seen:
+                seen.add(content)
+                yield from rootfs.check(disk, entry, policy or Policy(), production=production)
+        elif entry.name == DATA:
+            yield from data_partition.check(disk, entry, target.policy_key)
+
+
+def digest(disk: Disk, entry: Entry) -> bytes:
+    """Return what tells one partition's content from another's: where it is written, and what."""
+    found = hashlib.sha256(entry.size.to_bytes(8))
+    for start, end in disk.data(entry.offset, entry.end):
+        found.update((start - entry.offset).to_bytes(8) + (end - start).to_bytes(8))
+        for offset in range(start, end, MIB):
+            found.update(disk.read(offset, min(MIB, end - offset)))
+    return found.digest()

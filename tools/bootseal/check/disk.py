@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""The whole judgement of a disk: layout, chain of trust, U-Boot, and what the partitions hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bootseal.check import boot_chain as chain
+from bootseal.check import partitions as table
+from bootseal.check import slot_state, uboot, unallocated
+from bootseal.check.expected import BOOTSTATE
+from bootseal.disk import bmap
+from bootseal.disk.findings import finding
+from bootseal.errors import FormatError, UsageError
+from bootseal.events import Severity
+from bootseal.keys.public import from_pem
+
+if TYPE_CHECKING:
+    from bootseal.check.boot_chain import Chain
+    from bootseal.check.expected import Target
+    from bootseal.check.partitions import Table
+    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.check.unallocated import Gap
+    from bootseal.disk.image import Disk
+    from bootseal.events import Finding, Progress
+    from bootseal.keys.public import PublicKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What was found about a disk.
+
+    Attributes:
+        findings: Everything, the layout first.
+        table: Its partition tables.
+        chain: What the chain of trust leads to.
+        gaps: What belongs to nothing.
+    """
+
+    findings: tuple[Finding, ...]
+    table: Table
+    chain: Chain
+    gaps: tuple[Gap, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that refuse the disk."""
+        return tuple(f for f in self.findings if f.severity is Severity.ERROR)
+
+
+def check(
+    disk: Disk,
+    target: Target,
+    progress: Progress,
+    *,
+    inside: bool = True,
+    policy: Policy | None = None,
+) -> Judgement:
+    """Judge a disk.
+
+    Args:
+        disk: The disk.
+        target: What it is judged against.
+        progress: Told about the long steps.
+        inside: Also look at what the file systems hold.
+        policy: What they may hold; None takes what holds without one.
+    """
+    tables = table.read(disk, disk.size)
+    findings = [*tables.findings, *table.check(tables, target.partitions)]
+    # What leaves the disk was refused above, and cannot be looked at.
+    inner = tuple(entry for entry in tables.entries if entry.end <= disk.size)
+    tables = dataclasses.replace(tables, entries=inner)
+    findings += bmap.check(disk, target.image)
+    entry = tables.entry(BOOTSTATE)
+    if entry is not None:
+        findings += slot_state.check(disk, entry)
+    findings += uboot.check(target)
+    if inside and target.policy_key is None:
+        with progress.step("the policy key in the root"):
+            key, found = _policy_key(disk, target, tables)
+        target = dataclasses.replace(target, policy_key=key)
+        findings += found
+    links = chain.check(disk, target, tables, progress)
+    findings += links.findings
+    gaps = unallocated.gaps(disk, tables, links)
+    if tables.copies:
+        with progress.step("what belongs to nothing"):
+            findings += unallocated.check(disk, gaps)
+    if inside:
+        from bootseal.check import contents  # noqa: PLC0415 - slow to load
+
+        with progress.step("what the partitions hold"):
+            findings += contents.check(disk, target, tables.entries, policy)
+    return Judgement(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))
+
+
+def _policy_key(
+    disk: Disk, target: Target, tables: Table
+) -> tuple[PublicKey | None, list[Finding]]:
+    """Return the policy key that a root holds, which the device enrols its data with.
+
+    The hash tree covers it: where that does not hold, the disk is refused, whatever the key says.
+    """
+    from bootseal.check.rootfs import check as rootfs  # noqa: PLC0415 - slow to load
+
+    for slot in target.slots:
+        entry = tables.entry(slot.root)
+        if entry is None:
+            continue
+        try:
+            pem = rootfs.policy_key(disk, entry)
+            key = None if pem is None else from_pem(pem)
+        except (FormatError, UsageError):
+            continue
+        if key is None:
+            continue
+        message = f"the PCR policy is judged by the key in {entry.name}: {key.fingerprint()}"
+        return key, [finding("policy-key", Severity.INFO, entry.name, message)]
+    return None, []

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""What a disk is judged against: the declared layout, the boot loader and its keys, the slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from bootseal import device as devices
+from bootseal.device import Device, Partition, Slot
+from bootseal.errors import FormatError, UsageError
+from bootseal.formats.uboot.binary import version_string
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bootseal.disk.layout import Layout
+    from bootseal.keys.public import PublicKey
+
+BOOTSTATE: Final = "bootstate"
+DATA: Final = "data"
+_BOOT: Final = "boot-"
+_KEYS: Final = "keys"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a disk is judged against.
+
+    Attributes:
+        image: The disk image, or its `.bmap` file.
+        control: U-Boot as a file: `u-boot.bin`, ELF, or its control device tree alone.
+        partitions: The declared partitions; empty when nothing declares them.
+        slots: The bootable slots; `root_hash` and `pcrs` are empty when nothing predicts them.
+        policy_key: The key that must have signed the PCR policy; None when it is not known.
+        fit_key: Fingerprint of the key U-Boot must require; empty when nothing says so.
+        device: The device's description; None for an image on its own.
+        directory: The directory of that.
+    """
+
+    image: Path
+    control: bytes
+    partitions: tuple[Partition, ...]
+    slots: tuple[Slot, ...]
+    policy_key: PublicKey | None = None
+    fit_key: str = ""
+    device: Device | None = field(default=None)
+    directory: Path | None = None
+
+    @property
+    def version(self) -> bytes | None:
+        """U-Boot's version string, which it measures; None when there is only its device tree."""
+        try:
+            return version_string(self.control)
+        except FormatError:
+            return None
+
+    @property
+    def artefacts(self) -> dict[str, Path]:
+        """The files of the build by role; empty for an image on its own."""
+        if self.device is None or self.directory is None:
+            return {}
+        return {r: self.directory / a.path for r, a in self.device.artefacts.items()}
+
+
+def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Target:
+    """Return what the disk of a build directory is judged against.
+
+    Args:
+        directory: Holds a `device.json`.
+        policy_key: The policy key; None takes that of the directory's own `keys`, if it has any.
+
+    Raises:
+        UsageError: The directory holds no built device, or lacks the files it lists.
+        FormatError: Its description is malformed.
+    """
+    device = devices.load(directory)
+    bios = device.artefact(directory, "bios")
+    try:
+        control = bios.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{bios} is missing, which {devices.FILE_NAME} lists") from None
+    keys = directory / _KEYS
+    if policy_key is None and keys.is_dir():
+        from bootseal.keys import profile  # noqa: PLC0415 - slow to load
+        from bootseal.keys.directory import directory as store  # noqa: PLC0415 - slow to load
+
+        policy_key = store.find(keys, profile.Role.POLICY).public_key
+    return Target(
+        image=device.artefact(directory, "disk"),
+        control=control,
+        partitions=device.partitions,
+        slots=device.slots,
+        policy_key=policy_key,
+        fit_key=device.keys.get("fit", ""),
+        device=device,
+        directory=directory,
+    )
+
+
+def of_layout(
+    image: Path, control: bytes, layout: Layout, *, policy_key: PublicKey | None = None
+) -> Target:
+    """Return what an image on its own is judged against.
+
+    Each partition `boot-X` of the layout makes a slot X with the configuration `conf-X`, the root
+    `root-X` and its hash tree `root-X-verity`.
+
+    Raises:
+        UsageError: The layout has no slot, or a slot lacks one of its partitions.
+    """
+    names = [partition.name for partition in layout.partitions]
+    found = [name.removeprefix(_BOOT) for name in names if name.startswith(_BOOT)]
+    slots = tuple(Slot.named(name) for name in found)
+    missing = [n for s in slots for n in (s.root, s.verity) if n not in names]
+    if missing or not slots:
+        lack = f"the partition {missing[0]!r}" if missing else f"a partition {_BOOT}X"
+        raise UsageError(f"the layout lacks {lack}: it declares {', '.join(names)}")
+    partitions = tuple(
+        Partition(
+            number=p.number, name=p.name, type=p.type, uuid=p.uuid, offset=p.offset, size=p.size
+        )
+        for p in layout.partitions
+    )
+    return Target(
+        image=image, control=control, partitions=partitions, slots=slots, policy_key=policy_key
+    )

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: MIT
+"""The negative control of a judgement: change a disk, and see each change refused.
+
+One bit at a time is inverted in memory, at positions that follow from a seed, and what would
+notice it is judged again: a block of the root up to the root hash, a FIT by the keys, a table by
+its checksums and the declared layout. Bytes that no signature leads to may be noticed, too; who
+changes them on purpose makes the checksum fit, so they count as uncovered all the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal.check import boot_chain, partitions, slot_fit
+from bootseal.check import slot_state as state
+from bootseal.check.coverage import Kind, State, regions
+from bootseal.check.slot_policy import check_policy
+from bootseal.disk import hash_tree
+from bootseal.errors import FormatError
+from bootseal.events import Severity
+from bootseal.fit import prove as fit_prove
+from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.fit.verify.verdict import judge
+from bootseal.formats.verity import BLOCK
+from bootseal.measure.predict import predict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bootseal.check.coverage import Region
+    from bootseal.check.disk import Judgement
+    from bootseal.check.expected import Target
+    from bootseal.check.slot_fit import SlotFit
+    from bootseal.disk.image import Disk
+    from bootseal.events import Finding, Progress
+    from bootseal.measure.predict import Prediction
+
+TRIES: Final = 200
+COVERED: Final = frozenset({State.SIGNED, State.VERITY})
+
+
+class Flipped:
+    """A disk with one bit inverted, in memory."""
+
+    def __init__(self, disk: Disk, offset: int, bit: int) -> None:
+        self._disk = disk
+        self._offset = offset
+        self._bit = bit
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes at `offset`."""
+        found = self._disk.read(offset, size)
+        if not offset <= self._offset < offset + size:
+            return found
+        changed = bytearray(found)
+        changed[self._offset - offset] ^= 1 << self._bit
+        return bytes(changed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionProof:
+    """What became of the changes in one region.
+
+    Attributes:
+        name: The region.
+        state: What protects it.
+        size: Its size in bytes.
+        tries: How many changes were tried.
+        refused: How many of them were refused.
+        accepted: Offset and bit of the first that was not.
+        covered: Whether a signature leads to it, so that every change must be refused.
+    """
+
+    name: str
+    state: State
+    size: int
+    tries: int
+    refused: int
+    accepted: tuple[int, int] | None
+    covered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """All regions, and the seed that chose the positions."""
+
+    seed: int
+    regions: tuple[RegionProof, ...]
+
+    @property
+    def broken(self) -> tuple[RegionProof, ...]:
+        """The covered regions with a change that was not noticed; there must be none."""
+        return tuple(r for r in self.regions if r.covered and r.refused < r.tries)
+
+    @property
+    def uncovered(self) -> tuple[RegionProof, ...]:
+        """The regions that no signature leads to."""
+        return tuple(r for r in self.regions if not r.covered)
+
+
+def prove(
+    disk: Disk,
+    target: Target,
+    judged: Judgement,
+    progress: Progress,
+    *,
+    seed: int = 0,
+    tries: int = TRIES,
+) -> Proof:
+    """Change every region of an accepted disk and judge each change.
+
+    Args:
+        disk: The disk; it is not written.
+        target: What it is judged against.
+        judged: The judgement on the unchanged disk.
+        progress: Told about the regions that take long.
+        seed: Chooses positions and bits.
+        tries: Changes in each region.
+    """
+    judges = _Judges(disk, target, judged)
+    found: dict[tuple[str, State], list[Region]] = {}
+    for region in regions(disk, judged):
+        found.setdefault((region.name, region.state), []).append(region)
+    with progress.step(f"{tries} changes in each of {len(found)} regions"):
+        proofs = [_prove(judges, spans, seed, tries) for spans in found.values()]
+    with progress.step("every signed property of the FITs changed"):
+        proofs += [_properties(disk, judged, fit, seed) for fit in judges.unique]
+    return Proof(seed=seed, regions=tuple(proofs))
+
+
+def _prove(judges: _Judges, spans: list[Region], seed: int, tries: int) -> RegionProof:
+    first, total = spans[0], sum(span.size for span in spans)
+    # The same bytes in another slot get the same changes, and are judged once.
+    twin = judges.twin(first)
+    choice = random.Random(f"{seed} {twin} {first.state}")  # noqa: S311 - repeatable on purpose
+    refused, accepted = 0, None
+    for _ in range(tries):
+        at, bit = choice.randrange(total), choice.randrange(8)
+        for span in spans:
+            if at < span.size:
+                break
+            at -= span.size
+        if judges.refuses(span, span.start + at, bit):
+            refused += 1
+        elif accepted is None:
+            accepted = (span.start + at, bit)
+    return RegionProof(
+        name=first.name or "unallocated",
+        state=first.state,
+        size=total,
+        tries=tries,
+        refused=refused,
+        accepted=accepted,
+        covered=first.state in COVERED,
+    )
+
+
+def _properties(disk: Disk, judged: Judgement, fit: SlotFit, seed: int) -> RegionProof:
+    """Change every property of a FIT that is signed, and its payloads at their ends."""
+    view = disk.view(fit.entry.offset, len(fit.data), private=True)
+    limits = dataclasses.replace(STRICT, max_size=fit.room)
+    proof = fit_prove.prove(view, judged.chain.trust, policy=limits, seed=seed, tries=2)
+    flips = [flip for mutant in proof.accepted for flip in mutant.flips]
+    return RegionProof(
+        name=f"{fit.entry.name}: each signed property of the FIT",
+        state=State.SIGNED,
+        size=len(fit.data),
+        tries=len(proof.mutants),
+        refused=len(proof.mutants) - len(proof.accepted),
+        accepted=(fit.entry.offset + flips[0][0], flips[0][1]) if flips else None,
+        covered=True,
+    )
+
+
+class _Judges:
+    """Says for one change at a time whether it is refused."""
+
+    def __init__(self, disk: Disk, target: Target, judged: Judgement) -> None:
+        self._disk = disk
+        self._target = target
+        self._judged = judged
+        self._fits: dict[str, _FitJudge] = {}
+        self.unique: list[SlotFit] = []
+        self._predictions: dict[str, Prediction] = {}
+        for fit in judged.chain.fits:
+            same = next((each for each in self.unique if slot_fit.same(disk, each, fit)), None)
+            if same is None:
+                self.unique.append(fit)
+                self._fits[fit.entry.name] = _FitJudge(disk, judged, fit)
+            else:
+                self._fits[fit.entry.name] = self._fits[same.entry.name]
+            self._predictions[fit.slot.name] = predict(fit.data, fit.slot.configuration)
+
+    def twin(self, region: Region) -> str:
+        """Return the name of the region that has the same bytes, or its own."""
+        if region.kind is not Kind.FIT:
+            return region.name
+        return region.name.replace(region.partition, self._fits[region.partition].name, 1)
+
+    def refuses(self, region: Region, offset: int, bit: int) -> bool:
+        """Say whether the disk is refused with one bit inverted."""
+        disk = Flipped(self._disk, offset, bit)
+        match region.kind:
+            case Kind.FIT:
+                fit = self._fit(region)
+                return self._fits[region.partition].refuses(offset - fit.entry.offset, bit)
+            case Kind.VERITY:
+                return not self._holds(disk, region, offset)
+            case Kind.ZEROS:
+                return disk.read(offset, 1) != b"\0"
+            case _:
+                found = self._findings(disk, region)
+                return any(each.severity is Severity.ERROR for each in found)
+
+    def _findings(self, disk: Flipped, region: Region) -> Iterable[Finding]:
+        """Return what is found about a region of a changed disk."""
+        match region.kind:
+            case Kind.TABLE:
+                found = partitions.read(disk, self._disk.size)
+                return [*found.findings, *partitions.check(found, self._target.partitions)]
+            case Kind.STATE:
+                entry = self._judged.table.entry(region.partition)
+                return () if entry is None else state.check(disk, entry)
+            case Kind.POLICY:
+                return check_policy(disk, self._target, self._fit(region), self._predictions)
+            case Kind.SUPERBLOCK:
+                root = next(r for r in self._judged.chain.roots if r.hashes == region.start)
+                return boot_chain.check_superblock(disk, root)
+            case _:
+                return ()
+
+    def _fit(self, region: Region) -> SlotFit:
+        return next(f for f in self._judged.chain.fits if f.entry.name == region.partition)
+
+    def _holds(self, disk: Flipped, region: Region, offset: int) -> bool:
+        """Say whether the block at an offset still leads to the root hash."""
+        for root in self._judged.chain.roots:
+            for level, layer in enumerate(root.layers()):
+                if layer.start <= offset < layer.start + layer.blocks * BLOCK:
+                    return hash_tree.holds(disk, root, level, (offset - layer.start) // BLOCK)
+        raise AssertionError(f"{region.name} at {offset:#x} is in no tree")
+
+
+class _FitJudge:
+    """Judges changes of one FIT; digests of payloads that do not change are computed once."""
+
+    def __init__(self, disk: Disk, judged: Judgement, fit: SlotFit) -> None:
+        self.name = fit.entry.name
+        self._view = disk.view(fit.entry.offset, len(fit.data), private=True)
+        self._trust = judged.chain.trust
+        self._policy = dataclasses.replace(STRICT, max_size=fit.room)
+        self._facts = Facts()
+        self._known: dict[tuple[int, int], bool] = {}
+        judge(self._view, self._trust, policy=self._policy, facts=self._facts)
+
+    def refuses(self, offset: int, bit: int) -> bool:
+        """Say whether the FIT is refused with one bit inverted."""
+        key = (offset, bit)
+        if key not in self._known:
+            self._view[offset] ^= 1 << bit
+            try:
+                self._known[key] = self._judge(offset)
+            finally:
+                self._view[offset] ^= 1 << bit
+        return self._known[key]
+
+    def _judge(self, offset: int) -> bool:
+        facts = self._facts.without([offset], digests_only=True)
+        try:
+            return bool(judge(self._view, self._trust, policy=self._policy, facts=facts).errors)
+        except FormatError:
+            return True

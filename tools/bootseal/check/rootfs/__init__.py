@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What a root file system may hold."""

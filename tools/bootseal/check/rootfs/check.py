@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""A root file system, opened without root and judged file by file."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bootseal.check.rootfs import files as rootfs_files
+from bootseal.check.rootfs import keys as rootfs_keys
+from bootseal.check.rootfs import programs as rootfs_programs
+from bootseal.disk.filesystems import erofs as fs_erofs
+from bootseal.disk.filesystems import ext4, squashfs
+from bootseal.disk.findings import finding
+from bootseal.errors import FormatError
+from bootseal.events import Severity
+from bootseal.formats import erofs
+from bootseal.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.disk.filesystems.node import Node
+    from bootseal.disk.image import Disk
+    from bootseal.events import Finding
+    from bootseal.formats.gpt import Entry
+
+POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"
+
+_HEAD: Final = 2048
+_EXT_MAGIC: Final = 0xEF53
+_MAX_KEY: Final = 65536
+
+
+def check(disk: Disk, entry: Entry, policy: Policy, *, production: bool) -> Iterator[Finding]:
+    """Yield what is wrong with what a root partition holds.
+
+    Args:
+        disk: The disk.
+        entry: The partition.
+        policy: What it may hold.
+        production: Whether it is for devices in the field, rather than for development.
+
+    Raises:
+        ToolError: The program that reads such a file system is not installed.
+    """
+    try:
+        with opened(disk, entry) as nodes:
+            yield from rootfs_files.check(nodes, policy, entry.name, production=production)
+            yield from rootfs_keys.check(nodes, policy, entry.name)
+            yield from rootfs_programs.check(nodes, policy, entry.name)
+    except FormatError as error:
+        yield finding(
+            "root-unreadable",
+            Severity.ERROR,
+            entry.name,
+            f"its files cannot be looked at: {error.message}",
+            offset=entry.offset,
+            expected="erofs, squashfs or ext4",
+        )
+
+
+@contextmanager
+def opened(disk: Disk, entry: Entry) -> Iterator[Sequence[Node]]:
+    """Give the files of a root partition for as long as the context lasts.
+
+    Raises:
+        FormatError: It holds no file system that can be read, or a damaged one.
+        ToolError: The program that reads such a file system is not installed.
+    """
+    if entry.end > disk.size:
+        raise FormatError(f"the disk ends at {disk.size:#x}, before the partition does")
+    read = kind(disk.read(entry.offset, min(_HEAD, entry.size)))
+    with tempfile.TemporaryDirectory(prefix="bootseal-root-") as name:
+        scratch = Path(name)
+        image = scratch / "image"
+        with image.open("wb") as copy:
+            copy.truncate(entry.size)
+            for start, end in disk.data(entry.offset, entry.end):
+                for offset in range(start, end, MIB):
+                    copy.seek(offset - entry.offset)
+                    copy.write(disk.read(offset, min(MIB, end - offset)))
+        yield read(image, scratch)
+
+
+def kind(head: bytes) -> Callable[[Path, Path], list[Node]]:
+    """Return what reads a file system that starts like this.
+
+    Raises:
+        FormatError: Nothing does.
+    """
+    if len(head) == _HEAD:
+        if head.startswith(b"hsqs"):
+            return squashfs.read
+        if struct.unpack_from("<I", head, erofs.SUPERBLOCK_OFFSET)[0] == erofs.MAGIC:
+            return fs_erofs.read
+        if struct.unpack_from("<H", head, 1024 + 56)[0] == _EXT_MAGIC:
+            return ext4.read
+    raise FormatError("it starts like no file system that is known here")
+
+
+def policy_key(disk: Disk, entry: Entry) -> bytes | None:
+    """Return the public key in a root partition that PCR policies are verified with, as PEM.
+
+    Raises:
+        FormatError: The partition cannot be read.
+        ToolError: The program that reads such a file system is not installed.
+    """
+    with opened(disk, entry) as nodes:
+        for node in nodes:
+            if node.path == POLICY_KEY and node.content is not None:
+                return node.content.read(_MAX_KEY)
+    return None

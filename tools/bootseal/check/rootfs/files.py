@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""What must not ship in a root file system: accounts, permissions, identities, ways in."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING, Final
+
+from bootseal.check.rootfs.allowlist import allows
+from bootseal.disk.findings import finding
+from bootseal.disk.grouped import Group
+from bootseal.errors import FormatError
+from bootseal.events import Severity
+from bootseal.formats import capability
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.disk.filesystems.node import Node
+    from bootseal.events import Finding
+
+DEVELOPMENT: Final = (
+    "usr/lib/bootseal/development",
+    "usr/lib/systemd/system/bootseal-shell.service",
+)
+_SECRETS: Final = (
+    "etc/ssh/ssh_host_*_key", "etc/dropbear/dropbear_*_host_key", "var/lib/dropbear/*_host_key",
+    "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/urandom/*-seed",
+)  # fmt: skip
+_LOGINS: Final = ("*/.ssh/authorized_keys*", "etc/dropbear/authorized_keys")
+_MACHINE_IDS: Final = ("etc/machine-id", "var/lib/dbus/machine-id")
+_MAX_TEXT: Final = 1 << 20
+_LOCKED: Final = ("!", "*")
+_PASSWORD_FIELD: Final = 1
+_UID_FIELD: Final = 2
+
+
+def check(
+    nodes: Sequence[Node], policy: Policy, where: str, *, production: bool
+) -> Iterator[Finding]:
+    """Yield what is wrong with the files of a root file system.
+
+    Args:
+        nodes: Its files.
+        policy: What it may hold.
+        where: Name of the partition.
+        production: Whether it is for devices in the field, rather than for development.
+
+    Raises:
+        FormatError: A file cannot be read.
+    """
+    by_path = {node.path: node for node in nodes}
+    yield from _permissions(nodes, policy, where)
+    yield from _identities(nodes, by_path, where)
+    for name in ("etc/passwd", "etc/shadow"):
+        if name in by_path:
+            yield from _accounts(by_path[name], where)
+    grave = Severity.ERROR if production else Severity.INFO
+    for name in DEVELOPMENT:
+        if name in by_path:
+            yield finding(
+                "root-development",
+                grave,
+                f"{where}:/{name}",
+                "this belongs to development images: it offers a root shell on the console",
+                mend="build without the development features",
+            )
+    for node in nodes:
+        if node.regular and node.size and allows(_LOGINS, node.path):
+            yield finding(
+                "root-authorized-keys",
+                Severity.ERROR if production else Severity.WARNING,
+                f"{where}:/{node.path}",
+                "whoever holds one of these keys can log in on every device",
+                mend="install keys on single devices, on /data",
+            )
+
+
+def _permissions(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding]:
+    writable = Group(
+        lambda directory, names: finding(
+            "root-world-writable",
+            Severity.ERROR,
+            f"{where}:{directory}",
+            f"everybody may write to {names}",
+            mend="chmod o-w, or list it as world-writable in the policy",
+        )
+    )
+    setuid = Group(
+        lambda directory, names: finding(
+            "root-setuid",
+            Severity.ERROR,
+            f"{where}:{directory}",
+            f"setuid or setgid, and not known to be needed: {names}",
+            mend="chmod a-s, or list it as setuid in the policy",
+        )
+    )
+    capable = Group(
+        lambda directory, names: finding(
+            "root-capabilities",
+            Severity.ERROR,
+            f"{where}:{directory}",
+            f"file capabilities that are not known to be needed: {names}",
+            mend="setcap -r, or list it under capabilities in the policy",
+        )
+    )
+    for node in nodes:
+        directory = stat.S_ISDIR(node.mode)
+        sticky = directory and node.mode & stat.S_ISVTX
+        kept = (directory or node.regular) and node.mode & stat.S_IWOTH and not sticky
+        if kept and not allows(policy.world_writable, node.path):
+            writable.add(node.path)
+        marked = node.mode & (stat.S_ISUID | stat.S_ISGID)
+        if node.regular and marked and not allows(policy.setuid, node.path):
+            setuid.add(node.path)
+        if node.capabilities and not allows(policy.capabilities, node.path):
+            capable.add(f"{node.path} ({_capabilities(node.capabilities)})")
+    yield from writable.findings()
+    yield from setuid.findings()
+    yield from capable.findings()
+
+
+def _capabilities(value: bytes) -> str:
+    try:
+        return ", ".join(capability.names(value)) or "none"
+    except FormatError:
+        return "malformed"
+
+
+def _identities(
+    nodes: Sequence[Node], by_path: Mapping[str, Node], where: str
+) -> Iterator[Finding]:
+    """Yield what would make every device the same one."""
+    for name in _MACHINE_IDS:
+        node = by_path.get(name)
+        if node is None or node.content is None:
+            continue
+        text = node.content.read(64).strip()
+        if text not in {b"", b"uninitialized"}:
+            yield finding(
+                "root-machine-id",
+                Severity.ERROR,
+                f"{where}:/{name}",
+                "every device would have the same identity: expected an empty file",
+                expected="empty or 'uninitialized'",
+                observed=text.decode(errors="replace"),
+                mend=f"empty /{name} when the image is made",
+            )
+    for node in nodes:
+        if node.regular and node.size and allows(_SECRETS, node.path):
+            yield finding(
+                "root-shared-secret",
+                Severity.ERROR,
+                f"{where}:/{node.path}",
+                "every device would have the same secret: expected it to be made on first boot",
+                mend="leave the file out of the image",
+            )
+
+
+def _accounts(node: Node, where: str) -> Iterator[Finding]:
+    """Yield the accounts of passwd or shadow that somebody can log in to, or that are root."""
+    raw = node.content.read(_MAX_TEXT) if node.content else b""
+    place = f"{where}:/{node.path}"
+    shadow = node.path.endswith("shadow")
+    for line in raw.decode(errors="replace").splitlines():
+        fields = line.split(":")
+        if not line.strip() or line.startswith(("#", "+", "-")) or len(fields) <= _UID_FIELD:
+            continue
+        name, password = fields[0], fields[_PASSWORD_FIELD]
+        if not password:
+            yield finding(
+                "root-empty-password",
+                Severity.ERROR,
+                place,
+                f"the account {name!r} has an empty password",
+                mend="lock the account: put ! in its place",
+            )
+        elif not password.startswith(_LOCKED) and (shadow or password != "x"):  # noqa: S105 - the mark for "see shadow"
+            yield finding(
+                "root-default-password",
+                Severity.ERROR,
+                place,
+                f"the account {name!r} has a password, the same on every device",
+                mend="lock the account: put ! in its place",
+            )
+        if not shadow and name != "root" and fields[_UID_FIELD].strip().lstrip("0") == "":
+            yield finding(
+                "root-second-root",
+                Severity.ERROR,
+                place,
+                f"the account {name!r} has user number 0: it is root by another name",
+                mend="remove the account, or give it a number of its own",
+            )

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""Keys in a root file system: none private, none published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bootseal.check.rootfs.allowlist import allows
+from bootseal.disk.findings import finding
+from bootseal.disk.grouped import Group
+from bootseal.events import Severity
+from bootseal.formats.elf import MAGIC
+from bootseal.keys import search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.disk.filesystems.node import Node
+    from bootseal.events import Finding
+    from bootseal.keys.search import Found
+
+
+def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding]:
+    """Yield the keys that must not ship.
+
+    A published key inside a program or library is taken for the data of a self-test, which
+    protects nothing and opens nothing.
+
+    Raises:
+        FormatError: A file cannot be read.
+    """
+    tests = Group(
+        lambda directory, names: finding(
+            "root-self-test-key",
+            Severity.INFO,
+            f"{where}:{directory}",
+            f"holds published keys, as self-tests do: {names}",
+        )
+    )
+    for node in nodes:
+        if node.content is None:
+            continue
+        with node.content.view() as data:
+            program = bytes(data[:4]) == MAGIC
+            found = list(search.find(data))
+        if program and any(key.origin for key in found):
+            tests.add(node.path)
+        for key in found:
+            known = key.origin
+            if key.private and not (program and known):
+                if not allows(policy.private_keys, node.path):
+                    yield _private(key, f"{where}:/{node.path}", known)
+            elif known and not program:
+                yield _published(key, f"{where}:/{node.path}", known)
+    yield from tests.findings()
+
+
+def _private(key: Found, place: str, known: str) -> Finding:
+    more = f", and it is published ({known})" if known else ""
+    return finding(
+        "root-private-key",
+        Severity.ERROR,
+        place,
+        f"holds a private key ({key.form}) at byte {key.offset}{more}",
+        observed=key.fingerprint or key.digest,
+        mend="leave it out; where it was secret, revoke it",
+    )
+
+
+def _published(key: Found, place: str, known: str) -> Finding:
+    return finding(
+        "root-published-key",
+        Severity.ERROR,
+        place,
+        f"holds a public key at byte {key.offset} whose private half is published ({known})",
+        observed=key.fingerprint or key.digest,
+        mend="replace it with a key of your own",
+    )

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""The FIT in a slot's boot partition: signed by the required key, and what it says of the root."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal.disk.findings import finding
+from bootseal.errors import FormatError
+from bootseal.events import Finding, Severity
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.read import HEADER_SIZE
+from bootseal.formats.fit import model as fit_format
+from bootseal.formats.verity import Tree
+from bootseal.measure import pcr_policy
+from bootseal.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bootseal.device import Slot
+    from bootseal.disk.image import Disk
+    from bootseal.fit.control_dtb import Trust
+    from bootseal.fit.verify.digest import Facts
+    from bootseal.formats.gpt import Entry
+
+_PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
+_HEX: Final = re.compile("(?:[0-9a-f]{2})*")
+_NUMBER: Final = re.compile("[1-9][0-9]{0,12}")
+_REBUILD: Final = "build and sign the FIT again, and write it to the slot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotFit:
+    """The FIT of one slot.
+
+    Attributes:
+        slot: The slot.
+        entry: Its boot partition.
+        data: The FIT, exactly.
+    """
+
+    slot: Slot
+    entry: Entry
+    data: memoryview
+
+    @property
+    def room(self) -> int:
+        """Bytes of the partition in front of the PCR policy."""
+        return self.entry.size - pcr_policy.TAIL_SIZE
+
+
+def find(disk: Disk, slot: Slot, entry: Entry) -> SlotFit:
+    """Return the FIT at the start of a boot partition.
+
+    Raises:
+        FormatError: There is none, or it says that it is larger than the partition's room for it.
+    """
+    room = entry.size - pcr_policy.TAIL_SIZE
+    if room < HEADER_SIZE:
+        raise FormatError(f"a partition of {format_size(entry.size)} has no room for a FIT")
+    data = disk.view(entry.offset, room)
+    return SlotFit(slot=slot, entry=entry, data=data[: fdt.total_size(data)])
+
+
+def same(disk: Disk, one: SlotFit, other: SlotFit) -> bool:
+    """Say whether two slots have the same FIT."""
+    size = len(one.data)
+    return size == len(other.data) and disk.same(one.entry.offset, other.entry.offset, size)
+
+
+def check(found: SlotFit, trust: Trust, facts: Facts) -> list[Finding]:
+    """Return what is wrong with a FIT, by the strict policy, and with what it says of its slot.
+
+    Args:
+        found: The FIT.
+        trust: The keys of U-Boot's control device tree.
+        facts: What is known about the payloads of this FIT.
+    """
+    from bootseal.fit.verify.verdict import judge  # noqa: PLC0415 - loaded while the roots are hashed
+
+    limits = dataclasses.replace(STRICT, max_size=found.room)
+    try:
+        verdict = judge(found.data, trust, policy=limits, facts=facts)
+    except FormatError as error:
+        return [malformed(found.entry, error)]
+    return list(dict.fromkeys(_place(found, each) for each in verdict.findings))
+
+
+def relabel(findings: list[Finding], old: SlotFit, new: SlotFit) -> list[Finding]:
+    """Return what was found about a FIT as findings about the same bytes in another slot."""
+    moved = new.entry.offset - old.entry.offset
+    return [
+        dataclasses.replace(
+            each,
+            where=each.where.replace(old.entry.name, new.entry.name, 1),
+            offset=None if each.offset is None else each.offset + moved,
+        )
+        for each in findings
+    ]
+
+
+def malformed(entry: Entry, error: FormatError) -> Finding:
+    """Return the finding that there is no usable FIT in a partition."""
+    return finding(
+        "fit",
+        Severity.ERROR,
+        entry.name,
+        f"there is no well-formed FIT: {error.message}",
+        offset=entry.offset,
+        mend=_REBUILD,
+    )
+
+
+def opens(found: SlotFit) -> Tree:
+    """Return what the signed command line of a slot opens its root with.
+
+    Raises:
+        FormatError: It does not say, says it twice, or is the command line of another slot.
+    """
+    model = fit_format.parse(found.data, lenient=True)
+    configuration = model.configuration(found.slot.configuration)
+    names = configuration.references.get("fdt", ())
+    if len(names) != 1:
+        raise FormatError(f"{configuration.path} names {len(names)} device trees: expected one")
+    chosen = fdt.read(model.image(names[0]).payload).find("/chosen")
+    text = ((chosen and chosen.value("bootargs")) or b"").rstrip(b"\0").decode("latin-1")
+    return parse_bootargs(text, found.slot.name)
+
+
+def parse_bootargs(text: str, slot: str) -> Tree:
+    """Return what a command line opens its root with.
+
+    Args:
+        text: The command line.
+        slot: The slot it must be for.
+
+    Raises:
+        FormatError: It does not say, says it twice, or is the command line of another slot.
+    """
+    values: dict[str, str] = {}
+    for name, value in _PARAMETER.findall(text):
+        if name in values:
+            raise FormatError(f"the command line gives bootseal.{name} twice")
+        values[name] = value
+    if values.get("slot") != slot:
+        raise FormatError(f"the command line is for slot {values.get('slot')!r}: expected {slot!r}")
+    root_hash, salt = values.get("roothash", ""), values.get("salt", "-")
+    blocks = values.get("blocks", "")
+    if not (_HEX.fullmatch(root_hash) and _HEX.fullmatch(salt) and _NUMBER.fullmatch(blocks)):
+        raise FormatError(
+            f"the command line opens no root: roothash={root_hash!r}, salt={salt!r}, "
+            f"blocks={blocks!r}"
+        )
+    return Tree(root_hash=bytes.fromhex(root_hash), salt=bytes.fromhex(salt), blocks=int(blocks))
+
+
+def _place(found: SlotFit, each: Finding) -> Finding:
+    """Say where on the disk a finding about a FIT is."""
+    offset = found.entry.offset + next(_offsets(found.data, each.where), 0)
+    where = f"{found.entry.name}: {each.where}"
+    mend = _REBUILD if each.severity is Severity.ERROR else each.mend
+    return dataclasses.replace(each, where=where, offset=offset, mend=mend)
+
+
+def _offsets(data: memoryview, path: str) -> Iterator[int]:
+    """Yield the offset of a node's payload, or of the node itself."""
+    if not path.startswith("/"):
+        return
+    try:
+        node = fdt.read(data, lenient=True).find(path)
+    except FormatError:
+        return
+    if node is not None:
+        payload = node.properties.get("data")
+        yield node.start if payload is None else payload.offset

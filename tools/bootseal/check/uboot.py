@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT
+"""U-Boot itself: how it was configured, which commands it has, and the environment built into it.
+
+A command is found by its entry in the symbol table of the ELF file, and in a binary without
+symbols by the text of its help, which is there when the command is.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Final
+
+from bootseal.device import digest_file
+from bootseal.disk.findings import finding
+from bootseal.events import Severity
+from bootseal.fit.boot_loader import ELF_MAGIC, section
+from bootseal.formats.uboot.binary import gate_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bootseal.check.expected import Target
+    from bootseal.events import Finding
+
+_MEND: Final = "configure U-Boot with the fragments of meta-secureboot"
+_DEVICE_TREE: Final = bytes.fromhex("d00dfeed")
+_COMMAND: Final = "_u_boot_list_2_cmd_2_"
+_DELAY: Final = re.compile(rb"\0bootdelay=([^\0]*)\0")
+_BOOTCMD: Final = re.compile(rb"\0bootcmd=([^\0]*)\0")
+_NO_DELAY: Final = b"-2"
+
+# What starts or loads something that nothing verifies, or writes memory or settings.
+# Texts of U-Boot's U_BOOT_CMD entries, v2020.01 to v2026.04.
+FORBIDDEN: Final[Mapping[str, tuple[str, ...]]] = {
+    "abootimg": ("manipulate Android Boot Image",),
+    "bootd": ("boot default, i.e., run 'bootcmd'",),
+    "bootdev": ("Boot devices",),
+    "bootefi": ("Boots an EFI payload from memory",),
+    "bootelf": ("Boot from an ELF image in memory",),
+    "bootflow": ("Boot flows",),
+    "booti": ("boot Linux kernel 'Image' format from memory",),
+    "bootp": ("boot image via network using BOOTP/TFTP protocol",),
+    "bootvx": ("Boot vxWorks from an ELF image",),
+    "bootz": ("boot Linux zImage image from memory",),
+    "cp": ("memory copy",),
+    "dfu": ("Device Firmware Upgrade",),
+    "dhcp": ("boot image via network using DHCP/TFTP protocol",),
+    "editenv": ("edit environment variable",),
+    "ext2load": ("load binary file from a Ext2 filesystem",),
+    "ext4load": ("load binary file from a Ext4 filesystem",),
+    "fastboot": ("run as a fastboot usb or udp device",),
+    "fatload": ("load binary file from a dos filesystem",),
+    "fdt": ("flattened device tree utility commands",),
+    "go": ("start application at address 'addr'",),
+    "imxtract": ("extract a part of a multi-image",),
+    "load": ("load binary file from a filesystem",),
+    "loadb": ("load binary file over serial line (kermit mode)",),
+    "loads": ("load S-Record file over serial line",),
+    "loadx": ("load binary file over serial line (xmodem mode)",),
+    "loady": ("load binary file over serial line (ymodem mode)",),
+    "md": ("memory display",),
+    "mm": ("memory modify (auto-incrementing address)",),
+    "mtd": ("MTD utils",),
+    "mw": ("memory write (fill)",),
+    "nfs": ("boot image via network using NFS protocol",),
+    "nm": ("memory modify (constant address)",),
+    "nvme": ("NVM Express sub-system",),
+    "pxe": ("get and boot from pxe files",),
+    "qfw": ("QEMU firmware interface",),
+    "save": ("save file to a filesystem",),
+    "saveenv": ("save environment variables to persistent storage",),
+    "scsi": ("SCSI sub-system",),
+    "sf": ("SPI flash sub-system",),
+    "source": ("run script from memory",),
+    "sqfsload": ("load binary file from a SquashFS filesystem",),
+    "sysboot": ("command to get and boot from syslinux files",),
+    "tftpboot": (
+        "boot image via network using TFTP protocol",
+        "load file via network using TFTP protocol",
+    ),
+    "ums": ("Use the UMS [USB Mass Storage]",),
+    "usb": ("USB sub-system",),
+    "wget": (
+        "boot image via network using HTTP protocol",
+        "boot image via network using HTTP/HTTPS protocol",
+    ),
+}
+
+# Settings of a finished .config without which nothing is verified, or something else may start.
+_WANTED: Final = ("FIT", "FIT_SIGNATURE", "FIT_FULL_CHECK", "RSA_VERIFY", "ENV_IS_NOWHERE")
+_UNWANTED: Final = (
+    "ANDROID_BOOT_IMAGE",
+    "BOOTSTD",
+    "CMD_BOOTI",
+    "CMD_BOOTZ",
+    "CMD_ELF",
+    "CMD_FDT",
+    "CMD_GO",
+    "CMD_LOADB",
+    "CMD_LOADS",
+    "CMD_MEMORY",
+    "CMD_SAVEENV",
+    "CMD_SOURCE",
+    "EFI_LOADER",
+    "ENV_IMPORT_FDT",
+    "ENV_IS_IN_EXT4",
+    "ENV_IS_IN_FAT",
+    "ENV_IS_IN_FLASH",
+    "ENV_IS_IN_MMC",
+    "ENV_IS_IN_SPI_FLASH",
+    "FIT_BEST_MATCH",
+    "FIT_SIGNATURE_IGNORE",
+    "LEGACY_IMAGE_FORMAT",
+    "NET",
+    "OF_BOARD",
+    "SUPPORT_RAW_INITRD",
+)
+
+
+def check(target: Target) -> Iterator[Finding]:
+    """Yield what U-Boot has that it should not have, and lacks that it should."""
+    yield from _as_described(target)
+    config = target.artefacts.get("uboot-config")
+    if config is not None and config.is_file():
+        yield from check_config(config.read_text(errors="replace"))
+    if not target.control.startswith(_DEVICE_TREE):
+        yield from check_binary(target.control)
+
+
+def _as_described(target: Target) -> Iterator[Finding]:
+    """Yield when U-Boot's files are not those that `device.json` describes."""
+    for role in ("bios", "uboot-config"):
+        path = target.artefacts.get(role)
+        if target.device is None or path is None:
+            continue
+        expected = target.device.artefacts[role].sha256
+        observed = digest_file(path) if path.is_file() else "nothing"
+        if observed != expected:
+            yield finding(
+                "artefact",
+                Severity.ERROR,
+                path.name,
+                f"its SHA-256 is {observed}: the description of the device says {expected}",
+                expected=expected,
+                observed=observed,
+                mend="build the device again, or take the file of that build",
+            )
+
+
+def check_config(text: str) -> Iterator[Finding]:
+    """Yield what is wrong with a finished `.config`."""
+    enabled = set(re.findall(r"^CONFIG_(\w+)=y$", text, re.MULTILINE))
+    for name in _WANTED:
+        if name not in enabled:
+            yield _found("uboot-config", "U-Boot's .config", f"CONFIG_{name} is not set")
+    for name in _UNWANTED:
+        if name in enabled:
+            yield _found("uboot-config", "U-Boot's .config", f"CONFIG_{name} is set")
+
+
+def check_binary(binary: bytes) -> Iterator[Finding]:
+    """Yield what is wrong with a U-Boot, an ELF file or not."""
+    for name in commands(binary):
+        yield _found("uboot-command", "U-Boot", f"it has the command {name!r}")
+    if not gate_version(binary):
+        message = "it has no gate in front of the FIT code: mainline's known holes may be open"
+        yield _found("uboot-gate", "U-Boot", message, Severity.WARNING)
+    delays = {each.decode("latin-1") for each in _DELAY.findall(binary)}
+    if delays - {_NO_DELAY.decode()}:
+        message = f"bootdelay is {', '.join(sorted(delays))}: the boot can be stopped"
+        yield _found("uboot-environment", "U-Boot", message)
+    if not delays or not _BOOTCMD.search(binary):
+        message = "its built-in environment has no bootdelay or no bootcmd"
+        yield _found("uboot-environment", "U-Boot", message, Severity.WARNING)
+
+
+def commands(binary: bytes) -> list[str]:
+    """Return the forbidden commands a U-Boot has, in alphabetical order."""
+    names = _symbols(binary) if binary.startswith(ELF_MAGIC) else None
+    if names is not None:
+        return sorted(FORBIDDEN.keys() & names)
+    return [
+        name
+        for name, texts in FORBIDDEN.items()
+        if any(f"\0{text}{end}".encode() in binary for text in texts for end in ("\0", "\n"))
+    ]
+
+
+def _symbols(binary: bytes) -> set[str] | None:
+    """Return the commands in the symbol table of an ELF file; None when it has none."""
+    from elftools.common.exceptions import ELFError  # noqa: PLC0415 - slow to load
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415
+    from elftools.elf.sections import SymbolTableSection  # noqa: PLC0415
+
+    try:
+        table = section(ELFFile(io.BytesIO(binary)), ".symtab")
+        if not isinstance(table, SymbolTableSection):
+            return None
+        names = [str(symbol.name) for symbol in table.iter_symbols()]
+    # What pyelftools raises for damaged files, beside its own errors.
+    except (
+        ELFError,
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ):
+        return None
+    return {name.removeprefix(_COMMAND) for name in names if name.startswith(_COMMAND)} or None
+
+
+def _found(name: str, where: str, message: str, severity: Severity = Severity.ERROR) -> Finding:
+    return finding(name, severity, where, message, mend=_MEND)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""What belongs to nothing on a disk, and must therefore be zero: nobody checks it later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bootseal.check import slot_state
+from bootseal.check.expected import BOOTSTATE
+from bootseal.disk.findings import finding
+from bootseal.events import Severity
+from bootseal.formats.verity import BLOCK
+from bootseal.measure.pcr_policy import TAIL_SIZE
+from bootseal.units import SECTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bootseal.check.boot_chain import Chain
+    from bootseal.check.partitions import Table
+    from bootseal.disk.image import Disk
+    from bootseal.events import Finding
+
+
+_SHOWN: Final = 16
+"""Bytes of what is found that a finding shows."""
+
+
+class Gap(NamedTuple):
+    """Bytes that must be zero: what they are, and where they start and end on the disk."""
+
+    name: str
+    start: int
+    end: int
+
+
+def gaps(disk: Disk, table: Table, chain: Chain) -> list[Gap]:
+    """Return all of them, in the order of the disk."""
+    found = list(_between(disk, table))
+    for entry in table.entries:
+        used = _used(entry.name, chain)
+        if entry.name == BOOTSTATE:
+            used = slot_state.SIZE
+        end = entry.end
+        if any(fit.entry.name == entry.name for fit in chain.fits):
+            end -= TAIL_SIZE
+        if used is not None and entry.offset + used < end:
+            found.append(Gap(f"{entry.name}, unused end", entry.offset + used, end))
+    return sorted(found, key=lambda gap: gap.start)
+
+
+def check(disk: Disk, found: list[Gap]) -> Iterator[Finding]:
+    """Yield where they are not zero."""
+    for gap in found:
+        offset = disk.nonzero(gap.start, gap.end)
+        if offset is not None:
+            yield finding(
+                "hidden-data",
+                Severity.ERROR,
+                gap.name,
+                f"there is something at {offset:#x}, where nothing belongs",
+                offset=offset,
+                expected="zeros",
+                observed=disk.read(offset, min(_SHOWN, gap.end - offset)).hex(),
+                mend="build the disk again on an empty file",
+            )
+
+
+def _used(name: str, chain: Chain) -> int | None:
+    """Return how many bytes of a partition the chain leads to; None if it knows nothing of it."""
+    for fit in chain.fits:
+        if fit.entry.name == name:
+            return len(fit.data)
+    for root, fit in ((r, f) for r in chain.roots for f in chain.fits if f.slot.root == r.name):
+        if fit.slot.root == name:
+            return root.tree.blocks * BLOCK
+        if fit.slot.verity == name:
+            return root.tree.end
+    return None
+
+
+def _between(disk: Disk, table: Table) -> Iterator[Gap]:
+    """Yield what is in no partition and in no partition table."""
+    taken = [(0, SECTOR), *((entry.offset, entry.end) for entry in table.entries)]
+    # A broken table still has its place, which the other one tells.
+    room = SECTOR + max((copy.header.entries_size for copy in table.copies), default=0)
+    taken += [(SECTOR, SECTOR + room), (disk.size - room, disk.size)]
+    end = 0
+    for start, stop in [*sorted(taken), (disk.size, disk.size)]:
+        if start > end:
+            name = "unallocated" if start < disk.size else "unallocated end"
+            yield Gap(name, end, start)
+        end = max(end, stop)

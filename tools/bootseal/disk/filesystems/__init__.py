@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The files of root file system images, read without root and without mounting."""

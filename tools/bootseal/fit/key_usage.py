@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""Finds what trusts a key and what it signed, in a tree of files.
+
+Looked at: control device trees, alone and inside boot loaders, FITs and disks; FITs, alone and on
+disks; certificates, public and private keys; `keys.json`, `device.json` and PCR policies. What is
+compressed or encrypted is not opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
+from bootseal.files import mapped
+from bootseal.fit import control_dtb
+from bootseal.fit.verify.digest import Facts
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
+from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.directory import inspect
+from bootseal.keys.public import RsaPublicKey, verify_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from bootseal.formats.fit.model import Fit, Signature
+    from bootseal.keys.public import PublicKey
+
+_MAGIC: Final = bytes.fromhex("d00dfeed")
+_PEM: Final = b"-----BEGIN "
+_SMALL: Final = 1 << 20
+
+
+class Relation(StrEnum):
+    """How an artefact stands to a key."""
+
+    TRUSTS = "trusts"
+    SIGNED = "signed by"
+    HOLDS = "holds"
+    NAMES = "names"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """One place where a key matters.
+
+    Attributes:
+        path: The file.
+        offset: Where in it, in bytes; 0 for the file as a whole.
+        relation: How it stands to the key.
+        what: What was found there.
+    """
+
+    path: str
+    offset: int
+    relation: Relation
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """All uses of a key.
+
+    Attributes:
+        fingerprint: SHA-256 of its SubjectPublicKeyInfo.
+        public_key: The key, None when nothing in the trees holds it; then signatures by it cannot
+            be told from others.
+        uses: Where it matters, sorted by path.
+        files: How many files were looked at.
+        skipped: Files that could not be read.
+    """
+
+    fingerprint: str
+    public_key: PublicKey | None
+    uses: tuple[Use, ...]
+    files: int
+    skipped: tuple[str, ...]
+
+
+def trace(fingerprint: str, trees: Iterable[Path], *, key: PublicKey | None = None) -> Trace:
+    """Look through directories and files for a key.
+
+    Args:
+        fingerprint: SHA-256 of its SubjectPublicKeyInfo, lower-case hex.
+        trees: Where to look; symbolic links are not followed.
+        key: The key itself, when it is known; else it is looked for as well.
+
+    Raises:
+        UsageError: A tree does not exist.
+    """
+    paths = sorted(path for tree in trees for path in _files(tree))
+    search = _Search(fingerprint, key)
+    skipped = [str(path) for path in paths if not search.look(path)]
+    if key is None and search.key is not None:
+        # Only now is it known what to check signatures with.
+        search.uses.clear()
+        skipped = [str(path) for path in paths if not search.look(path)]
+    return Trace(
+        fingerprint=fingerprint,
+        public_key=search.key,
+        uses=tuple(dict.fromkeys(search.uses)),
+        files=len(paths),
+        skipped=tuple(skipped),
+    )
+
+
+def _files(tree: Path) -> Iterator[Path]:
+    if tree.is_file():
+        yield tree
+        return
+    if not tree.is_dir():
+        raise UsageError(f"there is no file or directory {tree}")
+    for directory, _, names in os.walk(tree):
+        for name in names:
+            path = tree.__class__(directory) / name
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+
+class _Search:
+    """Collects uses of one key."""
+
+    def __init__(self, fingerprint: str, key: PublicKey | None) -> None:
+        self.fingerprint = fingerprint
+        self.key = key
+        self.uses: list[Use] = []
+
+    def look(self, path: Path) -> bool:
+        """Examine a file; False when it cannot be read."""
+        try:
+            with mapped(path) as data:
+                if len(data) <= _SMALL:
+                    self._look_at_text(path, bytes(data))
+                self._look_at_trees(path, data)
+        except OSError:
+            return False
+        return True
+
+    def _found(self, path: Path, offset: int, relation: Relation, what: str) -> None:
+        self.uses.append(Use(path=str(path), offset=offset, relation=relation, what=what))
+
+    def _is_it(self, key: PublicKey) -> bool:
+        if key.fingerprint() != self.fingerprint:
+            return False
+        self.key = key
+        return True
+
+    def _look_at_text(self, path: Path, data: bytes) -> None:
+        if data.startswith(_PEM) or b"\n" + _PEM in data:
+            try:
+                shown = inspect.show(path)
+            except BootsealError:
+                return
+            if self._is_it(shown.public_key):
+                self._found(path, 0, Relation.HOLDS, shown.kind)
+        elif data[:1] in {b"{", b"["}:
+            self._look_at_json(path, data)
+
+    def _look_at_json(self, path: Path, data: bytes) -> None:
+        try:
+            document = json.loads(data)
+        except ValueError:
+            return
+        schema = document.get("schema", "") if isinstance(document, dict) else ""
+        texts = set(_texts(document))
+        if self.fingerprint in texts:
+            self._found(path, 0, Relation.NAMES, f"fingerprint in {schema or 'JSON'}")
+        if isinstance(self.key, RsaPublicKey):
+            policy = hashlib.sha256(self.key.pkcs1_der).hexdigest()
+            if policy in texts:
+                self._found(path, 0, Relation.SIGNED, "PCR policy")
+
+    def _look_at_trees(self, path: Path, data: memoryview) -> None:
+        for start in _occurrences(data):
+            try:
+                view = data[start:]
+                size = fdt.total_size(view)
+                tree = fdt.read(view[:size], lenient=True)
+            except FormatError:
+                continue
+            if tree.find("/signature") is not None:
+                self._look_at_control(path, start, view[:size])
+            if tree.find("/images") is not None and tree.find("/configurations") is not None:
+                self._look_at_fit(path, start, view)
+
+    def _look_at_control(self, path: Path, start: int, tree: memoryview) -> None:
+        try:
+            keys = control_dtb.read_keys(tree)
+        except FormatError:
+            return
+        for key in keys:
+            if self._is_it(key.public_key):
+                required = f"required={key.required}" if key.required else "not required"
+                self._found(path, start, Relation.TRUSTS, f"{key.path}, {required}")
+
+    def _look_at_fit(self, path: Path, start: int, data: memoryview) -> None:
+        if self.key is None:
+            return
+        try:
+            model = fit_format.parse(data, lenient=True)
+        except FormatError:
+            return
+        for signature, digest, algorithm in digests(model):
+            try:
+                verify_digest(self.key, digest, signature.value, algorithm)
+            except VerificationRefused:
+                continue
+            self._found(path, start, Relation.SIGNED, signature.path)
+
+
+def digests(model: Fit) -> Iterator[tuple[Signature, bytes, Algorithm]]:
+    """Yield each signature node with the digest that its own list of nodes leads to.
+
+    Nodes of unsupported algorithms are left out.
+    """
+    facts = Facts()
+    for image in model.images:
+        for signature in image.signatures:
+            if algorithm := _algorithm(signature):
+                yield signature, facts.digest(image, algorithm.hash_name), algorithm
+    for configuration in model.configurations:
+        for signature in configuration.signatures:
+            if algorithm := _algorithm(signature):
+                size = int.from_bytes(signature.hashed_strings[4:8])
+                chunks = fit_format.signed_chunks(model.flat, set(signature.hashed_nodes), size)
+                yield signature, algorithm.digest(chunks), algorithm
+
+
+def _algorithm(signature: Signature) -> Algorithm | None:
+    try:
+        return Algorithm.parse(signature.algorithm, signature.padding)
+    except UsageError:
+        return None
+
+
+def _occurrences(data: memoryview) -> Iterator[int]:
+    """Yield the offsets of the magic number of device trees; they are aligned to words."""
+    whole = data.obj if hasattr(data.obj, "find") else bytes(data)
+    start = whole.find(_MAGIC)
+    while start >= 0:
+        yield start
+        start = whole.find(_MAGIC, start + 1)
+
+
+def _texts(document: object) -> Iterator[str]:
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, dict):
+        for value in document.values():
+            yield from _texts(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _texts(value)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Verify FITs: signatures, hashes, structure, and what other U-Boot releases would do."""

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""The data of images: where it lies in the file, what protects it, and where it is loaded to.
+
+Spec: U-Boot boot/image-fit.c, fit_image_get_data_and_size() and fit_image_load().
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from bootseal.fit.findings import error
+from bootseal.fit.verify.digest import STRONG, WEAK
+from bootseal.formats.fit.model import EXTERNAL, Place
+from bootseal.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bootseal.events import Finding
+    from bootseal.fit.verify.digest import Facts
+    from bootseal.fit.verify.strictness import Policy
+    from bootseal.formats.fit.model import Configuration, Fit, Hash, Image
+
+MAX_KERNEL: Final = 128 * MIB
+"""U-Boot's CONFIG_SYS_BOOTM_LEN on arm64: what a kernel may be decompressed to, in bytes."""
+
+MAX_GROWTH: Final = 20
+"""U-Boot decompresses other images into a buffer of this many times their size."""
+
+# mkimage aligns external data and its end to 4 bytes, or to what its option -B says.
+_MAX_GAP: Final = 4096
+_STEP: Final = MIB
+
+
+def check(fit: Fit, images: Iterable[Image], policy: Policy, facts: Facts) -> Iterator[Finding]:
+    """Yield what is wrong with the data of some images of a FIT."""
+    chosen = list(images)
+    facts.compute(
+        (image, found.algorithm) for image in chosen for found in image.hashes if found.value
+    )
+    for image in chosen:
+        yield from _check_place(image, policy)
+        if policy.strict:
+            yield from _check_use(image, facts)
+        yield from _check_hashes(image, policy, facts)
+    if policy.strict:
+        yield from _check_file(fit)
+
+
+def check_loads(fit: Fit, configuration: Configuration) -> Iterator[Finding]:
+    """Yield pairs of images of a configuration that are loaded over each other."""
+    names = {name for names in configuration.references.values() for name in names}
+    loaded = sorted(
+        (image.load, image.load + len(image.payload), image.name)
+        for image in map(fit.image, names)
+        if image.load is not None
+    )
+    for (_, end, first), (start, _, second) in pairwise(loaded):
+        if start < end:
+            message = f"{first} and {second} are loaded over each other at {start:#x}"
+            yield error("load-overlap", configuration.path, message)
+
+
+def is_zero(view: memoryview) -> bool:
+    """Return whether there are only zero bytes, without copying them all."""
+    return all(
+        not any(bytes(view[start : start + _STEP]).lstrip(b"\0"))
+        for start in range(0, len(view), _STEP)
+    )
+
+
+def _check_place(image: Image, policy: Policy) -> Iterator[Finding]:
+    if image.misplaced:
+        message = f"the data lies outside the file: {image.misplaced}"
+        yield error("external-bounds", image.path, message)
+    given = sorted(image.node.properties.keys() & (EXTERNAL | {"data"}))
+    if not policy.strict:
+        if image.place is Place.NOWHERE:
+            yield error("no-data", image.path, "the image has no data")
+        return
+    alone = given == ["data-offset", "data-size"]
+    if image.external and not (policy.external_data and alone):
+        expected = "embedded data alone"
+        if policy.external_data:
+            expected += ", or data-offset and data-size"
+        names = ", ".join(name for name in given if name != "data")
+        message = f"the place of the data is given by {names}, unsigned: expected {expected}"
+        yield error("external-data", image.path, message)
+    elif not image.payload:
+        yield error("no-data", image.path, "the image has no data")
+
+
+def _check_use(image: Image, facts: Facts) -> Iterator[Finding]:
+    compressed = image.compression not in {"", "none"}
+    if image.load is not None and not image.type.startswith("kernel"):
+        yield error(
+            "load-address",
+            image.path,
+            f"a load address on {image.type or 'an image without type'} lets it overwrite what was "
+            "verified: expected one on kernels only",
+        )
+    if image.type == "kernel_noload" and compressed:
+        yield error("noload-compressed", image.path, "U-Boot may write past its buffer: set load")
+    kernel = image.type.startswith("kernel")
+    limit = MAX_KERNEL if kernel else MAX_GROWTH * len(image.payload)
+    # Linux unpacks a ramdisk itself; U-Boot then only passes it on.
+    if compressed and image.type != "ramdisk" and facts.expanded(image, limit) > limit:
+        message = f"it decompresses to more than the {limit} bytes that U-Boot has room for"
+        yield error("decompressed-size", image.path, message)
+
+
+def _check_hashes(image: Image, policy: Policy, facts: Facts) -> Iterator[Finding]:
+    if not image.hashes:
+        yield error("no-hash", image.path, "the image has no hash node, so nothing protects it")
+    elif policy.strict and not any(h.algorithm in STRONG for h in image.hashes):
+        names = ", ".join(h.algorithm or "none" for h in image.hashes)
+        expected = ", ".join(sorted(STRONG))
+        yield error("weak-hash", image.path, f"protected by {names} only: expected {expected}")
+    for found in image.hashes:
+        yield from _check_hash(found, image, policy, facts)
+
+
+def _check_hash(found: Hash, image: Image, policy: Policy, facts: Facts) -> Iterator[Finding]:
+    if found.ignored:
+        if not policy.strict:
+            return
+        yield error("ignored-hash", found.path, "'uboot-ignore' makes U-Boot skip this hash")
+    if found.algorithm not in STRONG | WEAK:
+        yield error("unknown-hash", found.path, f"unknown algorithm {found.algorithm!r}")
+        return
+    actual = facts.digest(image, found.algorithm) if found.value else b""
+    if actual != found.value or not found.value:
+        says = f"says {found.value.hex()}" if found.value else "says nothing"
+        computed = actual.hex() if actual else "not computed"
+        message = f"{found.algorithm} of the data is {computed}, but the node {says}"
+        yield error("image-hash", found.path, message)
+
+
+def _check_file(fit: Fit) -> Iterator[Finding]:
+    """Check that the file is the tree and the external data, in order, and nothing else."""
+    end = fit.flat.header.total_size
+    external = [i for i in fit.images if i.place in {Place.OFFSET, Place.POSITION} and i.payload]
+    for image in external:
+        if image.offset < end:
+            message = f"the data at {image.offset:#x} lies before {end:#x}, where it may begin"
+            yield error("external-order", image.path, message)
+        elif image.offset - end >= _MAX_GAP or not is_zero(fit.data[end : image.offset]):
+            message = f"unsigned bytes lie between {end:#x} and the data at {image.offset:#x}"
+            yield error("external-gap", image.path, message)
+        end = max(end, image.offset + len(image.payload))
+    trailing = len(fit.data) - end
+    padding = external and trailing < _MAX_GAP and is_zero(fit.data[end:])
+    if trailing and not padding:
+        yield error("trailing-data", "file", f"{trailing} bytes follow the FIT")

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""What a release FIT may look like, apart from its signatures.
+
+U-Boot accepts much that no signature covers: more nodes, more properties, data elsewhere in memory.
+Each of those was a way around verified boot once, so nothing but the needed shape passes here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from bootseal.fit.findings import error, warning
+from bootseal.fit.verify import payloads
+from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.formats.fdt.read import HEADER_SIZE
+from bootseal.formats.fdt.scan import Tag
+from bootseal.formats.fit.model import UNHASHED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bootseal.events import Finding
+    from bootseal.fit.verify.strictness import Policy
+    from bootseal.formats.fdt.model import FlatNode
+    from bootseal.formats.fit.model import Configuration, Fit
+
+REFERENCES: Final = (
+    "kernel",
+    "fdt",
+    "ramdisk",
+    "loadables",
+    "script",
+    "firmware",
+    "standalone",
+    "fpga",
+    "setup",
+)
+"""Configuration properties in which U-Boot looks for images to load."""
+
+_TYPES: Final = {
+    "kernel": ("kernel", "kernel_noload"),
+    "fdt": ("flat_dt",),
+    "ramdisk": ("ramdisk",),
+    "script": ("script",),
+}
+_SIGNATURE_PROPERTIES: Final = frozenset(
+    {
+        "algo",
+        "comment",
+        "hashed-nodes",
+        "hashed-strings",
+        "key-name-hint",
+        "padding",
+        "sign-images",
+        "signer-name",
+        "signer-version",
+        "timestamp",
+        "value",
+    }
+)
+_ALIGNMENT: Final = 4
+_NAME: Final = re.compile(r"[A-Za-z0-9,._+-]+")
+
+
+def check(fit: Fit, policy: Policy = STRICT, facts: Facts | None = None) -> list[Finding]:
+    """Return everything wrong with a FIT apart from its signatures, in file order per topic.
+
+    Args:
+        fit: The FIT.
+        policy: A strict policy.
+        facts: What is known about the payloads already.
+    """
+    found = [*_check_layout(fit, policy), *_check_names(fit), *_check_nodes(fit)]
+    found += payloads.check(fit, fit.images, policy, facts or Facts())
+    for configuration in fit.configurations:
+        found += _check_references(fit, configuration)
+        found += payloads.check_loads(fit, configuration)
+    return [*found, *_check_use(fit)]
+
+
+def check_size(fit: Fit, policy: Policy) -> Iterator[Finding]:
+    """Yield a finding when the tree is larger than the target takes."""
+    size = fit.flat.header.total_size
+    if size > policy.max_size:
+        message = f"{size} bytes: the limit is {policy.max_size}"
+        yield error("too-large", "header", message)
+
+
+def check_addresses(fit: Fit) -> Iterator[Finding]:
+    """Yield the nodes that libfdt may find when asked for another."""
+    for node in fit.flat.root.walk():
+        if "@" in node.name:
+            yield error("unit-address", node.path, "U-Boot can mistake a name with '@' for another")
+
+
+def _check_layout(fit: Fit, policy: Policy) -> Iterator[Finding]:
+    header, data = fit.flat.header, fit.flat.data
+    yield from check_size(fit, policy)
+    end = header.off_struct + header.size_struct
+    if (
+        header.off_reservations != HEADER_SIZE
+        or fit.flat.reservations_end != header.off_struct
+        or end != header.off_strings
+    ):
+        yield error("layout", "header", "there are unsigned gaps between the blocks")
+    if header.boot_cpuid or fit.flat.reservations:
+        yield error("layout", "header", "a boot CPU or memory reservations are set, unsigned")
+    names = fit.flat.strings
+    if not names.endswith(b"\0") or names.startswith(b"\0") or b"\0\0" in names:
+        yield error("layout", "header", "the strings block holds more than the names")
+    slack = data[header.off_strings + header.size_strings :]
+    # mkimage -E aligns the end, and before 2025.10 does not clear what it aligns with.
+    if len(slack) >= _ALIGNMENT and not payloads.is_zero(slack):
+        yield error("slack", "header", "the space behind the strings block is not zero")
+    for token in fit.flat.tokens:
+        if token.tag is Tag.NOP:
+            yield error("nop", f"offset {token.start}", "a NOP tag has no place in a FIT")
+            return
+
+
+def _check_names(fit: Fit) -> Iterator[Finding]:
+    yield from check_addresses(fit)
+    for node in fit.flat.root.walk():
+        if node.name and "@" not in node.name and _NAME.fullmatch(node.name) is None:
+            yield error("name", node.path, "the name has a character that FIT names must not have")
+        for name, count in Counter(child.name for child in node.children).items():
+            if count > 1:
+                path = f"{node.path.rstrip('/')}/{name}"
+                yield error("duplicate-name", path, f"{count} nodes have this path: expected one")
+
+
+def _check_nodes(fit: Fit) -> Iterator[Finding]:
+    root = fit.flat.root
+    if not fit.description:
+        yield error("description", "/", "there is no description, which U-Boot demands")
+    yield from _unsigned(root, UNHASHED)
+    for node in root.children:
+        if node.name not in {"images", "configurations"}:
+            yield error(
+                "unexpected-node", node.path, "only /images and /configurations belong here"
+            )
+        else:
+            allowed = frozenset({"default"} if node.name == "configurations" else ())
+            yield from _unsigned(node, node.properties.keys() - allowed)
+    for image in fit.images:
+        yield from _check_children(image.node, ("hash", "signature"))
+        if image.signatures:
+            message = "signed on its own, which binds it to no configuration"
+            yield warning("image-signature", image.path, message)
+    for configuration in fit.configurations:
+        yield from _unsigned(configuration.node, UNHASHED)
+        yield from _check_children(configuration.node, ("hash", "signature"))
+        # OE puts hash nodes there: their content is not signed, and nothing reads it.
+        for child in configuration.node.children:
+            if child.name.startswith("hash"):
+                yield from _unsigned(child, child.properties.keys() - UNHASHED - {"algo"})
+
+
+def _check_children(node: FlatNode, kinds: tuple[str, ...]) -> Iterator[Finding]:
+    for child in node.children:
+        if not child.name.startswith(kinds):
+            expected = ", ".join(kinds)
+            yield error("unexpected-node", child.path, f"expected only {expected} nodes here")
+        elif child.children:
+            yield error("unexpected-node", child.children[0].path, "expected no nodes here")
+        if child.name.startswith("signature"):
+            yield from _unsigned(child, child.properties.keys() - _SIGNATURE_PROPERTIES)
+        else:
+            yield from _unsigned(child, UNHASHED)
+
+
+def _unsigned(node: FlatNode, names: frozenset[str] | set[str]) -> Iterator[Finding]:
+    for name in node.properties:
+        if name in names:
+            yield error(
+                "unsigned-property", node.path, f"no signature covers the property {name!r} here"
+            )
+
+
+def _check_references(fit: Fit, configuration: Configuration) -> Iterator[Finding]:
+    if not configuration.references:
+        yield error("missing-image", configuration.path, "the configuration names no image")
+    for name in REFERENCES:
+        value = configuration.node.value(name)
+        if value is None:
+            continue
+        named = configuration.references.get(name, ())
+        if value != b"".join(image.encode() + b"\0" for image in named):
+            yield error("missing-image", configuration.path, f"{name!r} names an unknown image")
+        for image in map(fit.image, named):
+            if image.type not in _TYPES.get(name, (image.type,)):
+                expected = " or ".join(_TYPES[name])
+                yield error(
+                    "image-type",
+                    configuration.path,
+                    f"{name!r} names {image.name}, which is {image.type!r}: expected {expected}",
+                )
+
+
+def _check_use(fit: Fit) -> Iterator[Finding]:
+    used = {
+        name
+        for configuration in fit.configurations
+        for names in configuration.references.values()
+        for name in names
+    }
+    for image in fit.images:
+        if image.name not in used:
+            yield error("unreferenced-image", image.path, "no configuration names this image")
+    names = {configuration.name for configuration in fit.configurations}
+    if not names:
+        yield error("no-configuration", "/configurations", "there is no configuration to boot")
+    if fit.default and fit.default not in names:
+        yield error("default", "/configurations", f"the default {fit.default!r} does not exist")

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: MIT
+"""Judges a FIT: whether it may boot, and which U-Boot releases would answer otherwise.
+
+Everything is evaluated and reported, not only the first problem. Under a strict policy a FIT
+passes when its structure holds nothing unsigned, every image matches its hashes, and every
+configuration carries a good signature by the keys the control device tree requires. Under the
+compatible one the configuration that would boot is judged as a fixed U-Boot does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bootseal.events import Finding, Severity
+from bootseal.fit import control_dtb as trust_store
+from bootseal.fit.findings import error, info, refuse, warning
+from bootseal.fit.verify import payloads, releases, structure
+from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.signature import check_configuration, check_image, holds_by_list
+from bootseal.fit.verify.strictness import COMPAT, STRICT
+from bootseal.formats.fit import model as fit_format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bootseal.fit.control_dtb import Trust, TrustedKey
+    from bootseal.fit.verify.releases import Note
+    from bootseal.fit.verify.strictness import Policy
+    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Configuration, Fit, Image
+
+__all__ = ["KeyVerdict", "Verdict", "inspect", "judge", "refuse", "uboot_accepts", "verify"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyVerdict:
+    """Whether one configuration is signed by one required key.
+
+    Attributes:
+        configuration: Name of the configuration.
+        key: Hint of the required key.
+        fingerprint: SHA-256 of the key's SubjectPublicKeyInfo, lower-case hex.
+        algorithm: The key's algorithm.
+        hashed_nodes: Paths of the nodes a signature must cover.
+        findings: What is wrong; empty when the signature is good.
+        good_by_list: Whether a U-Boot that trusts `hashed-nodes` finds a good signature.
+    """
+
+    configuration: str
+    key: str
+    fingerprint: str
+    algorithm: str
+    hashed_nodes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    good_by_list: bool
+
+    @property
+    def good(self) -> bool:
+        """Whether the signature is good."""
+        return not self.findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The whole judgement.
+
+    Attributes:
+        policy: Name of the policy it was judged by.
+        findings: Everything found; of `results`, what counts.
+        results: Each configuration judged, by each required key.
+        notes: Which U-Boot releases answer otherwise.
+    """
+
+    policy: str
+    findings: tuple[Finding, ...]
+    results: tuple[KeyVerdict, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that refuse the FIT."""
+        return tuple(f for f in self.findings if f.severity is Severity.ERROR)
+
+
+def inspect(
+    fit: Buffer,
+    control_dtb: Buffer,
+    configuration: str | None = None,
+    *,
+    policy: Policy = STRICT,
+) -> Verdict:
+    """Judge a FIT and return everything found.
+
+    Args:
+        fit: The file, exactly; it is not copied.
+        control_dtb: U-Boot's device tree, or the boot loader that holds it.
+        configuration: Check the signatures of this one only. None means all of them under a
+            strict policy, and else the default one, as U-Boot does.
+        policy: How severely.
+
+    Raises:
+        FormatError: One of the two is malformed.
+    """
+    return judge(fit, trust_store.read_trust(control_dtb), configuration, policy=policy)
+
+
+def verify(
+    fit: Buffer,
+    control_dtb: Buffer,
+    configuration: str | None = None,
+    *,
+    policy: Policy = STRICT,
+) -> Verdict:
+    """Judge a FIT and return the verdict only if it is acceptable; arguments as `inspect`.
+
+    Raises:
+        FormatError: One of the two is malformed.
+        VerificationRefused: The FIT must not boot; the message names the first finding.
+    """
+    verdict = inspect(fit, control_dtb, configuration, policy=policy)
+    refuse(verdict.errors, "the FIT is refused")
+    return verdict
+
+
+def judge(
+    fit: Buffer,
+    trust: Trust,
+    configuration: str | None = None,
+    *,
+    policy: Policy = STRICT,
+    facts: Facts | None = None,
+) -> Verdict:
+    """Judge a FIT by keys that have been read; like `inspect` otherwise.
+
+    Args:
+        fit: The file.
+        trust: The keys.
+        configuration: Which one.
+        policy: How severely.
+        facts: What is known about the payloads of this file already.
+    """
+    known = Facts() if facts is None else facts
+    model = fit_format.parse(fit, lenient=not policy.strict)
+    chosen, findings = _choose(model, configuration, policy)
+    findings[:0] = check_unsigned(model, chosen, policy, known)
+    findings += _check_trust(trust)
+    results: list[KeyVerdict] = []
+    for each in chosen:
+        verdicts = [_judge(model, each, key, policy) for key in trust.required("conf")]
+        results += verdicts
+        if not (trust.any_suffices and any(verdict.good for verdict in verdicts)):
+            findings += [f for verdict in verdicts for f in verdict.findings]
+        findings += _check_images(model, each, trust, policy, known)
+    unique = tuple(dict.fromkeys(findings))
+    return Verdict(
+        policy=policy.name,
+        findings=unique,
+        results=tuple(results),
+        notes=releases.notes(unique, [(r.good, r.good_by_list) for r in results]),
+    )
+
+
+def uboot_accepts(
+    fit: Buffer, trust: Trust, *, policy: Policy = COMPAT, facts: Facts | None = None
+) -> dict[str, bool]:
+    """Say for each configuration whether a U-Boot with all published fixes boots it.
+
+    Raises:
+        FormatError: It would boot none of them, as `fit` is malformed to it as well.
+    """
+    known = Facts() if facts is None else facts
+    names = [each.name for each in fit_format.parse(fit, lenient=True).configurations]
+    return {name: not judge(fit, trust, name, policy=policy, facts=known).errors for name in names}
+
+
+def check_unsigned(
+    fit: Fit, configurations: Sequence[Configuration], policy: Policy, facts: Facts
+) -> list[Finding]:
+    """Return what is wrong with a FIT apart from its signatures.
+
+    Args:
+        fit: The FIT.
+        configurations: Those that may boot; a strict policy looks at all.
+        policy: How severely.
+        facts: What is known about the payloads already.
+    """
+    if policy.strict:
+        return structure.check(fit, policy, facts)
+    return list(_check_as_uboot(fit, configurations, policy, facts))
+
+
+def _choose(
+    fit: Fit, name: str | None, policy: Policy
+) -> tuple[list[Configuration], list[Finding]]:
+    """Return the configurations to judge, and what is wrong with the choice."""
+    if name is None and policy.strict:
+        findings = []
+        if len(fit.configurations) > 1:
+            message = "no signature covers the choice of the default: boot with ADDRESS#NAME"
+            findings.append(info("default-unsigned", "/configurations", message))
+        return list(fit.configurations), findings
+    wanted = fit.default if name is None else name
+    found = [c for c in fit.configurations if c.name == wanted][: None if policy.strict else 1]
+    if found:
+        return found, []
+    where = f"/configurations/{wanted}"
+    return [], [error("no-configuration", where, "there is no such configuration")]
+
+
+def _check_as_uboot(
+    fit: Fit, chosen: Sequence[Configuration], policy: Policy, facts: Facts
+) -> Iterator[Finding]:
+    yield from structure.check_size(fit, policy)
+    yield from structure.check_addresses(fit)
+    if "description" not in fit.flat.root.properties:
+        yield error("description", "/", "there is no description, which U-Boot demands")
+    for configuration in chosen:
+        if not configuration.references:
+            yield error("missing-image", configuration.path, "the configuration names no image")
+        yield from payloads.check(fit, _images(fit, configuration), policy, facts)
+
+
+def _check_trust(trust: Trust) -> Iterator[Finding]:
+    where = "control device tree"
+    if not trust.required("conf"):
+        yield error("no-required-key", where, "U-Boot would accept any FIT: no key")
+    for key in trust.keys:
+        if key.required not in {"", "conf", "image"}:
+            message = f"required is {key.required!r}, which U-Boot ignores: expected conf or image"
+            yield error("required-value", key.path, message)
+    for key in trust.required("image"):
+        message = "U-Boot takes a signature by any key for one by this: use required=conf"
+        yield warning("image-key", key.path, message)
+
+
+def _judge(fit: Fit, configuration: Configuration, key: TrustedKey, policy: Policy) -> KeyVerdict:
+    findings: list[Finding] = []
+    good = by_list = False
+    signatures = [s for s in configuration.signatures if s.value]
+    for signature in signatures:
+        problems = check_configuration(fit, configuration, signature, key, policy)
+        by_list = by_list or holds_by_list(fit, configuration, signature, key)
+        if signature.hint == key.hint or not policy.strict:
+            good = good or not problems
+            findings += problems
+        elif not problems:
+            message = f"signed by {key.hint!r}, but the hint says {signature.hint!r}"
+            findings.append(error("key-hint", signature.path, message))
+    if not good and not findings:
+        hints = ", ".join(repr(s.hint) for s in signatures)
+        message = f"no signature by the required key {key.hint!r}: "
+        message += f"there are signatures by {hints}" if hints else "it is not signed at all"
+        findings.append(error("no-signature", configuration.path, message))
+    return KeyVerdict(
+        configuration=configuration.name,
+        key=key.hint,
+        fingerprint=key.public_key.fingerprint(),
+        algorithm=key.algorithm,
+        hashed_nodes=fit_format.hashed_nodes(fit, configuration),
+        findings=() if good else tuple(findings),
+        good_by_list=by_list,
+    )
+
+
+def _check_images(
+    fit: Fit, configuration: Configuration, trust: Trust, policy: Policy, facts: Facts
+) -> Iterator[Finding]:
+    """Check the signatures of single images, for keys that are required for images."""
+    for key in trust.required("image"):
+        for image in _images(fit, configuration):
+            # U-Boot is content with a signature by any key (boot/image-fit-sig.c).
+            keys = (key,) if policy.strict else trust.keys
+            problems = [
+                check_image(image, signature, accepted, facts)
+                for signature in image.signatures
+                for accepted in keys
+                if signature.value and (signature.hint == key.hint or not policy.strict)
+            ]
+            if not problems:
+                message = f"no signature of the image by the required key {key.hint!r}"
+                yield error("no-signature", image.path, message)
+            elif all(problems):
+                yield from problems[0]
+
+
+def _images(fit: Fit, configuration: Configuration) -> list[Image]:
+    """Return the images a configuration names, each once."""
+    names = [name for named in configuration.references.values() for name in named]
+    return [fit.image(name) for name in dict.fromkeys(names)]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Flattened device trees: read, edited and written."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Flattened image trees: the model and the bytes a signature covers."""

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: MIT
+"""Measured-boot events: what U-Boot is expected to log, the log itself, and its replay.
+
+The log is the TCG "crypto-agile" form, little-endian: one TCG_PCR_EVENT header that names the
+hash algorithms, then TCG_PCR_EVENT2 records.
+
+Spec: TCG PC Client Platform Firmware Profile 1.05, section 10. U-Boot: lib/tpm_tcg2.c and
+bootm_measure() in boot/bootm.c, v2024.07 and later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+from bootseal.errors import FormatError, UsageError
+from bootseal.formats.tpm.policy import PCR_COUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+PCR_FIRMWARE: Final = 0
+PCR_CONFIGURATION: Final = 1
+PCR_KERNEL: Final = 8
+PCR_INITRAMFS: Final = 9
+
+BANKS: Final = ("sha1", "sha256", "sha384", "sha512")
+"""The banks U-Boot can measure into; it measures into those that the TPM has switched on."""
+MAX_SIZE: Final = 1 << 20
+"""Bytes of the longest log that is read; ours has less than a thousand, its memory 64 KiB."""
+SEPARATED: Final = range(8)
+"""The PCRs that get a separator when U-Boot hands over."""
+
+_FDT_MAGIC: Final = bytes.fromhex("d00dfeed")
+_FDT_HEADER_SIZE: Final = 40
+SEPARATOR: Final = b"\xff" * 4
+_SIGNATURE: Final = b"Spec ID Event03\0"
+_ALGORITHMS: Final = {0x0004: "sha1", 0x000B: "sha256", 0x000C: "sha384", 0x000D: "sha512"}
+_ALGORITHM_IDS: Final = {name: number for number, name in _ALGORITHMS.items()}
+# Platform class, version minor and major, errata, size of UINTN (2 is 64 bits).
+_SPEC_VERSION: Final = struct.pack("<IBBBB", 0, 0, 2, 2, 2)
+_SPEC_MAJOR: Final = 2
+
+
+class EventType(IntEnum):
+    """The event types U-Boot uses; a log may hold others."""
+
+    NO_ACTION = 0x3
+    SEPARATOR = 0x4
+    S_CRTM_VERSION = 0x8
+    PLATFORM_CONFIG_FLAGS = 0xA
+    TABLE_OF_DEVICES = 0xB
+    COMPACT_HASH = 0xC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One measurement.
+
+    Attributes:
+        pcr: Index of the PCR that was extended.
+        type: An `EventType`, or another number of the specification.
+        digests: What it was extended with, by bank (`sha256`, ...).
+        data: The event data as logged, which need not be what was hashed.
+    """
+
+    pcr: int
+    type: int
+    digests: dict[str, bytes]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventLog:
+    """A parsed log: the banks its header declares, and the events after the header."""
+
+    algorithms: tuple[str, ...]
+    events: tuple[Event, ...]
+
+
+def bootm_events(
+    *,
+    kernel: bytes | memoryview,
+    ramdisk: bytes | memoryview | None,
+    fdt: bytes | memoryview,
+    bootargs: bytes = b"",
+    version: bytes | None = None,
+    banks: Sequence[str] = ("sha256",),
+) -> tuple[Event, ...]:
+    """Return what U-Boot's `bootm ADDR#conf` measures, in order.
+
+    Args:
+        kernel: Payload as stored, so still compressed.
+        ramdisk: Payload as stored. Without one U-Boot hashes its own event data.
+        fdt: Device tree as stored; only the size its header declares is measured.
+        bootargs: The environment variable, empty when unset; measured with a final NUL, and
+            before any substitution.
+        version: U-Boot's version string without its NUL. When it is not known, everything that
+            goes into PCR 0 is left out.
+        banks: The hash algorithms to measure with.
+
+    Raises:
+        FormatError: The device tree is none, or shorter than its header declares.
+        UsageError: U-Boot has no such bank.
+    """
+    _check_banks(banks)
+    initrd = b"initrd\0"
+    arguments = bootargs + b"\0"
+    ramdisk_hashed = initrd if ramdisk is None else ramdisk
+    measured: list[tuple[int, EventType, bytes | memoryview, bytes]] = [
+        (PCR_KERNEL, EventType.COMPACT_HASH, kernel, b"linux\0"),
+        (PCR_INITRAMFS, EventType.COMPACT_HASH, ramdisk_hashed, initrd),
+        (PCR_CONFIGURATION, EventType.TABLE_OF_DEVICES, _declared(fdt), b"dts\0"),
+        (PCR_CONFIGURATION, EventType.PLATFORM_CONFIG_FLAGS, arguments, arguments),
+        *((pcr, EventType.SEPARATOR, SEPARATOR, SEPARATOR) for pcr in SEPARATED),
+    ]
+    if version is None:
+        measured = [one for one in measured if one[0] != PCR_FIRMWARE]
+    else:
+        text = version + b"\0"
+        measured.insert(0, (PCR_FIRMWARE, EventType.S_CRTM_VERSION, text, text))
+    return tuple(
+        Event(
+            pcr=pcr,
+            type=kind,
+            digests={bank: _digest(bank, hashed) for bank in banks},
+            data=data,
+        )
+        for pcr, kind, hashed, data in measured
+    )
+
+
+def _check_banks(banks: Sequence[str]) -> None:
+    if not banks or (unknown := [bank for bank in banks if bank not in BANKS]):
+        asked = ", ".join(unknown) if banks else "none"
+        raise UsageError(f"PCR bank {asked}: U-Boot measures into {', '.join(BANKS)}")
+
+
+def _declared(fdt: bytes | memoryview) -> bytes | memoryview:
+    """Return as much of a device tree as its header declares."""
+    magic, declared = bytes(fdt[:4]), int.from_bytes(fdt[4:8], "big")
+    if magic != _FDT_MAGIC or not _FDT_HEADER_SIZE <= declared <= len(fdt):
+        raise FormatError(
+            f"the device tree of {len(fdt)} bytes has the magic {magic.hex()} and declares "
+            f"{declared} bytes: expected {_FDT_MAGIC.hex()} and no more than there are"
+        )
+    return fdt[:declared]
+
+
+def replay(events: Iterable[Event], bank: str = "sha256") -> dict[int, bytes]:
+    """Return the values the events leave in the PCRs they extend, which start as zeros.
+
+    Raises:
+        FormatError: An event has no digest of this bank.
+    """
+    pcrs: dict[int, bytes] = {}
+    for event in events:
+        if event.type == EventType.NO_ACTION:
+            continue
+        if bank not in event.digests:
+            raise FormatError(f"an event of PCR {event.pcr} has no {bank} digest")
+        digest = event.digests[bank]
+        old = pcrs.get(event.pcr, bytes(len(digest)))
+        pcrs[event.pcr] = hashlib.new(bank, old + digest).digest()
+    return pcrs
+
+
+def emit(log: EventLog) -> bytes:
+    """Write a log as U-Boot does."""
+    specification = _SIGNATURE + _SPEC_VERSION + struct.pack("<I", len(log.algorithms))
+    for name in log.algorithms:
+        specification += struct.pack("<HH", _ALGORITHM_IDS[name], hashlib.new(name).digest_size)
+    specification += b"\0"  # no vendor information
+    out = bytearray(struct.pack("<II20xI", 0, EventType.NO_ACTION, len(specification)))
+    out += specification
+    for event in log.events:
+        out += struct.pack("<III", event.pcr, event.type, len(log.algorithms))
+        for name in log.algorithms:
+            out += struct.pack("<H", _ALGORITHM_IDS[name]) + event.digests[name]
+        out += struct.pack("<I", len(event.data)) + event.data
+    return bytes(out)
+
+
+def parse(data: bytes) -> EventLog:
+    """Read a log as the kernel shows it (`binary_bios_measurements`), to its last byte.
+
+    Raises:
+        FormatError: It is cut short, too long, has bytes left over, or breaks its own header.
+    """
+    if len(data) > MAX_SIZE:
+        raise FormatError(f"the event log has {len(data)} bytes: expected at most {MAX_SIZE}")
+    reader = _Reader(data)
+    algorithms = _read_header(reader)
+    events = []
+    while reader.offset < len(data):
+        events.append(_read_event(reader, algorithms))
+    return EventLog(algorithms=algorithms, events=tuple(events))
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.offset = 0
+
+    def take(self, size: int, what: str) -> bytes:
+        if size > len(self.data) - self.offset:
+            left = len(self.data) - self.offset
+            raise self.error(f"{what} needs {size} bytes, {left} are left")
+        self.offset += size
+        return self.data[self.offset - size : self.offset]
+
+    def number(self, size: int, what: str) -> int:
+        return int.from_bytes(self.take(size, what), "little")
+
+    def error(self, message: str) -> FormatError:
+        return FormatError(f"event log, offset {self.offset}: {message}")
+
+
+def _read_header(reader: _Reader) -> tuple[str, ...]:
+    pcr, kind = reader.number(4, "PCR index"), reader.number(4, "event type")
+    digest = reader.take(20, "SHA-1 digest")
+    body = _Reader(reader.take(reader.number(4, "event size"), "specification event"))
+    if (pcr, kind) != (0, EventType.NO_ACTION) or any(digest):
+        raise reader.error("the first event is not the specification event")
+    if body.take(16, "signature") != _SIGNATURE:
+        raise reader.error("the header lacks the signature 'Spec ID Event03'")
+    if (version := body.take(8, "version"))[5] != _SPEC_MAJOR:
+        raise reader.error(f"specification version {version[5]}.{version[4]}: expected 2.x")
+    algorithms = []
+    for _ in range(body.number(4, "algorithm count")):
+        number, size = body.number(2, "algorithm"), body.number(2, "digest size")
+        name = _ALGORITHMS.get(number)
+        if name is None or hashlib.new(name).digest_size != size or name in algorithms:
+            raise reader.error(f"algorithm {number:#06x} with {size} bytes is not expected here")
+        algorithms.append(name)
+    body.take(body.number(1, "vendor size"), "vendor information")
+    if not algorithms or body.offset != len(body.data):
+        raise reader.error("the header declares no algorithm, or has bytes left over")
+    return tuple(algorithms)
+
+
+def _read_event(reader: _Reader, algorithms: tuple[str, ...]) -> Event:
+    pcr, kind = reader.number(4, "PCR index"), reader.number(4, "event type")
+    if pcr >= PCR_COUNT:
+        raise reader.error(f"PCR index {pcr}: expected less than {PCR_COUNT}")
+    if (count := reader.number(4, "digest count")) != len(algorithms):
+        raise reader.error(f"{count} digests: the header declares {len(algorithms)}")
+    digests: dict[str, bytes] = {}
+    for _ in algorithms:
+        number = reader.number(2, "algorithm")
+        name = _ALGORITHMS.get(number, "")
+        if name not in algorithms or name in digests:
+            raise reader.error(f"a digest of algorithm {number:#06x} is not expected here")
+        digests[name] = reader.take(hashlib.new(name).digest_size, f"{name} digest")
+    data = reader.take(reader.number(4, "event size"), "event data")
+    return Event(pcr=pcr, type=kind, digests=digests, data=data)
+
+
+def _digest(bank: str, data: bytes | memoryview) -> bytes:
+    # SHA-1 is here because a TPM may have the bank on, not because anything is decided by it.
+    return hashlib.new(bank, data, usedforsecurity=bank != "sha1").digest()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""A directory of keys over its life: create, rotate, audit, export."""

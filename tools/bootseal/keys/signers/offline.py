@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: MIT
+"""Signing in two steps, for keys on a machine that is connected to nothing.
+
+The first step writes the digests to be signed, the second takes the signatures. What is carried
+between the machines is not trusted: the second step computes the digests again, from the disk,
+and checks every signature with the public key it was given.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from bootseal.errors import FormatError, UsageError
+from bootseal.files import write_file
+from bootseal.keys import public
+from bootseal.keys.algorithms import Algorithm, Padding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bootseal.keys.public import PublicKey
+    from bootseal.keys.signers.base import Signer
+
+SCHEMA: Final = "bootseal.signing-requests/1"
+FILE_NAME: Final = "requests.json"
+SUMMARY: Final = "SUMMARY.txt"
+ROLES: Final = ("fit", "policy")
+_MAX_SIGNATURE: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A digest to be signed."""
+
+    role: str
+    digest: bytes
+    algorithm: Algorithm
+
+    @property
+    def name(self) -> str:
+        """Name of its files: role and the start of the digest."""
+        return f"{self.role}-{self.digest.hex()[:16]}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Recorder:
+    """A signer that keeps what it is asked for, each digest once, and answers with zeros."""
+
+    public_key: PublicKey
+    role: str
+    wanted: dict[bytes, Wanted] = field(default_factory=dict)
+
+    def sign_digest(self, digest: bytes, algorithm: Algorithm) -> bytes:
+        """Keep the digest.
+
+        Raises:
+            UsageError: The key or the digest does not fit the algorithm.
+        """
+        public.check_request(self.public_key, digest, algorithm)
+        self.wanted[digest] = Wanted(role=self.role, digest=digest, algorithm=algorithm)
+        return bytes(algorithm.signature_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """A signer that looks signatures up in a directory of answered requests."""
+
+    public_key: PublicKey
+    role: str
+    directory: Path
+
+    def sign_digest(self, digest: bytes, algorithm: Algorithm) -> bytes:
+        """Return the signature that was made elsewhere.
+
+        ECDSA signatures may be in DER, as openssl writes them.
+
+        Raises:
+            UsageError: There is none for this digest.
+            FormatError: It is malformed.
+            VerificationRefused: It is not by this key, or of something else.
+        """
+        public.check_request(self.public_key, digest, algorithm)
+        wanted = Wanted(role=self.role, digest=digest, algorithm=algorithm)
+        path = self.directory / f"{wanted.name}.sig"
+        try:
+            with path.open("rb") as file:
+                signature = file.read(_MAX_SIGNATURE)
+        except FileNotFoundError:
+            raise UsageError(
+                f"there is no signature {path}: it is missing, or the requests are of another disk",
+                hint=f"{command(wanted)}  (as {self.directory / SUMMARY} says)",
+            ) from None
+        if not algorithm.kind.is_rsa and len(signature) != algorithm.signature_size:
+            try:
+                signature = public.der_to_raw(signature, algorithm)
+            except (FormatError, ValueError) as error:
+                raise FormatError(f"{path} is no signature by {algorithm.name}") from error
+        public.verify_digest(self.public_key, digest, signature, algorithm)
+        return signature
+
+
+def export(directory: Path, recorders: Sequence[Recorder], subject: str) -> list[Wanted]:
+    """Write the requests to a directory, which must be new or empty.
+
+    Args:
+        directory: Receives the files.
+        recorders: What was asked of whom.
+        subject: What is to be signed, for people.
+
+    Raises:
+        UsageError: The directory holds something.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise UsageError(f"{directory} is not empty", hint="name a new directory")
+    wanted = [each for recorder in recorders for each in recorder.wanted.values()]
+    for each in wanted:
+        write_file(directory / f"{each.name}.digest", each.digest)
+    keys = {recorder.role: recorder.public_key.fingerprint() for recorder in recorders}
+    document = {
+        "schema": SCHEMA,
+        "subject": subject,
+        "keys": keys,
+        "requests": [
+            {
+                "name": each.name,
+                "role": each.role,
+                "algorithm": each.algorithm.name,
+                "padding": each.algorithm.padding.value if each.algorithm.kind.is_rsa else None,
+                "digest": each.digest.hex(),
+                "command": command(each),
+            }
+            for each in wanted
+        ],
+    }
+    write_file(directory / SUMMARY, _summary(subject, keys, wanted).encode())
+    write_file(directory / FILE_NAME, json.dumps(document, indent=2).encode() + b"\n")
+    return wanted
+
+
+def load(directory: Path) -> list[Wanted]:
+    """Read the requests in a directory.
+
+    Raises:
+        UsageError: There are none.
+        FormatError: They are malformed.
+    """
+    path = directory / FILE_NAME
+    try:
+        document = json.loads(path.read_bytes())
+        if document["schema"] != SCHEMA:
+            raise FormatError(f"{path} has another schema than {SCHEMA}")
+        found = [_parse(each) for each in document["requests"]]
+    except FileNotFoundError:
+        raise UsageError(f"{directory} holds no {FILE_NAME}") from None
+    except (ValueError, TypeError, KeyError, UsageError) as error:
+        raise FormatError(f"{path} holds no signing requests: {error}") from error
+    return found
+
+
+def _parse(request: dict[str, str]) -> Wanted:
+    padding = request["padding"] or Padding.PKCS1
+    algorithm = Algorithm.parse(request["algorithm"], padding)
+    role = request["role"]
+    if role not in ROLES:
+        raise ValueError(f"{role!r} is no role")
+    return Wanted(role=role, digest=bytes.fromhex(request["digest"]), algorithm=algorithm)
+
+
+def answer(directory: Path, wanted: Sequence[Wanted], signer: Signer) -> None:
+    """Sign requests, each into the file that `Answers` looks for.
+
+    Raises:
+        UsageError: The key or a digest does not fit.
+        ToolError: A token or service failed.
+    """
+    signatures = [signer.sign_digest(each.digest, each.algorithm) for each in wanted]
+    for each, signature in zip(wanted, signatures, strict=True):
+        public.verify_digest(signer.public_key, each.digest, signature, each.algorithm)
+        write_file(directory / f"{each.name}.sig", signature)
+
+
+def command(wanted: Wanted) -> str:
+    """Return how openssl answers a request, on the machine that holds the key."""
+    algorithm = wanted.algorithm
+    options = [f"-pkeyopt digest:{algorithm.hash_name}"]
+    if algorithm.padding is Padding.PSS:
+        options += ["-pkeyopt rsa_padding_mode:pss", "-pkeyopt rsa_pss_saltlen:digest"]
+    return (
+        f"openssl pkeyutl -sign -inkey {wanted.role}.key {' '.join(options)} "
+        f"-in {wanted.name}.digest -out {wanted.name}.sig"
+    )
+
+
+def _summary(subject: str, keys: dict[str, str], wanted: Sequence[Wanted]) -> str:
+    lines = [f"To be signed: {subject}", ""]
+    lines += [f"{role} key   {fingerprint}" for role, fingerprint in keys.items()]
+    for each in wanted:
+        meaning = "a FIT configuration" if each.role == "fit" else "a PCR policy"
+        lines += [
+            "",
+            f"{each.name}: {meaning}, {each.algorithm.name}",
+            f"  digest  {each.digest.hex()}",
+            f"  {command(each)}",
+        ]
+    lines += ["", "Bring the .sig files back into this directory.", ""]
+    return "\n".join(lines)

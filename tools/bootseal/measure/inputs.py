@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""What a prediction is made from: a built device's directory, a disk, or a FIT.
+
+A disk holds no U-Boot: its binary is named beside it, or PCR 0 is not predicted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from bootseal import device
+from bootseal.errors import FormatError, UsageError
+from bootseal.formats import gpt
+from bootseal.formats.fit import model as fit
+from bootseal.formats.uboot import binary as uboot
+from bootseal.measure.predict import predict
+from bootseal.units import SECTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bootseal.measure.predict import Prediction
+
+BANKS: Final = ("sha256", "sha384", "sha512")
+"""What is predicted unless asked otherwise: SHA-1 is in some TPMs and decides nothing here."""
+
+_SLOTS: Final = {"conf-a": "a", "conf-b": "b"}
+_FDT_MAGIC: Final = bytes.fromhex("d00dfeed")
+_FDT_HEADER: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The artefacts that decide what is measured.
+
+    Attributes:
+        fit: The FIT.
+        version: U-Boot's version string, None when U-Boot's binary is not at hand.
+        slots: The slot of each configuration that belongs to one, in the order they are tried.
+        name: Name of the device, empty when it has none.
+    """
+
+    fit: bytes
+    version: bytes | None
+    slots: dict[str, str]
+    name: str = ""
+
+
+def load(path: Path, *, u_boot: Path | None = None) -> Source:
+    """Read what lies at `path`.
+
+    Args:
+        path: A build directory with its `device.json`, a raw disk with a GPT, or a FIT.
+        u_boot: U-Boot's binary; a build directory has its own.
+
+    Raises:
+        UsageError: There is nothing to read, or the slots of a disk hold different FITs.
+        FormatError: It is not what it should be.
+    """
+    if path.is_dir():
+        built = device.load(path)
+        binary = u_boot or built.artefact(path, "bios")
+        return Source(
+            fit=_read(built.artefact(path, "fit"), "FIT"),
+            version=uboot.version_string(_read(binary, "U-Boot")),
+            slots={slot.configuration: slot.name for slot in built.slots},
+            name=built.name,
+        )
+    version = uboot.version_string(_read(u_boot, "U-Boot")) if u_boot else None
+    with _opened(path) as file:
+        if file.read(SECTOR + len(gpt.SIGNATURE))[SECTOR:] == gpt.SIGNATURE:
+            return Source(fit=_fit_of_disk(file, path), version=version, slots=dict(_SLOTS))
+    return Source(fit=_read(path, "FIT"), version=version, slots={})
+
+
+def predictions(
+    source: Source,
+    configurations: Sequence[str] | None = None,
+    *,
+    banks: Sequence[str] = BANKS,
+    bootargs: bytes = b"",
+) -> list[tuple[str, Prediction]]:
+    """Predict every boot of a source, or of the named configurations.
+
+    Returns:
+        The slot, empty when it is not known, and the prediction.
+
+    Raises:
+        FormatError: What U-Boot would measure cannot be told from the files.
+        UsageError: U-Boot has no such bank.
+    """
+    names = (
+        configurations
+        or list(source.slots)
+        or [found.name for found in fit.parse(source.fit).configurations]
+    )
+    return [
+        (
+            source.slots.get(name, ""),
+            predict(source.fit, name, bootargs=bootargs, version=source.version, banks=banks),
+        )
+        for name in names
+    ]
+
+
+def _fit_of_disk(disk: BinaryIO, path: Path) -> bytes:
+    """Return the FIT that lies at the start of both boot partitions.
+
+    Raises:
+        FormatError: There is no such partition, or no FIT in it.
+        UsageError: They hold different FITs.
+    """
+    disk.seek(SECTOR)
+    header = gpt.parse_header(disk.read(SECTOR))
+    disk.seek(header.entries)
+    found = {
+        entry.name: entry for entry in gpt.parse_entries(disk.read(header.entries_size), header)
+    }
+    fits = []
+    for slot in _SLOTS.values():
+        partition = found.get(f"boot-{slot}")
+        if partition is None:
+            raise FormatError(f"{path} has no partition boot-{slot}: it has {', '.join(found)}")
+        disk.seek(partition.offset)
+        head = disk.read(_FDT_HEADER)
+        size = int.from_bytes(head[4:8])
+        if head[:4] != _FDT_MAGIC or size > partition.size:
+            raise FormatError(f"{path}: the partition boot-{slot} does not begin with a FIT")
+        fits.append(head + disk.read(size - len(head)))
+    if fits[0] != fits[1]:
+        raise UsageError(
+            f"{path} holds different FITs in boot-a and boot-b, so they are two releases",
+            hint="predict each from its own FIT",
+        )
+    return fits[0]
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise UsageError(f"there is no FIT or disk at {path}") from None
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"there is no {what} at {path}") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a directory: expected a {what}") from None

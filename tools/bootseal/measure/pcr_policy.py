@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: MIT
+"""PCR policies signed by the vendor, in the form systemd reads (`tpm2-pcr-signature.json`).
+
+For each approved state the document has the digest of a TPM2_PolicyPCR and an RSA signature over
+it. The TPM opens the data partition's key to whoever shows a state and its signature, so an
+update needs a new document and no new enrolment. The document is neither secret nor measured: it
+lies in the tail of the slot's boot partition, behind the FIT.
+
+Spec: systemd-cryptenroll(1), --tpm2-public-key=; TPM 2.0 Library part 3, 23.7 and 23.16.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import TYPE_CHECKING, Final, TypedDict
+
+from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
+from bootseal.events import Finding, Severity
+from bootseal.formats.tpm import policy as tpm
+from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
+from bootseal.units import KIB
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from bootseal.keys.signers.base import Signer
+    from bootseal.measure.predict import Prediction
+
+FILE_NAME: Final = "tpm2-pcr-signature.json"
+PCRS: Final = (1, 8, 9)
+TAIL_SIZE: Final = 64 * KIB
+"""Bytes at the end of a boot partition that hold the document, padded with NULs."""
+
+_BANK: Final = "sha256"
+# systemd takes PKCS#1 v1.5 only, and 2048 bits is the RSA size every TPM can load.
+_ALGORITHM: Final = Algorithm.parse("sha256,rsa2048")
+# Linux can extend PCR 8 and above from zero; only firmware comes before PCR 0-7's separators.
+_FIRMWARE_PCRS: Final = range(8)
+
+
+class Entry(TypedDict):
+    """One approved state: PCR indices, key (SHA-256 of its PKCS#1 DER), policy digest, signature.
+
+    `pkfp` and `pol` are lower-case hex, `sig` is base64.
+    """
+
+    pcrs: list[int]
+    pkfp: str
+    pol: str
+    sig: str
+
+
+Document = dict[str, list[Entry]]
+
+
+def sign(predictions: Iterable[Prediction], signer: Signer, pcrs: Sequence[int] = PCRS) -> Document:
+    """Approve the predicted states.
+
+    Args:
+        predictions: One for each configuration that may open the data partition.
+        signer: Holds the policy key.
+        pcrs: The PCRs the policy is over.
+
+    Returns:
+        systemd's document, each state once, its signatures verified.
+
+    Raises:
+        UsageError: The key is not RSA-2048, no state is given, or a policy over these PCRs could
+            be met without the predicted boot.
+    """
+    public_key = signer.public_key
+    if public_key.kind is not _ALGORITHM.kind:
+        raise UsageError(
+            f"the policy key is {public_key.kind}: systemd and TPMs need {_ALGORITHM.kind}"
+        )
+    policies = dict.fromkeys(_policy(prediction, pcrs) for prediction in predictions)
+    if not policies:
+        raise UsageError("there is no predicted state to sign")
+    entries = [
+        Entry(
+            pcrs=sorted(pcrs),
+            pkfp=key_fingerprint(public_key),
+            pol=policy.hex(),
+            sig=base64.b64encode(
+                signer.sign_digest(hashlib.sha256(policy).digest(), _ALGORITHM)
+            ).decode(),
+        )
+        for policy in policies
+    ]
+    for entry in entries:
+        _verify_entry(entry, public_key)
+    return {_BANK: entries}
+
+
+def keep(
+    document: Document,
+    previous: Document,
+    public_key: PublicKey,
+    approved: Collection[bytes] | None = None,
+) -> Document:
+    """Add what earlier releases were approved with, so that they open the same data.
+
+    Args:
+        document: What approves the new release; it stays in front.
+        previous: What approves earlier ones.
+        public_key: The policy key that must have signed both.
+        approved: Policy digests of the releases still approved; the others are left out. None
+            keeps every entry.
+
+    Returns:
+        One document, each state once.
+
+    Raises:
+        VerificationRefused: An entry to be kept was not signed by this key.
+    """
+    entries = {entry["pol"]: entry for entry in document[_BANK]}
+    for number, entry in enumerate(previous[_BANK]):
+        if approved is not None and bytes.fromhex(entry["pol"]) not in approved:
+            continue
+        problems = list(_entry_problems(entry, f"entry {number}", public_key, entry["pcrs"]))
+        if problems:
+            raise VerificationRefused(
+                f"the previous PCR policy cannot be kept: {problems[0].where} "
+                f"{problems[0].message}",
+                hint="sign with the key that signed it, or leave it out",
+            )
+        entries.setdefault(entry["pol"], entry)
+    return {_BANK: list(entries.values())}
+
+
+def key_fingerprint(public_key: PublicKey) -> str:
+    """Return what systemd calls `pkfp`: SHA-256 of the PKCS#1 DER, not of the usual SPKI.
+
+    Raises:
+        UsageError: It is not an RSA key.
+    """
+    if not isinstance(public_key, RsaPublicKey):
+        raise UsageError(f"a policy key is never {public_key.kind}: expected {_ALGORITHM.kind}")
+    return hashlib.sha256(public_key.pkcs1_der).hexdigest()
+
+
+def policy_digest(prediction: Prediction, pcrs: Sequence[int] = PCRS) -> bytes:
+    """Return the TPM2_PolicyPCR digest of a predicted state.
+
+    Raises:
+        UsageError: One of the PCRs was not predicted.
+    """
+    if missing := [pcr for pcr in pcrs if pcr not in prediction.pcrs]:
+        raise UsageError(
+            f"PCR {missing[0]} of {prediction.configuration} is not predicted: "
+            f"known are {', '.join(map(str, sorted(prediction.pcrs)))}"
+        )
+    return tpm.policy_pcr({pcr: prediction.pcrs[pcr] for pcr in pcrs})
+
+
+def to_bytes(document: Document) -> bytes:
+    """Write a document as JSON text."""
+    return json.dumps(document, indent=1).encode() + b"\n"
+
+
+def parse(data: bytes) -> Document:
+    """Read a document; more than systemd understands is an error.
+
+    Raises:
+        FormatError: It is not JSON, or not of this shape.
+    """
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"the PCR policy is not JSON: {error}") from error
+    if not isinstance(found, dict) or list(found) != [_BANK] or not isinstance(found[_BANK], list):
+        raise FormatError(f"the PCR policy is not one list of entries called {_BANK!r}")
+    for number, entry in enumerate(found[_BANK]):
+        _check_shape(entry, f"PCR policy entry {number}")
+    return {_BANK: found[_BANK]}
+
+
+def verify(
+    data: bytes,
+    public_key: PublicKey,
+    predictions: Iterable[Prediction],
+    pcrs: Sequence[int] = PCRS,
+) -> None:
+    """Check that a document approves every predicted state, by this key.
+
+    Raises:
+        VerificationRefused: It does not.
+        FormatError: It is no such document.
+    """
+    findings = inspect(data, public_key, predictions, pcrs)
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if errors:
+        raise VerificationRefused(
+            "the PCR policy is refused:\n"
+            + "\n".join(f"{error.where}: {error.message}" for error in errors)
+        )
+
+
+def inspect(
+    data: bytes,
+    public_key: PublicKey,
+    predictions: Iterable[Prediction],
+    pcrs: Sequence[int] = PCRS,
+) -> tuple[Finding, ...]:
+    """Like `verify`, but return what was found; a state beyond the predicted is a warning.
+
+    Raises:
+        FormatError: It is no such document.
+    """
+    wanted = {policy_digest(prediction, pcrs): prediction for prediction in predictions}
+    findings: list[Finding] = []
+    approved: set[bytes] = set()
+    for number, entry in enumerate(parse(data)[_BANK]):
+        where = f"entry {number}"
+        problems = list(_entry_problems(entry, where, public_key, pcrs))
+        findings += problems
+        policy = bytes.fromhex(entry["pol"])
+        if not problems and policy not in wanted:
+            findings.append(
+                Finding(
+                    id="policy.unexpected",
+                    severity=Severity.WARNING,
+                    where=where,
+                    message=f"approves a state that is not predicted: {policy.hex()}",
+                )
+            )
+        if not problems:
+            approved.add(policy)
+    for policy, prediction in wanted.items():
+        if policy not in approved:
+            findings.append(
+                _error(
+                    "policy.missing",
+                    prediction.configuration,
+                    f"no valid entry approves its state {policy.hex()}",
+                )
+            )
+    return tuple(findings)
+
+
+def to_tail(data: bytes) -> bytes:
+    """Pad a document's text with NULs to the size of a boot partition's tail.
+
+    Raises:
+        UsageError: It does not fit.
+    """
+    if len(data) > TAIL_SIZE:
+        raise UsageError(
+            f"the PCR policy has {len(data)} bytes: expected at most {TAIL_SIZE}, "
+            "the room behind the FIT",
+            hint="revoke old releases, and sign again with --keep and --approved",
+        )
+    return data.ljust(TAIL_SIZE, b"\0")
+
+
+def from_tail(tail: bytes) -> bytes:
+    """Return the document's text in a boot partition's tail.
+
+    Raises:
+        FormatError: The tail has another size, is empty, or holds more behind the text.
+    """
+    if len(tail) != TAIL_SIZE:
+        raise FormatError(f"the boot partition's tail has {len(tail)} bytes: not {TAIL_SIZE}")
+    text = tail.rstrip(b"\0")
+    if not text:
+        raise FormatError("the boot partition's tail holds no PCR policy, only NULs")
+    if b"\0" in text:
+        raise FormatError("the boot partition's tail holds more than one text")
+    return text
+
+
+def _policy(prediction: Prediction, pcrs: Sequence[int]) -> bytes:
+    digest = policy_digest(prediction, pcrs)
+    if not any(pcr in _FIRMWARE_PCRS for pcr in pcrs):
+        raise UsageError(
+            f"a policy over PCR {', '.join(map(str, sorted(pcrs)))} can be met from Linux when "
+            "U-Boot failed to measure: include one of PCR 0 to 7"
+        )
+    for pcr in pcrs:
+        if prediction.pcrs[pcr] == tpm.ZERO_DIGEST:
+            raise UsageError(
+                f"PCR {pcr} of {prediction.configuration} is all zeros, so nothing was measured "
+                "into it: a policy over it proves nothing"
+            )
+    return digest
+
+
+def _verify_entry(entry: Entry, public_key: PublicKey) -> None:
+    digest = hashlib.sha256(bytes.fromhex(entry["pol"])).digest()
+    verify_digest(public_key, digest, base64.b64decode(entry["sig"]), _ALGORITHM)
+
+
+def _entry_problems(
+    entry: Entry, where: str, public_key: PublicKey, pcrs: Sequence[int]
+) -> Iterator[Finding]:
+    if entry["pcrs"] != sorted(pcrs):
+        yield _error("policy.pcrs", where, f"is over PCR {entry['pcrs']}: expected {sorted(pcrs)}")
+    if entry["pkfp"] != (expected := key_fingerprint(public_key)):
+        yield _error("policy.key", where, f"names the key {entry['pkfp']}: expected {expected}")
+    try:
+        _verify_entry(entry, public_key)
+    except BootsealError as error:
+        yield _error("policy.signature", where, error.message)
+
+
+def _check_shape(entry: object, where: str) -> None:
+    if not isinstance(entry, dict) or entry.keys() != Entry.__required_keys__:
+        raise FormatError(f"{where} has not exactly the keys pcrs, pkfp, pol and sig")
+    indices = entry["pcrs"]
+    if not isinstance(indices, list) or not all(type(index) is int for index in indices):
+        raise FormatError(f"{where}: 'pcrs' is not a list of numbers")
+    for key in ("pkfp", "pol"):
+        text = entry[key]
+        if not isinstance(text, str) or len(text) != 2 * tpm.DIGEST_SIZE or not _is_hex(text):
+            raise FormatError(f"{where}: {key!r} is not a SHA-256 in lower-case hex")
+    try:
+        base64.b64decode(entry["sig"], validate=True)
+    except (TypeError, binascii.Error, ValueError) as error:
+        raise FormatError(f"{where}: 'sig' is not base64") from error
+
+
+def _is_hex(text: str) -> bool:
+    return all(character in "0123456789abcdef" for character in text)
+
+
+def _error(identifier: str, where: str, message: str) -> Finding:
+    return Finding(id=identifier, severity=Severity.ERROR, where=where, message=message)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""Puts the reference device together: device trees, FIT, control DTB, PCR policy, disk."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal.assembly import device as assembly
+from bootseal.assembly import disk_image, layer, slot_trees
+from bootseal.assembly.device import About
+from bootseal.device import Input, Qemu
+from bootseal.disk.layout import parse_wks
+from bootseal.fit import build as fit_build
+from bootseal.fit import control_dtb
+from bootseal.fit.build import FitSpec
+from bootseal.fit.sign import sign
+from bootseal.fit.verify.verdict import verify
+from bootseal.keys.directory import directory as store
+from bootseal.keys.profile import Role
+from bootseal.measure import pcr_policy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bootseal.assembly.layer import Layer
+    from bootseal.device import Device
+    from bootseal.disk.layout import Layout
+    from bootseal.events import Progress
+    from bootseal.measure.predict import Prediction
+    from bootseal.reference.kernel import Kernel
+    from bootseal.reference.packages import Packages
+    from bootseal.reference.rootfs import Root
+    from bootseal.reference.uboot import Uboot
+
+NAME: Final = "reference-arm64"
+QEMU: Final = Qemu(
+    system="qemu-system-aarch64",
+    machine="virt-7.2,gic-version=3",
+    cpu="cortex-a57",
+    cpus=2,
+    memory=1024,
+)
+KERNEL_ADDRESS: Final = 0x40200000
+"""Where U-Boot unpacks the kernel: the first multiple of 2 MiB in RAM that QEMU leaves alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """What is made from Debian's binary packages."""
+
+    packages: Packages
+    kernel: Kernel
+    initramfs: Path
+    root: Root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything the device is put together from."""
+
+    layer: Layer
+    uboot: Uboot
+    system: System
+    keys: Path
+    login: bool
+    epoch: int
+    rollback_index: int = 1
+
+
+def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
+    """Write all artefacts into `staging` and describe the device they make.
+
+    Raises:
+        UsageError: Parts are missing or do not fit the layout.
+        VerificationRefused: What was signed does not verify with U-Boot's own device tree.
+        ToolError: A program failed.
+    """
+    paths = {role: staging / name for role, name in assembly.ROLES.items()}
+    system = parts.system
+    for role, source in (
+        ("kernel", system.kernel.image),
+        ("initramfs", system.initramfs),
+        ("root", system.root.image),
+        ("root-verity", system.root.tree),
+    ):
+        shutil.copy(source, paths[role])
+    shutil.copy(parts.uboot.config, staging / assembly.OPTIONAL["uboot-config"])
+    layout_text = parts.layer.file(layer.LAYOUT).read_text()
+    layout = parse_wks(layout_text, layer.LAYOUT)
+    with progress.step("FIT assembled, signed and verified"):
+        _device_trees(parts, paths)
+        _sign_fit(parts, paths)
+    with progress.step("PCR values predicted, policy signed"):
+        predictions = _predict(parts, paths)
+    with progress.step("disk written"):
+        _write_disk(layout, paths, staging)
+    with progress.step("digests taken"):
+        about = About(
+            name=NAME,
+            login=parts.login,
+            epoch=parts.epoch,
+            qemu=QEMU,
+            keys=parts.keys,
+            root_hash=system.root.verity.root_hash,
+            inputs=tuple(_inputs(parts)),
+        )
+        return assembly.describe(about, layout, predictions, staging)
+
+
+def _device_trees(parts: Parts, paths: dict[str, Path]) -> None:
+    board = parts.layer.file(layer.BOARD_DTS)
+    base = parts.layer.file(layer.BOOTARGS).read_text()
+    assembly.slot_trees(board, base, parts.system.root.verity, parts.rollback_index, paths)
+    paths["control-dtb"].write_bytes(slot_trees.compile_dts(board.read_text(), board.parent))
+
+
+def _sign_fit(parts: Parts, paths: dict[str, Path]) -> None:
+    """Sign the FIT, and give U-Boot the key that checks it."""
+    key = store.find(parts.keys, Role.FIT)
+    algorithm = key.algorithm.name
+    spec = FitSpec(
+        description=f"{NAME} {parts.system.kernel.release}",
+        kernel=paths["kernel"],
+        compression="gzip",
+        load=KERNEL_ADDRESS,
+        entry=KERNEL_ADDRESS,
+        fdts={slot: paths[f"fdt-{slot}"] for slot in assembly.SLOTS},
+        ramdisk=paths["initramfs"],
+        hint=key.name,
+        algorithm=algorithm,
+    )
+    fit_build.build(spec, paths["fit"], epoch=parts.epoch)
+    signer = store.signer(parts.keys, Role.FIT)
+    signed = sign(paths["fit"].read_bytes(), signer, key.name, timestamp=parts.epoch)
+    control = control_dtb.add_key(
+        paths["control-dtb"].read_bytes(), key.public_key, hint=key.name, algorithm=algorithm
+    )
+    verify(signed, control)
+    paths["fit"].write_bytes(signed)
+    paths["control-dtb"].write_bytes(control)
+    paths["bios"].write_bytes(parts.uboot.binary.read_bytes() + control)
+
+
+def _predict(parts: Parts, paths: dict[str, Path]) -> dict[str, Prediction]:
+    """Predict each slot's PCRs and sign the policy over them."""
+    found = assembly.predictions(paths)
+    signer = store.signer(parts.keys, Role.POLICY)
+    document = pcr_policy.sign(list(found.values()), signer)
+    paths["policy"].write_bytes(pcr_policy.to_bytes(document))
+    return found
+
+
+def _write_disk(layout: Layout, paths: dict[str, Path], staging: Path) -> None:
+    assembly.boot_parts(layout, paths)
+    disk_image.write(layout, {name: staging / name for name in assembly.FILES}, paths["disk"])
+
+
+def _inputs(parts: Parts) -> list[Input]:
+    """List the packages, source files and layer files that went in."""
+    downloads = [*parts.system.packages.closure, *parts.uboot.sources]
+    found = [Input(name=d.package, version=d.version, sha256=d.sha256) for d in downloads]
+    return [*found, *assembly.layer_inputs(parts.layer)]

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""Late signing: what a finished disk becomes when its signatures are replaced by other keys'.
+
+The build farm holds no keys that matter; the disk is signed where they are, in seconds. Kernel,
+initramfs, device trees and roots stay as they are, and so do the PCR values and the data that
+devices in the field have sealed to the policy key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bootseal.check import slot_fit
+from bootseal.check.rootfs import check as rootfs
+from bootseal.errors import FormatError, UsageError, VerificationRefused
+from bootseal.fit import control_dtb
+from bootseal.fit.resign import Resigning, ask, resign
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.fit.verify.verdict import verify
+from bootseal.keys import public
+from bootseal.keys.algorithms import Algorithm
+from bootseal.measure import pcr_policy as policy
+from bootseal.measure.predict import predict
+from bootseal.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bootseal.check.expected import Target
+    from bootseal.check.partitions import Table
+    from bootseal.check.slot_fit import SlotFit
+    from bootseal.disk.image import Disk
+    from bootseal.keys.public import PublicKey
+    from bootseal.keys.signers.base import Signer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """Who signs, and what.
+
+    Attributes:
+        fit: Signs the FITs.
+        hint: That key's name in FIT and control device tree.
+        algorithm: How it signs.
+        policy: Signs the PCR policies; None leaves them as they are.
+        trust: Whether U-Boot shall require this key, and no other, from now on.
+        timestamp: Time of signing, seconds since 1970; None takes that of the old signatures.
+        profile: Name of the key profile the device has then; empty leaves it.
+    """
+
+    fit: Signer
+    hint: str
+    algorithm: Algorithm
+    policy: Signer | None = None
+    trust: bool = False
+    timestamp: int | None = None
+    profile: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Bytes that replace others of the same number on the disk, at `offset`."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What changes.
+
+    Attributes:
+        patches: On the disk.
+        fits: The signed FITs by slot.
+        policies: The signed PCR policies by slot; empty when they stay.
+        control: U-Boot as it is then; None when it stays.
+    """
+
+    patches: tuple[Patch, ...]
+    fits: dict[str, bytes]
+    policies: dict[str, bytes]
+    control: bytes | None
+
+
+def fits_of(disk: Disk, target: Target, table: Table) -> tuple[SlotFit, ...]:
+    """Return the FIT of every slot.
+
+    Raises:
+        FormatError: A slot has no partition or no FIT.
+    """
+    found = []
+    for slot in target.slots:
+        entry = table.entry(slot.boot)
+        if entry is None:
+            raise FormatError(f"the disk has no partition {slot.boot}")
+        found.append(slot_fit.find(disk, slot, entry))
+    return tuple(found)
+
+
+def plan(disk: Disk, target: Target, table: Table, signing: Signing) -> Plan:
+    """Sign, and return what changes.
+
+    Args:
+        disk: The disk; it is only read.
+        target: Knows U-Boot and the slots.
+        table: The partitions of the disk.
+        signing: Who signs, and what.
+
+    Raises:
+        FormatError: A slot has no FIT.
+        UsageError: A key does not fit, or a signed FIT has no room in its partition.
+        VerificationRefused: U-Boot would refuse the result.
+        ToolError: A token or service failed.
+    """
+    if signing.policy is not None:
+        _check_policy_key(disk, target, table, signing.policy.public_key)
+    control = trusting(target.control, signing) if signing.trust else target.control
+    signed: dict[bytes, bytes] = {}
+    patches: list[Patch] = []
+    fits = fits_of(disk, target, table)
+    for fit in fits:
+        key = hashlib.sha256(fit.data).digest()
+        if key not in signed:
+            signed[key] = resign(fit.data, how(fit, signing))
+            _verify(signed[key], control)
+        patches.append(_patch(fit, signed[key]))
+    by_slot = {f.slot.name: signed[hashlib.sha256(f.data).digest()] for f in fits}
+    policies: dict[str, bytes] = {}
+    if signing.policy is not None:
+        policies, tails = _policies(disk, fits, signing.policy)
+        patches += tails
+    return Plan(
+        patches=tuple(patches),
+        fits=by_slot,
+        policies=policies,
+        control=control if signing.trust else None,
+    )
+
+
+def how(fit: SlotFit, signing: Signing) -> Resigning:
+    """Return how a slot's FIT is signed; it must still fit its partition."""
+    return Resigning(
+        signer=signing.fit,
+        hint=signing.hint,
+        algorithm=signing.algorithm,
+        timestamp=signing.timestamp,
+        policy=replace(STRICT, max_size=fit.room),
+    )
+
+
+def trusting(control: bytes, signing: Signing) -> bytes:
+    """Return U-Boot with the signer's key required, and no other one.
+
+    Raises:
+        UsageError: U-Boot is an ELF file, which has no room.
+    """
+    for key in control_dtb.read_keys(control):
+        if key.required:
+            control = control_dtb.remove_key(control, key.public_key)
+    return control_dtb.add_key(
+        control, signing.fit.public_key, hint=signing.hint, algorithm=signing.algorithm.name
+    )
+
+
+def request_all(disk: Disk, target: Target, table: Table, signing: Signing) -> None:
+    """Show the signers every digest that `plan` would have signed.
+
+    Raises:
+        FormatError: A slot has no FIT.
+        UsageError: A key does not fit.
+        VerificationRefused: A FIT has a flaw no signature should cover.
+    """
+    fits = fits_of(disk, target, table)
+    for fit in {hashlib.sha256(f.data).digest(): f for f in fits}.values():
+        ask(fit.data, how(fit, signing))
+    if signing.policy is not None:
+        _check_policy_key(disk, target, table, signing.policy.public_key)
+        algorithm = Algorithm.parse(f"sha256,{signing.policy.public_key.kind}")
+        for fit in fits:
+            approved = policy.policy_digest(predict(fit.data, fit.slot.configuration))
+            signing.policy.sign_digest(hashlib.sha256(approved).digest(), algorithm)
+
+
+def _check_policy_key(disk: Disk, target: Target, table: Table, key: PublicKey) -> None:
+    """Refuse a policy that no device would accept: the root holds the key it is checked with."""
+    entry = table.entry(target.slots[0].root)
+    pem = None if entry is None else rootfs.policy_key(disk, entry)
+    if pem is not None and public.from_pem(pem).fingerprint() != key.fingerprint():
+        raise UsageError(
+            f"the policy key is {key.fingerprint()}: the root file system trusts another one, and "
+            "no device would open its data",
+            hint="build the root file system with this policy key's public half",
+        )
+
+
+def _policies(
+    disk: Disk, fits: Sequence[SlotFit], signer: Signer
+) -> tuple[dict[str, bytes], list[Patch]]:
+    """Sign the PCR policy; every slot gets the one that approves them all, as the build does."""
+    predictions = [predict(fit.data, fit.slot.configuration) for fit in fits]
+    data = policy.to_bytes(policy.sign(predictions, signer))
+    policy.verify(data, signer.public_key, predictions)
+    tail = policy.to_tail(data)
+    patches = []
+    for fit in fits:
+        offset = fit.entry.end - policy.TAIL_SIZE
+        policy.from_tail(disk.read(offset, policy.TAIL_SIZE))
+        patches.append(Patch(offset, tail))
+    return {fit.slot.name: data for fit in fits}, patches
+
+
+def _verify(fit: bytes, control: bytes) -> None:
+    try:
+        verify(fit, control)
+    except VerificationRefused as error:
+        raise VerificationRefused(
+            f"U-Boot would refuse what was signed: {error.message}",
+            hint="--trust puts the new key into U-Boot",
+        ) from error
+
+
+def _patch(fit: SlotFit, signed: bytes) -> Patch:
+    """Put a signed FIT in place of the old one; what the old one had more becomes zero."""
+    if len(signed) > fit.room:
+        raise UsageError(
+            f"{fit.entry.name} has room for {format_size(fit.room)}: with its new signatures the "
+            f"FIT has {format_size(len(signed))}",
+            hint="sign with a smaller key, or build a disk with larger boot partitions",
+        )
+    return Patch(fit.entry.offset, signed.ljust(len(fit.data), b"\0"))
