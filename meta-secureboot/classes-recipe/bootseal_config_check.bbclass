@@ -1,35 +1,39 @@
 # SPDX-License-Identifier: MIT
 #
-# For U-Boot and kernels: every setting of every fragment of this layer must stand in the finished
-# .config. A setting that Kconfig dropped ends the build.
+# For U-Boot and kernels: the finished .config must have every setting of every fragment. What
+# Kconfig dropped ends the build, and so does a fragment of the board that contradicts the layer's.
 
-BOOTSEAL_CONFIG_FRAGMENTS ?= ""
-BOOTSEAL_CONFIG_FRAGMENTS[doc] = "Files in UNPACKDIR whose settings must stand in the .config"
+BOOTSEAL_CONFIG_DIR ?= ""
+BOOTSEAL_CONFIG_DIR[doc] = "Directory of the layer with the required fragments"
+BOOTSEAL_CONFIG_REQUIRED ?= ""
+BOOTSEAL_CONFIG_REQUIRED[doc] = "The layer's fragments, whose settings must hold"
+BOOTSEAL_CONFIG_BOARD ?= ""
+BOOTSEAL_CONFIG_BOARD[doc] = "The board's fragments, in UNPACKDIR; they may only add settings"
 
-python do_bootseal_config_check() {
-    from pathlib import Path
-
-    unpacked = Path(d.getVar("UNPACKDIR"))
-    fragments = {
-        name: (unpacked / name).read_text()
-        for name in (d.getVar("BOOTSEAL_CONFIG_FRAGMENTS") or "").split()
-    }
-    if not fragments:
-        bb.fatal("BOOTSEAL_CONFIG_FRAGMENTS is empty: name the fragments that must hold")
-    build = Path(d.getVar("B"))
+# The required fragments are read where the layer has them: a file of the same name, found earlier
+# in FILESPATH, does not take their place in the check.
+do_bootseal_config_check() {
+    set --
+    for fragment in ${BOOTSEAL_CONFIG_REQUIRED}; do
+        set -- "$@" --required "${BOOTSEAL_CONFIG_DIR}/$fragment"
+    done
+    for fragment in ${BOOTSEAL_CONFIG_BOARD}; do
+        set -- "$@" --board "${UNPACKDIR}/$fragment"
+    done
     # U-Boot recipes with several UBOOT_CONFIG have one directory for each.
-    configs = [build / ".config"] if (build / ".config").exists() else sorted(build.glob("*/.config"))
-    if not configs:
-        bb.fatal(f"there is no .config in {build}: nothing was configured")
-    for config in configs:
-        lost = bootseal_layer.kconfig.lost(config.read_text(), fragments)
-        if lost:
-            bb.fatal(
-                f"{config} differs from the fragments of secure boot:\n  "
-                + "\n  ".join(lost)
-                + "\nA dependency of the symbol is off, or another fragment decides otherwise:"
-                f" bitbake -c menuconfig {d.getVar('PN')} and search for it with /"
-            )
+    checked=
+    for config in ${B}/.config ${B}/*/.config; do
+        if [ -e "$config" ]; then
+            bootseal device config "$@" "$config" || \
+                bbfatal "See above. To look at the symbols: bitbake -c menuconfig ${PN}"
+            checked=yes
+        fi
+    done
+    [ -n "$checked" ] || bbfatal "There is no .config in ${B}: nothing was configured."
 }
 do_bootseal_config_check[doc] = "Compare the finished .config with the fragments"
+do_bootseal_config_check[file-checksums] += "\
+    ${@' '.join('${BOOTSEAL_CONFIG_DIR}/' + f + ':True' for f in d.getVar('BOOTSEAL_CONFIG_REQUIRED').split())} \
+"
+do_bootseal_config_check[depends] += "python3-bootseal-native:do_populate_sysroot"
 addtask bootseal_config_check after do_configure before do_compile

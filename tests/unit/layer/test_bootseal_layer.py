@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import pytest
-from bootseal_layer import checks, kconfig, keys
+from bootseal_layer import checks, keys
 
 
 class Change(TypedDict, total=False):
@@ -170,32 +170,3 @@ def test_checksums_cover_public_files_only(tmp_path: Path) -> None:
     assert names == ["keys.json", *(f"{r}-1.{end}" for r in keys.ROLES for end in ("crt", "pub"))]
     assert keys.name(directory, "fit") == "fit-1"
     assert keys.algorithm(directory, "policy") == "sha256,rsa4096"
-
-
-CONFIG = 'CONFIG_FIT=y\n# CONFIG_NET is not set\nCONFIG_SIZE=0x10\nCONFIG_NAME="a b"\n'
-
-
-def test_config_that_holds_every_setting_has_lost_none() -> None:
-    fragment = (
-        'CONFIG_FIT=y\n# CONFIG_NET is not set\n# CONFIG_GONE is not set\nCONFIG_NAME="a b"\n'
-    )
-    assert kconfig.lost(CONFIG, {"x.cfg": fragment}) == []
-
-
-@pytest.mark.parametrize(
-    ("fragment", "said"),
-    [
-        ("CONFIG_NET=y\n", "x.cfg: CONFIG_NET should be y, found n"),
-        ("# CONFIG_FIT is not set\n", "x.cfg: CONFIG_FIT should be n, found y"),
-        ("CONFIG_GONE=y\n", "x.cfg: CONFIG_GONE should be y, found n"),
-        ("CONFIG_SIZE=0x20\n", "x.cfg: CONFIG_SIZE should be 0x20, found 0x10"),
-    ],
-    ids=["off", "on", "unknown", "other value"],
-)
-def test_setting_that_did_not_stick_is_named(fragment: str, said: str) -> None:
-    assert kconfig.lost(CONFIG, {"x.cfg": fragment}) == [said]
-
-
-def test_later_fragment_overrides_an_earlier_one() -> None:
-    fragments = {"a.cfg": "CONFIG_NET=y\n", "b.cfg": "# CONFIG_NET is not set\n"}
-    assert kconfig.lost(CONFIG, fragments) == []

@@ -21,6 +21,8 @@ INITRAMFS: Final = "recipes-core/bootseal-initramfs/files"
 DEVICE: Final = "recipes-core/bootseal-device/files"
 
 BOARD_DTS: Final = f"{UBOOT}/qemu-virt-bootseal.dts"
+# Of the fragments for U-Boot, the one that a board would bring along.
+BOARD_CONFIG: Final = f"{UBOOT}/qemu-virt.cfg"
 BOOTARGS: Final = f"{UBOOT}/bootargs"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 MASKED_UNITS: Final = f"{DEVICE}/masked-units"

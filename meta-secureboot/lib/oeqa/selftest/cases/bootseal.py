@@ -54,6 +54,18 @@ class BootsealBuild(OESelftestTestCase):
                 bitbake(f"-c clean {recipe}")
             self.assertIn(f"{lost} should be y, found n", said)
 
+    def test_board_that_contradicts_the_layer_ends_the_build(self):
+        directory = Path(self.builddir) / "bootseal-fragment"
+        directory.mkdir()
+        self.track_for_cleanup(str(directory))
+        (directory / "contradiction.cfg").write_text("# CONFIG_FIT_SIGNATURE is not set\n")
+        self.write_config(
+            f'FILESEXTRAPATHS:prepend = "{directory}:"\n'
+            'BOOTSEAL_UBOOT_BOARD_FILES:append = " contradiction.cfg"'
+        )
+        said = self.failing_build("-c bootseal_config_check virtual/bootloader")
+        self.assertIn("contradiction.cfg:1: CONFIG_FIT_SIGNATURE should be y, as ", said)
+
     def test_boot_loader_without_the_key_ends_the_build(self):
         bitbake("-c uboot_assemble_fitimage virtual/bootloader")
         control = Path(get_bb_var("B", "virtual/bootloader")) / "u-boot.dtb"
