@@ -24,8 +24,11 @@ do_bootseal_config_check() {
     checked=
     for config in ${B}/.config ${B}/*/.config; do
         if [ -e "$config" ]; then
-            bootseal device config "$@" "$config" || \
-                bbfatal "See above. To look at the symbols: bitbake -c menuconfig ${PN}"
+            # Not by bbfatal: with it bitbake would not print the log, which has the reasons.
+            if ! bootseal device config "$@" "$config"; then
+                echo "To look at the symbols: bitbake -c menuconfig ${PN}"
+                exit 1
+            fi
             checked=yes
         fi
     done
