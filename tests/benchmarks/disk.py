@@ -24,7 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests.unit.disk import conftest as made
+from tests.unit.check import conftest as made
 
 from bootseal.check import disk as check
 from bootseal.check import expected

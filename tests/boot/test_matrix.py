@@ -10,7 +10,6 @@ import pytest
 
 from bootseal import device as devices
 from bootseal.boot import run
-from bootseal.boot.attacks import tpm_bus
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.machine.qemu import create_overlay
 from bootseal.boot.scenario import runner
@@ -18,14 +17,12 @@ from bootseal.boot.scenario.model import (
     Action,
     Do,
     Expectation,
-    Lab,
+    Outcome,
     Scenario,
     ScenarioResult,
     Step,
-    Tpm,
-    Verdict,
 )
-from bootseal.boot.scenario.workspace import Overlay
+from bootseal.boot.scenario.workspace import Overlay, Tpm, Workspace
 from bootseal.device import Device, describe
 from bootseal.errors import FormatError, Inconclusive, UsageError, VerificationRefused
 from bootseal.events import Silent
@@ -66,7 +63,7 @@ def scenario(
     *,
     base: Literal["shipped", "provisioned"] = "shipped",
     tpm: Tpm = Tpm.OWN,
-    prepare: Callable[[Lab], None] | None = None,
+    prepare: Callable[[Workspace], None] | None = None,
     steps: tuple[Step, ...] = (Step(expect=REFUSED, timeout=30),),
 ) -> Scenario:
     return Scenario(
@@ -74,9 +71,9 @@ def scenario(
     )
 
 
-def verdicts(directory: Path, *scenarios: Scenario, jobs: int = 2) -> dict[str, Verdict]:
+def verdicts(directory: Path, *scenarios: Scenario, jobs: int = 2) -> dict[str, Outcome]:
     device = devices.load(directory)
-    result = runner.Matrix(device, directory, Notebook(), keys=directory / "keys").run(
+    result = runner.Runner(device, directory, Notebook(), keys=directory / "keys").run(
         scenarios, jobs=jobs
     )
     return {r.id: r.verdict for r in result.results}
@@ -85,14 +82,14 @@ def verdicts(directory: Path, *scenarios: Scenario, jobs: int = 2) -> dict[str, 
 def test_matrix_attack_that_signs_says_which_option_names_the_keys(
     tiny_device: Path, tmp_path: Path
 ) -> None:
-    def sign(lab: Lab) -> None:
-        list(lab.keys.iterdir())
+    def sign(workspace: Workspace) -> None:
+        list(workspace.keys.iterdir())
 
-    nowhere = runner.Matrix(
+    nowhere = runner.Runner(
         devices.load(tiny_device), tiny_device, Notebook(), keys=tmp_path / "keys"
     )
     (result,) = nowhere.run([scenario("signs", prepare=sign)], jobs=1).results
-    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.verdict is Outcome.INCONCLUSIVE
     assert "name their directory with --keys" in result.reason
 
 
@@ -111,40 +108,40 @@ def test_matrix_exact_refusal_passes_and_other_ends_do_not(tiny_device: Path) ->
         scenario("full-tpm", tpm=Tpm.FULL),
         scenario("no-tpm", tpm=Tpm.NONE),
     ) == {
-        "exact": Verdict.PASSED,
-        "other-slot": Verdict.FAILED,
-        "never-up": Verdict.FAILED,
-        "fresh-tpm": Verdict.PASSED,
-        "cleared-tpm": Verdict.PASSED,
-        "other-bank": Verdict.PASSED,
-        "locked-out-tpm": Verdict.PASSED,
-        "full-tpm": Verdict.PASSED,
-        "no-tpm": Verdict.PASSED,
+        "exact": Outcome.PASSED,
+        "other-slot": Outcome.FAILED,
+        "never-up": Outcome.FAILED,
+        "fresh-tpm": Outcome.PASSED,
+        "cleared-tpm": Outcome.PASSED,
+        "other-bank": Outcome.PASSED,
+        "locked-out-tpm": Outcome.PASSED,
+        "full-tpm": Outcome.PASSED,
+        "no-tpm": Outcome.PASSED,
     }
 
 
 def test_matrix_check_after_a_step_decides_when_the_step_itself_passed(tiny_device: Path) -> None:
     asked = []
 
-    def refuse(lab: Lab) -> None:
-        asked.append(lab.work.name)
+    def refuse(workspace: Workspace) -> None:
+        asked.append(workspace.work.name)
         raise VerificationRefused("not as it must be")
 
-    def give_up(lab: Lab) -> None:
-        raise Inconclusive(f"nothing to see in {lab.work.name}")
+    def give_up(workspace: Workspace) -> None:
+        raise Inconclusive(f"nothing to see in {workspace.work.name}")
 
     up = Expectation(ending=Ending.UP)
     assert verdicts(
         tiny_device,
-        scenario("fine", steps=(Step(expect=REFUSED, check=tpm_bus.record, timeout=30),)),
+        scenario("fine", steps=(Step(expect=REFUSED, check=Workspace.record_tpm, timeout=30),)),
         scenario("refused", steps=(Step(expect=REFUSED, check=refuse, timeout=30),)),
         scenario("unclear", steps=(Step(expect=REFUSED, check=give_up, timeout=30),)),
         scenario("failed-before", steps=(Step(expect=up, check=refuse, timeout=30),)),
     ) == {
-        "fine": Verdict.PASSED,
-        "refused": Verdict.FAILED,
-        "unclear": Verdict.INCONCLUSIVE,
-        "failed-before": Verdict.FAILED,
+        "fine": Outcome.PASSED,
+        "refused": Outcome.FAILED,
+        "unclear": Outcome.INCONCLUSIVE,
+        "failed-before": Outcome.FAILED,
     }
     assert asked == ["refused"]
 
@@ -152,7 +149,7 @@ def test_matrix_check_after_a_step_decides_when_the_step_itself_passed(tiny_devi
 def test_matrix_keeps_logs_and_recordings_of_what_passed_and_nothing_else(
     tiny_device: Path,
 ) -> None:
-    verdicts(tiny_device, scenario("recorded", prepare=tpm_bus.record))
+    verdicts(tiny_device, scenario("recorded", prepare=Workspace.record_tpm))
 
     kept = {path.name for path in (tiny_device / "matrix/recorded").iterdir()}
     assert kept == {"step-1.log", "step-1.raw", "step-1.tpm"}
@@ -162,19 +159,19 @@ def test_matrix_first_boot_that_fails_makes_what_builds_on_it_inconclusive(
     tiny_device: Path,
 ) -> None:
     assert verdicts(tiny_device, scenario("later", base="provisioned"), scenario("exact")) == {
-        "first-boot": Verdict.FAILED,
-        "later": Verdict.INCONCLUSIVE,
-        "exact": Verdict.PASSED,
+        "first-boot": Outcome.FAILED,
+        "later": Outcome.INCONCLUSIVE,
+        "exact": Outcome.PASSED,
     }
 
 
 def test_matrix_preparation_that_fails_is_inconclusive(tiny_device: Path) -> None:
-    def prepare(lab: Lab) -> None:
-        lab.disk.write("no-such-partition", 0, b"x")
+    def prepare(workspace: Workspace) -> None:
+        workspace.disk.write("no-such-partition", 0, b"x")
 
     assert verdicts(tiny_device, scenario("broken", prepare=prepare), scenario("exact")) == {
-        "broken": Verdict.INCONCLUSIVE,
-        "exact": Verdict.PASSED,
+        "broken": Outcome.INCONCLUSIVE,
+        "exact": Outcome.PASSED,
     }
 
 
@@ -183,9 +180,9 @@ def test_matrix_scenarios_have_their_own_disks_and_leave_the_shipped_one_alone(
 ) -> None:
     found = {}
 
-    def scribble(lab: Lab) -> None:
-        found[lab.work.name] = lab.disk.read("root-a", 7, 3)
-        lab.disk.write("root-a", 7, b"abc")
+    def scribble(workspace: Workspace) -> None:
+        found[workspace.work.name] = workspace.disk.read("root-a", 7, 3)
+        workspace.disk.write("root-a", 7, b"abc")
 
     shipped = (tiny_device / "disk.img").read_bytes()
     later = Step(expect=REFUSED, prepare=scribble, timeout=30)
@@ -208,16 +205,16 @@ def test_matrix_power_cut_and_timeout(tiny_device: Path) -> None:
         scenario("too-late", steps=(Step(expect=REFUSED, timeout=0.0),)),
         scenario("nothing-to-type-at", steps=(Step(expect=REFUSED, actions=late),)),
     ) == {
-        "cut": Verdict.PASSED,
-        "too-late": Verdict.INCONCLUSIVE,
-        "nothing-to-type-at": Verdict.INCONCLUSIVE,
+        "cut": Outcome.PASSED,
+        "too-late": Outcome.INCONCLUSIVE,
+        "nothing-to-type-at": Outcome.INCONCLUSIVE,
     }
 
 
 def test_matrix_runs_as_many_at_a_time_as_told(tiny_device: Path) -> None:
     watcher = Notebook()
     many = [scenario(f"s{n}") for n in range(4)]
-    runner.Matrix(devices.load(tiny_device), tiny_device, watcher, keys=tiny_device / "keys").run(
+    runner.Runner(devices.load(tiny_device), tiny_device, watcher, keys=tiny_device / "keys").run(
         many, jobs=1
     )
     assert (watcher.most, len(watcher.results)) == (1, 4)
@@ -243,7 +240,7 @@ def test_run_that_is_refused_says_so_and_counts_boots(tiny_device: Path) -> None
     first = run.boot(device, tiny_device, timeout=30, progress=Silent())
     second = run.boot(device, tiny_device, timeout=30, progress=Silent())
     assert (first.number, second.number) == (1, 2)
-    assert second.result.verdict is Verdict.FAILED
+    assert second.result.verdict is Outcome.FAILED
     assert (second.result.ending, second.result.log) == (Ending.POWERED_OFF, "logs/boot-002.log")
 
 

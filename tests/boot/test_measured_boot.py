@@ -29,7 +29,7 @@ from bootseal.boot.machine.session import Session, StatusLine, switched_on
 from bootseal.boot.scenario import device_status, power_cycle
 from bootseal.boot.scenario.device_findings import capped
 from bootseal.boot.scenario.evaluate import evaluate
-from bootseal.boot.scenario.model import Expectation, Step, System, Verdict
+from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, Step
 from bootseal.boot.scenario.workspace import Overlay
 from bootseal.events import Silent
 from bootseal.fit import build as fit_build
@@ -214,7 +214,7 @@ def check(built: Built, step: Step, session: Session, slot: str) -> None:
     """Boot, and compare PCRs bit for bit and the log entry for entry with the prediction."""
     ended = power_cycle.run(session, step)
     result = evaluate(step, ended, built.device, "")
-    assert (result.verdict, result.reason) == (Verdict.PASSED, "")
+    assert (result.verdict, result.reason) == (Outcome.PASSED, "")
     system = device_status.load(result.status)
     prediction = built.predictions[slot]
     values = {str(pcr): value.hex() for pcr, value in prediction.pcrs.items()}
@@ -243,7 +243,7 @@ def test_build_measures_what_was_predicted_in_both_slots(
         state = {"BOOT_ORDER": order, "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
         built.disk.write("bootstate", 0, emit_environment(state))
         # Slot b opens the data that slot a made: its own state is approved too.
-        expect = Expectation(ending=Ending.UP, system=System(slot=slot, created=created))
+        expect = Expectation(ending=Ending.UP, status=ExpectedStatus(slot=slot, created=created))
         step = Step(title=slot, expect=expect, timeout=1200)
         with switched_on(built.machine, tmp_path / f"{slot}.log") as session:
             check(built, step, session, slot)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import device as devices
+from bootseal.boot.scenario.workspace import Overlay, Workspace
 from bootseal.check import disk as disk_check
 from bootseal.check import expected as target
 from bootseal.disk import image
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
     from bootseal.check.disk import Judgement
     from bootseal.check.expected import Target
-    from bootseal.device import Device, Slot
+    from bootseal.device import Device
 
 
-class RawDisk:
+class RawDisk(Overlay):
     """A raw disk edited by partition name, whose changes can be taken back."""
 
     def __init__(self, path: Path, device: Device) -> None:
-        self.path = path
+        super().__init__(path)
         self._device = device
         self._old: list[tuple[int, bytes]] = []
 
@@ -75,29 +76,14 @@ class RawDisk:
         return offset + (self._device.partition(partition).offset if partition else 0)
 
 
-class Workbench:
-    """Implements `bootseal.boot.scenario.model.Lab` without a virtual machine."""
+class Workbench(Workspace):
+    """A scenario's workspace on the raw disk, for attacks that nobody boots."""
+
+    disk: RawDisk
 
     def __init__(self, device: Device, directory: Path, work: Path, disk: RawDisk) -> None:
-        self.device = device
-        self.directory = directory
-        self.keys = directory / "keys"
-        self.work = work
+        super().__init__(device, directory, directory / "keys", work)
         self.disk = disk
-        self.tpm = work / "tpm"
-
-    def add_qemu(self, *arguments: str) -> None:
-        del arguments
-
-    def replace_bios(self, content: bytes) -> None:
-        del content
-
-    def replace_slot(self, slot: Slot) -> None:
-        slots = tuple(slot if each.name == slot.name else each for each in self.device.slots)
-        self.device = replace(self.device, slots=slots)
-
-    def record_tpm(self) -> None:
-        pass
 
     def judge(
         self, change: Callable[[Target], Target] = lambda target: target, *, inside: bool = False

@@ -23,7 +23,7 @@ from bootseal.boot.machine.qemu import Machine, create_overlay
 from bootseal.boot.machine.session import switched_on
 from bootseal.boot.scenario import power_cycle
 from bootseal.boot.scenario.evaluate import evaluate
-from bootseal.boot.scenario.model import Expectation, Step, System, Verdict
+from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, Step
 from bootseal.check import disk as disk_check
 from bootseal.check import expected
 from bootseal.disk import image
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 URI = f"pkcs11:token=vault;object=fit?module-path={MODULE}"
 PIN = "1234"
-UP = Expectation(ending=Ending.UP, system=System(slot="a"))
+UP = Expectation(ending=Ending.UP, status=ExpectedStatus(slot="a"))
 REFUSED = Expectation(ending=Ending.POWERED_OFF, console=("slot-refused:a", "all-refused"))
 
 pytestmark = [pytest.mark.device, pytest.mark.tool("softhsm2-util", "openssl")]
@@ -168,7 +168,7 @@ def test_uboot_boots_what_the_token_signed_and_opens_the_data(
 ) -> None:
     result = boot(signed.new, signed.new, tmp_path, UP)
 
-    assert (result.verdict, result.ending) == (Verdict.PASSED, Ending.UP), result.reason
+    assert (result.verdict, result.ending) == (Outcome.PASSED, Ending.UP), result.reason
 
 
 @pytest.mark.timeout(900)
@@ -180,7 +180,7 @@ def test_old_and_new_do_not_boot_each_other(
 
     result = boot(disk, bios, tmp_path, REFUSED)
 
-    assert (result.verdict, result.ending) == (Verdict.PASSED, Ending.POWERED_OFF), result.reason
+    assert (result.verdict, result.ending) == (Outcome.PASSED, Ending.POWERED_OFF), result.reason
 
 
 def run(*command: object, cwd: Path | None = None) -> None:

@@ -7,7 +7,7 @@
 checksums that fit again. The others ask a reader on its own, with checksums that fit, too: of
 partition tables; of hash trees, their superblocks and the command lines that open them; of slot
 states and block maps. A run ends at the first exception that is no `FormatError`, at an input that
-takes 20 seconds, or at 512 MiB. What such a run found is kept in tests/unit/disk.
+takes 20 seconds, or at 512 MiB. What such a run found is kept in tests/unit/check.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["bootseal"]):
-    from tests.unit.disk.conftest import SIZE, Base, make_base
+    from tests.unit.check.conftest import SIZE, Base, make_base
 
     from bootseal.check import disk, slot_fit
     from bootseal.check.document import verdict

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests.unit.disk.conftest import make_base
+from tests.unit.check.conftest import make_base
 
 from bootseal.check import partitions
 from bootseal.disk import bmap

@@ -259,7 +259,7 @@ def test_mechanism_the_token_lacks_is_named(token: Token, tmp_path: Path) -> Non
         "import sys\n"
         "from pathlib import Path\n"
         "from bootseal.errors import ToolError\n"
-        "from bootseal.keys import signer\n"
+        "from bootseal.keys.signers import base as signer\n"
         "from bootseal.keys.algorithms import Algorithm\n"
         "from bootseal.keys.signers.pin import SecretSource\n"
         "opened = signer.open(sys.argv[1], SecretSource(file=Path(sys.argv[2])))\n"

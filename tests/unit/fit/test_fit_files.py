@@ -176,8 +176,8 @@ def check():
 
 _SIGNED = """
 from bootseal.fit.sign import Request, SigningKey, sign_file
-from bootseal.fit.verify import verify
-from bootseal.keys.signer import FileSigner
+from bootseal.fit.verify.verdict import verify
+from bootseal.keys.signers.base import FileSigner
 
 target, control = Path(sys.argv[3]), Path(sys.argv[4]).read_bytes()
 keys = [SigningKey(signer=FileSigner.load(Path(sys.argv[5])), hint="dev")]

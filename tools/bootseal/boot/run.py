@@ -16,7 +16,7 @@ from bootseal.boot.machine.events import Ending
 from bootseal.boot.machine.session import switched_on
 from bootseal.boot.scenario import power_cycle
 from bootseal.boot.scenario.evaluate import evaluate
-from bootseal.boot.scenario.model import Expectation, Step, System
+from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Step
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def boot(device: Device, directory: Path, *, timeout: float, progress: Progress)
     board = machine(device, directory, progress)
     number = 1 + len(list((directory / LOGS).glob("boot-*.raw")))
     log = directory / LOGS / f"boot-{number:03}.log"
-    expect = Expectation(ending=Ending.UP, system=System(slot=""))
+    expect = Expectation(ending=Ending.UP, status=ExpectedStatus(slot=""))
     step = Step(title=f"boot {number}", expect=expect, timeout=timeout)
     with switched_on(board, log) as session:
         with progress.step(f"boot {number} of {device.name}"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 import bootseal
-from bootseal.cli import lazy, ui
+from bootseal.cli import console, lazy
 from bootseal.errors import BootsealError, ExitCode
 
 if TYPE_CHECKING:
@@ -71,18 +71,20 @@ def ending(command: Callable[[], object]) -> None:
     try:
         command()
     except BootsealError as error:
-        ui.err.print(f"[bold red]error:[/] {ui.untrusted_lines(error.message)}")
+        console.err.print(f"[bold red]error:[/] {console.untrusted_lines(error.message)}")
         if error.hint:
-            ui.err.print(f"[bold]try:[/]   {ui.untrusted_lines(error.hint)}")
+            console.err.print(f"[bold]try:[/]   {console.untrusted_lines(error.hint)}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        ui.err.print("interrupted")
+        console.err.print("interrupted")
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.TOOL)
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        ui.err.print(f"[bold red]error:[/] {ui.untrusted(f'{name}{error.strerror or error}')}")
+        console.err.print(
+            f"[bold red]error:[/] {console.untrusted(f'{name}{error.strerror or error}')}"
+        )
         wrong_path = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
         sys.exit(ExitCode.USAGE if wrong_path else ExitCode.TOOL)

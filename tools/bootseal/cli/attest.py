@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`bootseal attest`: enrol devices, challenge them, and judge what they answer."""
 
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
-
 from __future__ import annotations
 
 import time
@@ -11,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import output as files
-from bootseal.cli import ui
-from bootseal.cli.fit_input import naming
-from bootseal.cli.measure_list import load
+from bootseal.cli import console
+from bootseal.cli.inputs import approved_list, naming
+from bootseal.cli.options import Json
 
 if TYPE_CHECKING:
     from bootseal.attest.verify import Verdict
@@ -29,7 +26,6 @@ _Store = Annotated[
     typer.Option("--store", metavar="DIR", help="The verifier's directory; made when missing."),
 ]
 _Name = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's name.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command()
@@ -74,10 +70,10 @@ def enrol(
         said = messages.parse_identity(identity.read_bytes())
     record, credential = attest.enrol(said, trusted, name, datetime.now(UTC))
     known.save(record)
-    files.write(output, base64.b64encode(credential) + b"\n")
-    ui.status(
-        f"OK: {ui.untrusted(name)} has an endorsement certificate by "
-        f"{ui.untrusted(record.ek_issuer)}; its key is certified when it answers"
+    console.write(output, base64.b64encode(credential) + b"\n")
+    console.status(
+        f"OK: {console.untrusted(name)} has an endorsement certificate by "
+        f"{console.untrusted(record.ek_issuer)}; its key is certified when it answers"
     )
 
 
@@ -99,7 +95,7 @@ def certify(
     with naming(answer):
         secret = messages.parse_activation(answer.read_bytes())
     known.save(attest.certify(known.record(name), secret, int(time.time())))
-    ui.status(f"OK: the attestation key of {ui.untrusted(name)} is certified")
+    console.status(f"OK: the attestation key of {console.untrusted(name)} is certified")
 
 
 @app.command()
@@ -110,7 +106,7 @@ def challenge(
     validity: Annotated[
         int, typer.Option(min=1, max=86400, help="Seconds in which it must be answered.")
     ] = 300,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Print a fresh nonce for a device: the argument of bootseal-attest quote."""
     import dataclasses
@@ -119,9 +115,9 @@ def challenge(
 
     asked = Store(store).ask(name, now=int(time.time()), validity=validity)
     if as_json:
-        ui.emit_json(dataclasses.asdict(asked))
+        console.emit_json(dataclasses.asdict(asked))
     else:
-        ui.out.print(asked.nonce)
+        console.out.print(asked.nonce)
 
 
 @app.command()
@@ -134,7 +130,7 @@ def verify(
     approved: Annotated[
         Path, typer.Option("--approved", metavar="LIST", help="The approved list.")
     ],
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Judge an answer: who signed, is it fresh, does the log explain the PCRs, is it approved."""
     from bootseal.attest import messages
@@ -143,7 +139,7 @@ def verify(
     from bootseal.errors import ExitCode, VerificationRefused
 
     known, now = Store(store), int(time.time())
-    verifier = attest.Verifier(load(approved))
+    verifier = attest.Verifier(approved_list(approved))
     with naming(answer):
         evidence = messages.parse_evidence(answer.read_bytes())
     try:
@@ -156,7 +152,7 @@ def verify(
         if verdict.accepted:
             known.save(attest.seen(record, verdict, evidence))
     if as_json:
-        ui.emit_json(_document(verdict))
+        console.emit_json(_document(verdict))
     else:
         _print(verdict)
     if not verdict.accepted:
@@ -186,6 +182,6 @@ def _print(verdict: Verdict) -> None:
     runs = f"release {verdict.release}" if verdict.release else "no approved release"
     slot = f", slot {verdict.slot}" if verdict.slot else ""
     who = verdict.device or "nobody that was asked"
-    ui.out.print(f"{word}  {ui.untrusted(f'{who}: {runs}{slot}')}")
+    console.out.print(f"{word}  {console.untrusted(f'{who}: {runs}{slot}')}")
     for finding in verdict.findings:
-        ui.out.print(f"  {finding.id}  {ui.untrusted(finding.message)}")
+        console.out.print(f"  {finding.id}  {console.untrusted(finding.message)}")

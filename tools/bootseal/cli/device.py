@@ -6,8 +6,6 @@ sign` between them; the reference build goes through the same code in one go. `c
 once for U-Boot and once for the kernel.
 """
 
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
-
 from __future__ import annotations
 
 import dataclasses
@@ -16,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import ui
-from bootseal.cli.fit_input import Json, now
+from bootseal.cli import console
+from bootseal.cli.inputs import now
+from bootseal.cli.options import Json
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,11 +65,11 @@ def config(
     given += [fragments.read(path, Role.BOARD) for path in board or ()]
     found = fragments.problems(finished, given)
     if as_json:
-        ui.emit_json(_verdict(finished, given, found))
+        console.emit_json(_verdict(finished, given, found))
     fragments.refuse(found, finished)
     settings = sum(len(fragment.settings) for fragment in given)
-    name = ui.untrusted(str(finished))
-    ui.status(f"OK: {name} has every setting of its fragments ({settings})")
+    name = console.untrusted(str(finished))
+    console.status(f"OK: {name} has every setting of its fragments ({settings})")
 
 
 @app.command()
@@ -81,7 +80,7 @@ def verity(directory: _Directory) -> None:
 
     found = trees.format_tree(_part(directory, rootfs.IMAGE), directory / rootfs.TREE)
     trees.save(found, directory / rootfs.FACTS)
-    ui.status(f"OK: root hash {found.root_hash}")
+    console.status(f"OK: root hash {found.root_hash}")
 
 
 @app.command()
@@ -102,7 +101,7 @@ def trees(
     facts = verity_trees.load(_part(directory, rootfs.FACTS))
     parameters = bootargs.read_text()
     assembly.slot_trees(board, parameters, facts, rollback_index, _paths(directory))
-    ui.status(f"OK: device trees of slots {' and '.join(assembly.SLOTS)}")
+    console.status(f"OK: device trees of slots {' and '.join(assembly.SLOTS)}")
 
 
 @app.command()
@@ -113,7 +112,7 @@ def parts(directory: _Directory, *, layout: _LayoutFile) -> None:
     _part(directory, assembly.ROLES["fit"])
     _part(directory, assembly.ROLES["policy"])
     assembly.boot_parts(_layout(layout), _paths(directory))
-    ui.status("OK: boot.img and bootstate.img")
+    console.status("OK: boot.img and bootstate.img")
 
 
 @app.command()
@@ -165,8 +164,8 @@ def describe(
     )
     found = assembly.predictions(paths)
     device.save(assembly.describe(about, _layout(layout), found, directory), directory)
-    ui.status(f"OK: {ui.untrusted(str(directory / device.FILE_NAME))}")
-    ui.status(f"Next: bootseal boot run {ui.untrusted(str(directory))}")
+    console.status(f"OK: {console.untrusted(str(directory / device.FILE_NAME))}")
+    console.status(f"Next: bootseal boot run {console.untrusted(str(directory))}")
 
 
 def _paths(directory: Path) -> dict[str, Path]:

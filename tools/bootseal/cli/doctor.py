@@ -6,13 +6,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from bootseal import proc
-from bootseal.cli import ui
+from bootseal.cli import console
+from bootseal.cli.options import Json
 from bootseal.errors import ExitCode, ToolError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def doctor(
         list[Path] | None,
         typer.Option("--u-boot", help="A u-boot.bin or ELF file to look at; may be repeated."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: Json = False,
 ) -> None:
     """List every external program, what needs it, and what to type when it is missing.
 
@@ -113,21 +114,21 @@ def doctor(
     missing = [f.tool for f in found if not f.path]
     packages = sorted({tool.package for tool in missing})
     if json:
-        ui.emit_json(_document(found, loaders))
+        console.emit_json(_document(found, loaders))
     else:
         rows = [
             (f.tool.name, f.version or "MISSING", f.tool.used_by, f.path or f.tool.package)
             for f in found
         ]
-        ui.table(("program", "version", "needed by", "path, or Debian package"), rows)
+        console.table(("program", "version", "needed by", "path, or Debian package"), rows)
     for path, findings in loaders.items():
         for finding in findings:
-            ui.status(f"WARNING: {ui.untrusted(path)}: {finding.message}")
+            console.status(f"WARNING: {console.untrusted(path)}: {finding.message}")
     if missing:
-        ui.status(f"MISSING: {len(missing)} of {len(found)} programs. Type:")
-        ui.status(f"  apt-get install {' '.join(packages)}")
+        console.status(f"MISSING: {len(missing)} of {len(found)} programs. Type:")
+        console.status(f"  apt-get install {' '.join(packages)}")
         raise typer.Exit(ExitCode.TOOL)
-    ui.status("OK: every program is installed")
+    console.status("OK: every program is installed")
 
 
 def _document(

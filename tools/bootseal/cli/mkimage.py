@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.cli import ui
+from bootseal.cli import console
 from bootseal.cli.app import ending
 from bootseal.errors import ToolError, UsageError
 
@@ -124,9 +124,9 @@ def _sign(program: str, options: list[tuple[str, str]], image: Path) -> None:
         required="-r" in values,
     )
     for each in mkimage.sign(job, find):
-        ui.status(
-            f"OK: {ui.untrusted(each.path)} in {ui.untrusted(str(image))} is signed by "
-            f"{each.fingerprint} ({ui.untrusted(each.hint)}, {each.algorithm})"
+        console.status(
+            f"OK: {console.untrusted(each.path)} in {console.untrusted(str(image))} is signed by "
+            f"{each.fingerprint} ({console.untrusted(each.hint)}, {each.algorithm})"
         )
 
 

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`bootseal reference`: build the reference device."""
 
-# Heavy modules are imported inside commands, and typer reads annotations at run time.
-# ruff: noqa: TC003
-
 from __future__ import annotations
 
 import dataclasses
@@ -12,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bootseal.cli import ui
+from bootseal.cli import console
 from bootseal.units import format_size
 
 app = typer.Typer(no_args_is_help=True, help="Build the reference device.")
@@ -52,20 +49,20 @@ def build(
 
     made = build_device(
         directory,
-        progress=ui.TerminalProgress(),
+        progress=console.TerminalProgress(),
         layer=layer,
         keys=keys,
         login=login,
         rollback_index=rollback_index,
     )
     if as_json:
-        ui.emit_json(dataclasses.asdict(made))
+        console.emit_json(dataclasses.asdict(made))
     else:
         rows = [
             (role, artefact.path, format_size(artefact.size), artefact.sha256)
             for role, artefact in made.artefacts.items()
         ]
-        ui.table(("Role", "File", "Size", "SHA-256"), rows, title=str(directory))
+        console.table(("Role", "File", "Size", "SHA-256"), rows, title=str(directory))
     if made.profile == "dev":
-        ui.status("Signed with DEV keys: a device that trusts them protects nothing.")
-    ui.status(f"Next: bootseal boot run {ui.untrusted(str(directory))}")
+        console.status("Signed with DEV keys: a device that trusts them protects nothing.")
+    console.status(f"Next: bootseal boot run {console.untrusted(str(directory))}")

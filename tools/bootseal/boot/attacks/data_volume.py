@@ -19,7 +19,7 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.boot.scenario.model import Disk, Lab
+    from bootseal.boot.scenario.workspace import Overlay, Workspace
 
 PARTITION: Final = "data"
 HEADER_SIZE: Final = 16 * MIB
@@ -36,14 +36,14 @@ class Sealed:
     public: bytes
 
 
-def header(lab: Lab, disk: Disk | None = None) -> Path:
+def header(workspace: Workspace, disk: Overlay | None = None) -> Path:
     """Copy header and key slots of the data partition, the scenario's or `disk`'s, to a file."""
-    path = lab.work / ("other-header" if disk else "header")
-    path.write_bytes((disk or lab.disk).read(PARTITION, 0, HEADER_SIZE))
+    path = workspace.work / ("other-header" if disk else "header")
+    path.write_bytes((disk or workspace.disk).read(PARTITION, 0, HEADER_SIZE))
     return path
 
 
-def recovery_key(lab: Lab, log: Path) -> bytes:
+def recovery_key(workspace: Workspace, log: Path) -> bytes:
     """Open with the escrow key what was handed out in the boot with this serial log.
 
     Raises:
@@ -54,7 +54,7 @@ def recovery_key(lab: Lab, log: Path) -> bytes:
     found = escrow.handed_out(log)
     if len(found) != 1:
         raise VerificationRefused(f"{len(found)} recovery keys were handed out: expected one")
-    private = lab.keys / f"{store.find(lab.keys, Role.ESCROW).name}.key"
+    private = workspace.keys / f"{store.find(workspace.keys, Role.ESCROW).name}.key"
     args = ["cms", "-decrypt", "-binary", "-inform", "DER", "-inkey", str(private)]
     return proc.run("openssl", args, stdin=found[0].cms, timeout=_TIMEOUT).stdout
 

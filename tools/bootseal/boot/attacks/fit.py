@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Attacks on what a slot's boot partition holds, written to a scenario's disk.
 
-Each `Callable[[Lab], None]` here is what somebody does who can write the whole disk. FITs are made
-by pure functions of the device's own FIT; only those a maker could have signed use DIR/keys.
+Each `Callable[[Workspace], None]` here is something that anyone with write access to the whole disk
+can do. The FITs come from pure functions of the device's own FIT; only those that its maker would
+have to sign use the keys in DIR/keys.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from bootseal.units import KIB, MIB, align_up
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.boot.scenario.model import Lab
+    from bootseal.boot.scenario.workspace import Workspace
     from bootseal.formats.fit.model import Signature
     from bootseal.keys.signers.base import Signer
 
@@ -42,7 +43,7 @@ _DEEP: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class PropertyBit:
     """Where to flip a bit: a property of the image a configuration names, or of a fixed node.
 
     Attributes:
@@ -60,49 +61,49 @@ class Place:
     bit: int = 0
 
 
-KERNEL: Final = Place(image="kernel")
-DEVICE_TREE: Final = Place(image="fdt")
-INITRAMFS: Final = Place(image="ramdisk")
+KERNEL: Final = PropertyBit(image="kernel")
+DEVICE_TREE: Final = PropertyBit(image="fdt")
+INITRAMFS: Final = PropertyBit(image="ramdisk")
 # "fdt-a" becomes "fdt-c": still a valid name, which only the signature can object to.
-CONFIGURATION: Final = Place(name="fdt", at=0.7, bit=1)
-SIGNATURE: Final = Place(node="/signature-1", name="value")
-HINT: Final = Place(node="/signature-1", name="key-name-hint", at=0.0)
+CONFIGURATION: Final = PropertyBit(name="fdt", at=0.7, bit=1)
+SIGNATURE: Final = PropertyBit(node="/signature-1", name="value")
+HINT: Final = PropertyBit(node="/signature-1", name="key-name-hint", at=0.0)
 
 
-def original(lab: Lab) -> bytes:
+def original(workspace: Workspace) -> bytes:
     """Return the FIT that was built for the device."""
-    return lab.device.artefact(lab.directory, "fit").read_bytes()
+    return workspace.device.artefact(workspace.directory, "fit").read_bytes()
 
 
-def install(lab: Lab, content: bytes, slots: str = "ab") -> None:
+def install(workspace: Workspace, content: bytes, slots: str = "ab") -> None:
     """Write content to the start of the boot partitions, in front of the PCR policy.
 
     Raises:
         UsageError: It does not fit.
     """
-    for slot in (slot for slot in lab.device.slots if slot.name in slots):
-        room = lab.disk.size(slot.boot) - POLICY_SIZE
+    for slot in (slot for slot in workspace.device.slots if slot.name in slots):
+        room = workspace.disk.size(slot.boot) - POLICY_SIZE
         if len(content) > room:
             raise UsageError(f"{len(content)} bytes do not fit {slot.boot}: there are {room}")
-        lab.disk.write(slot.boot, 0, content)
+        workspace.disk.write(slot.boot, 0, content)
 
 
-def flip(place: Place, slots: str = "a") -> Callable[[Lab], None]:
+def flip(place: PropertyBit, slots: str = "a") -> Callable[[Workspace], None]:
     """Flip one bit of the FIT in each of the slots, in the configuration that slot boots."""
 
-    def prepare(lab: Lab) -> None:
-        fit = original(lab)
-        for slot in (slot for slot in lab.device.slots if slot.name in slots):
+    def prepare(workspace: Workspace) -> None:
+        fit = original(workspace)
+        for slot in (slot for slot in workspace.device.slots if slot.name in slots):
             offset = spot(fit, slot.configuration, place)
-            lab.disk.write(
+            workspace.disk.write(
                 slot.boot, offset, forge.flip_bit(fit, offset, bit=place.bit)[offset:][:1]
             )
 
     return prepare
 
 
-def spot(fit: bytes, configuration: str, place: Place) -> int:
-    """Return the file offset of the byte that a `Place` means."""
+def spot(fit: bytes, configuration: str, place: PropertyBit) -> int:
+    """Return the file offset of the byte that a `PropertyBit` means."""
     path = f"/configurations/{configuration}{place.node}"
     if place.image:
         path = f"/images/{forge_fit.referenced(fit, configuration, place.image)}"
@@ -111,11 +112,11 @@ def spot(fit: bytes, configuration: str, place: Place) -> int:
     return offset + min(int(size * place.at), max(size - 2, 0))
 
 
-def replaced(make: Callable[[bytes], bytes]) -> Callable[[Lab], None]:
+def replaced(make: Callable[[bytes], bytes]) -> Callable[[Workspace], None]:
     """Put `make` of the device's FIT into both slots."""
 
-    def prepare(lab: Lab) -> None:
-        install(lab, make(original(lab)))
+    def prepare(workspace: Workspace) -> None:
+        install(workspace, make(original(workspace)))
 
     return prepare
 
@@ -191,11 +192,11 @@ def configurations(fit: bytes) -> list[str]:
     return [configuration.name for configuration in fit_format.parse(fit).configurations]
 
 
-def signed_by_maker(make: Callable[[bytes, Signer], bytes]) -> Callable[[Lab], None]:
+def signed_by_maker(make: Callable[[bytes, Signer], bytes]) -> Callable[[Workspace], None]:
     """Put into both slots what `make` makes with the device's FIT and its signing key."""
 
-    def prepare(lab: Lab) -> None:
-        install(lab, make(original(lab), store.signer(lab.keys, Role.FIT)))
+    def prepare(workspace: Workspace) -> None:
+        install(workspace, make(original(workspace), store.signer(workspace.keys, Role.FIT)))
 
     return prepare
 

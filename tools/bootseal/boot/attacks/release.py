@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bootseal.boot.scenario.model import Lab
+    from bootseal.boot.scenario.workspace import Workspace
     from bootseal.measure.predict import Prediction
 
 INDEX: Final = 2
@@ -40,7 +40,7 @@ _TIMEOUT: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class SlotContents:
     """What goes into a slot, and what its PCRs will be, for each slot by its name."""
 
     fit: bytes
@@ -51,8 +51,11 @@ class Release:
 
 
 def update(
-    *, attempts: int = 3, spoil: Callable[[Lab], None] | None = None, foreign_policy: bool = False
-) -> Callable[[Lab], None]:
+    *,
+    attempts: int = 3,
+    spoil: Callable[[Workspace], None] | None = None,
+    foreign_policy: bool = False,
+) -> Callable[[Workspace], None]:
     """Put the other release into slot b and have it tried first, as an update does.
 
     Args:
@@ -61,27 +64,27 @@ def update(
         foreign_policy: Sign its policy with a key that is not the vendor's.
     """
 
-    def prepare(lab: Lab) -> None:
-        made = make(lab, INDEX)
-        slot = next(slot for slot in lab.device.slots if slot.name == SLOT)
+    def prepare(workspace: Workspace) -> None:
+        made = make(workspace, INDEX)
+        slot = next(slot for slot in workspace.device.slots if slot.name == SLOT)
         signer = (
             fit_attacks.stranger(Role.POLICY, "sha256,rsa2048")
             if foreign_policy
-            else store.signer(lab.keys, Role.POLICY)
+            else store.signer(workspace.keys, Role.POLICY)
         )
         document = pcr_policy.sign(made.predictions.values(), signer)
         if foreign_policy:
-            vendor = pcr_policy.key_fingerprint(store.find(lab.keys, Role.POLICY).public_key)
+            vendor = pcr_policy.key_fingerprint(store.find(workspace.keys, Role.POLICY).public_key)
             for entry in document["sha256"]:
                 entry["pkfp"] = vendor
         tail = pcr_policy.to_tail(pcr_policy.to_bytes(document))
-        fit_attacks.install(lab, made.fit, SLOT)
-        lab.disk.write(slot.boot, lab.disk.size(slot.boot) - len(tail), tail)
-        lab.disk.write(slot.root, 0, made.root.read_bytes())
-        lab.disk.write(slot.verity, 0, made.tree.read_bytes())
-        order(lab, "B A", b=attempts)
+        fit_attacks.install(workspace, made.fit, SLOT)
+        workspace.disk.write(slot.boot, workspace.disk.size(slot.boot) - len(tail), tail)
+        workspace.disk.write(slot.root, 0, made.root.read_bytes())
+        workspace.disk.write(slot.verity, 0, made.tree.read_bytes())
+        order(workspace, "B A", b=attempts)
         found = made.predictions[SLOT]
-        lab.replace_slot(
+        workspace.replace_slot(
             dataclasses.replace(
                 slot,
                 root_hash=made.root_hash,
@@ -90,40 +93,40 @@ def update(
             )
         )
         if spoil is not None:
-            spoil(lab)
+            spoil(workspace)
 
     return prepare
 
 
-def order(lab: Lab, slots: str, *, a: int = 3, b: int = 3) -> None:
+def order(workspace: Workspace, slots: str, *, a: int = 3, b: int = 3) -> None:
     """Write the slot state: which slot is tried first, and how often each."""
     state = {"BOOT_ORDER": slots, "BOOT_A_LEFT": str(a), "BOOT_B_LEFT": str(b)}
-    lab.disk.write(BOOTSTATE, 0, emit_environment(state))
+    workspace.disk.write(BOOTSTATE, 0, emit_environment(state))
 
 
-def back_to_a(lab: Lab) -> None:
+def back_to_a(workspace: Workspace) -> None:
     """Have the older release tried first, once, as anybody can who writes the disk."""
-    order(lab, "A B", a=1)
+    order(workspace, "A B", a=1)
 
 
-def broken_root(lab: Lab) -> None:
+def broken_root(workspace: Workspace) -> None:
     """Flip one bit in the superblock of slot b's root."""
-    slot = next(slot for slot in lab.device.slots if slot.name == SLOT)
-    changed = forge.flip_bit(lab.disk.read(slot.root, root_attacks.SUPERBLOCK, 1), 0)
-    lab.disk.write(slot.root, root_attacks.SUPERBLOCK, changed)
+    slot = next(slot for slot in workspace.device.slots if slot.name == SLOT)
+    changed = forge.flip_bit(workspace.disk.read(slot.root, root_attacks.SUPERBLOCK, 1), 0)
+    workspace.disk.write(slot.root, root_attacks.SUPERBLOCK, changed)
 
 
-def make(lab: Lab, index: int) -> Release:
+def make(workspace: Workspace, index: int) -> SlotContents:
     """Make the other release."""
-    fit = fit_attacks.original(lab)
-    root, tree = lab.work / "root.img", lab.work / "root.verity"
+    fit = fit_attacks.original(workspace)
+    root, tree = workspace.work / "root.img", workspace.work / "root.verity"
     # A block behind the file system, which it does not use: the same files under another hash.
     block = f"release with rollback index {index}".encode().ljust(root_attacks.BLOCK, b"\0")
-    root.write_bytes(lab.device.artefact(lab.directory, "root").read_bytes() + block)
+    root.write_bytes(workspace.device.artefact(workspace.directory, "root").read_bytes() + block)
     blocks = root.stat().st_size // root_attacks.BLOCK
-    first = lab.device.slots[0].configuration
+    first = workspace.device.slots[0].configuration
     root_hash = root_attacks.format_tree(root, tree, root_attacks.salt(fit, first))
-    for slot in lab.device.slots:
+    for slot in workspace.device.slots:
         name = forge_fit.referenced(fit, slot.configuration, "fdt")
         old = bytes(fit_format.parse(fit).image(name).payload)
         fit = forge_fit.replace_payload(
@@ -133,12 +136,15 @@ def make(lab: Lab, index: int) -> Release:
     more = forge.archive({"release": f"{index}\n".encode()})
     payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
     fit = forge_fit.replace_payload(fit, ramdisk, more + payload)
-    fit = fit_attacks.sign_like(fit, store.signer(lab.keys, Role.FIT))
-    version = uboot.version_string(lab.device.artefact(lab.directory, "bios").read_bytes())
+    fit = fit_attacks.sign_like(fit, store.signer(workspace.keys, Role.FIT))
+    version = uboot.version_string(
+        workspace.device.artefact(workspace.directory, "bios").read_bytes()
+    )
     predictions = {
-        slot.name: predict(fit, slot.configuration, version=version) for slot in lab.device.slots
+        slot.name: predict(fit, slot.configuration, version=version)
+        for slot in workspace.device.slots
     }
-    return Release(fit=fit, root=root, tree=tree, root_hash=root_hash, predictions=predictions)
+    return SlotContents(fit=fit, root=root, tree=tree, root_hash=root_hash, predictions=predictions)
 
 
 def device_tree(old: bytes, *, root_hash: str, blocks: int, index: int) -> bytes:

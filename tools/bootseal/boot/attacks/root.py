@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bootseal.boot.scenario.model import Lab
+    from bootseal.boot.scenario.workspace import Workspace
     from bootseal.device import Slot
 
 BLOCK: Final = 4096
@@ -39,37 +39,37 @@ _SEGMENT: Final = struct.Struct("<2I6Q")
 _LOAD_ADDRESS: Final = 0x400000
 
 
-def flip(kind: str, offset: int) -> Callable[[Lab], None]:
+def flip(kind: str, offset: int) -> Callable[[Workspace], None]:
     """Flip one bit of slot a's root (`root`) or hash tree (`verity`) at a byte offset."""
 
-    def prepare(lab: Lab) -> None:
-        partition = _partition(_first(lab), kind)
-        changed = forge.flip_bit(lab.disk.read(partition, offset, 1), 0)
-        lab.disk.write(partition, offset, changed)
+    def prepare(workspace: Workspace) -> None:
+        partition = _partition(_first(workspace), kind)
+        changed = forge.flip_bit(workspace.disk.read(partition, offset, 1), 0)
+        workspace.disk.write(partition, offset, changed)
 
     return prepare
 
 
-def scatter(lab: Lab) -> None:
+def scatter(workspace: Workspace) -> None:
     """Flip one bit in blocks all over slot a's root, the first tenth left as it is."""
-    slot = _first(lab)
-    content = lab.device.artefact(lab.directory, "root").read_bytes()
+    slot = _first(workspace)
+    content = workspace.device.artefact(workspace.directory, "root").read_bytes()
     blocks = len(content) // BLOCK
     first = blocks // 10
     for number in range(_SPREAD):
         offset = (first + number * (blocks - first) // _SPREAD) * BLOCK
-        lab.disk.write(slot.root, offset, forge.flip_bit(content[offset:][:1], 0))
+        workspace.disk.write(slot.root, offset, forge.flip_bit(content[offset:][:1], 0))
 
 
-def swap(lab: Lab) -> None:
+def swap(workspace: Workspace) -> None:
     """Replace slot a's root and tree by those of another valid system of the same geometry."""
-    slot = _first(lab)
-    genuine = lab.device.artefact(lab.directory, "root").stat().st_size
-    fit = lab.device.artefact(lab.directory, "fit").read_bytes()
-    image, tree = make_root(lab.work, genuine, salt(fit, slot.configuration))
+    slot = _first(workspace)
+    genuine = workspace.device.artefact(workspace.directory, "root").stat().st_size
+    fit = workspace.device.artefact(workspace.directory, "fit").read_bytes()
+    image, tree = make_root(workspace.work, genuine, salt(fit, slot.configuration))
     content = image.read_bytes()
-    lab.disk.write(slot.root, 0, content[: len(content.rstrip(b"\0"))])
-    lab.disk.write(slot.verity, 0, tree.read_bytes())
+    workspace.disk.write(slot.root, 0, content[: len(content.rstrip(b"\0"))])
+    workspace.disk.write(slot.verity, 0, tree.read_bytes())
 
 
 def salt(fit: bytes, configuration: str) -> str:
@@ -144,8 +144,8 @@ def attacker_program(detail: str) -> bytes:
     return header + _SEGMENT.pack(loadable, read_execute, *place) + code + text
 
 
-def _first(lab: Lab) -> Slot:
-    return lab.device.slots[0]
+def _first(workspace: Workspace) -> Slot:
+    return workspace.device.slots[0]
 
 
 def _partition(slot: Slot, kind: str) -> str:

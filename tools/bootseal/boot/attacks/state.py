@@ -14,7 +14,7 @@ from bootseal.formats.uboot.environment import emit_environment
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from bootseal.boot.scenario.model import Lab
+    from bootseal.boot.scenario.workspace import Workspace
 
 BOOTSTATE: Final = "bootstate"
 _STATE: Final = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
@@ -50,53 +50,53 @@ _GAPS: Final = tuple(kib * KIB for kib in (32, 64, 128, 256, 384, 512, 544, 768,
 _GAP_SIZE: Final = 8 * KIB
 
 
-def noise(lab: Lab) -> None:
+def noise(workspace: Workspace) -> None:
     """Fill the whole slot state with bytes that look random."""
-    lab.disk.write(BOOTSTATE, 0, forge.noise(lab.disk.size(BOOTSTATE), seed=1))
+    workspace.disk.write(BOOTSTATE, 0, forge.noise(workspace.disk.size(BOOTSTATE), seed=1))
 
 
-def smuggle(lab: Lab) -> None:
+def smuggle(workspace: Workspace) -> None:
     """Add settings to a slot state with a valid checksum."""
-    lab.disk.write(BOOTSTATE, 0, emit_environment(_STATE | OFFERS))
+    workspace.disk.write(BOOTSTATE, 0, emit_environment(_STATE | OFFERS))
 
 
-def inject(lab: Lab) -> None:
+def inject(workspace: Workspace) -> None:
     """Put shell text into the variables that are imported, and an unsigned FIT to start with it."""
-    fit_attacks.install(lab, fit_attacks.unsigned(fit_attacks.original(lab)))
-    lab.disk.write(BOOTSTATE, 0, emit_environment(_INJECTED))
+    fit_attacks.install(workspace, fit_attacks.unsigned(fit_attacks.original(workspace)))
+    workspace.disk.write(BOOTSTATE, 0, emit_environment(_INJECTED))
 
 
-def offer_everywhere(lab: Lab) -> None:
+def offer_everywhere(workspace: Workspace) -> None:
     """Offer settings in every place there is, and an unsigned FIT that would start with them.
 
     The slot state, the second flash where QEMU's U-Boot keeps its environment, the gap in front of
     the first partition, QEMU's device tree and QEMU's firmware configuration.
     """
-    fit_attacks.install(lab, fit_attacks.unsigned(fit_attacks.original(lab)))
-    smuggle(lab)
-    first = min(partition.offset for partition in lab.device.partitions)
+    fit_attacks.install(workspace, fit_attacks.unsigned(fit_attacks.original(workspace)))
+    smuggle(workspace)
+    first = min(partition.offset for partition in workspace.device.partitions)
     block = emit_environment(OFFERS, size=_GAP_SIZE)
     for offset in _GAPS:
         if offset + _GAP_SIZE <= first:
-            lab.disk.write("", offset, block)
-    _offer_flash(lab)
-    _offer_qemu(lab)
+            workspace.disk.write("", offset, block)
+    _offer_flash(workspace)
+    _offer_qemu(workspace)
 
 
-def _offer_flash(lab: Lab) -> None:
-    flash = lab.work / "flash.img"
+def _offer_flash(workspace: Workspace) -> None:
+    flash = workspace.work / "flash.img"
     with flash.open("wb") as file:
         file.write(emit_environment(OFFERS, size=_FLASH_ENVIRONMENT))
         file.truncate(_FLASH_SIZE)
-    lab.add_qemu("-drive", f"if=pflash,unit=1,format=raw,file={flash}")
+    workspace.add_qemu("-drive", f"if=pflash,unit=1,format=raw,file={flash}")
 
 
-def _offer_qemu(lab: Lab) -> None:
-    control = lab.device.artefact(lab.directory, "control-dtb").read_bytes()
-    tree, kernel = lab.work / "offer.dtb", lab.work / "offer.kernel"
+def _offer_qemu(workspace: Workspace) -> None:
+    control = workspace.device.artefact(workspace.directory, "control-dtb").read_bytes()
+    tree, kernel = workspace.work / "offer.dtb", workspace.work / "offer.kernel"
     config = {"bootcmd": _RUN, "bootdelay": "10", "bootsecure": "no"}
     tree.write_bytes(forge_fit.offer_configuration(control, config))
     kernel.write_bytes(forge.attacker_kernel("qemu-kernel"))
     text = " ".join(f"{name}={value.replace(' ', '_')}" for name, value in OFFERS.items())
-    lab.add_qemu("-dtb", str(tree), "-kernel", str(kernel), "-append", text)
-    lab.add_qemu("-fw_cfg", f"name=opt/u-boot/bootcmd,string={_RUN}")
+    workspace.add_qemu("-dtb", str(tree), "-kernel", str(kernel), "-append", text)
+    workspace.add_qemu("-fw_cfg", f"name=opt/u-boot/bootcmd,string={_RUN}")

@@ -21,7 +21,7 @@ from bootseal.measure.predict import CAP, predict
 
 if TYPE_CHECKING:
     from bootseal.boot.attacks.data_volume import Sealed
-    from bootseal.boot.scenario.model import Lab
+    from bootseal.boot.scenario.workspace import Workspace
     from bootseal.measure.predict import Prediction
 
 _TIMEOUT: Final = 60.0
@@ -29,12 +29,7 @@ _STORAGE_ROOT: Final = "0x81000001"
 _POLICY_PCRS: Final = "sha256:" + ",".join(map(str, pcr_policy.PCRS))
 
 
-def record(lab: Lab) -> None:
-    """Record everything that goes to the TPM and back from now on."""
-    lab.record_tpm()
-
-
-def silent(lab: Lab, first_boot: Path) -> None:
+def silent(workspace: Workspace, first_boot: Path) -> None:
     """Look for the volume key and the sealed secret in two boots' traffic with the TPM.
 
     Two things show that the search would find them: the digest that closes the policy, which
@@ -42,20 +37,20 @@ def silent(lab: Lab, first_boot: Path) -> None:
     encrypted session, recorded in the same way.
 
     Args:
-        lab: After a recorded boot of the provisioned device.
+        workspace: After a recorded boot of the provisioned device.
         first_boot: Serial log of the first boot, in which the key was sealed.
 
     Raises:
         VerificationRefused: One of them is there.
         Inconclusive: The search does not find what is there.
     """
-    header = data_volume.header(lab)
-    recovery = data_volume.recovery_key(lab, first_boot)
+    header = data_volume.header(workspace)
+    recovery = data_volume.recovery_key(workspace, first_boot)
     key = data_volume.volume_key(header, recovery)
-    logs = (first_boot, lab.work / "step-1.log")
+    logs = (first_boot, workspace.work / "step-1.log")
     boots = [tpm_traffic.messages(log.with_suffix(RECORDING).read_text()) for log in logs]
     with tempfile.TemporaryDirectory(prefix="bootseal-") as name:
-        secret, plain = _unsealed_in_clear(lab, data_volume.sealed(header), Path(name))
+        secret, plain = _unsealed_in_clear(workspace, data_volume.sealed(header), Path(name))
     if not tpm_traffic.holding(plain, secret) or not all(
         tpm_traffic.holding(b, CAP) for b in boots
     ):
@@ -67,19 +62,21 @@ def silent(lab: Lab, first_boot: Path) -> None:
                 raise VerificationRefused(f"{found} messages in {log.name} hold the {title}")
 
 
-def _unsealed_in_clear(lab: Lab, sealed: Sealed, scratch: Path) -> tuple[bytes, list[bytes]]:
+def _unsealed_in_clear(
+    workspace: Workspace, sealed: Sealed, scratch: Path
+) -> tuple[bytes, list[bytes]]:
     """Unseal with a copy of the TPM and the measurements of slot a; also return what went by."""
-    first = lab.device.slots[0]
-    fit = lab.device.artefact(lab.directory, "fit").read_bytes()
+    first = workspace.device.slots[0]
+    fit = workspace.device.artefact(workspace.directory, "fit").read_bytes()
     prediction = predict(fit, first.configuration)
-    shutil.copytree(lab.tpm, scratch / "tpm")
+    shutil.copytree(workspace.tpm, scratch / "tpm")
     log = scratch / "recording"
     with swtpm.serving(scratch / "tpm", scratch / "s", scratch / "said", *swtpm.recorded(log)):
-        secret = _unseal(lab, sealed, prediction, scratch)
+        secret = _unseal(workspace, sealed, prediction, scratch)
     return secret, tpm_traffic.messages(log.read_text())
 
 
-def _unseal(lab: Lab, sealed: Sealed, prediction: Prediction, scratch: Path) -> bytes:
+def _unseal(workspace: Workspace, sealed: Sealed, prediction: Prediction, scratch: Path) -> bytes:
     """Do what systemd-cryptsetup does at boot, but without a salted and encrypted session."""
     env = {"TPM2TOOLS_TCTI": f"swtpm:path={scratch / 's'}"}
 
@@ -90,10 +87,10 @@ def _unseal(lab: Lab, sealed: Sealed, prediction: Prediction, scratch: Path) -> 
         return done
 
     digest = pcr_policy.policy_digest(prediction)
-    text = pcr_policy.from_tail(_tail(lab))
+    text = pcr_policy.from_tail(_tail(workspace))
     entry = next(e for e in pcr_policy.parse(text)["sha256"] if e["pol"] == digest.hex())
     files = {
-        "key.pem": store.find(lab.keys, Role.POLICY).public_key.pem,
+        "key.pem": store.find(workspace.keys, Role.POLICY).public_key.pem,
         "policy": digest,
         "signature": base64.b64decode(entry["sig"]),
         "private": sealed.private,
@@ -113,6 +110,8 @@ def _unseal(lab: Lab, sealed: Sealed, prediction: Prediction, scratch: Path) -> 
     return tool("unseal", "-c", "sealed", "-p", "session:session")
 
 
-def _tail(lab: Lab) -> bytes:
-    boot = lab.device.slots[0].boot
-    return lab.disk.read(boot, lab.disk.size(boot) - pcr_policy.TAIL_SIZE, pcr_policy.TAIL_SIZE)
+def _tail(workspace: Workspace) -> bytes:
+    boot = workspace.device.slots[0].boot
+    return workspace.disk.read(
+        boot, workspace.disk.size(boot) - pcr_policy.TAIL_SIZE, pcr_policy.TAIL_SIZE
+    )

@@ -3,79 +3,80 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bootseal.boot.attacks import data_volume, tpm_bus
 from bootseal.boot.machine import escrow
+from bootseal.boot.scenario.runner import FIRST_BOOT
 from bootseal.boot.scenario.workspace import Overlay
 from bootseal.errors import VerificationRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.boot.scenario.model import Lab
-
-FIRST_BOOT: Final = "first-boot"
+    from bootseal.boot.scenario.workspace import Workspace
 
 
-def nothing_more_handed_out(lab: Lab) -> None:
+def nothing_more_handed_out(workspace: Workspace) -> None:
     """Check that the first boot's recovery key opens the volume and was the only one handed out.
 
     Raises:
         VerificationRefused: It does not, or another one was; or a wrong key opens it, too.
     """
-    key = data_volume.recovery_key(lab, _first_boot(lab))
-    if found := escrow.handed_out(_log(lab)):
+    key = data_volume.recovery_key(workspace, _first_boot(workspace))
+    if found := escrow.handed_out(_log(workspace)):
         raise VerificationRefused(f"{len(found)} recovery keys were handed out: expected none")
-    header = data_volume.header(lab)
+    header = data_volume.header(workspace)
     if not data_volume.opens(header, key):
         raise VerificationRefused("the recovery key that was handed out does not open the volume")
     if data_volume.opens(header, key[:-1] + bytes([key[-1] ^ 1])):
         raise VerificationRefused("a wrong recovery key opens the volume")
 
 
-def bus_is_silent(lab: Lab) -> None:
+def bus_is_silent(workspace: Workspace) -> None:
     """Check that no key went over the TPM's bus in the first boot and in this one.
 
     Raises:
         VerificationRefused: One did.
         Inconclusive: The recordings prove nothing.
     """
-    tpm_bus.silent(lab, _first_boot(lab))
+    tpm_bus.silent(workspace, _first_boot(workspace))
 
 
-def rotated(lab: Lab) -> None:
+def rotated(workspace: Workspace) -> None:
     """Check that the TPM's key slot holds another sealed object and all else is as before.
 
     Raises:
         VerificationRefused: The old object is there, or the recovery key opens nothing any more.
     """
-    first = _first_boot(lab)
-    header = data_volume.header(lab)
-    before = data_volume.header(lab, Overlay(first.parent / "disk.qcow2"))
+    first = _first_boot(workspace)
+    header = data_volume.header(workspace)
+    before = data_volume.header(workspace, Overlay(first.parent / "disk.qcow2"))
     if data_volume.sealed(header) == data_volume.sealed(before):
         raise VerificationRefused("the TPM's key slot is the one of before")
-    if not data_volume.opens(header, data_volume.recovery_key(lab, first)):
+    if not data_volume.opens(header, data_volume.recovery_key(workspace, first)):
         raise VerificationRefused("the recovery key does not open the volume any more")
 
 
-def wiped(lab: Lab) -> None:
+def wiped(workspace: Workspace) -> None:
     """Check that nothing of the first boot's volume is left and a new one was made.
 
     Raises:
         VerificationRefused: The old recovery key opens the volume, or the new one does not.
     """
-    header = data_volume.header(lab)
-    if data_volume.opens(header, data_volume.recovery_key(lab, _first_boot(lab))):
+    header = data_volume.header(workspace)
+    if data_volume.opens(header, data_volume.recovery_key(workspace, _first_boot(workspace))):
         raise VerificationRefused("the recovery key of before opens the volume that was wiped")
-    if not data_volume.opens(header, data_volume.recovery_key(lab, lab.work / "step-2.log")):
+    if not data_volume.opens(
+        header, data_volume.recovery_key(workspace, workspace.work / "step-2.log")
+    ):
         raise VerificationRefused("the recovery key of the new volume does not open it")
 
 
-def _log(lab: Lab) -> Path:
-    return lab.work / "step-1.log"
+def _log(workspace: Workspace) -> Path:
+    return workspace.work / "step-1.log"
 
 
-def _first_boot(lab: Lab) -> Path:
+def _first_boot(workspace: Workspace) -> Path:
     """Return the serial log of the boot that all provisioned scenarios start from."""
-    return lab.work.parent / FIRST_BOOT / "step-1.log"
+    return workspace.work.parent / FIRST_BOOT.id / "step-1.log"

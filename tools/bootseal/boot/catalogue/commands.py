@@ -15,7 +15,7 @@ from bootseal.boot.scenario.model import Scenario
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
-    from bootseal.boot.scenario.model import Lab
+    from bootseal.boot.scenario.workspace import Workspace
 
 _VARIABLE: Final = b"slot_start="
 _BEFORE: Final = (
@@ -44,10 +44,10 @@ def _refused(
 ) -> Scenario:
     """Give U-Boot a command, with a bit of the kernel flipped in these slots."""
 
-    def prepare(lab: Lab) -> None:
-        bios = lab.device.artefact(lab.directory, "bios").read_bytes()
-        lab.replace_bios(commanded(bios, command))
-        fit_attacks.flip(fit_attacks.KERNEL, slots)(lab)
+    def prepare(workspace: Workspace) -> None:
+        bios = workspace.device.artefact(workspace.directory, "bios").read_bytes()
+        workspace.replace_bios(commanded(bios, command))
+        fit_attacks.flip(fit_attacks.KERNEL, slots)(workspace)
 
     return Scenario(
         id=id_,

@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import Final
 
 from bootseal.boot.attacks import fit as fit_attacks
-from bootseal.boot.attacks import tpm_bus
 from bootseal.boot.catalogue import after
 from bootseal.boot.catalogue.steps import closed, never_started, refused
 from bootseal.boot.machine.events import Ending
-from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step, System, Tpm
+from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Scenario, Step
+from bootseal.boot.scenario.workspace import Tpm, Workspace
 
 _GROUP: Final = "data"
 _STATUS: Final = "bootseal-data status"
@@ -25,13 +25,13 @@ DATA: Final = (
         about="Everything that went to the TPM and back in the first boot, which seals the key, "
         "and in a later one: sessions are encrypted, so neither the volume key nor the sealed "
         "secret is there. The same search finds the secret where no session encrypts.",
-        prepare=tpm_bus.record,
+        prepare=Workspace.record_tpm,
         steps=(
             Step(
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("root-verified:a", "data-opened"),
-                    system=System(created=False),
+                    status=ExpectedStatus(created=False),
                 ),
                 check=after.bus_is_silent,
             ),
@@ -50,7 +50,7 @@ DATA: Final = (
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("data-opened", "rollback-lowest:1", "data-rotated", "data-opened"),
-                    system=System(created=False),
+                    status=ExpectedStatus(created=False),
                 ),
                 actions=(
                     Action(do=Do.TYPE, when="shell", text=f"{_STATUS} && {_ROTATE} && reboot\r"),
@@ -62,7 +62,7 @@ DATA: Final = (
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("data-opened", "data-wiped", "recovery-handed-out", "data-opened"),
-                    system=System(created=True),
+                    status=ExpectedStatus(created=True),
                 ),
                 actions=(Action(do=Do.TYPE, when="shell", text=f"{_WIPE} && reboot\r"),),
                 check=after.wiped,
@@ -97,7 +97,7 @@ DATA: Final = (
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("root-verified:a", "tpm-lockout", "data-opened"),
-                    system=System(created=False),
+                    status=ExpectedStatus(created=False),
                 )
             ),
         ),
@@ -115,7 +115,7 @@ DATA: Final = (
                 expect=Expectation(
                     ending=Ending.UP,
                     console=("root-verified:a", "data-closed"),
-                    system=System(
+                    status=ExpectedStatus(
                         created=False,
                         findings=("data.closed",),
                         reason="the TPM has no room for index",

@@ -12,10 +12,12 @@ from bootseal.boot.scenario.model import Scenario
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.boot.scenario.model import Lab
+    from bootseal.boot.scenario.workspace import Workspace
 
 
-def _flipped(id_: str, what: str, place: fit_attacks.Place, *why: str, about: str) -> Scenario:
+def _flipped(
+    id_: str, what: str, place: fit_attacks.PropertyBit, *why: str, about: str
+) -> Scenario:
     return Scenario(
         id=id_,
         title=f"One bit flipped in the {what} of slot a",
@@ -27,7 +29,7 @@ def _flipped(id_: str, what: str, place: fit_attacks.Place, *why: str, about: st
 
 
 def _refused(
-    id_: str, title: str, prepare: Callable[[Lab], None], *why: str, about: str
+    id_: str, title: str, prepare: Callable[[Workspace], None], *why: str, about: str
 ) -> Scenario:
     return Scenario(
         id=id_,

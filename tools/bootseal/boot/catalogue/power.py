@@ -7,7 +7,15 @@ import random
 from typing import Final
 
 from bootseal.boot.machine.events import Ending
-from bootseal.boot.scenario.model import STATUS, Action, Do, Expectation, Scenario, Step, System
+from bootseal.boot.scenario.model import (
+    STATUS,
+    Action,
+    Do,
+    Expectation,
+    ExpectedStatus,
+    Scenario,
+    Step,
+)
 
 CUTS: Final = 10
 _EARLY: Final = 3
@@ -24,7 +32,7 @@ def _twice(*actions: Action, seen: tuple[str, ...]) -> Step:
         expect=Expectation(
             ending=Ending.UP,
             console=("root-verified:a", *seen, "u-boot", "slot-tried:a", "root-verified:a"),
-            system=System(created=False),
+            status=ExpectedStatus(created=False),
         ),
         actions=actions,
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from bootseal.boot.machine.events import Ending
-from bootseal.boot.scenario.model import Action, Do, Expectation, Step, System
+from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Step
 
 _REFUSAL_TIMEOUT: Final = 60.0
 # A serial line holds back what nobody reads; Linux reads the console late, so not too often.
@@ -21,7 +21,7 @@ def up(*console: str, created: bool = False) -> Step:
         expect=Expectation(
             ending=Ending.UP,
             console=("slot-tried:a", *console, "root-verified:a"),
-            system=System(created=created),
+            status=ExpectedStatus(created=created),
         )
     )
 
@@ -33,7 +33,7 @@ def up_from_b(*console: str) -> Step:
             ending=Ending.UP,
             console=("slot-tried:a", *console, "slot-tried:b", "root-verified:b"),
             forbidden=("root-verified:a",),
-            system=System(slot="b", created=False),
+            status=ExpectedStatus(slot="b", created=False),
         )
     )
 
@@ -54,10 +54,10 @@ def refused(*why: str) -> Step:
 
 def closed(*findings: str) -> Step:
     """Come up with data closed, and say why."""
-    system = System(findings=("data.closed", *findings), reason=r"(?i)tpm|unseal|policy")
+    system = ExpectedStatus(findings=("data.closed", *findings), reason=r"(?i)tpm|unseal|policy")
     return Step(
         expect=Expectation(
-            ending=Ending.UP, console=("slot-tried:a", "root-verified:a"), system=system
+            ending=Ending.UP, console=("slot-tried:a", "root-verified:a"), status=system
         )
     )
 

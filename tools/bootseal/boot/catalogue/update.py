@@ -7,7 +7,7 @@ from typing import Final
 
 from bootseal.boot.attacks import release
 from bootseal.boot.machine.events import Ending
-from bootseal.boot.scenario.model import Expectation, Scenario, Step, System
+from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Scenario, Step
 
 _GROUP: Final = "update"
 _TRIED: Final = ("slot-tried:b", "root-verified:b")
@@ -16,8 +16,8 @@ _BACK: Final = ("slot-tried:a", "root-verified:a")
 
 def _found(slot: str, *console: str) -> Expectation:
     """Come up from the slot with the data of before."""
-    system = System(slot=slot, created=False)
-    return Expectation(ending=Ending.UP, console=console, system=system)
+    system = ExpectedStatus(slot=slot, created=False)
+    return Expectation(ending=Ending.UP, console=console, status=system)
 
 
 UPDATES: Final = (
@@ -41,7 +41,7 @@ UPDATES: Final = (
                     ending=Ending.UP,
                     console=("slot-tried:a", "kernel-handover", "rollback-refused:1", *_TRIED),
                     forbidden=("root-verified:a",),
-                    system=System(slot="b", created=False),
+                    status=ExpectedStatus(slot="b", created=False),
                 ),
             ),
         ),
@@ -59,7 +59,7 @@ UPDATES: Final = (
                     ending=Ending.UP,
                     console=("slot-tried:b", "verity-corruption:data", "verity-restart", *_BACK),
                     forbidden=("root-verified:b", "rollback-refused", "rollback-raised"),
-                    system=System(created=False),
+                    status=ExpectedStatus(created=False),
                 ),
             ),
         ),
@@ -79,7 +79,7 @@ UPDATES: Final = (
                     ending=Ending.UP,
                     console=(*_TRIED, "data-closed"),
                     forbidden=("data-opened", "rollback-raised"),
-                    system=System(
+                    status=ExpectedStatus(
                         slot="b", findings=("data.closed",), reason=r"(?i)tpm|unseal|policy"
                     ),
                 ),

@@ -22,7 +22,7 @@ from bootseal.measure.predict import CAP
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.boot.scenario.device_status import Data, Mount, Root, Status
+    from bootseal.boot.scenario.device_status import DataStatus, Mount, RootStatus, Status
     from bootseal.device import Device, Slot
 
 CAPPED_PCR: Final = "9"
@@ -39,7 +39,7 @@ _VOLATILE: Final = frozenset(
 )
 
 
-def judge(status: Status, device: Device) -> list[Finding]:
+def check(status: Status, device: Device) -> list[Finding]:
     """Return everything that is not as in a fully proven system; empty means proven.
 
     Args:
@@ -70,7 +70,7 @@ def _error(finding: str, where: str, message: str) -> Finding:
     return Finding(id=finding, severity=Severity.ERROR, where=where, message=message)
 
 
-def _root(root: Root, slot: Slot) -> Iterator[Finding]:
+def _root(root: RootStatus, slot: Slot) -> Iterator[Finding]:
     if root.hash != slot.root_hash:
         yield _error("root.hash", "root", f"root hash {root.hash}: built {slot.root_hash}")
     if root.mount != "/":
@@ -124,7 +124,7 @@ def _event_log(log: bytes, slot: Slot) -> Iterator[Finding]:
         yield _error("event-log.differs", "TPM", message)
 
 
-def _data(data: Data, mounts: tuple[Mount, ...]) -> Iterator[Finding]:
+def _data(data: DataStatus, mounts: tuple[Mount, ...]) -> Iterator[Finding]:
     if data.state != "open":
         yield _error("data.closed", "data", f"data is {data.state}: {data.reason or 'no reason'}")
         return

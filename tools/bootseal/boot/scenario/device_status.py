@@ -19,7 +19,7 @@ _WHERE: Final = "status"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Root:
+class RootStatus:
     """The root file system: `table` is the device-mapper table line, `hash` its root hash."""
 
     hash: str
@@ -31,7 +31,7 @@ class Root:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
+class DataStatus:
     """The data partition.
 
     Attributes:
@@ -96,8 +96,8 @@ class Status:
 
     schema: str
     slot: str
-    root: Root
-    data: Data
+    root: RootStatus
+    data: DataStatus
     pcrs: dict[str, str]
     event_log_size: int
     event_log: bytes
@@ -150,8 +150,8 @@ def load(document: dict[str, object]) -> Status:
     return status
 
 
-def _root(value: _Object) -> Root:
-    found = Root(
+def _root(value: _Object) -> RootStatus:
+    found = RootStatus(
         hash=value.text("hash"),
         device=value.text("device"),
         mount=value.text("mount"),
@@ -163,8 +163,8 @@ def _root(value: _Object) -> Root:
     return found
 
 
-def _data(value: _Object) -> Data:
-    found = Data(
+def _data(value: _Object) -> DataStatus:
+    found = DataStatus(
         state=value.text("state"),
         reason=value.text("reason"),
         created=value.flag("created"),

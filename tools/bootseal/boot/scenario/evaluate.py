@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from bootseal.boot.machine.console import phases, visible
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario import device_status
-from bootseal.boot.scenario.device_findings import judge
-from bootseal.boot.scenario.model import StepResult, Verdict
+from bootseal.boot.scenario.device_findings import check
+from bootseal.boot.scenario.model import Outcome, StepResult
 from bootseal.boot.scenario.power_cycle import forbidden
 from bootseal.errors import FormatError
 from bootseal.events import Finding, Severity
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bootseal.boot.machine.events import Sighting
     from bootseal.boot.scenario.device_status import Status
-    from bootseal.boot.scenario.model import Expectation, Step, System
+    from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Step
     from bootseal.boot.scenario.power_cycle import Cycle
     from bootseal.device import Device
 
@@ -63,11 +63,11 @@ def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
         try:
             document = device_status.parse(ended.status)
             system = device_status.load(document)
-            findings = judge(system, device)
+            findings = check(system, device)
         except FormatError as error:
             findings = [_malformed(error)]
     objections = _objections(step, ended, system, findings)
-    verdict, reason = next(objections, (Verdict.PASSED, ""))
+    verdict, reason = next(objections, (Outcome.PASSED, ""))
     return StepResult(
         title=step.title,
         ending=ended.ending,
@@ -86,7 +86,7 @@ def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
 def expected(expect: Expectation) -> str:
     """Say in one line what is asked for."""
     if expect.ending is Ending.UP:
-        system = expect.system
+        system = expect.status
         how = f"up from slot {system.slot}" if system.slot else "up"
         how += f" with {', '.join(system.findings)}" if system.findings else ""
     else:
@@ -122,29 +122,29 @@ def _objections(
     ended: Cycle,
     system: Status | None,
     findings: list[Finding],
-) -> Iterator[tuple[Verdict, str]]:
+) -> Iterator[tuple[Outcome, str]]:
     """Yield what speaks against a pass, the weightiest first."""
     expect = step.expect
     for sighting in ended.seen:
         if any(sighting.matches(name) for name in forbidden(step)):
-            yield Verdict.FAILED, f"{_label(sighting)} must not be seen: {sighting.line}"
+            yield Outcome.FAILED, f"{_label(sighting)} must not be seen: {sighting.line}"
     # U-Boot's driver waits 750 ms, which an emulator on a busy machine can take. Whatever comes of
     # it then, a refusal as well as a wrong PCR, was not brought about by the scenario.
     if any(sighting.name == "tpm-silent" for sighting in ended.seen):
-        yield Verdict.INCONCLUSIVE, "the TPM emulator did not answer U-Boot in time"
+        yield Outcome.INCONCLUSIVE, "the TPM emulator did not answer U-Boot in time"
     if ended.ending is Ending.TIMEOUT:
         reason = f"nothing within {step.timeout:g} s: expected {expected(expect)}"
-        yield Verdict.INCONCLUSIVE, reason
+        yield Outcome.INCONCLUSIVE, reason
     if ended.ending is Ending.CRASHED:
-        yield Verdict.INCONCLUSIVE, "QEMU or the TPM emulator ended by itself"
+        yield Outcome.INCONCLUSIVE, "QEMU or the TPM emulator ended by itself"
     if ended.ending is not expect.ending:
-        yield Verdict.FAILED, f"ended {ended.ending}: expected {expect.ending}"
+        yield Outcome.FAILED, f"ended {ended.ending}: expected {expect.ending}"
     if ended.undone:
-        yield Verdict.INCONCLUSIVE, f"{ended.undone} actions never had their turn"
+        yield Outcome.INCONCLUSIVE, f"{ended.undone} actions never had their turn"
     if missing := _missing(expect.console, ended.seen):
-        yield Verdict.FAILED, f"the console never showed {missing} in its turn"
+        yield Outcome.FAILED, f"the console never showed {missing} in its turn"
     if ended.ending is Ending.UP:
-        yield from ((Verdict.FAILED, r) for r in _system(expect.system, system, findings))
+        yield from ((Outcome.FAILED, r) for r in _status(expect.status, system, findings))
 
 
 def _missing(wanted: tuple[str, ...], seen: tuple[Sighting, ...]) -> str:
@@ -156,7 +156,9 @@ def _missing(wanted: tuple[str, ...], seen: tuple[Sighting, ...]) -> str:
     return ""
 
 
-def _system(expect: System, system: Status | None, findings: list[Finding]) -> Iterator[str]:
+def _status(
+    expect: ExpectedStatus, system: Status | None, findings: list[Finding]
+) -> Iterator[str]:
     errors = {f.id: f for f in findings if f.severity is Severity.ERROR}
     for name, finding in errors.items():
         if name not in expect.findings:

@@ -16,14 +16,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal
+
+from bootseal.boot.scenario.workspace import Tpm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from bootseal.boot.machine.events import Ending, Phase, Sighting
-    from bootseal.device import Device, Slot
+    from bootseal.boot.scenario.workspace import Workspace
     from bootseal.events import Finding
 
 MATRIX_SCHEMA: Final = "bootseal.matrix/1"
@@ -37,26 +38,7 @@ STATUS: Final = "status"
 the arrival of the device's status line on its port."""
 
 
-class Tpm(StrEnum):
-    """Which TPM a scenario boots with."""
-
-    OWN = "own"
-    """The one of the scenario's base."""
-    FRESH = "fresh"
-    """Another, newly manufactured chip."""
-    CLEARED = "cleared"
-    """The base's own chip after `TPM2_Clear` through the platform hierarchy."""
-    OTHER_BANK = "other-bank"
-    """The base's own chip with SHA-1 PCRs in the place of the SHA-256 ones."""
-    LOCKED_OUT = "locked-out"
-    """The base's own chip in lockout, as after too many wrong guesses."""
-    FULL = "full"
-    """The base's own chip without room for another NV index."""
-    NONE = "none"
-    """No chip at all."""
-
-
-class Verdict(StrEnum):
+class Outcome(StrEnum):
     """How a scenario went; a timeout is never a pass."""
 
     PASSED = "passed"
@@ -100,7 +82,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class System:
+class ExpectedStatus:
     """What the status line must say when the device is up.
 
     Attributes:
@@ -127,14 +109,14 @@ class Expectation:
         console: Patterns that must be seen in this order; others may come between.
         forbidden: Patterns that must not be seen, beside `ALWAYS_FORBIDDEN`.
         allowed: Members of `ALWAYS_FORBIDDEN` that are right here.
-        system: What the status line must say; only with `Ending.UP`.
+        status: What the status line must say; only with `Ending.UP`.
     """
 
     ending: Ending
     console: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
-    system: System = field(default=System())
+    status: ExpectedStatus = field(default=ExpectedStatus())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +138,8 @@ class Step:
     title: str = "boot"
     actions: tuple[Action, ...] = ()
     until: str = ""
-    prepare: Callable[[Lab], None] | None = None
-    check: Callable[[Lab], None] | None = None
+    prepare: Callable[[Workspace], None] | None = None
+    check: Callable[[Workspace], None] | None = None
     timeout: float = 600.0
 
 
@@ -182,78 +164,8 @@ class Scenario:
     about: str = ""
     base: Literal["shipped", "provisioned"] = "provisioned"
     tpm: Tpm = Tpm.OWN
-    prepare: Callable[[Lab], None] | None = None
+    prepare: Callable[[Workspace], None] | None = None
     steps: tuple[Step, ...]
-
-
-class Disk(Protocol):
-    """The scenario's own disk, by partition name; "" is the whole disk. Offsets in bytes.
-
-    The partitions are those of the disk's own GPT at the time of the first use, so `data` is there
-    once the device went through its first boot.
-    """
-
-    def size(self, partition: str) -> int:
-        """Return the size of a partition."""
-        ...
-
-    def read(self, partition: str, offset: int, size: int) -> bytes:
-        """Read bytes; FormatError when the range leaves the partition."""
-        ...
-
-    def write(self, partition: str, offset: int, data: bytes) -> None:
-        """Write bytes; FormatError when the range leaves the partition."""
-        ...
-
-
-class Lab(Protocol):
-    """What a scenario's `prepare` may use. The device is off."""
-
-    @property
-    def device(self) -> Device:
-        """The device's description."""
-        ...
-
-    @property
-    def directory(self) -> Path:
-        """The build directory with the artefacts; read only by agreement."""
-        ...
-
-    @property
-    def keys(self) -> Path:
-        """The key directory of the device's maker; UsageError when it is not at hand."""
-        ...
-
-    @property
-    def work(self) -> Path:
-        """The scenario's own directory, for files it makes."""
-        ...
-
-    @property
-    def tpm(self) -> Path:
-        """The state directory of the scenario's TPM."""
-        ...
-
-    @property
-    def disk(self) -> Disk:
-        """The scenario's disk."""
-        ...
-
-    def add_qemu(self, *arguments: str) -> None:
-        """Add QEMU arguments to every later power cycle, such as `-append` or a second disk."""
-        ...
-
-    def replace_bios(self, content: bytes) -> None:
-        """Start another boot loader in every later power cycle."""
-        ...
-
-    def replace_slot(self, slot: Slot) -> None:
-        """Take note that a slot holds another release, which `device` describes from now on."""
-        ...
-
-    def record_tpm(self) -> None:
-        """Keep all that goes to the TPM and back, beside the log of every later power cycle."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,7 +188,7 @@ class StepResult:
 
     title: str
     ending: Ending
-    verdict: Verdict
+    verdict: Outcome
     reason: str
     duration: float
     resets: int
@@ -295,7 +207,7 @@ class ScenarioResult:
     title: str
     group: str
     about: str
-    verdict: Verdict
+    verdict: Outcome
     expected: str
     observed: str
     reason: str

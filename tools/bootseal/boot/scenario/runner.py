@@ -22,14 +22,14 @@ from bootseal.boot.scenario import power_cycle
 from bootseal.boot.scenario.evaluate import evaluate, expected, observed
 from bootseal.boot.scenario.model import (
     Expectation,
+    ExpectedStatus,
     MatrixResult,
+    Outcome,
     Scenario,
     ScenarioResult,
     Step,
-    System,
-    Verdict,
 )
-from bootseal.boot.scenario.workspace import Workplace
+from bootseal.boot.scenario.workspace import Workspace
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
 
 if TYPE_CHECKING:
@@ -39,18 +39,32 @@ if TYPE_CHECKING:
     from bootseal.device import Device
 
 DIRECTORY: Final = "matrix"
-FIRST_BOOT: Final = "first-boot"
-"""Id of the scenario whose disk and TPM are the base of all provisioned ones."""
-
-_FIRST_BOOT: Final = Scenario(
-    id=FIRST_BOOT,
-    title="First boot makes the data partition",
+FIRST_BOOT: Final = Scenario(
+    id="first-boot",
+    title="First boot",
     group="boot",
-    about="The shipped disk comes up from slot a, and seals a new data partition to this TPM.",
+    about="The shipped disk comes up from slot a, read-only on dm-verity, and makes the data "
+    "partition, sealed to this TPM. The recovery key leaves it once, encrypted to the "
+    "vendor's escrow certificate.",
     base="shipped",
-    prepare=lambda workplace: workplace.record_tpm(),
-    steps=(Step(expect=Expectation(ending=Ending.UP, system=System(created=True))),),
+    prepare=Workspace.record_tpm,
+    steps=(
+        Step(
+            expect=Expectation(
+                ending=Ending.UP,
+                console=(
+                    "config-signed",
+                    "kernel-handover",
+                    "root-verified:a",
+                    "recovery-handed-out",
+                    "data-opened",
+                ),
+                status=ExpectedStatus(created=True),
+            )
+        ),
+    ),
 )
+"""The scenario whose disk and TPM are the base of all provisioned ones."""
 
 
 class Watcher(Protocol):
@@ -80,7 +94,7 @@ def choose(catalogue: Sequence[Scenario], ids: Sequence[str]) -> tuple[Scenario,
     Raises:
         UsageError: There is no scenario of that id.
     """
-    known = {scenario.id for scenario in catalogue} | {FIRST_BOOT}
+    known = {scenario.id for scenario in catalogue} | {FIRST_BOOT.id}
     if unknown := [name for name in ids if name not in known]:
         raise UsageError(
             f"there is no scenario {', '.join(map(repr, unknown))}",
@@ -89,7 +103,7 @@ def choose(catalogue: Sequence[Scenario], ids: Sequence[str]) -> tuple[Scenario,
     return tuple(s for s in catalogue if not ids or s.id in ids)
 
 
-class Matrix:
+class Runner:
     """One run of scenarios on one device.
 
     Args:
@@ -138,7 +152,7 @@ class Matrix:
             results = self._first_boot(scenarios, shipped)
             rest = [s for s in scenarios if s.id not in results]
             results |= self._all(rest, shipped, results, jobs)
-        order = [FIRST_BOOT, *(s.id for s in scenarios)]
+        order = [FIRST_BOOT.id, *(s.id for s in scenarios)]
         return MatrixResult(
             device=self._device.name,
             profile=self._device.profile,
@@ -151,10 +165,9 @@ class Matrix:
     def _first_boot(
         self, scenarios: Sequence[Scenario], shipped: _Base
     ) -> dict[str, ScenarioResult]:
-        if all(s.base == "shipped" and s.id != FIRST_BOOT for s in scenarios):
+        if all(s.base == "shipped" and s.id != FIRST_BOOT.id for s in scenarios):
             return {}
-        scenario = next((s for s in scenarios if s.id == FIRST_BOOT), _FIRST_BOOT)
-        return {FIRST_BOOT: self._one(scenario, shipped, keep=True)}
+        return {FIRST_BOOT.id: self._one(FIRST_BOOT, shipped, keep=True)}
 
     def _all(
         self,
@@ -163,19 +176,19 @@ class Matrix:
         done: dict[str, ScenarioResult],
         jobs: int,
     ) -> dict[str, ScenarioResult]:
-        work = self._directory / DIRECTORY / FIRST_BOOT
+        work = self._directory / DIRECTORY / FIRST_BOOT.id
         bases = {
             "shipped": shipped,
             "provisioned": _Base(disk=work / "disk.qcow2", disk_format="qcow2", tpm=work / "tpm"),
         }
-        usable = FIRST_BOOT not in done or done[FIRST_BOOT].verdict is Verdict.PASSED
+        usable = FIRST_BOOT.id not in done or done[FIRST_BOOT.id].verdict is Outcome.PASSED
         results = {}
         with ThreadPoolExecutor(max_workers=jobs) as pool:
             try:
                 waiting = {}
                 for scenario in scenarios:
                     if scenario.base == "provisioned" and not usable:
-                        reason = f"its base {FIRST_BOOT} did not pass"
+                        reason = f"its base {FIRST_BOOT.id} did not pass"
                         results[scenario.id] = self._report(scenario, [], reason, 0.0)
                     else:
                         base = bases[scenario.base]
@@ -194,46 +207,46 @@ class Matrix:
         reason = ""
         work = self._directory / DIRECTORY / scenario.id
         work.mkdir(parents=True)
-        lab = Workplace(self._device, self._directory, self._keys, work)
+        workspace = Workspace(self._device, self._directory, self._keys, work)
         try:
-            lab.set_up(base.disk, base.disk_format, base.tpm, scenario.tpm)
+            workspace.set_up(base.disk, base.disk_format, base.tpm, scenario.tpm)
             if scenario.prepare is not None:
-                scenario.prepare(lab)
+                scenario.prepare(workspace)
             for number, step in enumerate(scenario.steps, 1):
                 last = number == len(scenario.steps) and not keep
-                steps.append(self._step(lab, step, number, last=last))
-                if steps[-1].verdict is not Verdict.PASSED:
+                steps.append(self._step(workspace, step, number, last=last))
+                if steps[-1].verdict is not Outcome.PASSED:
                     break
         except BootsealError as error:
             reason = f"could not be carried out: {error.message}"
         result = self._report(scenario, steps, reason, time.monotonic() - clock)
         # What failed stays for whoever looks into it; the rest would only fill the disk.
-        if result.verdict is Verdict.PASSED and not keep:
+        if result.verdict is Outcome.PASSED and not keep:
             _clear(work)
         return result
 
-    def _step(self, lab: Workplace, step: Step, number: int, *, last: bool) -> StepResult:
+    def _step(self, workspace: Workspace, step: Step, number: int, *, last: bool) -> StepResult:
         if step.prepare is not None:
-            step.prepare(lab)
+            step.prepare(workspace)
         step = replace(step, timeout=step.timeout * self._patience)
-        log = lab.work / f"step-{number}.log"
-        with switched_on(lab.machine(), log) as session:
+        log = workspace.work / f"step-{number}.log"
+        with switched_on(workspace.machine(), log) as session:
             ended = power_cycle.run(session, step, stop=self._stop)
             name = str(log.relative_to(self._directory))
-            result = evaluate(step, ended, lab.device, name)
+            result = evaluate(step, ended, workspace.device, name)
             if ended.ending is Ending.UP and not last:
                 power_cycle.shut_down(session, login=self._device.login)
-        if step.check is not None and result.verdict is Verdict.PASSED:
+        if step.check is not None and result.verdict is Outcome.PASSED:
             try:
-                step.check(lab)
+                step.check(workspace)
             except VerificationRefused as error:
-                return replace(result, verdict=Verdict.FAILED, reason=error.message)
+                return replace(result, verdict=Outcome.FAILED, reason=error.message)
         return result
 
     def _report(
         self, scenario: Scenario, steps: list[StepResult], reason: str, duration: float
     ) -> ScenarioResult:
-        verdict = Verdict.INCONCLUSIVE if reason else steps[-1].verdict
+        verdict = Outcome.INCONCLUSIVE if reason else steps[-1].verdict
         result = ScenarioResult(
             id=scenario.id,
             title=scenario.title,

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""The workplace of one scenario: its own copy-on-write disk, its own TPM, its own directory."""
+"""The workspace of one scenario: its own copy-on-write disk, its own TPM, its own directory."""
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.boot.machine import qemu, swtpm
-from bootseal.boot.scenario.model import Tpm
 from bootseal.errors import FormatError, ToolError, UsageError
 from bootseal.keys.manifest import MANIFEST
 from bootseal.units import MIB, SECTOR
@@ -20,15 +20,36 @@ if TYPE_CHECKING:
     from bootseal.device import Device, Slot
 
 _TIMEOUT: Final = 120.0
+_GPT_SIGNATURE: Final = b"EFI PART"
+_GPT_ENTRIES: Final = 128
+_GPT_ENTRY: Final = 128
+
+
+class Tpm(StrEnum):
+    """Which TPM a scenario boots with."""
+
+    OWN = "own"
+    """The one of the scenario's base."""
+    FRESH = "fresh"
+    """Another, newly manufactured chip."""
+    CLEARED = "cleared"
+    """The base's own chip after `TPM2_Clear` through the platform hierarchy."""
+    OTHER_BANK = "other-bank"
+    """The base's own chip with SHA-1 PCRs in the place of the SHA-256 ones."""
+    LOCKED_OUT = "locked-out"
+    """The base's own chip in lockout, as after too many wrong guesses."""
+    FULL = "full"
+    """The base's own chip without room for another NV index."""
+    NONE = "none"
+    """No chip at all."""
+
+
 _CHANGES: Final = {
     Tpm.CLEARED: swtpm.clear,
     Tpm.OTHER_BANK: swtpm.exchange_bank,
     Tpm.LOCKED_OUT: swtpm.lock_out,
     Tpm.FULL: swtpm.fill,
 }
-_GPT_SIGNATURE: Final = b"EFI PART"
-_GPT_ENTRIES: Final = 128
-_GPT_ENTRY: Final = 128
 
 
 class Overlay:
@@ -127,8 +148,8 @@ class Overlay:
         return found
 
 
-class Workplace:
-    """What a scenario's `prepare` gets; implements `bootseal.boot.scenario.model.Lab`.
+class Workspace:
+    """What a scenario's `prepare` gets; implements `bootseal.boot.scenario.model.Workspace`.
 
     Attributes:
         device: The device's description; other releases in its slots included.

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""How boots and matrices look on a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from bootseal.boot.scenario import device_status
+from bootseal.boot.scenario.device_findings import CAPPED_PCR
+from bootseal.boot.scenario.model import Outcome
+from bootseal.cli import console
+from bootseal.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bootseal.boot.run import Run
+    from bootseal.boot.scenario.device_status import Status
+    from bootseal.boot.scenario.model import MatrixResult, Scenario, ScenarioResult, StepResult
+    from bootseal.device import Device
+
+_MARKS: Final = {
+    Outcome.PASSED: "[green]PASSED[/]",
+    Outcome.FAILED: "[bold red]FAILED[/]",
+    Outcome.INCONCLUSIVE: "[yellow]INCONCLUSIVE[/]",
+}
+_Row = tuple[str, str, tuple[str, ...]]
+
+
+def show_run(done: Run, device: Device) -> None:
+    """Print what a boot came to."""
+    result = done.result
+    found = {f.id: f.message for f in result.findings}
+    rows: list[_Row] = [("ending", f"{result.ending} after {result.duration:.1f} s", ())]
+    try:
+        rows += _system(device_status.load(result.status), device) if result.status else []
+    except FormatError:
+        rows.append(("status", "", ("status.malformed",)))
+    cells = []
+    for name, value, ids in rows:
+        wrong = [found[i] for i in ids if i in found]
+        mark = "[bold red]REFUSED[/]" if wrong else "[green]OK[/]" if ids else ""
+        text = "\n".join(filter(None, [value, *wrong]))
+        cells.append([console.untrusted(name), console.untrusted_lines(text), mark])
+    cells += [[name, console.untrusted(value), ""] for name, value in _course(result)]
+    title = console.untrusted(f"{device.name}, boot {done.number}")
+    console.table(["what", "found", "verdict"], cells, title=title)
+
+
+def _system(system: Status, device: Device) -> Iterator[_Row]:
+    root, data = system.root, system.data
+    yield "slot", system.slot, ("slot.unknown",)
+    yield "root hash", root.hash, ("root.hash", "root.verity", "root.corruption-mode")
+    options = ",".join(root.options)
+    yield "root", f"{root.type} on {root.device}, {options}", ("root.mount", "root.read-only")
+    kept = "made in this boot" if data.created else f"found again, boot {data.boots}"
+    about = f"open, {kept}, key slot {data.keyslot} ({data.token})"
+    closed = ("data.closed", "data.crypt", "data.token", "data.mount", "mount.writable")
+    yield "data", about if data.state == "open" else "", closed
+    slot = next((s for s in device.slots if s.name == system.slot), None)
+    for pcr in slot.pcrs if slot else ():
+        name = f"PCR {pcr}, then capped" if pcr == CAPPED_PCR else f"PCR {pcr}"
+        yield f"{name}, as predicted", system.pcrs.get(pcr, "nothing"), (f"pcr.{pcr}",)
+    event_log = ("event-log.missing", "event-log.malformed", "event-log.differs")
+    yield "event log", f"{system.event_log_size} bytes, as predicted", event_log
+    yield "kernel", f"{system.kernel}, lockdown {system.lockdown}", ("lockdown.off",)
+    yield "login", "root shell" if system.login else "none", ("login.unexpected",)
+
+
+def _course(result: StepResult) -> Iterator[tuple[str, str]]:
+    if result.resets:
+        yield "resets", str(result.resets)
+    times = [f"{p.name} {p.end - p.start:.1f} s" for p in result.phases if p.end > p.start]
+    if times:
+        yield "time line", ", ".join(times)
+    yield "console", result.log
+
+
+def show_catalogue(scenarios: Sequence[Scenario]) -> None:
+    """Print scenarios and what each must end in."""
+    from bootseal.boot.scenario.evaluate import expected
+
+    rows = [
+        [
+            console.untrusted(s.id),
+            console.untrusted(s.group),
+            console.untrusted(s.title),
+            console.untrusted(", then ".join(expected(step.expect) for step in s.steps)),
+        ]
+        for s in scenarios
+    ]
+    console.table(["scenario", "group", "title", "must end"], rows)
+
+
+def show_matrix(result: MatrixResult) -> None:
+    """Print one row per scenario."""
+    rows = [
+        [
+            console.untrusted(r.id),
+            console.untrusted(r.expected),
+            console.untrusted_lines("\n".join(filter(None, [r.observed, r.reason]))),
+            f"{r.duration:.0f} s",
+            _MARKS[r.verdict],
+        ]
+        for r in result.results
+    ]
+    title = console.untrusted(f"{result.device}: {len(rows)} scenarios in {result.duration:.0f} s")
+    console.table(["scenario", "must end", "ended", "time", "verdict"], rows, title=title)
+
+
+def count(result: MatrixResult) -> dict[str, int]:
+    """Return how many scenarios went which way."""
+    counts = Counter(str(r.verdict) for r in result.results)
+    return {str(v): counts[v] for v in Outcome}
+
+
+class Ticker:
+    """Says one line on stderr when a scenario begins and when it is over."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._lock = Lock()
+
+    def started(self, scenario: Scenario) -> None:
+        """Say that a scenario begins."""
+        with self._lock:
+            console.status(f"[dim]· {console.untrusted(scenario.id)} begins[/]")
+
+    def finished(self, result: ScenarioResult) -> None:
+        """Say how a scenario went."""
+        with self._lock:
+            self._done += 1
+            name = f"{self._done}/{max(self._total, self._done)} {console.untrusted(result.id)}"
+            console.status(f"{_MARKS[result.verdict]} {name} ({result.duration:.0f} s)")
+            if result.reason:
+                console.status(f"    {console.untrusted(result.reason)}")

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal boot run`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.options import DeviceDir, Json
+from bootseal.errors import Inconclusive, ToolError, UsageError, VerificationRefused
+
+
+def run(
+    directory: DeviceDir,
+    *,
+    timeout: Annotated[float, typer.Option(help="Seconds until the boot is given up.")] = 300.0,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Forget disk and TPM first: boot as shipped.")
+    ] = False,
+    shell: Annotated[
+        bool, typer.Option("--shell", help="Put the device's console on this terminal.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Boot the device and check what it says of itself; disk and TPM keep their state."""
+    from bootseal import device as devices
+    from bootseal.boot import run as boot_run
+    from bootseal.boot.machine.events import Ending
+    from bootseal.boot.scenario.model import Outcome
+    from bootseal.cli.boot import printing
+
+    device = devices.load(directory)
+    if reset:
+        boot_run.forget(directory)
+    if shell:
+        _shell(device.name, login=device.login)
+        raise typer.Exit(boot_run.shell(device, directory, console.TerminalProgress()))
+    done = boot_run.boot(device, directory, timeout=timeout, progress=console.TerminalProgress())
+    if as_json:
+        console.emit_json(done.document())
+    else:
+        printing.show_run(done, device)
+    result = done.result
+    hint = f"less {directory / result.log}"
+    if result.ending is Ending.CRASHED:
+        raise ToolError(result.reason, hint=hint)
+    if result.verdict is Outcome.INCONCLUSIVE:
+        raise Inconclusive(result.reason, hint=hint)
+    if result.verdict is Outcome.FAILED:
+        raise VerificationRefused(result.reason, hint=hint)
+    console.status("[green]OK[/]: up, and everything as built")
+
+
+def _shell(name: str, *, login: bool) -> None:
+    if not (console.err.is_terminal and console.out.is_terminal):
+        raise UsageError("--shell needs a terminal", hint="leave --shell away to boot and check")
+    console.status(
+        f"booting {console.untrusted(name)}; leave with Ctrl-A X, Ctrl-A C is QEMU's monitor"
+    )
+    if login:
+        console.status(
+            "it is a development image: a root shell follows; `systemctl poweroff` ends it"
+        )

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal disk prove`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.disk.check import refuse
+from bootseal.cli.disk.options import DiskImage, Layout, PolicyKey, UBoot, target_of
+from bootseal.cli.options import Json
+from bootseal.errors import VerificationRefused
+from bootseal.units import format_size
+
+_TRIES = 200
+
+
+def prove(
+    image: DiskImage,
+    *,
+    dtb: UBoot = None,
+    layout: Layout = None,
+    policy_key: PolicyKey = None,
+    seed: Annotated[int, typer.Option(help="Chooses the bits that are changed.")] = 0,
+    tries: Annotated[int, typer.Option(min=1, help="Changes in each region.")] = _TRIES,
+    as_json: Json = False,
+) -> None:
+    """Change a disk in memory, bit by bit, and see each change refused.
+
+    Ends with exit code 0 when every change of a region that a signature leads to is refused, and
+    names the regions that no signature leads to.
+
+    Example: bootseal disk prove build/device
+    """
+    from bootseal.check.disk import check
+    from bootseal.check.prove import prove as prove_disk
+    from bootseal.disk.image import opened
+
+    target = target_of(image, dtb, layout, policy_key)
+    progress = console.TerminalProgress()
+    with opened(target.image) as disk:
+        judged = check(disk, target, progress, inside=False)
+        refuse(judged, image)
+        proof = prove_disk(disk, target, judged, progress, seed=seed, tries=tries)
+    covered = [region for region in proof.regions if region.covered]
+    refused, tried = sum(r.refused for r in covered), sum(r.tries for r in covered)
+    if as_json:
+        document: dict[str, object] = {"schema": "bootseal.disk-proof/1"}
+        console.emit_json(document | dataclasses.asdict(proof))
+    else:
+        rows = [
+            (
+                console.untrusted(each.name),
+                each.state,
+                format_size(each.size),
+                f"{each.refused}/{each.tries}",
+                _verdict(covered=each.covered, good=each.refused == each.tries),
+            )
+            for each in sorted(proof.regions, key=lambda each: not each.covered)
+        ]
+        console.table(("Region", "Protection", "Size", "Refused", "Verdict"), rows)
+    if proof.broken:
+        first = proof.broken[0]
+        raise VerificationRefused(
+            f"{image}: {tried - refused} of {tried} changes were not noticed: first in "
+            f"{first.name} at {first.accepted}"
+        )
+    console.status(
+        f"OK: {refused} of {tried} changes in covered regions were refused (seed {seed})"
+    )
+    for each in proof.uncovered:
+        noticed = "all noticed" if each.refused == each.tries else f"{each.refused} noticed"
+        console.status(f"not covered: {console.untrusted(each.name)} ({each.state}; {noticed})")
+
+
+def _verdict(*, covered: bool, good: bool) -> str:
+    if covered:
+        return "[green]REFUSED[/]" if good else "[bold red]NOT NOTICED[/]"
+    return "[dim]not covered[/]"

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal fit build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.inputs import (
+    address,
+    now,
+    pairs,
+)
+
+_Entry = Annotated[str | None, typer.Option(help="Entry point; the load address if left out.")]
+
+
+def build(
+    *,
+    kernel: Annotated[
+        Path, typer.Option(help="Kernel as stored, for example Image.gz; compression is detected.")
+    ],
+    fdt: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=FILE", help="Device tree of configuration conf-NAME; may be repeated."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The FIT to write.")],
+    hint: Annotated[str, typer.Option(help="Name hint of the key that will sign.")],
+    ramdisk: Annotated[Path | None, typer.Option(help="Initial RAM file system.")] = None,
+    algorithm: Annotated[
+        str, typer.Option(help="Signature algorithm, as U-Boot names it.")
+    ] = "sha256,rsa4096",
+    load: Annotated[
+        str, typer.Option(help="Load address; on arm64 a multiple of 2 MiB.")
+    ] = "0x40400000",
+    entry: _Entry = None,
+    description: Annotated[str, typer.Option(help="One line of text.")] = "Signed by bootseal",
+) -> None:
+    """Assemble a FIT that waits for its signature.
+
+    Every configuration gets the kernel, its device tree and the ramdisk, and a
+    signature node that covers all three. The first --fdt makes the default
+    configuration.
+
+    Example: bootseal fit build --kernel Image.gz --ramdisk initramfs.cpio
+    --fdt a=a.dtb --fdt b=b.dtb --hint DEV-fit-1 -o fit.itb
+    """
+    from bootseal.fit import build as fit_build
+
+    start = address(load)
+    spec = fit_build.FitSpec(
+        description=description,
+        kernel=kernel,
+        compression=fit_build.detect_compression(kernel),
+        load=start,
+        entry=start if entry is None else address(entry),
+        fdts={name: Path(file) for name, file in pairs("--fdt", fdt, "FILE").items()},
+        ramdisk=ramdisk,
+        hint=hint,
+        algorithm=algorithm,
+    )
+    with console.TerminalProgress().step(f"Assemble {output}"):
+        fit_build.build(spec, output, epoch=now())
+    console.status(
+        f"Next: bootseal fit sign {console.untrusted(str(output))} --key KEY.pem --hint {hint}"
+    )

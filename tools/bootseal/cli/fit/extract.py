@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal fit extract`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.inputs import FitFile, opened
+
+
+def extract(
+    fit: FitFile,
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="Name of the image.")],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write, which must not exist; or -.")
+    ],
+) -> None:
+    """Write the data of an image to a file, as stored, if it matches its hashes.
+
+    This is about integrity only: signatures are not checked.
+
+    Example: bootseal fit extract fit.itb kernel-1 -o Image.gz
+    """
+    from bootseal.files import write_new
+    from bootseal.fit.extract import extract as payload_of
+
+    with opened(fit) as data:
+        payload = payload_of(data, image)
+        if str(output) == "-":
+            sys.stdout.buffer.write(payload)
+            return
+        write_new(output, payload)
+    name = f"{image!r} of {fit}: {len(payload)} bytes match their hashes, signatures not checked"
+    console.status(console.untrusted(name))

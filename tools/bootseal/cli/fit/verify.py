@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal fit verify`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.fit import printing
+from bootseal.cli.inputs import (
+    Compat,
+    ControlTree,
+    ExternalData,
+    FitFile,
+    MaxSize,
+    choose_policy,
+    naming,
+    opened,
+)
+from bootseal.cli.options import Json
+from bootseal.errors import FormatError, VerificationRefused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bootseal.fit.control_dtb import Trust
+    from bootseal.fit.prove import Proof
+    from bootseal.fit.verify.digest import Facts
+    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.verdict import Verdict
+
+
+_Configuration = Annotated[
+    str | None, typer.Option(help="Check the signatures of this configuration only.")
+]
+_Everything = Annotated[
+    bool, typer.Option("--all", help="Print every finding and note, not only errors.")
+]
+_ProveToo = Annotated[
+    bool, typer.Option("--prove", help="Change every signed region and see each change refused.")
+]
+
+
+def verify(
+    fit: FitFile,
+    *,
+    dtb: ControlTree,
+    configuration: _Configuration = None,
+    compat: Compat = False,
+    external_data: ExternalData = False,
+    max_size: MaxSize = None,
+    everything: _Everything = False,
+    prove: _ProveToo = False,
+    seed: Annotated[int, typer.Option(help="Chooses the bytes that --prove changes.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Check a FIT against the keys U-Boot requires, more strictly than U-Boot does.
+
+    Ends with exit code 0 when every configuration is signed by every required
+    key, every image has the data its hash says, and nothing unsigned is left;
+    with 3 when the FIT must not boot, or a change was not noticed.
+
+    Example: bootseal fit verify fit.itb --dtb u-boot.bin
+    """
+    from bootseal.files import mapped
+    from bootseal.fit.boot_loader import check_gate
+    from bootseal.fit.control_dtb import read_trust
+    from bootseal.fit.verify.digest import Facts
+    from bootseal.fit.verify.verdict import refuse
+
+    policy = choose_policy(compat=compat, external_data=external_data, max_size=max_size)
+    with mapped(dtb) as control, naming(dtb):
+        trust = read_trust(control)
+        warnings = check_gate(control)
+    with opened(fit, writable=prove) as data:
+        facts = Facts()
+        verdict = _judge(data, trust, configuration, policy, facts)
+        verdict = dataclasses.replace(verdict, findings=verdict.findings + warnings)
+        accepts = _uboot(data, trust, policy, facts) if policy.strict and verdict.errors else {}
+        proof = _prove(data, trust, configuration, policy, seed) if prove else None
+    for finding in warnings:
+        console.status(f"WARNING: {console.untrusted(str(dtb))}: {finding.message}")
+    if as_json:
+        console.emit_json(_document(verdict, accepts, proof))
+    else:
+        printing.print_verdict(verdict, accepts, everything=everything)
+        if proof is not None:
+            printing.print_proof(proof)
+    refuse(verdict.errors, f"{fit} is refused")
+    _refuse_unnoticed(fit, proof)
+    console.status(f"OK: {console.untrusted(str(fit))} is verified ({policy.name} policy)")
+
+
+def _judge(
+    data: memoryview, trust: Trust, configuration: str | None, policy: Policy, facts: Facts
+) -> Verdict:
+    from bootseal.fit.verify.verdict import judge
+
+    try:
+        return judge(data, trust, configuration, policy=policy, facts=facts)
+    except FormatError as error:
+        raise FormatError(error.message, hint=_uboot_hint(error, data, trust)) from error
+
+
+def _refuse_unnoticed(fit: Path, proof: Proof | None) -> None:
+    if proof is not None and proof.accepted:
+        first = proof.accepted[0]
+        raise VerificationRefused(
+            f"{fit}: {len(proof.accepted)} of {len(proof.mutants)} changes were not noticed: first "
+            f"{first.region} at {first.flips}"
+        )
+
+
+def _document(verdict: Verdict, accepts: dict[str, bool], proof: Proof | None) -> dict[str, object]:
+    document: dict[str, object] = {
+        "schema": "bootseal.fit-verdict/1",
+        "accepted": not verdict.errors and not (proof and proof.accepted),
+    }
+    document |= dataclasses.asdict(verdict)
+    if verdict.errors:
+        document["fixed_uboot_accepts"] = accepts
+    if proof is not None:
+        refused = len(proof.mutants) - len(proof.accepted)
+        document["proof"] = dataclasses.asdict(proof) | {"refused": refused}
+    return document
+
+
+def _prove(
+    data: memoryview, trust: Trust, configuration: str | None, policy: Policy, seed: int
+) -> Proof | None:
+    from bootseal.fit.prove import prove
+
+    try:
+        with console.TerminalProgress().step("Change every signed region"):
+            return prove(data, trust, configuration, policy=policy, seed=seed)
+    except VerificationRefused:
+        return None
+
+
+def _uboot(data: memoryview, trust: Trust, policy: Policy, facts: Facts) -> dict[str, bool]:
+    """Say what a U-Boot with all published fixes makes of what we refuse."""
+    from bootseal.fit.verify.strictness import COMPAT
+    from bootseal.fit.verify.verdict import uboot_accepts
+
+    lax = dataclasses.replace(COMPAT, max_size=policy.max_size)
+    return uboot_accepts(data, trust, policy=lax, facts=facts)
+
+
+def _uboot_hint(error: FormatError, data: memoryview, trust: Trust) -> str:
+    """Return the hint for a malformed FIT, which a U-Boot may find good enough."""
+    from bootseal.fit.verify.verdict import uboot_accepts
+
+    try:
+        accepts = uboot_accepts(data, trust)
+    except FormatError:
+        return error.hint
+    names = ", ".join(name for name, accepted in accepts.items() if accepted)
+    return f"U-Boot would boot {names} all the same: see --compat" if names else error.hint

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal keys audit`."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.options import Json
+from bootseal.errors import ExitCode
+from bootseal.events import Severity
+
+
+def audit(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Any directory of keys and certificates.")
+    ],
+    *,
+    max_age: Annotated[
+        int, typer.Option(help="Days after which a signing key should have been rotated.")
+    ] = 1825,
+    as_json: Json = False,
+) -> None:
+    """Look for open permissions, old, weak, revoked and published keys, and files that disagree.
+
+    Ends with exit code 3 when there is anything to report.
+    """
+    from bootseal.keys.directory.audit import audit as examine
+
+    found = examine(directory, max_age=timedelta(days=max_age))
+    if as_json:
+        console.emit_json({"schema": "bootseal.key-audit/1"} | dataclasses.asdict(found))
+    elif found.findings:
+        console.table(
+            ("severity", "finding", "where", "what"),
+            [
+                (f.severity.value, f.id, console.untrusted(f.where), console.untrusted(f.message))
+                for f in found.findings
+            ],
+        )
+    if found.findings:
+        errors = sum(f.severity is Severity.ERROR for f in found.findings)
+        console.status(f"REFUSED: {errors} errors, {len(found.findings) - errors} warnings")
+        raise typer.Exit(ExitCode.REFUSED)
+    console.status(f"OK: nothing to report about {len(found.files)} files")

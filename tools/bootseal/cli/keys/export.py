@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal keys export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.options import KeysDir, pairs
+from bootseal.errors import UsageError
+
+
+def export(
+    directory: KeysDir,
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The directory to make.")],
+    *,
+    form: Annotated[str, typer.Option("--for", help="Who shall read it: mkimage.")] = "mkimage",
+    signer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SOURCE", help="The private key of NAME lies here, not in a file."
+        ),
+    ] = None,
+) -> None:
+    """Write the FIT keys as `mkimage -k` and OE's UBOOT_SIGN_KEYDIR expect them.
+
+    Example: bootseal keys export keys oe-keys --signer "fit-1=pkcs11:token=release;object=fit-1"
+    """
+    from bootseal.keys.directory.export import for_mkimage
+
+    if form != "mkimage":
+        raise UsageError(f"--for {form!r}: expected mkimage")
+    signers = pairs("--signer", signer, "NAME")
+    names = for_mkimage(directory, output, signers=signers)
+    listed = ", ".join(console.untrusted(name) for name in names)
+    console.status(f"OK: {console.untrusted(str(output))} holds {listed}")

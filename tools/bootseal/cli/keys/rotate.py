@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal keys rotate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.options import Json, KeysDir, PinFile, secret_source
+
+if TYPE_CHECKING:
+    from bootseal.keys.directory.rotate import Rotation
+    from bootseal.keys.manifest import Entry
+
+
+def rotate(
+    directory: KeysDir,
+    *,
+    algorithm: Annotated[
+        str | None, typer.Option(help="Of the new key; by default that of the key before it.")
+    ] = None,
+    token: Annotated[
+        str, typer.Option(help="The new key lies here: pkcs11:... or awskms:///...")
+    ] = "",
+    pin_file: PinFile = None,
+    as_json: Json = False,
+) -> None:
+    """Let the next FIT key take over, and make the one after it.
+
+    The key that signed so far is retired: it may still sign for devices that know no other.
+    """
+    from bootseal.keys.directory import rotate as lifecycle
+
+    rotation = lifecycle.rotate(
+        directory,
+        algorithm=algorithm,
+        token=token,
+        secret=secret_source(pin_file),
+        progress=console.TerminalProgress(),
+    )
+    if as_json:
+        console.emit_json({"schema": "bootseal.key-rotation/1"} | _named(rotation))
+    _explain(rotation, directory)
+
+
+def _named(rotation: Rotation) -> dict[str, str | None]:
+    def name(entry: Entry | None) -> str | None:
+        return entry.name if entry else None
+
+    return {
+        "retired": name(rotation.retired),
+        "current": name(rotation.current),
+        "coming": name(rotation.coming),
+    }
+
+
+def _explain(rotation: Rotation, directory: Path) -> None:
+    now, new = console.untrusted(rotation.current.name), console.untrusted(rotation.coming.name)
+    dtb = f"bootseal fit sign FIT ... --dtb u-boot.bin with {new}"
+    if rotation.retired is None:
+        console.status(f"{now} goes on signing; {new} is its successor.")
+        console.status(f"Put {new} into the control device tree of the next U-Boot: {dtb}.")
+        console.status("When every device runs that U-Boot, rotate again to let it take over.")
+        return
+    old = console.untrusted(rotation.retired.name)
+    where = console.untrusted(str(directory))
+    console.status(f"{now} signs from now on; {old} is retired; {new} is the next.")
+    console.status(f"1. Sign FITs by {now}, and by {old} too while devices know only that.")
+    console.status(
+        f"2. Put {new} into the control device tree of the next U-Boot, and leave {old} out."
+    )
+    console.status(f"3. When every device runs it: bootseal keys revoke {where} {old}")

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal keys show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.keys import printing
+from bootseal.cli.options import Json
+
+if TYPE_CHECKING:
+    from bootseal.keys.directory.inspect import FileKey
+
+
+def show(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A private key, public key or certificate, PEM.")
+    ],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show what a key or certificate file holds, and never its secret."""
+    from bootseal.keys.directory import inspect
+
+    key = inspect.show(file)
+    if as_json:
+        console.emit_json({"schema": "bootseal.key/1", "file": str(file)} | _file_document(key))
+        return
+    rows = [
+        (label, str(value)) for label, value in _file_document(key).items() if label != "findings"
+    ]
+    console.table(
+        ("property", "value"),
+        [(label, console.untrusted(value)) for label, value in rows if value != "None"],
+    )
+    printing.print_findings(key.findings)
+
+
+def _file_document(key: FileKey) -> dict[str, object]:
+    return {
+        "kind": key.kind,
+        "bits": key.public_key.bits,
+        "fingerprint": key.public_key.fingerprint(),
+        "subject": key.subject,
+        "issuer": key.issuer,
+        "authority": key.authority,
+        "not_after": key.not_after.isoformat() if key.not_after else None,
+        "mode": f"{key.mode:04o}",
+        "findings": [printing.finding_document(finding) for finding in key.findings],
+    }

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal measure approve`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.inputs import approved_list, naming
+from bootseal.cli.measure.options import Source, UBoot
+from bootseal.cli.options import ApprovedList
+
+
+def approve(
+    source: Source,
+    *,
+    approved: ApprovedList,
+    name: Annotated[str, typer.Option(help="What to call the release.")],
+    u_boot: UBoot = None,
+) -> None:
+    """Add what a release measures to the approved list, which is made when there is none."""
+    from bootseal.measure import approved as lists
+    from bootseal.measure import inputs as sources
+
+    artefacts = sources.load(source, u_boot=u_boot)
+    with naming(source):
+        found = sources.predictions(artefacts)
+    release = lists.release(name, found, artefacts.fit, artefacts.version or b"")
+    before = approved_list(approved) if approved.exists() else lists.Approved()
+    console.write(approved, lists.emit(before.add(release)))
+    console.status(
+        f"OK: {console.untrusted(name)}, rollback index {release.rollback_index}, "
+        f"FIT {release.fit}: {len(release.boots)} boots approved"
+    )

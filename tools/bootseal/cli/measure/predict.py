@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal measure predict`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.inputs import naming
+from bootseal.cli.measure.options import Banks, Configurations, Source, UBoot
+from bootseal.cli.options import Json
+
+if TYPE_CHECKING:
+    from bootseal.formats.tpm.eventlog import Event
+    from bootseal.measure.predict import Prediction
+
+
+def predict(
+    source: Source,
+    *,
+    u_boot: UBoot = None,
+    configuration: Configurations = None,
+    bank: Banks = None,
+    bootargs: Annotated[
+        str, typer.Option(help="U-Boot's bootargs variable, where it has one.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Print the PCR values, event log and policy digest each configuration boots into."""
+    from bootseal.measure import inputs as sources
+
+    artefacts = sources.load(source, u_boot=u_boot)
+    with naming(source):
+        predictions = sources.predictions(
+            artefacts, configuration, banks=bank or sources.BANKS, bootargs=bootargs.encode()
+        )
+    if as_json:
+        console.emit_json(
+            {
+                "schema": "bootseal.prediction/1",
+                "bank": "sha256",
+                "firmware": (artefacts.version or b"").decode("ascii"),
+                "predictions": [_document(slot, found) for slot, found in predictions],
+            }
+        )
+        return
+    for slot, found in predictions:
+        _print(slot, found)
+
+
+def _document(slot: str, prediction: Prediction) -> dict[str, object]:
+    from bootseal.measure.pcr_policy import PCRS, policy_digest
+
+    return {
+        "configuration": prediction.configuration,
+        "slot": slot or None,
+        "rollback_index": prediction.rollback_index,
+        "pcrs": _hex(prediction.pcrs),
+        "banks": {bank: _hex(values) for bank, values in prediction.banks.items()},
+        "policy": {"pcrs": list(PCRS), "digest": policy_digest(prediction).hex()},
+        "events": [_event(event) for event in prediction.events],
+    }
+
+
+def _event(event: Event) -> dict[str, object]:
+    from bootseal.formats.tpm import event_types
+
+    return {
+        "pcr": event.pcr,
+        "type": event.type,
+        "name": event_types.name(event.type),
+        "sha256": event.digests["sha256"].hex(),
+        "digests": {bank: digest.hex() for bank, digest in event.digests.items()},
+        "data": event.data.hex(),
+    }
+
+
+def _hex(values: dict[int, bytes]) -> dict[str, str]:
+    return {str(pcr): value.hex() for pcr, value in sorted(values.items())}
+
+
+def _print(slot: str, prediction: Prediction) -> None:
+    from bootseal.measure.explain import explain
+    from bootseal.measure.pcr_policy import PCRS, policy_digest
+    from bootseal.measure.predict import MEANINGS
+
+    title = f"configuration {prediction.configuration}" + (f", slot {slot}" if slot else "")
+    console.out.print(f"[bold]{console.untrusted(title)}[/]")
+    for bank, values in prediction.banks.items():
+        for pcr, meaning in MEANINGS.items():
+            value = values[pcr].hex() if pcr in values else "not known without U-Boot's binary"
+            console.out.print(f"  {bank}  PCR {pcr}   {value}  {meaning}")
+    console.out.print(
+        f"  policy  {policy_digest(prediction).hex()}  over PCR {', '.join(map(str, PCRS))}"
+    )
+    for number, event in enumerate(prediction.events):
+        console.out.print(
+            f"  event {number:2}  PCR {event.pcr}  {console.untrusted(explain(event))}"
+        )

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal measure revoke`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.inputs import approved_list
+from bootseal.cli.options import ApprovedList
+
+
+def revoke(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="The releases.")],
+    *,
+    approved: ApprovedList,
+) -> None:
+    """Take releases off the approved list."""
+    from bootseal.measure import approved as lists
+
+    after = approved_list(approved).remove(names)
+    console.write(approved, lists.emit(after))
+    console.status(f"OK: {len(after.releases)} releases are left on the list")

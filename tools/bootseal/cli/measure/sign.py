@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal measure sign`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.inputs import approved_list, naming
+from bootseal.cli.measure.options import Configurations, Source
+from bootseal.cli.options import PinFile, secret_source
+
+if TYPE_CHECKING:
+    from bootseal.keys.public import PublicKey
+    from bootseal.measure.pcr_policy import Document
+
+
+def sign(
+    source: Source,
+    *,
+    key: Annotated[
+        str, typer.Option(help="The policy key, RSA-2048: a PEM file, pkcs11:... or awskms:///...")
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Where to write the policy; - is stdout.")
+    ],
+    configuration: Configurations = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="POLICY", help="Keep what this earlier policy approves, too."),
+    ] = None,
+    approved: Annotated[
+        Path | None,
+        typer.Option(metavar="LIST", help="Keep only what is on this approved list."),
+    ] = None,
+    pin_file: PinFile = None,
+) -> None:
+    """Approve the predicted states: write systemd's tpm2-pcr-signature.json."""
+    from bootseal.errors import UsageError
+    from bootseal.keys.signers import base as signers
+    from bootseal.measure import inputs as sources
+    from bootseal.measure import pcr_policy
+
+    if approved and not keep:
+        raise UsageError("--approved says what to keep: it needs --keep POLICY")
+    artefacts = sources.load(source)
+    with naming(source):
+        found = sources.predictions(artefacts, configuration, banks=["sha256"])
+    predictions = [prediction for _, prediction in found]
+    signer = signers.open(key, secret_source(pin_file))
+    document = pcr_policy.sign(predictions, signer)
+    new = len(document["sha256"])
+    if keep:
+        document = _kept(document, keep, approved, signer.public_key)
+    data = pcr_policy.to_bytes(document)
+    pcr_policy.verify(data, signer.public_key, predictions)
+    pcr_policy.to_tail(data)
+    console.write(output, data)
+    names = ", ".join(prediction.configuration for prediction in predictions)
+    earlier = len(document["sha256"]) - new
+    console.status(
+        f"OK: {console.untrusted(names)} approved by key {signer.public_key.fingerprint()}"
+        + (f", {earlier} earlier states kept" if keep else "")
+    )
+
+
+def _kept(document: Document, keep: Path, approved: Path | None, public_key: PublicKey) -> Document:
+    from bootseal.measure import approved as lists
+    from bootseal.measure import pcr_policy
+
+    digests = None
+    if approved:
+        digests = lists.policy_digests(approved_list(approved), pcr_policy.PCRS)
+    with naming(keep):
+        earlier = pcr_policy.parse(keep.read_bytes())
+    return pcr_policy.keep(document, earlier, public_key, digests)
