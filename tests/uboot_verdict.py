@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.errors import FormatError
-from bootseal.events import Silent
 from bootseal.fit.verify.strictness import COMPAT
 from bootseal.fit.verify.verdict import inspect
+from bootseal.progress import Silent
 from bootseal.reference import uboot_tools
 from bootseal.reference.apt import Apt
 

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Final
 from tests import samples
 from tests.uboot_verdict import EPOCH
 
-from bootseal.events import Silent
 from bootseal.formats.fdt import model as fdt
+from bootseal.progress import Silent
 from bootseal.reference import uboot_tools
 from bootseal.reference.apt import Apt
 from bootseal.units import MIB

@@ -31,7 +31,6 @@ from bootseal.check import expected
 from bootseal.device import Partition
 from bootseal.disk import image
 from bootseal.disk.layout import parse_wks
-from bootseal.events import Silent
 from bootseal.fit import control_dtb
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.uboot.environment import emit_environment
@@ -39,6 +38,7 @@ from bootseal.keys.public import from_pem
 from bootseal.keys.signers.base import FileSigner
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
+from bootseal.progress import Silent
 from bootseal.units import GIB, KIB, MIB
 
 _ROOT = 440 * MIB

@@ -67,7 +67,7 @@ def test_terminated_run_leaves_neither_qemu_nor_swtpm_behind(hanging_device: Pat
 def test_run_json_is_one_document(tiny_device: Path) -> None:
     done = bootseal("run", tiny_device, "--json")
     document = json.loads(done.stdout)
-    assert (document["schema"], document["ending"]) == ("bootseal.boot-run/1", "powered-off")
+    assert (document["schema"], document["ending"]) == ("bootseal.boot-run/2", "powered-off")
 
 
 def test_run_shell_without_a_terminal_is_a_usage_error(tiny_device: Path) -> None:

@@ -25,7 +25,7 @@ from bootseal.boot.scenario.model import (
 from bootseal.boot.scenario.workspace import Overlay, Tpm, Workspace
 from bootseal.device import Device, describe
 from bootseal.errors import FormatError, Inconclusive, UsageError, VerificationRefused
-from bootseal.events import Silent
+from bootseal.progress import Silent
 from bootseal.units import MIB
 
 if TYPE_CHECKING:

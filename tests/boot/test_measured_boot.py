@@ -31,7 +31,6 @@ from bootseal.boot.scenario.device_findings import capped
 from bootseal.boot.scenario.evaluate import evaluate
 from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, Step
 from bootseal.boot.scenario.workspace import Overlay
-from bootseal.events import Silent
 from bootseal.fit import build as fit_build
 from bootseal.fit.build import FitSpec
 from bootseal.fit.sign import sign
@@ -46,6 +45,7 @@ from bootseal.keys.profile import Role
 from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved, inputs, pcr_policy
 from bootseal.measure.approved import Approved
+from bootseal.progress import Silent
 from bootseal.reference import build
 from bootseal.reference.assemble import KERNEL_ADDRESS
 

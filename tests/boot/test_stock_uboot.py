@@ -20,9 +20,9 @@ from tests import samples
 from tests.samples import CONFIGURATION, sample
 
 from bootseal.errors import BootsealError
-from bootseal.events import Silent
 from bootseal.fit import control_dtb
 from bootseal.formats.fdt import model as fdt
+from bootseal.progress import Silent
 from bootseal.reference import apt
 from bootseal.reference.apt import Apt
 

@@ -16,7 +16,7 @@ from bootseal.check import disk as disk_check
 from bootseal.check import expected as target
 from bootseal.disk import image
 from bootseal.errors import FormatError
-from bootseal.events import Silent
+from bootseal.progress import Silent
 from bootseal.units import MIB
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.device.conftest import Workbench
     from tests.uboot_verdict import Uboot
 
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
 
 pytestmark = [pytest.mark.device, pytest.mark.timeout(900)]
 

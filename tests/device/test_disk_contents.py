@@ -12,7 +12,7 @@ from bootseal.check import expected, partitions
 from bootseal.check.contents import check
 from bootseal.check.rootfs import check as rootfs
 from bootseal.disk import image
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,8 +27,8 @@ from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, S
 from bootseal.check import disk as disk_check
 from bootseal.check import expected
 from bootseal.disk import image
-from bootseal.events import Silent
 from bootseal.keys.signers.base import open as open_signer
+from bootseal.progress import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,9 +30,9 @@ with atheris.instrument_imports(include=["bootseal"]):
     from bootseal.disk import bmap, hash_tree
     from bootseal.disk import image as source
     from bootseal.errors import FormatError
-    from bootseal.events import Silent
     from bootseal.formats import gpt, verity
     from bootseal.formats.uboot import environment
+    from bootseal.progress import Silent
     from bootseal.report import disk as report
 
 SECTOR, MIB, KIB = 512, 1 << 20, 1 << 10

@@ -14,14 +14,14 @@ import pytest
 from bootseal.check.rootfs import check as rootfs
 from bootseal.check.rootfs.allowlist import Policy
 from bootseal.disk import image as source
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.formats.gpt import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
 
 START = 1 << 20
 

@@ -79,7 +79,7 @@ def test_verify_reads_standard_input(made: Path) -> None:
 def test_verify_prints_one_document(made: Path) -> None:
     stdout, _ = run("verify", made / "fit.itb", "--dtb", made / "u-boot-key.bin", "--json")
     document = json.loads(stdout)
-    assert (document["schema"], document["accepted"]) == ("bootseal.fit-verdict/1", True)
+    assert (document["schema"], document["accepted"]) == ("bootseal.fit-verdict/2", True)
     assert [r["configuration"] for r in document["results"]] == ["conf-a", "conf-b"]
     assert "fit.no-gate" in {finding["id"] for finding in document["findings"]}
 

@@ -9,7 +9,7 @@ import pytest
 
 from bootseal import proc
 from bootseal.errors import ToolError, UsageError
-from bootseal.events import Silent
+from bootseal.progress import Silent
 from bootseal.reference.apt import KEYRING, Apt, Download
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from bootseal.check import disk as disk_check
 from bootseal.check.expected import Target
 from bootseal.device import Partition, Slot
 from bootseal.disk import image as source
-from bootseal.events import Severity, Silent
+from bootseal.findings.model import Severity
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
 from bootseal.formats import verity
@@ -26,6 +26,7 @@ from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.base import FileSigner
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
+from bootseal.progress import Silent
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from bootseal.check import disk as disk_check
 from bootseal.disk import image as source
-from bootseal.events import Severity, Silent
+from bootseal.findings.model import Severity
 from bootseal.fit.sign import sign
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.base import FileSigner
+from bootseal.progress import Silent
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ def test_check_accepts_a_good_disk(arguments: list[str]) -> None:
 
     assert result.exit_code == ExitCode.OK, result.output
     document = json.loads(result.stdout)
-    assert (document["schema"], document["accepted"]) == ("bootseal.disk-verdict/1", True)
+    assert (document["schema"], document["accepted"]) == ("bootseal.disk-verdict/2", True)
     assert sum(part["end"] - part["start"] for part in document["map"]) == 12 << 20
     assert sum(document["totals"].values()) == 12 << 20
 

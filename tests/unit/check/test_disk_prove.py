@@ -13,7 +13,7 @@ from bootseal.check import disk as disk_check
 from bootseal.check import prove
 from bootseal.check.coverage import Kind, State, regions
 from bootseal.disk import hash_tree, image
-from bootseal.events import Silent
+from bootseal.progress import Silent
 
 if TYPE_CHECKING:
     from tests.unit.check.conftest import Base

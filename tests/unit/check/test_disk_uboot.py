@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from bootseal.check import uboot
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 
 GOOD = b"\0bootcmd=run bootseal\0bootdelay=-2\0\0bootseal gate 1\0"
 CONFIG = "".join(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bootseal.check import data_partition
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.formats.gpt import Entry
 from bootseal.formats.luks2 import Header, Keyslot, Segment, Token
 from bootseal.keys import certificate

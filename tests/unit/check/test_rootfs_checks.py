@@ -13,9 +13,8 @@ from bootseal.check.rootfs import keys as rootfs_keys
 from bootseal.check.rootfs import programs as rootfs_programs
 from bootseal.check.rootfs.allowlist import Policy
 from bootseal.disk.filesystems.node import Content, Node
-from bootseal.disk.grouped import listed
 from bootseal.errors import FormatError, UsageError
-from bootseal.events import Finding, Severity
+from bootseal.findings.model import Finding, Severity, listed
 from bootseal.formats import elf
 from bootseal.keys import certificate, published
 from bootseal.keys.algorithms import Kind

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.fit import control_dtb
 from bootseal.fit.boot_loader import check_gate, locate
 from bootseal.formats.fdt import model as fdt

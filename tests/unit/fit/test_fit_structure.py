@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.tree_edits import node, put
 
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.fit.verify.structure import check
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import policy as tpm
 from bootseal.keys import profile

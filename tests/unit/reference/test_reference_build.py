@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import ToolError, UsageError
-from bootseal.events import Silent
+from bootseal.progress import Silent
 from bootseal.reference import build as reference_build
 from bootseal.reference.rootfs import left_out
 

@@ -41,7 +41,7 @@ def step() -> dict[str, object]:
 
 def sample() -> dict[str, object]:
     return {
-        "schema": "bootseal.matrix/1",
+        "schema": "bootseal.matrix/2",
         "device": "reference-arm64",
         "profile": "dev",
         "started": "2026-11-22T07:20:00Z",
@@ -87,7 +87,7 @@ def test_parse_log_with_control_and_bidi_characters_shows_escapes(logs: Path) ->
 
 
 def set_schema(top: dict[str, object]) -> None:
-    top["schema"] = "bootseal.matrix/2"
+    top["schema"] = "bootseal.matrix/1"
 
 
 def drop_results(top: dict[str, object]) -> None:
@@ -106,7 +106,7 @@ def change_step(**values: object) -> Callable[[dict[str, object]], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param(set_schema, "schema 'bootseal.matrix/2'", id="other schema"),
+        pytest.param(set_schema, "schema 'bootseal.matrix/1'", id="other schema"),
         pytest.param(drop_results, "lacks 'results'", id="no results"),
         pytest.param(change_step(verdict="verified"), "verdict is 'verified'", id="verdict"),
         pytest.param(change_step(duration=float("nan")), "duration is nan", id="duration"),

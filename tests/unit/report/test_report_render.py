@@ -47,7 +47,7 @@ def result(number: int, verdict: str, *, text: str = "plain") -> dict[str, objec
 
 def run(*results: dict[str, object], text: str = "plain") -> dict[str, object]:
     return {
-        "schema": "bootseal.matrix/1",
+        "schema": "bootseal.matrix/2",
         "device": text,
         "profile": "dev",
         "started": "2026-11-22T07:20:00Z",
@@ -177,7 +177,7 @@ def test_write_makes_every_format(logs: Path, tmp_path: Path) -> None:
         "matrix.json",
         "matrix.xml",
     ]
-    assert document.load(paths["json"])["schema"] == "bootseal.matrix/1"
+    assert document.load(paths["json"])["schema"] == "bootseal.matrix/2"
 
 
 def test_write_damaged_document_writes_nothing(logs: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.attest.messages import parse_public
 from bootseal.attest.store import Record
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.events import Finding, Severity
+from bootseal.findings.model import Finding, Severity
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm import policy as tpm
 from bootseal.keys.tpm import credential as tpm_keys

@@ -22,9 +22,9 @@ from bootseal.errors import UsageError
 if TYPE_CHECKING:
     from bootseal.boot.scenario.model import StepResult
     from bootseal.device import Device
-    from bootseal.events import Progress
+    from bootseal.progress import Progress
 
-SCHEMA: Final = "bootseal.boot-run/1"
+SCHEMA: Final = "bootseal.boot-run/2"
 STATE: Final = "state"
 TPM: Final = "tpm"
 LOGS: Final = "logs"
@@ -39,7 +39,7 @@ class Run:
     result: StepResult
 
     def document(self) -> dict[str, object]:
-        """Return the JSON document (schema `bootseal.boot-run/1`)."""
+        """Return the JSON document (schema `bootseal.boot-run/2`)."""
         return {"schema": SCHEMA, "boot": self.number, **dataclasses.asdict(self.result)}
 
 

@@ -15,7 +15,7 @@ from bootseal.disk import hash_tree
 from bootseal.disk.findings import finding
 from bootseal.disk.hash_tree import Root
 from bootseal.errors import FormatError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.formats import verity
 from bootseal.formats.verity import BLOCK
 from bootseal.units import format_size
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.hash_tree import Readable
     from bootseal.disk.image import Disk
-    from bootseal.events import Finding, Progress
+    from bootseal.findings.model import Finding
     from bootseal.fit.control_dtb import Trust
+    from bootseal.progress import Progress
 
 _LISTED: Final = 8
 """Bad blocks that are findings of their own; the rest is counted."""
@@ -103,8 +104,8 @@ def _trust(target: Target) -> tuple[Trust, list[Finding]]:
     try:
         trust = read_trust(target.control)
     except FormatError as error:
-        mend = "name u-boot.bin, U-Boot's ELF file or its control device tree"
-        found = finding("control", Severity.ERROR, _UBOOT, error.message, mend=mend)
+        remedy = "name u-boot.bin, U-Boot's ELF file or its control device tree"
+        found = finding("control", Severity.ERROR, _UBOOT, error.message, remedy=remedy)
         return Trust(keys=(), any_suffices=False), [found]
     prints = [key.public_key.fingerprint() for key in trust.required("conf")]
     if not target.fit_key or target.fit_key in prints:
@@ -117,7 +118,7 @@ def _trust(target: Target) -> tuple[Trust, list[Finding]]:
         f"it requires {observed}: the description of the device names {target.fit_key}",
         expected=target.fit_key,
         observed=observed,
-        mend="put the device's key into the control device tree: bootseal fit sign --dtb",
+        remedy="put the device's key into the control device tree: bootseal fit sign --dtb",
     )
     return trust, [found]
 
@@ -192,7 +193,7 @@ def _predicted(fit: SlotFit, root_hash: str) -> Iterator[Finding]:
             offset=fit.entry.offset,
             expected=expected,
             observed=root_hash,
-            mend="put FIT and root of one build on the disk",
+            remedy="put FIT and root of one build on the disk",
         )
 
 
@@ -227,10 +228,10 @@ def check_superblock(disk: Readable, root: Root) -> Iterator[Finding]:
         root.name,
         f"the superblock in front of the hash tree, which nothing reads: {problem}",
         offset=root.hashes,
-        mend="write the tree of the build to the partition",
+        remedy="write the tree of the build to the partition",
     )
 
 
 def _error(name: str, where: str, message: str, offset: int | None = None) -> Finding:
-    mend = "write root and hash tree of the build to the slot"
-    return finding(name, Severity.ERROR, where, message, offset=offset, mend=mend)
+    remedy = "write root and hash tree of the build to the slot"
+    return finding(name, Severity.ERROR, where, message, offset=offset, remedy=remedy)

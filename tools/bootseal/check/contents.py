@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bootseal.check.expected import Target
     from bootseal.disk.image import Disk
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.formats.gpt import Entry
 
 _PRODUCTION: Final = "production"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.formats import luks2
 from bootseal.keys import public
 from bootseal.measure.pcr_policy import PCRS
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.disk.image import Disk
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.formats.gpt import Entry
     from bootseal.formats.luks2 import Header, Token
     from bootseal.keys.public import PublicKey
@@ -62,7 +62,7 @@ def inspect(header: Header, entry: Entry, policy_key: PublicKey | None) -> Itera
         entry.name,
         f"holds LUKS2 data with UUID {header.uuid}: it belongs to one device",
         offset=entry.offset,
-        mend="ship no data partition: the device makes it on first boot",
+        remedy="ship no data partition: the device makes it on first boot",
     )
     for segment in header.segments:
         least = _CIPHERS.get(segment.encryption, 0)
@@ -150,5 +150,5 @@ def _short(value: object) -> str:
     return str(value)[:60]
 
 
-def _error(name: str, entry: Entry, message: str, mend: str) -> Finding:
-    return finding(name, Severity.ERROR, entry.name, message, offset=entry.offset, mend=mend)
+def _error(name: str, entry: Entry, message: str, remedy: str) -> Finding:
+    return finding(name, Severity.ERROR, entry.name, message, offset=entry.offset, remedy=remedy)

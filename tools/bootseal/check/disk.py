@@ -14,7 +14,7 @@ from bootseal.check.expected import BOOTSTATE
 from bootseal.disk import bmap
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError, UsageError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.keys.public import from_pem
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from bootseal.check.rootfs.allowlist import Policy
     from bootseal.check.unallocated import Gap
     from bootseal.disk.image import Disk
-    from bootseal.events import Finding, Progress
+    from bootseal.findings.model import Finding
     from bootseal.keys.public import PublicKey
+    from bootseal.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A judgement as a document, for programs and reports (schema `bootseal.disk-verdict/1`)."""
+"""A judgement as a document, for programs and reports (schema `bootseal.disk-verdict/2`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bootseal.check.expected import Target
     from bootseal.disk.image import Disk
 
-SCHEMA: Final = "bootseal.disk-verdict/1"
+SCHEMA: Final = "bootseal.disk-verdict/2"
 
 
 def verdict(disk: Disk, target: Target, judged: Judgement) -> dict[str, object]:

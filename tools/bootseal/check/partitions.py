@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bootseal.check.expected import DATA
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.formats import gpt
 from bootseal.units import MIB, SECTOR, format_size
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bootseal.device import Partition
     from bootseal.disk.hash_tree import Readable
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.formats.gpt import Entry, Header
 
 _ALIGNMENT: Final = MIB
@@ -66,7 +66,7 @@ def read(disk: Readable, size: int) -> Table:
     findings: list[Finding] = []
     if size < 3 * SECTOR or size % SECTOR:
         message = f"the disk has {size} bytes: expected a multiple of {SECTOR}"
-        found = finding("size", Severity.ERROR, "disk", message, mend=_REBUILD)
+        found = finding("size", Severity.ERROR, "disk", message, remedy=_REBUILD)
         return Table(copies=(), entries=(), findings=(found,))
     try:
         gpt.check_protective_mbr(disk.read(0, SECTOR), size)
@@ -119,7 +119,7 @@ def _compare(primary: Copy, backup: Copy) -> Iterator[Finding]:
             "backup GPT",
             f"the two tables differ in {what}: who repairs the disk may choose either",
             offset=backup.place,
-            mend=_REWRITE,
+            remedy=_REWRITE,
         )
 
 
@@ -156,7 +156,7 @@ def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
                 entry.name,
                 "the partition is not declared",
                 offset=entry.offset,
-                mend=_REBUILD,
+                remedy=_REBUILD,
             )
     for partition in declared:
         if partition.name not in {entry.name for entry in table.entries}:
@@ -166,7 +166,7 @@ def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
                 partition.name,
                 "the declared partition is not there",
                 offset=partition.offset,
-                mend=_REBUILD,
+                remedy=_REBUILD,
             )
 
 
@@ -188,7 +188,7 @@ def _places(table: Table) -> Iterator[Finding]:
                 entry.name,
                 f"{entry.offset:#x} is not a multiple of {_ALIGNMENT:#x}",
                 offset=entry.offset,
-                mend="declare --align 1024",
+                remedy="declare --align 1024",
             )
     for before, after in pairwise(table.entries):
         if after.offset < before.end:
@@ -226,9 +226,9 @@ def _compare_entry(entry: Entry, declared: Partition) -> Iterator[Finding]:
                 offset=entry.offset,
                 expected=str(expected),
                 observed=str(observed),
-                mend=_REBUILD,
+                remedy=_REBUILD,
             )
 
 
 def _error(name: str, where: str, message: str, offset: int | None = None) -> Finding:
-    return finding(name, Severity.ERROR, where, message, offset=offset, mend=_REWRITE)
+    return finding(name, Severity.ERROR, where, message, offset=offset, remedy=_REWRITE)

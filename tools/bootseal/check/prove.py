@@ -20,7 +20,7 @@ from bootseal.check.coverage import Kind, State, regions
 from bootseal.check.slot_policy import check_policy
 from bootseal.disk import hash_tree
 from bootseal.errors import FormatError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.fit import prove as fit_prove
 from bootseal.fit.verify.digest import Facts
 from bootseal.fit.verify.strictness import STRICT
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from bootseal.check.expected import Target
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
-    from bootseal.events import Finding, Progress
+    from bootseal.findings.model import Finding
     from bootseal.measure.predict import Prediction
+    from bootseal.progress import Progress
 
 TRIES: Final = 200
 COVERED: Final = frozenset({State.SIGNED, State.VERITY})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
-from bootseal.events import Finding, Severity
+from bootseal.findings.model import Finding, Severity
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.read import HEADER_SIZE
@@ -112,7 +112,7 @@ def malformed(entry: Entry, error: FormatError) -> Finding:
         entry.name,
         f"there is no well-formed FIT: {error.message}",
         offset=entry.offset,
-        mend=_REBUILD,
+        remedy=_REBUILD,
     )
 
 
@@ -163,8 +163,8 @@ def _place(found: SlotFit, each: Finding) -> Finding:
     """Say where on the disk a finding about a FIT is."""
     offset = found.entry.offset + next(_offsets(found.data, each.where), 0)
     where = f"{found.entry.name}: {each.where}"
-    mend = _REBUILD if each.severity is Severity.ERROR else each.mend
-    return dataclasses.replace(each, where=where, offset=offset, mend=mend)
+    remedy = _REBUILD if each.severity is Severity.ERROR else each.remedy
+    return dataclasses.replace(each, where=where, offset=offset, remedy=remedy)
 
 
 def _offsets(data: memoryview, path: str) -> Iterator[int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError, UsageError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from bootseal.check.expected import Target
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.hash_tree import Readable
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.measure.predict import Prediction
 
-_MEND: Final = "sign the policy for this FIT again: bootseal measure sign"
+_REMEDY: Final = "sign the policy for this FIT again: bootseal measure sign"
 
 
 def check_policies(
@@ -66,8 +66,10 @@ def check_policy(
     """
     if target.policy_key is None:
         message = "the PCR policy is not checked: no policy key is known"
-        mend = "name the key with --policy-key"
-        return [finding("policy-unchecked", Severity.WARNING, fit.entry.name, message, mend=mend)]
+        remedy = "name the key with --policy-key"
+        return [
+            finding("policy-unchecked", Severity.WARNING, fit.entry.name, message, remedy=remedy)
+        ]
     own = fit.slot.configuration
     offset = fit.entry.end - pcr_policy.TAIL_SIZE
     try:
@@ -111,7 +113,7 @@ def _spelling(fit: SlotFit, text: bytes) -> Iterator[Finding]:
 
 def _place(fit: SlotFit, each: Finding, offset: int) -> Finding:
     where = f"{fit.entry.name}: PCR policy, {each.where}"
-    return dataclasses.replace(each, where=where, offset=offset, mend=_MEND)
+    return dataclasses.replace(each, where=where, offset=offset, remedy=_REMEDY)
 
 
 def _error(name: str, fit: SlotFit, message: str) -> Finding:
@@ -121,5 +123,5 @@ def _error(name: str, fit: SlotFit, message: str) -> Finding:
         f"{fit.entry.name}: PCR policy",
         message,
         offset=fit.entry.end - pcr_policy.TAIL_SIZE,
-        mend=_MEND,
+        remedy=_REMEDY,
     )

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.formats.uboot.environment import parse_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.disk.hash_tree import Readable
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.formats.gpt import Entry
 
 SIZE: Final = 0x4000
@@ -28,7 +28,7 @@ _VALUES: Final = {
     "BOOT_A_LEFT": _LEFT,
     "BOOT_B_LEFT": _LEFT,
 }
-_MEND: Final = "write bootstate.img of the build to the partition"
+_REMEDY: Final = "write bootstate.img of the build to the partition"
 
 
 def check(disk: Readable, entry: Entry) -> Iterator[Finding]:
@@ -58,5 +58,5 @@ def _error(name: str, entry: Entry, message: str, observed: str = "") -> Finding
         message,
         offset=entry.offset,
         observed=observed,
-        mend=_MEND,
+        remedy=_REMEDY,
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.device import digest_file
 from bootseal.disk.findings import finding
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.fit.boot_loader import ELF_MAGIC, section
 from bootseal.formats.uboot.binary import gate_version
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bootseal.check.expected import Target
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
 
-_MEND: Final = "configure U-Boot with the fragments of meta-secureboot"
+_REMEDY: Final = "configure U-Boot with the fragments of meta-secureboot"
 _DEVICE_TREE: Final = bytes.fromhex("d00dfeed")
 _COMMAND: Final = "_u_boot_list_2_cmd_2_"
 _DELAY: Final = re.compile(rb"\0bootdelay=([^\0]*)\0")
@@ -144,7 +144,7 @@ def _as_described(target: Target) -> Iterator[Finding]:
                 f"its SHA-256 is {observed}: the description of the device says {expected}",
                 expected=expected,
                 observed=observed,
-                mend="build the device again, or take the file of that build",
+                remedy="build the device again, or take the file of that build",
             )
 
 
@@ -213,4 +213,4 @@ def _symbols(binary: bytes) -> set[str] | None:
 
 
 def _found(name: str, where: str, message: str, severity: Severity = Severity.ERROR) -> Finding:
-    return finding(name, severity, where, message, mend=_MEND)
+    return finding(name, severity, where, message, remedy=_REMEDY)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
 from bootseal.disk.findings import finding
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.formats.verity import BLOCK
 from bootseal.measure.pcr_policy import TAIL_SIZE
 from bootseal.units import SECTOR
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bootseal.check.boot_chain import Chain
     from bootseal.check.partitions import Table
     from bootseal.disk.image import Disk
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
 
 
 _SHOWN: Final = 16
@@ -62,7 +62,7 @@ def check(disk: Disk, found: list[Gap]) -> Iterator[Finding]:
                 offset=offset,
                 expected="zeros",
                 observed=disk.read(offset, min(_SHOWN, gap.end - offset)).hex(),
-                mend="build the disk again on an empty file",
+                remedy="build the disk again on an empty file",
             )
 
 

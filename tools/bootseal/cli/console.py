@@ -84,7 +84,7 @@ def status(text: str) -> None:
 
 
 class TerminalProgress:
-    """Draws `bootseal.events.Progress`: a spinner on a terminal, plain lines elsewhere."""
+    """Draws `bootseal.progress.Progress`: a spinner on a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
         self._depth = 0

@@ -19,9 +19,9 @@ from bootseal.errors import ExitCode, ToolError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
 
-SCHEMA: Final = "bootseal.doctor/1"
+SCHEMA: Final = "bootseal.doctor/2"
 _VERSION: Final = re.compile(r"\d+\.\d[\w.+~-]*")
 
 

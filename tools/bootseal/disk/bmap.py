@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.disk import workers
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.disk.image import Disk
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
 
 _MAX_SIZE: Final = 16 * MIB
 _CHUNK: Final = MIB
@@ -43,7 +43,7 @@ _FORM: Final = """<?xml version="1.0" ?>
     </BlockMap>
 </bmap>
 """
-_MEND: Final = "make it again: bmaptool create IMAGE"
+_REMEDY: Final = "make it again: bmaptool create IMAGE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,4 +184,4 @@ def _number(texts: dict[str, str], name: str) -> int:
 
 
 def _error(name: str, path: Path, message: str, offset: int | None = None) -> Finding:
-    return finding(name, Severity.ERROR, path.name, message, offset=offset, mend=_MEND)
+    return finding(name, Severity.ERROR, path.name, message, offset=offset, remedy=_REMEDY)

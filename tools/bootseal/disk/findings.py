@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from bootseal.events import Finding, Severity
+from bootseal.findings.model import Finding, Severity
 
 
 def finding(
@@ -15,7 +15,7 @@ def finding(
     offset: int | None = None,
     expected: str = "",
     observed: str = "",
-    mend: str = "",
+    remedy: str = "",
 ) -> Finding:
     """Make a finding; `name` is its id without `disk.`."""
     return Finding(
@@ -26,5 +26,5 @@ def finding(
         offset=offset,
         expected=expected,
         observed=observed,
-        mend=mend,
+        remedy=remedy,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
     from elftools.elf.sections import Section
 
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.formats.fdt.model import Buffer
 
 ELF_MAGIC: Final = b"\x7fELF"

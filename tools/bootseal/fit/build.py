@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bootseal.device import digest_file
 from bootseal.errors import FormatError, ToolError, UsageError
 from bootseal.files import mapped, write_file
-from bootseal.fit.findings import refuse
+from bootseal.findings.model import refuse
 from bootseal.fit.verify import structure
 from bootseal.fit.verify.digest import digest
 from bootseal.formats.fdt import model as fdt

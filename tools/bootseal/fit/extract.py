@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.fit.findings import refuse
+from bootseal.findings.model import refuse
 from bootseal.fit.verify import payloads
 from bootseal.fit.verify.digest import Facts
 from bootseal.fit.verify.strictness import COMPAT

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final
 from bootseal import proc
 from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.files import write_file
+from bootseal.findings.model import refuse
 from bootseal.fit import control_dtb
 from bootseal.fit.control_dtb import Trust, TrustedKey
-from bootseal.fit.findings import refuse
 from bootseal.fit.key_usage import digests
 from bootseal.fit.verify.digest import Facts
 from bootseal.fit.verify.strictness import COMPAT

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError
-from bootseal.fit.findings import refuse
+from bootseal.findings.model import refuse
 from bootseal.fit.verify.digest import Facts
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.fit.verify.verdict import judge

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 import bootseal
 from bootseal.errors import UsageError, VerificationRefused
 from bootseal.files import mapped, write_parts
+from bootseal.findings.model import refuse
 from bootseal.fit import add_signature
 from bootseal.fit.control_dtb import Trust, TrustedKey
-from bootseal.fit.findings import refuse
 from bootseal.fit.relayout import Layout
 from bootseal.fit.verify.digest import Facts
 from bootseal.fit.verify.signature import check_image

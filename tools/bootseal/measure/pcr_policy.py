@@ -18,7 +18,7 @@ import json
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
-from bootseal.events import Finding, Severity
+from bootseal.findings.model import Finding, Severity
 from bootseal.formats.tpm import policy as tpm
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest

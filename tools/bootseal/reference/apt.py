@@ -26,7 +26,7 @@ from bootseal.reference import cache
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bootseal.events import Progress
+    from bootseal.progress import Progress
 
 SUITE: Final = "trixie"
 ARCHITECTURE: Final = "arm64"

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from bootseal.assembly.layer import Layer
     from bootseal.device import Device
     from bootseal.disk.layout import Layout
-    from bootseal.events import Progress
     from bootseal.measure.predict import Prediction
+    from bootseal.progress import Progress
     from bootseal.reference.kernel import Kernel
     from bootseal.reference.packages import Packages
     from bootseal.reference.rootfs import Root

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from bootseal.device import Device
-    from bootseal.events import Progress
+    from bootseal.progress import Progress
 
 # Time stamp of everything inside the images when SOURCE_DATE_EPOCH does not say: 2026-01-01.
 DEFAULT_EPOCH: Final = 1_767_225_600

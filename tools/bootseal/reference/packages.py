@@ -11,7 +11,7 @@ from bootseal.reference import apt, cache
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.events import Progress
+    from bootseal.progress import Progress
     from bootseal.reference.apt import Apt, Download
 
 KERNEL: Final = "linux-image-cloud-arm64"

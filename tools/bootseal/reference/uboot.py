@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.assembly.layer import Layer
-    from bootseal.events import Progress
+    from bootseal.progress import Progress
     from bootseal.reference.apt import Apt, Download
 
 PACKAGE: Final = "u-boot"

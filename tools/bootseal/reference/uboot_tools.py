@@ -18,7 +18,7 @@ from bootseal.reference import cache, uboot
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.events import Progress
+    from bootseal.progress import Progress
     from bootseal.reference.apt import Apt
 
 _DEFCONFIG: Final = "tools-only_defconfig"

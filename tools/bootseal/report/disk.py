@@ -17,7 +17,7 @@ def render(document: dict[str, object], kind: str) -> str:
     """Render a verdict.
 
     Args:
-        document: A document of schema `bootseal.disk-verdict/1`.
+        document: A document of schema `bootseal.disk-verdict/2`.
         kind: `sarif`, `junit`, `html` or `svg`.
 
     Raises:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The verdict on a disk (schema `bootseal.disk-verdict/1`) as the reports read it."""
+"""The verdict on a disk (schema `bootseal.disk-verdict/2`) as the reports read it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from bootseal.errors import FormatError
 from bootseal.report.document import JsonObject
 
-SCHEMA: Final = "bootseal.disk-verdict/1"
+SCHEMA: Final = "bootseal.disk-verdict/2"
 SEVERITIES: Final = ("error", "warning", "info")
 STATES: Final = ("signed", "verity-covered", "hashed only", "consumed but unsigned", "unused")
 
@@ -25,7 +25,7 @@ class Found:
     offset: int
     expected: str
     observed: str
-    mend: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def parse(document: object) -> DiskVerdict:
     """Check a document.
 
     Raises:
-        FormatError: It is not a valid `bootseal.disk-verdict/1`.
+        FormatError: It is not a valid `bootseal.disk-verdict/2`.
     """
     top = JsonObject(document, "disk verdict")
     if (schema := top.text("schema")) != SCHEMA:
@@ -84,7 +84,7 @@ def _found(item: JsonObject) -> Found:
         offset=-1 if item.get("offset") is None else _size(item, "offset"),
         expected=item.text("expected"),
         observed=item.text("observed"),
-        mend=item.text("mend"),
+        remedy=item.text("remedy"),
     )
 
 

@@ -46,7 +46,7 @@ def _result(found: Found, disk: str) -> dict[str, object]:
         "properties": {
             "expected": found.expected,
             "observed": found.observed,
-            "mend": found.mend,
+            "remedy": found.remedy,
         },
     }
 
@@ -66,7 +66,7 @@ def junit(verdict: DiskVerdict) -> str:
             mark = ET.SubElement(case, "failure", {"type": each.id, "message": clean(each.message)})
         else:
             mark = ET.SubElement(case, "system-out")
-        mark.text = f"{text}\n{clean(each.mend)}"
+        mark.text = f"{text}\n{clean(each.remedy)}"
     if not cases:
         ET.SubElement(suite, "testcase", {"name": "accepted", "classname": "bootseal.disk"})
     ET.indent(root)

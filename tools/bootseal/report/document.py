@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The matrix document (schema `bootseal.matrix/1`) as the reports read it, with its serial logs.
+"""The matrix document (schema `bootseal.matrix/2`) as the reports read it, with its serial logs.
 
 Reports are drawn from this document alone, so one that was made elsewhere, or earlier, can be
 turned into a page without the device. Everything in it that came from the device is untrusted:
@@ -15,7 +15,7 @@ from typing import Final
 
 from bootseal.errors import FormatError, UsageError
 
-SCHEMA: Final = "bootseal.matrix/1"
+SCHEMA: Final = "bootseal.matrix/2"
 VERDICTS: Final = ("passed", "failed", "inconclusive")
 _LOG_LINES: Final = 6000
 
@@ -153,7 +153,7 @@ def parse(document: object, logs: Path) -> Matrix:
         logs: Directory that the paths of serial logs are relative to.
 
     Raises:
-        FormatError: The document is not a valid `bootseal.matrix/1`.
+        FormatError: The document is not a valid `bootseal.matrix/2`.
     """
     top = JsonObject(document, "matrix document")
     if (schema := top.text("schema")) != SCHEMA:

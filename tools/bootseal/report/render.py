@@ -20,7 +20,7 @@ def render(document: dict[str, object], kind: str, *, logs: Path) -> str:
     """Render a matrix document.
 
     Args:
-        document: A document of schema `bootseal.matrix/1`.
+        document: A document of schema `bootseal.matrix/2`.
         kind: A key of `FILES`.
         logs: Directory that the paths of serial logs in the document are relative to.
 

@@ -134,7 +134,7 @@ def _sign_image(target: Target, origin: Path, image: Path, plan: Plan) -> dict[P
             problem = next(bmap.check(disk, target.image), None)
         if problem is not None:
             raise UsageError(
-                f"{old} is not the block map of this disk: {problem.message}", hint=problem.mend
+                f"{old} is not the block map of this disk: {problem.message}", hint=problem.remedy
             )
         changed = [(each.offset, each.offset + len(each.data)) for each in plan.patches]
         with source.opened(image) as disk:

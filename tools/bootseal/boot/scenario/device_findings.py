@@ -13,7 +13,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
-from bootseal.events import Finding, Severity
+from bootseal.findings.model import Finding, Severity
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import Event
 from bootseal.measure.explain import Judgement, compare

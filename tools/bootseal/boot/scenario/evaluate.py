@@ -13,7 +13,7 @@ from bootseal.boot.scenario.device_findings import check
 from bootseal.boot.scenario.model import Outcome, StepResult
 from bootseal.boot.scenario.power_cycle import forbidden
 from bootseal.errors import FormatError
-from bootseal.events import Finding, Severity
+from bootseal.findings.model import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

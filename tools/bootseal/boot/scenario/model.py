@@ -4,7 +4,7 @@
 A scenario is a list of steps; one step is one power cycle of the virtual device, from power-on
 until its named ending. Scenarios are in `bootseal.boot.catalogue.scenarios.SCENARIOS`;
 `bootseal.boot.scenario.runner` runs them; the command line hands `MatrixResult.document()` (schema
-`bootseal.matrix/1`) to the reports, which know this document and not this package.
+`bootseal.matrix/2`) to the reports, which know this document and not this package.
 
 Console text is named by `bootseal.boot.machine.console.PATTERNS`. Wherever a pattern is asked for
 it may carry a detail, `slot-refused:a`: the line must match `slot-refused` with `a` as what the
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from bootseal.boot.machine.events import Ending, Phase, Sighting
     from bootseal.boot.scenario.workspace import Workspace
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
 
-MATRIX_SCHEMA: Final = "bootseal.matrix/1"
+MATRIX_SCHEMA: Final = "bootseal.matrix/2"
 
 ALWAYS_FORBIDDEN: Final = ("u-boot-prompt", "attacker-code", "emergency-shell")
 """Nobody ever gets a boot loader prompt, runs his own code or drops to an emergency shell."""
@@ -227,5 +227,5 @@ class MatrixResult:
     results: tuple[ScenarioResult, ...]
 
     def document(self) -> dict[str, object]:
-        """Return the JSON document (schema `bootseal.matrix/1`): the fields as they are named."""
+        """Return the JSON document (schema `bootseal.matrix/2`): the fields as they are named."""
         return {"schema": MATRIX_SCHEMA, **dataclasses.asdict(self)}

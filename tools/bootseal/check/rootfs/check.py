@@ -16,7 +16,7 @@ from bootseal.disk.filesystems import erofs as fs_erofs
 from bootseal.disk.filesystems import ext4, squashfs
 from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.formats import erofs
 from bootseal.units import MIB
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bootseal.check.rootfs.allowlist import Policy
     from bootseal.disk.filesystems.node import Node
     from bootseal.disk.image import Disk
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.formats.gpt import Entry
 
 POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.check.rootfs.allowlist import allows
 from bootseal.disk.findings import finding
-from bootseal.disk.grouped import Group
 from bootseal.errors import FormatError
-from bootseal.events import Severity
+from bootseal.findings.model import ByDirectory, Severity
 from bootseal.formats import capability
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from bootseal.check.rootfs.allowlist import Policy
     from bootseal.disk.filesystems.node import Node
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
 
 DEVELOPMENT: Final = (
     "usr/lib/bootseal/development",
@@ -64,7 +63,7 @@ def check(
                 grave,
                 f"{where}:/{name}",
                 "this belongs to development images: it offers a root shell on the console",
-                mend="build without the development features",
+                remedy="build without the development features",
             )
     for node in nodes:
         if node.regular and node.size and allows(_LOGINS, node.path):
@@ -73,36 +72,36 @@ def check(
                 Severity.ERROR if production else Severity.WARNING,
                 f"{where}:/{node.path}",
                 "whoever holds one of these keys can log in on every device",
-                mend="install keys on single devices, on /data",
+                remedy="install keys on single devices, on /data",
             )
 
 
 def _permissions(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding]:
-    writable = Group(
+    writable = ByDirectory(
         lambda directory, names: finding(
             "root-world-writable",
             Severity.ERROR,
             f"{where}:{directory}",
             f"everybody may write to {names}",
-            mend="chmod o-w, or list it as world-writable in the policy",
+            remedy="chmod o-w, or list it as world-writable in the policy",
         )
     )
-    setuid = Group(
+    setuid = ByDirectory(
         lambda directory, names: finding(
             "root-setuid",
             Severity.ERROR,
             f"{where}:{directory}",
             f"setuid or setgid, and not known to be needed: {names}",
-            mend="chmod a-s, or list it as setuid in the policy",
+            remedy="chmod a-s, or list it as setuid in the policy",
         )
     )
-    capable = Group(
+    capable = ByDirectory(
         lambda directory, names: finding(
             "root-capabilities",
             Severity.ERROR,
             f"{where}:{directory}",
             f"file capabilities that are not known to be needed: {names}",
-            mend="setcap -r, or list it under capabilities in the policy",
+            remedy="setcap -r, or list it under capabilities in the policy",
         )
     )
     for node in nodes:
@@ -145,7 +144,7 @@ def _identities(
                 "every device would have the same identity: expected an empty file",
                 expected="empty or 'uninitialized'",
                 observed=text.decode(errors="replace"),
-                mend=f"empty /{name} when the image is made",
+                remedy=f"empty /{name} when the image is made",
             )
     for node in nodes:
         if node.regular and node.size and allows(_SECRETS, node.path):
@@ -154,7 +153,7 @@ def _identities(
                 Severity.ERROR,
                 f"{where}:/{node.path}",
                 "every device would have the same secret: expected it to be made on first boot",
-                mend="leave the file out of the image",
+                remedy="leave the file out of the image",
             )
 
 
@@ -174,7 +173,7 @@ def _accounts(node: Node, where: str) -> Iterator[Finding]:
                 Severity.ERROR,
                 place,
                 f"the account {name!r} has an empty password",
-                mend="lock the account: put ! in its place",
+                remedy="lock the account: put ! in its place",
             )
         elif not password.startswith(_LOCKED) and (shadow or password != "x"):  # noqa: S105 - the mark for "see shadow"
             yield finding(
@@ -182,7 +181,7 @@ def _accounts(node: Node, where: str) -> Iterator[Finding]:
                 Severity.ERROR,
                 place,
                 f"the account {name!r} has a password, the same on every device",
-                mend="lock the account: put ! in its place",
+                remedy="lock the account: put ! in its place",
             )
         if not shadow and name != "root" and fields[_UID_FIELD].strip().lstrip("0") == "":
             yield finding(
@@ -190,5 +189,5 @@ def _accounts(node: Node, where: str) -> Iterator[Finding]:
                 Severity.ERROR,
                 place,
                 f"the account {name!r} has user number 0: it is root by another name",
-                mend="remove the account, or give it a number of its own",
+                remedy="remove the account, or give it a number of its own",
             )

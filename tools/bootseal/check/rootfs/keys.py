@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from bootseal.check.rootfs.allowlist import allows
 from bootseal.disk.findings import finding
-from bootseal.disk.grouped import Group
-from bootseal.events import Severity
+from bootseal.findings.model import ByDirectory, Severity
 from bootseal.formats.elf import MAGIC
 from bootseal.keys import search
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from bootseal.check.rootfs.allowlist import Policy
     from bootseal.disk.filesystems.node import Node
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.keys.search import Found
 
 
@@ -30,7 +29,7 @@ def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding
     Raises:
         FormatError: A file cannot be read.
     """
-    tests = Group(
+    tests = ByDirectory(
         lambda directory, names: finding(
             "root-self-test-key",
             Severity.INFO,
@@ -64,7 +63,7 @@ def _private(key: Found, place: str, known: str) -> Finding:
         place,
         f"holds a private key ({key.form}) at byte {key.offset}{more}",
         observed=key.fingerprint or key.digest,
-        mend="leave it out; where it was secret, revoke it",
+        remedy="leave it out; where it was secret, revoke it",
     )
 
 
@@ -75,5 +74,5 @@ def _published(key: Found, place: str, known: str) -> Finding:
         place,
         f"holds a public key at byte {key.offset} whose private half is published ({known})",
         observed=key.fingerprint or key.digest,
-        mend="replace it with a key of your own",
+        remedy="replace it with a key of your own",
     )

@@ -11,9 +11,8 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from bootseal.disk.findings import finding
-from bootseal.disk.grouped import Group
 from bootseal.errors import BootsealError, FormatError
-from bootseal.events import Severity
+from bootseal.findings.model import ByDirectory, Severity
 from bootseal.formats import elf, module_signature
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import EcPublicKey, der_to_raw, verify_digest
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from bootseal.check.rootfs.allowlist import Policy
     from bootseal.disk.filesystems.node import Node
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.formats.elf import Elf
     from bootseal.keys.public import PublicKey
 
@@ -91,7 +90,7 @@ _SAID: Final = {
         "check where these files come from",
     ),
 }
-"""Severity, message and mend of each finding that is made once for a directory."""
+"""Severity, message and remedy of each finding that is made once for a directory."""
 
 
 def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding]:
@@ -117,11 +116,11 @@ def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding
         yield from group.findings()
 
 
-def _group(name: str, where: str) -> Group:
-    severity, message, mend = _SAID[name]
-    return Group(
+def _group(name: str, where: str) -> ByDirectory:
+    severity, message, remedy = _SAID[name]
+    return ByDirectory(
         lambda directory, names: finding(
-            name, severity, f"{where}:{directory}", message.format(names), mend=mend
+            name, severity, f"{where}:{directory}", message.format(names), remedy=remedy
         )
     )
 

@@ -113,5 +113,5 @@ def refuse(judged: Judgement, image: Path) -> None:
     more = f" (and {count - 1} more)" if count > 1 else ""
     message = f"{image} is refused: {first.id} at {first.where}: {first.message}{more}"
     if not judged.table.copies:
-        raise FormatError(message, hint=first.mend)
-    raise VerificationRefused(message, hint=first.mend)
+        raise FormatError(message, hint=first.remedy)
+    raise VerificationRefused(message, hint=first.remedy)

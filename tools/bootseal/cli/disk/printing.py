@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from bootseal.cli import console
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.report.disk_document import Part
 
 _MARKS: Final = {
@@ -35,7 +35,7 @@ def print_findings(findings: Iterable[Finding], *, everything: bool) -> None:
             console.untrusted(each.where),
             "" if each.offset is None else f"{each.offset:#x}",
             console.untrusted_lines(each.message)
-            + (f"\n[dim]{console.untrusted(each.mend)}[/]" if each.mend else ""),
+            + (f"\n[dim]{console.untrusted(each.remedy)}[/]" if each.remedy else ""),
         )
         for each in sorted(shown, key=lambda each: order.index(each.severity))
     ]
@@ -88,7 +88,7 @@ def _bar(parts: Sequence[Part]) -> Text:
 
 
 def print_partitions(document: dict[str, object]) -> None:
-    """Print the partitions of a document of schema `bootseal.disk/1`."""
+    """Print the partitions of a document of schema `bootseal.disk/2`."""
     from bootseal.report.document import JsonObject
 
     top = JsonObject(document, "disk")

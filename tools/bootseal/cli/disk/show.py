@@ -14,7 +14,7 @@ from bootseal.cli.disk import printing
 from bootseal.cli.disk.options import DiskImage, Layout, PolicyKey, UBoot, target_of
 from bootseal.cli.options import Json
 from bootseal.errors import FormatError, UsageError
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 
 if TYPE_CHECKING:
     from bootseal.check.expected import Target
@@ -82,7 +82,7 @@ def _partitions(disk: Disk, target: Target) -> dict[str, object]:
     wrong = {f.where for f in problems if f.severity is not Severity.INFO}
     declared = {each.name for each in target.partitions}
     return {
-        "schema": "bootseal.disk/1",
+        "schema": "bootseal.disk/2",
         "disk": {"name": disk.name.name, "size": disk.size, "guid": found.copies[0].header.disk},
         "partitions": [
             dataclasses.asdict(each)

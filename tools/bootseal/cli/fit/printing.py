@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from bootseal.cli import console
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 from bootseal.units import format_size
 
 if TYPE_CHECKING:

@@ -116,7 +116,7 @@ def _refuse_unnoticed(fit: Path, proof: Proof | None) -> None:
 
 def _document(verdict: Verdict, accepts: dict[str, bool], proof: Proof | None) -> dict[str, object]:
     document: dict[str, object] = {
-        "schema": "bootseal.fit-verdict/1",
+        "schema": "bootseal.fit-verdict/2",
         "accepted": not verdict.errors and not (proof and proof.accepted),
     }
     document |= dataclasses.asdict(verdict)

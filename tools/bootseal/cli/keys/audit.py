@@ -13,7 +13,7 @@ import typer
 from bootseal.cli import console
 from bootseal.cli.options import Json
 from bootseal.errors import ExitCode
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 
 
 def audit(
@@ -34,7 +34,7 @@ def audit(
 
     found = examine(directory, max_age=timedelta(days=max_age))
     if as_json:
-        console.emit_json({"schema": "bootseal.key-audit/1"} | dataclasses.asdict(found))
+        console.emit_json({"schema": "bootseal.key-audit/2"} | dataclasses.asdict(found))
     elif found.findings:
         console.table(
             ("severity", "finding", "where", "what"),

@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bootseal.cli import console
-from bootseal.events import Severity
+from bootseal.findings.model import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.keys.directory.directory import KeyDirectory, StoredKey
 
 

@@ -17,7 +17,7 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.fit.verify.digest import Facts
     from bootseal.fit.verify.strictness import Policy
     from bootseal.formats.fit.model import Configuration, Fit, Hash, Image

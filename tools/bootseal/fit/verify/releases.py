@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

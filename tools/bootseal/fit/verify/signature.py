@@ -19,7 +19,7 @@ from bootseal.keys.public import verify_digest
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.fit.control_dtb import TrustedKey
     from bootseal.fit.verify.digest import Facts
     from bootseal.fit.verify.strictness import Policy

@@ -22,7 +22,7 @@ from bootseal.formats.fit.model import UNHASHED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.events import Finding
+    from bootseal.findings.model import Finding
     from bootseal.fit.verify.strictness import Policy
     from bootseal.formats.fdt.model import FlatNode
     from bootseal.formats.fit.model import Configuration, Fit

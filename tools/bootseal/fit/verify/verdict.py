@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bootseal.events import Finding, Severity
+from bootseal.findings.model import Finding, Severity, refuse
 from bootseal.fit import control_dtb as trust_store
-from bootseal.fit.findings import error, info, refuse, warning
+from bootseal.fit.findings import error, info, warning
 from bootseal.fit.verify import payloads, releases, structure
 from bootseal.fit.verify.digest import Facts
 from bootseal.fit.verify.signature import check_configuration, check_image, holds_by_list

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import BootsealError
-from bootseal.events import Finding, Severity
+from bootseal.findings.model import Finding, Severity
 from bootseal.keys import certificate
 from bootseal.keys.algorithms import Kind
 from bootseal.keys.directory import inspect

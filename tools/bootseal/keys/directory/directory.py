@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.events import Finding, Severity, Silent
+from bootseal.findings.model import Finding, Severity
 from bootseal.keys import certificate, public
 from bootseal.keys.certificate import Issuer
 from bootseal.keys.directory.create import (
@@ -27,19 +27,20 @@ from bootseal.keys.directory.inspect import expiry_findings, mode_findings, publ
 from bootseal.keys.manifest import MANIFEST, Manifest, State, read_manifest
 from bootseal.keys.profile import Role, Storage
 from bootseal.keys.signers import base as signers
+from bootseal.progress import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from bootseal.events import Progress
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.manifest import Entry
     from bootseal.keys.profile import KeySpec, Profile
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Signer
     from bootseal.keys.signers.pin import SecretSource
+    from bootseal.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.events import Finding, Severity
+from bootseal.findings.model import Finding, Severity
 from bootseal.keys import certificate, public, published
 from bootseal.keys.signers.base import parse_private
 from bootseal.keys.signers.pin import OTHERS_MAY

@@ -18,20 +18,20 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from bootseal.errors import UsageError
-from bootseal.events import Silent
 from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.directory.create import make, refuse_open_directory, write_all
 from bootseal.keys.directory.directory import issuer_with
 from bootseal.keys.manifest import Entry, Manifest, State, read_manifest
 from bootseal.keys.profile import KeySpec, Role, Storage
+from bootseal.progress import Silent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.events import Progress
     from bootseal.keys.certificate import Issuer
     from bootseal.keys.signers.pin import SecretSource
+    from bootseal.progress import Progress
 
 _NUMBER: Final = re.compile(r"(.*?)(\d+)")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
