@@ -16,6 +16,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from bootseal import documents
 from bootseal.attest import messages, verify
 from bootseal.attest.store import QUOTED_PCRS, Challenge, Record
 from bootseal.formats.fdt import model as fdt
@@ -108,7 +109,7 @@ def measure(kind: Kind) -> dict[str, object]:
     challenge = Challenge(device="dev-1", nonce=nonce.hex(), issued=NOW, expires=NOW + 300)
     message = quote(prediction, nonce)
     signature = sign(signer, message)
-    answer = messages.emit(messages.EVIDENCE, quote=message, signature=signature, event_log=log)
+    answer = documents.dump(messages.Answer(quote=message, signature=signature, event_log=log))
     listed = many_releases(50)
 
     start = time.process_time()

@@ -26,6 +26,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.unit.check import conftest as made
 
+from bootseal import documents
 from bootseal.check import disk as check
 from bootseal.check import expected
 from bootseal.device import Partition
@@ -82,7 +83,7 @@ def make(directory: Path) -> str:
     root_hash, tree = made.make_tree(data)
     fit = made.make_fit(root_hash, key, blocks=_ROOT // 4096, kernel=os.urandom(_KERNEL))
     document = pcr_policy.sign([predict(fit, f"conf-{slot}") for slot in "ab"], vendor)
-    tail = pcr_policy.to_tail(pcr_policy.to_bytes(document))
+    tail = pcr_policy.to_tail(documents.dump(document))
     contents = {"bootstate": emit_environment(made.STATE), "verity": tree}
     layout = ["bootloader --ptable gpt"]
     with (directory / "disk.img").open("wb") as disk:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal import device
+from bootseal import device, documents
 from bootseal.assembly import device as assembly
 from bootseal.assembly import disk_image as disk
 from bootseal.attest import messages
@@ -152,7 +152,7 @@ def make(reference: Reference, variant: Variant, work: Path) -> Built:
     )
     predictions = dict(inputs.predictions(artefacts))
     signer = store.signer(reference.directory / build.KEYS, Role.POLICY)
-    document = pcr_policy.to_bytes(pcr_policy.sign(list(predictions.values()), signer))
+    document = documents.dump(pcr_policy.sign(list(predictions.values()), signer))
     overlay = Overlay(work / "disk.qcow2")
     qemu.create_overlay(overlay.path, reference.path("disk"), backing_format="raw")
     for slot in assembly.SLOTS:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import atheris
 
 with atheris.instrument_imports(include=["bootseal"]):
+    from bootseal import documents
     from bootseal.attest import messages
     from bootseal.errors import BootsealError, VerificationRefused
     from bootseal.formats.tpm import eventlog, structures
@@ -108,14 +109,14 @@ def seeds() -> dict[str, bytes]:
         + bytes(32)
     )
     signature = bytes.fromhex("0018000b") + (sized + b"\1" * 32) * 2
-    evidence = messages.emit(messages.EVIDENCE, quote=quote, signature=signature, event_log=log)
+    evidence = documents.dump(messages.Answer(quote=quote, signature=signature, event_log=log))
     return {
         "log": b"\0" + log,
         "public": b"\1" + ecc,
         "quote": b"\2" + quote,
         "signature": b"\3" + signature,
         "evidence": b"\4" + evidence,
-        "identity": b"\5" + messages.emit(messages.IDENTITY, ek_certificate=b"", ak=ecc),
+        "identity": b"\5" + documents.dump(messages.Identity(ek_certificate=b"", ak=ecc)),
         "approved": b"\6" + approved.emit(approved.Approved(releases=(a_release(),))),
     }
 

@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from bootseal.cli.doctor import TOOLS
 
@@ -68,25 +64,9 @@ def test_schemas_in_code_are_documented() -> None:
     assert code - set(named.findall((ROOT / "docs/exit-codes.md").read_text())) == set()
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["keys"], ["fit"], ["measure"], ["disk"], ["reference"], ["boot"], ["doctor"]],
-    ids=lambda arguments: " ".join(arguments) or "bootseal",
-)
-def test_help_of_every_noun_loads_no_cryptography(arguments: list[str]) -> None:
-    program = (
-        "import sys; from bootseal.cli.app import app\n"
-        "try: app(sys.argv[1:])\n"
-        "except SystemExit as end: assert end.code == 0, end.code\n"
-        "heavy = {'cryptography', 'jinja2', 'elftools'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments, "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "tools")},
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Usage:" in done.stdout
+def test_every_hook_of_pre_commit_is_a_step_of_check() -> None:
+    entries = re.findall(r"entry: (.*)", (ROOT / ".pre-commit-config.yaml").read_text())
+    steps = re.search(r'^fast_steps="(.*)"\n', (ROOT / "ci/check").read_text(), re.MULTILINE)
+    assert steps is not None
+    assert sorted(entry.split()[-1] for entry in entries) == sorted([*steps[1].split(), "recipes"])
+    assert {entry.split()[0] for entry in entries} == {"ci/check"}

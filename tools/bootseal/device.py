@@ -7,14 +7,12 @@ that looks at a device takes that directory and never asks which of the two made
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from bootseal import documents
 from bootseal.errors import FormatError, UsageError
 from bootseal.files import write_file
 
@@ -198,7 +196,7 @@ def describe(directory: Path, path: Path) -> Artefact:
 def save(device: Device, directory: Path) -> Path:
     """Write `device.json` into `directory` and return its path."""
     target = directory / FILE_NAME
-    write_file(target, f"{json.dumps(dataclasses.asdict(device), indent=2)}\n".encode())
+    write_file(target, documents.dump(device))
     return target
 
 
@@ -211,7 +209,7 @@ def load(directory: Path) -> Device:
     """
     path = directory / FILE_NAME
     try:
-        document = json.loads(path.read_text())
+        device = documents.load(Device, path)
     except NotADirectoryError:
         raise UsageError(f"{directory} is a file: expected the directory of a device") from None
     except FileNotFoundError:
@@ -219,51 +217,7 @@ def load(directory: Path) -> Device:
             f"{directory} holds no {FILE_NAME}, so it is not a built device",
             hint=f"bootseal reference build {directory}",
         ) from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} is not JSON: {error}") from error
-    found = document.get("schema") if isinstance(document, dict) else None
-    if found != SCHEMA:
-        raise FormatError(f"{path} has schema {found!r}: expected {SCHEMA!r}")
-    device = decode(Device, document, str(path))
-    assert isinstance(device, Device)  # noqa: S101 - for the type checker
     for role, artefact in device.artefacts.items():
         if Path(artefact.path).is_absolute() or ".." in Path(artefact.path).parts:
             raise FormatError(f"{path}: artefact {role!r} points outside the build directory")
     return device
-
-
-def decode(kind: object, value: object, where: str) -> object:
-    """Check a JSON value against an annotation and convert it, dataclasses included.
-
-    Args:
-        kind: A dataclass, `tuple[X, ...]`, `dict[str, X]`, or a plain type.
-        value: What `json.loads` returned.
-        where: The value's place, for messages.
-
-    Raises:
-        FormatError: A key is unknown or missing, or a value has another type.
-    """
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise FormatError(f"{where} is {_kind(value)}: expected an object")
-        hints = typing.get_type_hints(kind)
-        fields = {f.name: f for f in dataclasses.fields(kind)}
-        if unknown := value.keys() - fields.keys():
-            raise FormatError(f"{where} has unknown keys: {', '.join(sorted(unknown))}")
-        required = {n for n, f in fields.items() if f.default is dataclasses.MISSING}
-        if missing := required - value.keys():
-            raise FormatError(f"{where} lacks {', '.join(sorted(missing))}")
-        return kind(**{k: decode(hints[k], v, f"{where}: {k}") for k, v in value.items()})
-    if origin is tuple and isinstance(value, list):
-        return tuple(decode(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if origin is dict and isinstance(value, dict):
-        return {k: decode(args[1], v, f"{where}.{k}") for k, v in value.items()}
-    # Exactly the type: JSON's true must not pass for a number.
-    if type(value) is kind:
-        return value
-    raise FormatError(f"{where} is {_kind(value)}: expected {getattr(kind, '__name__', kind)}")
-
-
-def _kind(value: object) -> str:
-    return f"{type(value).__name__} {value!r}"[:60]

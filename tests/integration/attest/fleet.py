@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from typer.testing import CliRunner
 
-from bootseal import proc
+from bootseal import documents, proc
 from bootseal.attest import messages, verify
 from bootseal.boot.machine import swtpm
 from bootseal.cli.attest import app
@@ -154,8 +154,8 @@ class Answer:
         return {k: base64.b64decode(v) for k, v in document.items() if k != "schema"}
 
     def evidence(self, **changes: bytes) -> Evidence:
-        fields = {**self.fields(), **changes}
-        return messages.parse_evidence(messages.emit(messages.EVIDENCE, **fields))
+        fields = {"schema": "bootseal.evidence/1", **self.fields(), **changes}
+        return messages.parse_evidence(documents.dump(fields))
 
 
 def ask(fleet: Fleet, chip: Chip) -> Answer:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bootseal import documents
 from bootseal.check import disk as disk_check
 from bootseal.check.expected import Target
 from bootseal.device import Partition, Slot
@@ -245,7 +246,7 @@ def make_base(directory: Path) -> Base:
     root_hash, tree = make_tree(data)
     fit = make_fit(root_hash, key)
     predictions = {slot: predict(fit, f"conf-{slot}") for slot in "ab"}
-    tail = pcr_policy.to_tail(pcr_policy.to_bytes(pcr_policy.sign(predictions.values(), vendor)))
+    tail = pcr_policy.to_tail(documents.dump(pcr_policy.sign(predictions.values(), vendor)))
     image = bytearray(SIZE)
     write_tables(image, declared())
     contents = {"bootstate": emit_environment(STATE), "root": data, "verity": tree}

@@ -351,6 +351,7 @@ def test_uboot_with_another_key_than_described_is_refused(errors: Errors) -> Non
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@pytest.mark.slow
 def test_any_bytes_are_judged_without_a_traceback(
     base: Base, judge: Judge, data: st.DataObject
 ) -> None:

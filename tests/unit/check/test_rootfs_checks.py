@@ -209,14 +209,14 @@ def test_hardened_program_is_no_finding() -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (program(tags=GOOD, strings=STRINGS, stack=7), "elf-stack"),
-        (program(tags=GOOD, strings=STRINGS, load=7), "elf-writable-code"),
-        (program(tags=(), strings=STRINGS), "elf-bind-now"),
-        (program(tags=(*GOOD, (22, 0)), strings=STRINGS), "elf-text-relocations"),
-        (program(tags=GOOD, strings=b"\0memcpy\0__memcpy_chk\0"), "elf-canary"),
-        (program(tags=GOOD, strings=b"\0__stack_chk_fail\0memcpy\0"), "elf-fortify"),
-        (program(tags=(*GOOD, (29, 38)), strings=STRINGS + b"/tmp/lib\0"), "elf-search-path"),
-        (program(tags=(*GOOD, (15, 38)), strings=STRINGS + b"/usr/lib:\0"), "elf-search-path"),
+        (program(tags=GOOD, strings=STRINGS, stack=7), "disk.elf-stack"),
+        (program(tags=GOOD, strings=STRINGS, load=7), "disk.elf-writable-code"),
+        (program(tags=(), strings=STRINGS), "disk.elf-bind-now"),
+        (program(tags=(*GOOD, (22, 0)), strings=STRINGS), "disk.elf-text-relocations"),
+        (program(tags=GOOD, strings=b"\0memcpy\0__memcpy_chk\0"), "disk.elf-canary"),
+        (program(tags=GOOD, strings=b"\0__stack_chk_fail\0memcpy\0"), "disk.elf-fortify"),
+        (program(tags=(*GOOD, (29, 38)), strings=STRINGS + b"/tmp/lib\0"), "disk.elf-search-path"),
+        (program(tags=(*GOOD, (15, 38)), strings=STRINGS + b"/usr/lib:\0"), "disk.elf-search-path"),
     ],
 )
 def test_each_weakness_is_named(raw: bytes, expected: str) -> None:

@@ -108,7 +108,7 @@ def test_two_values_of_one_name_are_refused() -> None:
     raw = copy(text, offset=0, magic=luks2.MAGIC)
     raw += copy(text, offset=0x4000, magic=luks2.SECOND_MAGIC)
 
-    with pytest.raises(FormatError, match="twice in one object"):
+    with pytest.raises(FormatError, match="'config' is twice in one object"):
         luks2.parse(raw)
 
 

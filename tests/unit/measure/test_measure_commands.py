@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from bootseal import device, proc
+from bootseal import device, documents, proc
 from bootseal.cli.measure import app
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.measure import pcr_policy
+from bootseal.measure.pcr_policy import PcrPolicy
 from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:
@@ -258,17 +259,17 @@ def test_sign_keeps_the_previous_release_until_it_is_revoked(
 def test_sign_refuses_a_policy_that_the_boot_partition_has_no_room_for(
     built: Path, keys: Path, signer: Signer
 ) -> None:
-    many = pcr_policy.to_bytes(
-        {
-            "sha256": [
-                entry
+    many = documents.dump(
+        PcrPolicy(
+            sha256=tuple(
+                approval
                 for number in range(160)
-                for entry in pcr_policy.sign(
+                for approval in pcr_policy.sign(
                     [predict((built / "fit.itb").read_bytes(), "conf-a", bootargs=b"%d" % number)],
                     signer,
-                )["sha256"]
-            ]
-        }
+                ).sha256
+            )
+        )
     )
     (built / "old.json").write_bytes(many)
     key, output = keys / "ours" / "DEV-policy.key", built / "new.json"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bootseal import documents
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.findings.model import Severity
 from bootseal.formats.fdt import model as fdt
@@ -21,6 +22,7 @@ from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
 from bootseal.measure import pcr_policy
+from bootseal.measure.pcr_policy import Approval, PcrPolicy
 from bootseal.measure.predict import Prediction, predict
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.keys.signers.base import Signer
-    from bootseal.measure.pcr_policy import Document
 
 
 @pytest.fixture
@@ -38,14 +39,14 @@ def predictions(tree: fdt.Node) -> list[Prediction]:
 
 
 @pytest.fixture
-def document(predictions: list[Prediction], signer: Signer) -> Document:
+def document(predictions: list[Prediction], signer: Signer) -> PcrPolicy:
     return pcr_policy.sign(predictions, signer)
 
 
 def test_document_is_what_systemd_reads(
-    document: Document, predictions: list[Prediction], signer: Signer
+    document: PcrPolicy, predictions: list[Prediction], signer: Signer
 ) -> None:
-    found = json.loads(pcr_policy.to_bytes(document))
+    found = json.loads(documents.dump(document))
 
     assert list(found) == ["sha256"]
     assert isinstance(signer.public_key, RsaPublicKey)
@@ -64,43 +65,45 @@ def test_document_is_what_systemd_reads(
 
 
 def test_verify_accepts_what_sign_made(
-    document: Document, predictions: list[Prediction], signer: Signer
+    document: PcrPolicy, predictions: list[Prediction], signer: Signer
 ) -> None:
-    pcr_policy.verify(pcr_policy.to_bytes(document), signer.public_key, predictions)
-    assert pcr_policy.parse(pcr_policy.to_bytes(document)) == document
+    pcr_policy.verify(documents.dump(document), signer.public_key, predictions)
+    assert pcr_policy.parse(documents.dump(document)) == document
 
 
 def test_one_state_of_two_configurations_is_signed_once(
     predictions: list[Prediction], signer: Signer
 ) -> None:
-    assert len(pcr_policy.sign([predictions[0], predictions[0]], signer)["sha256"]) == 1
+    assert len(pcr_policy.sign([predictions[0], predictions[0]], signer).sha256) == 1
 
 
-def flip_signature(document: Document) -> None:
-    signature = bytearray(base64.b64decode(document["sha256"][0]["sig"]))
+def flip_signature(first: Approval, second: Approval) -> list[Approval]:
+    signature = bytearray(first.sig)
     signature[40] ^= 1
-    document["sha256"][0]["sig"] = base64.b64encode(signature).decode()
+    return [dataclasses.replace(first, sig=bytes(signature)), second]
 
 
-def swap_policies(document: Document) -> None:
-    a, b = document["sha256"]
-    a["pol"], b["pol"] = b["pol"], a["pol"]
+def swap_policies(first: Approval, second: Approval) -> list[Approval]:
+    return [
+        dataclasses.replace(first, pol=second.pol),
+        dataclasses.replace(second, pol=first.pol),
+    ]
 
 
-def drop_entry(document: Document) -> None:
-    del document["sha256"][0]
+def drop_entry(_: Approval, second: Approval) -> list[Approval]:
+    return [second]
 
 
-def other_pcrs(document: Document) -> None:
-    document["sha256"][0]["pcrs"] = [8, 9]
+def other_pcrs(first: Approval, second: Approval) -> list[Approval]:
+    return [dataclasses.replace(first, pcrs=(8, 9)), second]
 
 
-def other_key(document: Document) -> None:
-    document["sha256"][0]["pkfp"] = "0" * 64
+def other_key(first: Approval, second: Approval) -> list[Approval]:
+    return [dataclasses.replace(first, pkfp="0" * 64), second]
 
 
-def short_signature(document: Document) -> None:
-    document["sha256"][0]["sig"] = ""
+def short_signature(first: Approval, second: Approval) -> list[Approval]:
+    return [dataclasses.replace(first, sig=b""), second]
 
 
 @pytest.mark.parametrize(
@@ -115,14 +118,13 @@ def short_signature(document: Document) -> None:
     ],
 )
 def test_tampered_document_is_refused(
-    document: Document,
+    document: PcrPolicy,
     predictions: list[Prediction],
     signer: Signer,
-    change: Callable[[Document], None],
+    change: Callable[[Approval, Approval], list[Approval]],
     identifier: str,
 ) -> None:
-    change(document)
-    data = pcr_policy.to_bytes(document)
+    data = documents.dump(PcrPolicy(sha256=tuple(change(*document.sha256))))
 
     findings = pcr_policy.inspect(data, signer.public_key, predictions)
 
@@ -136,7 +138,7 @@ def test_tampered_document_is_refused(
 def test_document_of_another_vendor_is_refused(
     predictions: list[Prediction], signer: Signer, stranger: Signer
 ) -> None:
-    data = pcr_policy.to_bytes(pcr_policy.sign(predictions, stranger))
+    data = documents.dump(pcr_policy.sign(predictions, stranger))
     pcr_policy.verify(data, stranger.public_key, predictions)
 
     ids = [finding.id for finding in pcr_policy.inspect(data, signer.public_key, predictions)]
@@ -146,7 +148,7 @@ def test_document_of_another_vendor_is_refused(
 
 @pytest.mark.parametrize("path", ["/images/kernel-1", "/images/ramdisk-1", "/images/fdt-a"])
 def test_document_does_not_approve_a_changed_fit(
-    document: Document, tree: fdt.Node, signer: Signer, path: str
+    document: PcrPolicy, tree: fdt.Node, signer: Signer, path: str
 ) -> None:
     image = tree.find(path)
     assert image is not None
@@ -155,13 +157,13 @@ def test_document_does_not_approve_a_changed_fit(
     changed = predict(fdt.emit(tree), "conf-a")
 
     with pytest.raises(VerificationRefused, match="conf-a: no valid entry approves its state"):
-        pcr_policy.verify(pcr_policy.to_bytes(document), signer.public_key, [changed])
+        pcr_policy.verify(documents.dump(document), signer.public_key, [changed])
 
 
 def test_state_beyond_the_predicted_is_a_warning(
-    document: Document, predictions: list[Prediction], signer: Signer
+    document: PcrPolicy, predictions: list[Prediction], signer: Signer
 ) -> None:
-    findings = pcr_policy.inspect(pcr_policy.to_bytes(document), signer.public_key, predictions[:1])
+    findings = pcr_policy.inspect(documents.dump(document), signer.public_key, predictions[:1])
 
     assert [(f.id, f.severity) for f in findings] == [("policy.unexpected", Severity.WARNING)]
 
@@ -238,6 +240,7 @@ GOOD = {"pcrs": [1, 8, 9], "pkfp": "0" * 64, "pol": "0" * 64, "sig": ""}
         {"sha256": [GOOD | {"pol": "G" * 64}]},
         {"sha256": [GOOD | {"pkfp": "A" * 64}]},
         {"sha256": [GOOD | {"sig": "%"}]},
+        {"sha256": [GOOD | {"sig": "YR=="}]},
         {"sha256": [GOOD | {"sig": 1}]},
     ],
     ids=str,
@@ -258,8 +261,8 @@ def test_parse_of_deeply_nested_text_is_a_format_error() -> None:
         pcr_policy.parse(b"[" * 60000)
 
 
-def test_tail_gives_the_text_back(document: Document) -> None:
-    data = pcr_policy.to_bytes(document)
+def test_tail_gives_the_text_back(document: PcrPolicy) -> None:
+    data = documents.dump(document)
 
     tail = pcr_policy.to_tail(data)
 
@@ -294,7 +297,7 @@ def test_policy_key_of_the_dev_profile_signs_policies() -> None:
 
 
 def test_keep_puts_earlier_states_behind_the_new_ones_once(
-    document: Document, predictions: list[Prediction], tree: fdt.Node, signer: Signer
+    document: PcrPolicy, predictions: list[Prediction], tree: fdt.Node, signer: Signer
 ) -> None:
     kernel = tree.find("/images/kernel-1")
     assert kernel is not None
@@ -305,12 +308,12 @@ def test_keep_puts_earlier_states_behind_the_new_ones_once(
     kept = pcr_policy.keep(new, document, signer.public_key)
 
     states = [pcr_policy.policy_digest(one).hex() for one in (*update, *predictions)]
-    assert [entry["pol"] for entry in kept["sha256"]] == states
-    pcr_policy.verify(pcr_policy.to_bytes(kept), signer.public_key, [*update, *predictions])
+    assert [approval.pol for approval in kept.sha256] == states
+    pcr_policy.verify(documents.dump(kept), signer.public_key, [*update, *predictions])
 
 
 def test_keep_leaves_out_what_is_no_longer_approved(
-    document: Document, predictions: list[Prediction], signer: Signer
+    document: PcrPolicy, predictions: list[Prediction], signer: Signer
 ) -> None:
     new = pcr_policy.sign([predictions[0]], signer)
 
@@ -318,7 +321,7 @@ def test_keep_leaves_out_what_is_no_longer_approved(
 
 
 def test_keep_of_a_state_that_another_key_approved_is_refused(
-    document: Document, predictions: list[Prediction], signer: Signer, stranger: Signer
+    document: PcrPolicy, predictions: list[Prediction], signer: Signer, stranger: Signer
 ) -> None:
     theirs = pcr_policy.sign(predictions, stranger)
 
@@ -326,9 +329,8 @@ def test_keep_of_a_state_that_another_key_approved_is_refused(
         pcr_policy.keep(document, theirs, signer.public_key)
 
 
-def test_keep_of_a_tampered_state_is_refused(document: Document, signer: Signer) -> None:
-    changed = pcr_policy.parse(pcr_policy.to_bytes(document))
-    changed["sha256"][0]["pol"] = "00" * 32
+def test_keep_of_a_tampered_state_is_refused(document: PcrPolicy, signer: Signer) -> None:
+    changed = PcrPolicy(sha256=(dataclasses.replace(document.sha256[0], pol="00" * 32),))
 
     with pytest.raises(VerificationRefused, match="cannot be kept: entry 0 the sha256,rsa2048"):
         pcr_policy.keep(document, changed, signer.public_key)

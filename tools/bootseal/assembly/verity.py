@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal import device, proc
+from bootseal import device, documents, proc
 from bootseal.disk.layout import NAMESPACE
 from bootseal.errors import FormatError
 from bootseal.files import write_file
@@ -80,9 +79,9 @@ def format_tree(image: Path, tree: Path) -> Verity:
 
 def save(verity: Verity, path: Path) -> None:
     """Write what opens a hash tree beside it."""
-    write_file(path, json.dumps(asdict(verity)).encode())
+    write_file(path, documents.dump(verity))
 
 
 def load(path: Path) -> Verity:
     """Read what `save` wrote."""
-    return Verity(**json.loads(path.read_text()))
+    return documents.load(Verity, path)

@@ -7,15 +7,13 @@ marks a challenge as answered succeeds once.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal import device
-from bootseal.errors import FormatError, UsageError, VerificationRefused
+from bootseal import documents
+from bootseal.errors import UsageError, VerificationRefused
 from bootseal.files import write_file
 
 if TYPE_CHECKING:
@@ -100,13 +98,11 @@ class Store:
         """
         path = self._device(name)
         try:
-            found = _load(path, Record, DEVICE_SCHEMA)
+            return documents.load(Record, path)
         except FileNotFoundError:
             raise UsageError(
                 f"the verifier knows no device {name!r}", hint="bootseal attest enrol"
             ) from None
-        assert isinstance(found, Record)  # noqa: S101 - for the type checker
-        return found
 
     def known(self, name: str) -> bool:
         """Tell whether there is a record of this device."""
@@ -157,8 +153,7 @@ class Store:
             raise VerificationRefused(
                 f"the quote answers {nonce.hex() or 'no nonce'}, which was not asked"
             ) from None
-        found = _load(used, Challenge, CHALLENGE_SCHEMA)
-        assert isinstance(found, Challenge)  # noqa: S101 - for the type checker
+        found = documents.load(Challenge, used)
         if now > found.expires:
             raise VerificationRefused(
                 f"the challenge {found.nonce} expired {now - found.expires} seconds ago"
@@ -183,17 +178,6 @@ class Store:
                 continue
 
 
-def _load(path: Path, kind: type[Record | Challenge], schema: str) -> object:
-    try:
-        document = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is not JSON: {error}") from error
-    found = document.get("schema") if isinstance(document, dict) else None
-    if found != schema:
-        raise FormatError(f"{path} has schema {found!r:.60}: expected {schema!r}")
-    return device.decode(kind, document, str(path))
-
-
 def _save(path: Path, content: Record | Challenge) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_file(path, json.dumps(dataclasses.asdict(content), indent=1).encode(), mode=0o600)
+    write_file(path, documents.dump(content), mode=0o600)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.attest.messages import parse_public
 from bootseal.attest.store import Record
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.findings.model import Finding, Severity
+from bootseal.findings.catalogue import finding
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm import policy as tpm
 from bootseal.keys.tpm import credential as tpm_keys
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from bootseal.attest.messages import Evidence, Identity
     from bootseal.attest.store import Challenge
+    from bootseal.findings.model import Finding
     from bootseal.formats.tpm.eventlog import Event
     from bootseal.keys.tpm.endorsement import Authority
     from bootseal.measure.approved import Approved, Boot, Extension, Release
@@ -193,12 +194,12 @@ class Verifier:
     ) -> Iterator[Finding]:
         """Yield what is wrong with the PCRs and the log that explains them."""
         if _BANK not in evidence.log.algorithms:
-            yield _error("attest.log", f"the event log has no {_BANK} digests")
+            yield finding("attest.log", "device", f"the event log has no {_BANK} digests")
             return
         if evidence.quote.selection != ((challenge.bank, challenge.pcrs),):
             return
         if not self._boots:
-            yield _error("attest.release", "no release is approved: the list is empty")
+            yield finding("attest.release", "device", "no release is approved: the list is empty")
             return
         values = eventlog.replay(evidence.log.events, _BANK)
         quoted = (evidence.quote.pcr_digest, evidence.signature.hash_name, challenge.pcrs)
@@ -208,13 +209,17 @@ class Verifier:
                 return
             if as_logged:
                 left_out = "; ".join(extension.why for extension in found[0].runtime)
-                yield _error("attest.not-capped", f"the system left out a step: {left_out}")
+                yield finding(
+                    "attest.not-capped", "device", f"the system left out a step: {left_out}"
+                )
                 return
         elif as_logged or any(_is_quoted(values, one, *quoted) for one in self._runtimes):
-            yield _error("attest.release", self._nearest(evidence.log.events))
+            yield finding("attest.release", "device", self._nearest(evidence.log.events))
             return
         message = "the event log does not add up to the quoted PCR values: it was altered, or PCRs"
-        yield _error("attest.log", f"{message} were extended by something that is not in it")
+        yield finding(
+            "attest.log", "device", f"{message} were extended by something that is not in it"
+        )
 
     def _nearest(self, events: Sequence[Event]) -> str:
         """Say how a log that nobody approved differs from the nearest one that is."""
@@ -228,17 +233,17 @@ def _untrusted(evidence: Evidence, record: Record) -> Iterator[Finding]:
     """Yield why the signature says nothing."""
     if not record.certified:
         message = f"the attestation key of {record.name} was never certified"
-        yield _error("attest.key-not-certified", message)
+        yield finding("attest.key-not-certified", "device", message)
     public = parse_public(bytes.fromhex(record.ak))
     try:
         tpm_keys.check_attestation_key(public)
     except VerificationRefused as error:
-        yield _error("attest.key", error.message)
+        yield finding("attest.key", "device", error.message)
     try:
         key = tpm_keys.public_key(public.key)
         tpm_keys.verify(public, key, evidence.attested, evidence.signature)
     except VerificationRefused as error:
-        yield _error("attest.signature", error.message)
+        yield finding("attest.signature", "device", error.message)
 
 
 def _off_the_point(
@@ -250,25 +255,33 @@ def _off_the_point(
         quote.nonce, bytes.fromhex(challenge.nonce)
     ):
         message = f"the quote answers {quote.nonce.hex() or 'no nonce'}: asked was"
-        yield _error("attest.nonce", f"{message} {challenge.nonce} of {challenge.device}")
+        yield finding(
+            "attest.nonce", "device", f"{message} {challenge.nonce} of {challenge.device}"
+        )
     if now > challenge.expires:
         message = f"the challenge expired {now - challenge.expires} seconds ago"
-        yield _error("attest.nonce", message)
+        yield finding("attest.nonce", "device", message)
     if quote.selection != ((challenge.bank, challenge.pcrs),):
         said = "; ".join(f"{bank}: {', '.join(map(str, pcrs))}" for bank, pcrs in quote.selection)
         asked = f"{challenge.bank}: {', '.join(map(str, challenge.pcrs))}"
-        yield _error("attest.selection", f"quoted are PCRs {said or 'none'}: asked were {asked}")
+        yield finding(
+            "attest.selection", "device", f"quoted are PCRs {said or 'none'}: asked were {asked}"
+        )
     counted = (quote.reset_count, quote.restart_count, quote.clock)
     last = (record.reset_count, record.restart_count, record.clock)
     if counted < last:
         message = f"the TPM counts resets, restarts and milliseconds {counted}: last were {last}"
-        yield _error("attest.counter", f"{message}, so the quote is old or the TPM another one")
+        yield finding(
+            "attest.counter", "device", f"{message}, so the quote is old or the TPM another one"
+        )
 
 
 def unasked(evidence: Evidence, refusal: VerificationRefused) -> Verdict:
     """Return the verdict on an answer whose challenge is not open: used, expired or never asked."""
     nonce = evidence.quote.nonce.hex()
-    return Verdict(device="", nonce=nonce, findings=(_error("attest.nonce", refusal.message),))
+    return Verdict(
+        device="", nonce=nonce, findings=(finding("attest.nonce", "device", refusal.message),)
+    )
 
 
 def seen(record: Record, verdict: Verdict, evidence: Evidence) -> Record:
@@ -305,7 +318,3 @@ def _is_quoted(
 
 def _key(events: Sequence[Event]) -> tuple[object, ...]:
     return tuple((e.pcr, e.type, e.data, e.digests.get(_BANK, b"")) for e in events)
-
-
-def _error(identifier: str, message: str) -> Finding:
-    return Finding(id=identifier, severity=Severity.ERROR, where="device", message=message)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.check import slot_fit
 from bootseal.disk import hash_tree
-from bootseal.disk.findings import finding
 from bootseal.disk.hash_tree import Root
 from bootseal.errors import FormatError
+from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Severity
 from bootseal.formats import verity
 from bootseal.formats.verity import BLOCK
@@ -104,21 +104,18 @@ def _trust(target: Target) -> tuple[Trust, list[Finding]]:
     try:
         trust = read_trust(target.control)
     except FormatError as error:
-        remedy = "name u-boot.bin, U-Boot's ELF file or its control device tree"
-        found = finding("control", Severity.ERROR, _UBOOT, error.message, remedy=remedy)
+        found = finding("disk.control", _UBOOT, error.message)
         return Trust(keys=(), any_suffices=False), [found]
     prints = [key.public_key.fingerprint() for key in trust.required("conf")]
     if not target.fit_key or target.fit_key in prints:
         return trust, []
     observed = ", ".join(prints) or "none"
     found = finding(
-        "control-key",
-        Severity.ERROR,
+        "disk.control-key",
         _UBOOT,
         f"it requires {observed}: the description of the device names {target.fit_key}",
         expected=target.fit_key,
         observed=observed,
-        remedy="put the device's key into the control device tree: bootseal fit sign --dtb",
     )
     return trust, [found]
 
@@ -167,7 +164,9 @@ def _roots(table: Table, fits: Iterable[SlotFit]) -> tuple[list[Root], list[Find
         try:
             opened = slot_fit.opens(fit)
         except FormatError as error:
-            findings.append(_error("bootargs", fit.entry.name, error.message, fit.entry.offset))
+            findings.append(
+                finding("disk.bootargs", fit.entry.name, error.message, offset=fit.entry.offset)
+            )
             continue
         findings += _predicted(fit, opened.root_hash.hex())
         size = opened.blocks * BLOCK
@@ -176,7 +175,7 @@ def _roots(table: Table, fits: Iterable[SlotFit]) -> tuple[list[Root], list[Find
                 f"the command line opens {size} bytes with a tree that ends at {opened.end}: the "
                 f"partitions have {root.size} and {hashes.size}"
             )
-            findings.append(_error("root-size", slot.root, message, root.offset))
+            findings.append(finding("disk.root-size", slot.root, message, offset=root.offset))
             continue
         roots.append(Root(name=slot.root, tree=opened, data=root.offset, hashes=hashes.offset))
     return roots, findings
@@ -186,14 +185,12 @@ def _predicted(fit: SlotFit, root_hash: str) -> Iterator[Finding]:
     expected = fit.slot.root_hash
     if expected and root_hash != expected:
         yield finding(
-            "root-hash",
-            Severity.ERROR,
+            "disk.root-hash",
             fit.entry.name,
             f"the command line opens the root with {root_hash}: the build made {expected}",
             offset=fit.entry.offset,
             expected=expected,
             observed=root_hash,
-            remedy="put FIT and root of one build on the disk",
         )
 
 
@@ -203,13 +200,13 @@ def _bad_blocks(bad: Iterable[hash_tree.Bad]) -> Iterator[Finding]:
     for each in bad:
         counts[each.root] = counts.get(each.root, 0) + 1
         if counts[each.root] <= _LISTED:
-            name = "verity-data" if each.level == 0 else "verity-tree"
+            name = "disk.verity-data" if each.level == 0 else "disk.verity-tree"
             what = "data block" if each.level == 0 else f"block of level {each.level} of the tree"
             message = f"{what} {each.number} does not have the digest the root hash leads to"
-            yield _error(name, each.root, message, each.offset)
+            yield finding(name, each.root, message, offset=each.offset)
     for root, count in counts.items():
         if count > _LISTED:
-            yield _error("verity-more", root, f"{count - _LISTED} more blocks are bad")
+            yield finding("disk.verity-more", root, f"{count - _LISTED} more blocks are bad")
 
 
 def check_superblock(disk: Readable, root: Root) -> Iterator[Finding]:
@@ -223,15 +220,8 @@ def check_superblock(disk: Readable, root: Root) -> Iterator[Finding]:
             return
         problem = "salt or number of blocks are not those of the signed command line"
     yield finding(
-        "superblock",
-        Severity.ERROR,
+        "disk.superblock",
         root.name,
         f"the superblock in front of the hash tree, which nothing reads: {problem}",
         offset=root.hashes,
-        remedy="write the tree of the build to the partition",
     )
-
-
-def _error(name: str, where: str, message: str, offset: int | None = None) -> Finding:
-    remedy = "write root and hash tree of the build to the slot"
-    return finding(name, Severity.ERROR, where, message, offset=offset, remedy=remedy)

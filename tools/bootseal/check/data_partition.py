@@ -7,9 +7,8 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
-from bootseal.findings.model import Severity
+from bootseal.findings.catalogue import finding
 from bootseal.formats import luks2
 from bootseal.keys import public
 from bootseal.measure.pcr_policy import PCRS
@@ -44,11 +43,11 @@ def check(disk: Disk, entry: Entry, policy_key: PublicKey | None) -> Iterator[Fi
     try:
         header = luks2.parse(head)
     except FormatError as error:
-        yield _error(
-            "data-header",
-            entry,
+        yield finding(
+            "disk.data-header",
+            entry.name,
             f"is neither empty nor LUKS2: {error.message}",
-            "leave the partition out; the device makes it on first boot",
+            offset=entry.offset,
         )
         return
     yield from inspect(header, entry, policy_key)
@@ -57,28 +56,25 @@ def check(disk: Disk, entry: Entry, policy_key: PublicKey | None) -> Iterator[Fi
 def inspect(header: Header, entry: Entry, policy_key: PublicKey | None) -> Iterator[Finding]:
     """Yield what is wrong with the header of a data partition."""
     yield finding(
-        "data-provisioned",
-        Severity.WARNING,
+        "disk.data-provisioned",
         entry.name,
         f"holds LUKS2 data with UUID {header.uuid}: it belongs to one device",
         offset=entry.offset,
-        remedy="ship no data partition: the device makes it on first boot",
     )
     for segment in header.segments:
         least = _CIPHERS.get(segment.encryption, 0)
         sizes = [slot.key_size for slot in header.keyslots if slot.number in header.bound]
         if segment.type != "crypt" or not least or any(size < least for size in sizes):
-            yield _error(
-                "data-cipher",
-                entry,
+            yield finding(
+                "disk.data-cipher",
+                entry.name,
                 f"encrypts with {segment.encryption or segment.type!r} and keys of"
                 f" {', '.join(str(8 * size) for size in sizes) or 'no'} bits",
-                "use aes-xts-plain64 with a key of 512 bits",
+                offset=entry.offset,
             )
         if not segment.integrity:
             yield finding(
-                "data-integrity",
-                Severity.INFO,
+                "disk.data-integrity",
                 entry.name,
                 "has no integrity protection: who writes to it can garble blocks unnoticed",
                 offset=entry.offset,
@@ -87,12 +83,11 @@ def inspect(header: Header, entry: Entry, policy_key: PublicKey | None) -> Itera
     tokens = [token for token in header.tokens if token.type == TPM2]
     for token in tokens:
         for problem in _policy_problems(token, policy_key):
-            yield _error(
-                "data-token",
-                entry,
+            yield finding(
+                "disk.data-token",
+                entry.name,
                 f"token {token.number} {problem}",
-                "enrol with --tpm2-pcrs= --tpm2-public-key=KEY --tpm2-public-key-pcrs="
-                + "+".join(map(str, PCRS)),
+                offset=entry.offset,
             )
 
 
@@ -106,25 +101,25 @@ def _slots(header: Header, entry: Entry) -> Iterator[Finding]:
         owner = owners.get(slot.number, "")
         if owner == RECOVERY:
             yield finding(
-                "data-recovery",
-                Severity.INFO,
+                "disk.data-recovery",
                 entry.name,
                 f"key slot {slot.number} opens with a recovery key: check who keeps it",
                 offset=entry.offset,
             )
         elif owner != TPM2:
-            yield _error(
-                "data-passphrase",
-                entry,
+            yield finding(
+                "disk.data-passphrase",
+                entry.name,
                 f"key slot {slot.number} opens with {owner or 'a passphrase'}, whatever booted",
-                f"cryptsetup luksKillSlot DEVICE {slot.number}",
+                offset=entry.offset,
+                remedy=f"cryptsetup luksKillSlot DEVICE {slot.number}",
             )
     if TPM2 not in owners.values():
-        yield _error(
-            "data-no-tpm",
-            entry,
+        yield finding(
+            "disk.data-no-tpm",
+            entry.name,
             "has no key slot that the TPM opens",
-            "systemd-cryptenroll --tpm2-device=auto",
+            offset=entry.offset,
         )
 
 
@@ -148,7 +143,3 @@ def _policy_problems(token: Token, policy_key: PublicKey | None) -> Iterator[str
 
 def _short(value: object) -> str:
     return str(value)[:60]
-
-
-def _error(name: str, entry: Entry, message: str, remedy: str) -> Finding:
-    return finding(name, Severity.ERROR, entry.name, message, offset=entry.offset, remedy=remedy)

@@ -12,9 +12,9 @@ from bootseal.check import partitions as table
 from bootseal.check import slot_state, uboot, unallocated
 from bootseal.check.expected import BOOTSTATE
 from bootseal.disk import bmap
-from bootseal.disk.findings import finding
 from bootseal.errors import FormatError, UsageError
-from bootseal.findings.model import Severity
+from bootseal.findings.catalogue import finding
+from bootseal.findings.model import errors
 from bootseal.keys.public import from_pem
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Judgement:
     @property
     def errors(self) -> tuple[Finding, ...]:
         """The findings that refuse the disk."""
-        return tuple(f for f in self.findings if f.severity is Severity.ERROR)
+        return errors(self.findings)
 
 
 def check(
@@ -118,5 +118,5 @@ def _policy_key(
         if key is None:
             continue
         message = f"the PCR policy is judged by the key in {entry.name}: {key.fingerprint()}"
-        return key, [finding("policy-key", Severity.INFO, entry.name, message)]
+        return key, [finding("disk.policy-key", entry.name, message)]
     return None, []

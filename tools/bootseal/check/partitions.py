@@ -8,9 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.check.expected import DATA
-from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
-from bootseal.findings.model import Severity
+from bootseal.findings.catalogue import finding
 from bootseal.formats import gpt
 from bootseal.units import MIB, SECTOR, format_size
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from bootseal.formats.gpt import Entry, Header
 
 _ALIGNMENT: Final = MIB
-_REWRITE: Final = "write the disk again; sgdisk --verify shows more"
-_REBUILD: Final = "build the disk again from the declared layout"
 
 
 class Copy(NamedTuple):
@@ -66,18 +63,18 @@ def read(disk: Readable, size: int) -> Table:
     findings: list[Finding] = []
     if size < 3 * SECTOR or size % SECTOR:
         message = f"the disk has {size} bytes: expected a multiple of {SECTOR}"
-        found = finding("size", Severity.ERROR, "disk", message, remedy=_REBUILD)
+        found = finding("disk.size", "disk", message)
         return Table(copies=(), entries=(), findings=(found,))
     try:
         gpt.check_protective_mbr(disk.read(0, SECTOR), size)
     except FormatError as error:
-        findings.append(_error("mbr", "protective MBR", error.message, 0))
+        findings.append(finding("disk.mbr", "protective MBR", error.message, offset=0))
     copies = []
     for name, place in (("primary", SECTOR), ("backup", size - SECTOR)):
         try:
             copies.append(_copy(disk, name, place, size))
         except FormatError as error:
-            findings.append(_error(f"gpt-{name}", f"{name} GPT", error.message, place))
+            findings.append(finding(f"disk.gpt-{name}", f"{name} GPT", error.message, offset=place))
     if len(copies) > 1:
         findings += _compare(*copies)
     entries = copies[0].entries if copies else ()
@@ -114,12 +111,10 @@ def _compare(primary: Copy, backup: Copy) -> Iterator[Finding]:
     if different or primary.entries != backup.entries:
         what = ", ".join(different) or "entries"
         yield finding(
-            "gpt-agreement",
-            Severity.ERROR,
+            "disk.gpt-agreement",
             "backup GPT",
-            f"the two tables differ in {what}: who repairs the disk may choose either",
+            f"the primary and the backup GPT differ in {what}; a repair tool may pick either",
             offset=backup.place,
-            remedy=_REWRITE,
         )
 
 
@@ -136,37 +131,29 @@ def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
         ("GUID", [entry.uuid for entry in table.entries]),
     ):
         for value in sorted({v for v in values if values.count(v) > 1}):
-            yield _error("duplicate", value, f"two partitions have this {name}")
+            yield finding("disk.duplicate", value, f"two partitions have this {name}")
     wanted = {partition.name: partition for partition in declared}
     for entry in table.entries:
         if entry.name in wanted:
             yield from _compare_entry(entry, wanted[entry.name])
         elif entry.name == DATA:
             yield finding(
-                "data-present",
-                Severity.INFO,
+                "disk.data-present",
                 entry.name,
                 "the disk has been booted: the data partition is made by the first boot",
                 offset=entry.offset,
             )
         else:
             yield finding(
-                "unexpected",
-                Severity.ERROR,
-                entry.name,
-                "the partition is not declared",
-                offset=entry.offset,
-                remedy=_REBUILD,
+                "disk.unexpected", entry.name, "the partition is not declared", offset=entry.offset
             )
     for partition in declared:
         if partition.name not in {entry.name for entry in table.entries}:
             yield finding(
-                "missing",
-                Severity.ERROR,
+                "disk.missing",
                 partition.name,
                 "the declared partition is not there",
                 offset=partition.offset,
-                remedy=_REBUILD,
             )
 
 
@@ -180,25 +167,22 @@ def _places(table: Table) -> Iterator[Finding]:
                 f"{entry.offset:#x} to {entry.end:#x} leaves the space for partitions, "
                 f"{header.first_usable:#x} to {header.last_usable:#x}"
             )
-            yield _error("outside", entry.name, message, entry.offset)
+            yield finding("disk.outside", entry.name, message, offset=entry.offset)
         if entry.offset % _ALIGNMENT:
             yield finding(
-                "alignment",
-                Severity.WARNING,
+                "disk.alignment",
                 entry.name,
                 f"{entry.offset:#x} is not a multiple of {_ALIGNMENT:#x}",
                 offset=entry.offset,
-                remedy="declare --align 1024",
             )
     for before, after in pairwise(table.entries):
         if after.offset < before.end:
             message = f"it begins {format_size(before.end - after.offset)} inside {before.name}"
-            yield _error("overlap", after.name, message, after.offset)
+            yield finding("disk.overlap", after.name, message, offset=after.offset)
         elif after.offset - before.end >= _ALIGNMENT:
             size = format_size(after.offset - before.end)
             yield finding(
-                "gap",
-                Severity.WARNING,
+                "disk.gap",
                 after.name,
                 f"{size} in front of it belong to no partition",
                 offset=before.end,
@@ -219,16 +203,10 @@ def _compare_entry(entry: Entry, declared: Partition) -> Iterator[Finding]:
     for what, (expected, observed) in pairs.items():
         if expected != observed:
             yield finding(
-                f"partition-{what}",
-                Severity.ERROR,
+                f"disk.partition-{what}",
                 entry.name,
                 f"its {what} is {observed}: declared is {expected}",
                 offset=entry.offset,
                 expected=str(expected),
                 observed=str(observed),
-                remedy=_REBUILD,
             )
-
-
-def _error(name: str, where: str, message: str, offset: int | None = None) -> Finding:
-    return finding(name, Severity.ERROR, where, message, offset=offset, remedy=_REWRITE)

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
+from bootseal.findings.catalogue import finding, rule
 from bootseal.findings.model import Finding, Severity
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.formats.fdt import model as fdt
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
 _HEX: Final = re.compile("(?:[0-9a-f]{2})*")
 _NUMBER: Final = re.compile("[1-9][0-9]{0,12}")
-_REBUILD: Final = "build and sign the FIT again, and write it to the slot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +106,7 @@ def relabel(findings: list[Finding], old: SlotFit, new: SlotFit) -> list[Finding
 def malformed(entry: Entry, error: FormatError) -> Finding:
     """Return the finding that there is no usable FIT in a partition."""
     return finding(
-        "fit",
-        Severity.ERROR,
-        entry.name,
-        f"there is no well-formed FIT: {error.message}",
-        offset=entry.offset,
-        remedy=_REBUILD,
+        "disk.fit", entry.name, f"there is no well-formed FIT: {error.message}", offset=entry.offset
     )
 
 
@@ -163,7 +157,7 @@ def _place(found: SlotFit, each: Finding) -> Finding:
     """Say where on the disk a finding about a FIT is."""
     offset = found.entry.offset + next(_offsets(found.data, each.where), 0)
     where = f"{found.entry.name}: {each.where}"
-    remedy = _REBUILD if each.severity is Severity.ERROR else each.remedy
+    remedy = rule("disk.fit").remedy if each.severity is Severity.ERROR else each.remedy
     return dataclasses.replace(each, where=where, offset=offset, remedy=remedy)
 
 

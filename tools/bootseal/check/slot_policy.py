@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from bootseal.disk.findings import finding
 from bootseal.errors import FormatError, UsageError
-from bootseal.findings.model import Severity
+from bootseal.findings.catalogue import finding
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from bootseal.disk.hash_tree import Readable
     from bootseal.findings.model import Finding
     from bootseal.measure.predict import Prediction
-
-_REMEDY: Final = "sign the policy for this FIT again: bootseal measure sign"
 
 
 def check_policies(
@@ -46,7 +42,7 @@ def check_policies(
             predictions[name] = predict(fit.data, fit.slot.configuration, version=version)
             findings[name] = list(_compare(fit, predictions[name]))
         except FormatError as error:
-            findings[name] = [_error("prediction", fit, error.message)]
+            findings[name] = [_finding("disk.prediction", fit, error.message)]
     for fit in fits:
         if fit.slot.name in predictions:
             findings[fit.slot.name] += check_policy(disk, target, fit, predictions)
@@ -66,10 +62,7 @@ def check_policy(
     """
     if target.policy_key is None:
         message = "the PCR policy is not checked: no policy key is known"
-        remedy = "name the key with --policy-key"
-        return [
-            finding("policy-unchecked", Severity.WARNING, fit.entry.name, message, remedy=remedy)
-        ]
+        return [finding("disk.policy-unchecked", fit.entry.name, message)]
     own = fit.slot.configuration
     offset = fit.entry.end - pcr_policy.TAIL_SIZE
     try:
@@ -77,9 +70,9 @@ def check_policy(
         problems = pcr_policy.inspect(text, target.policy_key, predictions.values())
         # What other slots measure may be approved here, and need not be.
         kept = [p for p in problems if p.id != "policy.missing" or p.where == own]
-        return [*(_place(fit, each, offset) for each in kept), *_spelling(fit, text)]
+        return [_place(fit, each, offset) for each in kept]
     except (FormatError, UsageError) as error:
-        return [_error("policy", fit, error.message)]
+        return [_finding("disk.policy", fit, error.message)]
 
 
 def _compare(fit: SlotFit, own: Prediction) -> Iterator[Finding]:
@@ -91,37 +84,23 @@ def _compare(fit: SlotFit, own: Prediction) -> Iterator[Finding]:
         value = own.pcrs.get(int(index)) if index.isdecimal() else None
         observed = value.hex() if value else "nothing"
         if observed != expected:
-            yield dataclasses.replace(
-                _error(
-                    "pcr",
-                    fit,
-                    f"PCR {index} will be {observed}: the build predicted {expected}",
-                ),
-                expected=expected,
-                observed=observed,
-            )
-
-
-def _spelling(fit: SlotFit, text: bytes) -> Iterator[Finding]:
-    """Say when a signature is written as nobody writes it: unused bits of base64 that are set."""
-    for entries in pcr_policy.parse(text).values():
-        for number, entry in enumerate(entries):
-            if base64.b64encode(base64.b64decode(entry["sig"])).decode() != entry["sig"]:
-                message = f"entry {number}: 'sig' is not written as base64 is"
-                yield _error("policy", fit, message)
+            message = f"PCR {index} will be {observed}: the build predicted {expected}"
+            yield _finding("disk.pcr", fit, message, expected, observed)
 
 
 def _place(fit: SlotFit, each: Finding, offset: int) -> Finding:
     where = f"{fit.entry.name}: PCR policy, {each.where}"
-    return dataclasses.replace(each, where=where, offset=offset, remedy=_REMEDY)
+    return dataclasses.replace(each, where=where, offset=offset)
 
 
-def _error(name: str, fit: SlotFit, message: str) -> Finding:
+def _finding(
+    identifier: str, fit: SlotFit, message: str, expected: str = "", observed: str = ""
+) -> Finding:
     return finding(
-        name,
-        Severity.ERROR,
+        identifier,
         f"{fit.entry.name}: PCR policy",
         message,
         offset=fit.entry.end - pcr_policy.TAIL_SIZE,
-        remedy=_REMEDY,
+        expected=expected,
+        observed=observed,
     )

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from bootseal.device import digest_file
-from bootseal.disk.findings import finding
+from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Severity
 from bootseal.fit.boot_loader import ELF_MAGIC, section
 from bootseal.formats.uboot.binary import gate_version
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bootseal.check.expected import Target
     from bootseal.findings.model import Finding
 
-_REMEDY: Final = "configure U-Boot with the fragments of meta-secureboot"
 _DEVICE_TREE: Final = bytes.fromhex("d00dfeed")
 _COMMAND: Final = "_u_boot_list_2_cmd_2_"
 _DELAY: Final = re.compile(rb"\0bootdelay=([^\0]*)\0")
@@ -138,13 +137,11 @@ def _as_described(target: Target) -> Iterator[Finding]:
         observed = digest_file(path) if path.is_file() else "nothing"
         if observed != expected:
             yield finding(
-                "artefact",
-                Severity.ERROR,
+                "disk.artefact",
                 path.name,
                 f"its SHA-256 is {observed}: the description of the device says {expected}",
                 expected=expected,
                 observed=observed,
-                remedy="build the device again, or take the file of that build",
             )
 
 
@@ -153,26 +150,26 @@ def check_config(text: str) -> Iterator[Finding]:
     enabled = set(re.findall(r"^CONFIG_(\w+)=y$", text, re.MULTILINE))
     for name in _WANTED:
         if name not in enabled:
-            yield _found("uboot-config", "U-Boot's .config", f"CONFIG_{name} is not set")
+            yield finding("disk.uboot-config", "U-Boot's .config", f"CONFIG_{name} is not set")
     for name in _UNWANTED:
         if name in enabled:
-            yield _found("uboot-config", "U-Boot's .config", f"CONFIG_{name} is set")
+            yield finding("disk.uboot-config", "U-Boot's .config", f"CONFIG_{name} is set")
 
 
 def check_binary(binary: bytes) -> Iterator[Finding]:
     """Yield what is wrong with a U-Boot, an ELF file or not."""
     for name in commands(binary):
-        yield _found("uboot-command", "U-Boot", f"it has the command {name!r}")
+        yield finding("disk.uboot-command", "U-Boot", f"it has the command {name!r}")
     if not gate_version(binary):
         message = "it has no gate in front of the FIT code: mainline's known holes may be open"
-        yield _found("uboot-gate", "U-Boot", message, Severity.WARNING)
+        yield finding("disk.uboot-gate", "U-Boot", message)
     delays = {each.decode("latin-1") for each in _DELAY.findall(binary)}
     if delays - {_NO_DELAY.decode()}:
         message = f"bootdelay is {', '.join(sorted(delays))}: the boot can be stopped"
-        yield _found("uboot-environment", "U-Boot", message)
+        yield finding("disk.uboot-environment", "U-Boot", message)
     if not delays or not _BOOTCMD.search(binary):
         message = "its built-in environment has no bootdelay or no bootcmd"
-        yield _found("uboot-environment", "U-Boot", message, Severity.WARNING)
+        yield finding("disk.uboot-environment", "U-Boot", message, severity=Severity.WARNING)
 
 
 def commands(binary: bytes) -> list[str]:
@@ -210,7 +207,3 @@ def _symbols(binary: bytes) -> set[str] | None:
     ):
         return None
     return {name.removeprefix(_COMMAND) for name in names if name.startswith(_COMMAND)} or None
-
-
-def _found(name: str, where: str, message: str, severity: Severity = Severity.ERROR) -> Finding:
-    return finding(name, severity, where, message, remedy=_REMEDY)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
-from bootseal.disk.findings import finding
-from bootseal.findings.model import Severity
+from bootseal.findings.catalogue import finding
 from bootseal.formats.verity import BLOCK
 from bootseal.measure.pcr_policy import TAIL_SIZE
 from bootseal.units import SECTOR
@@ -55,14 +54,12 @@ def check(disk: Disk, found: list[Gap]) -> Iterator[Finding]:
         offset = disk.nonzero(gap.start, gap.end)
         if offset is not None:
             yield finding(
-                "hidden-data",
-                Severity.ERROR,
+                "disk.hidden-data",
                 gap.name,
                 f"there is something at {offset:#x}, where nothing belongs",
                 offset=offset,
                 expected="zeros",
                 observed=disk.read(offset, min(_SHOWN, gap.end - offset)).hex(),
-                remedy="build the disk again on an empty file",
             )
 
 

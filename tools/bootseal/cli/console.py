@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from bootseal.documents import visible
 from bootseal.files import write_file
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ err = Console(highlight=False, soft_wrap=True, stderr=True, force_terminal=True 
 
 def untrusted(text: str) -> str:
     """Escape control, bidirectional and markup characters of text that somebody else wrote."""
-    return escape(
-        "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    )
+    return escape(visible(text))
 
 
 def untrusted_lines(text: str) -> str:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal.disk import workers
-from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
-from bootseal.findings.model import Severity
+from bootseal.findings.catalogue import finding
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ _FORM: Final = """<?xml version="1.0" ?>
     </BlockMap>
 </bmap>
 """
-_REMEDY: Final = "make it again: bmaptool create IMAGE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,22 +106,24 @@ def check(disk: Disk, image: Path) -> Iterator[Finding]:
         with path.open("rb") as file:
             found = parse(file.read(_MAX_SIZE + 1))
     except FormatError as error:
-        yield _error("bmap", path, error.message)
+        yield finding("disk.bmap", path.name, error.message)
         return
     if found.size != disk.size:
-        yield _error("bmap", path, f"it is of a disk of {found.size} bytes: this has {disk.size}")
+        yield finding(
+            "disk.bmap", path.name, f"it is of a disk of {found.size} bytes: this has {disk.size}"
+        )
         return
     sums = _digests(disk, [(start, end) for start, end, _ in found.ranges])
     for (start, _, expected), observed in zip(found.ranges, sums, strict=True):
         if observed != expected:
             message = f"the range at {start:#x} does not have its digest: bmaptool refuses it"
-            yield _error("bmap-digest", path, message, start)
+            yield finding("disk.bmap-digest", path.name, message, offset=start)
     end = 0
     for start, stop, _ in (*found.ranges, (disk.size, disk.size, "")):
         hidden = disk.nonzero(end, start)
         if hidden is not None:
             message = f"there is something at {hidden:#x}, which bmaptool leaves out"
-            yield _error("bmap-range", path, message, hidden)
+            yield finding("disk.bmap-range", path.name, message, offset=hidden)
         end = stop
 
 
@@ -181,7 +181,3 @@ def _number(texts: dict[str, str], name: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18 or not int(text):  # noqa: PLR2004
         raise FormatError(f"the block map's {name} is {text!r}: expected a number")
     return int(text)
-
-
-def _error(name: str, path: Path, message: str, offset: int | None = None) -> Finding:
-    return finding(name, Severity.ERROR, path.name, message, offset=offset, remedy=_REMEDY)

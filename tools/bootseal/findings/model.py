@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.errors import VerificationRefused
 
@@ -23,6 +23,22 @@ class Severity(StrEnum):
     ERROR = "error"
     WARNING = "warning"
     INFO = "info"
+
+
+class Rule(NamedTuple):
+    """What every finding with one id has in common: a row of the catalogue.
+
+    Attributes:
+        id: Stable identifier such as `fit.image-hash`; one that ends in `.*` is a family.
+        meaning: What is wrong, for tables and code scanners, in Markdown.
+        remedy: What to do about it; empty when nothing helps.
+        severity: How much it matters, where the finding does not say otherwise.
+    """
+
+    id: str
+    meaning: str
+    remedy: str = ""
+    severity: Severity = Severity.ERROR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import io
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
-from bootseal.fit.findings import warning
+from bootseal.findings.catalogue import finding
 from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def check_gate(data: Buffer) -> tuple[Finding, ...]:
         "no gate in front of its FIT code, which has memory errors in every release: apply the "
         "patches of meta-secureboot"
     )
-    return (warning("no-gate", "boot loader", message),)
+    return (finding("fit.no-gate", "boot loader", message),)
 
 
 def _search(raw: bytes, first: int, last: int) -> tuple[int, int] | None:

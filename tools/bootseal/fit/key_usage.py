@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from bootseal import documents
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
 from bootseal.files import mapped
 from bootseal.fit import control_dtb
@@ -165,10 +166,10 @@ class _Search:
     def _look_at_json(self, path: Path, data: bytes) -> None:
         try:
             document = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         schema = document.get("schema", "") if isinstance(document, dict) else ""
-        texts = set(_texts(document))
+        texts = set(documents.texts(document))
         if self.fingerprint in texts:
             self._found(path, 0, Relation.NAMES, f"fingerprint in {schema or 'JSON'}")
         if isinstance(self.key, RsaPublicKey):
@@ -246,14 +247,3 @@ def _occurrences(data: memoryview) -> Iterator[int]:
     while start >= 0:
         yield start
         start = whole.find(_MAGIC, start + 1)
-
-
-def _texts(document: object) -> Iterator[str]:
-    if isinstance(document, str):
-        yield document
-    elif isinstance(document, dict):
-        for value in document.values():
-            yield from _texts(value)
-    elif isinstance(document, list):
-        for value in document:
-            yield from _texts(value)

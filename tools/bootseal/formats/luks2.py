@@ -10,11 +10,11 @@ Spec: LUKS2 On-Disk Format Specification 1.1.1; all binary numbers are big-endia
 from __future__ import annotations
 
 import hashlib
-import json
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bootseal import documents
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
@@ -164,11 +164,7 @@ def _check_digest(raw: memoryview, algorithm: str, expected: bytes, what: str) -
 
 
 def _header(copy: _Copy) -> Header:
-    try:
-        metadata = json.loads(copy.text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"LUKS2 metadata are not JSON: {error}") from error
-    metadata = _object(metadata, "LUKS2 metadata")
+    metadata = documents.parse(copy.text, "the LUKS2 metadata")
     if metadata.keys() != _SECTIONS:
         raise FormatError(f"LUKS2 metadata have the parts {', '.join(sorted(metadata))[:200]}")
     parts = {name: _object(metadata[name], name) for name in _SECTIONS}
@@ -306,14 +302,3 @@ def _text(raw: bytes, what: str) -> str:
     if rest.strip(b"\0"):
         raise FormatError(f"{what} has something behind its text")
     return text.decode(errors="replace")
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no number")

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from bootseal.errors import BootsealError, FormatError, UsageError
+from bootseal import documents
+from bootseal.errors import FormatError, UsageError
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import NAME, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bootseal.keys.public import PublicKey
@@ -82,6 +82,20 @@ class Manifest:
                 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Former(Entry):
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    schema: str = SCHEMA
+    profile: str
+    development: bool
+    keys: dict[Role, Entry]
+    former: tuple[_Former, ...] = ()
+
+
 def containing(path: Path) -> Manifest | None:
     """Return the manifest of the key directory a file lies in, if it lies in one.
 
@@ -98,13 +112,11 @@ def manifest_json(manifest: Manifest) -> bytes:
         "schema": SCHEMA,
         "profile": manifest.profile,
         "development": manifest.development,
-        "keys": {role.value: _document(entry) for role, entry in manifest.keys.items()},
+        "keys": {role: _members(entry) for role, entry in manifest.keys.items()},
     }
     if manifest.former:
-        document["former"] = [
-            {"role": role.value} | _document(entry) for role, entry in manifest.former
-        ]
-    return json.dumps(document, indent=2).encode() + b"\n"
+        document["former"] = [{"role": role} | _members(entry) for role, entry in manifest.former]
+    return documents.dump(document)
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -116,17 +128,7 @@ def read_manifest(directory: Path) -> Manifest:
     """
     path = directory / MANIFEST
     try:
-        document = json.loads(path.read_bytes())
-        if document["schema"] != SCHEMA:
-            raise FormatError(f"schema is {document['schema']!r}: expected {SCHEMA!r}")
-        return Manifest(
-            profile=str(document["profile"]),
-            development=document["development"] is True,
-            keys={Role(role): _entry(entry) for role, entry in document["keys"].items()},
-            former=tuple(
-                (Role(entry["role"]), _entry(entry)) for entry in document.get("former", ())
-            ),
-        )
+        found = documents.load(_Document, path, texts={Algorithm: Algorithm.parse})
     except NotADirectoryError:
         raise UsageError(f"{directory} is a file: expected a key directory") from None
     except FileNotFoundError:
@@ -134,32 +136,28 @@ def read_manifest(directory: Path) -> Manifest:
             f"{directory} holds no {MANIFEST}, so it is not a key directory",
             hint=f"bootseal keys generate {directory}",
         ) from None
-    except BootsealError as error:
-        raise FormatError(f"{path}: {error.message}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"{path} is not a {SCHEMA} document: {error!r}") from error
+    manifest = Manifest(
+        profile=found.profile,
+        development=found.development,
+        keys=found.keys,
+        former=tuple(
+            (each.role, Entry(**{field.name: getattr(each, field.name) for field in fields(Entry)}))
+            for each in found.former
+        ),
+    )
+    for _, entry in manifest.entries():
+        if not NAME.fullmatch(entry.name):
+            raise FormatError(f"{path}: {entry.name!r} is not the name of a key")
+    return manifest
 
 
-def _document(entry: Entry) -> dict[str, str]:
-    document = {
+def _members(entry: Entry) -> dict[str, str]:
+    """Return an entry as it is written: state, day and reason only of keys that have left it."""
+    members = {
         "name": entry.name,
         "algorithm": entry.algorithm.name,
         "fingerprint": entry.fingerprint,
     }
     if entry.state is not State.ACTIVE:
-        document |= {"state": entry.state.value, "since": entry.since, "reason": entry.reason}
-    return document
-
-
-def _entry(entry: Mapping[str, object]) -> Entry:
-    name = str(entry["name"])
-    if not NAME.fullmatch(name):
-        raise FormatError(f"{name!r} is not the name of a key")
-    return Entry(
-        name=name,
-        algorithm=Algorithm.parse(str(entry["algorithm"])),
-        fingerprint=str(entry["fingerprint"]),
-        state=State(str(entry.get("state", State.ACTIVE))),
-        since=str(entry.get("since", "")),
-        reason=str(entry.get("reason", "")),
-    )
+        members |= {"state": entry.state, "since": entry.since, "reason": entry.reason}
+    return members

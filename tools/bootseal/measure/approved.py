@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal import device
+from bootseal import documents
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats.tpm import event_types, eventlog
 from bootseal.formats.tpm import policy as tpm
@@ -189,7 +188,7 @@ def release(
 
 def emit(approved: Approved) -> bytes:
     """Write the list as JSON text."""
-    return json.dumps(dataclasses.asdict(approved), indent=1).encode() + b"\n"
+    return documents.dump(approved)
 
 
 def parse(data: bytes) -> Approved:
@@ -198,15 +197,7 @@ def parse(data: bytes) -> Approved:
     Raises:
         FormatError: It is no valid `bootseal.approved/1` document.
     """
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"the approved list is not JSON: {error}") from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
-        raise FormatError(f"the approved list has schema {schema!r:.60}: expected {SCHEMA!r}")
-    approved = device.decode(Approved, document, "approved list")
-    assert isinstance(approved, Approved)  # noqa: S101 - for the type checker
+    approved = documents.read(Approved, data, "the approved list")
     names = [release.name for release in approved.releases]
     if len(set(names)) != len(names):
         raise FormatError("the approved list names a release twice")

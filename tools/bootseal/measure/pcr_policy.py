@@ -11,14 +11,15 @@ Spec: systemd-cryptenroll(1), --tpm2-public-key=; TPM 2.0 Library part 3, 23.7 a
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import json
-from typing import TYPE_CHECKING, Final, TypedDict
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from bootseal import documents
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
-from bootseal.findings.model import Finding, Severity
+from bootseal.findings.catalogue import finding
+from bootseal.findings.model import Finding, errors
 from bootseal.formats.tpm import policy as tpm
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
@@ -35,29 +36,45 @@ PCRS: Final = (1, 8, 9)
 TAIL_SIZE: Final = 64 * KIB
 """Bytes at the end of a boot partition that hold the document, padded with NULs."""
 
-_BANK: Final = "sha256"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 # systemd takes PKCS#1 v1.5 only, and 2048 bits is the RSA size every TPM can load.
 _ALGORITHM: Final = Algorithm.parse("sha256,rsa2048")
 # Linux can extend PCR 8 and above from zero; only firmware comes before PCR 0-7's separators.
 _FIRMWARE_PCRS: Final = range(8)
 
 
-class Entry(TypedDict):
-    """One approved state: PCR indices, key (SHA-256 of its PKCS#1 DER), policy digest, signature.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """One approved state, as systemd reads it.
 
-    `pkfp` and `pol` are lower-case hex, `sig` is base64.
+    Attributes:
+        pcrs: The PCRs it is over, in ascending order.
+        pkfp: The key: SHA-256 of its PKCS#1 DER, lower-case hex.
+        pol: The TPM2_PolicyPCR digest, lower-case hex.
+        sig: PKCS#1 v1.5 signature over that.
     """
 
-    pcrs: list[int]
+    pcrs: tuple[int, ...]
     pkfp: str
     pol: str
-    sig: str
+    sig: bytes
+
+    @property
+    def policy(self) -> bytes:
+        """The TPM2_PolicyPCR digest."""
+        return bytes.fromhex(self.pol)
 
 
-Document = dict[str, list[Entry]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PcrPolicy:
+    """The whole document: approved states of the one bank that is used."""
+
+    sha256: tuple[Approval, ...]
 
 
-def sign(predictions: Iterable[Prediction], signer: Signer, pcrs: Sequence[int] = PCRS) -> Document:
+def sign(
+    predictions: Iterable[Prediction], signer: Signer, pcrs: Sequence[int] = PCRS
+) -> PcrPolicy:
     """Approve the predicted states.
 
     Args:
@@ -80,28 +97,26 @@ def sign(predictions: Iterable[Prediction], signer: Signer, pcrs: Sequence[int] 
     policies = dict.fromkeys(_policy(prediction, pcrs) for prediction in predictions)
     if not policies:
         raise UsageError("there is no predicted state to sign")
-    entries = [
-        Entry(
-            pcrs=sorted(pcrs),
+    approvals = tuple(
+        Approval(
+            pcrs=tuple(sorted(pcrs)),
             pkfp=key_fingerprint(public_key),
             pol=policy.hex(),
-            sig=base64.b64encode(
-                signer.sign_digest(hashlib.sha256(policy).digest(), _ALGORITHM)
-            ).decode(),
+            sig=signer.sign_digest(hashlib.sha256(policy).digest(), _ALGORITHM),
         )
         for policy in policies
-    ]
-    for entry in entries:
-        _verify_entry(entry, public_key)
-    return {_BANK: entries}
+    )
+    for approval in approvals:
+        _verify_approval(approval, public_key)
+    return PcrPolicy(sha256=approvals)
 
 
 def keep(
-    document: Document,
-    previous: Document,
+    document: PcrPolicy,
+    previous: PcrPolicy,
     public_key: PublicKey,
     approved: Collection[bytes] | None = None,
-) -> Document:
+) -> PcrPolicy:
     """Add what earlier releases were approved with, so that they open the same data.
 
     Args:
@@ -117,19 +132,19 @@ def keep(
     Raises:
         VerificationRefused: An entry to be kept was not signed by this key.
     """
-    entries = {entry["pol"]: entry for entry in document[_BANK]}
-    for number, entry in enumerate(previous[_BANK]):
-        if approved is not None and bytes.fromhex(entry["pol"]) not in approved:
+    kept = {approval.pol: approval for approval in document.sha256}
+    for number, approval in enumerate(previous.sha256):
+        if approved is not None and approval.policy not in approved:
             continue
-        problems = list(_entry_problems(entry, f"entry {number}", public_key, entry["pcrs"]))
+        problems = list(_problems(approval, f"entry {number}", public_key, approval.pcrs))
         if problems:
             raise VerificationRefused(
                 f"the previous PCR policy cannot be kept: {problems[0].where} "
                 f"{problems[0].message}",
                 hint="sign with the key that signed it, or leave it out",
             )
-        entries.setdefault(entry["pol"], entry)
-    return {_BANK: list(entries.values())}
+        kept.setdefault(approval.pol, approval)
+    return PcrPolicy(sha256=tuple(kept.values()))
 
 
 def key_fingerprint(public_key: PublicKey) -> str:
@@ -157,26 +172,21 @@ def policy_digest(prediction: Prediction, pcrs: Sequence[int] = PCRS) -> bytes:
     return tpm.policy_pcr({pcr: prediction.pcrs[pcr] for pcr in pcrs})
 
 
-def to_bytes(document: Document) -> bytes:
-    """Write a document as JSON text."""
-    return json.dumps(document, indent=1).encode() + b"\n"
-
-
-def parse(data: bytes) -> Document:
+def parse(data: bytes) -> PcrPolicy:
     """Read a document; more than systemd understands is an error.
 
     Raises:
         FormatError: It is not JSON, or not of this shape.
     """
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"the PCR policy is not JSON: {error}") from error
-    if not isinstance(found, dict) or list(found) != [_BANK] or not isinstance(found[_BANK], list):
-        raise FormatError(f"the PCR policy is not one list of entries called {_BANK!r}")
-    for number, entry in enumerate(found[_BANK]):
-        _check_shape(entry, f"PCR policy entry {number}")
-    return {_BANK: found[_BANK]}
+    found = documents.read(PcrPolicy, data, "the PCR policy")
+    for number, approval in enumerate(found.sha256):
+        for text in (approval.pkfp, approval.pol):
+            if _SHA256.fullmatch(text) is None:
+                raise FormatError(
+                    f"the PCR policy: entry {number} has {text!r:.80}: "
+                    "expected a SHA-256 in lower-case hex"
+                )
+    return found
 
 
 def verify(
@@ -192,11 +202,10 @@ def verify(
         FormatError: It is no such document.
     """
     findings = inspect(data, public_key, predictions, pcrs)
-    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-    if errors:
+    if found := errors(findings):
         raise VerificationRefused(
             "the PCR policy is refused:\n"
-            + "\n".join(f"{error.where}: {error.message}" for error in errors)
+            + "\n".join(f"{error.where}: {error.message}" for error in found)
         )
 
 
@@ -214,18 +223,17 @@ def inspect(
     wanted = {policy_digest(prediction, pcrs): prediction for prediction in predictions}
     findings: list[Finding] = []
     approved: set[bytes] = set()
-    for number, entry in enumerate(parse(data)[_BANK]):
+    for number, approval in enumerate(parse(data).sha256):
         where = f"entry {number}"
-        problems = list(_entry_problems(entry, where, public_key, pcrs))
+        problems = list(_problems(approval, where, public_key, pcrs))
         findings += problems
-        policy = bytes.fromhex(entry["pol"])
+        policy = approval.policy
         if not problems and policy not in wanted:
             findings.append(
-                Finding(
-                    id="policy.unexpected",
-                    severity=Severity.WARNING,
-                    where=where,
-                    message=f"approves a state that is not predicted: {policy.hex()}",
+                finding(
+                    "policy.unexpected",
+                    where,
+                    f"approves a state that is not predicted: {policy.hex()}",
                 )
             )
         if not problems:
@@ -233,7 +241,7 @@ def inspect(
     for policy, prediction in wanted.items():
         if policy not in approved:
             findings.append(
-                _error(
+                finding(
                     "policy.missing",
                     prediction.configuration,
                     f"no valid entry approves its state {policy.hex()}",
@@ -289,43 +297,19 @@ def _policy(prediction: Prediction, pcrs: Sequence[int]) -> bytes:
     return digest
 
 
-def _verify_entry(entry: Entry, public_key: PublicKey) -> None:
-    digest = hashlib.sha256(bytes.fromhex(entry["pol"])).digest()
-    verify_digest(public_key, digest, base64.b64decode(entry["sig"]), _ALGORITHM)
+def _verify_approval(approval: Approval, public_key: PublicKey) -> None:
+    digest = hashlib.sha256(approval.policy).digest()
+    verify_digest(public_key, digest, approval.sig, _ALGORITHM)
 
 
-def _entry_problems(
-    entry: Entry, where: str, public_key: PublicKey, pcrs: Sequence[int]
+def _problems(
+    approval: Approval, where: str, public_key: PublicKey, pcrs: Sequence[int]
 ) -> Iterator[Finding]:
-    if entry["pcrs"] != sorted(pcrs):
-        yield _error("policy.pcrs", where, f"is over PCR {entry['pcrs']}: expected {sorted(pcrs)}")
-    if entry["pkfp"] != (expected := key_fingerprint(public_key)):
-        yield _error("policy.key", where, f"names the key {entry['pkfp']}: expected {expected}")
+    if (found := list(approval.pcrs)) != sorted(pcrs):
+        yield finding("policy.pcrs", where, f"is over PCR {found}: expected {sorted(pcrs)}")
+    if approval.pkfp != (expected := key_fingerprint(public_key)):
+        yield finding("policy.key", where, f"names the key {approval.pkfp}: expected {expected}")
     try:
-        _verify_entry(entry, public_key)
+        _verify_approval(approval, public_key)
     except BootsealError as error:
-        yield _error("policy.signature", where, error.message)
-
-
-def _check_shape(entry: object, where: str) -> None:
-    if not isinstance(entry, dict) or entry.keys() != Entry.__required_keys__:
-        raise FormatError(f"{where} has not exactly the keys pcrs, pkfp, pol and sig")
-    indices = entry["pcrs"]
-    if not isinstance(indices, list) or not all(type(index) is int for index in indices):
-        raise FormatError(f"{where}: 'pcrs' is not a list of numbers")
-    for key in ("pkfp", "pol"):
-        text = entry[key]
-        if not isinstance(text, str) or len(text) != 2 * tpm.DIGEST_SIZE or not _is_hex(text):
-            raise FormatError(f"{where}: {key!r} is not a SHA-256 in lower-case hex")
-    try:
-        base64.b64decode(entry["sig"], validate=True)
-    except (TypeError, binascii.Error, ValueError) as error:
-        raise FormatError(f"{where}: 'sig' is not base64") from error
-
-
-def _is_hex(text: str) -> bool:
-    return all(character in "0123456789abcdef" for character in text)
-
-
-def _error(identifier: str, where: str, message: str) -> Finding:
-    return Finding(id=identifier, severity=Severity.ERROR, where=where, message=message)
+        yield finding("policy.signature", where, error.message)

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bootseal import documents
 from bootseal.assembly import device as assembly
 from bootseal.assembly import disk_image, layer, slot_trees
 from bootseal.assembly.device import About
@@ -148,7 +149,7 @@ def _predict(parts: Parts, paths: dict[str, Path]) -> dict[str, Prediction]:
     found = assembly.predictions(paths)
     signer = store.signer(parts.keys, Role.POLICY)
     document = pcr_policy.sign(list(found.values()), signer)
-    paths["policy"].write_bytes(pcr_policy.to_bytes(document))
+    paths["policy"].write_bytes(documents.dump(document))
     return found
 
 

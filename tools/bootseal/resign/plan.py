@@ -12,6 +12,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bootseal import documents
 from bootseal.check import slot_fit
 from bootseal.check.rootfs import check as rootfs
 from bootseal.errors import FormatError, UsageError, VerificationRefused
@@ -200,7 +201,7 @@ def _policies(
 ) -> tuple[dict[str, bytes], list[Patch]]:
     """Sign the PCR policy; every slot gets the one that approves them all, as the build does."""
     predictions = [predict(fit.data, fit.slot.configuration) for fit in fits]
-    data = policy.to_bytes(policy.sign(predictions, signer))
+    data = documents.dump(policy.sign(predictions, signer))
     policy.verify(data, signer.public_key, predictions)
     tail = policy.to_tail(data)
     patches = []

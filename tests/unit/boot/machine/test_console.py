@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootseal.boot.machine.console import NAMES, Console, phases, visible
+from bootseal.boot.machine.console import NAMES, Console, phases
 from bootseal.boot.machine.events import Sighting
 from bootseal.boot.scenario.model import ALWAYS_FORBIDDEN
+from bootseal.documents import visible
 
 # Taken from consoles of U-Boot 2025.01, Linux 6.12 and systemd 257, and from meta-secureboot.
 LINES = [

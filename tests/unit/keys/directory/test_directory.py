@@ -252,14 +252,17 @@ def test_signer_is_found_by_role(small: Profile, tmp_path: Path) -> None:
         store.signer(tmp_path / "keys", Role.FIT)
 
 
+ENTRY = {"name": "x", "algorithm": "sha256,rsa2048", "fingerprint": ""}
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"schema": "bootseal.keys/2"}, "schema is 'bootseal.keys/2'"),
-        ({"keys": {"fitt": {}}}, "not a bootseal.keys/1 document"),
-        ({"keys": []}, "not a bootseal.keys/1 document"),
-        ({"keys": {"fit": {"name": "../x", "algorithm": "sha256,rsa2048"}}}, "not the name"),
-        ({"keys": {"fit": {"name": "x", "algorithm": "md5"}}}, "'md5' is not supported"),
+        ({"schema": "bootseal.keys/2"}, "has schema 'bootseal.keys/2'"),
+        ({"keys": {"fitt": {}}}, "keys is 'fitt': expected one of root"),
+        ({"keys": []}, r"keys is \[\]: expected an object"),
+        ({"keys": {"fit": ENTRY | {"name": "../x"}}}, "not the name"),
+        ({"keys": {"fit": ENTRY | {"algorithm": "md5"}}}, "'md5' is not supported"),
     ],
     ids=["schema", "role", "kind", "name", "algorithm"],
 )

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bootseal import documents
 from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import forge, forge_fit
 from bootseal.boot.attacks import root as root_attacks
@@ -24,6 +25,7 @@ from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
+from bootseal.measure.pcr_policy import PcrPolicy
 from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:
@@ -75,9 +77,9 @@ def update(
         document = pcr_policy.sign(made.predictions.values(), signer)
         if foreign_policy:
             vendor = pcr_policy.key_fingerprint(store.find(workspace.keys, Role.POLICY).public_key)
-            for entry in document["sha256"]:
-                entry["pkfp"] = vendor
-        tail = pcr_policy.to_tail(pcr_policy.to_bytes(document))
+            forged = (dataclasses.replace(each, pkfp=vendor) for each in document.sha256)
+            document = PcrPolicy(sha256=tuple(forged))
+        tail = pcr_policy.to_tail(documents.dump(document))
         fit_attacks.install(workspace, made.fit, SLOT)
         workspace.disk.write(slot.boot, workspace.disk.size(slot.boot) - len(tail), tail)
         workspace.disk.write(slot.root, 0, made.root.read_bytes())

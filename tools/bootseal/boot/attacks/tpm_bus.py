@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 import tempfile
 from pathlib import Path
@@ -88,11 +87,11 @@ def _unseal(workspace: Workspace, sealed: Sealed, prediction: Prediction, scratc
 
     digest = pcr_policy.policy_digest(prediction)
     text = pcr_policy.from_tail(_tail(workspace))
-    entry = next(e for e in pcr_policy.parse(text)["sha256"] if e["pol"] == digest.hex())
+    approval = next(each for each in pcr_policy.parse(text).sha256 if each.policy == digest)
     files = {
         "key.pem": store.find(workspace.keys, Role.POLICY).public_key.pem,
         "policy": digest,
-        "signature": base64.b64decode(entry["sig"]),
+        "signature": approval.sig,
         "private": sealed.private,
         "public": sealed.public,
     }

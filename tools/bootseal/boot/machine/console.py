@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.machine.events import Phase, Sighting
+from bootseal.documents import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,15 +125,6 @@ _PHASES: Final = (
     ("initramfs", "init"),
     ("system", "root-verified"),
 )
-
-
-def visible(text: str) -> str:
-    r"""Escape everything that could steer a terminal or hide text.
-
-    >>> visible("a\\x1b[2Jb")
-    'a\\\\x1b[2Jb'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,10 @@ of the vendor's escrow key alone; a station cannot read it.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bootseal import documents
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ _LONGEST: Final = 64 * 1024
 class Escrow:
     """What a device handed out: `volume` is the UUID of its LUKS2 volume, `cms` is DER."""
 
+    schema: str = SCHEMA
     volume: str
     cms: bytes
 
@@ -63,17 +62,10 @@ def parse(line: bytes) -> Escrow:
     Raises:
         FormatError: It is not one such document.
     """
-    try:
-        found = json.loads(line)
-        if found.keys() != {"schema", "volume", "cms"} or found["schema"] != SCHEMA:
-            raise FormatError(f"the escrow line is {line[:80]!r}: expected schema {SCHEMA!r}")
-        cms = base64.b64decode(found["cms"], validate=True)
-    except (ValueError, RecursionError, AttributeError, TypeError, binascii.Error) as error:
-        raise FormatError(f"the escrow line is malformed: {error}: {line[:80]!r}") from error
-    volume = found["volume"]
-    if not isinstance(volume, str) or not volume.isascii() or not volume.isprintable():
-        raise FormatError(f"the escrow line names the volume {volume!r:.60}: expected a UUID")
-    return Escrow(volume=volume, cms=cms)
+    found = documents.read(Escrow, line, "the escrow line", limit=_LONGEST)
+    if not found.volume.isascii() or not found.volume.isprintable():
+        raise FormatError(f"the escrow line names the volume {found.volume!r:.60}: expected a UUID")
+    return found
 
 
 def handed_out(log: Path) -> tuple[Escrow, ...]:

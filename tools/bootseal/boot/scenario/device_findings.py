@@ -1,11 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Compare what a running device says of itself with what was built.
-
-Finding ids: `slot.unknown`, `root.hash`, `root.mount`, `root.read-only`, `root.verity`,
-`root.corruption-mode`, `data.closed`, `data.crypt`, `data.token`, `data.mount`, `pcr.0`, `pcr.1`,
-`pcr.8`, `pcr.9`, `event-log.missing`, `event-log.malformed`, `event-log.differs`, `lockdown.off`,
-`login.unexpected`, `mount.writable`.
-"""
+"""Compare what a running device says of itself with what was built."""
 
 from __future__ import annotations
 
@@ -13,7 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
-from bootseal.findings.model import Finding, Severity
+from bootseal.findings.catalogue import finding
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import Event
 from bootseal.measure.explain import Judgement, compare
@@ -24,6 +18,7 @@ if TYPE_CHECKING:
 
     from bootseal.boot.scenario.device_status import DataStatus, Mount, RootStatus, Status
     from bootseal.device import Device, Slot
+    from bootseal.findings.model import Finding
 
 CAPPED_PCR: Final = "9"
 
@@ -49,7 +44,7 @@ def check(status: Status, device: Device) -> list[Finding]:
     slot = next((s for s in device.slots if s.name == status.slot), None)
     if slot is None:
         known = ", ".join(s.name for s in device.slots)
-        found = [_error("slot.unknown", "slot", f"runs from slot {status.slot!r}: built: {known}")]
+        found = [finding("slot.unknown", "slot", f"runs from slot {status.slot!r}: built: {known}")]
     else:
         found = [*_root(status.root, slot), *_pcrs(status, slot)]
     found += _data(status.data, status.mounts)
@@ -66,27 +61,23 @@ def capped(pcr: str) -> str:
     return hashlib.sha256(bytes.fromhex(pcr) + CAP).hexdigest()
 
 
-def _error(finding: str, where: str, message: str) -> Finding:
-    return Finding(id=finding, severity=Severity.ERROR, where=where, message=message)
-
-
 def _root(root: RootStatus, slot: Slot) -> Iterator[Finding]:
     if root.hash != slot.root_hash:
-        yield _error("root.hash", "root", f"root hash {root.hash}: built {slot.root_hash}")
+        yield finding("root.hash", "root", f"root hash {root.hash}: built {slot.root_hash}")
     if root.mount != "/":
-        yield _error("root.mount", "root", f"mounted on {root.mount!r}: expected '/'")
+        yield finding("root.mount", "root", f"mounted on {root.mount!r}: expected '/'")
     if "ro" not in root.options:
-        yield _error("root.read-only", "root", f"mounted {','.join(root.options)}: expected ro")
+        yield finding("root.read-only", "root", f"mounted {','.join(root.options)}: expected ro")
     fields = root.table.split()
     if len(fields) <= _ROOT_HASH_FIELD or fields[_DM_TARGET_FIELD] != "verity":
-        yield _error("root.verity", "root", f"not on dm-verity: table is {root.table!r}")
+        yield finding("root.verity", "root", f"not on dm-verity: table is {root.table!r}")
         return
     if fields[_ROOT_HASH_FIELD] != slot.root_hash:
         message = f"dm-verity checks against {fields[_ROOT_HASH_FIELD]}: built {slot.root_hash}"
-        yield _error("root.verity", "root", message)
+        yield finding("root.verity", "root", message)
     if "restart_on_corruption" not in fields[_ROOT_HASH_FIELD + 1 :]:
         message = "dm-verity does not restart the device on corruption"
-        yield _error("root.corruption-mode", "root", f"{message}: table is {root.table!r}")
+        yield finding("root.corruption-mode", "root", f"{message}: table is {root.table!r}")
 
 
 def _pcrs(status: Status, slot: Slot) -> Iterator[Finding]:
@@ -94,9 +85,9 @@ def _pcrs(status: Status, slot: Slot) -> Iterator[Finding]:
         expected = capped(predicted) if pcr == CAPPED_PCR else predicted
         read = status.pcrs.get(pcr, "nothing")
         if read != expected:
-            yield _error(f"pcr.{pcr}", f"PCR {pcr}", f"reads {read}: predicted {expected}")
+            yield finding(f"pcr.{pcr}", f"PCR {pcr}", f"reads {read}: predicted {expected}")
     if not status.event_log_size:
-        yield _error("event-log.missing", "TPM", "the kernel has no event log of the firmware")
+        yield finding("event-log.missing", "TPM", "the kernel has no event log of the firmware")
     elif slot.events:
         yield from _event_log(status.event_log, slot)
 
@@ -106,7 +97,7 @@ def _event_log(log: bytes, slot: Slot) -> Iterator[Finding]:
     try:
         found = eventlog.parse(log)
     except FormatError as error:
-        yield _error("event-log.malformed", "TPM", error.message)
+        yield finding("event-log.malformed", "TPM", error.message)
         return
     expected = [
         Event(
@@ -121,24 +112,24 @@ def _event_log(log: bytes, slot: Slot) -> Iterator[Finding]:
     if wrong:
         said = "; ".join(f"{e.judgement} in PCR {e.event.pcr}: {e.meaning}" for e in wrong[:_SHOWN])
         message = f"{len(wrong)} entries are not as predicted: {said}"
-        yield _error("event-log.differs", "TPM", message)
+        yield finding("event-log.differs", "TPM", message)
 
 
 def _data(data: DataStatus, mounts: tuple[Mount, ...]) -> Iterator[Finding]:
     if data.state != "open":
-        yield _error("data.closed", "data", f"data is {data.state}: {data.reason or 'no reason'}")
+        yield finding("data.closed", "data", f"data is {data.state}: {data.reason or 'no reason'}")
         return
     fields = data.table.split()
     if len(fields) <= _DM_TARGET_FIELD or fields[_DM_TARGET_FIELD] != "crypt":
-        yield _error("data.crypt", "data", f"not on dm-crypt: table is {data.table!r}")
+        yield finding("data.crypt", "data", f"not on dm-crypt: table is {data.table!r}")
     if data.token != _TOKEN or data.keyslot < 0:
         message = f"token {data.token!r} in key slot {data.keyslot}: expected {_TOKEN}"
-        yield _error("data.token", "data", message)
+        yield finding("data.token", "data", message)
     on_data = [m for m in mounts if m.target == "/data"]
     if [m.source for m in on_data] != ["/dev/mapper/data"] or "rw" not in on_data[0].options:
         said = "; ".join(f"{m.source} {','.join(m.options)}" for m in on_data) or "nothing"
         message = f"/data is {said}: expected /dev/mapper/data, writable"
-        yield _error("data.mount", "data", message)
+        yield finding("data.mount", "data", message)
 
 
 def _mounts(mounts: tuple[Mount, ...]) -> Iterator[Finding]:
@@ -146,12 +137,12 @@ def _mounts(mounts: tuple[Mount, ...]) -> Iterator[Finding]:
         writable = "rw" in mount.options and mount.type not in _VOLATILE
         if writable and mount.source != "/dev/mapper/data":
             message = f"{mount.source} ({mount.type}) is writable: only /dev/mapper/data may be"
-            yield _error("mount.writable", mount.target, message)
+            yield finding("mount.writable", mount.target, message)
 
 
 def _system(status: Status, device: Device) -> Iterator[Finding]:
     if status.lockdown not in _LOCKED:
         message = f"kernel lockdown is {status.lockdown or 'absent'}: expected integrity"
-        yield _error("lockdown.off", "kernel", message)
+        yield finding("lockdown.off", "kernel", message)
     if status.login and not device.login:
-        yield _error("login.unexpected", "login", "offers a root shell: built without one")
+        yield finding("login.unexpected", "login", "offers a root shell: built without one")

@@ -6,14 +6,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot.machine.console import phases, visible
+from bootseal.boot.machine.console import phases
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario import device_status
 from bootseal.boot.scenario.device_findings import check
 from bootseal.boot.scenario.model import Outcome, StepResult
 from bootseal.boot.scenario.power_cycle import forbidden
+from bootseal.documents import visible
 from bootseal.errors import FormatError
-from bootseal.findings.model import Finding, Severity
+from bootseal.findings.catalogue import finding
+from bootseal.findings.model import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Step
     from bootseal.boot.scenario.power_cycle import Cycle
     from bootseal.device import Device
+    from bootseal.findings.model import Finding
 
 _INTERESTING: Final = frozenset(
     {"bad-hash", "no-signature", "bad-signature", "signature-refused", "unit-address"}
@@ -65,7 +68,7 @@ def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
             system = device_status.load(document)
             findings = check(system, device)
         except FormatError as error:
-            findings = [_malformed(error)]
+            findings = [finding("status.malformed", "status", error.message)]
     objections = _objections(step, ended, system, findings)
     verdict, reason = next(objections, (Outcome.PASSED, ""))
     return StepResult(
@@ -159,11 +162,11 @@ def _missing(wanted: tuple[str, ...], seen: tuple[Sighting, ...]) -> str:
 def _status(
     expect: ExpectedStatus, system: Status | None, findings: list[Finding]
 ) -> Iterator[str]:
-    errors = {f.id: f for f in findings if f.severity is Severity.ERROR}
-    for name, finding in errors.items():
+    wrong = {each.id: each.message for each in errors(findings)}
+    for name, message in wrong.items():
         if name not in expect.findings:
-            yield f"{name}: {finding.message}"
-    if absent := [name for name in expect.findings if name not in errors]:
+            yield f"{name}: {message}"
+    if absent := [name for name in expect.findings if name not in wrong]:
         yield f"the system does not report {', '.join(absent)}: expected it to"
     if system is None:
         yield "the status line cannot be read"
@@ -175,9 +178,3 @@ def _status(
         yield f"the data partition was {found}: expected the opposite"
     if expect.reason and not re.search(expect.reason, system.data.reason):
         yield f"data is closed because {system.data.reason!r}: expected {expect.reason!r}"
-
-
-def _malformed(error: FormatError) -> Finding:
-    return Finding(
-        id="status.malformed", severity=Severity.ERROR, where="status", message=error.message
-    )

@@ -14,9 +14,8 @@ from bootseal.check.rootfs import keys as rootfs_keys
 from bootseal.check.rootfs import programs as rootfs_programs
 from bootseal.disk.filesystems import erofs as fs_erofs
 from bootseal.disk.filesystems import ext4, squashfs
-from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
-from bootseal.findings.model import Severity
+from bootseal.findings.catalogue import finding
 from bootseal.formats import erofs
 from bootseal.units import MIB
 
@@ -55,8 +54,7 @@ def check(disk: Disk, entry: Entry, policy: Policy, *, production: bool) -> Iter
             yield from rootfs_programs.check(nodes, policy, entry.name)
     except FormatError as error:
         yield finding(
-            "root-unreadable",
-            Severity.ERROR,
+            "disk.root-unreadable",
             entry.name,
             f"its files cannot be looked at: {error.message}",
             offset=entry.offset,

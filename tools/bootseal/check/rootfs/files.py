@@ -7,8 +7,8 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from bootseal.check.rootfs.allowlist import allows
-from bootseal.disk.findings import finding
 from bootseal.errors import FormatError
+from bootseal.findings.catalogue import finding
 from bootseal.findings.model import ByDirectory, Severity
 from bootseal.formats import capability
 
@@ -59,49 +59,39 @@ def check(
     for name in DEVELOPMENT:
         if name in by_path:
             yield finding(
-                "root-development",
-                grave,
+                "disk.root-development",
                 f"{where}:/{name}",
                 "this belongs to development images: it offers a root shell on the console",
-                remedy="build without the development features",
+                severity=grave,
             )
     for node in nodes:
         if node.regular and node.size and allows(_LOGINS, node.path):
             yield finding(
-                "root-authorized-keys",
-                Severity.ERROR if production else Severity.WARNING,
+                "disk.root-authorized-keys",
                 f"{where}:/{node.path}",
                 "whoever holds one of these keys can log in on every device",
-                remedy="install keys on single devices, on /data",
+                severity=Severity.ERROR if production else Severity.WARNING,
             )
 
 
 def _permissions(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding]:
     writable = ByDirectory(
         lambda directory, names: finding(
-            "root-world-writable",
-            Severity.ERROR,
-            f"{where}:{directory}",
-            f"everybody may write to {names}",
-            remedy="chmod o-w, or list it as world-writable in the policy",
+            "disk.root-world-writable", f"{where}:{directory}", f"everybody may write to {names}"
         )
     )
     setuid = ByDirectory(
         lambda directory, names: finding(
-            "root-setuid",
-            Severity.ERROR,
+            "disk.root-setuid",
             f"{where}:{directory}",
             f"setuid or setgid, and not known to be needed: {names}",
-            remedy="chmod a-s, or list it as setuid in the policy",
         )
     )
     capable = ByDirectory(
         lambda directory, names: finding(
-            "root-capabilities",
-            Severity.ERROR,
+            "disk.root-capabilities",
             f"{where}:{directory}",
             f"file capabilities that are not known to be needed: {names}",
-            remedy="setcap -r, or list it under capabilities in the policy",
         )
     )
     for node in nodes:
@@ -138,22 +128,18 @@ def _identities(
         text = node.content.read(64).strip()
         if text not in {b"", b"uninitialized"}:
             yield finding(
-                "root-machine-id",
-                Severity.ERROR,
+                "disk.root-machine-id",
                 f"{where}:/{name}",
                 "every device would have the same identity: expected an empty file",
                 expected="empty or 'uninitialized'",
                 observed=text.decode(errors="replace"),
-                remedy=f"empty /{name} when the image is made",
             )
     for node in nodes:
         if node.regular and node.size and allows(_SECRETS, node.path):
             yield finding(
-                "root-shared-secret",
-                Severity.ERROR,
+                "disk.root-shared-secret",
                 f"{where}:/{node.path}",
                 "every device would have the same secret: expected it to be made on first boot",
-                remedy="leave the file out of the image",
             )
 
 
@@ -169,25 +155,17 @@ def _accounts(node: Node, where: str) -> Iterator[Finding]:
         name, password = fields[0], fields[_PASSWORD_FIELD]
         if not password:
             yield finding(
-                "root-empty-password",
-                Severity.ERROR,
-                place,
-                f"the account {name!r} has an empty password",
-                remedy="lock the account: put ! in its place",
+                "disk.root-empty-password", place, f"the account {name!r} has an empty password"
             )
         elif not password.startswith(_LOCKED) and (shadow or password != "x"):  # noqa: S105 - the mark for "see shadow"
             yield finding(
-                "root-default-password",
-                Severity.ERROR,
+                "disk.root-default-password",
                 place,
                 f"the account {name!r} has a password, the same on every device",
-                remedy="lock the account: put ! in its place",
             )
         if not shadow and name != "root" and fields[_UID_FIELD].strip().lstrip("0") == "":
             yield finding(
-                "root-second-root",
-                Severity.ERROR,
+                "disk.root-second-root",
                 place,
                 f"the account {name!r} has user number 0: it is root by another name",
-                remedy="remove the account, or give it a number of its own",
             )

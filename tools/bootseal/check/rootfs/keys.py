@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bootseal.check.rootfs.allowlist import allows
-from bootseal.disk.findings import finding
-from bootseal.findings.model import ByDirectory, Severity
+from bootseal.findings.catalogue import finding
+from bootseal.findings.model import ByDirectory
 from bootseal.formats.elf import MAGIC
 from bootseal.keys import search
 
@@ -31,8 +31,7 @@ def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding
     """
     tests = ByDirectory(
         lambda directory, names: finding(
-            "root-self-test-key",
-            Severity.INFO,
+            "disk.root-self-test-key",
             f"{where}:{directory}",
             f"holds published keys, as self-tests do: {names}",
         )
@@ -58,21 +57,17 @@ def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding
 def _private(key: Found, place: str, known: str) -> Finding:
     more = f", and it is published ({known})" if known else ""
     return finding(
-        "root-private-key",
-        Severity.ERROR,
+        "disk.root-private-key",
         place,
         f"holds a private key ({key.form}) at byte {key.offset}{more}",
         observed=key.fingerprint or key.digest,
-        remedy="leave it out; where it was secret, revoke it",
     )
 
 
 def _published(key: Found, place: str, known: str) -> Finding:
     return finding(
-        "root-published-key",
-        Severity.ERROR,
+        "disk.root-published-key",
         place,
         f"holds a public key at byte {key.offset} whose private half is published ({known})",
         observed=key.fingerprint or key.digest,
-        remedy="replace it with a key of your own",
     )

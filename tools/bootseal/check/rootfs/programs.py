@@ -10,9 +10,9 @@ import lzma
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from bootseal.disk.findings import finding
 from bootseal.errors import BootsealError, FormatError
-from bootseal.findings.model import ByDirectory, Severity
+from bootseal.findings.catalogue import finding
+from bootseal.findings.model import ByDirectory
 from bootseal.formats import elf, module_signature
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import EcPublicKey, der_to_raw, verify_digest
@@ -32,65 +32,22 @@ _MAX_MODULE: Final = 64 << 20
 _SAFE: Final = ("$ORIGIN", "${ORIGIN}", "/usr/", "/lib", "/opt/")
 
 _SAID: Final = {
-    "elf-damaged": (Severity.WARNING, "cannot be judged: {}", "check where these files come from"),
-    "elf-stack": (
-        Severity.ERROR,
-        "have an executable stack: {}",
-        "link with -z noexecstack; mark assembler files with .note.GNU-stack",
-    ),
-    "elf-writable-code": (
-        Severity.ERROR,
-        "have memory that is writable and executable: {}",
-        "link with -z separate-code",
-    ),
-    "elf-search-path": (
-        Severity.ERROR,
-        "look for libraries where others may write (RPATH or RUNPATH): {}",
-        "link without -rpath, or chrpath -d",
-    ),
-    "elf-text-relocations": (
-        Severity.WARNING,
-        "change their own code while they are loaded: {}",
-        "compile with -fPIC",
-    ),
-    "elf-pie": (Severity.WARNING, "are always loaded at the same address: {}", "link with -pie"),
-    "elf-relro": (
-        Severity.WARNING,
-        "keep their relocations writable: {}",
-        "link with -z relro",
-    ),
-    "elf-bind-now": (
-        Severity.WARNING,
-        "keep a writable table of functions (no BIND_NOW): {}",
-        "link with -z now",
-    ),
-    "elf-canary": (
-        Severity.INFO,
-        "do not use the stack protector: {}",
-        "compile with -fstack-protector-strong",
-    ),
-    "elf-fortify": (
-        Severity.INFO,
-        "call only unchecked functions: {}",
-        "compile with -O2 -D_FORTIFY_SOURCE=2",
-    ),
-    "module-unsigned": (
-        Severity.WARNING,
-        "are kernel modules without a signature: {}",
-        "CONFIG_MODULE_SIG_ALL=y, and do not strip modules afterwards",
-    ),
-    "module-signature": (
-        Severity.ERROR,
-        "are kernel modules whose signature does not verify with the module key: {}",
-        "sign them with the key the kernel was built with",
-    ),
-    "module-damaged": (
-        Severity.ERROR,
-        "are kernel modules that cannot be read: {}",
-        "check where these files come from",
-    ),
+    "disk.elf-damaged": "cannot be checked: {}",
+    "disk.elf-stack": "have an executable stack: {}",
+    "disk.elf-writable-code": "have memory that is writable and executable: {}",
+    "disk.elf-search-path": "look for libraries where others may write (RPATH or RUNPATH): {}",
+    "disk.elf-text-relocations": "change their own code while they are loaded: {}",
+    "disk.elf-pie": "are always loaded at the same address: {}",
+    "disk.elf-relro": "keep their relocations writable: {}",
+    "disk.elf-bind-now": "are not linked with BIND_NOW (full RELRO): {}",
+    "disk.elf-canary": "do not use the stack protector: {}",
+    "disk.elf-fortify": "call only unchecked functions: {}",
+    "disk.module-unsigned": "are kernel modules without a signature: {}",
+    "disk.module-signature": "are kernel modules whose signature does not verify with the module"
+    " key: {}",
+    "disk.module-damaged": "are kernel modules that cannot be read: {}",
 }
-"""Severity, message and remedy of each finding that is made once for a directory."""
+"""Message of each finding that is made once for a directory."""
 
 
 def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding]:
@@ -117,11 +74,8 @@ def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding
 
 
 def _group(name: str, where: str) -> ByDirectory:
-    severity, message, remedy = _SAID[name]
     return ByDirectory(
-        lambda directory, names: finding(
-            name, severity, f"{where}:{directory}", message.format(names), remedy=remedy
-        )
+        lambda directory, names: finding(name, f"{where}:{directory}", _SAID[name].format(names))
     )
 
 
@@ -134,7 +88,7 @@ def _program(node: Node) -> Iterator[str]:
         with content.view() as data:
             found = elf.parse(data)
     except FormatError:
-        yield "elf-damaged"
+        yield "disk.elf-damaged"
         return
     if found is not None:
         yield from judge(found)
@@ -143,15 +97,15 @@ def _program(node: Node) -> Iterator[str]:
 def judge(found: Elf) -> Iterator[str]:
     """Yield the names of what is wrong with a program or library."""
     verdicts = {
-        "elf-stack": found.stack_executable,
-        "elf-writable-code": found.writable_code,
-        "elf-search-path": not all(path.startswith(_SAFE) for path in found.search),
-        "elf-text-relocations": found.text_relocations,
-        "elf-pie": found.program and not found.pie,
-        "elf-relro": found.dynamic and not found.relro,
-        "elf-bind-now": found.dynamic and not found.bind_now,
-        "elf-canary": found.dynamic and not found.canary,
-        "elf-fortify": found.fortified is False,
+        "disk.elf-stack": found.stack_executable,
+        "disk.elf-writable-code": found.writable_code,
+        "disk.elf-search-path": not all(path.startswith(_SAFE) for path in found.search),
+        "disk.elf-text-relocations": found.text_relocations,
+        "disk.elf-pie": found.program and not found.pie,
+        "disk.elf-relro": found.dynamic and not found.relro,
+        "disk.elf-bind-now": found.dynamic and not found.bind_now,
+        "disk.elf-canary": found.dynamic and not found.canary,
+        "disk.elf-fortify": found.fortified is False,
     }
     yield from (name for name, bad in verdicts.items() if bad)
 
@@ -162,9 +116,9 @@ def _module(node: Node, key: PublicKey | None) -> str:
         module = unpack(node)
         signature = module_signature.parse(module)
         if signature is None:
-            return "module-unsigned"
+            return "disk.module-unsigned"
     except FormatError:
-        return "module-damaged"
+        return "disk.module-damaged"
     if key is None:
         return ""
     content = memoryview(module)[: signature.content]
@@ -176,7 +130,7 @@ def _module(node: Node, key: PublicKey | None) -> str:
             raw = der_to_raw(raw, algorithm)
         verify_digest(key, digest, raw, algorithm)
     except (BootsealError, ValueError):
-        return "module-signature"
+        return "disk.module-signature"
     return ""
 
 

@@ -15,7 +15,7 @@ from bootseal.cli.options import PinFile, secret_source
 
 if TYPE_CHECKING:
     from bootseal.keys.public import PublicKey
-    from bootseal.measure.pcr_policy import Document
+    from bootseal.measure.pcr_policy import PcrPolicy
 
 
 def sign(
@@ -39,6 +39,7 @@ def sign(
     pin_file: PinFile = None,
 ) -> None:
     """Approve the predicted states: write systemd's tpm2-pcr-signature.json."""
+    from bootseal import documents
     from bootseal.errors import UsageError
     from bootseal.keys.signers import base as signers
     from bootseal.measure import inputs as sources
@@ -52,22 +53,24 @@ def sign(
     predictions = [prediction for _, prediction in found]
     signer = signers.open(key, secret_source(pin_file))
     document = pcr_policy.sign(predictions, signer)
-    new = len(document["sha256"])
+    new = len(document.sha256)
     if keep:
         document = _kept(document, keep, approved, signer.public_key)
-    data = pcr_policy.to_bytes(document)
+    data = documents.dump(document)
     pcr_policy.verify(data, signer.public_key, predictions)
     pcr_policy.to_tail(data)
     console.write(output, data)
     names = ", ".join(prediction.configuration for prediction in predictions)
-    earlier = len(document["sha256"]) - new
+    earlier = len(document.sha256) - new
     console.status(
         f"OK: {console.untrusted(names)} approved by key {signer.public_key.fingerprint()}"
         + (f", {earlier} earlier states kept" if keep else "")
     )
 
 
-def _kept(document: Document, keep: Path, approved: Path | None, public_key: PublicKey) -> Document:
+def _kept(
+    document: PcrPolicy, keep: Path, approved: Path | None, public_key: PublicKey
+) -> PcrPolicy:
     from bootseal.measure import approved as lists
     from bootseal.measure import pcr_policy
 

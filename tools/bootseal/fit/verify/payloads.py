@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from bootseal.fit.findings import error
+from bootseal.findings.catalogue import finding
 from bootseal.fit.verify.digest import STRONG, WEAK
 from bootseal.formats.fit.model import EXTERNAL, Place
 from bootseal.units import MIB
@@ -59,7 +59,7 @@ def check_loads(fit: Fit, configuration: Configuration) -> Iterator[Finding]:
     for (_, end, first), (start, _, second) in pairwise(loaded):
         if start < end:
             message = f"{first} and {second} are loaded over each other at {start:#x}"
-            yield error("load-overlap", configuration.path, message)
+            yield finding("fit.load-overlap", configuration.path, message)
 
 
 def is_zero(view: memoryview) -> bool:
@@ -73,11 +73,11 @@ def is_zero(view: memoryview) -> bool:
 def _check_place(image: Image, policy: Policy) -> Iterator[Finding]:
     if image.misplaced:
         message = f"the data lies outside the file: {image.misplaced}"
-        yield error("external-bounds", image.path, message)
+        yield finding("fit.external-bounds", image.path, message)
     given = sorted(image.node.properties.keys() & (EXTERNAL | {"data"}))
     if not policy.strict:
         if image.place is Place.NOWHERE:
-            yield error("no-data", image.path, "the image has no data")
+            yield finding("fit.no-data", image.path, "the image has no data")
         return
     alone = given == ["data-offset", "data-size"]
     if image.external and not (policy.external_data and alone):
@@ -86,37 +86,43 @@ def _check_place(image: Image, policy: Policy) -> Iterator[Finding]:
             expected += ", or data-offset and data-size"
         names = ", ".join(name for name in given if name != "data")
         message = f"the place of the data is given by {names}, unsigned: expected {expected}"
-        yield error("external-data", image.path, message)
+        yield finding("fit.external-data", image.path, message)
     elif not image.payload:
-        yield error("no-data", image.path, "the image has no data")
+        yield finding("fit.no-data", image.path, "the image has no data")
 
 
 def _check_use(image: Image, facts: Facts) -> Iterator[Finding]:
     compressed = image.compression not in {"", "none"}
     if image.load is not None and not image.type.startswith("kernel"):
-        yield error(
-            "load-address",
+        yield finding(
+            "fit.load-address",
             image.path,
             f"a load address on {image.type or 'an image without type'} lets it overwrite what was "
             "verified: expected one on kernels only",
         )
     if image.type == "kernel_noload" and compressed:
-        yield error("noload-compressed", image.path, "U-Boot may write past its buffer: set load")
+        yield finding(
+            "fit.noload-compressed", image.path, "U-Boot may write past its buffer: set load"
+        )
     kernel = image.type.startswith("kernel")
     limit = MAX_KERNEL if kernel else MAX_GROWTH * len(image.payload)
     # Linux unpacks a ramdisk itself; U-Boot then only passes it on.
     if compressed and image.type != "ramdisk" and facts.expanded(image, limit) > limit:
         message = f"it decompresses to more than the {limit} bytes that U-Boot has room for"
-        yield error("decompressed-size", image.path, message)
+        yield finding("fit.decompressed-size", image.path, message)
 
 
 def _check_hashes(image: Image, policy: Policy, facts: Facts) -> Iterator[Finding]:
     if not image.hashes:
-        yield error("no-hash", image.path, "the image has no hash node, so nothing protects it")
+        yield finding(
+            "fit.no-hash", image.path, "the image has no hash node, so nothing protects it"
+        )
     elif policy.strict and not any(h.algorithm in STRONG for h in image.hashes):
         names = ", ".join(h.algorithm or "none" for h in image.hashes)
         expected = ", ".join(sorted(STRONG))
-        yield error("weak-hash", image.path, f"protected by {names} only: expected {expected}")
+        yield finding(
+            "fit.weak-hash", image.path, f"protected by {names} only: expected {expected}"
+        )
     for found in image.hashes:
         yield from _check_hash(found, image, policy, facts)
 
@@ -125,16 +131,16 @@ def _check_hash(found: Hash, image: Image, policy: Policy, facts: Facts) -> Iter
     if found.ignored:
         if not policy.strict:
             return
-        yield error("ignored-hash", found.path, "'uboot-ignore' makes U-Boot skip this hash")
+        yield finding("fit.ignored-hash", found.path, "'uboot-ignore' makes U-Boot skip this hash")
     if found.algorithm not in STRONG | WEAK:
-        yield error("unknown-hash", found.path, f"unknown algorithm {found.algorithm!r}")
+        yield finding("fit.unknown-hash", found.path, f"unknown algorithm {found.algorithm!r}")
         return
     actual = facts.digest(image, found.algorithm) if found.value else b""
     if actual != found.value or not found.value:
         says = f"says {found.value.hex()}" if found.value else "says nothing"
         computed = actual.hex() if actual else "not computed"
         message = f"{found.algorithm} of the data is {computed}, but the node {says}"
-        yield error("image-hash", found.path, message)
+        yield finding("fit.image-hash", found.path, message)
 
 
 def _check_file(fit: Fit) -> Iterator[Finding]:
@@ -144,12 +150,12 @@ def _check_file(fit: Fit) -> Iterator[Finding]:
     for image in external:
         if image.offset < end:
             message = f"the data at {image.offset:#x} lies before {end:#x}, where it may begin"
-            yield error("external-order", image.path, message)
+            yield finding("fit.external-order", image.path, message)
         elif image.offset - end >= _MAX_GAP or not is_zero(fit.data[end : image.offset]):
             message = f"unsigned bytes lie between {end:#x} and the data at {image.offset:#x}"
-            yield error("external-gap", image.path, message)
+            yield finding("fit.external-gap", image.path, message)
         end = max(end, image.offset + len(image.payload))
     trailing = len(fit.data) - end
     padding = external and trailing < _MAX_GAP and is_zero(fit.data[end:])
     if trailing and not padding:
-        yield error("trailing-data", "file", f"{trailing} bytes follow the FIT")
+        yield finding("fit.trailing-data", "file", f"{trailing} bytes follow the FIT")

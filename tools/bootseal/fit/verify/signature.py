@@ -11,7 +11,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import UsageError, VerificationRefused
-from bootseal.fit.findings import error
+from bootseal.findings.catalogue import finding
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import verify_digest
@@ -43,13 +43,13 @@ def check_configuration(
     if policy.strict and set(signature.hashed_nodes) != set(nodes):
         odd = sorted(set(signature.hashed_nodes) ^ set(nodes))
         message = f"'hashed-nodes' and the configuration disagree about {', '.join(odd)}"
-        findings.append(error("hashed-nodes", signature.path, message))
+        findings.append(finding("fit.hashed-nodes", signature.path, message))
     findings += _check_limits(fit, configuration, nodes)
     size = _strings_size(fit, signature, strict=policy.strict)
     if size is None:
         expected = f"0 and at most {fit.flat.header.size_strings}"
         message = f"'hashed-strings' is {signature.hashed_strings.hex() or 'missing'}: expected "
-        return [*findings, error("hashed-strings", signature.path, message + expected)]
+        return [*findings, finding("fit.hashed-strings", signature.path, message + expected)]
     digest = algorithm.digest(fit_format.signed_chunks(fit.flat, nodes, size))
     return findings + _verify(signature, key, digest, algorithm)
 
@@ -82,11 +82,11 @@ def _algorithm(signature: Signature, key: TrustedKey) -> tuple[Algorithm | None,
     try:
         algorithm = Algorithm.parse(signature.algorithm, signature.padding)
     except UsageError as problem:
-        return None, [error("algorithm", signature.path, problem.message)]
+        return None, [finding("fit.algorithm", signature.path, problem.message)]
     if signature.algorithm == key.algorithm:
         return algorithm, []
     message = f"{signature.algorithm!r}, but the key is for {key.algorithm!r}"
-    return algorithm, [error("algorithm", signature.path, message)]
+    return algorithm, [finding("fit.algorithm", signature.path, message)]
 
 
 def _check_limits(fit: Fit, configuration: Configuration, nodes: Collection[str]) -> list[Finding]:
@@ -102,7 +102,7 @@ def _check_limits(fit: Fit, configuration: Configuration, nodes: Collection[str]
     ):
         return []
     message = f"{len(listed)} nodes in {regions} regions are more than U-Boot can hash"
-    return [error("too-many-nodes", configuration.path, message)]
+    return [finding("fit.too-many-nodes", configuration.path, message)]
 
 
 def _strings_size(fit: Fit, signature: Signature, *, strict: bool) -> int | None:
@@ -122,5 +122,5 @@ def _verify(
     try:
         verify_digest(key.public_key, digest, signature.value, algorithm)
     except VerificationRefused as refusal:
-        return [error("bad-signature", signature.path, refusal.message)]
+        return [finding("fit.bad-signature", signature.path, refusal.message)]
     return []

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from bootseal.fit.findings import error, warning
+from bootseal.findings.catalogue import finding
 from bootseal.fit.verify import payloads
 from bootseal.fit.verify.digest import Facts
 from bootseal.fit.verify.strictness import STRICT
@@ -86,14 +86,16 @@ def check_size(fit: Fit, policy: Policy) -> Iterator[Finding]:
     size = fit.flat.header.total_size
     if size > policy.max_size:
         message = f"{size} bytes: the limit is {policy.max_size}"
-        yield error("too-large", "header", message)
+        yield finding("fit.too-large", "header", message)
 
 
 def check_addresses(fit: Fit) -> Iterator[Finding]:
     """Yield the nodes that libfdt may find when asked for another."""
     for node in fit.flat.root.walk():
         if "@" in node.name:
-            yield error("unit-address", node.path, "U-Boot can mistake a name with '@' for another")
+            yield finding(
+                "fit.unit-address", node.path, "U-Boot can mistake a name with '@' for another"
+            )
 
 
 def _check_layout(fit: Fit, policy: Policy) -> Iterator[Finding]:
@@ -105,19 +107,19 @@ def _check_layout(fit: Fit, policy: Policy) -> Iterator[Finding]:
         or fit.flat.reservations_end != header.off_struct
         or end != header.off_strings
     ):
-        yield error("layout", "header", "there are unsigned gaps between the blocks")
+        yield finding("fit.layout", "header", "there are unsigned gaps between the blocks")
     if header.boot_cpuid or fit.flat.reservations:
-        yield error("layout", "header", "a boot CPU or memory reservations are set, unsigned")
+        yield finding("fit.layout", "header", "a boot CPU or memory reservations are set, unsigned")
     names = fit.flat.strings
     if not names.endswith(b"\0") or names.startswith(b"\0") or b"\0\0" in names:
-        yield error("layout", "header", "the strings block holds more than the names")
+        yield finding("fit.layout", "header", "the strings block holds more than the names")
     slack = data[header.off_strings + header.size_strings :]
     # mkimage -E aligns the end, and before 2025.10 does not clear what it aligns with.
     if len(slack) >= _ALIGNMENT and not payloads.is_zero(slack):
-        yield error("slack", "header", "the space behind the strings block is not zero")
+        yield finding("fit.slack", "header", "the space behind the strings block is not zero")
     for token in fit.flat.tokens:
         if token.tag is Tag.NOP:
-            yield error("nop", f"offset {token.start}", "a NOP tag has no place in a FIT")
+            yield finding("fit.nop", f"offset {token.start}", "a NOP tag has no place in a FIT")
             return
 
 
@@ -125,22 +127,26 @@ def _check_names(fit: Fit) -> Iterator[Finding]:
     yield from check_addresses(fit)
     for node in fit.flat.root.walk():
         if node.name and "@" not in node.name and _NAME.fullmatch(node.name) is None:
-            yield error("name", node.path, "the name has a character that FIT names must not have")
+            yield finding(
+                "fit.name", node.path, "the name has a character that FIT names must not have"
+            )
         for name, count in Counter(child.name for child in node.children).items():
             if count > 1:
                 path = f"{node.path.rstrip('/')}/{name}"
-                yield error("duplicate-name", path, f"{count} nodes have this path: expected one")
+                yield finding(
+                    "fit.duplicate-name", path, f"{count} nodes have this path: expected one"
+                )
 
 
 def _check_nodes(fit: Fit) -> Iterator[Finding]:
     root = fit.flat.root
     if not fit.description:
-        yield error("description", "/", "there is no description, which U-Boot demands")
+        yield finding("fit.description", "/", "there is no description, which U-Boot demands")
     yield from _unsigned(root, UNHASHED)
     for node in root.children:
         if node.name not in {"images", "configurations"}:
-            yield error(
-                "unexpected-node", node.path, "only /images and /configurations belong here"
+            yield finding(
+                "fit.unexpected-node", node.path, "only /images and /configurations belong here"
             )
         else:
             allowed = frozenset({"default"} if node.name == "configurations" else ())
@@ -149,7 +155,7 @@ def _check_nodes(fit: Fit) -> Iterator[Finding]:
         yield from _check_children(image.node, ("hash", "signature"))
         if image.signatures:
             message = "signed on its own, which binds it to no configuration"
-            yield warning("image-signature", image.path, message)
+            yield finding("fit.image-signature", image.path, message)
     for configuration in fit.configurations:
         yield from _unsigned(configuration.node, UNHASHED)
         yield from _check_children(configuration.node, ("hash", "signature"))
@@ -163,9 +169,9 @@ def _check_children(node: FlatNode, kinds: tuple[str, ...]) -> Iterator[Finding]
     for child in node.children:
         if not child.name.startswith(kinds):
             expected = ", ".join(kinds)
-            yield error("unexpected-node", child.path, f"expected only {expected} nodes here")
+            yield finding("fit.unexpected-node", child.path, f"expected only {expected} nodes here")
         elif child.children:
-            yield error("unexpected-node", child.children[0].path, "expected no nodes here")
+            yield finding("fit.unexpected-node", child.children[0].path, "expected no nodes here")
         if child.name.startswith("signature"):
             yield from _unsigned(child, child.properties.keys() - _SIGNATURE_PROPERTIES)
         else:
@@ -175,26 +181,30 @@ def _check_children(node: FlatNode, kinds: tuple[str, ...]) -> Iterator[Finding]
 def _unsigned(node: FlatNode, names: frozenset[str] | set[str]) -> Iterator[Finding]:
     for name in node.properties:
         if name in names:
-            yield error(
-                "unsigned-property", node.path, f"no signature covers the property {name!r} here"
+            yield finding(
+                "fit.unsigned-property",
+                node.path,
+                f"no signature covers the property {name!r} here",
             )
 
 
 def _check_references(fit: Fit, configuration: Configuration) -> Iterator[Finding]:
     if not configuration.references:
-        yield error("missing-image", configuration.path, "the configuration names no image")
+        yield finding("fit.missing-image", configuration.path, "the configuration names no image")
     for name in REFERENCES:
         value = configuration.node.value(name)
         if value is None:
             continue
         named = configuration.references.get(name, ())
         if value != b"".join(image.encode() + b"\0" for image in named):
-            yield error("missing-image", configuration.path, f"{name!r} names an unknown image")
+            yield finding(
+                "fit.missing-image", configuration.path, f"{name!r} names an unknown image"
+            )
         for image in map(fit.image, named):
             if image.type not in _TYPES.get(name, (image.type,)):
                 expected = " or ".join(_TYPES[name])
-                yield error(
-                    "image-type",
+                yield finding(
+                    "fit.image-type",
                     configuration.path,
                     f"{name!r} names {image.name}, which is {image.type!r}: expected {expected}",
                 )
@@ -209,9 +219,13 @@ def _check_use(fit: Fit) -> Iterator[Finding]:
     }
     for image in fit.images:
         if image.name not in used:
-            yield error("unreferenced-image", image.path, "no configuration names this image")
+            yield finding("fit.unreferenced-image", image.path, "no configuration names this image")
     names = {configuration.name for configuration in fit.configurations}
     if not names:
-        yield error("no-configuration", "/configurations", "there is no configuration to boot")
+        yield finding(
+            "fit.no-configuration", "/configurations", "there is no configuration to boot"
+        )
     if fit.default and fit.default not in names:
-        yield error("default", "/configurations", f"the default {fit.default!r} does not exist")
+        yield finding(
+            "fit.default", "/configurations", f"the default {fit.default!r} does not exist"
+        )

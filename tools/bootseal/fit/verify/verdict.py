@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bootseal.findings.model import Finding, Severity, refuse
+from bootseal.findings.catalogue import finding
+from bootseal.findings.model import Finding, errors, refuse
 from bootseal.fit import control_dtb as trust_store
-from bootseal.fit.findings import error, info, warning
 from bootseal.fit.verify import payloads, releases, structure
 from bootseal.fit.verify.digest import Facts
 from bootseal.fit.verify.signature import check_configuration, check_image, holds_by_list
@@ -80,7 +80,7 @@ class Verdict:
     @property
     def errors(self) -> tuple[Finding, ...]:
         """The findings that refuse the FIT."""
-        return tuple(f for f in self.findings if f.severity is Severity.ERROR)
+        return errors(self.findings)
 
 
 def inspect(
@@ -198,14 +198,14 @@ def _choose(
         findings = []
         if len(fit.configurations) > 1:
             message = "no signature covers the choice of the default: boot with ADDRESS#NAME"
-            findings.append(info("default-unsigned", "/configurations", message))
+            findings.append(finding("fit.default-unsigned", "/configurations", message))
         return list(fit.configurations), findings
     wanted = fit.default if name is None else name
     found = [c for c in fit.configurations if c.name == wanted][: None if policy.strict else 1]
     if found:
         return found, []
     where = f"/configurations/{wanted}"
-    return [], [error("no-configuration", where, "there is no such configuration")]
+    return [], [finding("fit.no-configuration", where, "there is no such configuration")]
 
 
 def _check_as_uboot(
@@ -214,24 +214,26 @@ def _check_as_uboot(
     yield from structure.check_size(fit, policy)
     yield from structure.check_addresses(fit)
     if "description" not in fit.flat.root.properties:
-        yield error("description", "/", "there is no description, which U-Boot demands")
+        yield finding("fit.description", "/", "there is no description, which U-Boot demands")
     for configuration in chosen:
         if not configuration.references:
-            yield error("missing-image", configuration.path, "the configuration names no image")
+            yield finding(
+                "fit.missing-image", configuration.path, "the configuration names no image"
+            )
         yield from payloads.check(fit, _images(fit, configuration), policy, facts)
 
 
 def _check_trust(trust: Trust) -> Iterator[Finding]:
     where = "control device tree"
     if not trust.required("conf"):
-        yield error("no-required-key", where, "U-Boot would accept any FIT: no key")
+        yield finding("fit.no-required-key", where, "U-Boot would accept any FIT: no key")
     for key in trust.keys:
         if key.required not in {"", "conf", "image"}:
             message = f"required is {key.required!r}, which U-Boot ignores: expected conf or image"
-            yield error("required-value", key.path, message)
+            yield finding("fit.required-value", key.path, message)
     for key in trust.required("image"):
         message = "U-Boot takes a signature by any key for one by this: use required=conf"
-        yield warning("image-key", key.path, message)
+        yield finding("fit.image-key", key.path, message)
 
 
 def _judge(fit: Fit, configuration: Configuration, key: TrustedKey, policy: Policy) -> KeyVerdict:
@@ -246,12 +248,12 @@ def _judge(fit: Fit, configuration: Configuration, key: TrustedKey, policy: Poli
             findings += problems
         elif not problems:
             message = f"signed by {key.hint!r}, but the hint says {signature.hint!r}"
-            findings.append(error("key-hint", signature.path, message))
+            findings.append(finding("fit.key-hint", signature.path, message))
     if not good and not findings:
         hints = ", ".join(repr(s.hint) for s in signatures)
         message = f"no signature by the required key {key.hint!r}: "
         message += f"there are signatures by {hints}" if hints else "it is not signed at all"
-        findings.append(error("no-signature", configuration.path, message))
+        findings.append(finding("fit.no-signature", configuration.path, message))
     return KeyVerdict(
         configuration=configuration.name,
         key=key.hint,
@@ -279,7 +281,7 @@ def _check_images(
             ]
             if not problems:
                 message = f"no signature of the image by the required key {key.hint!r}"
-                yield error("no-signature", image.path, message)
+                yield finding("fit.no-signature", image.path, message)
             elif all(problems):
                 yield from problems[0]
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import BootsealError
+from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, Severity
 from bootseal.keys import certificate
 from bootseal.keys.algorithms import Kind
@@ -68,14 +69,16 @@ def _directory(directory: Path) -> Iterator[Finding]:
     mode = stat.S_IMODE(directory.stat().st_mode)
     private = any(path.suffix in {".key", ".pem"} for path in directory.iterdir())
     if private and mode & OTHERS_MAY:
-        yield _error("permissions", directory, f"mode {mode:04o}: expected 0700")
+        yield finding("keys.permissions", str(directory), f"mode {mode:04o}: expected 0700")
 
 
 def _file(path: Path, keys: dict[Path, FileKey], max_age: timedelta) -> Iterator[Finding]:
     if path.is_symlink():
-        yield _warning("symlink", path, f"points to {path.resolve()}, which is judged instead")
+        yield finding(
+            "keys.symlink", str(path), f"points to {path.resolve()}, which is judged instead"
+        )
     if not path.is_file():
-        yield _error("unreadable", path, "is no file")
+        yield finding("keys.unreadable", str(path), "is no file")
         return
     if read_reference(path):
         yield from inspect.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
@@ -87,7 +90,7 @@ def _file(path: Path, keys: dict[Path, FileKey], max_age: timedelta) -> Iterator
     try:
         key = keys[path] = inspect.show(path)
     except BootsealError as error:
-        yield _error("unreadable", path, error.message)
+        yield finding("keys.unreadable", str(path), error.message)
         return
     yield from key.findings
     if key.kind == "certificate":
@@ -98,8 +101,10 @@ def _age(path: Path, max_age: timedelta) -> Iterator[Finding]:
     cert = certificate.read(path)
     age = datetime.now(UTC) - cert.not_valid_before_utc
     if age > max_age and not certificate.is_authority(cert):
-        yield _warning(
-            "age", path, f"is {age.days} days old: expected a rotation after {max_age.days}"
+        yield finding(
+            "keys.age",
+            str(path),
+            f"is {age.days} days old: expected a rotation after {max_age.days}",
         )
 
 
@@ -112,9 +117,9 @@ def _pairs(keys: dict[Path, FileKey]) -> Iterator[Finding]:
         first = keys[paths[0]].public_key
         for other in paths[1:]:
             if keys[other].public_key != first:
-                yield _error(
-                    "mismatch",
-                    other,
+                yield finding(
+                    "keys.mismatch",
+                    str(other),
                     f"is key {keys[other].public_key.fingerprint()}, but {paths[0].name} is "
                     f"{first.fingerprint()}",
                 )
@@ -125,27 +130,35 @@ def _duplicates(keys: dict[Path, FileKey]) -> Iterator[Finding]:
     for path, key in keys.items():
         first = seen.setdefault(key.public_key.fingerprint(), path)
         if first.stem != path.stem:
-            yield _error("duplicate", path, f"is the same key as {first.name} under another name")
+            yield finding(
+                "keys.duplicate", str(path), f"is the same key as {first.name} under another name"
+            )
 
 
 def _manifest(directory: Path, manifest: Manifest, keys: dict[Path, FileKey]) -> Iterator[Finding]:
     names = {entry.name for _, entry in manifest.entries()}
     for path in keys:
         if path.stem not in names:
-            yield _warning("stray", path, f"{MANIFEST} does not know it")
+            yield finding("keys.stray", str(path), f"{MANIFEST} does not know it")
     for role, entry in manifest.entries():
         path = directory / f"{entry.name}.crt"
         if path not in keys:
-            yield _error("missing", path, f"{MANIFEST} lists it")
+            yield finding("keys.missing", str(path), f"{MANIFEST} lists it")
         elif keys[path].public_key.fingerprint() != entry.fingerprint:
-            yield _error("fingerprint", path, f"expected {entry.fingerprint}, as {MANIFEST} says")
+            yield finding(
+                "keys.fingerprint", str(path), f"expected {entry.fingerprint}, as {MANIFEST} says"
+            )
         if entry.algorithm.kind is Kind.RSA2048 and role is not Role.POLICY:
-            yield _warning("algorithm", path, "RSA-2048: expected 3072 bits or more in a new key")
+            yield finding(
+                "keys.algorithm", str(path), "RSA-2048: expected 3072 bits or more in a new key"
+            )
         yield from _state(path, manifest, role, entry.state, entry.since)
         private = path.with_suffix(".key")
         if not manifest.development and private in keys:
-            yield _warning(
-                "plain", private, "the private key of a production profile lies unencrypted here"
+            yield finding(
+                "keys.plain",
+                str(private),
+                "the private key of a production profile lies unencrypted here",
             )
 
 
@@ -154,14 +167,13 @@ def _state(
 ) -> Iterator[Finding]:
     current = role in manifest.keys and manifest.keys[role].name == path.stem
     if state is State.REVOKED and current:
-        yield _error("revoked", path, f"was revoked on {since} and is still the {role} key")
+        yield finding(
+            "keys.revoked", str(path), f"was revoked on {since} and is still the {role} key"
+        )
     elif state is State.REVOKED and path.with_suffix(".key").exists():
-        yield _warning("revoked", path, f"was revoked on {since}: destroy its private key")
-
-
-def _error(kind: str, path: Path, message: str) -> Finding:
-    return Finding(id=f"keys.{kind}", severity=Severity.ERROR, where=str(path), message=message)
-
-
-def _warning(kind: str, path: Path, message: str) -> Finding:
-    return Finding(id=f"keys.{kind}", severity=Severity.WARNING, where=str(path), message=message)
+        yield finding(
+            "keys.revoked",
+            str(path),
+            f"was revoked on {since}: destroy its private key",
+            severity=Severity.WARNING,
+        )

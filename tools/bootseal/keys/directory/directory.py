@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.findings.model import Finding, Severity
+from bootseal.findings.catalogue import finding
 from bootseal.keys import certificate, public
 from bootseal.keys.certificate import Issuer
 from bootseal.keys.directory.create import (
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from bootseal.findings.model import Finding
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.manifest import Entry
     from bootseal.keys.profile import KeySpec, Profile
@@ -250,11 +251,10 @@ def _stored(directory: Path, role: Role, entry: Entry) -> StoredKey:
         findings += mode_findings(key_path, mode)
     if public_key.fingerprint() != entry.fingerprint:
         findings.append(
-            Finding(
-                id="keys.fingerprint",
-                severity=Severity.ERROR,
-                where=str(cert_path),
-                message=f"the certificate is for another key than {MANIFEST} recorded: "
+            finding(
+                "keys.fingerprint",
+                str(cert_path),
+                f"the certificate is for another key than {MANIFEST} recorded: "
                 f"expected {entry.fingerprint}, found {public_key.fingerprint()}",
             )
         )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.findings.model import Finding, Severity
+from bootseal.findings.catalogue import finding
 from bootseal.keys import certificate, public, published
 from bootseal.keys.signers.base import parse_private
 from bootseal.keys.signers.pin import OTHERS_MAY
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from bootseal.findings.model import Finding
     from bootseal.keys.public import PublicKey
 
 
@@ -97,31 +98,28 @@ def show(path: Path, passphrase: bytes | None = None) -> FileKey:
 def mode_findings(path: Path, mode: int) -> Iterator[Finding]:
     """Say when others may access a private key file."""
     if mode & OTHERS_MAY:
-        yield Finding(
-            id="keys.permissions",
-            severity=Severity.ERROR,
-            where=str(path),
-            message=f"mode {mode:04o} gives other users access to a private key: expected 0600",
+        yield finding(
+            "keys.permissions",
+            str(path),
+            f"mode {mode:04o} gives other users access to a private key: expected 0600",
         )
 
 
 def published_findings(path: Path, key: PublicKey) -> Iterator[Finding]:
     """Say when the private half of a key is public."""
     if origin := published.origin(key.fingerprint()):
-        yield Finding(
-            id="keys.published",
-            severity=Severity.ERROR,
-            where=str(path),
-            message=f"a published test key ({origin}): anybody can sign with it",
+        yield finding(
+            "keys.published",
+            str(path),
+            f"a published test key ({origin}): anybody can sign with it",
         )
 
 
 def expiry_findings(path: Path, cert: x509.Certificate) -> Iterator[Finding]:
     """Say when a certificate has expired."""
     if cert.not_valid_after_utc < datetime.now(UTC):
-        yield Finding(
-            id="keys.expired",
-            severity=Severity.WARNING,
-            where=str(path),
-            message=f"the certificate expired on {cert.not_valid_after_utc:%Y-%m-%d}",
+        yield finding(
+            "keys.expired",
+            str(path),
+            f"the certificate expired on {cert.not_valid_after_utc:%Y-%m-%d}",
         )

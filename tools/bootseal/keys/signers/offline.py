@@ -8,10 +8,10 @@ and checks every signature with the public key it was given.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from bootseal import documents
 from bootseal.errors import FormatError, UsageError
 from bootseal.files import write_file
 from bootseal.keys import public
@@ -102,6 +102,24 @@ class Answers:
         return signature
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    name: str
+    role: str
+    algorithm: str
+    padding: str | None
+    digest: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Requests:
+    schema: str = SCHEMA
+    subject: str
+    keys: dict[str, str]
+    requests: tuple[_Request, ...]
+
+
 def export(directory: Path, recorders: Sequence[Recorder], subject: str) -> list[Wanted]:
     """Write the requests to a directory, which must be new or empty.
 
@@ -120,24 +138,23 @@ def export(directory: Path, recorders: Sequence[Recorder], subject: str) -> list
     for each in wanted:
         write_file(directory / f"{each.name}.digest", each.digest)
     keys = {recorder.role: recorder.public_key.fingerprint() for recorder in recorders}
-    document = {
-        "schema": SCHEMA,
-        "subject": subject,
-        "keys": keys,
-        "requests": [
-            {
-                "name": each.name,
-                "role": each.role,
-                "algorithm": each.algorithm.name,
-                "padding": each.algorithm.padding.value if each.algorithm.kind.is_rsa else None,
-                "digest": each.digest.hex(),
-                "command": command(each),
-            }
+    document = _Requests(
+        subject=subject,
+        keys=keys,
+        requests=tuple(
+            _Request(
+                name=each.name,
+                role=each.role,
+                algorithm=each.algorithm.name,
+                padding=each.algorithm.padding if each.algorithm.kind.is_rsa else None,
+                digest=each.digest.hex(),
+                command=command(each),
+            )
             for each in wanted
-        ],
-    }
+        ),
+    )
     write_file(directory / SUMMARY, _summary(subject, keys, wanted).encode())
-    write_file(directory / FILE_NAME, json.dumps(document, indent=2).encode() + b"\n")
+    write_file(directory / FILE_NAME, documents.dump(document))
     return wanted
 
 
@@ -150,24 +167,18 @@ def load(directory: Path) -> list[Wanted]:
     """
     path = directory / FILE_NAME
     try:
-        document = json.loads(path.read_bytes())
-        if document["schema"] != SCHEMA:
-            raise FormatError(f"{path} has another schema than {SCHEMA}")
-        found = [_parse(each) for each in document["requests"]]
+        return [_parse(each) for each in documents.load(_Requests, path).requests]
     except FileNotFoundError:
         raise UsageError(f"{directory} holds no {FILE_NAME}") from None
-    except (ValueError, TypeError, KeyError, UsageError) as error:
+    except (ValueError, UsageError, FormatError) as error:
         raise FormatError(f"{path} holds no signing requests: {error}") from error
-    return found
 
 
-def _parse(request: dict[str, str]) -> Wanted:
-    padding = request["padding"] or Padding.PKCS1
-    algorithm = Algorithm.parse(request["algorithm"], padding)
-    role = request["role"]
-    if role not in ROLES:
-        raise ValueError(f"{role!r} is no role")
-    return Wanted(role=role, digest=bytes.fromhex(request["digest"]), algorithm=algorithm)
+def _parse(request: _Request) -> Wanted:
+    algorithm = Algorithm.parse(request.algorithm, request.padding or Padding.PKCS1)
+    if request.role not in ROLES:
+        raise ValueError(f"{request.role!r} is not a role")
+    return Wanted(role=request.role, digest=bytes.fromhex(request.digest), algorithm=algorithm)
 
 
 def answer(directory: Path, wanted: Sequence[Wanted], signer: Signer) -> None:

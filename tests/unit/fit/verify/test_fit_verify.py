@@ -148,6 +148,7 @@ def test_any_flipped_bit_in_what_is_protected_is_refused(
         verify(bytes(evil), control)
 
 
+@pytest.mark.slow
 def test_every_byte_that_may_change_is_known(signed: bytes, control: bytes) -> None:
     """Only notes in a signature node and padding nobody reads are free."""
     model = fit_format.parse(signed)

@@ -13,7 +13,7 @@ from bootseal.boot.attacks import data_volume
 
 pytestmark = pytest.mark.tool("cryptsetup")
 
-FILES = Path(__file__).parents[2] / "meta-secureboot/recipes-core/bootseal-device/files"
+FILES = Path(__file__).parents[3] / "meta-secureboot/recipes-core/bootseal-device/files"
 PASSPHRASE = b"wrong horse"
 
 

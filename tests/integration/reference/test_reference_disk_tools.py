@@ -17,7 +17,7 @@ from bootseal.formats.fdt import model as fdt
 from bootseal.reference import uboot
 from bootseal.reference.apt import Download
 
-LAYER = Path(__file__).parents[2] / "meta-secureboot"
+LAYER = Path(__file__).parents[3] / "meta-secureboot"
 BOARD = LAYER / "recipes-bsp/u-boot/files/qemu-virt-bootseal.dts"
 
 

@@ -18,7 +18,7 @@ from bootseal.disk.layout import parse_wks
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
 
-LAYER = Path(__file__).parents[2] / "meta-secureboot"
+LAYER = Path(__file__).parents[3] / "meta-secureboot"
 FILES = LAYER / "recipes-bsp/u-boot/files"
 WKS = LAYER / "files/wic/bootseal-ab.wks"
 BOARD = FILES / "qemu-virt-bootseal.dts"

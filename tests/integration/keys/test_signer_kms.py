@@ -20,6 +20,7 @@ from moto.kms.responses import KmsResponse
 from moto.kms.utils import ECDSAPrivateKey, RSAPrivateKey
 from moto.server import ThreadedMotoServer
 
+from bootseal import documents
 from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
 from bootseal.keys.algorithms import Algorithm
@@ -151,7 +152,7 @@ def test_pcr_policy_signed_by_the_service_is_verified(keys: dict[str, str]) -> N
     other = predict(fdt.emit(fdt.Node("", {"description": b"d\0"}, children)), "conf-1")
     signer = signers.open(keys["rsa2048"])
 
-    data = pcr_policy.to_bytes(pcr_policy.sign([prediction], signer))
+    data = documents.dump(pcr_policy.sign([prediction], signer))
 
     pcr_policy.verify(data, signer.public_key, [prediction])
     with pytest.raises(VerificationRefused, match="no valid entry approves its state"):

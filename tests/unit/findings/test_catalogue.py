@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""The catalogue has what the code makes, and docs/ has what the catalogue says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from tests import findings_tables
+
+import bootseal
+from bootseal.findings.catalogue import FINDINGS, TABLES, finding
+from bootseal.findings.model import Severity
+from bootseal.measure.pcr_policy import PCRS
+
+ROOT = Path(bootseal.__path__[0])
+PAGES = sorted(findings_tables.DOCS.glob("*.md"))
+# Values that are put into an id while a program runs.
+HOLE = "HOLE"
+
+
+def sources() -> list[ast.AST]:
+    paths = [path for path in ROOT.rglob("*.py") if path.parent != ROOT / "findings"]
+    return [ast.parse(path.read_text()) for path in paths]
+
+
+def text_of(node: ast.AST) -> str:
+    """Return a string of the code, with a mark where something is put in; empty for others."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=values):
+            return "".join(text_of(value) or HOLE for value in values)
+        case _:
+            return ""
+
+
+def made() -> set[str]:
+    """Return the first argument of every call that makes a finding, where it is a string."""
+    return {
+        text_of(node.args[0])
+        for tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in {"finding", "_finding"}
+        and node.args
+    } - {""}
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    return re.compile(re.escape(text).replace(HOLE, r"(\*|[a-z0-9-]+)"))
+
+
+def test_every_id_in_the_code_is_in_the_catalogue() -> None:
+    unknown = [text for text in made() if not any(map(pattern(text).fullmatch, FINDINGS))]
+
+    assert unknown == []
+
+
+def test_every_row_of_the_catalogue_is_made_by_the_code() -> None:
+    named = {text_of(node) for tree in sources() for node in ast.walk(tree)}
+    patterns = [pattern(text) for text in made() if HOLE in text]
+
+    unmade = [i for i in FINDINGS if i not in named and not any(p.fullmatch(i) for p in patterns)]
+
+    assert unmade == []
+
+
+def test_no_id_has_two_rows() -> None:
+    assert len(FINDINGS) == sum(map(len, TABLES.values()))
+
+
+def test_only_the_catalogue_makes_findings() -> None:
+    makers = [
+        path
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if node.func.id == "Finding"
+    ]
+
+    assert makers == [ROOT / "findings/catalogue.py"]
+
+
+def test_finding_takes_what_is_left_out_from_its_row() -> None:
+    made = finding("disk.alignment", "data", "0x200 is not a multiple of 0x100000")
+
+    assert (made.severity, made.remedy) == (Severity.WARNING, "declare --align 1024")
+
+
+def test_finding_may_say_otherwise_than_its_row() -> None:
+    made = finding("disk.alignment", "data", "moved", severity=Severity.ERROR, remedy="")
+
+    assert (made.severity, made.remedy) == (Severity.ERROR, "")
+
+
+def test_finding_of_a_family_has_the_row_of_the_family() -> None:
+    assert finding("pcr.9", "PCR 9", "differs").severity is Severity.ERROR
+
+
+def test_finding_of_an_unknown_id_is_a_fault() -> None:
+    with pytest.raises(KeyError):
+        finding("disk.nonsense", "disk", "nothing")
+
+
+def test_remedy_of_a_token_names_the_pcrs_that_policies_are_over() -> None:
+    assert "+".join(map(str, PCRS)) in FINDINGS["disk.data-token"].remedy
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_tables_in_docs_are_those_of_the_catalogue(page: Path) -> None:
+    text = page.read_text()
+
+    assert text == findings_tables.generated(text), "run: python -m tests.findings_tables"
+
+
+def test_every_table_is_in_docs_once() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+
+    assert sorted(found["name"] for found in findings_tables.MARKED.finditer(text)) == sorted(
+        TABLES
+    )
