@@ -23,9 +23,9 @@ from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.keys import certificate
-from bootseal.keys.algorithms import Algorithm, Kind, Padding
+from bootseal.keys.algorithms import Algorithm, KeyKind, Padding
 from bootseal.keys.public import EcPublicKey, RsaPublicKey
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import approved, inputs
 from bootseal.measure.approved import Approved
 from bootseal.measure.predict import CAP, predict
@@ -91,7 +91,7 @@ def sign(signer: FileSigner, message: bytes) -> bytes:
     return struct.pack(">HH", 0x18, 0xB) + sized(raw[:32]) + sized(raw[32:])
 
 
-def measure(kind: Kind) -> dict[str, object]:
+def measure(kind: KeyKind) -> dict[str, object]:
     """Judge one quote many times, against a list of 50 releases."""
     signer = FileSigner(certificate.make_private(kind))
     prediction = predict(fit(b"KERNEL 7"), "conf-a", version=VERSION)
@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     as_json = parser.parse_args().json
-    results = [measure(kind) for kind in (Kind.ECDSA256, Kind.RSA2048)]
+    results = [measure(kind) for kind in (KeyKind.ECDSA256, KeyKind.RSA2048)]
     if as_json:
         text = json.dumps({"schema": "bootseal.benchmark/1", "results": results}, indent=2)
     else:

@@ -33,10 +33,11 @@ from bootseal.device import Partition
 from bootseal.disk import image
 from bootseal.disk.layout import parse_wks
 from bootseal.fit import control_dtb
+from bootseal.formats import boot_partition
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.public import from_pem
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 from bootseal.progress import Silent
@@ -83,7 +84,7 @@ def make(directory: Path) -> str:
     root_hash, tree = made.make_tree(data)
     fit = made.make_fit(root_hash, key, blocks=_ROOT // 4096, kernel=os.urandom(_KERNEL))
     document = pcr_policy.sign([predict(fit, f"conf-{slot}") for slot in "ab"], vendor)
-    tail = pcr_policy.to_tail(documents.dump(document))
+    tail = boot_partition.pad_policy(documents.dump(document))
     contents = {"bootstate": emit_environment(made.STATE), "verity": tree}
     layout = ["bootloader --ptable gpt"]
     with (directory / "disk.img").open("wb") as disk:

@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from bootseal.check import partitions
 from bootseal.check.expected import of_device
-from bootseal.disk import image
+from bootseal.disk import image, partitions
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.resign import apply
 from bootseal.resign import plan as late
 from bootseal.resign.plan import Signing

@@ -19,7 +19,6 @@ import pytest
 
 from bootseal import device, documents
 from bootseal.assembly import device as assembly
-from bootseal.assembly import disk_image as disk
 from bootseal.attest import messages
 from bootseal.attest import verify as attest
 from bootseal.attest.store import Store
@@ -35,7 +34,7 @@ from bootseal.fit import build as fit_build
 from bootseal.fit.build import FitSpec
 from bootseal.fit.sign import sign
 from bootseal.fit.verify import verdict as verify
-from bootseal.formats import cpio
+from bootseal.formats import boot_partition, cpio
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.uboot import binary as uboot
@@ -157,7 +156,7 @@ def make(reference: Reference, variant: Variant, work: Path) -> Built:
     qemu.create_overlay(overlay.path, reference.path("disk"), backing_format="raw")
     for slot in assembly.SLOTS:
         name = f"boot-{slot}"
-        overlay.write(name, 0, disk.boot_image(fit, document, overlay.size(name)))
+        overlay.write(name, 0, boot_partition.emit(fit, document, overlay.size(name)))
     swtpm.manufacture(work / "tpm")
     machine = qemu.Machine(
         qemu=reference.device.qemu, bios=paths["bios"], disk=overlay.path, tpm=work / "tpm"

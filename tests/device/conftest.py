@@ -22,7 +22,7 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bootseal.check.disk import Judgement
+    from bootseal.check.disk import DiskVerdict
     from bootseal.check.expected import Target
     from bootseal.device import Device
 
@@ -87,7 +87,7 @@ class Workbench(Workspace):
 
     def judge(
         self, change: Callable[[Target], Target] = lambda target: target, *, inside: bool = False
-    ) -> Judgement:
+    ) -> DiskVerdict:
         wanted = replace(
             target.of_device(self.directory),
             image=self.disk.path,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import device as devices
-from bootseal.check import expected, partitions
+from bootseal.check import expected
 from bootseal.check.contents import check
 from bootseal.check.rootfs import check as rootfs
-from bootseal.disk import image
+from bootseal.disk import image, partitions
 from bootseal.findings.model import Severity
 
 if TYPE_CHECKING:

@@ -191,7 +191,7 @@ def sign(device: Path, *options: object) -> None:
     run(Path(sys.executable).with_name("bootseal"), "disk", "sign", device, *options)
 
 
-def judge(directory: Path) -> disk_check.Judgement:
+def judge(directory: Path) -> disk_check.DiskVerdict:
     wanted = expected.of_device(directory)
     with image.opened(wanted.image) as disk:
         return disk_check.check(disk, wanted, Silent())

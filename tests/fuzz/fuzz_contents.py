@@ -23,9 +23,9 @@ from bootseal.keys import search
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.formats.gpt import Entry
+    from bootseal.device import Partition
 
-ENTRY = cast("Entry", SimpleNamespace(name="data", offset=0, size=1 << 20, end=1 << 20))
+ENTRY = cast("Partition", SimpleNamespace(name="data", offset=0, size=1 << 20, end=1 << 20))
 
 
 def luks_copy(text: bytes, *, offset: int, magic: bytes, size: int = 0x4000) -> bytes:

@@ -20,7 +20,7 @@ from bootseal.formats.fdt import model as fdt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.keys.signers.base import FileSigner
+    from bootseal.keys.signers.file import FileSigner
 
 ROOT: Final = Path(__file__).parents[2]
 HERE: Final = Path(__file__).parent

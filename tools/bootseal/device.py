@@ -42,7 +42,16 @@ class Qemu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """One GPT partition as shipped; `offset` and `size` are in bytes from the start of the disk."""
+    """One GPT partition, declared or found; GUIDs are in lower case.
+
+    Attributes:
+        number: Counted from 1.
+        name: GPT name.
+        type: Type GUID.
+        uuid: Unique GUID.
+        offset: Bytes from the start of the disk.
+        size: Bytes.
+    """
 
     number: int
     name: str
@@ -50,6 +59,11 @@ class Partition:
     uuid: str
     offset: int
     size: int
+
+    @property
+    def end(self) -> int:
+        """Offset of the first byte behind it."""
+        return self.offset + self.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run("measure", "sign", fit, "--key", key, "-o", policy) is None
     assert run("device", "parts", directory, "--layout", WKS) is None
     layout = parse_wks(WKS.read_text())
-    contents = {p.file: directory / p.file for p in layout.partitions}
+    contents = {file: directory / file for file in layout.files.values()}
     disk_image.write(layout, contents, directory / "disk.img")
     return directory
 

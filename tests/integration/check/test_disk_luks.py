@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.check import data_partition
+from bootseal.device import Partition
 from bootseal.disk import image as source
 from bootseal.errors import FormatError
 from bootseal.formats import luks2
-from bootseal.formats.gpt import Entry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ def test_damage_that_cryptsetup_mends_is_refused(image: Path) -> None:
 
 
 def test_partition_with_a_passphrase_is_refused(image: Path) -> None:
-    entry = Entry(number=8, name="data", type="", uuid="", offset=0, size=SIZE, attributes=0)
+    entry = Partition(number=8, name="data", type="", uuid="", offset=0, size=SIZE)
 
     with source.opened(image) as disk:
         found = {finding.id for finding in data_partition.check(disk, entry, None)}
@@ -70,7 +70,7 @@ def test_partition_with_a_passphrase_is_refused(image: Path) -> None:
 
 
 def test_empty_partition_is_accepted_and_any_other_is_not(tmp_path: Path) -> None:
-    entry = Entry(number=8, name="data", type="", uuid="", offset=0, size=SIZE, attributes=0)
+    entry = Partition(number=8, name="data", type="", uuid="", offset=0, size=SIZE)
     path = tmp_path / "empty"
     with path.open("wb") as file:
         file.truncate(SIZE)

@@ -13,9 +13,9 @@ import pytest
 
 from bootseal.check.rootfs import check as rootfs
 from bootseal.check.rootfs.allowlist import Policy
+from bootseal.device import Partition
 from bootseal.disk import image as source
 from bootseal.findings.model import Severity
-from bootseal.formats.gpt import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,12 +60,12 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
 TOOLS = pytest.mark.tool("mkfs.erofs", "fsck.erofs", "gensquashfs", "sqfs2tar", "mke2fs", "debugfs")
 
 
-def on_disk(image: Path) -> tuple[Path, Entry]:
+def on_disk(image: Path) -> tuple[Path, Partition]:
     """Put a file system behind 1 MiB of something else."""
     disk = image.with_suffix(".disk")
     disk.write_bytes(b"\xa5" * START + image.read_bytes())
     size = image.stat().st_size
-    entry = Entry(number=1, name="root-a", type="", uuid="", offset=START, size=size, attributes=0)
+    entry = Partition(number=1, name="root-a", type="", uuid="", offset=START, size=size)
     return disk, entry
 
 

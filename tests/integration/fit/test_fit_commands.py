@@ -292,7 +292,7 @@ def test_next_key_is_added_beside_the_old_one(made: Path, next_key: Path, tmp_pa
     ("arguments", "reason"),
     [
         (("--hint", "a", "--hint", "b"), "1 --key and 2 --hint"),
-        (("--hint", "a", "--add-signature", "b"), "expected NAME=ALGORITHM"),
+        (("--hint", "a", "--add-signature", "b"), "expected HINT=ALGORITHM"),
         (("--hint", "a", "--add-signature", "a=sha1,rsa2048"), "sha1,rsa2048"),
         (("--hint", "a", "--dtb-output", "x"), "--dtb-output without --dtb"),
     ],

@@ -21,7 +21,7 @@ from bootseal.fit.sign import sign
 from bootseal.fit.verify.verdict import inspect, verify
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 
 if TYPE_CHECKING:
     from pathlib import Path

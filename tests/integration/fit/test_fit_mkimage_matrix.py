@@ -27,7 +27,7 @@ from bootseal.fit.sign import Request, SigningKey, sign_request
 from bootseal.fit.verify.strictness import COMPAT, STRICT
 from bootseal.fit.verify.verdict import inspect, verify
 from bootseal.formats.fdt import model as fdt
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -171,7 +171,7 @@ def test_key_that_is_not_there_is_refused() -> None:
     with pytest.raises(UsageError, match="NotFoundException") as refusal:
         signers.open("awskms:///alias/nothing")
     assert "AWS_REGION" in refusal.value.hint
-    with pytest.raises(UsageError, match="names no key"):
+    with pytest.raises(UsageError, match="does not name a key"):
         signers.open("awskms:///")
 
 

@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
 import traceback
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pkcs11
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.integration.keys.softhsm import MODULE, PIN, Token
 from typer.testing import CliRunner
 
 from bootseal.cli import measure
@@ -30,88 +27,14 @@ from bootseal.keys.profile import Role
 from bootseal.keys.public import verify_digest
 from bootseal.keys.signers import base as signers
 from bootseal.keys.signers import pkcs11 as tokens
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.base import Access
+from bootseal.keys.signers.file import FileSigner
 from bootseal.keys.signers.pin import SecretSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.tool("softhsm2-util")
-
-MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
-LABEL = "release keys"
-PIN = "PIN-that-nobody-may-see-4711"
-SO_PIN = "security-officer-1234"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
-    """A SoftHSM token with keys of every kind, and the file keys two of them came from."""
-
-    directory: Path
-    pin_file: Path
-
-    def uri(self, path: str = "", query: str = "") -> str:
-        return f"pkcs11:token=release%20keys;{path}?module-path={MODULE}{query}"
-
-    @property
-    def secret(self) -> SecretSource:
-        return SecretSource(file=self.pin_file)
-
-
-def write_key(path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:
-    path.touch(mode=0o600)
-    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-
-
-def softhsm(*args: str | Path) -> None:
-    subprocess.run(["softhsm2-util", *map(str, args)], check=True, capture_output=True)
-
-
-@pytest.fixture(scope="module")
-def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
-    directory = tmp_path_factory.mktemp("hsm")
-    (directory / "tokens").mkdir()
-    configuration = directory / "softhsm2.conf"
-    configuration.write_text(f"directories.tokendir = {directory}/tokens\nlog.level = ERROR\n")
-    pin_file = directory / "pin"
-    pin_file.touch(mode=0o600)
-    pin_file.write_text(PIN + "\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(configuration))
-        pins = ("--pin", PIN, "--so-pin", SO_PIN)
-        softhsm("--init-token", "--free", "--label", "release keys", *pins)
-        softhsm("--init-token", "--free", "--label", "other", *pins)
-        made: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {
-            "rsa2048": rsa.generate_private_key(65537, 2048),
-            "ecdsa256": ec.generate_private_key(ec.SECP256R1()),
-            "ecdsa384": ec.generate_private_key(ec.SECP384R1()),
-        }
-        for number, (name, key) in enumerate(made.items()):
-            write_key(directory / f"{name}.key", key)
-            where = ("--token", "release keys", "--pin", PIN)
-            named = ("--label", name, "--id", f"0{number + 1}")
-            softhsm("--import", directory / f"{name}.key", *where, *named)
-        born_in_token()
-        yield Token(directory=directory, pin_file=pin_file)
-        pkcs11.unload(str(MODULE))
-
-
-@pytest.fixture(autouse=True)
-def logged_out() -> Iterator[None]:
-    yield
-    tokens.log_out()
-
-
-def born_in_token() -> None:
-    """Make a key that never was in a file, and two with the same label."""
-    library = pkcs11.lib(str(MODULE))
-    with library.get_token(token_label=LABEL).open(rw=True, user_pin=PIN) as session:
-        for label, number in (("born here", 16), ("twice", 17), ("twice", 18)):
-            session.generate_keypair(
-                pkcs11.KeyType.RSA, 2048, id=bytes([number]), label=label, store=True
-            )
-
 
 ALGORITHMS = [
     *(f"{name},rsa2048 {padding}" for name in HASHES for padding in ("pkcs-1.5", "pss")),
@@ -124,7 +47,7 @@ def test_signature_of_the_token_verifies_and_its_tampered_twin_is_refused(
     token: Token, text: str
 ) -> None:
     algorithm = Algorithm.parse(*text.split())
-    signer = signers.open(token.uri(f"object={algorithm.kind}"), token.secret)
+    signer = signers.open(token.uri(f"object={algorithm.kind}"), token.access)
     digest = algorithm.digest([b"payload"])
 
     signature = signer.sign_digest(digest, algorithm)
@@ -140,7 +63,7 @@ def test_signature_of_the_token_verifies_and_its_tampered_twin_is_refused(
 
 def test_key_born_in_the_token_signs(token: Token) -> None:
     algorithm = Algorithm.parse("sha256,rsa2048")
-    signer = signers.open(token.uri("object=born%20here;type=private"), token.secret)
+    signer = signers.open(token.uri("object=born%20here;type=private"), token.access)
 
     digest = algorithm.digest([b"payload"])
     verify_digest(signer.public_key, digest, signer.sign_digest(digest, algorithm), algorithm)
@@ -149,18 +72,19 @@ def test_key_born_in_the_token_signs(token: Token) -> None:
 def test_key_is_found_by_id_and_by_the_module_of_the_environment(
     token: Token, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = signers.open(token.uri("object=rsa2048"), token.secret).public_key
+    expected = signers.open(token.uri("object=rsa2048"), token.access).public_key
 
     monkeypatch.setenv("BOOTSEAL_PKCS11_MODULE", str(MODULE))
-    by_id = signers.open("pkcs11:token=release%20keys;id=%01", token.secret)
+    by_id = signers.open("pkcs11:token=release%20keys;id=%01", token.access)
     monkeypatch.delenv("BOOTSEAL_PKCS11_MODULE")
-    by_option = signers.open("pkcs11:token=release%20keys;id=%01", token.secret, module=MODULE)
+    access = dataclasses.replace(token.access, module=MODULE)
+    by_option = signers.open("pkcs11:token=release%20keys;id=%01", access)
 
     assert by_id.public_key == by_option.public_key == expected
 
 
 def test_wrong_algorithm_for_the_key_is_refused(token: Token) -> None:
-    signer = signers.open(token.uri("object=rsa2048"), token.secret)
+    signer = signers.open(token.uri("object=rsa2048"), token.access)
 
     with pytest.raises(UsageError, match="the key is rsa2048 and cannot sign sha256,rsa4096"):
         signer.sign_digest(bytes(32), Algorithm.parse("sha256,rsa4096"))
@@ -178,7 +102,7 @@ def test_key_that_is_not_the_only_one_is_refused_with_a_list(
     token: Token, path: str, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        signers.open(token.uri(path), token.secret)
+        signers.open(token.uri(path), token.access)
 
 
 @pytest.mark.parametrize(
@@ -192,14 +116,14 @@ def test_token_that_is_not_the_only_one_is_refused_with_a_list(
     token: Token, uri: str, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        signers.open(uri, token.secret, module=MODULE)
+        signers.open(uri, Access(secret=token.access.secret, module=MODULE))
 
 
 def test_missing_module_is_refused(token: Token, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no PKCS#11 module"):
-        signers.open("pkcs11:token=x", token.secret, module=tmp_path / "none.so")
+        signers.open("pkcs11:token=x", Access(module=tmp_path / "none.so"))
     with pytest.raises(UsageError, match="no PKCS#11 module is named") as refusal:
-        signers.open("pkcs11:token=x", token.secret)
+        signers.open("pkcs11:token=x", token.access)
     assert "softhsm" in refusal.value.hint
 
 
@@ -207,7 +131,7 @@ def test_module_that_is_none_is_refused(token: Token, tmp_path: Path) -> None:
     fake = tmp_path / "fake.so"
     fake.write_bytes(b"no ELF")
     with pytest.raises(ToolError, match=r"the PKCS#11 module .* cannot be used"):
-        signers.open("pkcs11:token=x", token.secret, module=fake)
+        signers.open("pkcs11:token=x", Access(secret=token.access.secret, module=fake))
 
 
 def test_wrong_pin_is_refused_and_shown_nowhere(
@@ -219,12 +143,12 @@ def test_wrong_pin_is_refused_and_shown_nowhere(
     caplog.set_level("DEBUG")
 
     with pytest.raises(BootsealError, match="the PIN of the token 'release keys' is wrong") as no:
-        signers.open(token.uri("object=rsa2048"), SecretSource(file=wrong))
+        signers.open(token.uri("object=rsa2048"), Access(secret=SecretSource(file=wrong)))
 
     told = "".join(traceback.format_exception(no.value)) + no.value.hint + caplog.text
     assert "each wrong one counts" in no.value.message
     assert PIN not in told
-    signers.open(token.uri("object=rsa2048"), token.secret)
+    signers.open(token.uri("object=rsa2048"), token.access)
 
 
 def test_pin_comes_from_the_uri_the_environment_or_a_question(
@@ -241,8 +165,8 @@ def test_pin_comes_from_the_uri_the_environment_or_a_question(
         asked.append(what)
         return PIN
 
-    signers.open(token.uri("object=rsa2048"), SecretSource(ask=ask))
-    signers.open(token.uri("object=ecdsa256"), SecretSource(ask=ask))
+    signers.open(token.uri("object=rsa2048"), Access(secret=SecretSource(ask=ask)))
+    signers.open(token.uri("object=ecdsa256"), Access(secret=SecretSource(ask=ask)))
     assert asked == ["the PIN of the token 'release keys'"]
     tokens.log_out()
     monkeypatch.setenv("BOOTSEAL_PIN", PIN)
@@ -262,7 +186,8 @@ def test_mechanism_the_token_lacks_is_named(token: Token, tmp_path: Path) -> Non
         "from bootseal.keys.signers import base as signer\n"
         "from bootseal.keys.algorithms import Algorithm\n"
         "from bootseal.keys.signers.pin import SecretSource\n"
-        "opened = signer.open(sys.argv[1], SecretSource(file=Path(sys.argv[2])))\n"
+        "secret = SecretSource(file=Path(sys.argv[2]))\n"
+        "opened = signer.open(sys.argv[1], signer.Access(secret=secret))\n"
         "opened.sign_digest(bytes(32), Algorithm.parse('sha256,rsa2048'))\n"
         "try:\n"
         "    opened.sign_digest(bytes(32), Algorithm.parse('sha256,rsa2048', 'pss'))\n"
@@ -283,7 +208,7 @@ def test_file_that_names_the_token_stands_for_its_key(token: Token, tmp_path: Pa
     path = tmp_path / "fit-1.key"
     path.write_bytes(signers.write_reference(token.uri("object=rsa2048")))
 
-    signer = signers.open(str(path), token.secret)
+    signer = signers.open(str(path), token.access)
 
     assert signers.read_reference(path) == token.uri("object=rsa2048")
     assert signer.public_key == FileSigner.load(token.directory / "rsa2048.key").public_key
@@ -323,17 +248,17 @@ def test_whole_profile_lives_in_the_token(
     assert "--token root=" in refusal.value.hint
 
     places = {Role.ROOT: token.uri(f"object={root}"), Role.FIT: token.uri(f"object={fit}")}
-    store.generate(loaded, keys, tokens=places, secret=token.secret)
+    store.generate(loaded, keys, tokens=places, access=token.access)
 
     assert all(b"PRIVATE" not in path.read_bytes() for path in keys.iterdir())
     listed = {key.role: key for key in store.list_keys(keys).keys}
     assert listed[Role.FIT].reference == places[Role.FIT]
-    signer = store.signer(keys, Role.FIT, token.secret)
+    signer = store.signer(keys, Role.FIT, token.access)
     algorithm = listed[Role.FIT].algorithm
     digest = algorithm.digest([b"payload"])
     verify_digest(signer.public_key, digest, signer.sign_digest(digest, algorithm), algorithm)
     born = token.uri("object=born%20here")
-    rotation = lifecycle.rotate(keys, algorithm="sha256,rsa2048", token=born, secret=token.secret)
+    rotation = lifecycle.rotate(keys, algorithm="sha256,rsa2048", uri=born, access=token.access)
     assert rotation.coming.name == "fit-2"
     for name in ("root", "fit-1", "fit-2"):
         chain = ["verify", "-x509_strict", "-CAfile", keys / "root.crt", keys / f"{name}.crt"]
@@ -355,7 +280,7 @@ def test_key_of_another_kind_than_declared_is_refused_and_nothing_made(
             profile.load(tmp_path / "p.toml"),
             tmp_path / "keys",
             tokens=places,
-            secret=token.secret,
+            access=token.access,
         )
     assert not (tmp_path / "keys").exists()
 

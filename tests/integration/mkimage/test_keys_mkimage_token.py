@@ -127,3 +127,16 @@ def test_pin_shows_nowhere_when_bootseal_signs_or_fails(build: Build, hsm: dict[
     assert "nobody can be asked" in said
     code, said = bootseal(BOOTSEAL_PIN=PIN)
     assert (code, PIN in said) == (0, False), said
+
+
+@pytest.mark.parametrize("variable", ["BOOTSEAL_PIN", "BOOTSEAL_PIN_FILE"])
+def test_pin_comes_from_a_file_or_the_environment(
+    build: Build, hsm: dict[str, str], variable: str
+) -> None:
+    uri, _, source = hsm["URI"].partition("&pin-source=file:")
+    env = {"SOFTHSM2_CONF": hsm["SOFTHSM2_CONF"], "BOOTSEAL_SIGNER": uri}
+    env[variable] = PIN if variable == "BOOTSEAL_PIN" else source
+
+    said = bootseal_mkimage(env, build.arguments())
+
+    assert "is signed by" in said

@@ -25,7 +25,7 @@ BOARD = LAYER / "recipes-bsp/u-boot/files/qemu-virt-bootseal.dts"
 def test_disk_has_the_declared_partitions_and_contents(tmp_path: Path) -> None:
     layout = parse_wks((LAYER / "files/wic/bootseal-ab.wks").read_text())
     contents = {}
-    for number, name in enumerate(sorted({p.file for p in layout.partitions}), start=1):
+    for number, name in enumerate(sorted(set(layout.files.values())), start=1):
         contents[name] = tmp_path / name
         contents[name].write_bytes(bytes([number]) * 5000)
 
@@ -44,13 +44,13 @@ def test_disk_has_the_declared_partitions_and_contents(tmp_path: Path) -> None:
     with (tmp_path / "disk.img").open("rb") as image:
         for partition in layout.partitions:
             image.seek(partition.offset)
-            assert image.read(5001) == contents[partition.file].read_bytes() + b"\0"
+            assert image.read(5001) == contents[layout.files[partition.name]].read_bytes() + b"\0"
 
 
 @pytest.mark.tool("sfdisk")
 def test_disk_is_the_same_each_time(tmp_path: Path) -> None:
     layout = parse_wks((LAYER / "files/wic/bootseal-ab.wks").read_text())
-    contents = {p.file: tmp_path / p.file for p in layout.partitions}
+    contents = {file: tmp_path / file for file in layout.files.values()}
     for path in contents.values():
         path.write_bytes(path.name.encode())
 

@@ -11,12 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.unit.check.conftest import make_base
 
-from bootseal.check import partitions
-from bootseal.disk import bmap
+from bootseal.disk import bmap, partitions
 from bootseal.disk import image as source
 from bootseal.errors import UsageError
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.resign import apply
 from bootseal.resign import plan as late
 from bootseal.resign.plan import Signing

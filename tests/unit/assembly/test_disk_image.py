@@ -19,26 +19,6 @@ LAYOUT = parse_wks(
 )
 
 
-def test_boot_image_ends_with_the_policy_in_its_last_64_kib() -> None:
-    image = disk_image.boot_image(b"FIT", b"{}", 1 << 20)
-
-    assert len(image) == 1 << 20
-    assert image[:4] == b"FIT\0"
-    assert image[-65536:].rstrip(b"\0") == b"{}"
-
-
-@pytest.mark.parametrize(
-    ("fit", "policy"),
-    [
-        pytest.param(bytes((1 << 20) - 65535), b"{}", id="fit"),
-        pytest.param(b"FIT", bytes(65537), id="policy"),
-    ],
-)
-def test_boot_image_that_would_overlap_is_refused(fit: bytes, policy: bytes) -> None:
-    with pytest.raises(UsageError, match=r"do not fit a boot partition of 1\.0 MiB"):
-        disk_image.boot_image(fit, policy, 1 << 20)
-
-
 def test_file_larger_than_its_partition_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "a.img"
     source.write_bytes(bytes((1 << 20) + 1))

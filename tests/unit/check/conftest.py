@@ -21,10 +21,10 @@ from bootseal.disk import image as source
 from bootseal.findings.model import Severity
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
-from bootseal.formats import verity
+from bootseal.formats import boot_partition, verity
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.uboot.environment import emit_environment
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 from bootseal.progress import Silent
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from bootseal.check.disk import Judgement
+    from bootseal.check.disk import DiskVerdict
 
 SIZE = 12 * MIB
 BLOCKS = 300
@@ -246,7 +246,7 @@ def make_base(directory: Path) -> Base:
     root_hash, tree = make_tree(data)
     fit = make_fit(root_hash, key)
     predictions = {slot: predict(fit, f"conf-{slot}") for slot in "ab"}
-    tail = pcr_policy.to_tail(documents.dump(pcr_policy.sign(predictions.values(), vendor)))
+    tail = boot_partition.pad_policy(documents.dump(pcr_policy.sign(predictions.values(), vendor)))
     image = bytearray(SIZE)
     write_tables(image, declared())
     contents = {"bootstate": emit_environment(STATE), "root": data, "verity": tree}
@@ -282,12 +282,12 @@ def make_base(directory: Path) -> Base:
 
 
 @pytest.fixture
-def judge(base: Base, tmp_path: Path) -> Callable[..., Judgement]:
+def judge(base: Base, tmp_path: Path) -> Callable[..., DiskVerdict]:
     """Judge an image: the good one or other bytes, against the good target or a changed one."""
 
     def run(
         image: bytes | None = None, change: Callable[[Target], Target] | None = None
-    ) -> Judgement:
+    ) -> DiskVerdict:
         path = tmp_path / "disk.img"
         path.write_bytes(base.image if image is None else image)
         target = replace(base.target, image=path)
@@ -300,7 +300,7 @@ def judge(base: Base, tmp_path: Path) -> Callable[..., Judgement]:
 
 
 @pytest.fixture
-def errors(judge: Callable[..., Judgement]) -> Callable[..., dict[str, str]]:
+def errors(judge: Callable[..., DiskVerdict]) -> Callable[..., dict[str, str]]:
     """Judge an image and return the errors: id to the place of the first."""
 
     def run(

@@ -17,7 +17,7 @@ from bootseal.disk import image as source
 from bootseal.findings.model import Severity
 from bootseal.fit.sign import sign
 from bootseal.formats.uboot.environment import emit_environment
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.progress import Silent
 from bootseal.units import KIB, MIB
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from tests.unit.check.conftest import Base
 
-    from bootseal.check.disk import Judgement
+    from bootseal.check.disk import DiskVerdict
     from bootseal.device import Partition
 
-    Judge: TypeAlias = Callable[..., Judgement]
+    Judge: TypeAlias = Callable[..., DiskVerdict]
     Errors: TypeAlias = Callable[..., dict[str, str]]
 
 STATE = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}

@@ -10,7 +10,7 @@ from bootseal.check.diff import Change, Side, diff
 from bootseal.disk import image as source
 from bootseal.errors import FormatError
 from bootseal.fit import control_dtb
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ import pytest
 
 from bootseal.check import disk as disk_check
 from bootseal.check import prove
-from bootseal.check.coverage import Kind, State, regions
+from bootseal.check.coverage import Kind, regions
 from bootseal.disk import hash_tree, image
 from bootseal.progress import Silent
+from bootseal.protection import State
 
 if TYPE_CHECKING:
     from tests.unit.check.conftest import Base

@@ -12,16 +12,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bootseal import device as devices
-from bootseal.check import partitions
 from bootseal.check.expected import of_device
 from bootseal.device import Device, Qemu, describe
 from bootseal.disk import image as source
+from bootseal.disk import partitions
 from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.resign import apply, provenance
 from bootseal.resign import copy as resign_copy
 from bootseal.resign import plan as late
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tests.unit.check.conftest import Base
 
-    from bootseal.check.disk import Judgement
+    from bootseal.check.disk import DiskVerdict
     from bootseal.check.expected import Target
     from bootseal.resign.provenance import Record
 
@@ -100,7 +100,7 @@ def test_signed_device_is_accepted_and_old_and_new_refuse_each_other(
     base: Base,
     built: Path,
     tmp_path: Path,
-    judge: Callable[..., Judgement],
+    judge: Callable[..., DiskVerdict],
     signer: FileSigner,
     algorithm: str,
 ) -> None:

@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 
 from bootseal.check import data_partition
+from bootseal.device import Partition
 from bootseal.findings.model import Severity
-from bootseal.formats.gpt import Entry
 from bootseal.formats.luks2 import Header, Keyslot, Segment, Token
 from bootseal.keys import certificate
-from bootseal.keys.algorithms import Kind
+from bootseal.keys.algorithms import KeyKind
 from bootseal.keys.public import from_crypto
 
-KEY = from_crypto(certificate.make_private(Kind.RSA2048).public_key())
-OTHER = from_crypto(certificate.make_private(Kind.RSA2048).public_key())
-ENTRY = Entry(number=8, name="data", type="", uuid="", offset=4096, size=1 << 20, attributes=0)
+KEY = from_crypto(certificate.make_private(KeyKind.RSA2048).public_key())
+OTHER = from_crypto(certificate.make_private(KeyKind.RSA2048).public_key())
+ENTRY = Partition(number=8, name="data", type="", uuid="", offset=4096, size=1 << 20)
 FIELDS: dict[str, object] = {
     "tpm2-pcrs": [],
     "tpm2_pubkey_pcrs": [1, 8, 9],

@@ -17,7 +17,7 @@ from bootseal.errors import FormatError, UsageError
 from bootseal.findings.model import Finding, Severity, listed
 from bootseal.formats import elf
 from bootseal.keys import certificate, published
-from bootseal.keys.algorithms import Kind
+from bootseal.keys.algorithms import KeyKind
 from bootseal.keys.public import from_crypto
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_development_image_may_hold_its_shell(tmp_path: Path) -> None:
 
 
 def test_policy_file_adds_to_what_is_allowed(tmp_path: Path) -> None:
-    key = from_crypto(certificate.make_private(Kind.ECDSA256).public_key())
+    key = from_crypto(certificate.make_private(KeyKind.ECDSA256).public_key())
     (tmp_path / "key.pem").write_bytes(key.pem)
     text = 'setuid = ["/opt/tool"]\nworld-writable = ["srv"]\nmodule-key = "key.pem"\n'
     (tmp_path / "policy.toml").write_text(text)
@@ -135,7 +135,7 @@ def test_policy_file_is_read_strictly(tmp_path: Path, text: str, message: str) -
 
 
 def private_pem() -> tuple[bytes, str]:
-    key = certificate.make_private(Kind.ECDSA256)
+    key = certificate.make_private(KeyKind.ECDSA256)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return pem, from_crypto(key.public_key()).fingerprint()
 

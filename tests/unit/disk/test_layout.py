@@ -45,8 +45,8 @@ def test_shipped_layout_leaves_no_gap_and_no_overlap() -> None:
 def test_shipped_slots_hold_the_same_files() -> None:
     layout = parse_wks(SHIPPED.read_text())
 
-    assert layout.partition("boot-a").file == layout.partition("boot-b").file == "boot.img"
-    assert layout.partition("root-a").file == layout.partition("root-b").file == "root.erofs"
+    assert layout.files["boot-a"] == layout.files["boot-b"] == "boot.img"
+    assert layout.files["root-a"] == layout.files["root-b"] == "root.erofs"
 
 
 def test_identifiers_are_unique_and_the_same_each_time() -> None:

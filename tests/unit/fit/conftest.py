@@ -14,7 +14,7 @@ from tests import samples
 from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
 from bootseal.formats.fdt import model as fdt
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from bootseal.fit.boot_loader import check_gate, locate
 from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
-    from bootseal.keys.signers.base import FileSigner
+    from bootseal.keys.signers.file import FileSigner
 
 TREE = fdt.emit(fdt.Node("", {"model": b"board\0"}))
 CODE = b"code \xd0\x0d\xfe\xed and more code".ljust(64, b"\x90")

@@ -16,7 +16,7 @@ from bootseal.fit import control_dtb
 from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
-    from bootseal.keys.signers.base import FileSigner
+    from bootseal.keys.signers.file import FileSigner
 
 ALGORITHM = "sha256,rsa2048"
 

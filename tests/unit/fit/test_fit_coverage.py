@@ -9,11 +9,12 @@ import pytest
 from tests.vectors.fit_attacks import CATALOGUE, Attack
 
 from bootseal.errors import FormatError
-from bootseal.fit.coverage import State, coverage
+from bootseal.fit.coverage import coverage
 from bootseal.fit.verify.strictness import COMPAT
 from bootseal.fit.verify.verdict import inspect
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
+from bootseal.protection import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable

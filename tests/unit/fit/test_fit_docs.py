@@ -9,7 +9,7 @@ import pytest
 from tests.vectors.fit_attacks import CATALOGUE, Attack
 
 from bootseal.fit.verify import releases
-from bootseal.keys.algorithms import HASHES, Kind
+from bootseal.keys.algorithms import HASHES, KeyKind
 
 TEXT = (Path(__file__).parents[3] / "docs/fit.md").read_text()
 ROWS = {line.split("|")[1].strip(): line for line in TEXT.splitlines() if line.startswith("| ")}
@@ -32,4 +32,4 @@ def test_every_note_about_releases_is_documented() -> None:
 
 def test_every_algorithm_is_documented() -> None:
     assert all(name in TEXT for name in HASHES)
-    assert all(kind in TEXT for kind in Kind)
+    assert all(kind in TEXT for kind in KeyKind)

@@ -22,7 +22,7 @@ from bootseal.formats.fdt import model as fdt
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.keys.signers.base import FileSigner
+    from bootseal.keys.signers.file import FileSigner
 
 
 def test_mapped_file_is_what_it_holds(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def check():
 _SIGNED = """
 from bootseal.fit.sign import Request, SigningKey, sign_file
 from bootseal.fit.verify.verdict import verify
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 
 target, control = Path(sys.argv[3]), Path(sys.argv[4]).read_bytes()
 keys = [SigningKey(signer=FileSigner.load(Path(sys.argv[5])), hint="dev")]

@@ -14,7 +14,7 @@ from bootseal.keys.public import RsaPublicKey
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.keys.signers.base import FileSigner
+    from bootseal.keys.signers.file import FileSigner
 
 
 def relations(found: Trace) -> set[tuple[str, str, str]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bootseal.fit.verify.strictness import Policy
-    from bootseal.keys.signers.base import FileSigner
+    from bootseal.keys.signers.file import FileSigner
 
 
 @pytest.fixture(scope="module")

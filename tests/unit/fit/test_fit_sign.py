@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bootseal.keys.algorithms import Algorithm
-    from bootseal.keys.signers.base import FileSigner, PublicKey
+    from bootseal.keys.public import PublicKey
+    from bootseal.keys.signers.file import FileSigner
 
 SIGNATURE = "/configurations/conf-b/signature-1"
 

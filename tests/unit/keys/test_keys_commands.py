@@ -159,7 +159,7 @@ def test_export_and_audit_have_their_exit_codes(keys: Path, tmp_path: Path) -> N
     assert "holds DEV-fit" in stderr
     with pytest.raises(UsageError, match="expected mkimage"):
         invoke("export", keys, tmp_path / "other", "--for", "grub")
-    with pytest.raises(UsageError, match="expected NAME=SOURCE"):
+    with pytest.raises(UsageError, match="expected NAME=URI"):
         invoke("export", keys, tmp_path / "other", "--signer", "DEV-fit")
 
     code, stdout, _ = invoke("audit", tmp_path / "out", "--json")

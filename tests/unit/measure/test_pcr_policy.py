@@ -261,35 +261,6 @@ def test_parse_of_deeply_nested_text_is_a_format_error() -> None:
         pcr_policy.parse(b"[" * 60000)
 
 
-def test_tail_gives_the_text_back(document: PcrPolicy) -> None:
-    data = documents.dump(document)
-
-    tail = pcr_policy.to_tail(data)
-
-    assert len(tail) == 65536
-    assert tail.startswith(data)
-    assert pcr_policy.from_tail(tail) == data
-
-
-@pytest.mark.parametrize(
-    ("tail", "reason"),
-    [
-        (bytes(65536), "only NULs"),
-        (b"{}".ljust(65535, b"\0"), "has 65535 bytes"),
-        (b"{}\0{}".ljust(65536, b"\0"), "more than one text"),
-    ],
-)
-def test_tail_that_holds_no_single_text_is_refused(tail: bytes, reason: str) -> None:
-    with pytest.raises(FormatError, match=reason):
-        pcr_policy.from_tail(tail)
-
-
-def test_text_too_long_for_the_tail_is_refused() -> None:
-    assert len(pcr_policy.to_tail(b"x" * 65536)) == 65536
-    with pytest.raises(UsageError, match="65537 bytes"):
-        pcr_policy.to_tail(b"x" * 65537)
-
-
 def test_policy_key_of_the_dev_profile_signs_policies() -> None:
     spec = next(s for s in profile.load(profile.find("dev")).keys if s.role is Role.POLICY)
 

@@ -11,6 +11,7 @@ from bootseal import device
 from bootseal.assembly import disk_image
 from bootseal.assembly import slot_trees as devicetree
 from bootseal.device import Device, Input, Qemu, Slot
+from bootseal.formats import boot_partition
 from bootseal.formats.uboot import binary as uboot
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.directory import directory as store
@@ -112,7 +113,7 @@ def boot_parts(layout: Layout, paths: Mapping[str, Path]) -> None:
         UsageError: They do not fit.
     """
     boot = layout.partition("boot-a")
-    content = disk_image.boot_image(
+    content = boot_partition.emit(
         paths["fit"].read_bytes(), paths["policy"].read_bytes(), boot.size
     )
     disk_image.write_sparse(content, paths["boot"])
@@ -139,12 +140,7 @@ def describe(
             for role, name in (ROLES | OPTIONAL).items()
             if role in ROLES or (directory / name).is_file()
         },
-        partitions=tuple(
-            device.Partition(
-                number=p.number, name=p.name, type=p.type, uuid=p.uuid, offset=p.offset, size=p.size
-            )
-            for p in layout.partitions
-        ),
+        partitions=layout.partitions,
         slots=tuple(
             Slot.named(
                 slot,

@@ -17,31 +17,9 @@ if TYPE_CHECKING:
 
     from bootseal.disk.layout import Layout
 
-POLICY_ROOM: Final = 64 * 1024
-"""Bytes at the end of a boot partition that hold the PCR policy."""
 _DATA_ROOM: Final = 512 * MIB
 _BACKUP_TABLE: Final = MIB
 _CHUNK: Final = MIB
-
-
-def boot_image(fit: bytes, policy: bytes, size: int) -> bytes:
-    """Lay out a boot partition: the FIT at its start, the PCR policy in its last 64 KiB.
-
-    Args:
-        fit: The signed FIT.
-        policy: systemd's PCR signature JSON; padded with NULs.
-        size: Size of the partition in bytes.
-
-    Raises:
-        UsageError: They do not fit.
-    """
-    if len(fit) > size - POLICY_ROOM or len(policy) > POLICY_ROOM:
-        raise UsageError(
-            f"a FIT of {format_size(len(fit))} and a PCR policy of {format_size(len(policy))} do"
-            f" not fit a boot partition of {format_size(size)},"
-            f" of which the last {format_size(POLICY_ROOM)} are the policy's"
-        )
-    return fit.ljust(size - POLICY_ROOM, b"\0") + policy.ljust(POLICY_ROOM, b"\0")
 
 
 def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:
@@ -56,14 +34,14 @@ def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:
         UsageError: A file is missing or larger than its partition.
         ToolError: sfdisk failed, or the host's disk is full.
     """
-    for partition in layout.partitions:
-        if partition.file and partition.file not in contents:
-            raise UsageError(f"partition {partition.name} wants {partition.file}: no such artefact")
-        length = contents[partition.file].stat().st_size if partition.file else 0
-        if length > partition.size:
+    for name, file in layout.files.items():
+        if file not in contents:
+            raise UsageError(f"partition {name} wants {file}: no such artefact")
+        length, room = contents[file].stat().st_size, layout.partition(name).size
+        if length > room:
             raise UsageError(
-                f"{partition.file} ({format_size(length)}) does not fit the partition"
-                f" {partition.name} ({format_size(partition.size)})"
+                f"{file} ({format_size(length)}) does not fit the partition"
+                f" {name} ({format_size(room)})"
             )
     partial = target.with_name(f".{target.name}.partial")
     size = align_up(layout.end + _DATA_ROOM + _BACKUP_TABLE, MIB)
@@ -71,9 +49,8 @@ def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:
         with partial.open("wb") as disk:
             disk.truncate(size)
         proc.run("sfdisk", ["--quiet", partial], stdin=script(layout).encode(), timeout=60)
-        for partition in layout.partitions:
-            if partition.file:
-                _copy(contents[partition.file], partial, partition.offset)
+        for name, file in layout.files.items():
+            _copy(contents[file], partial, layout.partition(name).offset)
         partial.replace(target)
     except OSError as error:
         if error.errno != errno.ENOSPC:

@@ -8,6 +8,7 @@ The recipes install the same files from the same places, so the tables here and 
 from __future__ import annotations
 
 import fnmatch
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,8 @@ from typing import Final
 
 from bootseal import device
 from bootseal.errors import UsageError
+
+_log: Final = logging.getLogger(__name__)
 
 UBOOT: Final = "recipes-bsp/u-boot/files"
 INITRAMFS: Final = "recipes-core/bootseal-initramfs/files"
@@ -79,6 +82,7 @@ class Layer:
                 f"{chosen} is not the layer meta-secureboot: it has no directory {UBOOT}",
                 hint="name it with --layer DIR",
             )
+        _log.info("layer: %s", chosen)
         return cls(chosen.absolute())
 
     def file(self, name: str) -> Path:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from bootseal.formats.tpm.eventlog import Event
     from bootseal.keys.tpm.endorsement import Authority
     from bootseal.measure.approved import Approved, Boot, Extension, Release
+
+_log: Final = logging.getLogger(__name__)
 
 _BANK: Final = "sha256"
 _SHOWN: Final = 4
@@ -185,6 +188,7 @@ class Verifier:
         if found is None or not _UNPROVEN.isdisjoint(finding.id for finding in findings):
             return verdict
         release, boot = found
+        _log.info("%s: slot %s of release %s", record.name, boot.slot or "not known", release.name)
         return dataclasses.replace(
             verdict, release=release.name, slot=boot.slot, rollback_index=release.rollback_index
         )

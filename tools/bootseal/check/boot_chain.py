@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from bootseal.check.expected import Target
-    from bootseal.check.partitions import Table
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.hash_tree import Readable
     from bootseal.disk.image import Disk
+    from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding
     from bootseal.fit.control_dtb import Trust
     from bootseal.progress import Progress

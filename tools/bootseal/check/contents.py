@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.check.expected import Target
+    from bootseal.device import Partition
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
-    from bootseal.formats.gpt import Entry
 
 _PRODUCTION: Final = "production"
 
 
 def check(
-    disk: Disk, target: Target, entries: tuple[Entry, ...], policy: Policy | None = None
+    disk: Disk, target: Target, entries: tuple[Partition, ...], policy: Policy | None = None
 ) -> Iterator[Finding]:
     """Yield what is wrong with what the partitions of a disk hold.
 
@@ -52,7 +52,7 @@ def check(
             yield from data_partition.check(disk, entry, target.policy_key)
 
 
-def digest(disk: Disk, entry: Entry) -> bytes:
+def digest(disk: Disk, entry: Partition) -> bytes:
     """Return what tells one partition's content from another's: where it is written, and what."""
     found = hashlib.sha256(entry.size.to_bytes(8))
     for start, end in disk.data(entry.offset, entry.end):

@@ -9,36 +9,26 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from bootseal.check import slot_state as state
+from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
 from bootseal.errors import FormatError
-from bootseal.fit.coverage import State as FitState
 from bootseal.fit.coverage import coverage
+from bootseal.formats.boot_partition import POLICY_SIZE
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.verity import BLOCK, TREE_AT
-from bootseal.measure import pcr_policy
+from bootseal.protection import State
 from bootseal.units import SECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bootseal.check.disk import Judgement
+    from bootseal.check.disk import DiskVerdict
     from bootseal.check.slot_fit import SlotFit
+    from bootseal.device import Partition
     from bootseal.disk.image import Disk
     from bootseal.fit.coverage import Part
-    from bootseal.formats.gpt import Entry
-
-
-class State(StrEnum):
-    """What protects some bytes."""
-
-    SIGNED = "signed"
-    VERITY = "verity-covered"
-    HASHED = "hashed only"
-    UNSIGNED = "consumed but unsigned"
-    UNUSED = "unused"
 
 
 class Kind(StrEnum):
@@ -80,19 +70,11 @@ class Region:
         return self.end - self.start
 
 
-_OF_FIT: Final = {
-    FitState.SIGNED: State.SIGNED,
-    FitState.HASHED: State.HASHED,
-    FitState.UNSIGNED: State.UNSIGNED,
-    FitState.UNUSED: State.UNUSED,
-}
-
-
-def regions(disk: Disk, judged: Judgement) -> tuple[Region, ...]:
+def regions(disk: Disk, verdict: DiskVerdict) -> tuple[Region, ...]:
     """Return all regions of a disk in its order, without gaps between them."""
-    found = [*_tables(judged)]
-    for entry in judged.table.entries:
-        found += _partition(disk, judged, entry)
+    found = [*_tables(verdict)]
+    for entry in verdict.table.entries:
+        found += _partition(disk, verdict, entry)
     found += [
         Region(
             name=gap.name,
@@ -102,7 +84,7 @@ def regions(disk: Disk, judged: Judgement) -> tuple[Region, ...]:
             state=State.UNUSED,
             kind=Kind.ZEROS,
         )
-        for gap in judged.gaps
+        for gap in verdict.gaps
     ]
     return tuple(_disjoint(disk.size, found))
 
@@ -135,27 +117,26 @@ def fit_regions(fit: SlotFit, *, good: bool) -> tuple[Region, ...]:
 def _of_part(fit: SlotFit, part: Part, *, good: bool) -> Region:
     payload = part.name == "data" and part.path.startswith("/images/")
     name = part.path if payload else "FIT structure"
-    mapped = _OF_FIT[part.state]
-    if mapped is State.SIGNED and not good:
-        mapped = State.UNSIGNED
+    refused = part.state is State.SIGNED and not good
     start = fit.entry.offset + part.start
-    return _region(fit.entry.name, name, start, start + part.size, mapped, Kind.FIT)
+    state = State.UNSIGNED if refused else part.state
+    return _region(fit.entry.name, name, start, start + part.size, state, Kind.FIT)
 
 
-def _tables(judged: Judgement) -> Iterator[Region]:
+def _tables(verdict: DiskVerdict) -> Iterator[Region]:
     yield _region("", "protective MBR", 0, SECTOR, State.UNSIGNED, Kind.TABLE)
-    for copy in judged.table.copies:
+    for copy in verdict.table.copies:
         header, name = copy.header, f"{copy.name} GPT"
         end = header.entries + header.entries_size
         for start, stop in ((copy.place, copy.place + SECTOR), (header.entries, end)):
             yield _region("", name, start, stop, State.UNSIGNED, Kind.TABLE)
 
 
-def _partition(disk: Disk, judged: Judgement, entry: Entry) -> Iterator[Region]:
+def _partition(disk: Disk, verdict: DiskVerdict, entry: Partition) -> Iterator[Region]:
     """Yield the regions of a partition that are in use."""
-    chain, name, start = judged.chain, entry.name, entry.offset
+    chain, name, start = verdict.chain, entry.name, entry.offset
     if name == BOOTSTATE:
-        end = min(start + state.SIZE, entry.end)
+        end = min(start + slot_state.SIZE, entry.end)
         yield _region(name, "slot state", start, end, State.UNSIGNED, Kind.STATE)
         return
     for fit in chain.fits:
@@ -180,8 +161,8 @@ def _partition(disk: Disk, judged: Judgement, entry: Entry) -> Iterator[Region]:
 
 
 def _policy(disk: Disk, fit: SlotFit, *, approved: bool) -> Iterator[Region]:
-    start = fit.entry.end - pcr_policy.TAIL_SIZE
-    text = len(disk.read(start, pcr_policy.TAIL_SIZE).rstrip(b"\0"))
+    start = fit.policy_offset
+    text = len(disk.read(start, POLICY_SIZE).rstrip(b"\0"))
     found = State.SIGNED if approved else State.UNSIGNED
     name, end = fit.entry.name, start + text
     yield _region(name, "PCR policy", start, end, found, Kind.POLICY)

@@ -16,9 +16,9 @@ from bootseal.measure.pcr_policy import PCRS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bootseal.device import Partition
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
-    from bootseal.formats.gpt import Entry
     from bootseal.formats.luks2 import Header, Token
     from bootseal.keys.public import PublicKey
 
@@ -29,7 +29,7 @@ _CIPHERS: Final = {"aes-xts-plain64": 64, "aes-xts-plain": 64, "capi:gcm(aes)-ra
 """Ciphers that are accepted, and the smallest volume key in bytes."""
 
 
-def check(disk: Disk, entry: Entry, policy_key: PublicKey | None) -> Iterator[Finding]:
+def check(disk: Disk, entry: Partition, policy_key: PublicKey | None) -> Iterator[Finding]:
     """Yield what is wrong with a data partition.
 
     Args:
@@ -53,7 +53,7 @@ def check(disk: Disk, entry: Entry, policy_key: PublicKey | None) -> Iterator[Fi
     yield from inspect(header, entry, policy_key)
 
 
-def inspect(header: Header, entry: Entry, policy_key: PublicKey | None) -> Iterator[Finding]:
+def inspect(header: Header, entry: Partition, policy_key: PublicKey | None) -> Iterator[Finding]:
     """Yield what is wrong with the header of a data partition."""
     yield finding(
         "disk.data-provisioned",
@@ -91,7 +91,7 @@ def inspect(header: Header, entry: Entry, policy_key: PublicKey | None) -> Itera
             )
 
 
-def _slots(header: Header, entry: Entry) -> Iterator[Finding]:
+def _slots(header: Header, entry: Partition) -> Iterator[Finding]:
     """Yield what the key slots give away: each must be the TPM's or the recovery key's."""
     owners: dict[int, str] = {}
     for token in header.tokens:

@@ -9,16 +9,17 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.check import contents, partitions, slot_fit
+from bootseal.check import contents, slot_fit
 from bootseal.check.rootfs import check as rootfs
-from bootseal.device import Slot
+from bootseal.device import Partition, Slot
+from bootseal.disk import partitions
 from bootseal.errors import FormatError
 from bootseal.fit import diff as fit_diff
 from bootseal.fit.control_dtb import read_trust
+from bootseal.formats.boot_partition import POLICY_SIZE
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.gpt import Entry
-from bootseal.measure import pcr_policy
+from bootseal.formats.gpt import GptEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,21 +93,21 @@ def diff(first: Side, second: Side) -> Iterator[Change]:
             )
 
 
-def _entries(disk: Disk) -> dict[str, Entry]:
+def _entries(disk: Disk) -> dict[str, GptEntry]:
     found = partitions.read(disk, disk.size)
     if not found.copies:
         raise FormatError(f"{disk.name} has no partition table")
     return {entry.name: entry for entry in found.entries}
 
 
-def _partitions(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> Iterator[Change]:
+def _partitions(old: Mapping[str, GptEntry], new: Mapping[str, GptEntry]) -> Iterator[Change]:
     for name in dict.fromkeys((*old, *new)):
         before, after = old.get(name), new.get(name)
         if before is None or after is None:
             sizes = [str(entry.size) if entry else "" for entry in (before, after)]
             yield Change(part="partition", where=name, before=sizes[0], after=sizes[1])
             continue
-        for field in dataclasses.fields(Entry):
+        for field in dataclasses.fields(GptEntry):
             values = [str(getattr(entry, field.name)) for entry in (before, after)]
             if values[0] != values[1]:
                 yield Change(
@@ -130,7 +131,7 @@ def _keys(side: Side) -> dict[str, str]:
 
 
 def _slot(
-    old: Disk, new: Disk, before: Entry, after: Entry, seen: set[tuple[bytes, ...]]
+    old: Disk, new: Disk, before: Partition, after: Partition, seen: set[tuple[bytes, ...]]
 ) -> Iterator[Change]:
     """Compare the FITs of a slot, what they say of its root, and the PCR policy behind them.
 
@@ -168,13 +169,13 @@ def _slot(
         )
 
 
-def _policy(disk: Disk, entry: Entry) -> str:
-    size = min(pcr_policy.TAIL_SIZE, entry.size)
+def _policy(disk: Disk, entry: Partition) -> str:
+    size = min(POLICY_SIZE, entry.size)
     tail = disk.read(entry.end - size, size).rstrip(b"\0")
     return f"{len(tail)} bytes, sha256 {hashlib.sha256(tail).hexdigest()}" if tail else ""
 
 
-def _fit(disk: Disk, entry: Entry) -> SlotFit | None:
+def _fit(disk: Disk, entry: Partition) -> SlotFit | None:
     name = entry.name.removeprefix(_BOOT)
     slot = Slot(
         name=name,
@@ -211,7 +212,7 @@ def _root_hash(fit: SlotFit) -> str:
         return ""
 
 
-def _files(old: Disk, new: Disk, before: Entry, after: Entry) -> Iterator[Change]:
+def _files(old: Disk, new: Disk, before: Partition, after: Partition) -> Iterator[Change]:
     with rootfs.opened(old, before) as nodes:
         first = {node.path: _described(node) for node in nodes}
     with rootfs.opened(new, after) as nodes:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.check import boot_chain as chain
-from bootseal.check import partitions as table
-from bootseal.check import slot_state, uboot, unallocated
+from bootseal.check import partitions, slot_state, uboot, unallocated
 from bootseal.check.expected import BOOTSTATE
 from bootseal.disk import bmap
+from bootseal.disk.partitions import read as read_tables
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import errors
@@ -20,17 +20,17 @@ from bootseal.keys.public import from_pem
 if TYPE_CHECKING:
     from bootseal.check.boot_chain import Chain
     from bootseal.check.expected import Target
-    from bootseal.check.partitions import Table
     from bootseal.check.rootfs.allowlist import Policy
     from bootseal.check.unallocated import Gap
     from bootseal.disk.image import Disk
+    from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding
     from bootseal.keys.public import PublicKey
     from bootseal.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class DiskVerdict:
     """What was found about a disk.
 
     Attributes:
@@ -58,7 +58,7 @@ def check(
     *,
     inside: bool = True,
     policy: Policy | None = None,
-) -> Judgement:
+) -> DiskVerdict:
     """Judge a disk.
 
     Args:
@@ -68,8 +68,8 @@ def check(
         inside: Also look at what the file systems hold.
         policy: What they may hold; None takes what holds without one.
     """
-    tables = table.read(disk, disk.size)
-    findings = [*tables.findings, *table.check(tables, target.partitions)]
+    tables = read_tables(disk, disk.size)
+    findings = list(partitions.check(tables, target.partitions))
     # What leaves the disk was refused above, and cannot be looked at.
     inner = tuple(entry for entry in tables.entries if entry.end <= disk.size)
     tables = dataclasses.replace(tables, entries=inner)
@@ -94,7 +94,7 @@ def check(
 
         with progress.step("what the partitions hold"):
             findings += contents.check(disk, target, tables.entries, policy)
-    return Judgement(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))
+    return DiskVerdict(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))
 
 
 def _policy_key(

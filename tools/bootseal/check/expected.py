@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from bootseal.disk.layout import Layout
     from bootseal.keys.public import PublicKey
+
+_log: Final = logging.getLogger(__name__)
 
 BOOTSTATE: Final = "bootstate"
 DATA: Final = "data"
@@ -75,6 +78,8 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Target
         FormatError: Its description is malformed.
     """
     device = devices.load(directory)
+    names = ", ".join(slot.name for slot in device.slots)
+    _log.info("%s: slots %s, layout and keys of %s", directory, names, devices.FILE_NAME)
     bios = device.artefact(directory, "bios")
     try:
         control = bios.read_bytes()
@@ -112,16 +117,15 @@ def of_layout(
     names = [partition.name for partition in layout.partitions]
     found = [name.removeprefix(_BOOT) for name in names if name.startswith(_BOOT)]
     slots = tuple(Slot.named(name) for name in found)
+    _log.info("%s: slots %s of the declared layout", image, ", ".join(found))
     missing = [n for s in slots for n in (s.root, s.verity) if n not in names]
     if missing or not slots:
         lack = f"the partition {missing[0]!r}" if missing else f"a partition {_BOOT}X"
         raise UsageError(f"the layout lacks {lack}: it declares {', '.join(names)}")
-    partitions = tuple(
-        Partition(
-            number=p.number, name=p.name, type=p.type, uuid=p.uuid, offset=p.offset, size=p.size
-        )
-        for p in layout.partitions
-    )
     return Target(
-        image=image, control=control, partitions=partitions, slots=slots, policy_key=policy_key
+        image=image,
+        control=control,
+        partitions=layout.partitions,
+        slots=slots,
+        policy_key=policy_key,
     )

@@ -1,130 +1,34 @@
 # SPDX-License-Identifier: MIT
-"""The partition tables of a disk: well formed, in agreement, and what was declared."""
+"""The partitions of a disk: within bounds, apart from each other, and what was declared."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from bootseal.check.expected import DATA
-from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
-from bootseal.formats import gpt
-from bootseal.units import MIB, SECTOR, format_size
+from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bootseal.device import Partition
-    from bootseal.disk.hash_tree import Readable
+    from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding
-    from bootseal.formats.gpt import Entry, Header
+    from bootseal.formats.gpt import GptEntry
 
 _ALIGNMENT: Final = MIB
 
 
-class Copy(NamedTuple):
-    """One of the two tables of a disk; `place` is the offset of its header."""
-
-    name: str
-    place: int
-    header: Header
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """What the tables of a disk say.
-
-    Attributes:
-        copies: Those of the two that are well formed, the primary first.
-        entries: The partitions, in the order of the disk.
-        findings: What is wrong with the tables themselves.
-    """
-
-    copies: tuple[Copy, ...]
-    entries: tuple[Entry, ...]
-    findings: tuple[Finding, ...]
-
-    def entry(self, name: str) -> Entry | None:
-        """Return the partition called `name`; None when there is none, or more than one."""
-        found = [entry for entry in self.entries if entry.name == name]
-        return found[0] if len(found) == 1 else None
-
-
-def read(disk: Readable, size: int) -> Table:
-    """Read both tables of a disk and compare them.
-
-    Args:
-        disk: The disk.
-        size: Its size in bytes.
-    """
-    findings: list[Finding] = []
-    if size < 3 * SECTOR or size % SECTOR:
-        message = f"the disk has {size} bytes: expected a multiple of {SECTOR}"
-        found = finding("disk.size", "disk", message)
-        return Table(copies=(), entries=(), findings=(found,))
-    try:
-        gpt.check_protective_mbr(disk.read(0, SECTOR), size)
-    except FormatError as error:
-        findings.append(finding("disk.mbr", "protective MBR", error.message, offset=0))
-    copies = []
-    for name, place in (("primary", SECTOR), ("backup", size - SECTOR)):
-        try:
-            copies.append(_copy(disk, name, place, size))
-        except FormatError as error:
-            findings.append(finding(f"disk.gpt-{name}", f"{name} GPT", error.message, offset=place))
-    if len(copies) > 1:
-        findings += _compare(*copies)
-    entries = copies[0].entries if copies else ()
-    ordered = tuple(sorted(entries, key=lambda entry: entry.offset))
-    return Table(copies=tuple(copies), entries=ordered, findings=tuple(findings))
-
-
-def _copy(disk: Readable, name: str, place: int, size: int) -> Copy:
-    header = gpt.parse_header(disk.read(place, SECTOR))
-    other, last = (size - SECTOR, SECTOR)[:: 1 if name == "primary" else -1], size - SECTOR
-    if (header.place, header.other) != (place, other[0]):
-        raise FormatError(
-            f"the header at {place:#x} says that it is at {header.place:#x} and the other at "
-            f"{header.other:#x}: expected {place:#x} and {other[0]:#x}"
-        )
-    if not 2 * SECTOR <= header.first_usable <= header.last_usable <= last:
-        raise FormatError(
-            f"{header.first_usable:#x} to {header.last_usable:#x} may be used, which the disk of "
-            f"{size:#x} bytes does not have"
-        )
-    expected = 2 * SECTOR if name == "primary" else place - header.entries_size
-    if header.entries != expected:
-        raise FormatError(f"its entries are at {header.entries:#x}: expected {expected:#x}")
-    end = header.entries + header.entries_size
-    if header.entries < header.last_usable and header.first_usable < end:
-        raise FormatError("its entries lie in the space for partitions")
-    entries = gpt.parse_entries(disk.read(header.entries, header.entries_size), header)
-    return Copy(name, place, header, entries)
-
-
-def _compare(primary: Copy, backup: Copy) -> Iterator[Finding]:
-    same = ("disk", "first_usable", "last_usable", "count", "entries_crc")
-    different = [n for n in same if getattr(primary.header, n) != getattr(backup.header, n)]
-    if different or primary.entries != backup.entries:
-        what = ", ".join(different) or "entries"
-        yield finding(
-            "disk.gpt-agreement",
-            "backup GPT",
-            f"the primary and the backup GPT differ in {what}; a repair tool may pick either",
-            offset=backup.place,
-        )
-
-
 def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
-    """Yield what is wrong with the partitions.
+    """Yield what is wrong with the tables and the partitions.
 
     Args:
         table: What the tables say.
         declared: The declared partitions.
     """
+    yield from table.findings
     yield from _places(table)
     for name, values in (
         ("name", [entry.name for entry in table.entries]),
@@ -189,7 +93,7 @@ def _places(table: Table) -> Iterator[Finding]:
             )
 
 
-def _compare_entry(entry: Entry, declared: Partition) -> Iterator[Finding]:
+def _compare_entry(entry: GptEntry, declared: Partition) -> Iterator[Finding]:
     pairs = {
         "number": (declared.number, entry.number),
         "type": (declared.type.lower(), entry.type),

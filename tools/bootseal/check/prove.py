@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.check import boot_chain, partitions, slot_fit
 from bootseal.check import slot_state as state
-from bootseal.check.coverage import Kind, State, regions
+from bootseal.check.coverage import Kind, regions
 from bootseal.check.slot_policy import check_policy
 from bootseal.disk import hash_tree
+from bootseal.disk.partitions import read as read_tables
 from bootseal.errors import FormatError
 from bootseal.findings.model import Severity
 from bootseal.fit import prove as fit_prove
@@ -27,12 +28,13 @@ from bootseal.fit.verify.strictness import STRICT
 from bootseal.fit.verify.verdict import judge
 from bootseal.formats.verity import BLOCK
 from bootseal.measure.predict import predict
+from bootseal.protection import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bootseal.check.coverage import Region
-    from bootseal.check.disk import Judgement
+    from bootseal.check.disk import DiskVerdict
     from bootseal.check.expected import Target
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
@@ -106,7 +108,7 @@ class Proof:
 def prove(
     disk: Disk,
     target: Target,
-    judged: Judgement,
+    verdict: DiskVerdict,
     progress: Progress,
     *,
     seed: int = 0,
@@ -117,19 +119,19 @@ def prove(
     Args:
         disk: The disk; it is not written.
         target: What it is judged against.
-        judged: The judgement on the unchanged disk.
+        verdict: The verdict on the unchanged disk.
         progress: Told about the regions that take long.
         seed: Chooses positions and bits.
         tries: Changes in each region.
     """
-    judges = _Judges(disk, target, judged)
+    judges = _Judges(disk, target, verdict)
     found: dict[tuple[str, State], list[Region]] = {}
-    for region in regions(disk, judged):
+    for region in regions(disk, verdict):
         found.setdefault((region.name, region.state), []).append(region)
     with progress.step(f"{tries} changes in each of {len(found)} regions"):
         proofs = [_prove(judges, spans, seed, tries) for spans in found.values()]
     with progress.step("every signed property of the FITs changed"):
-        proofs += [_properties(disk, judged, fit, seed) for fit in judges.unique]
+        proofs += [_properties(disk, verdict, fit, seed) for fit in judges.unique]
     return Proof(seed=seed, regions=tuple(proofs))
 
 
@@ -160,11 +162,11 @@ def _prove(judges: _Judges, spans: list[Region], seed: int, tries: int) -> Regio
     )
 
 
-def _properties(disk: Disk, judged: Judgement, fit: SlotFit, seed: int) -> RegionProof:
+def _properties(disk: Disk, verdict: DiskVerdict, fit: SlotFit, seed: int) -> RegionProof:
     """Change every property of a FIT that is signed, and its payloads at their ends."""
     view = disk.view(fit.entry.offset, len(fit.data), private=True)
     limits = dataclasses.replace(STRICT, max_size=fit.room)
-    proof = fit_prove.prove(view, judged.chain.trust, policy=limits, seed=seed, tries=2)
+    proof = fit_prove.prove(view, verdict.chain.trust, policy=limits, seed=seed, tries=2)
     flips = [flip for mutant in proof.accepted for flip in mutant.flips]
     return RegionProof(
         name=f"{fit.entry.name}: each signed property of the FIT",
@@ -180,18 +182,18 @@ def _properties(disk: Disk, judged: Judgement, fit: SlotFit, seed: int) -> Regio
 class _Judges:
     """Says for one change at a time whether it is refused."""
 
-    def __init__(self, disk: Disk, target: Target, judged: Judgement) -> None:
+    def __init__(self, disk: Disk, target: Target, verdict: DiskVerdict) -> None:
         self._disk = disk
         self._target = target
-        self._judged = judged
+        self._verdict = verdict
         self._fits: dict[str, _FitJudge] = {}
         self.unique: list[SlotFit] = []
         self._predictions: dict[str, Prediction] = {}
-        for fit in judged.chain.fits:
+        for fit in verdict.chain.fits:
             same = next((each for each in self.unique if slot_fit.same(disk, each, fit)), None)
             if same is None:
                 self.unique.append(fit)
-                self._fits[fit.entry.name] = _FitJudge(disk, judged, fit)
+                self._fits[fit.entry.name] = _FitJudge(disk, verdict, fit)
             else:
                 self._fits[fit.entry.name] = self._fits[same.entry.name]
             self._predictions[fit.slot.name] = predict(fit.data, fit.slot.configuration)
@@ -221,25 +223,25 @@ class _Judges:
         """Return what is found about a region of a changed disk."""
         match region.kind:
             case Kind.TABLE:
-                found = partitions.read(disk, self._disk.size)
-                return [*found.findings, *partitions.check(found, self._target.partitions)]
+                found = read_tables(disk, self._disk.size)
+                return partitions.check(found, self._target.partitions)
             case Kind.STATE:
-                entry = self._judged.table.entry(region.partition)
+                entry = self._verdict.table.entry(region.partition)
                 return () if entry is None else state.check(disk, entry)
             case Kind.POLICY:
                 return check_policy(disk, self._target, self._fit(region), self._predictions)
             case Kind.SUPERBLOCK:
-                root = next(r for r in self._judged.chain.roots if r.hashes == region.start)
+                root = next(r for r in self._verdict.chain.roots if r.hashes == region.start)
                 return boot_chain.check_superblock(disk, root)
             case _:
                 return ()
 
     def _fit(self, region: Region) -> SlotFit:
-        return next(f for f in self._judged.chain.fits if f.entry.name == region.partition)
+        return next(f for f in self._verdict.chain.fits if f.entry.name == region.partition)
 
     def _holds(self, disk: Flipped, region: Region, offset: int) -> bool:
         """Say whether the block at an offset still leads to the root hash."""
-        for root in self._judged.chain.roots:
+        for root in self._verdict.chain.roots:
             for level, layer in enumerate(root.layers()):
                 if layer.start <= offset < layer.start + layer.blocks * BLOCK:
                     return hash_tree.holds(disk, root, level, (offset - layer.start) // BLOCK)
@@ -249,10 +251,10 @@ class _Judges:
 class _FitJudge:
     """Judges changes of one FIT; digests of payloads that do not change are computed once."""
 
-    def __init__(self, disk: Disk, judged: Judgement, fit: SlotFit) -> None:
+    def __init__(self, disk: Disk, verdict: DiskVerdict, fit: SlotFit) -> None:
         self.name = fit.entry.name
         self._view = disk.view(fit.entry.offset, len(fit.data), private=True)
-        self._trust = judged.chain.trust
+        self._trust = verdict.chain.trust
         self._policy = dataclasses.replace(STRICT, max_size=fit.room)
         self._facts = Facts()
         self._known: dict[tuple[int, int], bool] = {}

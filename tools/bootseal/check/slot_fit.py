@@ -12,21 +12,18 @@ from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding, rule
 from bootseal.findings.model import Finding, Severity
 from bootseal.fit.verify.strictness import STRICT
+from bootseal.formats import boot_partition
 from bootseal.formats.fdt import model as fdt
-from bootseal.formats.fdt.read import HEADER_SIZE
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.verity import Tree
-from bootseal.measure import pcr_policy
-from bootseal.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.device import Slot
+    from bootseal.device import Partition, Slot
     from bootseal.disk.image import Disk
     from bootseal.fit.control_dtb import Trust
     from bootseal.fit.verify.digest import Facts
-    from bootseal.formats.gpt import Entry
 
 _PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
 _HEX: Final = re.compile("(?:[0-9a-f]{2})*")
@@ -44,26 +41,28 @@ class SlotFit:
     """
 
     slot: Slot
-    entry: Entry
+    entry: Partition
     data: memoryview
 
     @property
     def room(self) -> int:
         """Bytes of the partition in front of the PCR policy."""
-        return self.entry.size - pcr_policy.TAIL_SIZE
+        return boot_partition.room(self.entry.size)
+
+    @property
+    def policy_offset(self) -> int:
+        """Offset of the PCR policy on the disk."""
+        return self.entry.offset + self.room
 
 
-def find(disk: Disk, slot: Slot, entry: Entry) -> SlotFit:
+def find(disk: Disk, slot: Slot, entry: Partition) -> SlotFit:
     """Return the FIT at the start of a boot partition.
 
     Raises:
         FormatError: There is none, or it says that it is larger than the partition's room for it.
     """
-    room = entry.size - pcr_policy.TAIL_SIZE
-    if room < HEADER_SIZE:
-        raise FormatError(f"a partition of {format_size(entry.size)} has no room for a FIT")
-    data = disk.view(entry.offset, room)
-    return SlotFit(slot=slot, entry=entry, data=data[: fdt.total_size(data)])
+    data = boot_partition.find_fit(disk.view(entry.offset, entry.size))
+    return SlotFit(slot=slot, entry=entry, data=data)
 
 
 def same(disk: Disk, one: SlotFit, other: SlotFit) -> bool:
@@ -103,7 +102,7 @@ def relabel(findings: list[Finding], old: SlotFit, new: SlotFit) -> list[Finding
     ]
 
 
-def malformed(entry: Entry, error: FormatError) -> Finding:
+def malformed(entry: Partition, error: FormatError) -> Finding:
     """Return the finding that there is no usable FIT in a partition."""
     return finding(
         "disk.fit", entry.name, f"there is no well-formed FIT: {error.message}", offset=entry.offset

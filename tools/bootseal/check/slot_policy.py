@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import finding
+from bootseal.formats import boot_partition
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 
@@ -64,13 +65,12 @@ def check_policy(
         message = "the PCR policy is not checked: no policy key is known"
         return [finding("disk.policy-unchecked", fit.entry.name, message)]
     own = fit.slot.configuration
-    offset = fit.entry.end - pcr_policy.TAIL_SIZE
     try:
-        text = pcr_policy.from_tail(disk.read(offset, pcr_policy.TAIL_SIZE))
+        text = boot_partition.parse_policy(disk.read(fit.policy_offset, boot_partition.POLICY_SIZE))
         problems = pcr_policy.inspect(text, target.policy_key, predictions.values())
         # What other slots measure may be approved here, and need not be.
         kept = [p for p in problems if p.id != "policy.missing" or p.where == own]
-        return [_place(fit, each, offset) for each in kept]
+        return [_place(fit, each) for each in kept]
     except (FormatError, UsageError) as error:
         return [_finding("disk.policy", fit, error.message)]
 
@@ -88,9 +88,9 @@ def _compare(fit: SlotFit, own: Prediction) -> Iterator[Finding]:
             yield _finding("disk.pcr", fit, message, expected, observed)
 
 
-def _place(fit: SlotFit, each: Finding, offset: int) -> Finding:
+def _place(fit: SlotFit, each: Finding) -> Finding:
     where = f"{fit.entry.name}: PCR policy, {each.where}"
-    return dataclasses.replace(each, where=where, offset=offset)
+    return dataclasses.replace(each, where=where, offset=fit.policy_offset)
 
 
 def _finding(
@@ -100,7 +100,7 @@ def _finding(
         identifier,
         f"{fit.entry.name}: PCR policy",
         message,
-        offset=fit.entry.end - pcr_policy.TAIL_SIZE,
+        offset=fit.policy_offset,
         expected=expected,
         observed=observed,
     )

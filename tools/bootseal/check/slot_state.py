@@ -13,9 +13,9 @@ from bootseal.formats.uboot.environment import parse_environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bootseal.device import Partition
     from bootseal.disk.hash_tree import Readable
     from bootseal.findings.model import Finding
-    from bootseal.formats.gpt import Entry
 
 SIZE: Final = 0x4000
 """Bytes of the environment block at the start of the partition."""
@@ -29,7 +29,7 @@ _VALUES: Final = {
 }
 
 
-def check(disk: Readable, entry: Entry) -> Iterator[Finding]:
+def check(disk: Readable, entry: Partition) -> Iterator[Finding]:
     """Yield what is wrong with the slot state of a disk that has never run."""
     if entry.size < SIZE:
         yield finding(

@@ -9,15 +9,14 @@ from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
 from bootseal.findings.catalogue import finding
 from bootseal.formats.verity import BLOCK
-from bootseal.measure.pcr_policy import TAIL_SIZE
 from bootseal.units import SECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.check.boot_chain import Chain
-    from bootseal.check.partitions import Table
     from bootseal.disk.image import Disk
+    from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding
 
 
@@ -40,9 +39,9 @@ def gaps(disk: Disk, table: Table, chain: Chain) -> list[Gap]:
         used = _used(entry.name, chain)
         if entry.name == BOOTSTATE:
             used = slot_state.SIZE
-        end = entry.end
-        if any(fit.entry.name == entry.name for fit in chain.fits):
-            end -= TAIL_SIZE
+        end = next(
+            (fit.policy_offset for fit in chain.fits if fit.entry.name == entry.name), entry.end
+        )
         if used is not None and entry.offset + used < end:
             found.append(Gap(f"{entry.name}, unused end", entry.offset + used, end))
     return sorted(found, key=lambda gap: gap.start)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the commands of `bootseal fit` are given: files, numbers, policies."""
+"""What commands read: files, standard input and the clock; errors name the file."""
 
 from __future__ import annotations
 
@@ -7,55 +7,15 @@ import os
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
-
-import typer
+from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.units import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from bootseal.fit.verify.strictness import Policy
     from bootseal.measure.approved import Approved
-
-FitFile: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="FIT", help="The FIT; - reads standard input.")
-]
-ControlTree: TypeAlias = Annotated[
-    Path, typer.Option(help="U-Boot's control device tree, u-boot.bin, or U-Boot's ELF file.")
-]
-Compat: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--compat", help="Judge as a U-Boot with all published fixes does, not as a release gate."
-    ),
-]
-ExternalData: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--external-data",
-        help="The target takes data behind the tree, by data-offset (mkimage -E).",
-    ),
-]
-MaxSize: TypeAlias = Annotated[
-    str | None,
-    typer.Option(help="The target's FIT_SIGNATURE_MAX_SIZE, for example 512M; 256M if left out."),
-]
-
-
-def choose_policy(*, compat: bool, external_data: bool, max_size: str | None) -> Policy:
-    """Turn the options into a policy."""
-    from dataclasses import replace
-
-    from bootseal.fit.verify.strictness import COMPAT, STRICT
-
-    policy = COMPAT if compat else STRICT
-    if external_data:
-        policy = replace(policy, external_data=True)
-    return policy if max_size is None else replace(policy, max_size=parse_size(max_size))
 
 
 @contextmanager
@@ -86,39 +46,13 @@ def opened(path: Path, *, writable: bool = False) -> Iterator[memoryview]:
                 yield view
 
 
-def address(text: str) -> int:
-    """Read an address such as `0x40400000`."""
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise UsageError(f"address {text!r}: expected a number such as 0x40400000") from None
-
-
-def pairs(option: str, values: list[str], what: str) -> dict[str, str]:
-    """Read options of the form NAME=VALUE."""
-    found: dict[str, str] = {}
-    for value in values:
-        name, separator, rest = value.partition("=")
-        if not separator or not name or not rest:
-            raise UsageError(f"{option} {value!r}: expected NAME={what}")
-        if name in found:
-            raise UsageError(f"{option} {value!r}: {name!r} was given before")
-        found[name] = rest
-    return found
-
-
-def now() -> int:
-    """Return SOURCE_DATE_EPOCH, or else the time, in seconds since 1970."""
-    text = os.environ.get("SOURCE_DATE_EPOCH")
-    if text is None:
-        return int(time.time())
-    if not text.isdecimal():
-        raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}: expected seconds since 1970")
-    return int(text)
-
-
 def approved_list(path: Path) -> Approved:
-    """Read an approved list; errors name the file."""
+    """Read an approved list.
+
+    Raises:
+        UsageError: There is no such file.
+        FormatError: It is malformed.
+    """
     from bootseal.measure import approved as lists
 
     try:
@@ -129,3 +63,17 @@ def approved_list(path: Path) -> Approved:
             f"there is no approved list at {path}",
             hint=f"bootseal measure approve DIR --name RELEASE --list {path}",
         ) from None
+
+
+def now() -> int:
+    """Return SOURCE_DATE_EPOCH, or else the time, in seconds since 1970.
+
+    Raises:
+        UsageError: SOURCE_DATE_EPOCH is not a number.
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH")
+    if text is None:
+        return int(time.time())
+    if not text.isdecimal():
+        raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}: expected seconds since 1970")
+    return int(text)

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import importlib
-from inspect import cleandoc
-from typing import TYPE_CHECKING, cast
+from dataclasses import fields, is_dataclass
+from inspect import Parameter, Signature, cleandoc, signature
+from typing import TYPE_CHECKING, cast, get_type_hints
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from typer.core import TyperCommand
 
@@ -31,7 +32,7 @@ def group(places: Mapping[str, str]) -> type[TyperGroup]:
 
         def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | TyperGroup | None:
             del ctx
-            # For a name that is unknown all are loaded: typer suggests one that is like it.
+            # For an unknown name all are loaded: typer suggests one that is like it.
             for name in (cmd_name,) if cmd_name in places else places:
                 if name not in self.commands:
                     self.commands[name] = _load(name, places[name])
@@ -50,10 +51,42 @@ def _load(name: str, place: str) -> TyperCommand | TyperGroup:
             command.help = _flowing(command.help)
         return loaded
     single = typer.Typer(add_completion=False)
-    single.command(name)(found)
+    single.command(name)(_ungrouped(found))
     command = cast("TyperCommand", get_command(single))
     command.help = _flowing(command.help)
     return command
+
+
+def _ungrouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command each field of its option groups, which are dataclasses, as an option."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Callable[..., object]] = {}
+    names: dict[str, list[str]] = {}
+    parameters: list[Parameter] = []
+    for parameter in signature(command).parameters.values():
+        hint = hints[parameter.name]
+        if is_dataclass(hint):
+            kinds = get_type_hints(hint, include_extras=True)
+            groups[parameter.name] = hints[parameter.name]
+            names[parameter.name] = [each.name for each in fields(hint)]
+            parameters += [
+                Parameter(
+                    f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=kinds[f.name]
+                )
+                for f in fields(hint)
+            ]
+        else:
+            parameters.append(parameter.replace(annotation=hint))
+
+    def run(**values: object) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{field: values.pop(field) for field in names[name]})
+        command(**values)
+
+    run.__doc__ = command.__doc__
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    vars(run)["__signature__"] = Signature(parameters)
+    return run
 
 
 def _flowing(text: str | None) -> str:

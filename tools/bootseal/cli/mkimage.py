@@ -8,6 +8,7 @@ the others only the private key operation is done here.
 from __future__ import annotations
 
 import getopt
+import logging
 import os
 import sys
 from pathlib import Path
@@ -15,15 +16,16 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.cli import console
-from bootseal.cli.app import ending
+from bootseal.cli.app import ending, log_to_stderr
+from bootseal.cli.options import KeyOptions
 from bootseal.errors import ToolError, UsageError
+from bootseal.keys.signers.pin import PIN_FILE_VARIABLE
 
 if TYPE_CHECKING:
     from bootseal.keys.algorithms import Algorithm
 
 SIGNER_VARIABLE: Final = "BOOTSEAL_SIGNER"
 PROGRAM_VARIABLE: Final = "BOOTSEAL_MKIMAGE"
-PIN_FILE_VARIABLE: Final = "BOOTSEAL_PIN_FILE"
 _PROGRAMS: Final = ("uboot-mkimage", "mkimage")
 _HINT: Final = "{hint}"
 # Short option to long name, as of U-Boot v2026.01; a colon says that a value follows.
@@ -101,18 +103,19 @@ def run(arguments: list[str]) -> None:
 def _sign(program: str, options: list[tuple[str, str]], image: Path) -> None:
     from bootseal.fit import mkimage
     from bootseal.keys.signers import base as signers
-    from bootseal.keys.signers.pin import SecretSource
 
     values = dict(options)
+    if "-v" in values:
+        log_to_stderr(logging.INFO)
     pin_file = os.environ.get(PIN_FILE_VARIABLE)
-    secret = SecretSource(file=Path(pin_file) if pin_file else None)
+    access = KeyOptions(pin_file=Path(pin_file) if pin_file else None).access()
     opened: dict[str, signers.Signer] = {}
 
     def find(hint: str, algorithm: Algorithm) -> signers.Signer:
-        source = _source(hint, values, is_rsa=algorithm.kind.is_rsa)
-        if source not in opened:
-            opened[source] = signers.open(source, secret)
-        return opened[source]
+        uri = _key_uri(hint, values, is_rsa=algorithm.kind.is_rsa)
+        if uri not in opened:
+            opened[uri] = signers.open(uri, access)
+        return opened[uri]
 
     job = mkimage.Job(
         program=program,
@@ -130,19 +133,19 @@ def _sign(program: str, options: list[tuple[str, str]], image: Path) -> None:
         )
 
 
-def _source(hint: str, values: dict[str, str], *, is_rsa: bool) -> str:
-    """Return the source of the private key for a hint."""
+def _key_uri(hint: str, values: dict[str, str], *, is_rsa: bool) -> str:
+    """Return the URI of the private key for a hint."""
     from bootseal.keys.signers import pkcs11_uri
 
-    source = os.environ.get(SIGNER_VARIABLE) or values.get("-G")
+    uri = os.environ.get(SIGNER_VARIABLE) or values.get("-G")
     directory = values.get("-k", "")
-    if source is None and directory.startswith(pkcs11_uri.SCHEME):
-        source = directory
-    if source is None:
+    if uri is None and directory.startswith(pkcs11_uri.SCHEME):
+        uri = directory
+    if uri is None:
         return str(Path(directory) / f"{hint}{'.key' if is_rsa else '.pem'}")
-    if source.startswith(pkcs11_uri.SCHEME):
-        return pkcs11_uri.with_object(source.replace(_HINT, hint), hint)
-    return source.replace(_HINT, hint)
+    if uri.startswith(pkcs11_uri.SCHEME):
+        return pkcs11_uri.with_object(uri.replace(_HINT, hint), hint)
+    return uri.replace(_HINT, hint)
 
 
 def _program() -> str:

@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""Options for keys in tokens, shared by every command that signs."""
+"""Arguments and options that several commands share, and groups of options with one meaning.
+
+A command takes a group as one parameter, `keys: KeyOptions`; `bootseal.cli.lazy` shows typer each
+field as an option of the command. An option of a single command is declared in that command.
+"""
 
 from __future__ import annotations
 
-import getpass
+import logging
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
 from bootseal.errors import UsageError
+from bootseal.keys.signers.pin import PIN_FILE_VARIABLE, SecretSource
 
 if TYPE_CHECKING:
-    from bootseal.keys.profile import Role
-    from bootseal.keys.signers.pin import SecretSource
+    from bootseal.check.expected import Target
+    from bootseal.fit.verify.strictness import Policy
+    from bootseal.keys.signers.base import Access
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 KeysDir: TypeAlias = Annotated[
@@ -23,54 +30,207 @@ KeysDir: TypeAlias = Annotated[
 DeviceDir: TypeAlias = Annotated[
     Path, typer.Argument(metavar="DIR", help="Build directory with a device.json.")
 ]
+FitFile: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="FIT", help="The FIT; - reads standard input.")
+]
+DiskImage: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        metavar="IMAGE|DIR",
+        help="A build directory, or a disk image: raw, .gz, .zst, or the .bmap file of one.",
+    ),
+]
+PolicyKey: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(metavar="PEM", help="Public key that must have signed the PCR policy."),
+]
+MeasuredInput: TypeAlias = Annotated[
+    Path,
+    typer.Argument(metavar="DIR|DISK|FIT", help="A built device's directory, a disk, or a FIT."),
+]
+UBootBinary: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--u-boot", metavar="FILE", help="U-Boot's binary, for PCR 0; a directory has its own."
+    ),
+]
+Configurations: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--configuration", "-c", help="Only this configuration; may be repeated."),
+]
 ApprovedList: TypeAlias = Annotated[
     Path, typer.Option("--list", "-l", metavar="LIST", help="The approved list.")
 ]
-PinFile: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        help="File with the PIN of a token or the passphrase of a key file; else BOOTSEAL_PIN or "
-        "BOOTSEAL_PASSPHRASE is used, or you are asked."
-    ),
-]
+
+_KEYS: Final = "PINs and tokens"
+_STRICTNESS: Final = "Strictness"
+_log: Final = logging.getLogger(__name__)
 
 
-def secret_source(pin_file: Path | None) -> SecretSource:
-    """Return where secrets come from; a question is asked on a terminal only."""
-    from bootseal.keys.signers.pin import SecretSource
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOptions:
+    """How private keys are opened; every command that signs has these options and no others."""
 
-    def ask(what: str) -> str:
-        return getpass.getpass(f"{what[:1].upper()}{what[1:]}: ")
+    pin_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar=PIN_FILE_VARIABLE,
+            help="File with the PIN of a token or the passphrase of a key file; without it "
+            "BOOTSEAL_PIN or BOOTSEAL_PASSPHRASE is used, or you are asked.",
+            rich_help_panel=_KEYS,
+        ),
+    ] = None
+    module: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LIBRARY",
+            help="PKCS#11 library, unless the URI names one.",
+            rich_help_panel=_KEYS,
+        ),
+    ] = None
 
-    return SecretSource(file=pin_file, ask=ask if sys.stdin.isatty() else None)
+    def access(self) -> Access:
+        """Return what opening a key may need; questions are asked on a terminal only."""
+        from bootseal.keys.signers.base import Access
+
+        ask = _ask if sys.stdin.isatty() else None
+        return Access(secret=SecretSource(file=self.pin_file, ask=ask), module=self.module)
 
 
-def role(name: str) -> Role:
-    """Return the role of this name.
+def _ask(what: str) -> str:
+    import getpass
+
+    return getpass.getpass(f"{what[:1].upper()}{what[1:]}: ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetOptions:
+    """What the device of a disk image is: its boot loader and its declared layout."""
+
+    dtb: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="U-Boot: u-boot.bin, its ELF file, or its control device tree. Needed for an "
+            "IMAGE.",
+        ),
+    ] = None
+    layout: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="WKS", help="The declared layout, a wic kickstart file. Needed for an IMAGE."
+        ),
+    ] = None
+
+    def expected(self, image: Path, policy_key: Path | None = None) -> Target:
+        """Return what a disk is checked against.
+
+        Args:
+            image: The disk image, or a build directory.
+            policy_key: File of the public key that must have signed the PCR policy.
+
+        Raises:
+            UsageError: Something is missing.
+            FormatError: Something is malformed.
+        """
+        from bootseal.check import expected
+        from bootseal.disk.layout import parse_wks
+        from bootseal.keys.public import from_pem
+
+        key = None if policy_key is None else from_pem(policy_key.read_bytes())
+        if image.is_dir():
+            if self.dtb is not None or self.layout is not None:
+                raise UsageError(
+                    f"{image} is a build directory, which says itself what its U-Boot and "
+                    "layout are",
+                    hint="leave --dtb and --layout out, or name the image in it",
+                )
+            return expected.of_device(image, policy_key=key)
+        if not image.exists():
+            raise UsageError(f"there is neither a disk image nor a build directory at {image}")
+        if self.dtb is None or self.layout is None:
+            missing = "--dtb" if self.dtb is None else "--layout"
+            raise UsageError(
+                f"{image} is checked against U-Boot's keys and the declared layout: {missing} is "
+                "not given",
+                hint="bootseal disk check IMAGE --dtb u-boot.bin --layout LAYOUT.wks",
+            )
+        declared = parse_wks(self.layout.read_text(errors="replace"), self.layout.name)
+        return expected.of_layout(image, self.dtb.read_bytes(), declared, policy_key=key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrictnessOptions:
+    """How strictly a FIT is verified."""
+
+    compat: Annotated[
+        bool,
+        typer.Option(
+            "--compat",
+            help="Accept what a U-Boot with all published fixes accepts; not for a release gate.",
+            rich_help_panel=_STRICTNESS,
+        ),
+    ] = False
+    external_data: Annotated[
+        bool,
+        typer.Option(
+            "--external-data",
+            help="The target takes data behind the tree, by data-offset (mkimage -E).",
+            rich_help_panel=_STRICTNESS,
+        ),
+    ] = False
+    max_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="The target's FIT_SIGNATURE_MAX_SIZE, for example 512M; 256M if left out.",
+            rich_help_panel=_STRICTNESS,
+        ),
+    ] = None
+
+    def policy(self) -> Policy:
+        """Return the policy that the options choose.
+
+        Raises:
+            UsageError: The size is malformed.
+        """
+        from dataclasses import replace
+
+        from bootseal.fit.verify.strictness import COMPAT, STRICT
+        from bootseal.units import parse_size
+
+        policy = COMPAT if self.compat else STRICT
+        if self.external_data:
+            policy = replace(policy, external_data=True)
+        if self.max_size is not None:
+            policy = replace(policy, max_size=parse_size(self.max_size))
+        _log.info(
+            "strictness: %s, external data %s, up to %s bytes",
+            policy.name,
+            "accepted" if policy.external_data else "refused",
+            policy.max_size,
+        )
+        return policy
+
+
+def pairs(option: str, values: list[str] | None, form: str) -> dict[str, str]:
+    """Split the values of an option of the form `NAME=VALUE`.
+
+    Args:
+        option: Its name, for errors, which never repeat a value: it may hold a secret.
+        values: What was given.
+        form: What is expected, such as `ROLE=URI`.
 
     Raises:
-        UsageError: There is none.
-    """
-    from bootseal.keys.profile import Role
-
-    try:
-        return Role(name)
-    except ValueError:
-        raise UsageError(f"unknown role {name!r}: expected one of {', '.join(Role)}") from None
-
-
-def pairs(option: str, values: list[str] | None, first: str) -> dict[str, str]:
-    """Split values of the form `NAME=SOURCE`.
-
-    Raises:
-        UsageError: One is not, or a name comes twice.
+        UsageError: One is malformed, or a name comes twice.
     """
     found: dict[str, str] = {}
-    for value in values or []:
-        name, separator, source = value.partition("=")
-        if not separator or not name or not source:
-            raise UsageError(f"{option}: expected {first}=SOURCE")
+    for text in values or []:
+        name, separator, value = text.partition("=")
+        if not separator or not name or not value:
+            raise UsageError(f"{option}: expected {form}")
         if name in found:
             raise UsageError(f"{option}: {name!r} was given before")
-        found[name] = source
+        found[name] = value
     return found

@@ -16,6 +16,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
+from bootseal.device import Partition
 from bootseal.errors import BootsealError, FormatError
 from bootseal.units import KIB, MIB, align_up, parse_size
 
@@ -44,43 +45,17 @@ _FILE: Final = re.compile(r"file=([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionSpec:
-    """One declared partition.
-
-    Attributes:
-        number: Counted from 1.
-        name: GPT name.
-        type: Type GUID, lower case.
-        uuid: Unique GUID, lower case.
-        offset: Bytes from the start of the disk.
-        size: Bytes.
-        file: File of the deploy directory that it holds; empty for none.
-    """
-
-    number: int
-    name: str
-    type: str
-    uuid: str
-    offset: int
-    size: int
-    file: str
-
-    @property
-    def end(self) -> int:
-        """Offset of the first byte behind it."""
-        return self.offset + self.size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """A declared disk: GPT, partitions in order.
 
     Attributes:
         partitions: In the order of their offsets.
+        files: The file of the deploy directory that a partition holds, by the partition's name.
         label_id: GUID of the disk, lower case.
     """
 
-    partitions: tuple[PartitionSpec, ...]
+    partitions: tuple[Partition, ...]
+    files: dict[str, str]
     label_id: str = LABEL_ID
 
     @property
@@ -88,7 +63,7 @@ class Layout:
         """Offset of the first byte behind the last partition."""
         return self.partitions[-1].end
 
-    def partition(self, name: str) -> PartitionSpec:
+    def partition(self, name: str) -> Partition:
         """Return the partition called `name`.
 
         Raises:
@@ -112,7 +87,8 @@ def parse_wks(text: str, name: str = "layout") -> Layout:
         FormatError: A line is not understood, or the layout contradicts itself.
     """
     tables: list[str] = []
-    partitions: list[PartitionSpec] = []
+    partitions: list[Partition] = []
+    files: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             words = shlex.split(line, comments=True)
@@ -122,7 +98,10 @@ def parse_wks(text: str, name: str = "layout") -> Layout:
                 case ["bootloader", *options]:
                     tables.append(_label_id(_options(options, _TABLE_OPTIONS)))
                 case ["part" | "partition", *options]:
-                    partitions.append(_partition(_options(options, _OPTIONS), partitions))
+                    given = _options(options, _OPTIONS)
+                    partitions.append(_partition(given, partitions))
+                    if file := _file(given):
+                        files[partitions[-1].name] = file
                 case _:
                     raise FormatError(f"{line!r} is neither 'bootloader --ptable gpt' nor 'part'")
         except (BootsealError, ValueError) as error:
@@ -132,7 +111,7 @@ def parse_wks(text: str, name: str = "layout") -> Layout:
             f"{name}: expected one line 'bootloader --ptable gpt' and at least one partition,"
             f" found {len(tables)} and {len(partitions)}"
         )
-    return Layout(partitions=tuple(partitions), label_id=tables[0])
+    return Layout(partitions=tuple(partitions), files=files, label_id=tables[0])
 
 
 def _label_id(options: dict[str, str]) -> str:
@@ -160,7 +139,7 @@ def _options(words: list[str], known: frozenset[str]) -> dict[str, str]:
     return options
 
 
-def _partition(options: dict[str, str], before: list[PartitionSpec]) -> PartitionSpec:
+def _partition(options: dict[str, str], before: list[Partition]) -> Partition:
     """Place a partition behind those before it."""
     if missing := [option for option in _REQUIRED if option not in options]:
         raise FormatError(f"the partition lacks {', '.join(missing)}")
@@ -174,19 +153,18 @@ def _partition(options: dict[str, str], before: list[PartitionSpec]) -> Partitio
     if size == 0 or size % MIB:
         raise FormatError(f"--fixed-size {options['--fixed-size']} is not a multiple of 1 MiB")
     unique = options.get("--uuid") or str(uuid.uuid5(NAMESPACE, name))
-    spec = PartitionSpec(
+    placed = Partition(
         number=len(before) + 1,
         name=name,
         type=str(uuid.UUID(options["--part-type"])),
         uuid=str(uuid.UUID(unique)),
         offset=align_up(before[-1].end if before else 1, alignment),
         size=size,
-        file=_file(options),
     )
     for other in before:
-        if spec.name == other.name or spec.uuid == other.uuid:
+        if placed.name == other.name or placed.uuid == other.uuid:
             raise FormatError(f"name {name!r} or its UUID is that of partition {other.number}")
-    return spec
+    return placed
 
 
 def _file(options: dict[str, str]) -> str:

@@ -39,9 +39,8 @@ FIT: Final = (
     Rule("fit.default", "the default configuration does not exist", _BUILD),
     Rule(
         "fit.default-unsigned",
-        "no signature covers which configuration is the default",
-        "boot with ADDRESS#NAME",
-        Severity.INFO,
+        "no signature covers which configuration is the default: boot with ADDRESS#NAME",
+        severity=Severity.INFO,
     ),
     Rule("fit.no-data", "an image without data", _BUILD),
     Rule("fit.external-data", "the place of the data is given by unsigned numbers", _BUILD),

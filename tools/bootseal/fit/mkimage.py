@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bootseal.formats.fit.model import Fit, Signature
-    from bootseal.keys.placeholder import StandIn
+    from bootseal.keys.placeholder import Placeholder
     from bootseal.keys.signers.base import Signer
 
 _TIMEOUT: Final = 1800
@@ -186,7 +186,7 @@ def _signatures(model: Fit) -> Iterator[Signature]:
 
 
 def _replace_signatures(
-    data: bytearray, signers: dict[str, Signer], stands: dict[str, StandIn]
+    data: bytearray, signers: dict[str, Signer], stands: dict[str, Placeholder]
 ) -> tuple[Signed, ...]:
     model = fit_format.parse(bytes(data), lenient=True)
     done = []
@@ -214,7 +214,7 @@ def _replace_signatures(
     return tuple(done)
 
 
-def _replace_points(data: bytes, stands: dict[str, StandIn]) -> bytes:
+def _replace_points(data: bytes, stands: dict[str, Placeholder]) -> bytes:
     """Put the real ECDSA keys where mkimage wrote the stand-ins; RSA keys are right already."""
     changed = bytearray(data)
     tree = fdt.read(data)

@@ -9,6 +9,7 @@ Spec: U-Boot tools/image-host.c and tools/fit_image.c (v2023.01) for order, plac
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Configuration, Fit, Signature
     from bootseal.keys.signers.base import Signer
+
+_log: Final = logging.getLogger(__name__)
 
 # mkimage's list of regions ends here without a check.
 _MAX_REGIONS: Final = 100
@@ -234,6 +237,7 @@ class _Work:
         paths: list[str],
     ) -> None:
         """Sign a digest and put all properties into the node, in mkimage's order."""
+        _log.info("%s: %s %s by %s", signature.path, algorithm.name, algorithm.padding, key.hint)
         request, strings_size = self._request, len(self.editor.strings)
         self._trusted[key.hint] = TrustedKey(
             path="the signing key",

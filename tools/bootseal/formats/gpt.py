@@ -15,6 +15,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Final
 
+from bootseal.device import Partition
 from bootseal.errors import FormatError
 from bootseal.units import SECTOR
 
@@ -68,31 +69,10 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A partition; `offset` and `size` are in bytes, GUIDs in lower case.
+class GptEntry(Partition):
+    """A partition as a table has it, with its attribute bits."""
 
-    Attributes:
-        number: Counted from 1.
-        name: Its name, without the padding.
-        type: Type GUID.
-        uuid: Unique GUID.
-        offset: Bytes from the start of the disk.
-        size: Bytes.
-        attributes: The attribute bits.
-    """
-
-    number: int
-    name: str
-    type: str
-    uuid: str
-    offset: int
-    size: int
     attributes: int
-
-    @property
-    def end(self) -> int:
-        """Offset of the first byte behind it."""
-        return self.offset + self.size
 
 
 def parse_header(sector: bytes) -> Header:
@@ -137,7 +117,7 @@ def parse_header(sector: bytes) -> Header:
     )
 
 
-def parse_entries(table: bytes, header: Header) -> tuple[Entry, ...]:
+def parse_entries(table: bytes, header: Header) -> tuple[GptEntry, ...]:
     """Read the entries in use.
 
     Args:
@@ -164,11 +144,11 @@ def parse_entries(table: bytes, header: Header) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def _entry(number: int, raw: bytes) -> Entry:
+def _entry(number: int, raw: bytes) -> GptEntry:
     kind, unique, first, last, attributes, name = _ENTRY.unpack(raw)
     if first > last:
         raise FormatError(f"entry {number} goes from sector {first} to {last}: that is backwards")
-    return Entry(
+    return GptEntry(
         number=number,
         name=_name(number, name),
         type=str(uuid.UUID(bytes_le=kind)),

@@ -24,7 +24,7 @@ HASHES: Final = ("sha256", "sha384", "sha512")
 KEY_BITS: Final = (2048, 3072, 4096)
 
 
-class Kind(StrEnum):
+class KeyKind(StrEnum):
     """What a key is, as the second half of U-Boot's algorithm names spells it."""
 
     RSA2048 = "rsa2048"
@@ -66,7 +66,7 @@ class Algorithm:
     """
 
     hash_name: str
-    kind: Kind
+    kind: KeyKind
     padding: Padding = Padding.PKCS1
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ class Algorithm:
         if name not in NAMES:
             raise _unknown("algorithm", name, NAMES)
         hash_name, _, kind = name.partition(",")
-        return cls(hash_name=hash_name, kind=Kind(kind), padding=Padding(padding))
+        return cls(hash_name=hash_name, kind=KeyKind(kind), padding=Padding(padding))
 
     @property
     def name(self) -> str:
@@ -130,7 +130,7 @@ class Algorithm:
         return state.digest()
 
 
-NAMES: Final = tuple(f"{hash_name},{kind}" for hash_name in HASHES for kind in Kind)
+NAMES: Final = tuple(f"{hash_name},{kind}" for hash_name in HASHES for kind in KeyKind)
 
 
 def _unknown(what: str, value: str, known: Iterable[str]) -> UsageError:

@@ -18,16 +18,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.keys import public
-from bootseal.keys.algorithms import Algorithm, Kind
+from bootseal.keys.algorithms import Algorithm, KeyKind
 from bootseal.keys.profile import Role
 from bootseal.keys.public import HASHES, Curve
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.keys.profile import KeySpec
-    from bootseal.keys.signers.base import PrivateKey, Signer
+    from bootseal.keys.signers.base import Signer
+    from bootseal.keys.signers.file import PrivateKey
 
 _PUBLIC_EXPONENT: Final = 65537
 _SEQUENCE: Final = 0x30
@@ -166,7 +167,7 @@ def _sign(builder: x509.CertificateBuilder, signer: Signer, hash_name: str) -> x
 
 @cache
 def _stand_in(*, is_rsa: bool) -> PrivateKey:
-    return make_private(Kind.RSA2048 if is_rsa else Kind.ECDSA256)
+    return make_private(KeyKind.RSA2048 if is_rsa else KeyKind.ECDSA256)
 
 
 def _der(tag: int, content: bytes) -> bytes:
@@ -177,14 +178,14 @@ def _der(tag: int, content: bytes) -> bytes:
     return bytes([tag, _SHORT | len(length)]) + length + content
 
 
-def make_private(kind: Kind) -> PrivateKey:
+def make_private(kind: KeyKind) -> PrivateKey:
     """Make a private key."""
     match kind:
-        case Kind.ECDSA256:
+        case KeyKind.ECDSA256:
             return ec.generate_private_key(Curve.P256.crypto)
-        case Kind.ECDSA384:
+        case KeyKind.ECDSA384:
             return ec.generate_private_key(Curve.P384.crypto)
-        case Kind.RSA2048 | Kind.RSA3072 | Kind.RSA4096:
+        case KeyKind.RSA2048 | KeyKind.RSA3072 | KeyKind.RSA4096:
             return rsa.generate_private_key(_PUBLIC_EXPONENT, kind.bits)
 
 

@@ -22,7 +22,7 @@ SCHEMA: Final = "bootseal.keys/1"
 MANIFEST: Final = "keys.json"
 
 
-class State(StrEnum):
+class KeyState(StrEnum):
     """What a key may still do."""
 
     ACTIVE = "active"
@@ -31,7 +31,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class KeyEntry:
     """One key.
 
     Attributes:
@@ -47,7 +47,7 @@ class Entry:
     name: str
     algorithm: Algorithm
     fingerprint: str
-    state: State = State.ACTIVE
+    state: KeyState = KeyState.ACTIVE
     since: str = ""
     reason: str = ""
 
@@ -58,10 +58,10 @@ class Manifest:
 
     profile: str
     development: bool
-    keys: dict[Role, Entry]
-    former: tuple[tuple[Role, Entry], ...] = ()
+    keys: dict[Role, KeyEntry]
+    former: tuple[tuple[Role, KeyEntry], ...] = ()
 
-    def entries(self) -> Iterator[tuple[Role, Entry]]:
+    def entries(self) -> Iterator[tuple[Role, KeyEntry]]:
         """Every key, those with a role first."""
         yield from self.keys.items()
         yield from self.former
@@ -74,7 +74,7 @@ class Manifest:
         """
         fingerprint = public_key.fingerprint()
         for role, entry in self.entries():
-            if entry.fingerprint == fingerprint and entry.state is State.REVOKED:
+            if entry.fingerprint == fingerprint and entry.state is KeyState.REVOKED:
                 raise UsageError(
                     f"the key {path} was revoked on {entry.since} ({entry.reason}): "
                     "it signs nothing any more",
@@ -83,7 +83,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Former(Entry):
+class _Former(KeyEntry):
     role: Role
 
 
@@ -92,7 +92,7 @@ class _Document:
     schema: str = SCHEMA
     profile: str
     development: bool
-    keys: dict[Role, Entry]
+    keys: dict[Role, KeyEntry]
     former: tuple[_Former, ...] = ()
 
 
@@ -141,7 +141,10 @@ def read_manifest(directory: Path) -> Manifest:
         development=found.development,
         keys=found.keys,
         former=tuple(
-            (each.role, Entry(**{field.name: getattr(each, field.name) for field in fields(Entry)}))
+            (
+                each.role,
+                KeyEntry(**{field.name: getattr(each, field.name) for field in fields(KeyEntry)}),
+            )
             for each in found.former
         ),
     )
@@ -151,13 +154,13 @@ def read_manifest(directory: Path) -> Manifest:
     return manifest
 
 
-def _members(entry: Entry) -> dict[str, str]:
+def _members(entry: KeyEntry) -> dict[str, str]:
     """Return an entry as it is written: state, day and reason only of keys that have left it."""
     members = {
         "name": entry.name,
         "algorithm": entry.algorithm.name,
         "fingerprint": entry.fingerprint,
     }
-    if entry.state is not State.ACTIVE:
+    if entry.state is not KeyState.ACTIVE:
         members |= {"state": entry.state, "since": entry.since, "reason": entry.reason}
     return members

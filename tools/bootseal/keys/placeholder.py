@@ -22,20 +22,20 @@ from bootseal.keys.certificate import make_private
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.keys.algorithms import Kind
+    from bootseal.keys.algorithms import KeyKind
     from bootseal.keys.public import PublicKey
-    from bootseal.keys.signers.base import PrivateKey
+    from bootseal.keys.signers.file import PrivateKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StandIn:
+class Placeholder:
     """Signs in place of the key `real`; `public_key` is its own public half."""
 
     real: PublicKey
     public_key: PublicKey
 
 
-def write(directory: Path, hint: str, real: PublicKey) -> StandIn:
+def write(directory: Path, hint: str, real: PublicKey) -> Placeholder:
     """Write a stand-in for a key, in the files where mkimage looks for it.
 
     Args:
@@ -50,11 +50,11 @@ def write(directory: Path, hint: str, real: PublicKey) -> StandIn:
         (directory / f"{hint}.crt").write_bytes(_certificate(private, real))
     else:
         (directory / f"{hint}.pem").write_bytes(pem)
-    return StandIn(real=real, public_key=public.from_crypto(private.public_key()))
+    return Placeholder(real=real, public_key=public.from_crypto(private.public_key()))
 
 
 @cache
-def _private(kind: Kind) -> PrivateKey:
+def _private(kind: KeyKind) -> PrivateKey:
     return make_private(kind)
 
 

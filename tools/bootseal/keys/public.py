@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bootseal.errors import FormatError, ToolError, UsageError, VerificationRefused
-from bootseal.keys.algorithms import KEY_BITS, Algorithm, Kind, Padding
+from bootseal.keys.algorithms import KEY_BITS, Algorithm, KeyKind, Padding
 
 HASHES: Final[dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
     "sha256": hashes.SHA256(),
@@ -91,9 +91,9 @@ class RsaPublicKey(_Encoded):
         return cls(modulus=modulus, exponent=exponent)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> KeyKind:
         """RSA and the size."""
-        return Kind(f"rsa{self.bits}")
+        return KeyKind(f"rsa{self.bits}")
 
     @property
     def bits(self) -> int:
@@ -144,9 +144,9 @@ class EcPublicKey(_Encoded):
         return cls(curve=known, x=x, y=y)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> KeyKind:
         """ECDSA and the size."""
-        return Kind.ECDSA256 if self.curve is Curve.P256 else Kind.ECDSA384
+        return KeyKind.ECDSA256 if self.curve is Curve.P256 else KeyKind.ECDSA384
 
     @property
     def bits(self) -> int:

@@ -55,7 +55,7 @@ _FAILURES: Final = (ValueError, TypeError, UnsupportedAlgorithm)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundKey:
     """A key in a file.
 
     Attributes:
@@ -79,7 +79,7 @@ class Found:
         return published.origin(self.fingerprint) or published.origin(self.digest)
 
 
-def find(data: mmap.mmap | bytes) -> Iterator[Found]:
+def find(data: mmap.mmap | bytes) -> Iterator[FoundKey]:
     """Yield the keys and certificates in a file, up to `MAX_FOUND`."""
     count = 0
     for source in (_text_keys, _binary_keys):
@@ -90,7 +90,7 @@ def find(data: mmap.mmap | bytes) -> Iterator[Found]:
                 return
 
 
-def _text_keys(data: mmap.mmap | bytes) -> Iterator[Found]:
+def _text_keys(data: mmap.mmap | bytes) -> Iterator[FoundKey]:
     # Looking for the fixed text first is many times quicker than the expression alone.
     at = data.find(b"-----BEGIN ")
     while at >= 0:
@@ -100,7 +100,7 @@ def _text_keys(data: mmap.mmap | bytes) -> Iterator[Found]:
         at = data.find(b"-----BEGIN ", match.end() if match else at + 1)
 
 
-def _text_key(match: re.Match[bytes]) -> Iterator[Found]:
+def _text_key(match: re.Match[bytes]) -> Iterator[FoundKey]:
     label = match[1].decode()
     form = f"PEM {label}"
     try:
@@ -108,7 +108,7 @@ def _text_key(match: re.Match[bytes]) -> Iterator[Found]:
     except binascii.Error:
         der = match[2]
     if "PRIVATE" in label:
-        yield Found(
+        yield FoundKey(
             offset=match.start(),
             private=True,
             form=form,
@@ -120,7 +120,7 @@ def _text_key(match: re.Match[bytes]) -> Iterator[Found]:
         yield replace(found, offset=match.start(), form=form)
 
 
-def _binary_keys(data: mmap.mmap | bytes) -> Iterator[Found]:
+def _binary_keys(data: mmap.mmap | bytes) -> Iterator[FoundKey]:
     # A private key in PKCS#8 form holds another form of itself.
     seen: list[range] = []
     for needle, distance in _NEEDLES:
@@ -139,7 +139,7 @@ def _binary_keys(data: mmap.mmap | bytes) -> Iterator[Found]:
             at = data.find(needle, at + len(needle))
 
 
-def _binary_key(der: bytes, start: int) -> Found | None:
+def _binary_key(der: bytes, start: int) -> FoundKey | None:
     digest = hashlib.sha256(der).hexdigest()
     try:
         serialization.load_der_public_key(der)
@@ -147,8 +147,10 @@ def _binary_key(der: bytes, start: int) -> Found | None:
         fingerprint = _private(der)
         if not fingerprint:
             return None
-        return Found(offset=start, private=True, form="DER", fingerprint=fingerprint, digest=digest)
-    return Found(offset=start, private=False, form="DER", fingerprint=digest, digest=digest)
+        return FoundKey(
+            offset=start, private=True, form="DER", fingerprint=fingerprint, digest=digest
+        )
+    return FoundKey(offset=start, private=False, form="DER", fingerprint=digest, digest=digest)
 
 
 def _der_size(data: mmap.mmap | bytes, start: int) -> int | None:

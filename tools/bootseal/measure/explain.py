@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -14,6 +15,8 @@ from bootseal.formats.tpm.eventlog import Event, EventType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+_log: Final = logging.getLogger(__name__)
 
 _ERROR_SEPARATOR: Final = b"\x01\x00\x00\x00"
 # What U-Boot measures and logs in the same bytes.
@@ -80,7 +83,9 @@ def closest(found: Sequence[Event], boots: Mapping[str, Sequence[Event]]) -> Com
     if not boots:
         return Comparison(name="", entries=compare(found, found))
     all_ = [Comparison(name=name, entries=compare(found, boots[name])) for name in boots]
-    return min(all_, key=lambda comparison: comparison.differences)
+    best = min(all_, key=lambda comparison: comparison.differences)
+    _log.info("of %d approved boots the nearest is %s", len(boots), best.name)
+    return best
 
 
 def compare(found: Sequence[Event], expected: Sequence[Event]) -> tuple[Entry, ...]:

@@ -6,12 +6,14 @@ A disk holds no U-Boot: its binary is named beside it, or PCR 0 is not predicted
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from bootseal import device
+from bootseal.disk import image, partitions
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import gpt
+from bootseal.formats import boot_partition, gpt
 from bootseal.formats.fit import model as fit
 from bootseal.formats.uboot import binary as uboot
 from bootseal.measure.predict import predict
@@ -23,12 +25,12 @@ if TYPE_CHECKING:
 
     from bootseal.measure.predict import Prediction
 
+_log: Final = logging.getLogger(__name__)
+
 BANKS: Final = ("sha256", "sha384", "sha512")
 """What is predicted unless asked otherwise: SHA-1 is in some TPMs and decides nothing here."""
 
 _SLOTS: Final = {"conf-a": "a", "conf-b": "b"}
-_FDT_MAGIC: Final = bytes.fromhex("d00dfeed")
-_FDT_HEADER: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ def load(path: Path, *, u_boot: Path | None = None) -> Source:
         FormatError: It is not what it should be.
     """
     if path.is_dir():
+        _log.info("%s: a build directory", path)
         built = device.load(path)
         binary = u_boot or built.artefact(path, "bios")
         return Source(
@@ -71,7 +74,9 @@ def load(path: Path, *, u_boot: Path | None = None) -> Source:
     version = uboot.version_string(_read(u_boot, "U-Boot")) if u_boot else None
     with _opened(path) as file:
         if file.read(SECTOR + len(gpt.SIGNATURE))[SECTOR:] == gpt.SIGNATURE:
-            return Source(fit=_fit_of_disk(file, path), version=version, slots=dict(_SLOTS))
+            _log.info("%s: a disk", path)
+            return Source(fit=_fit_of_disk(path), version=version, slots=dict(_SLOTS))
+    _log.info("%s: a FIT", path)
     return Source(fit=_read(path, "FIT"), version=version, slots={})
 
 
@@ -96,6 +101,8 @@ def predictions(
         or list(source.slots)
         or [found.name for found in fit.parse(source.fit).configurations]
     )
+    for name in names:
+        _log.info("configuration %s: slot %s", name, source.slots.get(name, "not known"))
     return [
         (
             source.slots.get(name, ""),
@@ -105,30 +112,27 @@ def predictions(
     ]
 
 
-def _fit_of_disk(disk: BinaryIO, path: Path) -> bytes:
+def _fit_of_disk(path: Path) -> bytes:
     """Return the FIT that lies at the start of both boot partitions.
 
     Raises:
         FormatError: There is no such partition, or no FIT in it.
         UsageError: They hold different FITs.
     """
-    disk.seek(SECTOR)
-    header = gpt.parse_header(disk.read(SECTOR))
-    disk.seek(header.entries)
-    found = {
-        entry.name: entry for entry in gpt.parse_entries(disk.read(header.entries_size), header)
-    }
     fits = []
-    for slot in _SLOTS.values():
-        partition = found.get(f"boot-{slot}")
-        if partition is None:
-            raise FormatError(f"{path} has no partition boot-{slot}: it has {', '.join(found)}")
-        disk.seek(partition.offset)
-        head = disk.read(_FDT_HEADER)
-        size = int.from_bytes(head[4:8])
-        if head[:4] != _FDT_MAGIC or size > partition.size:
-            raise FormatError(f"{path}: the partition boot-{slot} does not begin with a FIT")
-        fits.append(head + disk.read(size - len(head)))
+    with image.opened(path) as disk:
+        found = partitions.primary(disk.read, disk.size)
+        for slot in _SLOTS.values():
+            partition = found.get(f"boot-{slot}")
+            if partition is None:
+                raise FormatError(f"{path} has no partition boot-{slot}: it has {', '.join(found)}")
+            content = disk.view(partition.offset, partition.size)
+            try:
+                fits.append(bytes(boot_partition.find_fit(content)))
+            except FormatError as error:
+                raise FormatError(
+                    f"{path}: the partition boot-{slot} does not begin with a FIT: {error.message}"
+                ) from error
     if fits[0] != fits[1]:
         raise UsageError(
             f"{path} holds different FITs in boot-a and boot-b, so they are two releases",

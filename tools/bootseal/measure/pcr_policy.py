@@ -23,7 +23,6 @@ from bootseal.findings.model import Finding, errors
 from bootseal.formats.tpm import policy as tpm
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
-from bootseal.units import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "tpm2-pcr-signature.json"
 PCRS: Final = (1, 8, 9)
-TAIL_SIZE: Final = 64 * KIB
-"""Bytes at the end of a boot partition that hold the document, padded with NULs."""
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 # systemd takes PKCS#1 v1.5 only, and 2048 bits is the RSA size every TPM can load.
@@ -248,37 +245,6 @@ def inspect(
                 )
             )
     return tuple(findings)
-
-
-def to_tail(data: bytes) -> bytes:
-    """Pad a document's text with NULs to the size of a boot partition's tail.
-
-    Raises:
-        UsageError: It does not fit.
-    """
-    if len(data) > TAIL_SIZE:
-        raise UsageError(
-            f"the PCR policy has {len(data)} bytes: expected at most {TAIL_SIZE}, "
-            "the room behind the FIT",
-            hint="revoke old releases, and sign again with --keep and --approved",
-        )
-    return data.ljust(TAIL_SIZE, b"\0")
-
-
-def from_tail(tail: bytes) -> bytes:
-    """Return the document's text in a boot partition's tail.
-
-    Raises:
-        FormatError: The tail has another size, is empty, or holds more behind the text.
-    """
-    if len(tail) != TAIL_SIZE:
-        raise FormatError(f"the boot partition's tail has {len(tail)} bytes: not {TAIL_SIZE}")
-    text = tail.rstrip(b"\0")
-    if not text:
-        raise FormatError("the boot partition's tail holds no PCR policy, only NULs")
-    if b"\0" in text:
-        raise FormatError("the boot partition's tail holds more than one text")
-    return text
 
 
 def _policy(prediction: Prediction, pcrs: Sequence[int]) -> bytes:

@@ -19,7 +19,7 @@ from bootseal.disk import image as source
 from bootseal.errors import UsageError
 from bootseal.files import write_file
 from bootseal.fit import control_dtb
-from bootseal.measure import pcr_policy
+from bootseal.formats import boot_partition
 from bootseal.resign import copy as resign_copy
 from bootseal.resign import provenance
 from bootseal.resign.provenance import Record
@@ -202,9 +202,8 @@ def _artefacts(device: Device, directory: Path, plan: Plan, signing: Signing) ->
         )
     if "boot" in device.artefacts:
         old = device.artefact(directory, "boot").read_bytes()
-        tail = old[-pcr_policy.TAIL_SIZE :] if document is None else pcr_policy.to_tail(document)
-        room = len(old) - pcr_policy.TAIL_SIZE
-        changed["boot"] = plan.fits[first].ljust(room, b"\0") + tail
+        policy = old[boot_partition.room(len(old)) :] if document is None else document
+        changed["boot"] = boot_partition.emit(plan.fits[first], policy, len(old))
     return {role: data for role, data in changed.items() if role in device.artefacts}
 
 

@@ -9,8 +9,9 @@ devices in the field have sealed to the policy key.
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.check import slot_fit
@@ -20,6 +21,7 @@ from bootseal.fit import control_dtb
 from bootseal.fit.resign import Resigning, ask, resign
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.fit.verify.verdict import verify
+from bootseal.formats import boot_partition
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm
 from bootseal.measure import pcr_policy as policy
@@ -30,11 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bootseal.check.expected import Target
-    from bootseal.check.partitions import Table
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
+    from bootseal.disk.partitions import Table
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Signer
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,7 @@ def plan(disk: Disk, target: Target, table: Table, signing: Signing) -> Plan:
         if key not in signed:
             signed[key] = resign(fit.data, how(fit, signing))
             _verify(signed[key], control)
+        _log.info("slot %s: FIT of %s, signed as %s", fit.slot.name, fit.slot.boot, signing.hint)
         patches.append(_patch(fit, signed[key]))
     by_slot = {f.slot.name: signed[hashlib.sha256(f.data).digest()] for f in fits}
     policies: dict[str, bytes] = {}
@@ -203,12 +208,11 @@ def _policies(
     predictions = [predict(fit.data, fit.slot.configuration) for fit in fits]
     data = documents.dump(policy.sign(predictions, signer))
     policy.verify(data, signer.public_key, predictions)
-    tail = policy.to_tail(data)
+    tail = boot_partition.pad_policy(data)
     patches = []
     for fit in fits:
-        offset = fit.entry.end - policy.TAIL_SIZE
-        policy.from_tail(disk.read(offset, policy.TAIL_SIZE))
-        patches.append(Patch(offset, tail))
+        boot_partition.parse_policy(disk.read(fit.policy_offset, len(tail)))
+        patches.append(Patch(fit.policy_offset, tail))
     return {fit.slot.name: data for fit in fits}, patches
 
 

@@ -15,6 +15,7 @@ from bootseal.boot.attacks import state as state_attacks
 from bootseal.boot.scenario.workspace import Overlay, Workspace
 from bootseal.device import Artefact, Device, Partition, Qemu, Slot
 from bootseal.errors import FormatError, UsageError
+from bootseal.formats.boot_partition import POLICY_SIZE
 from bootseal.formats.fdt import model as fdt
 from bootseal.units import KIB, MIB
 
@@ -118,14 +119,14 @@ def test_replaced_goes_to_both_slots_and_leaves_the_policy(workspace: MemoryWork
     fit_attacks.replaced(fit_attacks.unsigned)(workspace)
 
     assert workspace.disk.changed() == {"boot-a", "boot-b"}
-    assert not any(workspace.disk.parts["boot-a"][-fit_attacks.POLICY_SIZE :])
+    assert not any(workspace.disk.parts["boot-a"][-POLICY_SIZE:])
 
 
 def test_install_of_more_than_fits_in_front_of_the_policy_is_refused(
     workspace: MemoryWorkspace,
 ) -> None:
     with pytest.raises(UsageError, match="do not fit boot-a"):
-        fit_attacks.install(workspace, bytes(MIB - fit_attacks.POLICY_SIZE + 1))
+        fit_attacks.install(workspace, bytes(MIB - POLICY_SIZE + 1))
 
 
 def test_root_flip_inverts_one_bit(workspace: MemoryWorkspace) -> None:

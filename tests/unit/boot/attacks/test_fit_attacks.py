@@ -19,7 +19,8 @@ from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Profile, Role, load
-from bootseal.keys.signers.base import Signer, verify_digest
+from bootseal.keys.public import verify_digest
+from bootseal.keys.signers.base import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -101,7 +101,7 @@ def document(**changes: object) -> dict[str, object]:
             {"target": "/tmp", "source": "tmpfs", "type": "tmpfs", "options": ["rw"]},  # noqa: S108
         ],
         "partitions": [
-            {"number": 1, "name": "boot-a", "type": "t", "uuid": "u", "start": 1, "size": 2}
+            {"number": 1, "name": "boot-a", "type": "t", "uuid": "u", "offset": 1, "size": 2}
         ],
     }
     for name, value in changes.items():

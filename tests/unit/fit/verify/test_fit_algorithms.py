@@ -17,7 +17,7 @@ from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
-    from bootseal.keys.signers.base import FileSigner
+    from bootseal.keys.signers.file import FileSigner
 
 EMPTY = fdt.emit(fdt.Node())
 NEXT = NewSignature(hint="next", algorithm="sha384,ecdsa384")

@@ -24,7 +24,7 @@ from bootseal.formats.fdt import model as fdt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.keys.signers.base import FileSigner
+    from bootseal.keys.signers.file import FileSigner
 
 KERNEL = "/images/kernel-1"
 PACKERS: dict[str, Callable[[bytes], bytes]] = {

@@ -12,11 +12,12 @@ from cryptography import x509
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.keys import profile
-from bootseal.keys.algorithms import Algorithm, Kind
+from bootseal.keys.algorithms import Algorithm, KeyKind
 from bootseal.keys.directory import directory as store
 from bootseal.keys.directory import inspect
 from bootseal.keys.profile import Profile, Role, Storage
-from bootseal.keys.signers.base import FileSigner, verify_digest
+from bootseal.keys.public import verify_digest
+from bootseal.keys.signers.file import FileSigner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -317,9 +318,9 @@ def test_dev_keys_say_dev_in_file_and_subject(tmp_path: Path) -> None:
         assert "CN=DEV " in (inspect.show(path).subject or "")
 
 
-@pytest.mark.parametrize("kind", [Kind.ECDSA256, Kind.ECDSA384])
+@pytest.mark.parametrize("kind", [KeyKind.ECDSA256, KeyKind.ECDSA384])
 def test_generate_makes_curve_keys_under_an_rsa_root(
-    small: Profile, tmp_path: Path, kind: Kind
+    small: Profile, tmp_path: Path, kind: KeyKind
 ) -> None:
     algorithm = Algorithm.parse(f"sha256,{kind}")
     keys = [

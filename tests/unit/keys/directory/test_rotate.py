@@ -13,7 +13,7 @@ from bootseal.keys.directory import audit, export
 from bootseal.keys.directory import directory as store
 from bootseal.keys.directory import rotate as lifecycle
 from bootseal.keys.directory.create import write_all
-from bootseal.keys.manifest import State, read_manifest
+from bootseal.keys.manifest import KeyState, read_manifest
 from bootseal.keys.profile import Role
 from bootseal.keys.signers import base as signers
 
@@ -50,7 +50,7 @@ def test_rotation_moves_the_successor_up_and_makes_the_next(keys: Path) -> None:
     assert after.keys[Role.FIT_NEXT] == rotation.coming
     assert rotation.coming.name == "DEV-fit-3"
     ((role, retired),) = after.former
-    assert (role, retired.name, retired.state) == (Role.FIT, "DEV-fit", State.RETIRED)
+    assert (role, retired.name, retired.state) == (Role.FIT, "DEV-fit", KeyState.RETIRED)
     cert = certificate.read(keys / "DEV-fit-3.crt")
     assert cert.subject.rfc4514_string() == "CN=DEV fit 3,O=Example"
     cert.verify_directly_issued_by(certificate.read(keys / "DEV-root.crt"))
@@ -103,7 +103,7 @@ def test_revoked_key_signs_nothing_under_any_name(keys: Path, *, by_fingerprint:
         keys, key.public_key.fingerprint() if by_fingerprint else key.name, reason="leaked"
     )
 
-    assert store.find(keys, Role.FIT).state is State.REVOKED
+    assert store.find(keys, Role.FIT).state is KeyState.REVOKED
     with pytest.raises(UsageError, match=r"was revoked on 20\d\d-\d\d-\d\d \(leaked\)"):
         store.signer(keys, Role.FIT)
     (keys / "DEV-fit.key").rename(keys / "innocent.key")

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
 from bootseal.keys import public
-from bootseal.keys.algorithms import HASHES, Algorithm, Kind
-from bootseal.keys.public import Curve, EcPublicKey, RsaPublicKey
-from bootseal.keys.signers.base import FileSigner, verify_digest
+from bootseal.keys.algorithms import HASHES, Algorithm, KeyKind
+from bootseal.keys.public import Curve, EcPublicKey, RsaPublicKey, verify_digest
+from bootseal.keys.signers.file import FileSigner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +123,7 @@ def test_curve_key_has_the_forms_of_the_library() -> None:
     key = public.from_crypto(theirs)
 
     assert isinstance(key, EcPublicKey)
-    assert (key.kind, key.bits, key.curve) == (Kind.ECDSA384, 384, Curve.P384)
+    assert (key.kind, key.bits, key.curve) == (KeyKind.ECDSA384, 384, Curve.P384)
     assert key.spki_der == theirs.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     assert EcPublicKey.from_point("secp384r1", key.x, key.y) == key
     with pytest.raises(FormatError, match="not on the curve secp384r1"):
@@ -188,7 +188,7 @@ def test_public_key_forms_agree_with_the_library(
     theirs, key = private.public_key(), signer.public_key
 
     assert isinstance(key, RsaPublicKey)
-    assert key.kind is Kind.RSA2048
+    assert key.kind is KeyKind.RSA2048
     assert key.bits == 2048
     assert key.exponent == 65537
     assert key.spki_der == theirs.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -13,9 +13,9 @@ import pytest
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.formats.tpm.structures import EccKey, Public, RsaKey, Scheme, Signature
 from bootseal.keys import certificate
-from bootseal.keys.algorithms import Algorithm, Kind
+from bootseal.keys.algorithms import Algorithm, KeyKind
 from bootseal.keys.public import EcPublicKey
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.keys.tpm import credential
 
 GOOD = 0x00050072
@@ -35,7 +35,7 @@ def area(signer: FileSigner, attributes: int = GOOD) -> Public:
 
 @pytest.fixture(scope="module")
 def signer() -> FileSigner:
-    return FileSigner(certificate.make_private(Kind.ECDSA256))
+    return FileSigner(certificate.make_private(KeyKind.ECDSA256))
 
 
 def sign(signer: FileSigner, message: bytes) -> Signature:
@@ -112,7 +112,7 @@ def test_kdfa_is_hmac_in_counter_mode() -> None:
 def test_credential_needs_a_key_of_a_standard_template_and_a_short_secret(
     signer: FileSigner,
 ) -> None:
-    big = FileSigner(certificate.make_private(Kind.RSA4096)).public_key
+    big = FileSigner(certificate.make_private(KeyKind.RSA4096)).public_key
 
     with pytest.raises(UsageError, match="is rsa4096: expected one of rsa2048"):
         credential.make_credential(big, b"name", b"secret")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.boot.attacks import forge, forge_fit
 from bootseal.errors import UsageError
 from bootseal.fit import sign as fit_sign
+from bootseal.formats import boot_partition
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fit import model as fit_format
@@ -21,7 +22,7 @@ from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import KeySpec, Role, Storage
-from bootseal.keys.signers.base import FileSigner
+from bootseal.keys.signers.file import FileSigner
 from bootseal.units import KIB, MIB, align_up
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
     from bootseal.formats.fit.model import Signature
     from bootseal.keys.signers.base import Signer
-
-POLICY_SIZE: Final = 64 * KIB
-"""Bytes at the end of a boot partition that hold the PCR policy and not the FIT."""
 
 FIT_ADDRESS: Final = 0x50000000
 """Where the boot logic reads the FIT to; see bootseal.env."""
@@ -82,7 +80,7 @@ def install(workspace: Workspace, content: bytes, slots: str = "ab") -> None:
         UsageError: It does not fit.
     """
     for slot in (slot for slot in workspace.device.slots if slot.name in slots):
-        room = workspace.disk.size(slot.boot) - POLICY_SIZE
+        room = boot_partition.room(workspace.disk.size(slot.boot))
         if len(content) > room:
             raise UsageError(f"{len(content)} bytes do not fit {slot.boot}: there are {room}")
         workspace.disk.write(slot.boot, 0, content)

@@ -17,6 +17,7 @@ from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import forge, forge_fit
 from bootseal.boot.attacks import root as root_attacks
 from bootseal.boot.attacks.state import BOOTSTATE
+from bootseal.formats import boot_partition
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fdt.model import read
 from bootseal.formats.fit import model as fit_format
@@ -79,9 +80,9 @@ def update(
             vendor = pcr_policy.key_fingerprint(store.find(workspace.keys, Role.POLICY).public_key)
             forged = (dataclasses.replace(each, pkfp=vendor) for each in document.sha256)
             document = PcrPolicy(sha256=tuple(forged))
-        tail = pcr_policy.to_tail(documents.dump(document))
+        tail = boot_partition.pad_policy(documents.dump(document))
         fit_attacks.install(workspace, made.fit, SLOT)
-        workspace.disk.write(slot.boot, workspace.disk.size(slot.boot) - len(tail), tail)
+        workspace.disk.write(slot.boot, boot_partition.room(workspace.disk.size(slot.boot)), tail)
         workspace.disk.write(slot.root, 0, made.root.read_bytes())
         workspace.disk.write(slot.verity, 0, made.tree.read_bytes())
         order(workspace, "B A", b=attempts)

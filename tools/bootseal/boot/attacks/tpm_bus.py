@@ -13,6 +13,7 @@ from bootseal.boot.attacks import data_volume
 from bootseal.boot.machine import swtpm, tpm_traffic
 from bootseal.boot.machine.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
+from bootseal.formats import boot_partition
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
@@ -86,7 +87,7 @@ def _unseal(workspace: Workspace, sealed: Sealed, prediction: Prediction, scratc
         return done
 
     digest = pcr_policy.policy_digest(prediction)
-    text = pcr_policy.from_tail(_tail(workspace))
+    text = boot_partition.parse_policy(_tail(workspace))
     approval = next(each for each in pcr_policy.parse(text).sha256 if each.policy == digest)
     files = {
         "key.pem": store.find(workspace.keys, Role.POLICY).public_key.pem,
@@ -111,6 +112,5 @@ def _unseal(workspace: Workspace, sealed: Sealed, prediction: Prediction, scratc
 
 def _tail(workspace: Workspace) -> bytes:
     boot = workspace.device.slots[0].boot
-    return workspace.disk.read(
-        boot, workspace.disk.size(boot) - pcr_policy.TAIL_SIZE, pcr_policy.TAIL_SIZE
-    )
+    offset = boot_partition.room(workspace.disk.size(boot))
+    return workspace.disk.read(boot, offset, boot_partition.POLICY_SIZE)

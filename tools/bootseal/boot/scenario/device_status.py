@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bootseal import documents
+from bootseal.device import Partition  # noqa: TC001 - documents.decode reads the annotation
 
 SCHEMA: Final = "bootseal.status/1"
 
@@ -61,18 +62,6 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DiskPartition:
-    """A partition as the kernel sees it; `start` and `size` in bytes."""
-
-    number: int
-    name: str
-    type: str
-    uuid: str
-    start: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The whole document.
 
@@ -88,7 +77,7 @@ class Status:
         kernel: Kernel release.
         login: Whether the image offers a root shell.
         mounts: Everything mounted.
-        partitions: The disk's partitions.
+        partitions: The disk's partitions as the kernel sees them.
     """
 
     schema: str = SCHEMA
@@ -102,7 +91,7 @@ class Status:
     kernel: str
     login: bool
     mounts: tuple[Mount, ...]
-    partitions: tuple[DiskPartition, ...]
+    partitions: tuple[Partition, ...]
 
 
 def parse(line: bytes) -> dict[str, object]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.boot.machine import qemu, swtpm
+from bootseal.disk import partitions
 from bootseal.errors import FormatError, ToolError, UsageError
 from bootseal.keys.manifest import MANIFEST
 from bootseal.units import MIB, SECTOR
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from bootseal.device import Device, Slot
 
 _TIMEOUT: Final = 120.0
-_GPT_SIGNATURE: Final = b"EFI PART"
-_GPT_ENTRIES: Final = 128
-_GPT_ENTRY: Final = 128
 
 
 class Tpm(StrEnum):
@@ -126,26 +124,15 @@ class Overlay:
 
     def _range(self, partition: str) -> tuple[int, int]:
         if not self._ranges:
-            self._ranges = {"": (0, qemu.virtual_size(self.path)), **self._partitions()}
+            size = qemu.virtual_size(self.path)
+            found = partitions.primary(self._read, size)
+            self._ranges = {name: (each.offset, each.size) for name, each in found.items()}
+            self._ranges[""] = 0, size
         try:
             return self._ranges[partition]
         except KeyError:
             known = ", ".join(filter(None, self._ranges))
             raise FormatError(f"the disk has no partition {partition!r}: it has {known}") from None
-
-    def _partitions(self) -> dict[str, tuple[int, int]]:
-        """Read the primary GPT, UEFI 2.10 section 5.3.3: little-endian, names in UTF-16."""
-        table = self._read(SECTOR, SECTOR + _GPT_ENTRIES * _GPT_ENTRY)
-        if not table.startswith(_GPT_SIGNATURE):
-            raise FormatError(f"the disk has no GPT: found {table[:8]!r} in its second sector")
-        found = {}
-        for at in range(SECTOR, len(table), _GPT_ENTRY):
-            entry = table[at : at + _GPT_ENTRY]
-            if any(entry[:16]):
-                first, last = (int.from_bytes(entry[n : n + 8], "little") for n in (32, 40))
-                name = entry[56:].decode("utf-16-le", errors="replace").rstrip("\0")
-                found[name] = (first * SECTOR, (last - first + 1) * SECTOR)
-        return found
 
 
 class Workspace:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import tempfile
 from contextlib import contextmanager
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.device import Partition
     from bootseal.disk.filesystems.node import Node
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
-    from bootseal.formats.gpt import Entry
+
+_log: Final = logging.getLogger(__name__)
 
 POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"
 
@@ -35,7 +38,7 @@ _EXT_MAGIC: Final = 0xEF53
 _MAX_KEY: Final = 65536
 
 
-def check(disk: Disk, entry: Entry, policy: Policy, *, production: bool) -> Iterator[Finding]:
+def check(disk: Disk, entry: Partition, policy: Policy, *, production: bool) -> Iterator[Finding]:
     """Yield what is wrong with what a root partition holds.
 
     Args:
@@ -63,7 +66,7 @@ def check(disk: Disk, entry: Entry, policy: Policy, *, production: bool) -> Iter
 
 
 @contextmanager
-def opened(disk: Disk, entry: Entry) -> Iterator[Sequence[Node]]:
+def opened(disk: Disk, entry: Partition) -> Iterator[Sequence[Node]]:
     """Give the files of a root partition for as long as the context lasts.
 
     Raises:
@@ -82,6 +85,7 @@ def opened(disk: Disk, entry: Entry) -> Iterator[Sequence[Node]]:
                 for offset in range(start, end, MIB):
                     copy.seek(offset - entry.offset)
                     copy.write(disk.read(offset, min(MIB, end - offset)))
+        _log.info("%s: read by %s", entry.name, read.__module__.rpartition(".")[2])
         yield read(image, scratch)
 
 
@@ -98,10 +102,10 @@ def kind(head: bytes) -> Callable[[Path, Path], list[Node]]:
             return fs_erofs.read
         if struct.unpack_from("<H", head, 1024 + 56)[0] == _EXT_MAGIC:
             return ext4.read
-    raise FormatError("it starts like no file system that is known here")
+    raise FormatError("unrecognised file system: expected erofs, squashfs or ext4")
 
 
-def policy_key(disk: Disk, entry: Entry) -> bytes | None:
+def policy_key(disk: Disk, entry: Partition) -> bytes | None:
     """Return the public key in a root partition that PCR policies are verified with, as PEM.
 
     Raises:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bootseal.check.rootfs.allowlist import Policy
     from bootseal.disk.filesystems.node import Node
     from bootseal.findings.model import Finding
-    from bootseal.keys.search import Found
+    from bootseal.keys.search import FoundKey
 
 
 def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding]:
@@ -54,7 +54,7 @@ def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding
     yield from tests.findings()
 
 
-def _private(key: Found, place: str, known: str) -> Finding:
+def _private(key: FoundKey, place: str, known: str) -> Finding:
     more = f", and it is published ({known})" if known else ""
     return finding(
         "disk.root-private-key",
@@ -64,7 +64,7 @@ def _private(key: Found, place: str, known: str) -> Finding:
     )
 
 
-def _published(key: Found, place: str, known: str) -> Finding:
+def _published(key: FoundKey, place: str, known: str) -> Finding:
     return finding(
         "disk.root-published-key",
         place,

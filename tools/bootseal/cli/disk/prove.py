@@ -10,8 +10,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.disk.check import refuse
-from bootseal.cli.disk.options import DiskImage, Layout, PolicyKey, UBoot, target_of
-from bootseal.cli.options import Json
+from bootseal.cli.options import DiskImage, Json, PolicyKey, TargetOptions
 from bootseal.errors import VerificationRefused
 from bootseal.units import format_size
 
@@ -21,8 +20,7 @@ _TRIES = 200
 def prove(
     image: DiskImage,
     *,
-    dtb: UBoot = None,
-    layout: Layout = None,
+    target: TargetOptions,
     policy_key: PolicyKey = None,
     seed: Annotated[int, typer.Option(help="Chooses the bits that are changed.")] = 0,
     tries: Annotated[int, typer.Option(min=1, help="Changes in each region.")] = _TRIES,
@@ -39,12 +37,12 @@ def prove(
     from bootseal.check.prove import prove as prove_disk
     from bootseal.disk.image import opened
 
-    target = target_of(image, dtb, layout, policy_key)
+    expected = target.expected(image, policy_key)
     progress = console.TerminalProgress()
-    with opened(target.image) as disk:
-        judged = check(disk, target, progress, inside=False)
+    with opened(expected.image) as disk:
+        judged = check(disk, expected, progress, inside=False)
         refuse(judged, image)
-        proof = prove_disk(disk, target, judged, progress, seed=seed, tries=tries)
+        proof = prove_disk(disk, expected, judged, progress, seed=seed, tries=tries)
     covered = [region for region in proof.regions if region.covered]
     refused, tried = sum(r.refused for r in covered), sum(r.tries for r in covered)
     if as_json:

@@ -6,89 +6,195 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from bootseal.cli import console
-from bootseal.cli.disk import sign_options as options
-from bootseal.cli.disk.options import DiskImage, Layout, UBoot, target_of
 from bootseal.cli.inputs import now
-from bootseal.cli.options import Json, PinFile, secret_source
+from bootseal.cli.options import DiskImage, Json, KeyOptions, TargetOptions
 from bootseal.errors import UsageError
+from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bootseal.check.expected import Target
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.public import PublicKey
-    from bootseal.keys.signers.base import Signer
+    from bootseal.keys.signers.base import Access, Signer
     from bootseal.keys.signers.offline import Recorder
-    from bootseal.keys.signers.pin import SecretSource
     from bootseal.resign.plan import Signing
     from bootseal.resign.provenance import Record
 
+_HERE: Final = "Keys on this machine"
+_ELSEWHERE: Final = "Keys on another machine"
 
-class _Keys(NamedTuple):
-    """Where the keys are; each pair is of the FIT's and the policy's."""
 
-    directory: Path | None
-    policy: bool
-    sources: tuple[str | None, str | None]
-    public: tuple[Path | None, Path | None]
-    exports: Path | None
-    imports: Path | None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalKeys:
+    """Keys that this machine can use: those of a key directory, or one named by its URI."""
+
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--keys",
+            metavar="DIR",
+            help="Key directory: its FIT key signs.",
+            rich_help_panel=_HERE,
+        ),
+    ] = None
+    policy: Annotated[
+        bool,
+        typer.Option(
+            "--policy",
+            help="With --keys: its policy key signs the PCR policies.",
+            rich_help_panel=_HERE,
+        ),
+    ] = False
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI", help=f"FIT key: {KEY_URI}; needs --hint.", rich_help_panel=_HERE
+        ),
+    ] = None
+    policy_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Key that signs the PCR policies again; without it they stay as they are.",
+            rich_help_panel=_HERE,
+        ),
+    ] = None
+
+    def signers(self, access: Access) -> tuple[Signer, Signer | None]:
+        """Return the signers of FITs and of PCR policies."""
+        from bootseal.keys.signers import base as signers
+
+        fit, policy = str(self.key), self.policy_key
+        if self.directory is not None:
+            fit = _key_file(self.directory, "fit")
+            policy = _key_file(self.directory, "policy") if self.policy else None
+        return signers.open(fit, access), None if policy is None else signers.open(policy, access)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteKeys:
+    """Keys of which this machine has the public half: two steps, with the signing in between."""
+
+    public_key: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="Public half of the FIT key.", rich_help_panel=_ELSEWHERE),
+    ] = None
+    policy_public_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PEM", help="Public half of the policy key.", rich_help_panel=_ELSEWHERE
+        ),
+    ] = None
+    export_requests: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Step 1: write the digests to be signed there.",
+            rich_help_panel=_ELSEWHERE,
+        ),
+    ] = None
+    import_signatures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Step 2: finish with the signatures made there.",
+            rich_help_panel=_ELSEWHERE,
+        ),
+    ] = None
+
+    def signers(self) -> tuple[Signer, Signer | None, list[Recorder]]:
+        """Return what acts as the signers; recorders only note what they are asked to sign."""
+        from bootseal.keys.public import from_pem
+        from bootseal.keys.signers.offline import Answers, Recorder
+
+        halves = {
+            role: from_pem(path.read_bytes())
+            for role, path in (("fit", self.public_key), ("policy", self.policy_public_key))
+            if path is not None
+        }
+        if (directory := self.import_signatures) is not None:
+            answers = {
+                role: Answers(public_key=half, role=role, directory=directory)
+                for role, half in halves.items()
+            }
+            return answers["fit"], answers.get("policy"), []
+        if self.export_requests is None:
+            raise UsageError("--public-key needs --export-requests or --import-signatures")
+        recorders = {role: Recorder(public_key=half, role=role) for role, half in halves.items()}
+        return recorders["fit"], recorders.get("policy"), list(recorders.values())
 
 
 def sign(
     image: DiskImage,
     *,
-    keys: options.Keys = None,
-    policy: options.Policy = False,
-    key: options.Key = None,
-    hint: options.Hint = "",
-    algorithm: options.AlgorithmName = "",
-    padding: options.Padding = "pkcs-1.5",
-    policy_key: options.PolicyKey = None,
-    public_key: options.PublicKey = None,
-    policy_public_key: options.PolicyPublicKey = None,
-    export_requests: options.Exports = None,
-    import_signatures: options.Imports = None,
-    trust: options.Trust = False,
-    profile: options.Profile = "",
-    output: options.Output = None,
-    dtb: UBoot = None,
-    dtb_output: options.DtbOutput = None,
-    layout: Layout = None,
-    module: options.Module = None,
-    pin_file: PinFile = None,
-    who: options.Who = "",
+    here: LocalKeys,
+    elsewhere: RemoteKeys,
+    opening: KeyOptions,
+    target: TargetOptions,
+    hint: Annotated[str, typer.Option(help="Name of the FIT key in FIT and U-Boot.")] = "",
+    algorithm: Annotated[
+        str,
+        typer.Option(help="For example sha384,rsa4096; if left out, sha256 and the key's kind."),
+    ] = "",
+    padding: Annotated[str, typer.Option(help="RSA padding: pkcs-1.5 or pss.")] = "pkcs-1.5",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Make U-Boot require this key, and no other.")
+    ] = False,
+    profile: Annotated[
+        str, typer.Option(help="Key profile to record for the device; that of --keys if left out.")
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here instead of over the original.")
+    ] = None,
+    dtb_output: Annotated[
+        Path | None, typer.Option(help="With an IMAGE and --trust: write U-Boot here.")
+    ] = None,
+    who: Annotated[str, typer.Option(help="Who signs, for the provenance record.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Replace every signature of a finished disk by another key's; nothing else changes.
+    """Replace every signature of a finished disk with another key's; nothing else changes.
 
-    The time of signing is SOURCE_DATE_EPOCH when that is set, and else that of the old signatures.
+    The time of signing is SOURCE_DATE_EPOCH if that is set, otherwise that of the old signatures.
 
     Example: bootseal disk sign build/device --keys keys/production --trust -o build/signed
 
-    Elsewhere: add --public-key fit.pub --hint fit-1 and --export-requests DIR, sign there as
-    DIR/SUMMARY.txt says, then the same with --import-signatures DIR.
+    With the key on another machine: add --public-key fit.pub --hint fit-1 --export-requests DIR,
+    sign there as DIR/SUMMARY.txt says, then run the same with --import-signatures DIR.
     """
-    public = public_key, policy_public_key
-    given = _Keys(keys, policy, (key, policy_key), public, export_requests, import_signatures)
-    secret = secret_source(pin_file)
-    fit, other, recorders = _signers(given, lambda source: _opened(source, secret, module))
-    names = hint, algorithm, profile
-    signing = _signing(fit, other, _named(keys, *names), padding=padding, trust=trust)
+    fit, policy, recorders = _signers(here, elsewhere, opening.access())
+    names = _named(here.directory, hint, algorithm, profile)
+    signing = _signing(fit, policy, names, padding=padding, trust=trust)
     if trust and not image.is_dir() and dtb_output is None:
         raise UsageError("--trust with an IMAGE needs --dtb-output: where U-Boot is written")
-    target = target_of(image, dtb, layout, None)
-    if export_requests is not None:
-        _export(target, signing, recorders, export_requests)
+    expected = target.expected(image)
+    if elsewhere.export_requests is not None:
+        _export(expected, signing, recorders, elsewhere.export_requests)
         return
-    record = _write(target, signing, output or image, dtb_output=dtb_output, who=who)
+    record = _write(expected, signing, output or image, dtb_output=dtb_output, who=who)
     _print(record, output or image, as_json=as_json)
+
+
+def _signers(
+    here: LocalKeys, elsewhere: RemoteKeys, access: Access
+) -> tuple[Signer, Signer | None, list[Recorder]]:
+    """Return the signers of FITs and of PCR policies, and those of them that only record."""
+    if sum(each is not None for each in (here.directory, here.key, elsewhere.public_key)) != 1 or (
+        elsewhere.export_requests is not None and elsewhere.import_signatures is not None
+    ):
+        raise UsageError("expected one of --keys, --key and --public-key, and one step at a time")
+    if elsewhere.public_key is not None:
+        return elsewhere.signers()
+    if elsewhere != RemoteKeys():
+        raise UsageError("signing elsewhere needs --public-key")
+    return *here.signers(access), []
 
 
 def _signing(
@@ -111,7 +217,7 @@ def _signing(
 
 
 def _export(target: Target, signing: Signing, recorders: list[Recorder], directory: Path) -> None:
-    from bootseal.check import partitions
+    from bootseal.disk import partitions
     from bootseal.disk.image import opened
     from bootseal.keys.signers import offline
     from bootseal.resign import plan as late
@@ -126,7 +232,7 @@ def _export(target: Target, signing: Signing, recorders: list[Recorder], directo
 def _write(
     target: Target, signing: Signing, output: Path, *, dtb_output: Path | None, who: str
 ) -> Record:
-    from bootseal.check import partitions
+    from bootseal.disk import partitions
     from bootseal.disk.image import opened
     from bootseal.files import write_file
     from bootseal.resign import apply
@@ -166,51 +272,6 @@ def _print(record: Record, where: Path, *, as_json: bool) -> None:
         )
     for role, fingerprint in record.keys.items():
         console.status(f"OK: {console.untrusted(str(where))}: {role} signed by {fingerprint}")
-
-
-def _signers(
-    given: _Keys, open_source: Callable[[str], Signer]
-) -> tuple[Signer, Signer | None, list[Recorder]]:
-    """Return who signs FITs, who signs policies, and those of them that only note what is asked."""
-    keys, policy, sources, public, exports, imports = given
-    if sum(each is not None for each in (keys, sources[0], public[0])) != 1 or (
-        exports is not None and imports is not None
-    ):
-        raise UsageError("expected one of --keys, --key and --public-key, and one step at a time")
-    if public[0] is not None:
-        return _elsewhere(public, exports, imports)
-    if exports is not None or imports is not None or public[1] is not None:
-        raise UsageError("signing elsewhere needs --public-key")
-    fit = str(sources[0]) if keys is None else _key_file(keys, "fit")
-    other = sources[1] if keys is None or not policy else _key_file(keys, "policy")
-    return open_source(fit), None if other is None else open_source(other), []
-
-
-def _elsewhere(
-    public: tuple[Path | None, Path | None], exports: Path | None, imports: Path | None
-) -> tuple[Signer, Signer | None, list[Recorder]]:
-    """Return what stands for signers whose keys are on another machine."""
-    from bootseal.keys.public import from_pem
-    from bootseal.keys.signers.offline import Answers, Recorder
-
-    halves = {
-        role: from_pem(path.read_bytes())
-        for role, path in zip(("fit", "policy"), public, strict=True)
-        if path is not None
-    }
-    if imports is not None:
-        answers = {r: Answers(public_key=k, role=r, directory=imports) for r, k in halves.items()}
-        return answers["fit"], answers.get("policy"), []
-    if exports is None:
-        raise UsageError("--public-key needs --export-requests or --import-signatures")
-    recorders = {role: Recorder(public_key=half, role=role) for role, half in halves.items()}
-    return recorders["fit"], recorders.get("policy"), list(recorders.values())
-
-
-def _opened(source: str, secret: SecretSource, module: Path | None) -> Signer:
-    from bootseal.keys.signers import base as signer
-
-    return signer.open(source, secret, module=module)
 
 
 def _key_file(directory: Path, role: str) -> str:

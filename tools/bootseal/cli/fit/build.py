@@ -9,13 +9,9 @@ from typing import Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import (
-    address,
-    now,
-    pairs,
-)
-
-_Entry = Annotated[str | None, typer.Option(help="Entry point; the load address if left out.")]
+from bootseal.cli.inputs import now
+from bootseal.cli.options import pairs
+from bootseal.errors import UsageError
 
 
 def build(
@@ -38,7 +34,9 @@ def build(
     load: Annotated[
         str, typer.Option(help="Load address; on arm64 a multiple of 2 MiB.")
     ] = "0x40400000",
-    entry: _Entry = None,
+    entry: Annotated[
+        str | None, typer.Option(help="Entry point; the load address if left out.")
+    ] = None,
     description: Annotated[str, typer.Option(help="One line of text.")] = "Signed by bootseal",
 ) -> None:
     """Assemble a FIT that waits for its signature.
@@ -52,14 +50,14 @@ def build(
     """
     from bootseal.fit import build as fit_build
 
-    start = address(load)
+    start = _address(load)
     spec = fit_build.FitSpec(
         description=description,
         kernel=kernel,
         compression=fit_build.detect_compression(kernel),
         load=start,
-        entry=start if entry is None else address(entry),
-        fdts={name: Path(file) for name, file in pairs("--fdt", fdt, "FILE").items()},
+        entry=start if entry is None else _address(entry),
+        fdts={name: Path(file) for name, file in pairs("--fdt", fdt, "NAME=FILE").items()},
         ramdisk=ramdisk,
         hint=hint,
         algorithm=algorithm,
@@ -69,3 +67,11 @@ def build(
     console.status(
         f"Next: bootseal fit sign {console.untrusted(str(output))} --key KEY.pem --hint {hint}"
     )
+
+
+def _address(text: str) -> int:
+    """Read an address such as `0x40400000`."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise UsageError(f"address {text!r}: expected a number such as 0x40400000") from None

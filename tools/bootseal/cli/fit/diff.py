@@ -11,13 +11,16 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.fit import printing
-from bootseal.cli.inputs import FitFile, opened
-from bootseal.cli.options import Json
-
-_Other = Annotated[Path, typer.Argument(metavar="OTHER", help="The FIT to compare it with.")]
+from bootseal.cli.inputs import opened
+from bootseal.cli.options import FitFile, Json
 
 
-def diff(fit: FitFile, other: _Other, *, as_json: Json = False) -> None:
+def diff(
+    fit: FitFile,
+    other: Annotated[Path, typer.Argument(metavar="OTHER", help="The FIT to compare it with.")],
+    *,
+    as_json: Json = False,
+) -> None:
     """Show how two FITs differ: nodes, properties, and the data of images by digest.
 
     Example: bootseal fit diff old.itb new.itb

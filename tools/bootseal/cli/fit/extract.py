@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import FitFile, opened
+from bootseal.cli.inputs import opened
+from bootseal.cli.options import FitFile
 
 
 def extract(

@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.cli import console
 from bootseal.findings.model import Severity
+from bootseal.protection import State
 from bootseal.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.fit.coverage import Coverage, Part, State
+    from bootseal.fit.coverage import Coverage, Part
     from bootseal.fit.diff import Change
     from bootseal.fit.prove import Proof
     from bootseal.fit.show import FitView, ImageView, SignatureView
     from bootseal.fit.verify.verdict import KeyVerdict, Verdict
 
 _COLOURS: Final = {
-    "signed": "green",
-    "hashed only": "yellow",
-    "consumed but unsigned": "red",
-    "unused": "dim",
+    State.SIGNED: "green",
+    State.HASHED: "yellow",
+    State.UNSIGNED: "red",
+    State.UNUSED: "dim",
 }
 
 

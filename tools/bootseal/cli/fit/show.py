@@ -10,8 +10,8 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.fit import printing
-from bootseal.cli.inputs import FitFile, opened
-from bootseal.cli.options import Json
+from bootseal.cli.inputs import opened
+from bootseal.cli.options import FitFile, Json
 
 
 def show(

@@ -3,77 +3,68 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import (
-    Compat,
-    ExternalData,
-    MaxSize,
-    choose_policy,
-    naming,
-    now,
-    pairs,
-)
+from bootseal.cli.inputs import naming, now
+from bootseal.cli.options import KeyOptions, StrictnessOptions, pairs
 from bootseal.errors import UsageError
+from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:
     from bootseal.fit.add_signature import NewSignature
     from bootseal.fit.sign import Request, SigningKey
-_Keys = Annotated[
-    list[str],
-    typer.Option(help="Private key: a PEM file, pkcs11:..., awskms:///...; may be repeated."),
-]
-_Hints = Annotated[
-    list[str], typer.Option(help="Name hint of the signature nodes to fill, one for each --key.")
-]
-_Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write here instead of over FIT.")
-]
-_AddSignature = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HINT=ALGORITHM",
-        help="Add a signature node for the next key to every configuration first.",
-    ),
-]
-_Padding = Annotated[str, typer.Option(help="RSA padding of an added node: pkcs-1.5 or pss.")]
-_Comment = Annotated[str | None, typer.Option(help="Text for the signature nodes; not signed.")]
-_PinFile = Annotated[
-    Path | None, typer.Option(help="File with the PIN or passphrase; else BOOTSEAL_PIN.")
-]
-_Module = Annotated[Path | None, typer.Option(help="PKCS#11 library, unless the URI names one.")]
-_Trusting = Annotated[
-    Path | None,
-    typer.Option(help="Control device tree, or u-boot.bin, that shall require the keys."),
-]
-_TrustingOutput = Annotated[
-    Path | None, typer.Option(help="Write that here instead of over the --dtb file.")
-]
-_Required = Annotated[str, typer.Option(help="What they must have signed there: conf or image.")]
+    from bootseal.keys.signers.base import Access
+
+_TRUST: Final = "Trust in U-Boot"
 
 
 def sign(
     fit: Annotated[Path, typer.Argument(metavar="FIT", help="The FIT to sign.")],
     *,
-    key: _Keys,
-    hint: _Hints,
-    output: _Output = None,
-    add_signature: _AddSignature = None,
-    padding: _Padding = "pkcs-1.5",
-    comment: _Comment = None,
-    pin_file: _PinFile = None,
-    module: _Module = None,
-    dtb: _Trusting = None,
-    dtb_output: _TrustingOutput = None,
-    required: _Required = "conf",
-    compat: Compat = False,
-    external_data: ExternalData = False,
-    max_size: MaxSize = None,
+    key: Annotated[
+        list[str], typer.Option(metavar="URI", help=f"Key that signs: {KEY_URI}; may be repeated.")
+    ],
+    hint: Annotated[
+        list[str],
+        typer.Option(help="Name hint of the signature nodes to fill, one for each --key."),
+    ],
+    keys: KeyOptions,
+    strictness: StrictnessOptions,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here instead of over FIT.")
+    ] = None,
+    add_signature: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HINT=ALGORITHM",
+            help="First add a signature node for this key to every configuration.",
+        ),
+    ] = None,
+    padding: Annotated[
+        str, typer.Option(help="RSA padding of an added node: pkcs-1.5 or pss.")
+    ] = "pkcs-1.5",
+    comment: Annotated[
+        str | None, typer.Option(help="Text for the signature nodes; not signed.")
+    ] = None,
+    dtb: Annotated[
+        Path | None,
+        typer.Option(
+            help="U-Boot's control device tree, or u-boot.bin: make it require the keys.",
+            rich_help_panel=_TRUST,
+        ),
+    ] = None,
+    dtb_output: Annotated[
+        Path | None,
+        typer.Option(help="Write that here instead of over --dtb.", rich_help_panel=_TRUST),
+    ] = None,
+    required: Annotated[
+        str,
+        typer.Option(help="What the keys must have signed: conf or image.", rich_help_panel=_TRUST),
+    ] = "conf",
 ) -> None:
     """Sign every configuration of a FIT, and verify the result before it is written.
 
@@ -83,7 +74,7 @@ def sign(
     Example: bootseal fit sign fit.itb --key keys/DEV-fit-1.key --hint DEV-fit-1
     --dtb u-boot.bin
 
-    Beside the next key: bootseal fit sign fit.itb --key keys/DEV-fit-1.key
+    With the next key as well: bootseal fit sign fit.itb --key keys/DEV-fit-1.key
     --hint DEV-fit-1 --key keys/DEV-fit-2.key --hint DEV-fit-2
     --add-signature DEV-fit-2=sha256,rsa4096
     """
@@ -92,12 +83,12 @@ def sign(
 
     if dtb is None and dtb_output is not None:
         raise UsageError("--dtb-output without --dtb: there is no device tree to put the key into")
-    keys = _signing_keys(key, hint, pin_file, module)
+    signing = _signing_keys(key, hint, keys.access())
     request = Request(
-        keys=keys,
+        keys=signing,
         timestamp=now(),
         comment=comment,
-        policy=choose_policy(compat=compat, external_data=external_data, max_size=max_size),
+        policy=strictness.policy(),
         add=_new_signature(add_signature, padding),
     )
     target = output or fit
@@ -106,7 +97,7 @@ def sign(
         sign_file(fit, target, request)
     if trusted is not None and dtb is not None:
         write_file(dtb_output or dtb, trusted)
-    _report(target, keys)
+    _report(target, signing)
 
 
 def _new_signature(option: str | None, padding: str) -> NewSignature | None:
@@ -114,24 +105,20 @@ def _new_signature(option: str | None, padding: str) -> NewSignature | None:
 
     if option is None:
         return None
-    ((hint, algorithm),) = pairs("--add-signature", [option], "ALGORITHM").items()
+    ((hint, algorithm),) = pairs("--add-signature", [option], "HINT=ALGORITHM").items()
     return NewSignature(hint=hint, algorithm=algorithm, padding=padding)
 
 
-def _signing_keys(
-    keys: list[str], hints: list[str], pin_file: Path | None, module: Path | None
-) -> list[SigningKey]:
+def _signing_keys(uris: list[str], hints: list[str], access: Access) -> list[SigningKey]:
     from bootseal.fit.sign import SigningKey
-    from bootseal.keys.signers import base as signer
-    from bootseal.keys.signers.pin import SecretSource
+    from bootseal.keys.signers import base as signers
 
-    if len(keys) != len(hints):
-        raise UsageError(f"{len(keys)} --key and {len(hints)} --hint: expected one for each")
+    if len(uris) != len(hints):
+        raise UsageError(f"{len(uris)} --key and {len(hints)} --hint: expected one for each")
     if len(set(hints)) != len(hints):
         raise UsageError(f"--hint {', '.join(hints)}: expected each once")
-    secret = SecretSource(file=pin_file, ask=_ask if sys.stdin.isatty() else None)
-    signers = [signer.open(key, secret, module=module) for key in keys]
-    return [SigningKey(signer=s, hint=h) for s, h in zip(signers, hints, strict=True)]
+    opened = [signers.open(uri, access) for uri in uris]
+    return [SigningKey(signer=s, hint=h) for s, h in zip(opened, hints, strict=True)]
 
 
 def _report(target: Path, keys: list[SigningKey]) -> None:
@@ -140,10 +127,6 @@ def _report(target: Path, keys: list[SigningKey]) -> None:
         console.status(
             f"OK: {console.untrusted(str(target))} is signed by {fingerprint} ({each.hint})"
         )
-
-
-def _ask(what: str) -> str:
-    return str(typer.prompt(what, hide_input=True, err=True))
 
 
 def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:

@@ -4,56 +4,44 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from bootseal.cli import console
 from bootseal.cli.fit import printing
-from bootseal.cli.inputs import (
-    Compat,
-    ControlTree,
-    ExternalData,
-    FitFile,
-    MaxSize,
-    choose_policy,
-    naming,
-    opened,
-)
-from bootseal.cli.options import Json
+from bootseal.cli.inputs import naming, opened
+from bootseal.cli.options import FitFile, Json, StrictnessOptions
 from bootseal.errors import FormatError, VerificationRefused
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bootseal.fit.control_dtb import Trust
     from bootseal.fit.prove import Proof
     from bootseal.fit.verify.digest import Facts
     from bootseal.fit.verify.strictness import Policy
     from bootseal.fit.verify.verdict import Verdict
-
-
-_Configuration = Annotated[
-    str | None, typer.Option(help="Check the signatures of this configuration only.")
-]
-_Everything = Annotated[
-    bool, typer.Option("--all", help="Print every finding and note, not only errors.")
-]
-_ProveToo = Annotated[
-    bool, typer.Option("--prove", help="Change every signed region and see each change refused.")
-]
+_log: Final = logging.getLogger(__name__)
 
 
 def verify(
     fit: FitFile,
     *,
-    dtb: ControlTree,
-    configuration: _Configuration = None,
-    compat: Compat = False,
-    external_data: ExternalData = False,
-    max_size: MaxSize = None,
-    everything: _Everything = False,
-    prove: _ProveToo = False,
+    dtb: Annotated[
+        Path, typer.Option(help="U-Boot's control device tree, u-boot.bin, or U-Boot's ELF file.")
+    ],
+    configuration: Annotated[
+        str | None, typer.Option(help="Check the signatures of this configuration only.")
+    ] = None,
+    strictness: StrictnessOptions,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print every finding and note, not only errors.")
+    ] = False,
+    prove: Annotated[
+        bool,
+        typer.Option("--prove", help="Change every signed region and see each change refused."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Chooses the bytes that --prove changes.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -71,9 +59,11 @@ def verify(
     from bootseal.fit.verify.digest import Facts
     from bootseal.fit.verify.verdict import refuse
 
-    policy = choose_policy(compat=compat, external_data=external_data, max_size=max_size)
+    policy = strictness.policy()
     with mapped(dtb) as control, naming(dtb):
         trust = read_trust(control)
+        names = ", ".join(f"{key.hint} ({key.required})" for key in trust.keys)
+        _log.info("%s: keys %s", dtb, names or "none")
         warnings = check_gate(control)
     with opened(fit, writable=prove) as data:
         facts = Facts()

@@ -20,9 +20,7 @@ def export(
     form: Annotated[str, typer.Option("--for", help="Who shall read it: mkimage.")] = "mkimage",
     signer: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME=SOURCE", help="The private key of NAME lies here, not in a file."
-        ),
+        typer.Option(metavar="NAME=URI", help="The private key of NAME is there, not in a file."),
     ] = None,
 ) -> None:
     """Write the FIT keys as `mkimage -k` and OE's UBOOT_SIGN_KEYDIR expect them.
@@ -33,7 +31,7 @@ def export(
 
     if form != "mkimage":
         raise UsageError(f"--for {form!r}: expected mkimage")
-    signers = pairs("--signer", signer, "NAME")
+    signers = pairs("--signer", signer, "NAME=URI")
     names = for_mkimage(directory, output, signers=signers)
     listed = ", ".join(console.untrusted(name) for name in names)
     console.status(f"OK: {console.untrusted(str(output))} holds {listed}")

@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootseal.cli import console
 from bootseal.cli.keys import printing
-from bootseal.cli.options import Json, PinFile, pairs, role, secret_source
+from bootseal.cli.options import Json, KeyOptions, pairs
+from bootseal.errors import UsageError
+from bootseal.keys.signers.schemes import EXAMPLES
+
+if TYPE_CHECKING:
+    from bootseal.keys.profile import Role
 
 
 def generate(
@@ -33,11 +38,11 @@ def generate(
     token: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ROLE=SOURCE",
-            help="The key of this role lies in a token already: pkcs11:... or awskms:///...",
+            metavar="ROLE=URI",
+            help=f"The key of this role exists already: {EXAMPLES}.",
         ),
     ] = None,
-    pin_file: PinFile = None,
+    keys: KeyOptions,
     as_json: Json = False,
 ) -> None:
     """Make the keys and certificates of a profile; nothing is ever overwritten.
@@ -51,10 +56,10 @@ def generate(
     made = store.generate(
         loaded,
         directory,
-        only=[role(name) for name in only or []],
+        only=[_role(name) for name in only or []],
         insecure_file_keys=insecure_file_keys,
-        tokens={role(name): source for name, source in pairs("--token", token, "ROLE").items()},
-        secret=secret_source(pin_file),
+        tokens={_role(name): uri for name, uri in pairs("--token", token, "ROLE=URI").items()},
+        access=keys.access(),
         progress=console.TerminalProgress(),
     )
     printing.print_directory(made, as_json=as_json)
@@ -62,3 +67,12 @@ def generate(
         console.status("Development keys: a device that trusts them protects nothing.")
     elif insecure_file_keys:
         console.status("Unencrypted file keys of a production profile: for rehearsals only.")
+
+
+def _role(name: str) -> Role:
+    from bootseal.keys.profile import Role
+
+    try:
+        return Role(name)
+    except ValueError:
+        raise UsageError(f"unknown role {name!r}: expected one of {', '.join(Role)}") from None

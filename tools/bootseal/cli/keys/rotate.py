@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.options import Json, KeysDir, PinFile, secret_source
+from bootseal.cli.options import Json, KeyOptions, KeysDir
+from bootseal.keys.signers.schemes import EXAMPLES
 
 if TYPE_CHECKING:
     from bootseal.keys.directory.rotate import Rotation
-    from bootseal.keys.manifest import Entry
+    from bootseal.keys.manifest import KeyEntry
 
 
 def rotate(
@@ -23,9 +24,9 @@ def rotate(
         str | None, typer.Option(help="Of the new key; by default that of the key before it.")
     ] = None,
     token: Annotated[
-        str, typer.Option(help="The new key lies here: pkcs11:... or awskms:///...")
+        str, typer.Option(metavar="URI", help=f"The new key exists already: {EXAMPLES}.")
     ] = "",
-    pin_file: PinFile = None,
+    keys: KeyOptions,
     as_json: Json = False,
 ) -> None:
     """Let the next FIT key take over, and make the one after it.
@@ -37,8 +38,8 @@ def rotate(
     rotation = lifecycle.rotate(
         directory,
         algorithm=algorithm,
-        token=token,
-        secret=secret_source(pin_file),
+        uri=token,
+        access=keys.access(),
         progress=console.TerminalProgress(),
     )
     if as_json:
@@ -47,7 +48,7 @@ def rotate(
 
 
 def _named(rotation: Rotation) -> dict[str, str | None]:
-    def name(entry: Entry | None) -> str | None:
+    def name(entry: KeyEntry | None) -> str | None:
         return entry.name if entry else None
 
     return {

@@ -9,16 +9,15 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import approved_list, naming
-from bootseal.cli.measure.options import Source, UBoot
-from bootseal.cli.options import ApprovedList
+from bootseal.cli.options import ApprovedList, MeasuredInput, UBootBinary
 
 
 def approve(
-    source: Source,
+    source: MeasuredInput,
     *,
     approved: ApprovedList,
     name: Annotated[str, typer.Option(help="What to call the release.")],
-    u_boot: UBoot = None,
+    u_boot: UBootBinary = None,
 ) -> None:
     """Add what a release measures to the approved list, which is made when there is none."""
     from bootseal.measure import approved as lists

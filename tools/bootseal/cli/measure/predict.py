@@ -9,8 +9,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import naming
-from bootseal.cli.measure.options import Banks, Configurations, Source, UBoot
-from bootseal.cli.options import Json
+from bootseal.cli.options import Configurations, Json, MeasuredInput, UBootBinary
 
 if TYPE_CHECKING:
     from bootseal.formats.tpm.eventlog import Event
@@ -18,11 +17,14 @@ if TYPE_CHECKING:
 
 
 def predict(
-    source: Source,
+    source: MeasuredInput,
     *,
-    u_boot: UBoot = None,
+    u_boot: UBootBinary = None,
     configuration: Configurations = None,
-    bank: Banks = None,
+    bank: Annotated[
+        list[str] | None,
+        typer.Option(help="PCR bank besides sha256; may be repeated. Default: all but sha1."),
+    ] = None,
     bootargs: Annotated[
         str, typer.Option(help="U-Boot's bootargs variable, where it has one.")
     ] = "",

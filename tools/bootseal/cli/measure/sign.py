@@ -10,8 +10,8 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import approved_list, naming
-from bootseal.cli.measure.options import Configurations, Source
-from bootseal.cli.options import PinFile, secret_source
+from bootseal.cli.options import Configurations, KeyOptions, MeasuredInput
+from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:
     from bootseal.keys.public import PublicKey
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
 
 def sign(
-    source: Source,
+    source: MeasuredInput,
     *,
-    key: Annotated[
-        str, typer.Option(help="The policy key, RSA-2048: a PEM file, pkcs11:... or awskms:///...")
-    ],
+    key: Annotated[str, typer.Option(metavar="URI", help=f"The policy key, RSA-2048: {KEY_URI}.")],
     output: Annotated[
         str, typer.Option("--output", "-o", help="Where to write the policy; - is stdout.")
     ],
+    keys: KeyOptions,
     configuration: Configurations = None,
     keep: Annotated[
         Path | None,
@@ -36,11 +35,11 @@ def sign(
         Path | None,
         typer.Option(metavar="LIST", help="Keep only what is on this approved list."),
     ] = None,
-    pin_file: PinFile = None,
 ) -> None:
     """Approve the predicted states: write systemd's tpm2-pcr-signature.json."""
     from bootseal import documents
     from bootseal.errors import UsageError
+    from bootseal.formats.boot_partition import pad_policy
     from bootseal.keys.signers import base as signers
     from bootseal.measure import inputs as sources
     from bootseal.measure import pcr_policy
@@ -51,14 +50,14 @@ def sign(
     with naming(source):
         found = sources.predictions(artefacts, configuration, banks=["sha256"])
     predictions = [prediction for _, prediction in found]
-    signer = signers.open(key, secret_source(pin_file))
+    signer = signers.open(key, keys.access())
     document = pcr_policy.sign(predictions, signer)
     new = len(document.sha256)
     if keep:
         document = _kept(document, keep, approved, signer.public_key)
     data = documents.dump(document)
     pcr_policy.verify(data, signer.public_key, predictions)
-    pcr_policy.to_tail(data)
+    pad_policy(data)
     console.write(output, data)
     names = ", ".join(prediction.configuration for prediction in predictions)
     earlier = len(document.sha256) - new

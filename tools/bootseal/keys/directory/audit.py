@@ -16,9 +16,9 @@ from bootseal.errors import BootsealError
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, Severity
 from bootseal.keys import certificate
-from bootseal.keys.algorithms import Kind
+from bootseal.keys.algorithms import KeyKind
 from bootseal.keys.directory import inspect
-from bootseal.keys.manifest import MANIFEST, Manifest, State, read_manifest
+from bootseal.keys.manifest import MANIFEST, KeyState, Manifest, read_manifest
 from bootseal.keys.profile import Role
 from bootseal.keys.signers.base import read_reference
 from bootseal.keys.signers.pin import OTHERS_MAY
@@ -148,7 +148,7 @@ def _manifest(directory: Path, manifest: Manifest, keys: dict[Path, FileKey]) ->
             yield finding(
                 "keys.fingerprint", str(path), f"expected {entry.fingerprint}, as {MANIFEST} says"
             )
-        if entry.algorithm.kind is Kind.RSA2048 and role is not Role.POLICY:
+        if entry.algorithm.kind is KeyKind.RSA2048 and role is not Role.POLICY:
             yield finding(
                 "keys.algorithm", str(path), "RSA-2048: expected 3072 bits or more in a new key"
             )
@@ -163,14 +163,14 @@ def _manifest(directory: Path, manifest: Manifest, keys: dict[Path, FileKey]) ->
 
 
 def _state(
-    path: Path, manifest: Manifest, role: Role, state: State, since: str
+    path: Path, manifest: Manifest, role: Role, state: KeyState, since: str
 ) -> Iterator[Finding]:
     current = role in manifest.keys and manifest.keys[role].name == path.stem
-    if state is State.REVOKED and current:
+    if state is KeyState.REVOKED and current:
         yield finding(
             "keys.revoked", str(path), f"was revoked on {since} and is still the {role} key"
         )
-    elif state is State.REVOKED and path.with_suffix(".key").exists():
+    elif state is KeyState.REVOKED and path.with_suffix(".key").exists():
         yield finding(
             "keys.revoked",
             str(path),

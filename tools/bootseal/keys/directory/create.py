@@ -14,8 +14,9 @@ from bootseal.errors import UsageError
 from bootseal.files import write_file, write_new
 from bootseal.keys import certificate
 from bootseal.keys.certificate import Issuer
-from bootseal.keys.manifest import MANIFEST, Entry, manifest_json
-from bootseal.keys.signers import base as signer
+from bootseal.keys.manifest import MANIFEST, KeyEntry, manifest_json
+from bootseal.keys.signers import base as signers
+from bootseal.keys.signers.file import FileSigner
 from bootseal.keys.signers.pin import OTHERS_MAY
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 
     from bootseal.keys.manifest import Manifest
     from bootseal.keys.profile import KeySpec
-    from bootseal.keys.signers.base import Signer
-    from bootseal.keys.signers.pin import SecretSource
+    from bootseal.keys.signers.base import Access, Signer
 
 SUFFIXES: Final = (".key", ".crt", ".pub")
 _PRIVATE_MODE: Final = 0o600
@@ -42,20 +42,20 @@ class Made:
         files: File name to content and permission bits.
     """
 
-    entry: Entry
+    entry: KeyEntry
     issuer: Issuer
     files: Mapping[str, tuple[bytes, int]]
 
 
-def make(spec: KeySpec, issuer: Issuer | None, token: str, secret: SecretSource | None) -> Made:
-    """Make a key and its certificate; with `token`, certify the key that lies there.
+def make(spec: KeySpec, issuer: Issuer | None, uri: str, access: Access | None) -> Made:
+    """Make a key and its certificate; with a URI, certify the key that exists there.
 
     Args:
         spec: What to make.
-        issuer: Who certifies it; itself when None.
-        token: Source of a key in a token or service, for which the private key file only stands;
+        issuer: Certifies it; None for a self-signed certificate.
+        uri: Key URI of a key in a token or service, to which the private key file then refers;
             empty makes a key in a file.
-        secret: Where the token's PIN comes from.
+        access: What opening that key needs, such as a PIN.
 
     Raises:
         UsageError: The token holds no such key or another kind, or the certificate would outlive
@@ -63,17 +63,17 @@ def make(spec: KeySpec, issuer: Issuer | None, token: str, secret: SecretSource 
         ToolError: The token fails.
     """
     holder: Signer
-    if token:
-        private = signer.write_reference(token)
-        holder = signer.open(token, secret)
+    if uri:
+        private = signers.write_reference(uri)
+        holder = signers.open(uri, access)
         cert = certificate.certify(spec, holder, issuer)
     else:
         made = certificate.issue(spec, issuer)
         private = made.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        holder, cert = signer.FileSigner(made.private), made.certificate
+        holder, cert = FileSigner(made.private), made.certificate
     key = holder.public_key
     return Made(
-        entry=Entry(name=spec.name, algorithm=spec.algorithm, fingerprint=key.fingerprint()),
+        entry=KeyEntry(name=spec.name, algorithm=spec.algorithm, fingerprint=key.fingerprint()),
         issuer=Issuer(signer=holder, certificate=cert, hash_name=spec.algorithm.hash_name),
         files={
             f"{spec.name}.key": (private, _PRIVATE_MODE),

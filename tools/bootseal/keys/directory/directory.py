@@ -9,9 +9,10 @@ written last, so a directory without it is not finished.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import finding
@@ -24,7 +25,7 @@ from bootseal.keys.directory.create import (
     write_all,
 )
 from bootseal.keys.directory.inspect import expiry_findings, mode_findings, published_findings
-from bootseal.keys.manifest import MANIFEST, Manifest, State, read_manifest
+from bootseal.keys.manifest import MANIFEST, KeyState, Manifest, read_manifest
 from bootseal.keys.profile import Role, Storage
 from bootseal.keys.signers import base as signers
 from bootseal.progress import Silent
@@ -36,12 +37,13 @@ if TYPE_CHECKING:
 
     from bootseal.findings.model import Finding
     from bootseal.keys.algorithms import Algorithm
-    from bootseal.keys.manifest import Entry
+    from bootseal.keys.manifest import KeyEntry
     from bootseal.keys.profile import KeySpec, Profile
     from bootseal.keys.public import PublicKey
-    from bootseal.keys.signers.base import Signer
-    from bootseal.keys.signers.pin import SecretSource
+    from bootseal.keys.signers.base import Access, Signer
     from bootseal.progress import Progress
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ class StoredKey:
     not_after: datetime
     mode: int | None
     reference: str
-    state: State
+    state: KeyState
     since: str
     findings: tuple[Finding, ...]
 
@@ -89,7 +91,7 @@ def generate(
     only: Collection[Role] = (),
     insecure_file_keys: bool = False,
     tokens: Mapping[Role, str] | None = None,
-    secret: SecretSource | None = None,
+    access: Access | None = None,
     progress: Progress | None = None,
 ) -> KeyDirectory:
     """Make the keys of a profile; when anything fails nothing is left behind.
@@ -99,9 +101,9 @@ def generate(
         directory: Where; created with mode 0700, or already that private.
         only: Make only these roles; their issuers must be among them or in the directory.
         insecure_file_keys: Write keys declared as `token` to files all the same.
-        tokens: Role to source of the keys that lie in a token already; they are certified and
-            listed, and a file that names the source stands for the private key.
-        secret: Where PINs come from.
+        tokens: Role to key URI of the keys that are in a token already; they are certified and
+            listed, and the private key file refers to the URI.
+        access: What opening those keys needs, such as a PIN.
         progress: Told about each key, since RSA-4096 takes seconds.
 
     Raises:
@@ -117,14 +119,14 @@ def generate(
     for spec in wanted:
         refuse_overwriting(directory, spec.name)
     issuers: dict[Role, Issuer] = {}
-    entries: dict[Role, Entry] = {}
+    entries: dict[Role, KeyEntry] = {}
     files: dict[str, tuple[bytes, int]] = {}
     for spec in wanted:
         issuer = None
         if spec.issuer:
-            issuer = issuers.get(spec.issuer) or issuer_with(directory, spec.issuer, secret)
+            issuer = issuers.get(spec.issuer) or issuer_with(directory, spec.issuer, access)
         with progress.step(f"{spec.name} ({spec.algorithm.name})"):
-            made = make(spec, issuer, tokens.get(spec.role, ""), secret)
+            made = make(spec, issuer, tokens.get(spec.role, ""), access)
         issuers[spec.role], entries[spec.role] = made.issuer, made.entry
         files |= made.files
     write_all(directory, files, dataclasses.replace(old, keys=old.keys | entries))
@@ -152,6 +154,7 @@ def find(directory: Path, role: Role) -> StoredKey:
         UsageError: The directory is no key directory or has no such key.
     """
     if entry := read_manifest(directory).keys.get(role):
+        _log.info("%s key of %s: %s (%s)", role, directory, entry.name, entry.state)
         return _stored(directory, role, entry)
     raise UsageError(
         f"{directory} holds no key with the role {role.value!r}",
@@ -159,7 +162,7 @@ def find(directory: Path, role: Role) -> StoredKey:
     )
 
 
-def signer(directory: Path, role: Role, secret: SecretSource | None = None) -> Signer:
+def signer(directory: Path, role: Role, access: Access | None = None) -> Signer:
     """Return a signer for the private key with a role, wherever it lives.
 
     Raises:
@@ -169,7 +172,7 @@ def signer(directory: Path, role: Role, secret: SecretSource | None = None) -> S
     """
     key = find(directory, role)
     path = directory / f"{key.name}.key"
-    opened = signers.open(str(path), secret)
+    opened = signers.open(str(path), access)
     if opened.public_key != key.public_key:
         raise FormatError(
             f"{path} has the fingerprint {opened.public_key.fingerprint()}, its certificate "
@@ -178,7 +181,7 @@ def signer(directory: Path, role: Role, secret: SecretSource | None = None) -> S
     return opened
 
 
-def issuer_with(directory: Path, role: Role, secret: SecretSource | None = None) -> Issuer:
+def issuer_with(directory: Path, role: Role, access: Access | None = None) -> Issuer:
     """Return the key with a role as a certifier of others.
 
     Raises:
@@ -192,7 +195,7 @@ def issuer_with(directory: Path, role: Role, secret: SecretSource | None = None)
             hint=f"bring it for as long as this takes, or make it in the same run: --only {role}",
         )
     return Issuer(
-        signer=signer(directory, role, secret),
+        signer=signer(directory, role, access),
         certificate=certificate.read(directory / f"{key.name}.crt"),
         hash_name=key.algorithm.hash_name,
     )
@@ -241,7 +244,7 @@ def _manifest_to_extend(profile: Profile, directory: Path) -> Manifest:
     return manifest
 
 
-def _stored(directory: Path, role: Role, entry: Entry) -> StoredKey:
+def _stored(directory: Path, role: Role, entry: KeyEntry) -> StoredKey:
     cert_path, key_path = (directory / f"{entry.name}{suffix}" for suffix in (".crt", ".key"))
     cert = certificate.read(cert_path)
     public_key = public.from_crypto(cert.public_key())

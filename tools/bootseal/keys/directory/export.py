@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import UsageError
 from bootseal.keys.directory.create import write_all
-from bootseal.keys.manifest import State, read_manifest
+from bootseal.keys.manifest import KeyState, read_manifest
 from bootseal.keys.profile import Role
 from bootseal.keys.signers.base import read_reference, write_reference
 
@@ -43,7 +43,7 @@ def for_mkimage(directory: Path, output: Path, *, signers: dict[str, str]) -> tu
     entries = [
         entry
         for role, entry in manifest.entries()
-        if role in _SIGNING and entry.state is not State.REVOKED
+        if role in _SIGNING and entry.state is not KeyState.REVOKED
     ]
     names = tuple(entry.name for entry in entries)
     if unknown := sorted(set(signers) - set(names)):

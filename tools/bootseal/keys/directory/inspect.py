@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import finding
 from bootseal.keys import certificate, public, published
-from bootseal.keys.signers.base import parse_private
+from bootseal.keys.signers.file import parse_private
 from bootseal.keys.signers.pin import OTHERS_MAY
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.directory.create import make, refuse_open_directory, write_all
 from bootseal.keys.directory.directory import issuer_with
-from bootseal.keys.manifest import Entry, Manifest, State, read_manifest
+from bootseal.keys.manifest import KeyEntry, KeyState, Manifest, read_manifest
 from bootseal.keys.profile import KeySpec, Role, Storage
 from bootseal.progress import Silent
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.keys.certificate import Issuer
-    from bootseal.keys.signers.pin import SecretSource
+    from bootseal.keys.signers.base import Access
     from bootseal.progress import Progress
 
 _NUMBER: Final = re.compile(r"(.*?)(\d+)")
@@ -48,17 +48,17 @@ class Rotation:
         coming: The new key with the role `fit-next`.
     """
 
-    retired: Entry | None
-    current: Entry
-    coming: Entry
+    retired: KeyEntry | None
+    current: KeyEntry
+    coming: KeyEntry
 
 
 def rotate(
     directory: Path,
     *,
     algorithm: str | None = None,
-    token: str = "",
-    secret: SecretSource | None = None,
+    uri: str = "",
+    access: Access | None = None,
     progress: Progress | None = None,
 ) -> Rotation:
     """Retire the FIT key in favour of its successor, and make the successor's successor.
@@ -68,8 +68,8 @@ def rotate(
     Args:
         directory: A key directory with a `fit` key.
         algorithm: Of the new key; that of the key before it when None.
-        token: Source of the new key when it lies in a token; empty makes a file.
-        secret: Where PINs come from.
+        uri: Key URI of the new key when it is in a token; empty makes a file.
+        access: What opening keys in tokens needs, such as a PIN.
         progress: Told about the new key.
 
     Raises:
@@ -82,19 +82,19 @@ def rotate(
     current, successor = _in_use(directory, manifest)
     latest = successor or current
     role = _issuer_role(directory, manifest, latest)
-    issuer = issuer_with(directory, role, secret) if role else None
+    issuer = issuer_with(directory, role, access) if role else None
     spec = _next_spec(directory, manifest, latest, issuer)
     if algorithm:
         spec = dataclasses.replace(spec, algorithm=Algorithm.parse(algorithm))
     with (progress or Silent()).step(f"{spec.name} ({spec.algorithm.name})"):
-        made = make(spec, issuer, token, secret)
+        made = make(spec, issuer, uri, access)
     keys = dict(manifest.keys)
     former = manifest.former
     retired = None
     if successor:
         retired = current
-        if current.state is State.ACTIVE:
-            retired = dataclasses.replace(current, state=State.RETIRED, since=_today())
+        if current.state is KeyState.ACTIVE:
+            retired = dataclasses.replace(current, state=KeyState.RETIRED, since=_today())
         keys[Role.FIT] = successor
         former += ((Role.FIT, retired),)
     keys[Role.FIT_NEXT] = made.entry
@@ -102,7 +102,7 @@ def rotate(
     return Rotation(retired=retired, current=keys[Role.FIT], coming=made.entry)
 
 
-def _in_use(directory: Path, manifest: Manifest) -> tuple[Entry, Entry | None]:
+def _in_use(directory: Path, manifest: Manifest) -> tuple[KeyEntry, KeyEntry | None]:
     """Return the FIT key and its successor, if there is one yet."""
     if Role.FIT not in manifest.keys:
         raise UsageError(
@@ -110,7 +110,7 @@ def _in_use(directory: Path, manifest: Manifest) -> tuple[Entry, Entry | None]:
             hint=f"bootseal keys list {directory}",
         )
     successor = manifest.keys.get(Role.FIT_NEXT)
-    if successor and successor.state is State.REVOKED:
+    if successor and successor.state is KeyState.REVOKED:
         raise UsageError(
             f"{successor.name}, the successor, was revoked on {successor.since}: devices that "
             "know it cannot be moved to it",
@@ -119,7 +119,7 @@ def _in_use(directory: Path, manifest: Manifest) -> tuple[Entry, Entry | None]:
     return manifest.keys[Role.FIT], successor
 
 
-def revoke(directory: Path, key: str, *, reason: str) -> Entry:
+def revoke(directory: Path, key: str, *, reason: str) -> KeyEntry:
     """Mark a key as revoked.
 
     Args:
@@ -135,12 +135,12 @@ def revoke(directory: Path, key: str, *, reason: str) -> Entry:
     if not found:
         names = ", ".join(entry.name for _, entry in manifest.entries())
         raise UsageError(f"{directory} has no key {key!r}: it has {names}")
-    if found[0].state is State.REVOKED:
+    if found[0].state is KeyState.REVOKED:
         raise UsageError(
             f"{found[0].name} was revoked on {found[0].since} already ({found[0].reason})"
         )
     revoked = dataclasses.replace(
-        found[0], state=State.REVOKED, since=_today(), reason=reason or "no reason given"
+        found[0], state=KeyState.REVOKED, since=_today(), reason=reason or "no reason given"
     )
     changed = {
         (role, entry): revoked if entry == found[0] else entry for role, entry in manifest.entries()
@@ -163,7 +163,7 @@ def is_fingerprint(text: str) -> bool:
 
 
 def _next_spec(
-    directory: Path, manifest: Manifest, latest: Entry, issuer: Issuer | None
+    directory: Path, manifest: Manifest, latest: KeyEntry, issuer: Issuer | None
 ) -> KeySpec:
     """Declare a key like the latest, with the next number in name and subject."""
     cert = certificate.read(directory / f"{latest.name}.crt")
@@ -188,7 +188,7 @@ def _next_spec(
     )
 
 
-def _issuer_role(directory: Path, manifest: Manifest, latest: Entry) -> Role | None:
+def _issuer_role(directory: Path, manifest: Manifest, latest: KeyEntry) -> Role | None:
     """Return the role whose key certified another, None when that certified itself."""
     cert = certificate.read(directory / f"{latest.name}.crt")
     if cert.issuer == cert.subject:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.public import PublicKey
+    from bootseal.keys.signers.base import Access
 
+SCHEME: Final = "awskms:///"
+ARN: Final = "arn:"
 _REGION_FIELD: Final = 3
 _TIMEOUT: Final = 20
 # What to do about an error code of the service; the others stand for themselves.
@@ -94,13 +97,17 @@ class KmsSigner:
         return public.accept_answer(self._public, digest, signature, algorithm, self._where)
 
 
-def open_kms(key_id: str) -> KmsSigner:
-    """Find a key by `alias/NAME`, its id or its ARN.
+def open_uri(uri: str, access: Access) -> KmsSigner:
+    """Find the key of `awskms:///alias/NAME`, `awskms:///KEY-ID` or an ARN.
 
     Raises:
-        UsageError: The key does not exist or is no signing key.
+        UsageError: The URI does not name a key, or there is no such signing key.
         ToolError: The service cannot be used.
     """
+    del access  # credentials are AWS's own affair
+    key_id = uri.removeprefix(SCHEME)
+    if not key_id or (key_id == uri and not uri.startswith(ARN)):
+        raise UsageError(f"{uri!r} does not name a key: expected {SCHEME}alias/NAME or an ARN")
     region = key_id.split(":")[_REGION_FIELD] if key_id.startswith("arn:aws") else None
     with _explaining("AWS KMS"):
         return KmsSigner(_connect(region), key_id)

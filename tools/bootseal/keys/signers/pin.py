@@ -8,6 +8,7 @@ the messages of errors name its source only.
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+_log: Final = logging.getLogger(__name__)
+
 OTHERS_MAY: Final = stat.S_IRWXG | stat.S_IRWXO
+PIN_FILE_VARIABLE: Final = "BOOTSEAL_PIN_FILE"
 PIN_VARIABLE: Final = "BOOTSEAL_PIN"
 PASSPHRASE_VARIABLE: Final = "BOOTSEAL_PASSPHRASE"  # noqa: S105 - its name, not its value
 _LONGEST: Final = 4096
@@ -49,14 +53,18 @@ class SecretSource:
             UsageError: There is none, or its file is missing, empty or open to others.
         """
         if path := self.file or file:
+            _log.info("%s: from the file %s", what, path)
             return _read(path, what)
         if variable in os.environ:
+            _log.info("%s: from %s", what, variable)
             return _checked(os.environ[variable].encode(), what, variable)
         if self.ask:
+            _log.info("%s: from the answer to a question", what)
             return _checked(self.ask(what).encode(), what, "the answer")
         raise UsageError(
             f"{what} is needed and nobody can be asked for it",
-            hint=f"give the file that holds it with --pin-file, or set {variable}",
+            hint=f"name a file that holds it with --pin-file or {PIN_FILE_VARIABLE}, or set "
+            f"{variable}",
         )
 
 

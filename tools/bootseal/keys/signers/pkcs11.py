@@ -9,6 +9,7 @@ Spec: PKCS #11 Current Mechanisms 2.40, sections 2.1 (RSA) and 2.3 (ECDSA).
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ import pkcs11
 
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import public
-from bootseal.keys.algorithms import Kind, Padding
+from bootseal.keys.algorithms import KeyKind, Padding
+from bootseal.keys.signers import pkcs11_uri
 from bootseal.keys.signers.pin import PIN_VARIABLE
 from bootseal.keys.signers.pkcs11_objects import describe, find_private, read_public
 
@@ -27,8 +29,11 @@ if TYPE_CHECKING:
 
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.public import PublicKey
+    from bootseal.keys.signers.base import Access
     from bootseal.keys.signers.pin import SecretSource
     from bootseal.keys.signers.pkcs11_uri import Pkcs11Uri
+
+_log: Final = logging.getLogger(__name__)
 
 # The second is what OpenSSL's pkcs11 engine and so most existing set-ups read.
 MODULE_VARIABLES: Final = ("BOOTSEAL_PKCS11_MODULE", "PKCS11_MODULE_PATH")
@@ -100,7 +105,7 @@ def _request(
     digest: bytes, algorithm: Algorithm
 ) -> tuple[bytes, pkcs11.Mechanism, tuple[pkcs11.Mechanism, pkcs11.MGF, int] | None]:
     """Return what the token is given to sign, how, and the parameters of that."""
-    if algorithm.kind in {Kind.ECDSA256, Kind.ECDSA384}:
+    if algorithm.kind in {KeyKind.ECDSA256, KeyKind.ECDSA384}:
         # What is longer than the curve is cut by the standard, and not by every token.
         return digest[: algorithm.bits // 8], pkcs11.Mechanism.ECDSA, None
     match algorithm.padding:
@@ -113,28 +118,31 @@ def _request(
             return digest, pkcs11.Mechanism.RSA_PKCS_PSS, parameters
 
 
-def open_token(uri: Pkcs11Uri, secret: SecretSource, module: Path | None = None) -> TokenSigner:
-    """Log in to the token of a URI and find its private key.
+def open_uri(uri: str, access: Access) -> TokenSigner:
+    """Log in to the token of a `pkcs11:` URI and find its private key.
 
     Args:
-        uri: Names token and key.
-        secret: Where the PIN comes from.
-        module: The PKCS#11 library, unless the URI or the environment names one.
+        uri: Names token and key (RFC 7512).
+        access: Where the PIN comes from, and the PKCS#11 library, unless the URI names one; the
+            environment is looked at last.
 
     Raises:
-        UsageError: The URI does not fit exactly one token and key, or the PIN is wrong.
+        UsageError: The URI is malformed or does not fit exactly one token and key, or the PIN is
+            wrong.
         ToolError: The library or the token fails.
     """
-    module = uri.module_path or module or _module_of_environment()
-    token = _find_token(module, uri)
+    wanted = pkcs11_uri.parse(uri)
+    module = wanted.module_path or access.module or _module_of_environment()
+    token = _find_token(module, wanted)
+    _log.info("PKCS#11 module %s, token %r, slot %d", module, token.label, token.slot.slot_id)
     where = f"the token {token.label!r}"
     session = _sessions.get((module, token.slot.slot_id))
     if session is None:
-        session = _log_in(token, where, uri, secret)
+        session = _log_in(token, where, wanted, access.secret)
         _sessions[module, token.slot.slot_id] = session
     with _explaining(where):
-        key = find_private(session, uri, where)
-    return TokenSigner(session, key, f"the key {uri.key_text} in {where}")
+        key = find_private(session, wanted, where)
+    return TokenSigner(session, key, f"the key {wanted.key_text} in {where}")
 
 
 def log_out() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from bootseal.report.document import Step
+    from bootseal.boot.scenario.model import StepResult
 
 WIDTH: Final = 1000.0
 """Width of every time line; one unit is a thousandth of it."""
@@ -17,7 +17,7 @@ _TICKS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class PhaseBar:
     """A phase: `label` is empty when the name does not fit into the bar."""
 
     name: str
@@ -40,7 +40,7 @@ class Tick:
 class TimeLine:
     """One power cycle to scale."""
 
-    bars: tuple[Bar, ...]
+    bars: tuple[PhaseBar, ...]
     axis: tuple[Tick, ...]
     marks: tuple[Tick, ...]
 
@@ -57,7 +57,7 @@ def axis_step(duration: float) -> float:
     return float(-(-duration // _TICKS))
 
 
-def time_line(step: Step, colours: dict[str, int]) -> TimeLine:
+def time_line(step: StepResult, colours: dict[str, int]) -> TimeLine:
     """Lay out one power cycle.
 
     Args:
@@ -73,7 +73,7 @@ def time_line(step: Step, colours: dict[str, int]) -> TimeLine:
         colour = colours.setdefault(phase.name, len(colours))
         width = (phase.end - phase.start) * scale
         bars.append(
-            Bar(
+            PhaseBar(
                 name=phase.name,
                 x=round(phase.start * scale, 1),
                 width=round(max(width, 1.0), 1),
