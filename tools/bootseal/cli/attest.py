@@ -32,7 +32,7 @@ _Name = Annotated[str, typer.Argument(metavar="DEVICE", help="Name of the device
 def enrol(
     name: _Name,
     identity: Annotated[
-        Path, typer.Argument(metavar="IDENTITY", help="Output of secureboot-attest identity.")
+        Path, typer.Argument(metavar="IDENTITY", help="Output of bootseal-attest identity.")
     ],
     *,
     store: _Store,
@@ -83,7 +83,7 @@ def enrol(
 def certify(
     name: _Name,
     answer: Annotated[
-        Path, typer.Argument(metavar="ANSWER", help="Output of secureboot-attest activate.")
+        Path, typer.Argument(metavar="ANSWER", help="Output of bootseal-attest activate.")
     ],
     *,
     store: _Store,
@@ -110,7 +110,7 @@ def challenge(
     ] = 300,
     as_json: Json = False,
 ) -> None:
-    """Print a fresh nonce for a device, the argument of secureboot-attest quote."""
+    """Print a fresh nonce for a device, the argument of bootseal-attest quote."""
     import dataclasses
 
     from bootseal.attest.store import Store
@@ -125,7 +125,7 @@ def challenge(
 @app.command()
 def verify(
     answer: Annotated[
-        Path, typer.Argument(metavar="EVIDENCE", help="Output of secureboot-attest quote.")
+        Path, typer.Argument(metavar="EVIDENCE", help="Output of bootseal-attest quote.")
     ],
     *,
     store: _Store,
