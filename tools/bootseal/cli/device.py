@@ -2,11 +2,13 @@
 """`bootseal device`: the steps from another build's parts to a described device.
 
 The tasks of the Yocto layer call these in this order, with `fit build`, `fit sign` and `measure
-sign` between them; the reference build goes through the same code in one go.
+sign` between them; the reference build goes through the same code in one go. `config` comes first,
+once for U-Boot and once for the kernel.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,25 +16,67 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import now
+from bootseal.cli.options import Json
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bootseal.assembly.fragments import Fragment, Problem
     from bootseal.disk.layout import Layout
 
-app = typer.Typer(no_args_is_help=True, help="Make a device out of the parts of another build.")
+app = typer.Typer(no_args_is_help=True, help="Assemble a device from the parts of another build.")
 
 _Directory = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Holds the parts, under the names of docs/device.md.")
+    Path,
+    typer.Argument(metavar="DIR", help="Directory with the parts, named as in docs/device.md."),
 ]
 _Manifest = Annotated[
-    Path | None, typer.Option(help="A list of what is in it, such as bitbake's manifest.")
+    Path | None,
+    typer.Option(help="List of what the device is made of, such as bitbake's manifest."),
 ]
 _LayoutFile = Annotated[Path, typer.Option(help="The declared disk layout, a .wks file.")]
 
 
 @app.command()
+def config(
+    finished: Annotated[Path, typer.Argument(metavar="CONFIG", help="The finished .config.")],
+    *,
+    required: Annotated[
+        list[Path], typer.Option(help="A fragment whose settings must hold. Repeat it for each.")
+    ],
+    board: Annotated[
+        list[Path] | None,
+        typer.Option(help="A fragment that may only add to them. Repeat it for each."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the finished .config of U-Boot or a kernel with its fragments.
+
+    Ends with exit code 0 when the file has every setting of every fragment; with
+    3 when Kconfig dropped one, or two fragments contradict each other; with 4
+    when a line of a fragment is neither a setting nor a comment, or sets a symbol
+    a second time.
+
+    Example: bootseal device config --required verify.cfg --board board.cfg .config
+    """
+    from bootseal.assembly import fragments
+    from bootseal.assembly.fragments import Role
+
+    given = [fragments.read(path, Role.REQUIRED) for path in required]
+    given += [fragments.read(path, Role.BOARD) for path in board or ()]
+    found = fragments.problems(finished, given)
+    if as_json:
+        console.emit_json(_verdict(finished, given, found))
+    fragments.refuse(found, finished)
+    settings = sum(len(fragment.settings) for fragment in given)
+    name = console.untrusted(str(finished))
+    console.status(f"OK: {name} has every setting of its fragments ({settings})")
+
+
+@app.command()
 def verity(directory: _Directory) -> None:
-    """Write root.verity, the hash tree of root.erofs, and verity.json, which opens it."""
+    """Write root.verity, the hash tree of root.erofs, and verity.json, how to open it."""
     from bootseal.assembly import verity as trees
     from bootseal.reference import rootfs
 
@@ -51,7 +95,7 @@ def trees(
         int, typer.Option(min=0, max=63, help="Security version of the system.")
     ] = 1,
 ) -> None:
-    """Write fdt-a.dtb and fdt-b.dtb: the board, the slot, and what opens its root."""
+    """Write fdt-a.dtb and fdt-b.dtb: the board, the slot, and how to open its root."""
     from bootseal.assembly import device as assembly
     from bootseal.assembly import verity as verity_trees
     from bootseal.reference import rootfs
@@ -78,21 +122,23 @@ def describe(
     directory: _Directory,
     *,
     name: Annotated[str, typer.Option(help="Short name of the device.")],
-    keys: Annotated[Path, typer.Option(help="The key directory it was signed with.")],
+    keys: Annotated[Path, typer.Option(help="Key directory that signed it.")],
     layout: _LayoutFile,
     layer: Annotated[Path | None, typer.Option(help="The layer meta-secureboot.")] = None,
     manifest: _Manifest = None,
-    login: Annotated[bool, typer.Option(help="It offers a root shell on its console.")] = False,
-    qemu_system: Annotated[str, typer.Option(help="QEMU's program.")] = "qemu-system-aarch64",
-    qemu_machine: Annotated[str, typer.Option(help="Its -machine.")] = "virt-7.2,gic-version=3",
-    qemu_cpu: Annotated[str, typer.Option(help="Its -cpu.")] = "cortex-a57",
-    qemu_cpus: Annotated[int, typer.Option(min=1, help="Number of processors.")] = 2,
-    qemu_memory: Annotated[int, typer.Option(min=1, help="Memory in MiB.")] = 1024,
+    login: Annotated[
+        bool, typer.Option(help="The device offers a root shell on its console.")
+    ] = False,
+    qemu_system: Annotated[str, typer.Option(help="QEMU program.")] = "qemu-system-aarch64",
+    qemu_machine: Annotated[str, typer.Option(help="QEMU -machine.")] = "virt-7.2,gic-version=3",
+    qemu_cpu: Annotated[str, typer.Option(help="QEMU -cpu.")] = "cortex-a57",
+    qemu_cpus: Annotated[int, typer.Option(min=1, metavar="N", help="Number of processors.")] = 2,
+    qemu_memory: Annotated[int, typer.Option(min=1, metavar="N", help="Memory in MiB.")] = 1024,
 ) -> None:
-    """Write device.json, once the disk is there as well.
+    """Write device.json, once the disk image exists.
 
-    Every command that takes a device takes this directory from then on. The FIT
-    is verified once more, with the key in the boot loader next to it.
+    From then on every command that takes a device takes this directory. The FIT is verified
+    once more, with the key in the boot loader next to it.
     """
     from bootseal import device
     from bootseal.assembly import device as assembly
@@ -101,7 +147,7 @@ def describe(
     from bootseal.device import Input, Qemu
     from bootseal.reference import rootfs
 
-    # What an older one says must not stay next to newer parts.
+    # An older one must not describe newer parts.
     (directory / device.FILE_NAME).unlink(missing_ok=True)
     paths = _verified_parts(directory)
     qemu = Qemu(
@@ -161,3 +207,17 @@ def _layout(path: Path) -> Layout:
     from bootseal.disk.layout import parse_wks
 
     return parse_wks(path.read_text(), path.name)
+
+
+def _verdict(
+    finished: Path, given: Sequence[Fragment], found: Sequence[Problem]
+) -> dict[str, object]:
+    return {
+        "schema": "bootseal.config-verdict/1",
+        "accepted": not found,
+        "config": str(finished),
+        "fragments": [
+            {"file": each.file, "role": each.role, "settings": len(each.settings)} for each in given
+        ],
+        "problems": [dataclasses.asdict(problem) for problem in found],
+    }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Placeholder private keys that let mkimage run where the real private key cannot be read.
 
-mkimage takes an RSA key's public half from the certificate next to it, so the real key's
-certificate can be there; of an ECDSA key it reads one file only.
+mkimage takes the public half of an RSA key from the certificate next to it, which may be that of
+the real key; for an ECDSA key it knows one file only.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Placeholder:
 
 
 def write(directory: Path, hint: str, real: PublicKey) -> Placeholder:
-    """Write a placeholder for a key, in the files where mkimage looks for it.
+    """Write a placeholder for a key, into the files where mkimage looks for it.
 
     Args:
         directory: Private to its owner, and removed by the caller.
         hint: The `key-name-hint`.
-        real: The key in whose place it is, and whose kind it has.
+        real: The key that it replaces, whose kind it has.
     """
     private = _private(real.kind)
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -159,7 +159,7 @@ def _profile(document: Mapping[str, object]) -> Profile:
             except BootsealError as error:
                 raise UsageError(f"[keys.{role}]: {error.message}", hint=error.hint) from error
     if not specs:
-        raise UsageError("it declares no key")
+        raise UsageError("it does not declare any keys")
     names = [spec.name.lower() for spec in specs.values()]
     for spec in specs.values():
         if names.count(spec.name.lower()) > 1:

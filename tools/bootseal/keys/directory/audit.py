@@ -84,7 +84,7 @@ def _file(path: Path, keys: dict[Path, FileKey], max_age: timedelta) -> Iterator
         yield from inspect.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
         return
     if _ENCRYPTED in path.read_bytes():
-        # Its public half is that of the certificate next to it; passphrases are not asked for.
+        # Its public half is that of its certificate; passphrases are not asked for.
         yield from inspect.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
         return
     try:

@@ -137,7 +137,7 @@ def list_keys(directory: Path) -> KeyDirectory:
     """Read a directory that `generate` made; of private keys only the permissions are read.
 
     Raises:
-        UsageError: It is none, or a certificate is missing.
+        UsageError: It is not one, or a certificate is missing.
         FormatError: `keys.json` or a certificate is not readable.
     """
     manifest = read_manifest(directory)

@@ -52,7 +52,7 @@ def find_private(session: pkcs11.Session, uri: Pkcs11Uri, where: str) -> pkcs11.
             f"{where} holds no private key with {uri.key_text}: it holds {listed or 'none'}"
         )
     raise UsageError(
-        f"{len(found)} private keys of {where} fit {uri.key_text}: it holds {listed}",
+        f"{len(found)} private keys of {where} match the URI ({uri.key_text}): it holds {listed}",
         hint="add object= or id= to the URI",
     )
 
@@ -74,7 +74,7 @@ def read_public(session: pkcs11.Session, key: pkcs11.PrivateKey, where: str) -> 
     if key.key_type is pkcs11.KeyType.RSA:
         return _of_object(key, where)
     raise UsageError(
-        f"{where} has no public key next to its private key",
+        f"{where} has no public key for its private key",
         hint="import the public key or the certificate into the token under the same id",
     )
 

@@ -49,7 +49,7 @@ _REQUIRED: Final = (
 )
 _IDENTITY: Final = b"IDENTITY\0"
 _BLOCK: Final = 16
-# tpm2-tools' own envelope: magic and version, part of no specification.
+# tpm2-tools' own envelope: magic and version, not part of any specification.
 _TOOLS_HEADER: Final = struct.pack(">II", 0xBADCC0DE, 1)
 
 

@@ -59,7 +59,7 @@ def authorities(pem: bytes, where: str) -> list[Authority]:
         found = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
         raise FormatError(
-            f"{where} holds no certificates in PEM form ({first_line(error)})"
+            f"{where} does not hold certificates in PEM form ({first_line(error)})"
         ) from error
     for certificate in found:
         if not is_authority(certificate):
