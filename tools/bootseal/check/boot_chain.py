@@ -75,7 +75,7 @@ def check(disk: Disk, target: Target, table: Table, progress: Progress) -> Chain
 
         trust, findings = _trust(target)
         with progress.step("FITs, signatures and image hashes"):
-            findings += malformed + _judged(disk, fits, trust) + about_roots
+            findings += malformed + _judged(fits, trust) + about_roots
         refused = {f.where.partition(":")[0] for f in findings if f.severity is Severity.ERROR}
         approved = set()
         for slot, problems in check_policies(disk, target, fits).items():
@@ -129,22 +129,22 @@ def _fits(disk: Disk, target: Target, table: Table) -> tuple[list[SlotFit], list
         if entry is None:
             continue
         try:
-            fits.append(slot_fit.find(disk, slot, entry))
+            fits.append(slot_fit.find(disk, slot, entry, fits))
         except FormatError as error:
             findings.append(slot_fit.malformed(entry, error))
     return fits, findings
 
 
-def _judged(disk: Disk, fits: Sequence[SlotFit], trust: Trust) -> list[Finding]:
+def _judged(fits: Sequence[SlotFit], trust: Trust) -> list[Finding]:
     """Judge the FIT of every slot; one that is the same as another is not judged twice."""
-    from bootseal.fit.verify.digest import Facts  # noqa: PLC0415 - as above
+    from bootseal.fit.verify.digest import PayloadCache  # noqa: PLC0415 - as above
 
     findings: list[Finding] = []
     known: list[tuple[SlotFit, list[Finding]]] = []
     for fit in fits:
-        twin = next((each for each in known if slot_fit.same(disk, each[0], fit)), None)
+        twin = next((each for each in known if each[0].data is fit.data), None)
         if twin is None:
-            problems = slot_fit.check(fit, trust, Facts())
+            problems = slot_fit.check(fit, trust, PayloadCache())
             known.append((fit, problems))
         else:
             problems = slot_fit.relabel(twin[1], twin[0], fit)

@@ -17,7 +17,6 @@ from bootseal.errors import FormatError
 from bootseal.fit.coverage import State as FitState
 from bootseal.fit.coverage import coverage
 from bootseal.formats.boot_partition import POLICY_SIZE
-from bootseal.formats.fit import model as fit_format
 from bootseal.formats.verity import BLOCK, TREE_AT
 from bootseal.units import SECTOR
 
@@ -115,7 +114,7 @@ def fit_regions(fit: SlotFit, *, good: bool) -> tuple[Region, ...]:
         good: Whether its signatures are good; nothing is signed by others.
     """
     try:
-        parts = coverage(fit_format.parse(fit.data)).parts
+        parts = coverage(fit.strict).parts
     except FormatError:
         parts = ()
     merged: list[Region] = []

@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.check import boot_chain, partitions, slot_fit
+from bootseal.check import boot_chain, partitions
 from bootseal.check import slot_state as state
 from bootseal.check.coverage import Kind, State, regions
 from bootseal.check.slot_policy import check_policy
@@ -23,9 +23,9 @@ from bootseal.disk.partitions import read as read_tables
 from bootseal.errors import FormatError
 from bootseal.findings.model import Severity
 from bootseal.fit import prove as fit_prove
-from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import STRICT
-from bootseal.fit.verify.verdict import judge
+from bootseal.fit.verify.verdict import check
 from bootseal.formats.verity import BLOCK
 from bootseal.measure.predict import predict
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
+    from bootseal.fit.verify.verdict import Verdict
     from bootseal.measure.predict import Prediction
     from bootseal.progress import Progress
 
@@ -165,7 +166,7 @@ def _properties(disk: Disk, judged: Judgement, fit: SlotFit, seed: int) -> Regio
     """Change every property of a FIT that is signed, and its payloads at their ends."""
     view = disk.view(fit.entry.offset, len(fit.data), private=True)
     limits = dataclasses.replace(STRICT, max_size=fit.room)
-    proof = fit_prove.prove(view, judged.chain.trust, policy=limits, seed=seed, tries=2)
+    proof = fit_prove.prove(view, judged.chain.trust, strictness=limits, seed=seed, tries=2)
     flips = [flip for mutant in proof.accepted for flip in mutant.flips]
     return RegionProof(
         name=f"{fit.entry.name}: each signed property of the FIT",
@@ -189,13 +190,13 @@ class _Judges:
         self.unique: list[SlotFit] = []
         self._predictions: dict[str, Prediction] = {}
         for fit in judged.chain.fits:
-            same = next((each for each in self.unique if slot_fit.same(disk, each, fit)), None)
+            same = next((each for each in self.unique if each.data is fit.data), None)
             if same is None:
                 self.unique.append(fit)
                 self._fits[fit.entry.name] = _FitJudge(disk, judged, fit)
             else:
                 self._fits[fit.entry.name] = self._fits[same.entry.name]
-            self._predictions[fit.slot.name] = predict(fit.data, fit.slot.configuration)
+            self._predictions[fit.slot.name] = predict(fit.strict, fit.slot.configuration)
 
     def twin(self, region: Region) -> str:
         """Return the name of the region that has the same bytes, or its own."""
@@ -254,10 +255,10 @@ class _FitJudge:
         self.name = fit.entry.name
         self._view = disk.view(fit.entry.offset, len(fit.data), private=True)
         self._trust = judged.chain.trust
-        self._policy = dataclasses.replace(STRICT, max_size=fit.room)
-        self._facts = Facts()
+        self._strictness = dataclasses.replace(STRICT, max_size=fit.room)
+        self._cache = PayloadCache()
         self._known: dict[tuple[int, int], bool] = {}
-        judge(self._view, self._trust, policy=self._policy, facts=self._facts)
+        self._check(self._cache)
 
     def refuses(self, offset: int, bit: int) -> bool:
         """Say whether the FIT is refused with one bit inverted."""
@@ -271,8 +272,11 @@ class _FitJudge:
         return self._known[key]
 
     def _judge(self, offset: int) -> bool:
-        facts = self._facts.without([offset], digests_only=True)
         try:
-            return bool(judge(self._view, self._trust, policy=self._policy, facts=facts).errors)
+            return bool(self._check(self._cache.without([offset], digests_only=True)).errors)
         except FormatError:
             return True
+
+    def _check(self, cache: PayloadCache) -> Verdict:
+        model = self._strictness.parse(self._view)
+        return check(model, self._trust, strictness=self._strictness, cache=cache)

@@ -19,7 +19,7 @@ from bootseal.keys.signers.pin import PIN_FILE_VARIABLE, SecretSource
 
 if TYPE_CHECKING:
     from bootseal.check.expected import Target
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.keys.signers.base import Access
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -187,8 +187,8 @@ class StrictnessOptions:
         ),
     ] = None
 
-    def policy(self) -> Policy:
-        """Return the policy that the options choose.
+    def chosen(self) -> Strictness:
+        """Return what the options choose.
 
         Raises:
             UsageError: The size is malformed.
@@ -198,12 +198,12 @@ class StrictnessOptions:
         from bootseal.fit.verify.strictness import COMPAT, STRICT
         from bootseal.units import parse_size
 
-        policy = COMPAT if self.compat else STRICT
+        strictness = COMPAT if self.compat else STRICT
         if self.external_data:
-            policy = replace(policy, external_data=True)
+            strictness = replace(strictness, external_data=True)
         if self.max_size is not None:
-            policy = replace(policy, max_size=parse_size(self.max_size))
-        return policy
+            strictness = replace(strictness, max_size=parse_size(self.max_size))
+        return strictness
 
 
 def pairs(option: str, values: list[str] | None, form: str) -> dict[str, str]:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError
 from bootseal.findings.model import refuse
-from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import STRICT
-from bootseal.fit.verify.verdict import judge
+from bootseal.fit.verify.verdict import check
 from bootseal.formats.fdt.scan import Tag
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.fit.regions import covered
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.fit.control_dtb import Trust
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Configuration, Fit
 
 
@@ -79,17 +79,17 @@ def prove(
     trust: Trust,
     configuration: str | None = None,
     *,
-    policy: Policy = STRICT,
+    strictness: Strictness = STRICT,
     seed: int = 0,
     tries: int = 3,
 ) -> Proof:
-    """Change every signed region of an acceptable FIT and judge each result.
+    """Change every signed region of an acceptable FIT and check each result.
 
     Args:
         fit: The file, writable and private; it is the same afterwards.
         trust: The keys.
-        configuration: The one to judge, as for `inspect`.
-        policy: How severely.
+        configuration: The one to check, as for `inspect`.
+        strictness: How severely.
         seed: Chooses bytes and bits.
         tries: Changes per payload, signature and strings block; properties get one each.
 
@@ -97,11 +97,11 @@ def prove(
         FormatError: `fit` is no FIT.
         VerificationRefused: It is refused as it is, so refusing changes of it proves nothing.
     """
-    facts = Facts()
-    verdict = judge(fit, trust, configuration, policy=policy, facts=facts)
+    cache = PayloadCache()
+    model = strictness.parse(fit)
+    verdict = check(model, trust, configuration, strictness=strictness, cache=cache)
     refuse(verdict.errors, "the FIT is refused unchanged")
     judged = {result.configuration for result in verdict.results}
-    model = fit_format.parse(fit, lenient=not policy.strict)
     chosen = [each for each in model.configurations if each.name in judged]
     choice = random.Random(seed)  # noqa: S311 - repeatable on purpose
     mutants: list[Mutant] = []
@@ -110,8 +110,8 @@ def prove(
             flips = tuple(_flip(choice, span, number) for span in region.ranges)
             _apply(fit, flips)
             try:
-                known = facts.without(offset for offset, _ in flips)
-                reason = _reason(fit, trust, configuration, policy, known)
+                known = cache.without(offset for offset, _ in flips)
+                reason = _reason(fit, trust, configuration, strictness, known)
             finally:
                 _apply(fit, flips)
             mutant = Mutant(region=region.name, flips=flips, refused=bool(reason), reason=reason)
@@ -183,11 +183,17 @@ def _apply(fit: memoryview, flips: tuple[tuple[int, int], ...]) -> None:
 
 
 def _reason(
-    fit: memoryview, trust: Trust, configuration: str | None, policy: Policy, facts: Facts
+    fit: memoryview,
+    trust: Trust,
+    configuration: str | None,
+    strictness: Strictness,
+    cache: PayloadCache,
 ) -> str:
     """Return why a changed FIT is refused, empty when it is not."""
     try:
-        errors = judge(fit, trust, configuration, policy=policy, facts=facts).errors
+        changed = strictness.parse(fit)
+        found = check(changed, trust, configuration, strictness=strictness, cache=cache)
     except FormatError as error:
         return error.message
-    return f"{errors[0].id} at {errors[0].where}" if errors else ""
+    first = next(iter(found.errors), None)
+    return f"{first.id} at {first.where}" if first else ""

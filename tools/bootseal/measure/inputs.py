@@ -90,15 +90,12 @@ def predictions(
         FormatError: What U-Boot would measure cannot be told from the files.
         UsageError: U-Boot has no such bank.
     """
-    names = (
-        configurations
-        or list(source.slots)
-        or [found.name for found in fit.parse(source.fit).configurations]
-    )
+    model = fit.parse(source.fit)
+    names = configurations or list(source.slots) or [found.name for found in model.configurations]
     return [
         (
             source.slots.get(name, ""),
-            predict(source.fit, name, bootargs=bootargs, version=source.version, banks=banks),
+            predict(model, name, bootargs=bootargs, version=source.version, banks=banks),
         )
         for name in names
     ]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from bootseal.findings.model import Finding
-    from bootseal.fit.verify.digest import Facts
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.digest import PayloadCache
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Configuration, Fit, Hash, Image
 
 MAX_KERNEL: Final = 128 * MIB
@@ -33,18 +33,20 @@ _MAX_GAP: Final = 4096
 _STEP: Final = MIB
 
 
-def check(fit: Fit, images: Iterable[Image], policy: Policy, facts: Facts) -> Iterator[Finding]:
+def check(
+    fit: Fit, images: Iterable[Image], strictness: Strictness, cache: PayloadCache
+) -> Iterator[Finding]:
     """Yield what is wrong with the data of some images of a FIT."""
     chosen = list(images)
-    facts.compute(
+    cache.compute(
         (image, found.algorithm) for image in chosen for found in image.hashes if found.value
     )
     for image in chosen:
-        yield from _check_place(image, policy)
-        if policy.strict:
-            yield from _check_use(image, facts)
-        yield from _check_hashes(image, policy, facts)
-    if policy.strict:
+        yield from _check_place(image, strictness)
+        if strictness.strict:
+            yield from _check_use(image, cache)
+        yield from _check_hashes(image, strictness, cache)
+    if strictness.strict:
         yield from _check_file(fit)
 
 
@@ -70,19 +72,19 @@ def is_zero(view: memoryview) -> bool:
     )
 
 
-def _check_place(image: Image, policy: Policy) -> Iterator[Finding]:
+def _check_place(image: Image, strictness: Strictness) -> Iterator[Finding]:
     if image.misplaced:
         message = f"the data lies outside the file: {image.misplaced}"
         yield finding("fit.external-bounds", image.path, message)
     given = sorted(image.node.properties.keys() & (EXTERNAL | {"data"}))
-    if not policy.strict:
+    if not strictness.strict:
         if image.place is Place.NOWHERE:
             yield finding("fit.no-data", image.path, "the image has no data")
         return
     alone = given == ["data-offset", "data-size"]
-    if image.external and not (policy.external_data and alone):
+    if image.external and not (strictness.external_data and alone):
         expected = "embedded data alone"
-        if policy.external_data:
+        if strictness.external_data:
             expected += ", or data-offset and data-size"
         names = ", ".join(name for name in given if name != "data")
         message = f"the place of the data is given by {names}, unsigned: expected {expected}"
@@ -91,7 +93,7 @@ def _check_place(image: Image, policy: Policy) -> Iterator[Finding]:
         yield finding("fit.no-data", image.path, "the image has no data")
 
 
-def _check_use(image: Image, facts: Facts) -> Iterator[Finding]:
+def _check_use(image: Image, cache: PayloadCache) -> Iterator[Finding]:
     compressed = image.compression not in {"", "none"}
     if image.load is not None and not image.type.startswith("kernel"):
         yield finding(
@@ -107,35 +109,37 @@ def _check_use(image: Image, facts: Facts) -> Iterator[Finding]:
     kernel = image.type.startswith("kernel")
     limit = MAX_KERNEL if kernel else MAX_GROWTH * len(image.payload)
     # Linux unpacks a ramdisk itself; U-Boot then only passes it on.
-    if compressed and image.type != "ramdisk" and facts.expanded(image, limit) > limit:
+    if compressed and image.type != "ramdisk" and cache.expanded(image, limit) > limit:
         message = f"it decompresses to more than the {limit} bytes that U-Boot has room for"
         yield finding("fit.decompressed-size", image.path, message)
 
 
-def _check_hashes(image: Image, policy: Policy, facts: Facts) -> Iterator[Finding]:
+def _check_hashes(image: Image, strictness: Strictness, cache: PayloadCache) -> Iterator[Finding]:
     if not image.hashes:
         yield finding(
             "fit.no-hash", image.path, "the image has no hash node, so nothing protects it"
         )
-    elif policy.strict and not any(h.algorithm in STRONG for h in image.hashes):
+    elif strictness.strict and not any(h.algorithm in STRONG for h in image.hashes):
         names = ", ".join(h.algorithm or "none" for h in image.hashes)
         expected = ", ".join(sorted(STRONG))
         yield finding(
             "fit.weak-hash", image.path, f"protected by {names} only: expected {expected}"
         )
     for found in image.hashes:
-        yield from _check_hash(found, image, policy, facts)
+        yield from _check_hash(found, image, strictness, cache)
 
 
-def _check_hash(found: Hash, image: Image, policy: Policy, facts: Facts) -> Iterator[Finding]:
+def _check_hash(
+    found: Hash, image: Image, strictness: Strictness, cache: PayloadCache
+) -> Iterator[Finding]:
     if found.ignored:
-        if not policy.strict:
+        if not strictness.strict:
             return
         yield finding("fit.ignored-hash", found.path, "'uboot-ignore' makes U-Boot skip this hash")
     if found.algorithm not in STRONG | WEAK:
         yield finding("fit.unknown-hash", found.path, f"unknown algorithm {found.algorithm!r}")
         return
-    actual = facts.digest(image, found.algorithm) if found.value else b""
+    actual = cache.digest(image, found.algorithm) if found.value else b""
     if actual != found.value or not found.value:
         says = f"says {found.value.hex()}" if found.value else "says nothing"
         computed = actual.hex() if actual else "not computed"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from bootseal.findings.model import Finding
     from bootseal.fit.control_dtb import TrustedKey
-    from bootseal.fit.verify.digest import Facts
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.digest import PayloadCache
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Configuration, Fit, Image, Signature
 
 _HASHED_STRINGS: Final = struct.Struct(">II")
@@ -33,19 +33,23 @@ _MAX_PATHS: Final = 4096
 
 
 def check_configuration(
-    fit: Fit, configuration: Configuration, signature: Signature, key: TrustedKey, policy: Policy
+    fit: Fit,
+    configuration: Configuration,
+    signature: Signature,
+    key: TrustedKey,
+    strictness: Strictness,
 ) -> list[Finding]:
     """Return what is wrong with a configuration's signature node, apart from its hint."""
     algorithm, findings = _algorithm(signature, key)
     if algorithm is None:
         return findings
     nodes = fit_format.hashed_nodes(fit, configuration)
-    if policy.strict and set(signature.hashed_nodes) != set(nodes):
+    if strictness.strict and set(signature.hashed_nodes) != set(nodes):
         odd = sorted(set(signature.hashed_nodes) ^ set(nodes))
         message = f"'hashed-nodes' and the configuration disagree about {', '.join(odd)}"
         findings.append(finding("fit.hashed-nodes", signature.path, message))
     findings += _check_limits(fit, configuration, nodes)
-    size = _strings_size(fit, signature, strict=policy.strict)
+    size = _strings_size(fit, signature, strict=strictness.strict)
     if size is None:
         expected = f"0 and at most {fit.flat.header.size_strings}"
         message = f"'hashed-strings' is {signature.hashed_strings.hex() or 'missing'}: expected "
@@ -54,12 +58,14 @@ def check_configuration(
     return findings + _verify(signature, key, digest, algorithm)
 
 
-def check_image(image: Image, signature: Signature, key: TrustedKey, facts: Facts) -> list[Finding]:
+def check_image(
+    image: Image, signature: Signature, key: TrustedKey, cache: PayloadCache
+) -> list[Finding]:
     """Return what is wrong with an image's signature node, apart from its hint."""
     algorithm, findings = _algorithm(signature, key)
     if algorithm is None:
         return findings
-    digest = facts.digest(image, algorithm.hash_name)
+    digest = cache.digest(image, algorithm.hash_name)
     return findings + _verify(signature, key, digest, algorithm)
 
 

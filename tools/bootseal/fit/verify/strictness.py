@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How severely a FIT is judged.
+"""How severely a FIT is checked.
 
 `STRICT` is what a release must pass: nothing unsigned, nothing that any U-Boot was ever tricked
 with. `COMPAT` accepts what a U-Boot with all published fixes accepts, for comparison with one; it
@@ -9,18 +9,24 @@ is stricter only where docs/fit.md says so.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from bootseal.formats.fit import model as fit_format
+
+if TYPE_CHECKING:
+    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How severely a FIT is judged.
+class Strictness:
+    """How severely a FIT is checked.
 
     Attributes:
         name: `strict` or `compat`.
         strict: Whether what no signature covers must be as expected, too.
         external_data: Whether the target takes data behind the tree, placed by `data-offset`. By
-            `data-position` it is refused in any strict policy.
+            `data-position` it is always refused by a strict check.
         max_size: Bytes a tree may have: the target's CONFIG_FIT_SIGNATURE_MAX_SIZE.
     """
 
@@ -29,6 +35,14 @@ class Policy:
     external_data: bool
     max_size: int = 0x10000000
 
+    def parse(self, data: Buffer) -> Fit:
+        """Read a FIT as strictly as it will be checked.
 
-STRICT: Final = Policy(name="strict", strict=True, external_data=False)
-COMPAT: Final = Policy(name="compat", strict=False, external_data=True)
+        Raises:
+            FormatError: It is not a FIT.
+        """
+        return fit_format.parse(data, lenient=not self.strict)
+
+
+STRICT: Final = Strictness(name="strict", strict=True, external_data=False)
+COMPAT: Final = Strictness(name="compat", strict=False, external_data=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.findings.catalogue import finding
 from bootseal.fit.verify import payloads
-from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.formats.fdt.read import HEADER_SIZE
 from bootseal.formats.fdt.scan import Tag
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.findings.model import Finding
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fdt.model import FlatNode
     from bootseal.formats.fit.model import Configuration, Fit
 
@@ -65,27 +65,29 @@ _ALIGNMENT: Final = 4
 _NAME: Final = re.compile(r"[A-Za-z0-9,._+-]+")
 
 
-def check(fit: Fit, policy: Policy = STRICT, facts: Facts | None = None) -> list[Finding]:
+def check(
+    fit: Fit, strictness: Strictness = STRICT, cache: PayloadCache | None = None
+) -> list[Finding]:
     """Return everything wrong with a FIT apart from its signatures, in file order per topic.
 
     Args:
         fit: The FIT.
-        policy: A strict policy.
-        facts: What is known about the payloads already.
+        strictness: A strict one.
+        cache: What is known about the payloads already.
     """
-    found = [*_check_layout(fit, policy), *_check_names(fit), *_check_nodes(fit)]
-    found += payloads.check(fit, fit.images, policy, facts or Facts())
+    found = [*_check_layout(fit, strictness), *_check_names(fit), *_check_nodes(fit)]
+    found += payloads.check(fit, fit.images, strictness, cache or PayloadCache())
     for configuration in fit.configurations:
         found += _check_references(fit, configuration)
         found += payloads.check_loads(fit, configuration)
     return [*found, *_check_use(fit)]
 
 
-def check_size(fit: Fit, policy: Policy) -> Iterator[Finding]:
+def check_size(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
     """Yield a finding when the tree is larger than the target takes."""
     size = fit.flat.header.total_size
-    if size > policy.max_size:
-        message = f"{size} bytes: the limit is {policy.max_size}"
+    if size > strictness.max_size:
+        message = f"{size} bytes: the limit is {strictness.max_size}"
         yield finding("fit.too-large", "header", message)
 
 
@@ -98,9 +100,9 @@ def check_addresses(fit: Fit) -> Iterator[Finding]:
             )
 
 
-def _check_layout(fit: Fit, policy: Policy) -> Iterator[Finding]:
+def _check_layout(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
     header, data = fit.flat.header, fit.flat.data
-    yield from check_size(fit, policy)
+    yield from check_size(fit, strictness)
     end = header.off_struct + header.size_struct
     if (
         header.off_reservations != HEADER_SIZE
