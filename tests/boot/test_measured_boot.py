@@ -198,7 +198,7 @@ def expected(slot: device.Slot, prediction: Prediction) -> device.Slot:
         slot,
         pcrs={str(pcr): value.hex() for pcr, value in sorted(prediction.pcrs.items())},
         events=tuple(
-            device.Measurement(
+            device.PredictedEvent(
                 pcr=event.pcr,
                 type=event.type,
                 sha256=event.digests["sha256"].hex(),
@@ -260,17 +260,17 @@ def attest_device(built: Built, session: Session, work: Path) -> None:
         for one in endorsement.authorities((authority / name).read_bytes(), name)
     ]
     await_shell(session)
-    identity = messages.parse_identity(say(session, "secureboot-attest identity"))
+    identity = messages.parse_identity(say(session, "bootseal-attest identity"))
     pending, credential = attest.enrol(identity, trusted, "dev-1", datetime.now(UTC))
     blob = base64.b64encode(credential).decode()
-    secret = messages.parse_activation(say(session, f"secureboot-attest activate {blob}"))
+    secret = messages.parse_activation(say(session, f"bootseal-attest activate {blob}"))
     known = Store(work / "store")
     known.save(attest.certify(pending, secret, int(time.time())))
 
     release = approved.release("1.0", built.predictions.items(), built.fit, built.firmware)
     verifier = attest.Verifier(Approved(releases=(release,)))
     challenge = known.ask("dev-1", now=int(time.time()), validity=3600)
-    evidence = messages.parse_evidence(say(session, f"secureboot-attest quote {challenge.nonce}"))
+    evidence = messages.parse_evidence(say(session, f"bootseal-attest quote {challenge.nonce}"))
     taken = known.take(evidence.quote.nonce, now=int(time.time()))
     verdict = verifier.verify(evidence, known.record("dev-1"), taken, int(time.time()))
     assert (verdict.release, verdict.slot) == ("1.0", "a")

@@ -22,8 +22,8 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bootseal.check.disk import Judgement
-    from bootseal.check.expected import Target
+    from bootseal.check.disk import DiskVerdict
+    from bootseal.check.expected import Expected
     from bootseal.device import Device
 
 
@@ -86,8 +86,11 @@ class Workbench(Workspace):
         self.disk = disk
 
     def judge(
-        self, change: Callable[[Target], Target] = lambda target: target, *, inside: bool = False
-    ) -> Judgement:
+        self,
+        change: Callable[[Expected], Expected] = lambda target: target,
+        *,
+        inside: bool = False,
+    ) -> DiskVerdict:
         wanted = replace(
             target.of_device(self.directory),
             image=self.disk.path,

@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["bootseal"]):
     from tests.fuzz.mutants import mutant
     from tests.vectors.fit_attacks import CATALOGUE
 
-    from bootseal.errors import FormatError
+    from bootseal.errors import BootsealError
 
 _LARGE = 1 << 16
 _SMALL = 64
@@ -36,7 +36,7 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
     if len(data) >= _SMALL and seed % 2:
         try:
             return mutant(bytes(data), seed)[1][:max_size]
-        except (FormatError, LookupError, ValueError, StopIteration, struct.error):
+        except (BootsealError, LookupError, ValueError, StopIteration, struct.error):
             return bytes(atheris.Mutate(data, max_size))  # It is too broken for that.
     return bytes(atheris.Mutate(data, max_size))
 

@@ -26,14 +26,14 @@ with atheris.instrument_imports(include=["bootseal"]):
     from tests.unit.check.conftest import SIZE, Base, make_base
 
     from bootseal.check import disk, slot_fit
-    from bootseal.check.document import verdict
+    from bootseal.check.document import report
     from bootseal.disk import bmap, hash_tree
     from bootseal.disk import image as source
     from bootseal.errors import FormatError
     from bootseal.formats import gpt, verity
     from bootseal.formats.uboot import environment
     from bootseal.progress import Silent
-    from bootseal.report import disk as report
+    from bootseal.report import junit, sarif
 
 SECTOR, MIB, KIB = 512, 1 << 20, 1 << 10
 _ENTRIES = 128 * 128
@@ -73,9 +73,9 @@ class Bench:
             os.pwrite(self.file.fileno(), content, start)
         try:
             judged = disk.check(self.disk, self.base.target, Silent(), inside=False)
-            document = verdict(self.disk, self.base.target, judged)
-            report.render(document, "sarif")
-            report.render(document, "junit")
+            found = report(self.disk, self.base.target, judged)
+            sarif.sarif(found)
+            junit.disk(found)
         finally:
             for start, content in edits.items():
                 os.pwrite(self.file.fileno(), image[start : start + len(content)], start)

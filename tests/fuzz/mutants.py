@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Changes a signed FIT at random: bits, words, tags, nodes and properties, attacks, sizes.
 
-A mutant depends on the FIT, the seed and this file only.
+A mutant depends on the FIT, the seed, this file and the catalogue of attacks only, except that S27
+signs with a key that is new in each process.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.vectors.fit_attacks import CATALOGUE
 
-from bootseal.errors import FormatError
+from bootseal.errors import BootsealError
 from bootseal.fit.prove import regions
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.model import Node
@@ -49,7 +50,7 @@ def mutant(fit: bytes, seed: int) -> tuple[str, bytes]:
     kind = rng.choice(list(_KINDS))
     try:
         changed = _KINDS[kind](fit, rng)
-    except (FormatError, LookupError, ValueError):
+    except (BootsealError, LookupError, ValueError):
         # A change that an earlier change of the same mutant made impossible.
         return "bits", _bits(fit, rng)
     return kind, changed

@@ -15,6 +15,7 @@ import pytest
 from tests.gate.edits import ROOT_NODE, blocks
 from tests.gate.vectors import VECTORS
 
+from bootseal.boot.catalogue.fit_attacks import FIT_ATTACKS
 from bootseal.errors import FormatError
 from bootseal.fit import build as fit_build
 from bootseal.fit.verify.verdict import inspect
@@ -23,6 +24,8 @@ from bootseal.formats.fdt.model import Node
 
 if TYPE_CHECKING:
     from tests.gate.conftest import Gate
+
+    from bootseal.boot.catalogue.fit_attacks import FitAttack
 
 MUTANTS: Final = int(os.environ.get("BOOTSEAL_MUTANTS", "2000"))
 FUZZ_SECONDS: Final = int(os.environ.get("BOOTSEAL_FUZZ_SECONDS", "5"))
@@ -98,6 +101,16 @@ def test_gate_vector_has_the_same_verdict_from_the_release_gate(
 ) -> None:
     make, reason = VECTORS[name]
     assert agree(reason, make(genuine), trust)
+
+
+@pytest.mark.parametrize("attack", FIT_ATTACKS, ids=lambda attack: attack.id)
+def test_gate_says_what_the_boot_matrix_waits_for(
+    gate: Gate, genuine: bytes, attack: FitAttack
+) -> None:
+    assert attack.boot is not None
+    seen = [name.partition(":") for name in attack.boot.step.expect.console]
+    waits_for = [reason for name, _, reason in seen if name == "gate-refused"]
+    assert gate.judge_one(attack.change(genuine)) == next(iter(waits_for), "")
 
 
 def test_gate_every_reason_has_a_vector(gate_source: Path) -> None:

@@ -65,7 +65,7 @@ VECTORS: Final[dict[str, tuple[Make, str]]] = {
     "payload-replaced": (lambda fit: forge_fit.replace_payload(fit, "kernel-1", EVIL), ""),
     "signatures-stripped": (forge_fit.strip_signatures, ""),
     "configuration-added": (
-        lambda fit: forge_fit.add_configuration(fit, "conf-evil", "conf-a", EVIL),
+        lambda fit: forge_fit.add_configuration(fit, EVIL),
         "",
     ),
     "trailing-data": (lambda fit: fit + b"the rest of the partition", ""),
@@ -186,7 +186,7 @@ VECTORS: Final[dict[str, tuple[Make, str]]] = {
         structure(lambda tags: tags.replace(BEGIN + b"conf-a\0\0", BEGIN + b"conf-a\0x")),
         "padding is not empty",
     ),
-    "name-at": (lambda fit: forge_fit.add_unit_address(fit, "conf-a", EVIL), NAME),
+    "name-at": (lambda fit: forge_fit.add_unit_address(fit, EVIL), NAME),
     "name-escape": (child("/images", Node("\x1b[2J")), NAME),
     "name-slash": (child("/images", Node("a/b")), NAME),
     "name-space": (child("/images", Node("a b")), NAME),
@@ -204,7 +204,7 @@ VECTORS: Final[dict[str, tuple[Make, str]]] = {
     "image-twice": (twice("/images/kernel-1"), SAME),
     "configuration-twice": (twice(CONF), SAME),
     "configuration-shadowed": (
-        lambda fit: forge_fit.shadow_configurations(fit, ["conf-a"], EVIL),
+        lambda fit: forge_fit.shadow_configurations(fit, EVIL),
         SAME,
     ),
     "hash-twice": (twice("/images/kernel-1/hash-1"), SAME),

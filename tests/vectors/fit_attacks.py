@@ -1,125 +1,95 @@
 # SPDX-License-Identifier: MIT
-"""The catalogue of what people without a key do to a signed FIT.
+"""The catalogue of what anyone without the key can do to a signed FIT.
 
-Every entry changes a valid FIT with embedded data whose first configuration names images by
-`kernel` and `ramdisk`; it says what a strict verifier must find and whether a U-Boot with all
-published fixes boots the result. docs/fit.md has the same list in prose.
+`CATALOGUE` has the attacks that devices are booted with, which the package ships because `bootseal
+boot matrix` carries them out, and the ones here, which only the tests need. All of them are rows of
+the same kind; docs/fit.md has the same list.
+
+To add an attack that nobody boots: the mutation goes into `fit_attacks_tree` (nodes and properties)
+or `fit_attacks_raw` (header, tags, blocks), the row goes here, and `python -m tests.attack_tables`
+writes the table of docs/fit.md. To have devices booted with it as well, put mutation and row into
+the package: see `bootseal.boot.catalogue.fit_attacks`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tests.vectors import fit_attacks_raw as raw
 from tests.vectors import fit_attacks_tree as tree
 from tests.vectors.fit_attacks_tree import KERNEL
 
-from bootseal.boot.attacks import forge_fit
+from bootseal.boot.catalogue.fit_attacks import FIT_ATTACKS, FitAttack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attack:
-    """One way to change a signed FIT.
-
-    Attributes:
-        id: Number in the catalogue, and a letter when there are several of one kind.
-        title: What is changed.
-        change: Makes the attacked FIT of a valid one.
-        finding: What a strict verifier says first or among others, without `fit.`; `malformed`
-            when it cannot even be read, empty when the change is harmless and accepted.
-        uboot: Whether a fixed U-Boot boots it all the same: the image may be unchanged, or, where
-            docs/fit.md says so, the attacker's.
-    """
-
-    id: str
-    title: str
-    change: Callable[[bytes], bytes]
-    finding: str
-    uboot: bool = False
 
 
 def _row(
     number: str,
     title: str,
     change: Callable[[bytes], bytes],
-    finding: str,
+    strict: str,
     *,
     boots: bool = False,
-) -> Attack:
-    return Attack(id=number, title=title, change=change, finding=finding, uboot=boots)
+) -> FitAttack:
+    return FitAttack(id=number, title=title, change=change, strict=strict, uboot=boots)
 
 
 _HUGE: Final = 0xFFFFFFFF
 _LARGE: Final = 0x7FFFFFFF
 _LIMIT: Final = 0x10000000
 
-CATALOGUE: Final = (
+_OFFLINE: Final = (
     _row(
-        "S2",
-        "clone, CVE-2026-46728: hash the genuine copies, boot the replaced original",
-        lambda fit: forge_fit.clone_images(fit, KERNEL),
-        "hashed-nodes",
-    ),
-    _row(
-        "S3",
-        "forge, CVE-2020-10648: a copied configuration with another kernel, as default",
-        tree.forged,
-        "bad-signature",
-    ),
-    _row("S4", "fakeroot, CVE-2021-27097: a second root node in front", raw.fake_root, "malformed"),
-    _row(
-        "S5",
-        "kernel@, CVE-2021-27138: a node that libfdt finds under the kernel's name",
-        tree.unit_address,
-        "unit-address",
+        "S4",
+        "Second root node in front of the genuine one (CVE-2021-27097)",
+        raw.fake_root,
+        "malformed",
     ),
     _row(
         "S6a",
-        "a second node of the kernel's name",
+        "Second image node of the kernel's name",
         tree.on(tree.root_of, tree.second_kernel),
         "duplicate-name",
     ),
-    _row("S6b", "a second /images", tree.on(tree.root_of, tree.second_images), "duplicate-name"),
-    _row("S6c", "a child of root", tree.add_child(tree.root_of), "bad-signature"),
-    _row("S6d", "a child of an image", tree.add_child(tree.kernel_of), "bad-signature"),
+    _row("S6b", "Second /images node", tree.on(tree.root_of, tree.second_images), "duplicate-name"),
+    _row("S6c", "Child node added to the root", tree.add_child(tree.root_of), "bad-signature"),
+    _row("S6d", "Child node added to an image", tree.add_child(tree.kernel_of), "bad-signature"),
     _row(
         "S6e",
-        "a child of a configuration",
+        "Child node added to a configuration",
         tree.add_child(tree.first_configuration),
         "bad-signature",
     ),
     _row(
         "S7a",
-        "an image that nothing names",
+        "Image added that nothing names",
         tree.on(tree.root_of, tree.unused_image),
         "unreferenced-image",
         boots=True,
     ),
     _row(
         "S7b",
-        "a property of /images",
+        "Property added to /images",
         tree.put(tree.images_of, x=b""),
         "unsigned-property",
         boots=True,
     ),
-    _row("S7c", "a NOP in /images", raw.nop("/images"), "nop", boots=True),
+    _row("S7c", "NOP added to /images", raw.nop("/images"), "nop", boots=True),
     _row(
         "S7d",
-        "another configuration",
+        "Copy of a configuration added",
         tree.on(tree.root_of, tree.unused_configuration),
         "bad-signature",
         boots=True,
     ),
-    _row("S8", "a NOP in a signed node", raw.nop("/"), "bad-signature"),
+    _row("S8", "NOP added to a signed node", raw.nop("/"), "bad-signature"),
     *(
         _row(
             f"S9{letter}",
-            f"header version {version}",
+            f"Header version {version}",
             raw.header(version=version, last_compatible=min(version, 16)),
             "malformed",
         )
@@ -128,69 +98,101 @@ CATALOGUE: Final = (
     *(
         _row(
             f"S10{letter}",
-            f"header version {version}, compatible with {last}",
+            f"Header version {version}, compatible with {last}",
             raw.header(version=version, last_compatible=last),
             "malformed",
             boots=True,
         )
-        for letter, version, last in (("a", 16, 16), ("b", 18, 16), ("c", 255, 16), ("d", 17, 17))
+        for letter, version, last in (("a", 16, 16), ("c", 255, 16), ("d", 17, 17))
     ),
-    _row("S11a", "boot_cpuid", raw.header(boot_cpuid=1), "layout", boots=True),
-    _row("S11b", "a memory reservation", raw.reservation, "layout", boots=True),
-    _row("S11c", "a gap before the strings", raw.gap_before_strings, "layout", boots=True),
-    _row("S11d", "bytes behind the FIT", lambda fit: fit + b"hidden", "trailing-data", boots=True),
-    _row("S11e", "bytes behind the strings", raw.hidden_slack, "slack", boots=True),
-    _row("S12", "a NOP before the root node", raw.leading_nop, "malformed"),
+    _row("S11a", "Boot CPU set in the header", raw.header(boot_cpuid=1), "layout", boots=True),
+    _row("S11b", "Memory reservation added", raw.reservation, "layout", boots=True),
+    _row("S11c", "Gap before the strings block", raw.gap_before_strings, "layout", boots=True),
+    _row(
+        "S11d",
+        "Bytes added behind the FIT",
+        lambda fit: fit + b"hidden",
+        "trailing-data",
+        boots=True,
+    ),
+    _row(
+        "S11e",
+        "Bytes added inside the FIT, behind the strings block",
+        raw.hidden_slack,
+        "slack",
+        boots=True,
+    ),
+    _row("S12", "NOP before the root node", raw.leading_nop, "malformed"),
     _row(
         "S13a",
-        "no signature",
+        "Signature node removed",
         tree.on(tree.first_configuration, lambda node: node.children.clear()),
         "no-signature",
     ),
     _row(
-        "S13b", "signature value", tree.put(tree.first_signature, value=bytes(256)), "bad-signature"
+        "S13b",
+        "Signature value zeroed",
+        tree.put(tree.first_signature, value=bytes(256)),
+        "bad-signature",
     ),
     _row(
         "S13c",
-        "a shorter signature value",
+        "Signature value one byte short",
         tree.put(tree.first_signature, value=bytes(255)),
         "bad-signature",
     ),
-    _row("S13d", "no signature value", tree.drop(tree.first_signature, "value"), "no-signature"),
-    _row("S13e", "timestamp", tree.put(tree.root_of, timestamp=bytes(4)), "bad-signature"),
+    _row(
+        "S13d", "Signature value removed", tree.drop(tree.first_signature, "value"), "no-signature"
+    ),
+    _row(
+        "S13e",
+        "Timestamp of the FIT changed",
+        tree.put(tree.root_of, timestamp=bytes(4)),
+        "bad-signature",
+    ),
     _row(
         "S13f",
-        "a configuration's kernel",
+        "Configuration that names the initramfs as its kernel",
         tree.on(
             tree.first_configuration,
             lambda node: node.properties.update(kernel=node.properties["ramdisk"]),
         ),
         "bad-signature",
     ),
-    _row("S13g", "load address", tree.put(tree.kernel_of, load=bytes(4)), "bad-signature"),
-    _row("S13h", "type", tree.put(tree.kernel_of, type=b"script\0"), "bad-signature"),
+    _row("S13g", "Load address changed", tree.put(tree.kernel_of, load=bytes(4)), "bad-signature"),
+    _row("S13h", "Image type changed", tree.put(tree.kernel_of, type=b"script\0"), "bad-signature"),
     _row(
         "S13i",
-        "the value of a hash",
+        "Hash value changed",
         tree.put(tree.kernel_hash, value=hashlib.sha256(KERNEL).digest()),
         "bad-signature",
     ),
-    _row("S13j", "a signed name", raw.rename_first_string, "bad-signature"),
+    _row("S13j", "Signed property name changed", raw.rename_first_string, "bad-signature"),
     _row(
         "S14a",
-        "algorithm sha1",
+        "Signature algorithm changed to SHA-1",
         tree.put(tree.first_signature, algo=b"sha1,rsa2048\0"),
         "algorithm",
     ),
     _row(
         "S14b",
-        "another hash",
+        "Signature algorithm changed to another hash",
         tree.put(tree.first_signature, algo=b"sha512,rsa2048\0"),
         "algorithm",
     ),
-    _row("S14c", "padding pss", tree.put(tree.first_signature, padding=b"pss\0"), "bad-signature"),
-    _row("S15a", "no strings signed", tree.hashed_strings(0), "bad-signature"),
-    _row("S15b", "more strings than there are", tree.hashed_strings(_LARGE), "hashed-strings"),
+    _row(
+        "S14c",
+        "Padding of the signature changed to PSS",
+        tree.put(tree.first_signature, padding=b"pss\0"),
+        "bad-signature",
+    ),
+    _row("S15a", "hashed-strings that covers no strings", tree.hashed_strings(0), "bad-signature"),
+    _row(
+        "S15b",
+        "hashed-strings that covers more than there is",
+        tree.hashed_strings(_LARGE),
+        "hashed-strings",
+    ),
     _row(
         "S15c",
         "hashed-strings of four bytes",
@@ -199,7 +201,7 @@ CATALOGUE: Final = (
     ),
     _row(
         "S16a",
-        "first word of hashed-strings",
+        "First word of hashed-strings changed",
         tree.on(
             tree.first_signature,
             lambda node: node.properties.update(
@@ -211,17 +213,21 @@ CATALOGUE: Final = (
     ),
     _row(
         "S16b",
-        "no hashed-nodes",
+        "hashed-nodes removed",
         tree.drop(tree.first_signature, "hashed-nodes"),
         "hashed-nodes",
         boots=True,
     ),
     _row(
-        "S16c", "no hint", tree.drop(tree.first_signature, "key-name-hint"), "key-hint", boots=True
+        "S16c",
+        "Key name hint removed",
+        tree.drop(tree.first_signature, "key-name-hint"),
+        "key-hint",
+        boots=True,
     ),
     _row(
         "S16d",
-        "no timestamp, signer-name, signer-version, sign-images of the signature",
+        "timestamp, signer-name, signer-version and sign-images removed from the signature",
         tree.drop(
             tree.first_signature, "timestamp", "signer-name", "signer-version", "sign-images"
         ),
@@ -230,42 +236,50 @@ CATALOGUE: Final = (
     ),
     _row(
         "S16e",
-        "a new property of the signature",
+        "Property added to the signature",
         tree.put(tree.first_signature, extra=b""),
         "unsigned-property",
         boots=True,
     ),
     _row(
         "S17",
-        "the hint of another key",
+        "Key name hint of another key",
         tree.put(tree.first_signature, key_name_hint=b"other\0"),
         "key-hint",
         boots=True,
     ),
-    _row("S18a", "a size larger than the file", raw.header(total_size=_LIMIT + 1), "malformed"),
-    _row("S18b", "a size smaller than the blocks", raw.header(total_size=64), "malformed"),
-    _row("S18c", "a structure block inside the header", raw.header(off_struct=0), "malformed"),
-    _row("S18d", "strings over the structure block", raw.overlapping_strings, "malformed"),
+    _row("S18a", "Total size larger than the file", raw.header(total_size=_LIMIT + 1), "malformed"),
+    _row("S18b", "Total size smaller than the blocks", raw.header(total_size=64), "malformed"),
+    _row("S18c", "Structure block inside the header", raw.header(off_struct=0), "malformed"),
+    _row(
+        "S18d",
+        "Strings block that overlaps the structure block",
+        raw.overlapping_strings,
+        "malformed",
+    ),
     _row(
         "S19a",
-        "nodes 33 deep",
+        "Nodes 33 deep",
         tree.on(tree.root_of, lambda root: tree.nest(root, 32)),
         "malformed",
     ),
     _row(
-        "S19b", "a path of 200 characters", tree.add_child(tree.images_of, "n" * 191), "malformed"
+        "S19b",
+        "Node path of 200 characters",
+        tree.add_child(tree.images_of, "n" * 191),
+        "malformed",
     ),
-    _row("S19c", "nodes 100,000 deep", raw.deep(100_000), "malformed"),
+    _row("S19c", "Nodes 100,000 deep", raw.deep(100_000), "malformed"),
     _row(
         "S25",
-        "payloads of two images exchanged",
+        "Payloads of kernel and initramfs exchanged",
         tree.on(tree.root_of, tree.swap_payloads),
         "image-hash",
     ),
-    _row("D1", "another payload", tree.put(tree.kernel_of, data=KERNEL), "image-hash"),
+    _row("D1", "Data of the kernel replaced", tree.put(tree.kernel_of, data=KERNEL), "image-hash"),
     _row(
         "D2",
-        "data-size beside embedded data",
+        "data-size next to embedded data",
         tree.external(data_size=4),
         "external-data",
         boots=True,
@@ -273,7 +287,7 @@ CATALOGUE: Final = (
     *(
         _row(
             f"D3{letter}",
-            ", ".join(f"{name} {value:#x}" for name, value in numbers.items()),
+            ", ".join(f"{n.replace('_', '-')} {value:#x}" for n, value in numbers.items()),
             tree.external(**numbers),
             "external-bounds",
         )
@@ -296,22 +310,32 @@ CATALOGUE: Final = (
     _row("D3j", "data-offset without data-size", tree.external(data_offset=0), "external-bounds"),
     _row(
         "D3k",
-        "the data of another place",
+        "Data of the kernel taken from elsewhere in the FIT",
         tree.external(data_position=0, data_size=64),
         "image-hash",
     ),
     _row(
         "D4",
-        "the kernel's data where another image may be loaded",
+        "Data of the kernel placed where another image may be loaded",
         tree.overwriting,
         "external-data",
         boots=True,
     ),
     _row(
         "D5",
-        "the kernel's data inside the tree, by data-position",
+        "Data of the kernel placed inside the tree, by data-position",
         tree.overlapping,
         "external-order",
         boots=True,
     ),
 )
+
+
+def _number(attack: FitAttack) -> tuple[bool, int, str]:
+    """Order S before D, and then by number."""
+    kind, letter = attack.id[0], attack.id[1:].lstrip("0123456789")
+    return kind == "D", int(attack.id[1 : len(attack.id) - len(letter)]), letter
+
+
+CATALOGUE: Final = tuple(sorted((*FIT_ATTACKS, *_OFFLINE), key=_number))
+"""Every attack, by its number."""

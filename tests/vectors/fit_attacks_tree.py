@@ -166,18 +166,6 @@ def overlapping(fit: bytes) -> bytes:
     return moved[:place] + _WORD.pack(position) + moved[place + 4 :]
 
 
-def unit_address(fit: bytes) -> bytes:
-    """Put `kernel@1` in front of the kernel."""
-    return forge_fit.add_unit_address(fit, first_configuration(fdt.parse(fit)).name, KERNEL)
-
-
-def forged(fit: bytes) -> bytes:
-    """Add a configuration with the attacker's kernel, as default."""
-    return forge_fit.add_configuration(
-        fit, "conf-evil", first_configuration(fdt.parse(fit)).name, KERNEL
-    )
-
-
 def hashed_strings(value: int) -> Callable[[bytes], bytes]:
     """Return an attack that sets the size in `hashed-strings`."""
     return put(first_signature, hashed_strings=bytes(4) + _WORD.pack(value))

@@ -107,7 +107,7 @@ def test_pin_comes_from_a_file_then_the_environment_then_a_question(
         # Of `disk sign` the key is enough here: the disk is looked for once it is open.
         no_disk = pytest.raises(UsageError, match="there is neither a disk image")
         with no_disk if command == "disk sign" and opens else nullcontext():
-            app([*arguments, *options], standalone_mode=False)
+            app(["-vv", *arguments, *options], standalone_mode=False)
 
     monkeypatch.setattr(getpass, "getpass", answer)
     with pytest.raises(UsageError, match="PIN of the token 'release keys' is needed and nobody"):
@@ -126,6 +126,9 @@ def test_pin_comes_from_a_file_then_the_environment_then_a_question(
     assert asked == [QUESTION]
     output = capfd.readouterr()
     assert PIN not in output.out + output.err
+    assert "softhsm/libsofthsm2.so, token 'release keys', slot " in output.err
+    assert "the PIN of the token 'release keys': from BOOTSEAL_PIN\n" in output.err
+    assert f"the PIN of the token 'release keys': from the file {token.pin_file}\n" in output.err
 
 
 @pytest.mark.parametrize("command", COMMANDS)

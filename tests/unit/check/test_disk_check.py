@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
     from tests.unit.check.conftest import Base
 
-    from bootseal.check.disk import Judgement
+    from bootseal.check.disk import DiskVerdict
     from bootseal.device import Partition
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Fit
 
-    Judge: TypeAlias = Callable[..., Judgement]
+    Judge: TypeAlias = Callable[..., DiskVerdict]
     Errors: TypeAlias = Callable[..., dict[str, str]]
 
 STATE = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}

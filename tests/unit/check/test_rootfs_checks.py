@@ -11,7 +11,7 @@ from bootseal.check.rootfs import allowlist
 from bootseal.check.rootfs import files as rootfs_files
 from bootseal.check.rootfs import keys as rootfs_keys
 from bootseal.check.rootfs import programs as rootfs_programs
-from bootseal.check.rootfs.allowlist import Policy
+from bootseal.check.rootfs.allowlist import Allowlist
 from bootseal.disk.filesystems.node import Content, Node
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.model import Finding, Severity, listed
@@ -32,7 +32,7 @@ def node(tmp_path: Path, path: str, content: bytes = b"", mode: int = 0o100644) 
 
 
 def files(nodes: list[Node], *, production: bool = True) -> dict[str, Finding]:
-    found = rootfs_files.check(nodes, Policy(), "root-a", production=production)
+    found = rootfs_files.check(nodes, Allowlist(), "root-a", production=production)
     return {finding.id: finding for finding in found}
 
 
@@ -49,7 +49,7 @@ def files(nodes: list[Node], *, production: bool = True) -> dict[str, Finding]:
         ("etc/ssh/ssh_host_rsa_key", b"key", 0o100600, "root-shared-secret"),
         ("var/lib/systemd/random-seed", b"x", 0o100600, "root-shared-secret"),
         ("root/.ssh/authorized_keys", b"ssh-ed25519 A", 0o100600, "root-authorized-keys"),
-        ("usr/lib/secureboot/development", b"", 0o100644, "root-development"),
+        ("usr/lib/bootseal/development", b"", 0o100644, "root-development"),
         ("usr/bin/tool", b"", 0o104755, "root-setuid"),
         ("usr/bin/tool", b"", 0o102755, "root-setuid"),
         ("etc/config", b"", 0o100666, "root-world-writable"),
@@ -91,8 +91,20 @@ def test_sticky_directory_and_link_may_be_open_to_all() -> None:
     }
 
 
+@pytest.mark.parametrize("mode", [0o020666, 0o060600], ids=["character", "block"])
+def test_device_is_a_finding_outside_of_dev_only(mode: int) -> None:
+    def device(path: str) -> Node:
+        return Node(path=path, mode=mode, uid=0, gid=0, size=0)
+
+    found = files([device("usr/lib/.mem"), device("srv/dev/mem"), device("dev/null")])
+
+    assert found.keys() == {"disk.root-device-node"}
+    assert found["disk.root-device-node"].severity is Severity.WARNING
+    assert files([device("dev/null"), device("dev/block/8:0")]) == {}
+
+
 def test_development_image_may_hold_its_shell(tmp_path: Path) -> None:
-    nodes = [node(tmp_path, "usr/lib/secureboot/development")]
+    nodes = [node(tmp_path, "usr/lib/bootseal/development")]
 
     assert files(nodes, production=False)["disk.root-development"].severity is Severity.INFO
 
@@ -121,9 +133,9 @@ def test_policy_file_adds_to_what_is_allowed(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("setuids = []", "has 'setuids'"),
-        ("setuid = 5", "no list of patterns"),
+        ("setuid = 5", "not a list of patterns"),
         ("= x", "is not TOML"),
-        ("module-key = 5", "no file name"),
+        ("module-key = 5", "not a file name"),
         ('module-key = "none.pem"', "there is no module key"),
     ],
 )
@@ -141,7 +153,7 @@ def private_pem() -> tuple[bytes, str]:
 
 
 def key_findings(tmp_path: Path, path: str, content: bytes) -> list[tuple[str, Severity]]:
-    found = rootfs_keys.check([node(tmp_path, path, content)], Policy(), "root-a")
+    found = rootfs_keys.check([node(tmp_path, path, content)], Allowlist(), "root-a")
     return [(finding.id, finding.severity) for finding in found]
 
 
@@ -199,7 +211,7 @@ STRINGS = b"\0__stack_chk_fail\0memcpy\0__memcpy_chk\0"
 def judged(raw: bytes) -> set[str]:
     found = elf.parse(raw)
     assert found is not None
-    return set(rootfs_programs.judge(found))
+    return set(rootfs_programs.weaknesses(found))
 
 
 def test_hardened_program_is_no_finding() -> None:
@@ -231,14 +243,14 @@ def test_damaged_program_is_a_format_error(tmp_path: Path) -> None:
     for bad in (raw[:40], raw[:100], bytes(endless), elf.MAGIC + b"\xff" * 60):
         with pytest.raises(FormatError, match="ELF file"):
             elf.parse(bad)
-        found = rootfs_programs.check([node(tmp_path, "usr/bin/x", bad)], Policy(), "root-a")
+        found = rootfs_programs.check([node(tmp_path, "usr/bin/x", bad)], Allowlist(), "root-a")
         assert [finding.id for finding in found] == ["disk.elf-damaged"]
 
 
 def test_many_files_are_one_finding(tmp_path: Path) -> None:
     nodes = [node(tmp_path, f"usr/lib/m/{n}.ko", b"module") for n in range(50)]
 
-    (found,) = rootfs_programs.check(nodes, Policy(), "root-a")
+    (found,) = rootfs_programs.check(nodes, Allowlist(), "root-a")
 
     assert (found.id, found.where) == ("disk.module-unsigned", "root-a:/usr/lib/m")
     assert "50 files: usr/lib/m/0.ko" in found.message

@@ -6,17 +6,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.vectors.fit_attacks import CATALOGUE, Attack
+from tests.vectors.fit_attacks import CATALOGUE
 
 from bootseal.errors import FormatError
-from bootseal.fit.coverage import State, coverage
+from bootseal.fit.coverage import coverage
 from bootseal.fit.verify.strictness import COMPAT
 from bootseal.fit.verify.verdict import inspect
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
+from bootseal.protection import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bootseal.boot.catalogue.fit_attacks import FitAttack
 
 
 def states(fit: bytes) -> dict[tuple[str, str], State]:
@@ -37,7 +40,7 @@ def test_every_byte_is_in_the_map_once(
 
 
 @pytest.mark.parametrize("attack", CATALOGUE, ids=[attack.id for attack in CATALOGUE])
-def test_every_byte_of_an_attack_is_in_the_map_once(attack: Attack, signed: bytes) -> None:
+def test_every_byte_of_an_attack_is_in_the_map_once(attack: FitAttack, signed: bytes) -> None:
     """Found by fuzzing: D5 lays data into the tree, and it was counted twice."""
     evil = attack.change(signed)
     try:

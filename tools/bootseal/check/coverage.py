@@ -9,38 +9,28 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from bootseal.check import slot_state as state
+from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
 from bootseal.errors import FormatError
-from bootseal.fit.coverage import State as FitState
 from bootseal.fit.coverage import coverage
 from bootseal.formats.boot_partition import POLICY_SIZE
 from bootseal.formats.verity import BLOCK, TREE_AT
+from bootseal.protection import State
 from bootseal.units import SECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bootseal.check.disk import Judgement
+    from bootseal.check.disk import DiskVerdict
     from bootseal.check.slot_fit import SlotFit
     from bootseal.device import Partition
     from bootseal.disk.image import Disk
     from bootseal.fit.coverage import Part
 
 
-class State(StrEnum):
-    """What protects some bytes."""
-
-    SIGNED = "signed"
-    VERITY = "verity-covered"
-    HASHED = "hashed only"
-    UNSIGNED = "consumed but unsigned"
-    UNUSED = "unused"
-
-
-class Kind(StrEnum):
+class CheckedBy(StrEnum):
     """How a change of some bytes would be noticed."""
 
     TABLE = "table"
@@ -54,7 +44,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
+class DiskRegion:
     """Bytes of one kind.
 
     Attributes:
@@ -71,7 +61,7 @@ class Region:
     start: int
     end: int
     state: State
-    kind: Kind
+    kind: CheckedBy
 
     @property
     def size(self) -> int:
@@ -79,34 +69,26 @@ class Region:
         return self.end - self.start
 
 
-_OF_FIT: Final = {
-    FitState.SIGNED: State.SIGNED,
-    FitState.HASHED: State.HASHED,
-    FitState.UNSIGNED: State.UNSIGNED,
-    FitState.UNUSED: State.UNUSED,
-}
-
-
-def regions(disk: Disk, judged: Judgement) -> tuple[Region, ...]:
+def regions(disk: Disk, verdict: DiskVerdict) -> tuple[DiskRegion, ...]:
     """Return all regions of a disk in its order, without gaps between them."""
-    found = [*_tables(judged)]
-    for entry in judged.table.entries:
-        found += _partition(disk, judged, entry)
+    found = [*_tables(verdict)]
+    for entry in verdict.table.entries:
+        found += _partition(disk, verdict, entry)
     found += [
-        Region(
+        DiskRegion(
             name=gap.name,
             partition=gap.name.partition(",")[0] if "," in gap.name else "",
             start=gap.start,
             end=gap.end,
             state=State.UNUSED,
-            kind=Kind.ZEROS,
+            kind=CheckedBy.ZEROS,
         )
-        for gap in judged.gaps
+        for gap in verdict.gaps
     ]
     return tuple(_disjoint(disk.size, found))
 
 
-def fit_regions(fit: SlotFit, *, good: bool) -> tuple[Region, ...]:
+def fit_regions(fit: SlotFit, *, good: bool) -> tuple[DiskRegion, ...]:
     """Return the regions of a slot's FIT, by their place on the disk; neighbours are merged.
 
     Args:
@@ -117,7 +99,7 @@ def fit_regions(fit: SlotFit, *, good: bool) -> tuple[Region, ...]:
         parts = coverage(fit.strict).parts
     except FormatError:
         parts = ()
-    merged: list[Region] = []
+    merged: list[DiskRegion] = []
     for part in parts:
         region = _of_part(fit, part, good=good)
         last = merged[-1] if merged else None
@@ -128,34 +110,35 @@ def fit_regions(fit: SlotFit, *, good: bool) -> tuple[Region, ...]:
     if parts:
         return tuple(merged)
     start = fit.entry.offset
-    return (_region(fit.entry.name, "FIT", start, start + len(fit.data), State.UNSIGNED, Kind.FIT),)
+    return (
+        _region(fit.entry.name, "FIT", start, start + len(fit.data), State.UNSIGNED, CheckedBy.FIT),
+    )
 
 
-def _of_part(fit: SlotFit, part: Part, *, good: bool) -> Region:
+def _of_part(fit: SlotFit, part: Part, *, good: bool) -> DiskRegion:
     payload = part.name == "data" and part.path.startswith("/images/")
     name = part.path if payload else "FIT structure"
-    mapped = _OF_FIT[part.state]
-    if mapped is State.SIGNED and not good:
-        mapped = State.UNSIGNED
+    refused = part.state is State.SIGNED and not good
     start = fit.entry.offset + part.start
-    return _region(fit.entry.name, name, start, start + part.size, mapped, Kind.FIT)
+    state = State.UNSIGNED if refused else part.state
+    return _region(fit.entry.name, name, start, start + part.size, state, CheckedBy.FIT)
 
 
-def _tables(judged: Judgement) -> Iterator[Region]:
-    yield _region("", "protective MBR", 0, SECTOR, State.UNSIGNED, Kind.TABLE)
-    for copy in judged.table.copies:
+def _tables(verdict: DiskVerdict) -> Iterator[DiskRegion]:
+    yield _region("", "protective MBR", 0, SECTOR, State.UNSIGNED, CheckedBy.TABLE)
+    for copy in verdict.table.copies:
         header, name = copy.header, f"{copy.name} GPT"
         end = header.entries + header.entries_size
         for start, stop in ((copy.place, copy.place + SECTOR), (header.entries, end)):
-            yield _region("", name, start, stop, State.UNSIGNED, Kind.TABLE)
+            yield _region("", name, start, stop, State.UNSIGNED, CheckedBy.TABLE)
 
 
-def _partition(disk: Disk, judged: Judgement, entry: Partition) -> Iterator[Region]:
+def _partition(disk: Disk, verdict: DiskVerdict, entry: Partition) -> Iterator[DiskRegion]:
     """Yield the regions of a partition that are in use."""
-    chain, name, start = judged.chain, entry.name, entry.offset
+    chain, name, start = verdict.chain, entry.name, entry.offset
     if name == BOOTSTATE:
-        end = min(start + state.SIZE, entry.end)
-        yield _region(name, "slot state", start, end, State.UNSIGNED, Kind.STATE)
+        end = min(start + slot_state.SIZE, entry.end)
+        yield _region(name, "slot state", start, end, State.UNSIGNED, CheckedBy.STATE)
         return
     for fit in chain.fits:
         good = fit.slot.name not in chain.refused
@@ -167,38 +150,40 @@ def _partition(disk: Disk, judged: Judgement, entry: Partition) -> Iterator[Regi
             covered = State.VERITY if good else State.HASHED
             if name == fit.slot.root:
                 end = start + root.tree.blocks * BLOCK
-                yield _region(name, "data blocks", start, end, covered, Kind.VERITY)
+                yield _region(name, "data blocks", start, end, covered, CheckedBy.VERITY)
                 return
             if name == fit.slot.verity:
                 tree, end = start + TREE_AT, start + root.tree.end
                 unused = State.UNUSED
-                yield _region(name, "superblock", start, tree, unused, Kind.SUPERBLOCK)
-                yield _region(name, "hash tree", tree, end, covered, Kind.VERITY)
+                yield _region(name, "superblock", start, tree, unused, CheckedBy.SUPERBLOCK)
+                yield _region(name, "hash tree", tree, end, covered, CheckedBy.VERITY)
                 return
-    yield _region(name, "", start, entry.end, State.UNSIGNED, Kind.NONE)
+    yield _region(name, "", start, entry.end, State.UNSIGNED, CheckedBy.NONE)
 
 
-def _policy(disk: Disk, fit: SlotFit, *, approved: bool) -> Iterator[Region]:
+def _policy(disk: Disk, fit: SlotFit, *, approved: bool) -> Iterator[DiskRegion]:
     start = fit.policy_offset
     text = len(disk.read(start, POLICY_SIZE).rstrip(b"\0"))
     found = State.SIGNED if approved else State.UNSIGNED
     name, end = fit.entry.name, start + text
-    yield _region(name, "PCR policy", start, end, found, Kind.POLICY)
-    yield _region(name, "PCR policy, padding", end, fit.entry.end, State.UNUSED, Kind.POLICY)
+    yield _region(name, "PCR policy", start, end, found, CheckedBy.POLICY)
+    yield _region(name, "PCR policy, padding", end, fit.entry.end, State.UNUSED, CheckedBy.POLICY)
 
 
 def _region(
-    partition: str, what: str, start: int, end: int, protected: State, kind: Kind
-) -> Region:
+    partition: str, what: str, start: int, end: int, protected: State, kind: CheckedBy
+) -> DiskRegion:
     name = f"{partition}: {what}" if partition and what else partition or what
-    return Region(name=name, partition=partition, start=start, end=end, state=protected, kind=kind)
+    return DiskRegion(
+        name=name, partition=partition, start=start, end=end, state=protected, kind=kind
+    )
 
 
-def _widened(region: Region, end: int) -> Region:
+def _widened(region: DiskRegion, end: int) -> DiskRegion:
     return dataclasses.replace(region, end=end)
 
 
-def _disjoint(size: int, found: Iterable[Region]) -> Iterator[Region]:
+def _disjoint(size: int, found: Iterable[DiskRegion]) -> Iterator[DiskRegion]:
     """Yield regions that overlap nothing, with what nobody knows filled in."""
     end = 0
     for region in sorted(found, key=lambda each: (each.start, each.end)):
@@ -206,8 +191,8 @@ def _disjoint(size: int, found: Iterable[Region]) -> Iterator[Region]:
         if start >= stop:
             continue
         if start > end:
-            yield _region("", "unknown", end, start, State.UNSIGNED, Kind.NONE)
+            yield _region("", "unknown", end, start, State.UNSIGNED, CheckedBy.NONE)
         yield dataclasses.replace(region, start=start, end=stop)
         end = stop
     if end < size:
-        yield _region("", "unknown", end, size, State.UNSIGNED, Kind.NONE)
+        yield _region("", "unknown", end, size, State.UNSIGNED, CheckedBy.NONE)

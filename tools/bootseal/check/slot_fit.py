@@ -112,14 +112,14 @@ def check(found: SlotFit, trust: Trust, cache: PayloadCache) -> list[Finding]:
         trust: The keys of U-Boot's control device tree.
         cache: What is known about the payloads of this FIT.
     """
-    from bootseal.fit.verify import verdict  # noqa: PLC0415 - loaded while the roots are hashed
+    from bootseal.fit.verify.verdict import check_fit  # noqa: PLC0415 - while the roots are hashed
 
     limits = dataclasses.replace(STRICT, max_size=found.room)
     try:
-        result = verdict.check(found.strict, trust, strictness=limits, cache=cache)
+        verdict = check_fit(found.strict, trust, strictness=limits, cache=cache)
     except FormatError as error:
         return [malformed(found.entry, error)]
-    return list(dict.fromkeys(_place(found, each) for each in result.findings))
+    return list(dict.fromkeys(_place(found, each) for each in verdict.findings))
 
 
 def relabel(findings: list[Finding], old: SlotFit, new: SlotFit) -> list[Finding]:

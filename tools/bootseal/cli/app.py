@@ -14,12 +14,14 @@ import typer
 
 import bootseal
 from bootseal.cli import console, lazy
+from bootseal.documents import visible
 from bootseal.errors import BootsealError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NOUNS: Final = ("keys", "fit", "measure", "attest", "disk", "reference", "device", "boot")
+_LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 _PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS}
 
 app = typer.Typer(
@@ -43,16 +45,43 @@ def _version(value: bool) -> None:  # noqa: FBT001 - typer's callback signature
 def _main(
     *,
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="Show the programs that are run.")
+        int,
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            metavar="",
+            show_default=False,
+            help="Say which slot, key, strictness, signer and kind of file was chosen; -vv: also "
+            "which programs are run.",
+        ),
     ] = 0,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     del version
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.WARNING, format="%(name)s: %(message)s"
-    )
+    log_to_stderr(_LEVELS[min(verbose, len(_LEVELS) - 1)])
+
+
+class _Visible(logging.Formatter):
+    """Escapes control characters: names and paths in a message are somebody else's text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def log_to_stderr(level: int) -> None:
+    """Print what this package logs; other packages log what may hold credentials.
+
+    Args:
+        level: INFO for what was chosen, DEBUG for the programs that are run as well.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Visible("%(name)s: %(message)s"))
+    ours = logging.getLogger(bootseal.__name__)
+    ours.handlers[:] = [handler]
+    ours.setLevel(level)
 
 
 def main() -> None:

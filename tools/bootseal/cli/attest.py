@@ -14,7 +14,7 @@ from bootseal.cli.inputs import approved_list, naming
 from bootseal.cli.options import Json
 
 if TYPE_CHECKING:
-    from bootseal.attest.verify import Verdict
+    from bootseal.attest.verify import AttestVerdict
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,7 +32,7 @@ _Name = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's name.
 def enrol(
     name: _Name,
     identity: Annotated[
-        Path, typer.Argument(metavar="IDENTITY", help="What secureboot-attest identity printed.")
+        Path, typer.Argument(metavar="IDENTITY", help="What bootseal-attest identity printed.")
     ],
     *,
     store: _Store,
@@ -81,7 +81,7 @@ def enrol(
 def certify(
     name: _Name,
     answer: Annotated[
-        Path, typer.Argument(metavar="ANSWER", help="What secureboot-attest activate printed.")
+        Path, typer.Argument(metavar="ANSWER", help="What bootseal-attest activate printed.")
     ],
     *,
     store: _Store,
@@ -108,7 +108,7 @@ def challenge(
     ] = 300,
     as_json: Json = False,
 ) -> None:
-    """Print a fresh nonce for a device: the argument of secureboot-attest quote."""
+    """Print a fresh nonce for a device: the argument of bootseal-attest quote."""
     import dataclasses
 
     from bootseal.attest.store import Store
@@ -123,7 +123,7 @@ def challenge(
 @app.command()
 def verify(
     answer: Annotated[
-        Path, typer.Argument(metavar="EVIDENCE", help="What secureboot-attest quote printed.")
+        Path, typer.Argument(metavar="EVIDENCE", help="What bootseal-attest quote printed.")
     ],
     *,
     store: _Store,
@@ -159,7 +159,7 @@ def verify(
         raise typer.Exit(ExitCode.REFUSED)
 
 
-def _document(verdict: Verdict) -> dict[str, object]:
+def _document(verdict: AttestVerdict) -> dict[str, object]:
     return {
         "schema": "bootseal.attestation/1",
         "verdict": "accepted" if verdict.accepted else "refused",
@@ -177,7 +177,7 @@ def _document(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _print(verdict: Verdict) -> None:
+def _print(verdict: AttestVerdict) -> None:
     word = "[bold green]ACCEPTED[/]" if verdict.accepted else "[bold red]REFUSED[/]"
     runs = f"release {verdict.release}" if verdict.release else "no approved release"
     slot = f", slot {verdict.slot}" if verdict.slot else ""

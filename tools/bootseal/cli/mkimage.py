@@ -8,6 +8,7 @@ the others only the private key operation is done here.
 from __future__ import annotations
 
 import getopt
+import logging
 import os
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.cli import console
-from bootseal.cli.app import ending
+from bootseal.cli.app import ending, log_to_stderr
 from bootseal.cli.options import KeyOptions
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys.signers.pin import PIN_FILE_VARIABLE
@@ -104,6 +105,8 @@ def _sign(program: str, options: list[tuple[str, str]], image: Path) -> None:
     from bootseal.keys.signers import base as signers
 
     values = dict(options)
+    if "-v" in values:
+        log_to_stderr(logging.INFO)
     pin_file = os.environ.get(PIN_FILE_VARIABLE)
     access = KeyOptions(pin_file=Path(pin_file) if pin_file else None).access()
     opened: dict[str, signers.Signer] = {}

@@ -7,10 +7,11 @@ field as an option of the command. An option of a single command is declared in 
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
@@ -18,7 +19,7 @@ from bootseal.errors import UsageError
 from bootseal.keys.signers.pin import PIN_FILE_VARIABLE, SecretSource
 
 if TYPE_CHECKING:
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.fit.verify.strictness import Strictness
     from bootseal.keys.signers.base import Access
 
@@ -61,8 +62,9 @@ ApprovedList: TypeAlias = Annotated[
     Path, typer.Option("--list", "-l", metavar="LIST", help="The approved list.")
 ]
 
-_KEYS = "PINs and tokens"
-_STRICTNESS = "Strictness"
+_KEYS: Final = "PINs and tokens"
+_STRICTNESS: Final = "Strictness"
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,7 @@ class TargetOptions:
         ),
     ] = None
 
-    def expected(self, image: Path, policy_key: Path | None = None) -> Target:
+    def expected(self, image: Path, policy_key: Path | None = None) -> Expected:
         """Return what a disk is checked against.
 
         Args:
@@ -203,6 +205,12 @@ class StrictnessOptions:
             strictness = replace(strictness, external_data=True)
         if self.max_size is not None:
             strictness = replace(strictness, max_size=parse_size(self.max_size))
+        _log.info(
+            "strictness: %s, external data %s, up to %s bytes",
+            strictness.name,
+            "accepted" if strictness.external_data else "refused",
+            strictness.max_size,
+        )
         return strictness
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import logging
 import mmap
 import os
 import stat
@@ -24,6 +25,8 @@ from bootseal.units import GIB, MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_log: Final = logging.getLogger(__name__)
 
 MAX_SIZE: Final = 64 * GIB
 """A compressed image that unpacks to more is refused."""
@@ -169,14 +172,16 @@ def opened(path: Path, *, max_size: int = MAX_SIZE) -> Iterator[Disk]:
         if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
             raise UsageError(f"{image} is a directory: expected a disk image")
         magic = file.read(4)
-        if not magic.startswith((_GZIP, _ZSTD)):
+        kind = "gzip" if magic.startswith(_GZIP) else "zstd" if magic.startswith(_ZSTD) else "raw"
+        _log.info("%s: disk image, %s", image, kind)
+        if kind == "raw":
             size = file.seek(0, os.SEEK_END)
             yield Disk(name=image, path=image, size=size, descriptor=file.fileno())
             return
         file.seek(0)
         with tempfile.NamedTemporaryFile(prefix="bootseal-disk-") as raw:
             try:
-                size = _unpack(file, raw.file, gzipped=magic.startswith(_GZIP), limit=max_size)
+                size = _unpack(file, raw.file, gzipped=kind == "gzip", limit=max_size)
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise

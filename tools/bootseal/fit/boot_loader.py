@@ -8,6 +8,7 @@ With OF_SEPARATE it stands at the end of `u-boot.bin`; with OF_EMBED it is insid
 from __future__ import annotations
 
 import io
+import logging
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from bootseal.findings.model import Finding
     from bootseal.formats.fdt.model import Buffer
+
+_log: Final = logging.getLogger(__name__)
 
 ELF_MAGIC: Final = b"\x7fELF"
 GATE: Final = b"bootseal gate "
@@ -41,12 +44,16 @@ def locate(data: Buffer) -> tuple[int, int]:
         FormatError: There is none, or `data` is a damaged ELF file.
     """
     if bytes(data[:4]) == _FDT_MAGIC:
+        _log.info("control device tree: the file itself")
         return 0, fdt.total_size(data)
     raw = bytes(data)
-    ranges = _elf_ranges(raw) if raw.startswith(ELF_MAGIC) else [(0, len(raw))]
+    elf = raw.startswith(ELF_MAGIC)
+    ranges = _elf_ranges(raw) if elf else [(0, len(raw))]
     for start, end in ranges:
         found = _search(raw, start, end)
         if found is not None:
+            kind = "an ELF file" if elf else "a flat binary"
+            _log.info("control device tree: bytes %#x to %#x of %s", *found, kind)
             return found
     raise FormatError(
         f"no device tree found in {len(raw)} bytes: expected a control device tree, or a boot "

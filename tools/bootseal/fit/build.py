@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from bootseal.proc import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_log: Final = logging.getLogger(__name__)
 
 _TIMEOUT: Final = 600.0
 _NAME: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}")
@@ -74,7 +77,9 @@ def detect_compression(path: Path) -> str:
     """Return U-Boot's name for the compression a file starts like, `none` for any other."""
     with path.open("rb") as file:
         start = file.read(4)
-    return next((name for magic, name in _MAGICS if start.startswith(magic)), "none")
+    found = next((name for magic, name in _MAGICS if start.startswith(magic)), "none")
+    _log.info("%s: compression %s", path, found)
+    return found
 
 
 def build(spec: FitSpec, output: Path, *, epoch: int) -> None:

@@ -8,7 +8,6 @@ it is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from bootseal.fit.verify.digest import STRONG
@@ -16,6 +15,7 @@ from bootseal.formats.fdt.scan import Tag
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.fit.model import Place
 from bootseal.formats.fit.regions import covered
+from bootseal.protection import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,13 +29,8 @@ _READ_OF_SIGNATURES: Final = frozenset(
 )
 
 
-class State(StrEnum):
-    """What protects some bytes."""
-
-    SIGNED = "signed"
-    HASHED = "hashed only"
-    UNSIGNED = "consumed but unsigned"
-    UNUSED = "unused"
+STATES: Final = (State.SIGNED, State.HASHED, State.UNSIGNED, State.UNUSED)
+"""The states that bytes of a FIT can be in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +67,7 @@ def coverage(fit: Fit) -> Coverage:
     that hash.
     """
     parts = tuple(part for part in _Map(fit).parts() if part.size)
-    totals = {s: sum(part.size for part in parts if part.state is s) for s in State}
+    totals = {s: sum(part.size for part in parts if part.state is s) for s in STATES}
     return Coverage(parts=parts, totals=totals)
 
 

@@ -25,7 +25,7 @@ from bootseal.fit.control_dtb import Trust, TrustedKey
 from bootseal.fit.key_usage import digests
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import COMPAT
-from bootseal.fit.verify.verdict import check
+from bootseal.fit.verify.verdict import check_fit
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys import placeholder
@@ -260,5 +260,5 @@ def _trust(done: Sequence[Signed], signers: dict[str, Signer]) -> dict[str, Trus
 def _check(data: bytes, trusts: dict[str, Trust]) -> None:
     fit, cache = COMPAT.parse(data), PayloadCache()
     for name, trust in trusts.items():
-        verdict = check(fit, trust, name, strictness=COMPAT, cache=cache)
+        verdict = check_fit(fit, trust, name, strictness=COMPAT, cache=cache)
         refuse(verdict.errors, "the signed FIT is refused")

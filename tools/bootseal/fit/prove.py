@@ -16,7 +16,7 @@ from bootseal.errors import FormatError
 from bootseal.findings.model import refuse
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import STRICT
-from bootseal.fit.verify.verdict import check
+from bootseal.fit.verify.verdict import check_fit
 from bootseal.formats.fdt.scan import Tag
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.fit.regions import covered
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
+class SignedRegion:
     """Bytes whose change must be refused.
 
     Attributes:
@@ -62,7 +62,7 @@ class Mutant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class FitProof:
     """All changes that were tried, and the seed that chose them."""
 
     seed: int
@@ -82,7 +82,7 @@ def prove(
     strictness: Strictness = STRICT,
     seed: int = 0,
     tries: int = 3,
-) -> Proof:
+) -> FitProof:
     """Change every signed region of an acceptable FIT and check each result.
 
     Args:
@@ -99,7 +99,7 @@ def prove(
     """
     cache = PayloadCache()
     model = strictness.parse(fit)
-    verdict = check(model, trust, configuration, strictness=strictness, cache=cache)
+    verdict = check_fit(model, trust, configuration, strictness=strictness, cache=cache)
     refuse(verdict.errors, "the FIT is refused unchanged")
     judged = {result.configuration for result in verdict.results}
     chosen = [each for each in model.configurations if each.name in judged]
@@ -116,12 +116,12 @@ def prove(
                 _apply(fit, flips)
             mutant = Mutant(region=region.name, flips=flips, refused=bool(reason), reason=reason)
             mutants.append(mutant)
-    return Proof(seed=seed, mutants=tuple(mutants))
+    return FitProof(seed=seed, mutants=tuple(mutants))
 
 
-def regions(fit: Fit, configurations: list[Configuration], tries: int) -> list[Region]:
+def regions(fit: Fit, configurations: list[Configuration], tries: int) -> list[SignedRegion]:
     """Return what the signatures of some configurations protect, each thing once."""
-    found: dict[tuple[tuple[int, int], ...], Region] = {}
+    found: dict[tuple[tuple[int, int], ...], SignedRegion] = {}
     for configuration in configurations:
         for region in _regions(fit, configuration, tries):
             if all(start < end for start, end in region.ranges):
@@ -129,26 +129,26 @@ def regions(fit: Fit, configurations: list[Configuration], tries: int) -> list[R
     return list(found.values())
 
 
-def _regions(fit: Fit, configuration: Configuration, tries: int) -> Iterator[Region]:
+def _regions(fit: Fit, configuration: Configuration, tries: int) -> Iterator[SignedRegion]:
     nodes = set(fit_format.hashed_nodes(fit, configuration))
     yield from _structure(fit, nodes)
     signatures = [s for s in configuration.signatures if s.value]
     # Any good signature may be enough, so all of them change together.
     values = [s.node.properties["value"] for s in signatures]
     spans = tuple((found.offset, found.offset + len(found.value)) for found in values)
-    yield Region(name=f"{configuration.path} signature value", ranges=spans, tries=tries)
+    yield SignedRegion(name=f"{configuration.path} signature value", ranges=spans, tries=tries)
     sizes = [int.from_bytes(s.hashed_strings[4:8]) for s in signatures]
     if covered_size := min(sizes, default=0):
         start = fit.flat.header.off_strings
         span = ((start, start + covered_size),)
-        yield Region(name="names in the strings block", ranges=span, tries=tries)
+        yield SignedRegion(name="names in the strings block", ranges=span, tries=tries)
     for names in configuration.references.values():
         for image in map(fit.image, names):
             span = ((image.offset, image.offset + len(image.payload)),)
-            yield Region(name=f"{image.path} data", ranges=span, tries=tries)
+            yield SignedRegion(name=f"{image.path} data", ranges=span, tries=tries)
 
 
-def _structure(fit: Fit, nodes: set[str]) -> Iterator[Region]:
+def _structure(fit: Fit, nodes: set[str]) -> Iterator[SignedRegion]:
     path: list[str] = []
     tokens = fit.flat.tokens
     for token, signed in zip(tokens, covered(tokens, nodes), strict=True):
@@ -159,15 +159,15 @@ def _structure(fit: Fit, nodes: set[str]) -> Iterator[Region]:
             if signed and token.name:
                 start = token.start + 4
                 span = ((start, start + len(token.name)),)
-                yield Region(name=f"{where} name", ranges=span, tries=1)
+                yield SignedRegion(name=f"{where} name", ranges=span, tries=1)
         elif token.tag is Tag.END_NODE:
             path.pop()
         elif token.tag is Tag.PROP and signed:
             span = ((token.start, token.end),)
-            yield Region(name=f"{where} {token.name}", ranges=span, tries=1)
+            yield SignedRegion(name=f"{where} {token.name}", ranges=span, tries=1)
             if token.size:
                 span = ((token.value, token.value + token.size),)
-                yield Region(name=f"{where} {token.name} value", ranges=span, tries=1)
+                yield SignedRegion(name=f"{where} {token.name} value", ranges=span, tries=1)
 
 
 def _flip(choice: random.Random, span: tuple[int, int], number: int) -> tuple[int, int]:
@@ -192,7 +192,7 @@ def _reason(
     """Return why a changed FIT is refused, empty when it is not."""
     try:
         changed = strictness.parse(fit)
-        found = check(changed, trust, configuration, strictness=strictness, cache=cache)
+        found = check_fit(changed, trust, configuration, strictness=strictness, cache=cache)
     except FormatError as error:
         return error.message
     first = next(iter(found.errors), None)

@@ -9,6 +9,7 @@ Spec: U-Boot tools/image-host.c and tools/fit_image.c (v2023.01) for order, plac
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ from bootseal.fit.relayout import FileLayout
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.signature import check_image
 from bootseal.fit.verify.strictness import STRICT
-from bootseal.fit.verify.verdict import check, check_unsigned
+from bootseal.fit.verify.verdict import check_fit, check_unsigned
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.fit.regions import covered
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Configuration, Fit, Signature
     from bootseal.keys.signers.base import Signer
+
+_log: Final = logging.getLogger(__name__)
 
 # mkimage's list of regions ends here without a check.
 _MAX_REGIONS: Final = 100
@@ -183,7 +186,9 @@ class _Work:
             keys=tuple(key for key in self._trusted.values() if key.required), any_suffices=False
         )
         for configuration in model.configurations:
-            verdict = check(model, trust, configuration.name, strictness=strictness, cache=cache)
+            verdict = check_fit(
+                model, trust, configuration.name, strictness=strictness, cache=cache
+            )
             refuse(verdict.errors, "the signed FIT is refused")
         for image in model.images:
             for signature, key in self._mine(image.signatures):
@@ -233,6 +238,7 @@ class _Work:
         paths: list[str],
     ) -> None:
         """Sign a digest and put all properties into the node, in mkimage's order."""
+        _log.info("%s: %s %s by %s", signature.path, algorithm.name, algorithm.padding, key.hint)
         request, strings_size = self._request, len(self.editor.strings)
         self._trusted[key.hint] = TrustedKey(
             path="the signing key",

@@ -7,6 +7,7 @@ The format is described in keys-template/README.md.
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 import tomllib
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from bootseal.keys.algorithms import Algorithm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+_log: Final = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
@@ -115,8 +118,10 @@ def find(name: str) -> Path:
     """
     for directory in _TEMPLATES:
         if (shipped := directory / f"{name}.toml").is_file():
+            _log.info("key profile %s: the shipped %s", name, shipped)
             return shipped
     if (path := Path(name)).is_file():
+        _log.info("key profile %s: a file", name)
         return path
     raise UsageError(
         f"there is no key profile {name!r}: expected dev, production or a TOML file",

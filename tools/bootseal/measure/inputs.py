@@ -6,6 +6,7 @@ A disk holds no U-Boot: its binary is named beside it, or PCR 0 is not predicted
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.measure.predict import Prediction
+
+_log: Final = logging.getLogger(__name__)
 
 BANKS: Final = ("sha256", "sha384", "sha512")
 """What is predicted unless asked otherwise: SHA-1 is in some TPMs and decides nothing here."""
@@ -59,6 +62,7 @@ def load(path: Path, *, u_boot: Path | None = None) -> Source:
         FormatError: It is not what it should be.
     """
     if path.is_dir():
+        _log.info("%s: a build directory", path)
         built = device.load(path)
         binary = u_boot or built.artefact(path, "bios")
         return Source(
@@ -70,7 +74,9 @@ def load(path: Path, *, u_boot: Path | None = None) -> Source:
     version = uboot.version_string(_read(u_boot, "U-Boot")) if u_boot else None
     with _opened(path) as file:
         if file.read(SECTOR + len(gpt.SIGNATURE))[SECTOR:] == gpt.SIGNATURE:
+            _log.info("%s: a disk", path)
             return Source(fit=_fit_of_disk(path), version=version, slots=dict(_SLOTS))
+    _log.info("%s: a FIT", path)
     return Source(fit=_read(path, "FIT"), version=version, slots={})
 
 
@@ -92,6 +98,8 @@ def predictions(
     """
     model = fit.parse(source.fit)
     names = configurations or list(source.slots) or [found.name for found in model.configurations]
+    for name in names:
+        _log.info("configuration %s: slot %s", name, source.slots.get(name, "not known"))
     return [
         (
             source.slots.get(name, ""),

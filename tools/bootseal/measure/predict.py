@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.device import Measurement
+from bootseal.device import PredictedEvent
 from bootseal.errors import FormatError
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import eventlog
@@ -33,7 +33,7 @@ MEANINGS: Final = {
 """What the PCRs that tell something stand for; 2 to 7 are the same on every device."""
 
 CAP: Final = hashlib.sha256(b"capped").digest()
-"""What secureboot-cap.service extends PCR 9 with, so that nothing unseals again in that boot."""
+"""What bootseal-cap.service extends PCR 9 with, so that nothing unseals again in that boot."""
 
 ROLLBACK_PROPERTY: Final = "bootseal,rollback-index"
 _CELL: Final = 4
@@ -62,10 +62,10 @@ class Prediction:
         return PCR_FIRMWARE in self.pcrs
 
     @property
-    def measurements(self) -> tuple[Measurement, ...]:
+    def measurements(self) -> tuple[PredictedEvent, ...]:
         """The events as `device.json` lists them."""
         return tuple(
-            Measurement(
+            PredictedEvent(
                 pcr=event.pcr,
                 type=event.type,
                 sha256=event.digests["sha256"].hex(),

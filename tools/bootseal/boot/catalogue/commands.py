@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.attacks import forge_bits
 from bootseal.boot.catalogue.steps import refused
 from bootseal.boot.scenario.model import Scenario
 from bootseal.errors import FormatError
@@ -47,7 +48,7 @@ def _refused(
     def prepare(workspace: Workspace) -> None:
         bios = workspace.device.artefact(workspace.directory, "bios").read_bytes()
         workspace.replace_bios(commanded(bios, command))
-        fit_attacks.flip(fit_attacks.KERNEL, slots)(workspace)
+        fit_attacks.changed(forge_bits.flip(forge_bits.KERNEL), slots)(workspace)
 
     return Scenario(
         id=id_,
@@ -66,36 +67,40 @@ COMMANDS: Final = (
         "bootm in stages",
         "bootm start $fit_addr#conf-$slot;bootm loados;bootm go",
         "boot-refused:only a part of the boot is asked for",
-        about="Between two stages memory can be changed that was verified in the first.",
+        about="`bootm start`, `bootm loados`, `bootm go`: memory that the first stage verified "
+        "could be changed before the last. The layer's bootm only does whole boots.",
     ),
     _refused(
         "image-selected",
-        "bootm with a single image",
+        "bootm with single images",
         "bootm $fit_addr:kernel-1 - $fit_addr:fdt-a",
         "boot-refused:no configuration is named",
-        about="Mainline U-Boot checks the image's own hash, which anybody can make fit, and no "
-        "signature of a configuration.",
+        about="`bootm ADDR:kernel-1 - ADDR:fdt-a`: mainline U-Boot checks the hash in the image "
+        "node, which anyone can make match, and no signature of a configuration. The layer's bootm "
+        "wants a configuration to be named.",
     ),
     _refused(
         "default-selected",
         "bootm without a configuration",
         "bootm $fit_addr",
         "boot-refused:no configuration is named",
-        about="Which configuration is the default is not signed.",
+        about="Nothing signs which configuration is the default.",
     ),
     _refused(
         "device-tree-apart",
         "bootm with a device tree from elsewhere",
         "bootm $fit_addr#conf-$slot - $fdtcontroladdr",
         "boot-refused:an image is named apart from the configuration",
-        about="It would hold another command line and another root hash.",
+        about="It could hold another command line and another root hash. The layer's bootm takes "
+        "every image from the configuration.",
     ),
     _refused(
         "verify-off",
-        "verify=no, and a bit flipped in the kernel of both slots",
+        "verify=no, and one bit flipped in the kernel of both slots",
         "setenv verify no;bootm $fit_addr#conf-$slot",
         "bad-hash:kernel-1",
         slots="ab",
-        about="Mainline U-Boot checks neither signatures nor hashes when told so.",
+        about="With verify=no mainline U-Boot checks neither signatures nor hashes. The layer's "
+        "bootm does not look at the variable.",
     ),
 )

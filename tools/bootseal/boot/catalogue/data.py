@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.attacks import forge_signed
 from bootseal.boot.catalogue import after
 from bootseal.boot.catalogue.steps import closed, never_started, refused
 from bootseal.boot.machine.events import Ending
@@ -13,18 +14,20 @@ from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus
 from bootseal.boot.scenario.workspace import Tpm, Workspace
 
 _GROUP: Final = "data"
-_STATUS: Final = "secureboot-data status"
-_ROTATE: Final = "secureboot-data rotate"
-_WIPE: Final = "secureboot-data wipe"
+_STATUS: Final = "bootseal-data status"
+_ROTATE: Final = "bootseal-data rotate"
+_WIPE: Final = "bootseal-data wipe"
 
 DATA: Final = (
     Scenario(
         id="bus-recorded",
-        title="Eavesdropping on the TPM's bus",
+        title="Traffic with the TPM recorded",
         group=_GROUP,
-        about="Everything that went to the TPM and back in the first boot, which seals the key, "
-        "and in a later one: sessions are encrypted, so neither the volume key nor the sealed "
-        "secret is there. The same search finds the secret where no session encrypts.",
+        about="Every command and every response, in the first boot, which seals the key, and in a "
+        "later one. Sessions are salted and encrypted, so neither the volume key, the sealed "
+        "secret nor the recovery key is in the recordings. The search is known to work: it finds "
+        "the digest that closes the policy, which is sent in clear, and it finds the secret in the "
+        "traffic of an unsealing without encryption.",
         prepare=Workspace.record_tpm,
         steps=(
             Step(
@@ -41,9 +44,9 @@ DATA: Final = (
         id="rotate-and-wipe",
         title="Key slot replaced, then all data wiped (development image)",
         group=_GROUP,
-        about="After `secureboot-data rotate` a new key slot opens the same data, the old one is "
-        "gone. After `wipe` the next boot makes an empty volume with another recovery key, and "
-        "the old one opens nothing.",
+        about="The owner does this. After `bootseal-data rotate` a new key slot opens the same "
+        "data, and the old one is gone. After `bootseal-data wipe` the next boot makes an empty "
+        "volume with another recovery key, and the old one opens nothing.",
         steps=(
             Step(
                 title="rotate",
@@ -73,7 +76,8 @@ DATA: Final = (
         id="other-tpm",
         title="Disk moved to another device",
         group=_GROUP,
-        about="The key is sealed to the TPM of the first one.",
+        about="The key is sealed to the TPM of the first device. The system runs, its data stays "
+        "closed, and it says why.",
         tpm=Tpm.FRESH,
         steps=(closed(),),
     ),
@@ -81,7 +85,7 @@ DATA: Final = (
         id="tpm-cleared",
         title="TPM cleared",
         group=_GROUP,
-        about="A new storage seed: what was sealed before cannot be opened by anybody.",
+        about="The storage seed is replaced, so nobody can unseal what was sealed before.",
         tpm=Tpm.CLEARED,
         steps=(closed(),),
     ),
@@ -89,8 +93,8 @@ DATA: Final = (
         id="tpm-locked-out",
         title="TPM in lockout after wrong guesses",
         group=_GROUP,
-        about="The key is sealed to a policy and to no password, so lockout does not concern it: "
-        "data opens, and the system says what state the TPM is in.",
+        about="The key is sealed to a policy and not to a password, so lockout does not affect it: "
+        "the data opens, and the system reports the state of the TPM.",
         tpm=Tpm.LOCKED_OUT,
         steps=(
             Step(
@@ -106,8 +110,8 @@ DATA: Final = (
         id="tpm-full",
         title="TPM without room for the rollback index",
         group=_GROUP,
-        about="A device that could not remember how old a release may be makes no data partition, "
-        "and says why. The rest of the system runs.",
+        about="Before the first boot. A device that cannot remember how old a release may be makes "
+        "no data partition and says why. The rest of the system runs.",
         base="shipped",
         tpm=Tpm.FULL,
         steps=(
@@ -126,10 +130,10 @@ DATA: Final = (
     ),
     Scenario(
         id="no-tpm",
-        title="TPM taken out",
+        title="TPM removed",
         group=_GROUP,
         about="Nothing may run unmeasured. On this board a read where no chip answers is a bus "
-        "error, at which U-Boot resets, for ever.",
+        "error, and U-Boot resets, over and over.",
         base="shipped",
         tpm=Tpm.NONE,
         steps=(never_started("bus-error"),),
@@ -138,18 +142,19 @@ DATA: Final = (
         id="tpm-other-bank",
         title="TPM without SHA-256 PCRs",
         group=_GROUP,
-        about="Nothing may run unmeasured: the layer's U-Boot takes a failed measurement for a "
-        "refusal, where mainline U-Boot boots on.",
+        about="Nothing may run unmeasured: the layer's bootm refuses when a measurement fails, "
+        "where mainline U-Boot boots on.",
         base="shipped",
         tpm=Tpm.OTHER_BANK,
         steps=(refused("boot-refused:not measured"),),
     ),
     Scenario(
         id="other-initramfs",
-        title="Another initramfs, signed to boot but with no policy signed for it",
+        title="Another initramfs, signed to boot but without a PCR policy",
         group=_GROUP,
-        about="It boots, PCR 9 differs, and the TPM keeps the key.",
-        prepare=fit_attacks.signed_by_maker(fit_attacks.other_initramfs),
+        about="A build of the maker's own. It boots, PCR 9 differs, and the TPM does not release "
+        "the key.",
+        prepare=fit_attacks.signed_by_maker(forge_signed.other_initramfs),
         steps=(closed("pcr.9", "event-log.differs"),),
     ),
 )

@@ -41,17 +41,19 @@ def _twice(*actions: Action, seen: tuple[str, ...]) -> Step:
 RESETS: Final = (
     Scenario(
         id="warm-reset",
-        title="reboot on the root shell (development image)",
+        title="Reboot from the root shell (development image)",
         group=_GROUP,
-        about="After a warm reset the PCRs are as after a cold start and data opens again: the "
-        "event log that is left in memory is not replayed.",
+        about="After a warm reset the PCRs are as after a cold start and the data opens again: the "
+        "event log that is left in memory is not replayed. Inconclusive on an image without a root "
+        "shell.",
         steps=(_twice(Action(do=Do.TYPE, when="shell", text="reboot\r"), seen=("shell",)),),
     ),
     Scenario(
         id="panic-reset",
-        title="Kernel panic on the root shell (development image)",
+        title="Kernel panic from the root shell (development image)",
         group=_GROUP,
-        about="A panic restarts the device at once; nothing is left that keeps data closed.",
+        about="A panic restarts the device at once, and nothing it leaves behind keeps the data "
+        "closed. Inconclusive on an image without a root shell.",
         steps=(
             _twice(
                 Action(do=Do.TYPE, when="shell", text="echo c >/proc/sysrq-trigger\r"),
@@ -63,7 +65,8 @@ RESETS: Final = (
         id="reset-button",
         title="Reset button pressed while the system runs",
         group=_GROUP,
-        about="As the warm reset, without the system's help: works on production images too.",
+        about="Like the warm reset but without the system's help, so this works on production "
+        "images too.",
         steps=(_twice(Action(do=Do.RESET, when=STATUS), seen=()),),
     ),
 )
@@ -92,8 +95,8 @@ def _power_cut(number: int, seed: int, dice: random.Random) -> Scenario:
         id=f"power-cut-{number:02}",
         title=f"Power cut {delay:.2f} s after {name} in the first boot (seed {seed})",
         group=_GROUP,
-        about="Whatever the first boot was writing, the next one completes: no slot is lost and "
-        "the data partition is either found or made anew.",
+        about="Whatever the first boot was writing, the next boot completes it: no slot is lost, "
+        "and the data partition is either found or made again.",
         base="shipped",
         steps=(
             Step(

@@ -13,17 +13,19 @@ from bootseal.boot.scenario.model import Expectation, Scenario, Step
 ROOT: Final = (
     Scenario(
         id="root-flipped",
-        title="One bit flipped in the root superblock of slot a",
+        title="One bit flipped in the superblock of slot a's root",
         group="root",
-        about="dm-verity restarts the device at the first read, three times; then slot b starts.",
+        about="dm-verity restarts the device at the first read, three times; then slot b starts. "
+        "Nothing from slot a's root runs.",
         prepare=root_attacks.flip("root", root_attacks.SUPERBLOCK),
         steps=(up_from_b("verity-corruption:data", "verity-restart"),),
     ),
     Scenario(
         id="root-scattered",
-        title="Bits flipped all over the root of slot a",
+        title="Bits flipped all over slot a's root",
         group="root",
-        about="Blocks that only the running system reads are checked too, when it reads them.",
+        about="In 24 blocks that nothing reads before the system runs. dm-verity checks each block "
+        "when it is read, and restarts the device.",
         prepare=root_attacks.scatter,
         steps=(
             Step(
@@ -36,19 +38,20 @@ ROOT: Final = (
     ),
     Scenario(
         id="tree-flipped",
-        title="One bit flipped in the top of the hash tree of slot a",
+        title="One bit flipped in the top block of slot a's hash tree",
         group="root",
-        about="The top block does not hash to the signed root hash.",
+        about="The top block no longer hashes to the signed root hash, and dm-verity restarts the "
+        "device before anything from the root runs.",
         base="shipped",
         prepare=root_attacks.flip("verity", root_attacks.TOP_LEVEL),
         steps=(never_up("metadata"),),
     ),
     Scenario(
         id="root-swapped",
-        title="Root and hash tree of slot a swapped for others that fit each other",
+        title="Root and hash tree of slot a replaced by another matching pair",
         group="root",
-        about="A valid system of the same geometry and salt, but not the one whose root hash is "
-        "signed.",
+        about="A valid file system and its tree, of the same size, salt and geometry, but with "
+        "another root hash than the signed one.",
         base="shipped",
         prepare=root_attacks.swap,
         steps=(never_up("metadata"),),

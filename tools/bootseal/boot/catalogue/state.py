@@ -15,7 +15,7 @@ STATE: Final = (
         id="state-noise",
         title="Slot state filled with random bytes",
         group="settings",
-        about="The checksum does not fit: defaults are used.",
+        about="The checksum does not match, so U-Boot uses its defaults and boots as usual.",
         prepare=state_attacks.noise,
         steps=(
             Step(
@@ -29,10 +29,11 @@ STATE: Final = (
     ),
     Scenario(
         id="state-smuggled",
-        title="Settings smuggled into the slot state",
+        title="Extra variables in a valid slot state",
         group="settings",
-        about="With a valid checksum; only three variables are imported, and bootargs is measured, "
-        "so data would stay closed.",
+        about="bootcmd, bootargs, verify=no and even the boot logic's own variables, with a valid "
+        "checksum. U-Boot imports three variables and no others; bootargs is measured, so the data "
+        "would stay closed if it were taken.",
         prepare=state_attacks.smuggle,
         steps=(up(),),
     ),
@@ -40,7 +41,8 @@ STATE: Final = (
         id="state-injected",
         title="Shell commands in the three imported variables",
         group="settings",
-        about="They are compared as text and never run; an unsigned FIT waits for the mistake.",
+        about="The boot logic compares them as text and never runs them. An unsigned FIT is in "
+        "place, in case it does.",
         base="shipped",
         prepare=state_attacks.inject,
         steps=(refused("no-signature", "signature-refused"),),
@@ -49,8 +51,9 @@ STATE: Final = (
         id="settings-everywhere",
         title="Settings offered in every writable place",
         group="settings",
-        about="verify=no, bootcmd, fdtcontroladdr in slot state, second flash, disk gap, QEMU's "
-        "device tree and firmware configuration; an unsigned FIT waits for any of them.",
+        about="verify=no, bootcmd, fdtcontroladdr and more in the slot state, the second flash, "
+        "the gap in front of the first partition, QEMU's device tree (/config, and no keys) and "
+        "QEMU's firmware configuration. An unsigned FIT is in place, in case any of it is taken.",
         base="shipped",
         prepare=state_attacks.offer_everywhere,
         steps=(refused("no-signature", "signature-refused"),),
@@ -59,14 +62,15 @@ STATE: Final = (
         id="keys-pressed",
         title="Keys pressed all through U-Boot",
         group="settings",
-        about="There is no moment at which the boot can be stopped.",
+        about="Ten times a second from power-on, for eight seconds. There is no moment at which "
+        "the boot can be stopped.",
         steps=(while_typing(" \r", when="power-on"),),
     ),
     Scenario(
         id="ctrl-c-pressed",
-        title="Ctrl-C during load and verification",
+        title="Ctrl-C during loading and verification",
         group="settings",
-        about="The boot command cannot be interrupted, and would end in power-off if it could.",
+        about="The boot command cannot be interrupted, and would end in a power-off if it could.",
         steps=(while_typing("\x03", when="slot-tried:a"),),
     ),
 )

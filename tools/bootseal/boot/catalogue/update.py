@@ -25,9 +25,10 @@ UPDATES: Final = (
         id="update",
         title="Update, then the older release again",
         group=_GROUP,
-        about="Another initramfs, root and rollback index in slot b, with a signed policy: the "
-        "same data opens without a new enrolment. Once that was found good the TPM remembers it, "
-        "and the older release is refused before its root is opened, with its own valid policy.",
+        about="Release 2 in slot b has a signed policy, so the same data opens without a new "
+        "enrolment. Once release 2 is found good, the TPM's rollback index rises, and the "
+        "initramfs of release 1 refuses to open its root, although its policy is still valid. Slot "
+        "b starts again.",
         steps=(
             Step(
                 title="release 2, first boot",
@@ -50,8 +51,8 @@ UPDATES: Final = (
         id="update-failed",
         title="Update that does not come up",
         group=_GROUP,
-        about="Release 2 was never found good, so nothing was revoked: release 1 starts again and "
-        "opens its data.",
+        about="The root of release 2 is damaged, so it is never found good and nothing is revoked: "
+        "release 1 starts again and opens its data.",
         prepare=release.update(attempts=1, spoil=release.broken_root),
         steps=(
             Step(
@@ -66,11 +67,11 @@ UPDATES: Final = (
     ),
     Scenario(
         id="update-foreign-policy",
-        title="Update whose policy another key signed",
+        title="Update with a policy that another key signed",
         group=_GROUP,
-        about="Signed to boot, but with a policy in the vendor's name that the vendor did not "
-        "sign: the TPM keeps the key, the system says so, the slot is not found good, and the "
-        "other one is next.",
+        about="Release 2 is signed to boot, but its policy only claims to be signed by the vendor. "
+        "The TPM does not release the key, the system says so, the slot is not found good, and the "
+        "next start is release 1 with its data.",
         steps=(
             Step(
                 title="release 2, policy not the vendor's",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a running device says of itself: the document `bootseal.status/1`, strictly read.
 
-`secureboot-status` on the device prints it as one line; every value is read from the kernel. It
+`bootseal-status` on the device prints it as one line; every value is read from the kernel. It
 comes from the device, so it is input like any other: bounded, typed, and nothing unknown.
 """
 

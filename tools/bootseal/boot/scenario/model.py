@@ -3,8 +3,7 @@
 
 A scenario is a list of steps; one step is one power cycle of the virtual device, from power-on
 until its named ending. Scenarios are in `bootseal.boot.catalogue.scenarios.SCENARIOS`;
-`bootseal.boot.scenario.runner` runs them; the command line hands `MatrixResult.document()` (schema
-`bootseal.matrix/2`) to the reports, which know this document and not this package.
+`bootseal.boot.scenario.runner` runs them, and `bootseal.report` writes a `MatrixResult` down.
 
 Console text is named by `bootseal.boot.machine.console.PATTERNS`. Wherever a pattern is asked for
 it may carry a detail, `slot-refused:a`: the line must match `slot-refused` with `a` as what the
@@ -225,6 +224,19 @@ class MatrixResult:
     duration: float
     versions: dict[str, str]
     results: tuple[ScenarioResult, ...]
+
+    def count(self, outcome: Outcome) -> int:
+        """Return how many scenarios went one way."""
+        return sum(result.verdict is outcome for result in self.results)
+
+    @property
+    def verdict(self) -> Outcome:
+        """How the whole went: any failure fails, anything unproven is inconclusive."""
+        if self.count(Outcome.FAILED):
+            return Outcome.FAILED
+        if self.count(Outcome.INCONCLUSIVE) or not self.results:
+            return Outcome.INCONCLUSIVE
+        return Outcome.PASSED
 
     def document(self) -> dict[str, object]:
         """Return the JSON document (schema `bootseal.matrix/2`): the fields as they are named."""

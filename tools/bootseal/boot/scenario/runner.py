@@ -43,9 +43,10 @@ FIRST_BOOT: Final = Scenario(
     id="first-boot",
     title="First boot",
     group="boot",
-    about="The shipped disk comes up from slot a, read-only on dm-verity, and makes the data "
-    "partition, sealed to this TPM. The recovery key leaves it once, encrypted to the "
-    "vendor's escrow certificate.",
+    about="The shipped disk comes up from slot a, with a read-only root on dm-verity, and creates "
+    "the data partition, sealed to this TPM. The recovery key leaves the device once, encrypted to "
+    "the vendor's escrow certificate. The system reports that root, PCRs, mounts and lockdown are "
+    "as built.",
     base="shipped",
     prepare=Workspace.record_tpm,
     steps=(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A root file system, opened without root and judged file by file."""
+"""A root file system, opened without being root and checked file by file."""
 
 from __future__ import annotations
 
+import logging
 import struct
 import tempfile
 from contextlib import contextmanager
@@ -22,11 +23,13 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.device import Partition
     from bootseal.disk.filesystems.node import Node
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
+
+_log: Final = logging.getLogger(__name__)
 
 POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"
 
@@ -35,13 +38,15 @@ _EXT_MAGIC: Final = 0xEF53
 _MAX_KEY: Final = 65536
 
 
-def check(disk: Disk, entry: Partition, policy: Policy, *, production: bool) -> Iterator[Finding]:
+def check(
+    disk: Disk, entry: Partition, allowlist: Allowlist, *, production: bool
+) -> Iterator[Finding]:
     """Yield what is wrong with what a root partition holds.
 
     Args:
         disk: The disk.
         entry: The partition.
-        policy: What it may hold.
+        allowlist: What it may hold.
         production: Whether it is for devices in the field, rather than for development.
 
     Raises:
@@ -49,9 +54,9 @@ def check(disk: Disk, entry: Partition, policy: Policy, *, production: bool) -> 
     """
     try:
         with opened(disk, entry) as nodes:
-            yield from rootfs_files.check(nodes, policy, entry.name, production=production)
-            yield from rootfs_keys.check(nodes, policy, entry.name)
-            yield from rootfs_programs.check(nodes, policy, entry.name)
+            yield from rootfs_files.check(nodes, allowlist, entry.name, production=production)
+            yield from rootfs_keys.check(nodes, allowlist, entry.name)
+            yield from rootfs_programs.check(nodes, allowlist, entry.name)
     except FormatError as error:
         yield finding(
             "disk.root-unreadable",
@@ -82,6 +87,7 @@ def opened(disk: Disk, entry: Partition) -> Iterator[Sequence[Node]]:
                 for offset in range(start, end, MIB):
                     copy.seek(offset - entry.offset)
                     copy.write(disk.read(offset, min(MIB, end - offset)))
+        _log.info("%s: read by %s", entry.name, read.__module__.rpartition(".")[2])
         yield read(image, scratch)
 
 
@@ -98,7 +104,7 @@ def kind(head: bytes) -> Callable[[Path, Path], list[Node]]:
             return fs_erofs.read
         if struct.unpack_from("<H", head, 1024 + 56)[0] == _EXT_MAGIC:
             return ext4.read
-    raise FormatError("it starts like no file system that is known here")
+    raise FormatError("unrecognised file system: expected erofs, squashfs or ext4")
 
 
 def policy_key(disk: Disk, entry: Partition) -> bytes | None:

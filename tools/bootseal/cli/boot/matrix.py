@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootseal.cli import console
 from bootseal.cli.options import DeviceDir
 from bootseal.errors import Inconclusive, VerificationRefused
+
+if TYPE_CHECKING:
+    from bootseal.boot.scenario.model import MatrixResult
 
 
 def matrix(
@@ -48,35 +51,33 @@ def matrix(
         device, directory, watcher, keys=keys or directory / "keys", patience=patience
     )
     result = engine.run(chosen, jobs=jobs)
-    document = result.document()
     printed = json_ == Path("-")
     if printed:
-        console.emit_json(document)
+        console.emit_json(result.document())
     else:
         printing.show_matrix(result)
     targets = {"json": None if printed else json_, "junit": junit, "html": html}
-    _write_reports(document, targets, directory)
-    _conclude(printing.count(result), directory)
+    _write_reports(result, targets, directory)
+    _conclude(result, directory)
 
 
-def _write_reports(
-    document: dict[str, object], targets: dict[str, Path | None], logs: Path
-) -> None:
-    from bootseal.files import write_file
-    from bootseal.report.render import render
+def _write_reports(result: MatrixResult, targets: dict[str, Path | None], logs: Path) -> None:
+    from bootseal.report.write import write_matrix
 
     for kind, target in targets.items():
         if target is not None:
-            write_file(target, render(document, kind, logs=logs).encode())
+            write_matrix(result, kind, target, logs=logs)
             console.status(f"wrote {console.untrusted(str(target))}")
 
 
-def _conclude(counts: dict[str, int], directory: Path) -> None:
+def _conclude(result: MatrixResult, directory: Path) -> None:
+    from bootseal.boot.scenario.model import Outcome
+
     hint = f"bootseal boot matrix {directory} --scenario ID  (logs: {directory / 'matrix'}/ID/)"
-    total = sum(counts.values())
-    if counts["failed"]:
-        raise VerificationRefused(f"{counts['failed']} of {total} scenarios failed", hint=hint)
-    if counts["inconclusive"]:
-        message = f"{counts['inconclusive']} of {total} scenarios proved nothing"
+    total = len(result.results)
+    if failed := result.count(Outcome.FAILED):
+        raise VerificationRefused(f"{failed} of {total} scenarios failed", hint=hint)
+    if unproven := result.count(Outcome.INCONCLUSIVE):
+        message = f"{unproven} of {total} scenarios proved nothing"
         raise Inconclusive(message, hint=hint)
     console.status(f"[green]OK[/]: {total} of {total} scenarios ended as they must")

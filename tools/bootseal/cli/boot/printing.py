@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -108,12 +107,6 @@ def show_matrix(result: MatrixResult) -> None:
     ]
     title = console.untrusted(f"{result.device}: {len(rows)} scenarios in {result.duration:.0f} s")
     console.table(["scenario", "must end", "ended", "time", "verdict"], rows, title=title)
-
-
-def count(result: MatrixResult) -> dict[str, int]:
-    """Return how many scenarios went which way."""
-    counts = Counter(str(r.verdict) for r in result.results)
-    return {str(v): counts[v] for v in Outcome}
 
 
 class Ticker:

@@ -16,9 +16,9 @@ from bootseal.errors import FormatError, VerificationRefused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.check.disk import Judgement
-    from bootseal.check.expected import Target
-    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.check.disk import DiskVerdict
+    from bootseal.check.expected import Expected
+    from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.disk.image import Disk
 
 
@@ -55,25 +55,26 @@ def check(
 
     A disk on its own: bootseal disk check disk.wic.gz --dtb u-boot.bin --layout disk.wks
     """
-    from bootseal.check.disk import check as judge
+    from bootseal.check.disk import check as check_disk
     from bootseal.disk.image import opened
 
     expected = target.expected(image, policy_key)
-    policy = None if allow is None else _policy(allow)
+    allowlist = None if allow is None else _allowlist(allow)
     files = [(k, p) for k, p in (("sarif", sarif), ("junit", junit), ("html", html)) if p]
     with opened(expected.image) as disk:
-        judged = judge(disk, expected, console.TerminalProgress(), inside=inside, policy=policy)
+        progress = console.TerminalProgress()
+        verdict = check_disk(disk, expected, progress, inside=inside, allowlist=allowlist)
         if files or as_json:
-            _report(disk, expected, judged, files, as_json=as_json)
+            _report(disk, expected, verdict, files, as_json=as_json)
     if not as_json:
-        printing.print_findings(judged.findings, everything=everything)
-    refuse(judged, image)
+        printing.print_findings(verdict.findings, everything=everything)
+    refuse(verdict, image)
     console.status(
         f"OK: {console.untrusted(str(image))} is accepted: every byte that runs is signed"
     )
 
 
-def _policy(path: Path) -> Policy:
+def _allowlist(path: Path) -> Allowlist:
     from bootseal.check.rootfs.allowlist import load
 
     return load(path)
@@ -81,35 +82,35 @@ def _policy(path: Path) -> Policy:
 
 def _report(
     disk: Disk,
-    target: Target,
-    judged: Judgement,
+    target: Expected,
+    verdict: DiskVerdict,
     files: Sequence[tuple[str, Path]],
     *,
     as_json: bool,
 ) -> None:
     """Write the verdict to files by their kind, and to standard output."""
-    from bootseal.check.document import verdict
-    from bootseal.report.disk import write
+    from bootseal.check.document import report
+    from bootseal.report.write import write_disk
 
-    document = verdict(disk, target, judged)
+    found = report(disk, target, verdict)
     for kind, path in files:
-        write(document, kind, path)
+        write_disk(found, kind, path)
     if as_json:
-        console.emit_json(document)
+        console.emit_json(found.document())
 
 
-def refuse(judged: Judgement, image: Path) -> None:
+def refuse(verdict: DiskVerdict, image: Path) -> None:
     """End the command when a disk is refused.
 
     Raises:
         FormatError: It is no disk.
         VerificationRefused: It has errors; the message names the first.
     """
-    if not judged.errors:
+    if not verdict.errors:
         return
-    first, count = judged.errors[0], len(judged.errors)
+    first, count = verdict.errors[0], len(verdict.errors)
     more = f" (and {count - 1} more)" if count > 1 else ""
     message = f"{image} is refused: {first.id} at {first.where}: {first.message}{more}"
-    if not judged.table.copies:
+    if not verdict.table.copies:
         raise FormatError(message, hint=first.remedy)
     raise VerificationRefused(message, hint=first.remedy)

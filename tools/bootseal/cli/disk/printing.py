@@ -9,13 +9,17 @@ from rich.text import Text
 
 from bootseal.cli import console
 from bootseal.findings.model import Severity
+from bootseal.protection import State
 from bootseal.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
+    from bootseal.check.coverage import DiskRegion
+    from bootseal.check.document import DiskReport
+    from bootseal.disk.image import Disk
+    from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding
-    from bootseal.report.disk_document import Part
 
 _MARKS: Final = {
     Severity.ERROR: "[bold red]ERROR[/]",
@@ -45,35 +49,33 @@ def print_findings(findings: Iterable[Finding], *, everything: bool) -> None:
 
 # State: the character it is drawn with, which tells it apart without colour, and its colour.
 _STATES: Final = {
-    "signed": ("\N{FULL BLOCK}", "green"),
-    "verity-covered": ("\N{DARK SHADE}", "green"),
-    "hashed only": ("\N{MEDIUM SHADE}", "yellow"),
-    "consumed but unsigned": ("!", "bold red"),
-    "unused": ("\N{MIDDLE DOT}", "dim"),
+    State.SIGNED: ("\N{FULL BLOCK}", "green"),
+    State.VERITY: ("\N{DARK SHADE}", "green"),
+    State.HASHED: ("\N{MEDIUM SHADE}", "yellow"),
+    State.UNSIGNED: ("!", "bold red"),
+    State.UNUSED: ("\N{MIDDLE DOT}", "dim"),
 }
 _CELLS: Final = 72
 
 
-def print_map(document: dict[str, object]) -> None:
+def print_map(report: DiskReport) -> None:
     """Print what protects each byte of a disk, to scale; a cell shows what most of it is."""
-    from bootseal.report.disk_document import parse
     from bootseal.report.disk_map import stretches
 
-    verdict = parse(document)
-    for title, parts in stretches(verdict):
+    for title, parts in stretches(report):
         console.out.print(
             f"[bold]{console.untrusted(title)}[/]  {format_size(parts[-1].end - parts[0].start)}"
         )
         console.out.print(_bar(parts), soft_wrap=False)
     rows = []
     for state, (character, style) in _STATES.items():
-        total = verdict.total(state)
-        share = 100 * total / verdict.size if verdict.size else 0.0
+        total = report.total(state)
+        share = 100 * total / report.size if report.size else 0.0
         rows.append((f"[{style}]{character}[/]", state, format_size(total), f"{share:.2f} %"))
     console.table(("", "Protection", "Size", "Share of the disk"), rows)
 
 
-def _bar(parts: Sequence[Part]) -> Text:
+def _bar(parts: Sequence[DiskRegion]) -> Text:
     start, end = parts[0].start, parts[-1].end
     text = Text("  ")
     for cell in range(_CELLS):
@@ -87,29 +89,31 @@ def _bar(parts: Sequence[Part]) -> Text:
     return text
 
 
-def print_partitions(document: dict[str, object]) -> None:
-    """Print the partitions of a document of schema `bootseal.disk/2`."""
-    from bootseal.report.document import JsonObject
+def print_partitions(
+    disk: Disk, table: Table, declared: Collection[str], wrong: Collection[str]
+) -> None:
+    """Print the partitions of a disk.
 
-    top = JsonObject(document, "disk")
+    Args:
+        disk: The disk.
+        table: Its partition tables, of which one at least is well formed.
+        declared: Names of the declared partitions.
+        wrong: Names of those that are not as declared.
+    """
     rows = []
-    for each in top.objects("partitions"):
-        offset, size = (int(str(each.get(name))) for name in ("offset", "size"))
-        mark = "[green]OK[/]" if each.get("as_declared") is True else "[bold red]DIFFERS[/]"
-        declared = each.get("declared") is True
+    for each in table.entries:
+        mark = "[bold red]DIFFERS[/]" if each.name in wrong else "[green]OK[/]"
         rows.append(
             (
-                str(each.get("number")),
-                console.untrusted(each.text("name")),
-                f"{offset:#x}",
-                f"{offset + size:#x}",
-                format_size(size),
-                f"{each.text('type')}\n{each.text('uuid')}",
-                mark if declared else "[yellow]NOT DECLARED[/]",
+                str(each.number),
+                console.untrusted(each.name),
+                f"{each.offset:#x}",
+                f"{each.end:#x}",
+                format_size(each.size),
+                f"{each.type}\n{each.uuid}",
+                mark if each.name in declared else "[yellow]NOT DECLARED[/]",
             )
         )
     columns = ("#", "Name", "Start", "End", "Size", "Type and GUID", "Declared")
-    disk = JsonObject(top.get("disk"), "disk")
-    whole = format_size(int(str(disk.get("size"))))
-    title = f"{disk.text('name')}, {whole}, {disk.text('guid')}"
+    title = f"{disk.name.name}, {format_size(disk.size)}, {table.copies[0].header.disk}"
     console.table(columns, rows, title=console.untrusted(title))

@@ -16,7 +16,8 @@ from bootseal.errors import FormatError, UsageError
 from bootseal.findings.model import Severity
 
 if TYPE_CHECKING:
-    from bootseal.check.expected import Target
+    from bootseal.check.document import DiskReport
+    from bootseal.check.expected import Expected
     from bootseal.disk.image import Disk
 
 
@@ -48,29 +49,29 @@ def show(
         raise UsageError("--svg and --html without --coverage: there is nothing to draw")
     expected = target.expected(image, policy_key)
     with opened(expected.image) as disk:
-        document = _coverage(disk, expected) if coverage else _partitions(disk, expected)
-    if coverage:
-        from bootseal.report.disk import write
+        if not coverage:
+            _partitions(disk, expected, as_json=as_json)
+            return
+        found = _coverage(disk, expected)
+    from bootseal.report.write import write_disk
 
-        for kind, path in (("svg", svg), ("html", html)):
-            if path is not None:
-                write(document, kind, path)
+    for kind, path in (("svg", svg), ("html", html)):
+        if path is not None:
+            write_disk(found, kind, path)
     if as_json:
-        console.emit_json(document)
-    elif coverage:
-        printing.print_map(document)
+        console.emit_json(found.document())
     else:
-        printing.print_partitions(document)
+        printing.print_map(found)
 
 
-def _coverage(disk: Disk, target: Target) -> dict[str, object]:
+def _coverage(disk: Disk, target: Expected) -> DiskReport:
     from bootseal.check.disk import check
-    from bootseal.check.document import verdict
+    from bootseal.check.document import report
 
-    return verdict(disk, target, check(disk, target, console.TerminalProgress(), inside=False))
+    return report(disk, target, check(disk, target, console.TerminalProgress(), inside=False))
 
 
-def _partitions(disk: Disk, target: Target) -> dict[str, object]:
+def _partitions(disk: Disk, target: Expected, *, as_json: bool) -> None:
     from bootseal.check import partitions
     from bootseal.disk.partitions import read as read_tables
 
@@ -80,13 +81,19 @@ def _partitions(disk: Disk, target: Target) -> dict[str, object]:
     problems = list(partitions.check(found, target.partitions))
     wrong = {f.where for f in problems if f.severity is not Severity.INFO}
     declared = {each.name for each in target.partitions}
-    return {
-        "schema": "bootseal.disk/2",
-        "disk": {"name": disk.name.name, "size": disk.size, "guid": found.copies[0].header.disk},
-        "partitions": [
-            dataclasses.asdict(each)
-            | {"declared": each.name in declared, "as_declared": each.name not in wrong}
-            for each in found.entries
-        ],
-        "findings": [dataclasses.asdict(each) for each in problems],
-    }
+    if not as_json:
+        printing.print_partitions(disk, found, declared, wrong)
+        return
+    guid = found.copies[0].header.disk
+    console.emit_json(
+        {
+            "schema": "bootseal.disk/2",
+            "disk": {"name": disk.name.name, "size": disk.size, "guid": guid},
+            "partitions": [
+                dataclasses.asdict(each)
+                | {"declared": each.name in declared, "as_declared": each.name not in wrong}
+                for each in found.entries
+            ],
+            "findings": [dataclasses.asdict(each) for each in problems],
+        }
+    )

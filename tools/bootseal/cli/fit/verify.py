@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,10 +18,11 @@ from bootseal.errors import FormatError, VerificationRefused
 
 if TYPE_CHECKING:
     from bootseal.fit.control_dtb import Trust
-    from bootseal.fit.prove import Proof
+    from bootseal.fit.prove import FitProof
     from bootseal.fit.verify.digest import PayloadCache
     from bootseal.fit.verify.strictness import Strictness
-    from bootseal.fit.verify.verdict import Verdict
+    from bootseal.fit.verify.verdict import FitVerdict
+_log: Final = logging.getLogger(__name__)
 
 
 def verify(
@@ -56,11 +58,13 @@ def verify(
     from bootseal.fit.boot_loader import check_gate
     from bootseal.fit.control_dtb import read_trust
     from bootseal.fit.verify.digest import PayloadCache
-    from bootseal.fit.verify.verdict import check
+    from bootseal.fit.verify.verdict import check_fit
 
     chosen = strictness.chosen()
     with mapped(dtb) as control, naming(dtb):
         trust = read_trust(control)
+        names = ", ".join(f"{key.hint} ({key.required})" for key in trust.keys)
+        _log.info("%s: keys %s", dtb, names or "none")
         warnings = check_gate(control)
     with opened(fit, writable=prove) as data:
         cache = PayloadCache()
@@ -68,7 +72,7 @@ def verify(
             model = chosen.parse(data)
         except FormatError as error:
             raise FormatError(error.message, hint=_uboot_hint(error, data, trust)) from error
-        verdict = check(model, trust, configuration, strictness=chosen, cache=cache)
+        verdict = check_fit(model, trust, configuration, strictness=chosen, cache=cache)
         verdict = dataclasses.replace(verdict, findings=verdict.findings + warnings)
         accepts = _uboot(data, trust, chosen, cache) if chosen.strict and verdict.errors else {}
         proof = _prove(data, trust, configuration, chosen, seed) if prove else None
@@ -85,7 +89,7 @@ def verify(
     console.status(f"OK: {console.untrusted(str(fit))} is verified ({chosen.name} policy)")
 
 
-def _refuse_unnoticed(fit: Path, proof: Proof | None) -> None:
+def _refuse_unnoticed(fit: Path, proof: FitProof | None) -> None:
     if proof is not None and proof.accepted:
         first = proof.accepted[0]
         raise VerificationRefused(
@@ -94,7 +98,9 @@ def _refuse_unnoticed(fit: Path, proof: Proof | None) -> None:
         )
 
 
-def _document(verdict: Verdict, accepts: dict[str, bool], proof: Proof | None) -> dict[str, object]:
+def _document(
+    verdict: FitVerdict, accepts: dict[str, bool], proof: FitProof | None
+) -> dict[str, object]:
     document: dict[str, object] = {
         "schema": "bootseal.fit-verdict/2",
         "accepted": not verdict.errors and not (proof and proof.accepted),
@@ -110,7 +116,7 @@ def _document(verdict: Verdict, accepts: dict[str, bool], proof: Proof | None) -
 
 def _prove(
     data: memoryview, trust: Trust, configuration: str | None, strictness: Strictness, seed: int
-) -> Proof | None:
+) -> FitProof | None:
     from bootseal.fit.prove import prove
 
     try:

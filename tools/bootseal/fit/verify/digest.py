@@ -42,7 +42,7 @@ def digest(algorithm: str, payload: Buffer) -> bytes:
 
 
 class PayloadCache:
-    """Digests and sizes of the payloads of one file, each computed once."""
+    """What is known about the payloads of one file, each thing computed once."""
 
     def __init__(self, known: dict[tuple[int, int, str], bytes] | None = None) -> None:
         self._known = {} if known is None else known
@@ -79,7 +79,7 @@ class PayloadCache:
         return int.from_bytes(self._known[key])
 
     def moved(self, pairs: Iterable[tuple[Image, Image]]) -> PayloadCache:
-        """Return what is known of the first image of each pair for the second of it."""
+        """Return what is known of the first image of each pair as cache about the second."""
         places = {
             (old.offset, len(old.payload)): (new.offset, len(new.payload)) for old, new in pairs
         }

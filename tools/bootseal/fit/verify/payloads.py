@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The data of images: where it lies in the file, what protects it, and where it is loaded to.
+"""The data of images: where it is in the file, what protects it, and where it is loaded to.
 
 Spec: U-Boot boot/image-fit.c, fit_image_get_data_and_size() and fit_image_load().
 """
@@ -74,7 +74,7 @@ def is_zero(view: memoryview) -> bool:
 
 def _check_place(image: Image, strictness: Strictness) -> Iterator[Finding]:
     if image.misplaced:
-        message = f"the data lies outside the file: {image.misplaced}"
+        message = f"the data is outside the file: {image.misplaced}"
         yield finding("fit.external-bounds", image.path, message)
     given = sorted(image.node.properties.keys() & (EXTERNAL | {"data"}))
     if not strictness.strict:
@@ -153,7 +153,7 @@ def _check_file(fit: Fit) -> Iterator[Finding]:
     external = [i for i in fit.images if i.place in {Place.OFFSET, Place.POSITION} and i.payload]
     for image in external:
         if image.offset < end:
-            message = f"the data at {image.offset:#x} lies before {end:#x}, where it may begin"
+            message = f"the data at {image.offset:#x} is before {end:#x}, where it may begin"
             yield finding("fit.external-order", image.path, message)
         elif image.offset - end >= _MAX_GAP or not is_zero(fit.data[end : image.offset]):
             message = f"unsigned bytes lie between {end:#x} and the data at {image.offset:#x}"

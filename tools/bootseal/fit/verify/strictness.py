@@ -26,7 +26,7 @@ class Strictness:
         name: `strict` or `compat`.
         strict: Whether what no signature covers must be as expected, too.
         external_data: Whether the target takes data behind the tree, placed by `data-offset`. By
-            `data-position` it is always refused by a strict check.
+            `data-position` a strict check always refuses it.
         max_size: Bytes a tree may have: the target's CONFIG_FIT_SIGNATURE_MAX_SIZE.
     """
 

@@ -60,13 +60,13 @@ class KeyVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """Everything that was found about a FIT.
+class FitVerdict:
+    """What was found about a FIT.
 
     Attributes:
         policy: Name of the strictness it was checked with: `strict` or `compat`.
         findings: Everything found; of `results`, what counts.
-        results: Each configuration that was checked, with each required key.
+        results: Each configuration, checked with each required key.
         notes: Which U-Boot releases answer otherwise.
     """
 
@@ -87,7 +87,7 @@ def inspect(
     configuration: str | None = None,
     *,
     strictness: Strictness = STRICT,
-) -> Verdict:
+) -> FitVerdict:
     """Check a FIT and return everything found.
 
     Args:
@@ -101,7 +101,7 @@ def inspect(
         FormatError: One of the two is malformed.
     """
     trust = trust_store.read_trust(control_dtb)
-    return check(strictness.parse(fit), trust, configuration, strictness=strictness)
+    return check_fit(strictness.parse(fit), trust, configuration, strictness=strictness)
 
 
 def verify(
@@ -110,7 +110,7 @@ def verify(
     configuration: str | None = None,
     *,
     strictness: Strictness = STRICT,
-) -> Verdict:
+) -> FitVerdict:
     """Check a FIT and return the verdict only if it is acceptable; arguments as `inspect`.
 
     Raises:
@@ -122,15 +122,15 @@ def verify(
     return verdict
 
 
-def check(
+def check_fit(
     fit: Fit,
     trust: Trust,
     configuration: str | None = None,
     *,
     strictness: Strictness = STRICT,
     cache: PayloadCache | None = None,
-) -> Verdict:
-    """Check a FIT that has been read, with keys that have been read; like `inspect` otherwise.
+) -> FitVerdict:
+    """Check a FIT that has been read, by keys that have been read; like `inspect` otherwise.
 
     Args:
         fit: The FIT, as `strictness.parse` read it.
@@ -156,7 +156,7 @@ def check(
             findings += [f for verdict in verdicts for f in verdict.findings]
         findings += _check_images(fit, each, trust, strictness, known)
     unique = tuple(dict.fromkeys(findings))
-    return Verdict(
+    return FitVerdict(
         policy=strictness.name,
         findings=unique,
         results=tuple(results),
@@ -178,7 +178,7 @@ def uboot_accepts(
     """
     fit, known = strictness.parse(data), PayloadCache() if cache is None else cache
     return {
-        each.name: not check(fit, trust, each.name, strictness=strictness, cache=known).errors
+        each.name: not check_fit(fit, trust, each.name, strictness=strictness, cache=known).errors
         for each in fit.configurations
     }
 

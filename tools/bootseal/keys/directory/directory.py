@@ -9,9 +9,10 @@ written last, so a directory without it is not finished.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import finding
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Access, Signer
     from bootseal.progress import Progress
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +154,7 @@ def find(directory: Path, role: Role) -> StoredKey:
         UsageError: The directory is no key directory or has no such key.
     """
     if entry := read_manifest(directory).keys.get(role):
+        _log.info("%s key of %s: %s (%s)", role, directory, entry.name, entry.state)
         return _stored(directory, role, entry)
     raise UsageError(
         f"{directory} holds no key with the role {role.value!r}",

@@ -81,7 +81,9 @@ def open(  # noqa: A001 - reads as signers.open(...), as gzip.open does
     access = access or Access()
     if schemes.find(uri):
         signer = _open_uri(uri, access)
-        published.refuse(signer.public_key, uri.partition("?")[0])
+        where = uri.partition("?")[0]
+        published.refuse(signer.public_key, where)
+        _say(where, signer)
         return signer
     path = Path(uri)
     reference = read_reference(path)
@@ -91,6 +93,7 @@ def open(  # noqa: A001 - reads as signers.open(...), as gzip.open does
         manifest.refuse_revoked(opened.public_key, path)
     if not (manifest and manifest.development):
         published.refuse(opened.public_key, str(path))
+    _say(f"{path} ({reference.partition('?')[0]})" if reference else str(path), opened)
     return opened
 
 
@@ -117,6 +120,12 @@ def read_reference(path: Path) -> str:
     if not line.startswith(REFERENCE.encode()):
         return ""
     return line.decode(errors="replace").splitlines()[0].removeprefix(REFERENCE).strip()
+
+
+def _say(where: str, signer: Signer) -> None:
+    key = signer.public_key
+    signed_by = type(signer).__name__
+    _log.info("key %s: %s, %s, fingerprint %s", where, signed_by, key.kind, key.fingerprint())
 
 
 def _open_uri(uri: str, access: Access) -> Signer:

@@ -8,6 +8,7 @@ the messages of errors name its source only.
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from bootseal.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+_log: Final = logging.getLogger(__name__)
 
 OTHERS_MAY: Final = stat.S_IRWXG | stat.S_IRWXO
 PIN_FILE_VARIABLE: Final = "BOOTSEAL_PIN_FILE"
@@ -50,10 +53,13 @@ class SecretSource:
             UsageError: There is none, or its file is missing, empty or open to others.
         """
         if path := self.file or file:
+            _log.info("%s: from the file %s", what, path)
             return _read(path, what)
         if variable in os.environ:
+            _log.info("%s: from %s", what, variable)
             return _checked(os.environ[variable].encode(), what, variable)
         if self.ask:
+            _log.info("%s: from the answer to a question", what)
             return _checked(self.ask(what).encode(), what, "the answer")
         raise UsageError(
             f"{what} is needed and nobody can be asked for it",

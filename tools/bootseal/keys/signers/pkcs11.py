@@ -9,6 +9,7 @@ Spec: PKCS #11 Current Mechanisms 2.40, sections 2.1 (RSA) and 2.3 (ECDSA).
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from bootseal.keys.signers.base import Access
     from bootseal.keys.signers.pin import SecretSource
     from bootseal.keys.signers.pkcs11_uri import Pkcs11Uri
+
+_log: Final = logging.getLogger(__name__)
 
 # The second is what OpenSSL's pkcs11 engine and so most existing set-ups read.
 MODULE_VARIABLES: Final = ("BOOTSEAL_PKCS11_MODULE", "PKCS11_MODULE_PATH")
@@ -131,6 +134,7 @@ def open_uri(uri: str, access: Access) -> TokenSigner:
     wanted = pkcs11_uri.parse(uri)
     module = wanted.module_path or access.module or _module_of_environment()
     token = _find_token(module, wanted)
+    _log.info("PKCS#11 module %s, token %r, slot %d", module, token.label, token.slot.slot_id)
     where = f"the token {token.label!r}"
     session = _sessions.get((module, token.slot.slot_id))
     if session is None:

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: MIT
+"""Attacks on a signed FIT, each one row: the mutation, and what everybody has to say of the result.
+
+A device is booted with every FIT of these rows; `bootseal.boot.catalogue.fit` makes the scenarios.
+They and the rows of `tests/vectors/fit_attacks.py`, which nobody boots, are also checked without a
+device: by both policies of `bootseal fit verify`, by U-Boot's own `fit_check_sign`, and by the gate
+in front of U-Boot.
+
+To add one: the mutation goes into `bootseal.boot.attacks.forge_fit`, unless it can be put together
+from what is there; the row goes here. Then `python -m tests.attack_tables` writes the tables of
+docs/fit.md and docs/attacks.md, and docs/disk.md gets a line with what `disk check` finds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal.boot.attacks import forge, forge_bits, forge_fit, forge_signed
+from bootseal.boot.catalogue.steps import refused, up, up_from_b
+from bootseal.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bootseal.boot.scenario.model import Step
+
+_NO_PLACE: Final = "gate-refused:a node stands where it has no place"
+_NO_FIT: Final = ("gate-refused:not a flattened image tree", "bad-format")
+_FUTURE_VERSION: Final = 18
+_DEEP: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """How a device ends that is given the FIT.
+
+    Attributes:
+        id: Id of the scenario.
+        about: For the report: why it matters, and what U-Boot does without the layer's patches.
+        step: The end.
+        slots: The slots that hold the FIT; slot a alone where slot b has to start instead.
+    """
+
+    id: str
+    about: str
+    step: Step
+    slots: str = "ab"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitAttack:
+    """One way to change a signed FIT without the key.
+
+    It works on any FIT with embedded data whose first configuration names a kernel, a device tree
+    and an initramfs.
+
+    Attributes:
+        id: Number in docs/fit.md, and a letter when there are several of one kind.
+        title: What is changed.
+        change: Makes the attacked FIT of the genuine one.
+        strict: What the strict policy finds, first or among others, without `fit.`; `malformed`
+            when the FIT cannot even be read, empty when the change is harmless and accepted.
+        uboot: Whether a U-Boot with all published fixes, and without the gate, boots it all the
+            same: the genuine images or, where docs/fit.md says so, the attacker's.
+        boot: What a device does with it; None where nobody boots it.
+    """
+
+    id: str
+    title: str
+    change: Callable[[bytes], bytes]
+    strict: str
+    uboot: bool = False
+    boot: Boot | None = None
+
+
+def _flipped(
+    letter: str,
+    what: str,
+    bit: forge_bits.PropertyBit,
+    strict: str,
+    scenario: str,
+    *why: str,
+    uboot: bool = False,
+    about: str,
+) -> FitAttack:
+    """Flip a bit in slot a, which is refused for these reasons, and slot b starts."""
+    step = up_from_b(*why, "slot-refused:a")
+    return FitAttack(
+        id=f"S26{letter}",
+        title=f"One bit flipped in the {what}",
+        change=forge_bits.flip(bit),
+        strict=strict,
+        uboot=uboot,
+        boot=Boot(id=scenario, about=about, step=step, slots="a"),
+    )
+
+
+FIT_ATTACKS: Final = (
+    _flipped(
+        "a",
+        "kernel",
+        forge_bits.KERNEL,
+        "image-hash",
+        "kernel-flipped",
+        "bad-hash:kernel-1",
+        about="The hash in the image node no longer matches, and the signature of the "
+        "configuration covers that hash.",
+    ),
+    _flipped(
+        "b",
+        "device tree",
+        forge_bits.DEVICE_TREE,
+        "image-hash",
+        "device-tree-flipped",
+        "bad-hash:fdt-a",
+        about="The device tree holds the kernel command line, and with it the root hash that "
+        "dm-verity checks against.",
+    ),
+    _flipped(
+        "c",
+        "initramfs",
+        forge_bits.INITRAMFS,
+        "image-hash",
+        "initramfs-flipped",
+        "bad-hash:ramdisk-1",
+        about="The initramfs sets up dm-verity and decides what is started.",
+    ),
+    _flipped(
+        "d",
+        "configuration node",
+        forge_bits.CONFIGURATION,
+        "bad-signature",
+        "configuration-flipped",
+        "bad-signature:conf-a",
+        about="conf-a names fdt-c instead of fdt-a. That is well formed, so only the signature "
+        "can object.",
+    ),
+    _flipped(
+        "e",
+        "signature",
+        forge_bits.SIGNATURE,
+        "bad-signature",
+        "signature-flipped",
+        "bad-signature:conf-a",
+        about="What is left is not a signature by the required key over this configuration.",
+    ),
+    _flipped(
+        "f",
+        "key name hint",
+        forge_bits.HINT,
+        "key-hint",
+        "key-name-hint-flipped",
+        "bad-hint:conf-a",
+        "signature-refused",
+        uboot=True,
+        about="Nothing signs the hint, and mainline U-Boot ignores it and boots. The FIT "
+        "gate compares it with the name of the required key.",
+    ),
+    FitAttack(
+        id="S13k",
+        title="Kernel replaced, signatures removed",
+        change=forge_fit.carrying(forge_fit.replace_and_strip, "unsigned"),
+        strict="no-signature",
+        boot=Boot(
+            id="fit-unsigned",
+            about="The attacker's kernel with matching hashes, and no signature node anywhere.",
+            step=refused("no-signature", "signature-refused"),
+        ),
+    ),
+    FitAttack(
+        id="S27",
+        title="Kernel replaced, signed with another key",
+        change=forge_signed.foreign,
+        strict="bad-signature",
+        boot=Boot(
+            id="fit-foreign-key",
+            about="A valid signature under the genuine hint, by a key that U-Boot's control device "
+            "tree does not hold.",
+            step=refused("bad-signature", "signature-refused"),
+        ),
+    ),
+    FitAttack(
+        id="S6f",
+        title="Configurations of the same names put in front of the genuine ones",
+        change=forge_fit.carrying(forge_fit.shadow_configurations, "shadow-configuration"),
+        strict="duplicate-name",
+        boot=Boot(
+            id="configuration-shadowed",
+            about="They name the attacker's kernel and carry copies of the genuine signatures. "
+            "Mainline U-Boot finds them first, and then sees that the signatures are not for them. "
+            "The FIT gate refuses two nodes of one path before that.",
+            step=refused("gate-refused:two nodes have the same path"),
+        ),
+    ),
+    FitAttack(
+        id="S3",
+        title="Copied configuration with another kernel, as the default (CVE-2020-10648)",
+        change=forge_fit.carrying(forge_fit.add_configuration, "added-configuration"),
+        strict="bad-signature",
+        boot=Boot(
+            id="configuration-added",
+            about="The list of nodes in /configurations is not signed, so the genuine "
+            "configurations stay valid. U-Boot is told which one to boot and never asks for the "
+            "default, so the genuine system starts. `bootseal fit verify` does refuse such a FIT.",
+            step=up("configuration:conf-a"),
+        ),
+    ),
+    FitAttack(
+        id="S2",
+        title="Images cloned, hashed-nodes naming the clones, kernel replaced (CVE-2026-46728)",
+        change=forge_fit.carrying(forge_fit.clone_images, "cloned-images"),
+        strict="hashed-nodes",
+        boot=Boot(
+            id="images-cloned",
+            about="For a verifier that trusts hashed-nodes the signature covers the clones, and "
+            "the attacker's kernel is booted. The FIT gate refuses nodes where none belong; "
+            "behind it, a fixed U-Boot makes the list itself.",
+            step=refused(_NO_PLACE),
+        ),
+    ),
+    FitAttack(
+        id="S5",
+        title="Node kernel-1@1 put in front of kernel-1 (CVE-2021-27138)",
+        change=forge_fit.carrying(forge_fit.add_unit_address, "unit-address"),
+        strict="unit-address",
+        boot=Boot(
+            id="unit-address",
+            about="libfdt finds kernel-1@1 when it is asked for kernel-1. Mainline U-Boot refuses "
+            "unit addresses, too, since 2021.04.",
+            step=refused("gate-refused:a node name has a character that is not allowed"),
+        ),
+    ),
+    FitAttack(
+        id="S10b",
+        title="Header version 18, compatible with 16",
+        change=lambda fit: forge_fit.set_version(fit, _FUTURE_VERSION),
+        strict="malformed",
+        uboot=True,
+        boot=Boot(
+            id="header-version",
+            about="The header is not signed, and mainline U-Boot boots a FIT of a version that it "
+            "does not know. The FIT gate knows exactly one.",
+            step=refused("gate-refused:header version is not 17/16"),
+        ),
+    ),
+    FitAttack(
+        id="S18e",
+        title="Total size of 32 MiB in the header, more than there is",
+        change=lambda fit: forge_fit.set_size(fit, 32 * MIB),
+        strict="malformed",
+        boot=Boot(
+            id="header-size",
+            about="The header is not signed, and mainline U-Boot believes what it says about how "
+            "much memory belongs to the FIT. The FIT gate knows how much was read from the "
+            "partition.",
+            step=refused("gate-refused:larger than what was read"),
+        ),
+    ),
+    FitAttack(
+        id="S19d",
+        title="A million nodes, each inside the one before, and nothing else",
+        change=lambda _: forge_fit.nested(_DEEP),
+        strict="malformed",
+        boot=Boot(
+            id="nodes-nested",
+            about="Mainline U-Boot walks them by recursion, before it looks at any signature, "
+            "until its stack is used up. The FIT gate does not recurse.",
+            step=refused(_NO_PLACE),
+        ),
+    ),
+    FitAttack(
+        id="S17b",
+        title="Console lines of a good boot in the key name hint",
+        change=forge_fit.spoof_console,
+        strict="key-hint",
+        uboot=True,
+        boot=Boot(
+            id="console-spoofed",
+            about="Terminal escapes and forged lines: nothing signs the hint, and mainline U-Boot "
+            "prints it before it checks anything. The FIT gate allows printable text only.",
+            step=refused("gate-refused:text is not printable"),
+        ),
+    ),
+    FitAttack(
+        id="S28a",
+        title="Legacy uImage in place of the FIT",
+        change=lambda _: forge.legacy_image(
+            forge.attacker_kernel("legacy-image"), load=forge_fit.KERNEL_ADDRESS
+        ),
+        strict="malformed",
+        boot=Boot(
+            id="legacy-image",
+            about="A format with checksums and no signature. The FIT gate refuses it, and "
+            "U-Boot is built without it.",
+            step=refused(*_NO_FIT),
+        ),
+    ),
+    FitAttack(
+        id="S28b",
+        title="Bare kernel Image in place of the FIT",
+        change=lambda _: forge.attacker_kernel("raw-kernel"),
+        strict="malformed",
+        boot=Boot(
+            id="raw-kernel",
+            about="No container, and so no signature.",
+            step=refused(*_NO_FIT),
+        ),
+    ),
+)
