@@ -65,7 +65,7 @@ def carrying(change: Callable[[bytes, bytes], bytes], detail: str) -> Callable[[
 
 
 def locate(fit: bytes, path: str, name: str) -> tuple[int, int]:
-    """Return offset and size in bytes of a property's value in the file.
+    """Return the offset and the size, in bytes, of a property's value in the file.
 
     Raises:
         FormatError: There is no such node or property, or it is empty.
@@ -91,7 +91,7 @@ def referenced(fit: bytes, configuration: str, name: str) -> str:
 
 
 def replace_payload(fit: bytes, image: str, payload: bytes, **properties: str) -> bytes:
-    """Put another payload into an image, with hashes that fit.
+    """Put another payload into an image, with hashes that match.
 
     Args:
         fit: The FIT.
@@ -107,7 +107,7 @@ def replace_payload(fit: bytes, image: str, payload: bytes, **properties: str) -
 
 
 def replace_kernel(fit: bytes, kernel: bytes) -> bytes:
-    """Put another kernel, with hashes that fit, into the one that the first configuration names."""
+    """Replace the kernel that the first configuration names, with hashes that match."""
     name = referenced(fit, first_configuration(fit), "kernel")
     return replace_payload(fit, name, kernel, compression="none")
 
@@ -242,9 +242,9 @@ def nested(depth: int) -> bytes:
 
 
 def move_payload(fit: bytes, image: str, position: int) -> bytes:
-    """Take an image's payload out of the tree and lay it at an absolute position behind it.
+    """Move an image's payload out of the tree, to an absolute position behind it.
 
-    `data-position` and `data-size` are not signed, and the hash of the payload still fits.
+    `data-position` and `data-size` are not signed, and the hash of the payload still matches.
 
     Args:
         fit: The FIT.
@@ -252,12 +252,12 @@ def move_payload(fit: bytes, image: str, position: int) -> bytes:
         position: Bytes from the start of the FIT.
 
     Raises:
-        UsageError: The position lies inside the tree.
+        UsageError: The position is inside the tree.
     """
     payload = _find(fdt.parse(fit), f"/images/{image}").properties["data"]
     tree = fdt.rewrite(fit, lambda root: _detach(root, image, position))
     if len(tree) > position:
-        raise UsageError(f"position {position:#x} lies in the tree of {len(tree):#x} bytes")
+        raise UsageError(f"position {position:#x} is inside the tree of {len(tree):#x} bytes")
     return tree.ljust(position, b"\0") + payload
 
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Attacks on a signed FIT, each one row: the mutation, and what everybody has to say of the result.
+"""Attacks on a signed FIT, each one row: the mutation, and what every verifier says of the result.
 
-A device is booted with every FIT of these rows; `bootseal.boot.catalogue.fit` makes the scenarios.
-They and the rows of `tests/vectors/fit_attacks.py`, which nobody boots, are also checked without a
-device: by both policies of `bootseal fit verify`, by U-Boot's own `fit_check_sign`, and by the gate
-in front of U-Boot.
+Devices are booted with the FITs of these rows: `bootseal.boot.catalogue.fit` makes the scenarios.
+The rows are also checked without a device, together with those of `tests/vectors/fit_attacks.py`
+that are not booted: by both policies of `bootseal fit verify`, by U-Boot's own `fit_check_sign` and
+by the FIT gate.
 
-To add one: the mutation goes into `bootseal.boot.attacks.forge_fit`, unless it can be put together
-from what is there; the row goes here. Then `python -m tests.attack_tables` writes the tables of
-docs/fit.md and docs/attacks.md, and docs/disk.md gets a line with what `disk check` finds.
+To add one, put the mutation into `bootseal.boot.attacks.forge_fit`, unless what is there will do,
+and the row here. Then `python -m tests.attack_tables` writes the tables of docs/fit.md and
+docs/attacks.md; add to docs/disk.md what `disk check` finds.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _DEEP: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
-    """How a device ends that is given the FIT.
+    """What a device does with the FIT.
 
     Attributes:
         id: Id of the scenario.
-        about: For the report: why it matters, and what U-Boot does without the layer's patches.
-        step: The end.
+        about: For the report: why this is worth trying, and what stops it.
+        step: How the device must end.
         slots: The slots that hold the FIT; slot a alone where slot b has to start instead.
     """
 
@@ -58,12 +58,12 @@ class FitAttack:
     Attributes:
         id: Number in docs/fit.md, and a letter when there are several of one kind.
         title: What is changed.
-        change: Makes the attacked FIT of the genuine one.
+        change: Makes the attacked FIT from the genuine one.
         strict: What the strict policy finds, first or among others, without `fit.`; `malformed`
             when the FIT cannot even be read, empty when the change is harmless and accepted.
-        uboot: Whether a U-Boot with all published fixes, and without the gate, boots it all the
+        uboot: Whether a U-Boot with all published fixes, but without the FIT gate, boots it all the
             same: the genuine images or, where docs/fit.md says so, the attacker's.
-        boot: What a device does with it; None where nobody boots it.
+        boot: What a device does with it; None where no device is booted with it.
     """
 
     id: str
