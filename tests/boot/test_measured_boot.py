@@ -198,7 +198,7 @@ def expected(slot: device.Slot, prediction: Prediction) -> device.Slot:
         slot,
         pcrs={str(pcr): value.hex() for pcr, value in sorted(prediction.pcrs.items())},
         events=tuple(
-            device.Measurement(
+            device.PredictedEvent(
                 pcr=event.pcr,
                 type=event.type,
                 sha256=event.digests["sha256"].hex(),

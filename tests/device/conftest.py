@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bootseal.check.disk import DiskVerdict
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.device import Device
 
 
@@ -86,7 +86,10 @@ class Workbench(Workspace):
         self.disk = disk
 
     def judge(
-        self, change: Callable[[Target], Target] = lambda target: target, *, inside: bool = False
+        self,
+        change: Callable[[Expected], Expected] = lambda target: target,
+        *,
+        inside: bool = False,
     ) -> DiskVerdict:
         wanted = replace(
             target.of_device(self.directory),

@@ -15,7 +15,7 @@ from bootseal.boot.catalogue.scenarios import SCENARIOS
 if TYPE_CHECKING:
     from tests.device.conftest import Workbench
 
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
 
 pytestmark = pytest.mark.device
 
@@ -51,7 +51,7 @@ def test_boot_loader_of_another_build_is_refused(bench: Workbench, role: str) ->
     if role not in bench.device.artefacts:
         pytest.skip("this build kept no .config of U-Boot")
 
-    def described_otherwise(target: Target) -> Target:
+    def described_otherwise(target: Expected) -> Expected:
         assert target.device is not None
         other = replace(target.device.artefacts[role], sha256="0" * 64)
         artefacts = {**target.device.artefacts, role: other}

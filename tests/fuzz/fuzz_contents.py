@@ -74,7 +74,7 @@ def one_elf(data: bytes) -> None:
         with suppress(FormatError):
             found = elf.parse(raw)
             if found is not None:
-                list(rootfs_programs.judge(found))
+                list(rootfs_programs.weaknesses(found))
 
 
 def one_keys(data: bytes) -> None:

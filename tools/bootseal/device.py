@@ -67,7 +67,7 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class PredictedEvent:
     """An entry of the event log that a boot is expected to leave.
 
     Attributes:
@@ -105,7 +105,7 @@ class Slot:
     verity: str
     root_hash: str
     pcrs: dict[str, str]
-    events: tuple[Measurement, ...] = ()
+    events: tuple[PredictedEvent, ...] = ()
 
     @classmethod
     def named(
@@ -114,7 +114,7 @@ class Slot:
         *,
         root_hash: str = "",
         pcrs: dict[str, str] | None = None,
-        events: tuple[Measurement, ...] = (),
+        events: tuple[PredictedEvent, ...] = (),
     ) -> Slot:
         """Return the slot whose configuration and partitions are called after it, as we do."""
         return cls(

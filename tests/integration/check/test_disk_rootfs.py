@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.check.rootfs import check as rootfs
-from bootseal.check.rootfs.allowlist import Policy
+from bootseal.check.rootfs.allowlist import Allowlist
 from bootseal.device import Partition
 from bootseal.disk import image as source
 from bootseal.findings.model import Severity
@@ -72,7 +72,7 @@ def on_disk(image: Path) -> tuple[Path, Partition]:
 def judge(image: Path) -> list[Finding]:
     path, entry = on_disk(image)
     with source.opened(path) as disk:
-        return list(rootfs.check(disk, entry, Policy(), production=True))
+        return list(rootfs.check(disk, entry, Allowlist(), production=True))
 
 
 @TOOLS
@@ -163,7 +163,7 @@ def test_unexpected_file_capabilities_are_found(tmp_path: Path, kind: str) -> No
     assert {f.where for f in found} == {"root-a:/usr/bin", "root-a:/opt"}
     (other,) = (f.message for f in found if f.where == "root-a:/opt")
     assert "opt/second-name (cap_sys_admin)" in other
-    allowed = Policy(capabilities=("usr/bin/?", "*/ping", "*/evil", "opt/*"))
+    allowed = Allowlist(capabilities=("usr/bin/?", "*/ping", "*/evil", "opt/*"))
     path, entry = on_disk(tmp_path / "image")
     with source.opened(path) as disk:
         (bad,) = rootfs.check(disk, entry, allowed, production=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.check.rootfs import programs as rootfs_programs
-from bootseal.check.rootfs.allowlist import Policy
+from bootseal.check.rootfs.allowlist import Allowlist
 from bootseal.disk.filesystems.node import Content, Node
 from bootseal.errors import FormatError
 from bootseal.formats import module_signature
@@ -54,7 +54,7 @@ def judge(directory: Path, data: bytes, key: PublicKey | None, name: str = "m.ko
     (directory / name).write_bytes(data)
     content = Content(path=directory / name, offset=0, size=len(data))
     node = Node(path=name, mode=0o100644, uid=0, gid=0, size=len(data), content=content)
-    policy = Policy(module_key=key)
+    policy = Allowlist(module_key=key)
     return [finding.id for finding in rootfs_programs.check([node], policy, "root-a")]
 
 

@@ -23,15 +23,15 @@ from bootseal.resign.plan import Signing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.check.expected import Target
-    from bootseal.resign.provenance import Record
+    from bootseal.check.expected import Expected
+    from bootseal.resign.provenance import Provenance
 
 pytestmark = pytest.mark.tool("bmaptool")
 KEY = FileSigner(rsa.generate_private_key(public_exponent=65537, key_size=4096))
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Target:
+def target(tmp_path: Path) -> Expected:
     """Return a disk with holes, and the block map that bmaptool makes of it."""
     base = make_base(tmp_path)
     sparse = tmp_path / "sparse.img"
@@ -44,7 +44,7 @@ def target(tmp_path: Path) -> Target:
     return base.target
 
 
-def sign(target: Target, output: Path) -> Record:
+def sign(target: Expected, output: Path) -> Provenance:
     how = Signing(fit=KEY, hint="new", algorithm=Algorithm.parse("sha256,rsa4096"), trust=True)
     with source.opened(target.image) as disk:
         plan = late.plan(disk, target, partitions.read(disk, disk.size), how)
@@ -57,7 +57,7 @@ def copied(image: Path, target: Path) -> subprocess.CompletedProcess[bytes]:
 
 @pytest.mark.parametrize("name", ["disk.img", "signed.img"], ids=["in place", "elsewhere"])
 def test_bmaptool_writes_the_signed_disk_by_its_new_block_map(
-    target: Target, tmp_path: Path, name: str
+    target: Expected, tmp_path: Path, name: str
 ) -> None:
     unsigned = target.image.read_bytes()
     signed = tmp_path / name
@@ -75,7 +75,7 @@ def test_bmaptool_writes_the_signed_disk_by_its_new_block_map(
 
 @pytest.mark.parametrize("place", ["disk.img", "disk.img.bmap"])
 def test_bmaptool_refuses_what_was_changed_after_signing(
-    target: Target, tmp_path: Path, place: str
+    target: Expected, tmp_path: Path, place: str
 ) -> None:
     sign(target, target.image)
     data = bytearray((tmp_path / place).read_bytes())
@@ -90,7 +90,7 @@ def test_bmaptool_refuses_what_was_changed_after_signing(
 
 
 def test_block_map_of_another_disk_is_refused_and_nothing_written(
-    target: Target, tmp_path: Path
+    target: Expected, tmp_path: Path
 ) -> None:
     with target.image.open("r+b") as disk:
         disk.seek(7 << 20)
@@ -103,7 +103,7 @@ def test_block_map_of_another_disk_is_refused_and_nothing_written(
 
 
 def test_disk_without_block_map_gets_none_and_an_old_one_goes(
-    target: Target, tmp_path: Path
+    target: Expected, tmp_path: Path
 ) -> None:
     (tmp_path / "disk.img.bmap").rename(tmp_path / "signed.img.bmap")
 
@@ -113,7 +113,7 @@ def test_disk_without_block_map_gets_none_and_an_old_one_goes(
     assert sorted(found.outputs) == ["signed.img"]
 
 
-def test_compressed_disk_keeps_what_its_block_map_lists(target: Target, tmp_path: Path) -> None:
+def test_compressed_disk_keeps_what_its_block_map_lists(target: Expected, tmp_path: Path) -> None:
     subprocess.run(["gzip", target.image], check=True)
     packed = replace(target, image=tmp_path / "disk.img.gz")
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bootseal import documents
 from bootseal.check import disk as disk_check
-from bootseal.check.expected import Target
+from bootseal.check.expected import Expected
 from bootseal.device import Partition, Slot
 from bootseal.disk import image as source
 from bootseal.findings.model import Severity
@@ -195,7 +195,7 @@ class Base:
     """The good disk and what it was made from."""
 
     image: bytes
-    target: Target
+    target: Expected
     signer: FileSigner
     fit: bytes
 
@@ -269,7 +269,7 @@ def make_base(directory: Path) -> Base:
         )
         for slot in "ab"
     )
-    target = Target(
+    target = Expected(
         image=directory / "disk.img",
         control=control,
         partitions=declared(),
@@ -286,7 +286,7 @@ def judge(base: Base, tmp_path: Path) -> Callable[..., DiskVerdict]:
     """Judge an image: the good one or other bytes, against the good target or a changed one."""
 
     def run(
-        image: bytes | None = None, change: Callable[[Target], Target] | None = None
+        image: bytes | None = None, change: Callable[[Expected], Expected] | None = None
     ) -> DiskVerdict:
         path = tmp_path / "disk.img"
         path.write_bytes(base.image if image is None else image)
@@ -304,7 +304,7 @@ def errors(judge: Callable[..., DiskVerdict]) -> Callable[..., dict[str, str]]:
     """Judge an image and return the errors: id to the place of the first."""
 
     def run(
-        image: bytes | None = None, change: Callable[[Target], Target] | None = None
+        image: bytes | None = None, change: Callable[[Expected], Expected] | None = None
     ) -> dict[str, str]:
         found: dict[str, str] = {}
         for each in judge(image, change).findings:

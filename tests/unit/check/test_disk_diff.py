@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.check.diff import Change, Side, diff
+from bootseal.check.diff import DiskChange, Side, diff
 from bootseal.disk import image as source
 from bootseal.errors import FormatError
 from bootseal.fit import control_dtb
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def compare(
     tmp_path: Path, first: bytes, second: bytes, keys: tuple[bytes, bytes] | None = None
-) -> list[Change]:
+) -> list[DiskChange]:
     (tmp_path / "first").write_bytes(first)
     (tmp_path / "second").write_bytes(second)
     with source.opened(tmp_path / "first") as a, source.opened(tmp_path / "second") as b:

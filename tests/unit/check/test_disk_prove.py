@@ -11,7 +11,7 @@ import pytest
 
 from bootseal.check import disk as disk_check
 from bootseal.check import prove
-from bootseal.check.coverage import Kind, regions
+from bootseal.check.coverage import CheckedBy, regions
 from bootseal.disk import hash_tree, image
 from bootseal.progress import Silent
 from bootseal.protection import State
@@ -19,22 +19,22 @@ from bootseal.protection import State
 if TYPE_CHECKING:
     from tests.unit.check.conftest import Base
 
-    from bootseal.check.expected import Target
-    from bootseal.check.prove import Proof
+    from bootseal.check.expected import Expected
+    from bootseal.check.prove import DiskProof
 
 
-def proof_of(target: Target, seed: int = 1, tries: int = 12) -> Proof:
+def proof_of(target: Expected, seed: int = 1, tries: int = 12) -> DiskProof:
     with image.opened(target.image) as disk:
         judged = disk_check.check(disk, target, Silent(), inside=False)
         return prove.prove(disk, target, judged, Silent(), seed=seed, tries=tries)
 
 
 @pytest.fixture(scope="module")
-def proof(base: Base) -> Proof:
+def proof(base: Base) -> DiskProof:
     return proof_of(base.target)
 
 
-def test_every_change_of_a_covered_region_is_refused(proof: Proof) -> None:
+def test_every_change_of_a_covered_region_is_refused(proof: DiskProof) -> None:
     covered = [region for region in proof.regions if region.covered]
 
     assert proof.broken == ()
@@ -49,7 +49,7 @@ def test_every_change_of_a_covered_region_is_refused(proof: Proof) -> None:
     assert all(region.refused == region.tries >= 12 for region in covered)
 
 
-def test_uncovered_regions_are_named(proof: Proof) -> None:
+def test_uncovered_regions_are_named(proof: DiskProof) -> None:
     assert {region.name for region in proof.uncovered} == {
         "protective MBR",
         "primary GPT",
@@ -66,7 +66,7 @@ def test_uncovered_regions_are_named(proof: Proof) -> None:
     }
 
 
-def test_same_seed_gives_the_same_proof(base: Base, proof: Proof) -> None:
+def test_same_seed_gives_the_same_proof(base: Base, proof: DiskProof) -> None:
     assert proof_of(base.target) == proof
     assert proof_of(base.target, seed=2).seed == 2
 
@@ -91,7 +91,7 @@ def test_change_that_nobody_notices_breaks_the_proof(
     assert all(r.accepted is not None for r in found.broken)
 
 
-def test_disk_is_not_written(base: Base, proof: Proof) -> None:
+def test_disk_is_not_written(base: Base, proof: DiskProof) -> None:
     assert proof.regions
     assert base.target.image.read_bytes() == base.image
 
@@ -103,7 +103,7 @@ def test_regions_are_the_whole_disk_once(base: Base) -> None:
     assert found[0].start == 0
     assert found[-1].end == len(base.image)
     assert all(a.end == b.start for a, b in pairwise(found))
-    assert not [region for region in found if region.kind is Kind.NONE]
+    assert not [region for region in found if region.kind is CheckedBy.NONE]
 
 
 def test_refused_slot_is_not_drawn_as_signed(base: Base) -> None:

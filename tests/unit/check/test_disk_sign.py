@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from tests.unit.check.conftest import Base
 
     from bootseal.check.disk import DiskVerdict
-    from bootseal.check.expected import Target
-    from bootseal.resign.provenance import Record
+    from bootseal.check.expected import Expected
+    from bootseal.resign.provenance import Provenance
 
 SMALL = FileSigner(rsa.generate_private_key(public_exponent=65537, key_size=2048))
 LARGE = FileSigner(rsa.generate_private_key(public_exponent=65537, key_size=4096))
@@ -84,7 +84,7 @@ def built(base: Base, tmp_path: Path) -> Path:
     return directory
 
 
-def run(directory: Path, how: Signing, output: Path | None = None) -> Record:
+def run(directory: Path, how: Signing, output: Path | None = None) -> Provenance:
     target = of_device(directory)
     with source.opened(target.image) as disk:
         plan = late.plan(disk, target, partitions.read(disk, disk.size), how)
@@ -111,7 +111,7 @@ def test_signed_device_is_accepted_and_old_and_new_refuse_each_other(
     new = (output / "disk.img").read_bytes()
     control = (output / "u-boot.bin").read_bytes()
 
-    def trusting(data: bytes, key: str) -> Callable[[Target], Target]:
+    def trusting(data: bytes, key: str) -> Callable[[Expected], Expected]:
         return lambda target: replace(target, control=data, fit_key=key)
 
     fingerprint = signer.public_key.fingerprint()

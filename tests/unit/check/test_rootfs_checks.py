@@ -11,7 +11,7 @@ from bootseal.check.rootfs import allowlist
 from bootseal.check.rootfs import files as rootfs_files
 from bootseal.check.rootfs import keys as rootfs_keys
 from bootseal.check.rootfs import programs as rootfs_programs
-from bootseal.check.rootfs.allowlist import Policy
+from bootseal.check.rootfs.allowlist import Allowlist
 from bootseal.disk.filesystems.node import Content, Node
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.model import Finding, Severity, listed
@@ -32,7 +32,7 @@ def node(tmp_path: Path, path: str, content: bytes = b"", mode: int = 0o100644) 
 
 
 def files(nodes: list[Node], *, production: bool = True) -> dict[str, Finding]:
-    found = rootfs_files.check(nodes, Policy(), "root-a", production=production)
+    found = rootfs_files.check(nodes, Allowlist(), "root-a", production=production)
     return {finding.id: finding for finding in found}
 
 
@@ -121,9 +121,9 @@ def test_policy_file_adds_to_what_is_allowed(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("setuids = []", "has 'setuids'"),
-        ("setuid = 5", "no list of patterns"),
+        ("setuid = 5", "not a list of patterns"),
         ("= x", "is not TOML"),
-        ("module-key = 5", "no file name"),
+        ("module-key = 5", "not a file name"),
         ('module-key = "none.pem"', "there is no module key"),
     ],
 )
@@ -141,7 +141,7 @@ def private_pem() -> tuple[bytes, str]:
 
 
 def key_findings(tmp_path: Path, path: str, content: bytes) -> list[tuple[str, Severity]]:
-    found = rootfs_keys.check([node(tmp_path, path, content)], Policy(), "root-a")
+    found = rootfs_keys.check([node(tmp_path, path, content)], Allowlist(), "root-a")
     return [(finding.id, finding.severity) for finding in found]
 
 
@@ -199,7 +199,7 @@ STRINGS = b"\0__stack_chk_fail\0memcpy\0__memcpy_chk\0"
 def judged(raw: bytes) -> set[str]:
     found = elf.parse(raw)
     assert found is not None
-    return set(rootfs_programs.judge(found))
+    return set(rootfs_programs.weaknesses(found))
 
 
 def test_hardened_program_is_no_finding() -> None:
@@ -231,14 +231,14 @@ def test_damaged_program_is_a_format_error(tmp_path: Path) -> None:
     for bad in (raw[:40], raw[:100], bytes(endless), elf.MAGIC + b"\xff" * 60):
         with pytest.raises(FormatError, match="ELF file"):
             elf.parse(bad)
-        found = rootfs_programs.check([node(tmp_path, "usr/bin/x", bad)], Policy(), "root-a")
+        found = rootfs_programs.check([node(tmp_path, "usr/bin/x", bad)], Allowlist(), "root-a")
         assert [finding.id for finding in found] == ["disk.elf-damaged"]
 
 
 def test_many_files_are_one_finding(tmp_path: Path) -> None:
     nodes = [node(tmp_path, f"usr/lib/m/{n}.ko", b"module") for n in range(50)]
 
-    (found,) = rootfs_programs.check(nodes, Policy(), "root-a")
+    (found,) = rootfs_programs.check(nodes, Allowlist(), "root-a")
 
     assert (found.id, found.where) == ("disk.module-unsigned", "root-a:/usr/lib/m")
     assert "50 files: usr/lib/m/0.ko" in found.message

@@ -19,7 +19,7 @@ from bootseal.formats.fit import model as fit_format
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.keys.signers.file import FileSigner
 
 
@@ -29,7 +29,9 @@ def trust(control: bytes) -> Trust:
 
 
 @pytest.mark.parametrize("policy", [STRICT, COMPAT], ids=["strict", "compat"])
-def test_every_change_is_refused_and_undone(signed: bytes, trust: Trust, policy: Policy) -> None:
+def test_every_change_is_refused_and_undone(
+    signed: bytes, trust: Trust, policy: Strictness
+) -> None:
     fit = bytearray(signed)
     proof = prove.prove(memoryview(fit), trust, policy=policy, seed=7)
     assert proof.accepted == ()

@@ -11,7 +11,7 @@ import pytest
 
 from bootseal.formats.tpm import event_types, eventlog
 from bootseal.formats.tpm.eventlog import Event, EventType
-from bootseal.measure.explain import Judgement, closest, compare, explain
+from bootseal.measure.explain import Match, closest, compare, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ def log(kernel: bytes = b"kernel", *, banks: tuple[str, ...] = ("sha256",)) -> E
 
 
 def judged(found: Events, expected: Events) -> list[tuple[str, int, int]]:
-    wrong = (e for e in compare(found, expected) if e.judgement is not Judgement.MATCHING)
+    wrong = (e for e in compare(found, expected) if e.judgement is not Match.MATCHING)
     return [(str(e.judgement), e.number, e.event.pcr) for e in wrong]
 
 
@@ -35,7 +35,7 @@ def test_equal_logs_match_entry_for_entry() -> None:
     entries = compare(log(), log())
 
     assert [entry.number for entry in entries] == list(range(13))
-    assert all(entry.judgement is Judgement.MATCHING for entry in entries)
+    assert all(entry.judgement is Match.MATCHING for entry in entries)
 
 
 def exchanged(events: Events) -> Events:

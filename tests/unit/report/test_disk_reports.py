@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bootseal.check.coverage import Kind, Region
+from bootseal.check.coverage import CheckedBy, DiskRegion
 from bootseal.check.document import DiskReport
 from bootseal.findings.catalogue import finding
 from bootseal.protection import State
@@ -25,7 +25,9 @@ EVIL = "</pre><script>alert(1)</script> \x1b[2J \x00 \u202e \ufffe \ud800 &lt;"
 
 
 def report(*findings: Finding, text: str = "plain") -> DiskReport:
-    region = Region(name=text, partition=text, start=0, end=8, state=State.SIGNED, kind=Kind.FIT)
+    region = DiskRegion(
+        name=text, partition=text, start=0, end=8, state=State.SIGNED, kind=CheckedBy.FIT
+    )
     return DiskReport(
         device=text, name=text, size=8, findings=findings, partitions=(), map=(region,)
     )

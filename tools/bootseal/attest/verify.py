@@ -30,7 +30,7 @@ from bootseal.formats.tpm import policy as tpm
 from bootseal.keys.tpm import credential as tpm_keys
 from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved as lists
-from bootseal.measure.explain import Judgement, closest
+from bootseal.measure.explain import Match, closest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ _UNPROVEN: Final = frozenset({"attest.log", "attest.selection"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class AttestVerdict:
     """What came of one answer.
 
     Attributes:
@@ -148,7 +148,9 @@ class Verifier:
             if release.runtime not in self._runtimes:
                 self._runtimes.append(release.runtime)
 
-    def verify(self, evidence: Evidence, record: Record, challenge: Challenge, now: int) -> Verdict:
+    def verify(
+        self, evidence: Evidence, record: Record, challenge: Challenge, now: int
+    ) -> AttestVerdict:
         """Judge an answer.
 
         Args:
@@ -170,9 +172,9 @@ class Verifier:
 
     def inspect(
         self, evidence: Evidence, record: Record, challenge: Challenge, now: int
-    ) -> Verdict:
+    ) -> AttestVerdict:
         """Like `verify`, but return what was found."""
-        verdict = Verdict(device=record.name, nonce=challenge.nonce, findings=())
+        verdict = AttestVerdict(device=record.name, nonce=challenge.nonce, findings=())
         # Nothing in a quote means anything before its signature is checked.
         if problem := next(_untrusted(evidence, record), None):
             return dataclasses.replace(verdict, findings=(problem,))
@@ -228,7 +230,7 @@ class Verifier:
     def _nearest(self, events: Sequence[Event]) -> str:
         """Say how a log that nobody approved differs from the nearest one that is."""
         best = closest(events, self._logs)
-        wrong = [e for e in best.entries if e.judgement is not Judgement.MATCHING][:_SHOWN]
+        wrong = [e for e in best.entries if e.judgement is not Match.MATCHING][:_SHOWN]
         said = "; ".join(f"{e.judgement} in PCR {e.event.pcr}: {e.meaning}" for e in wrong)
         return f"the device runs what is not approved; beside {best.name}: {said}"
 
@@ -280,15 +282,15 @@ def _off_the_point(
         )
 
 
-def unasked(evidence: Evidence, refusal: VerificationRefused) -> Verdict:
+def unasked(evidence: Evidence, refusal: VerificationRefused) -> AttestVerdict:
     """Return the verdict on an answer whose challenge is not open: used, expired or never asked."""
     nonce = evidence.quote.nonce.hex()
-    return Verdict(
+    return AttestVerdict(
         device="", nonce=nonce, findings=(finding("attest.nonce", "device", refusal.message),)
     )
 
 
-def seen(record: Record, verdict: Verdict, evidence: Evidence) -> Record:
+def seen(record: Record, verdict: AttestVerdict, evidence: Evidence) -> Record:
     """Return a device's record after an accepted answer.
 
     Raises:

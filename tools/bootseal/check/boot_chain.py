@@ -2,7 +2,7 @@
 """The chain of trust on a disk, for each slot: from U-Boot's key to every block of the root.
 
 Control device tree, required key, FIT configuration, images, signed command line, hash tree, data;
-beside it the PCR policy. What is on the disk and not led to by the chain must be zero.
+next to it the PCR policy. What is on the disk and not led to by the chain must be zero.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bootseal.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.hash_tree import Readable
     from bootseal.disk.image import Disk
@@ -58,24 +58,24 @@ class Chain:
     approved: frozenset[str]
 
 
-def check(disk: Disk, target: Target, table: Table, progress: Progress) -> Chain:
+def check(disk: Disk, target: Expected, table: Table, progress: Progress) -> Chain:
     """Follow the chain of every slot.
 
     Args:
         disk: The disk.
-        target: What it is judged against.
+        target: What it is checked against.
         table: Its partitions.
         progress: Told about the long steps.
     """
     fits, malformed = _fits(disk, target, table)
     roots, about_roots = _roots(table, fits)
-    # The roots are hashed while the FITs are judged: what is wrong with either is said in any case.
+    # The roots are hashed while the FITs are checked: either says what is wrong in any case.
     with hash_tree.checking(disk, roots) as bad:
         from bootseal.check.slot_policy import check_policies  # noqa: PLC0415 - loaded meanwhile
 
         trust, findings = _trust(target)
         with progress.step("FITs, signatures and image hashes"):
-            findings += malformed + _judged(disk, fits, trust) + about_roots
+            findings += malformed + _check_fits(disk, fits, trust) + about_roots
         refused = {f.where.partition(":")[0] for f in findings if f.severity is Severity.ERROR}
         approved = set()
         for slot, problems in check_policies(disk, target, fits).items():
@@ -97,7 +97,7 @@ def check(disk: Disk, target: Target, table: Table, progress: Progress) -> Chain
     )
 
 
-def _trust(target: Target) -> tuple[Trust, list[Finding]]:
+def _trust(target: Expected) -> tuple[Trust, list[Finding]]:
     """Return the keys in U-Boot's control device tree, and what is wrong with them."""
     from bootseal.fit.control_dtb import Trust, read_trust  # noqa: PLC0415 - as above
 
@@ -120,7 +120,7 @@ def _trust(target: Target) -> tuple[Trust, list[Finding]]:
     return trust, [found]
 
 
-def _fits(disk: Disk, target: Target, table: Table) -> tuple[list[SlotFit], list[Finding]]:
+def _fits(disk: Disk, target: Expected, table: Table) -> tuple[list[SlotFit], list[Finding]]:
     """Return the FIT of every slot that has one, and what is wrong where there is none."""
     fits: list[SlotFit] = []
     findings: list[Finding] = []
@@ -135,16 +135,16 @@ def _fits(disk: Disk, target: Target, table: Table) -> tuple[list[SlotFit], list
     return fits, findings
 
 
-def _judged(disk: Disk, fits: Sequence[SlotFit], trust: Trust) -> list[Finding]:
-    """Judge the FIT of every slot; one that is the same as another is not judged twice."""
-    from bootseal.fit.verify.digest import Facts  # noqa: PLC0415 - as above
+def _check_fits(disk: Disk, fits: Sequence[SlotFit], trust: Trust) -> list[Finding]:
+    """Check the FIT of every slot; one that is the same as another is not checked twice."""
+    from bootseal.fit.verify.digest import PayloadCache  # noqa: PLC0415 - as above
 
     findings: list[Finding] = []
     known: list[tuple[SlotFit, list[Finding]]] = []
     for fit in fits:
         twin = next((each for each in known if slot_fit.same(disk, each[0], fit)), None)
         if twin is None:
-            problems = slot_fit.check(fit, trust, Facts())
+            problems = slot_fit.check(fit, trust, PayloadCache())
             known.append((fit, problems))
         else:
             problems = slot_fit.relabel(twin[1], twin[0], fit)
@@ -210,7 +210,7 @@ def _bad_blocks(bad: Iterable[hash_tree.Bad]) -> Iterator[Finding]:
 
 
 def check_superblock(disk: Readable, root: Root) -> Iterator[Finding]:
-    """Compare what stands in front of the tree, which nothing reads, with the signed values."""
+    """Compare what is in front of the tree, which nothing reads, with the signed values."""
     try:
         found = verity.parse_superblock(disk.read(root.hashes, BLOCK))
     except FormatError as error:

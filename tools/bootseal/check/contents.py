@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 from bootseal.check import data_partition
 from bootseal.check.expected import DATA
 from bootseal.check.rootfs import check as rootfs
-from bootseal.check.rootfs.allowlist import Policy
+from bootseal.check.rootfs.allowlist import Allowlist
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.device import Partition
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
@@ -24,15 +24,15 @@ _PRODUCTION: Final = "production"
 
 
 def check(
-    disk: Disk, target: Target, entries: tuple[Partition, ...], policy: Policy | None = None
+    disk: Disk, target: Expected, entries: tuple[Partition, ...], allowlist: Allowlist | None = None
 ) -> Iterator[Finding]:
     """Yield what is wrong with what the partitions of a disk hold.
 
     Args:
         disk: The disk.
-        target: What it is judged against.
+        target: What it is checked against.
         entries: Its partitions.
-        policy: What root file systems may hold.
+        allowlist: What root file systems may hold.
 
     Raises:
         ToolError: The program that reads a file system is not installed.
@@ -47,7 +47,9 @@ def check(
             content = digest(disk, entry)
             if content not in seen:
                 seen.add(content)
-                yield from rootfs.check(disk, entry, policy or Policy(), production=production)
+                yield from rootfs.check(
+                    disk, entry, allowlist or Allowlist(), production=production
+                )
         elif entry.name == DATA:
             yield from data_partition.check(disk, entry, target.policy_key)
 

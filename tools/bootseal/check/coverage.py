@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bootseal.fit.coverage import Part
 
 
-class Kind(StrEnum):
+class CheckedBy(StrEnum):
     """How a change of some bytes would be noticed."""
 
     TABLE = "table"
@@ -45,7 +45,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
+class DiskRegion:
     """Bytes of one kind.
 
     Attributes:
@@ -62,7 +62,7 @@ class Region:
     start: int
     end: int
     state: State
-    kind: Kind
+    kind: CheckedBy
 
     @property
     def size(self) -> int:
@@ -70,26 +70,26 @@ class Region:
         return self.end - self.start
 
 
-def regions(disk: Disk, verdict: DiskVerdict) -> tuple[Region, ...]:
+def regions(disk: Disk, verdict: DiskVerdict) -> tuple[DiskRegion, ...]:
     """Return all regions of a disk in its order, without gaps between them."""
     found = [*_tables(verdict)]
     for entry in verdict.table.entries:
         found += _partition(disk, verdict, entry)
     found += [
-        Region(
+        DiskRegion(
             name=gap.name,
             partition=gap.name.partition(",")[0] if "," in gap.name else "",
             start=gap.start,
             end=gap.end,
             state=State.UNUSED,
-            kind=Kind.ZEROS,
+            kind=CheckedBy.ZEROS,
         )
         for gap in verdict.gaps
     ]
     return tuple(_disjoint(disk.size, found))
 
 
-def fit_regions(fit: SlotFit, *, good: bool) -> tuple[Region, ...]:
+def fit_regions(fit: SlotFit, *, good: bool) -> tuple[DiskRegion, ...]:
     """Return the regions of a slot's FIT, by their place on the disk; neighbours are merged.
 
     Args:
@@ -100,7 +100,7 @@ def fit_regions(fit: SlotFit, *, good: bool) -> tuple[Region, ...]:
         parts = coverage(fit_format.parse(fit.data)).parts
     except FormatError:
         parts = ()
-    merged: list[Region] = []
+    merged: list[DiskRegion] = []
     for part in parts:
         region = _of_part(fit, part, good=good)
         last = merged[-1] if merged else None
@@ -111,33 +111,35 @@ def fit_regions(fit: SlotFit, *, good: bool) -> tuple[Region, ...]:
     if parts:
         return tuple(merged)
     start = fit.entry.offset
-    return (_region(fit.entry.name, "FIT", start, start + len(fit.data), State.UNSIGNED, Kind.FIT),)
+    return (
+        _region(fit.entry.name, "FIT", start, start + len(fit.data), State.UNSIGNED, CheckedBy.FIT),
+    )
 
 
-def _of_part(fit: SlotFit, part: Part, *, good: bool) -> Region:
+def _of_part(fit: SlotFit, part: Part, *, good: bool) -> DiskRegion:
     payload = part.name == "data" and part.path.startswith("/images/")
     name = part.path if payload else "FIT structure"
     refused = part.state is State.SIGNED and not good
     start = fit.entry.offset + part.start
     state = State.UNSIGNED if refused else part.state
-    return _region(fit.entry.name, name, start, start + part.size, state, Kind.FIT)
+    return _region(fit.entry.name, name, start, start + part.size, state, CheckedBy.FIT)
 
 
-def _tables(verdict: DiskVerdict) -> Iterator[Region]:
-    yield _region("", "protective MBR", 0, SECTOR, State.UNSIGNED, Kind.TABLE)
+def _tables(verdict: DiskVerdict) -> Iterator[DiskRegion]:
+    yield _region("", "protective MBR", 0, SECTOR, State.UNSIGNED, CheckedBy.TABLE)
     for copy in verdict.table.copies:
         header, name = copy.header, f"{copy.name} GPT"
         end = header.entries + header.entries_size
         for start, stop in ((copy.place, copy.place + SECTOR), (header.entries, end)):
-            yield _region("", name, start, stop, State.UNSIGNED, Kind.TABLE)
+            yield _region("", name, start, stop, State.UNSIGNED, CheckedBy.TABLE)
 
 
-def _partition(disk: Disk, verdict: DiskVerdict, entry: Partition) -> Iterator[Region]:
+def _partition(disk: Disk, verdict: DiskVerdict, entry: Partition) -> Iterator[DiskRegion]:
     """Yield the regions of a partition that are in use."""
     chain, name, start = verdict.chain, entry.name, entry.offset
     if name == BOOTSTATE:
         end = min(start + slot_state.SIZE, entry.end)
-        yield _region(name, "slot state", start, end, State.UNSIGNED, Kind.STATE)
+        yield _region(name, "slot state", start, end, State.UNSIGNED, CheckedBy.STATE)
         return
     for fit in chain.fits:
         good = fit.slot.name not in chain.refused
@@ -149,38 +151,40 @@ def _partition(disk: Disk, verdict: DiskVerdict, entry: Partition) -> Iterator[R
             covered = State.VERITY if good else State.HASHED
             if name == fit.slot.root:
                 end = start + root.tree.blocks * BLOCK
-                yield _region(name, "data blocks", start, end, covered, Kind.VERITY)
+                yield _region(name, "data blocks", start, end, covered, CheckedBy.VERITY)
                 return
             if name == fit.slot.verity:
                 tree, end = start + TREE_AT, start + root.tree.end
                 unused = State.UNUSED
-                yield _region(name, "superblock", start, tree, unused, Kind.SUPERBLOCK)
-                yield _region(name, "hash tree", tree, end, covered, Kind.VERITY)
+                yield _region(name, "superblock", start, tree, unused, CheckedBy.SUPERBLOCK)
+                yield _region(name, "hash tree", tree, end, covered, CheckedBy.VERITY)
                 return
-    yield _region(name, "", start, entry.end, State.UNSIGNED, Kind.NONE)
+    yield _region(name, "", start, entry.end, State.UNSIGNED, CheckedBy.NONE)
 
 
-def _policy(disk: Disk, fit: SlotFit, *, approved: bool) -> Iterator[Region]:
+def _policy(disk: Disk, fit: SlotFit, *, approved: bool) -> Iterator[DiskRegion]:
     start = fit.policy_offset
     text = len(disk.read(start, POLICY_SIZE).rstrip(b"\0"))
     found = State.SIGNED if approved else State.UNSIGNED
     name, end = fit.entry.name, start + text
-    yield _region(name, "PCR policy", start, end, found, Kind.POLICY)
-    yield _region(name, "PCR policy, padding", end, fit.entry.end, State.UNUSED, Kind.POLICY)
+    yield _region(name, "PCR policy", start, end, found, CheckedBy.POLICY)
+    yield _region(name, "PCR policy, padding", end, fit.entry.end, State.UNUSED, CheckedBy.POLICY)
 
 
 def _region(
-    partition: str, what: str, start: int, end: int, protected: State, kind: Kind
-) -> Region:
+    partition: str, what: str, start: int, end: int, protected: State, kind: CheckedBy
+) -> DiskRegion:
     name = f"{partition}: {what}" if partition and what else partition or what
-    return Region(name=name, partition=partition, start=start, end=end, state=protected, kind=kind)
+    return DiskRegion(
+        name=name, partition=partition, start=start, end=end, state=protected, kind=kind
+    )
 
 
-def _widened(region: Region, end: int) -> Region:
+def _widened(region: DiskRegion, end: int) -> DiskRegion:
     return dataclasses.replace(region, end=end)
 
 
-def _disjoint(size: int, found: Iterable[Region]) -> Iterator[Region]:
+def _disjoint(size: int, found: Iterable[DiskRegion]) -> Iterator[DiskRegion]:
     """Yield regions that overlap nothing, with what nobody knows filled in."""
     end = 0
     for region in sorted(found, key=lambda each: (each.start, each.end)):
@@ -188,8 +192,8 @@ def _disjoint(size: int, found: Iterable[Region]) -> Iterator[Region]:
         if start >= stop:
             continue
         if start > end:
-            yield _region("", "unknown", end, start, State.UNSIGNED, Kind.NONE)
+            yield _region("", "unknown", end, start, State.UNSIGNED, CheckedBy.NONE)
         yield dataclasses.replace(region, start=start, end=stop)
         end = stop
     if end < size:
-        yield _region("", "unknown", end, size, State.UNSIGNED, Kind.NONE)
+        yield _region("", "unknown", end, size, State.UNSIGNED, CheckedBy.NONE)

@@ -76,7 +76,7 @@ def inspect(header: Header, entry: Partition, policy_key: PublicKey | None) -> I
             yield finding(
                 "disk.data-integrity",
                 entry.name,
-                "has no integrity protection: who writes to it can garble blocks unnoticed",
+                "has no integrity protection: anyone who can write to it may garble it unnoticed",
                 offset=entry.offset,
             )
     yield from _slots(header, entry)

@@ -41,7 +41,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class DiskChange:
     """One difference.
 
     Attributes:
@@ -59,7 +59,7 @@ class Change:
     after: str = ""
 
 
-def diff(first: Side, second: Side) -> Iterator[Change]:
+def diff(first: Side, second: Side) -> Iterator[DiskChange]:
     """Yield the differences, from the outside to the inside.
 
     What cannot be read on both sides in the same way is a difference of its own.
@@ -88,7 +88,7 @@ def diff(first: Side, second: Side) -> Iterator[Change]:
             yield from _files(first.disk, second.disk, *entries)
         else:
             texts = [f"sha256 {digest.hex()}" for digest in pair]
-            yield Change(
+            yield DiskChange(
                 part="partition", where=name, name="content", before=texts[0], after=texts[1]
             )
 
@@ -100,17 +100,17 @@ def _entries(disk: Disk) -> dict[str, GptEntry]:
     return {entry.name: entry for entry in found.entries}
 
 
-def _partitions(old: Mapping[str, GptEntry], new: Mapping[str, GptEntry]) -> Iterator[Change]:
+def _partitions(old: Mapping[str, GptEntry], new: Mapping[str, GptEntry]) -> Iterator[DiskChange]:
     for name in dict.fromkeys((*old, *new)):
         before, after = old.get(name), new.get(name)
         if before is None or after is None:
             sizes = [str(entry.size) if entry else "" for entry in (before, after)]
-            yield Change(part="partition", where=name, before=sizes[0], after=sizes[1])
+            yield DiskChange(part="partition", where=name, before=sizes[0], after=sizes[1])
             continue
         for field in dataclasses.fields(GptEntry):
             values = [str(getattr(entry, field.name)) for entry in (before, after)]
             if values[0] != values[1]:
-                yield Change(
+                yield DiskChange(
                     part="partition",
                     where=name,
                     name=field.name,
@@ -132,19 +132,19 @@ def _keys(side: Side) -> dict[str, str]:
 
 def _slot(
     old: Disk, new: Disk, before: Partition, after: Partition, seen: set[tuple[bytes, ...]]
-) -> Iterator[Change]:
+) -> Iterator[DiskChange]:
     """Compare the FITs of a slot, what they say of its root, and the PCR policy behind them.
 
     Two slots with the same pair of FITs are told once.
     """
     policies = [_policy(disk, entry) for disk, entry in ((old, before), (new, after))]
     if policies[0] != policies[1]:
-        yield Change(part="policy", where=before.name, before=policies[0], after=policies[1])
+        yield DiskChange(part="policy", where=before.name, before=policies[0], after=policies[1])
     fits = _fit(old, before), _fit(new, after)
     if fits[0] is None or fits[1] is None:
         states = ["a FIT" if fit else "no FIT" for fit in fits]
         if states[0] != states[1]:
-            yield Change(part="fit", where=before.name, before=states[0], after=states[1])
+            yield DiskChange(part="fit", where=before.name, before=states[0], after=states[1])
         return
     if fits[0].data == fits[1].data:
         return
@@ -153,14 +153,14 @@ def _slot(
         ("root-hash", [_root_hash(fit) for fit in fits if fit]),
     ):
         if values[0] != values[1]:
-            yield Change(part=part, where=before.name, before=values[0], after=values[1])
+            yield DiskChange(part=part, where=before.name, before=values[0], after=values[1])
     pair = tuple(hashlib.sha256(fit.data).digest() for fit in fits if fit)
     if pair in seen:
         return
     seen.add(pair)
     trees = [fit_format.parse(fit.data, lenient=True) for fit in fits if fit]
     for change in fit_diff.diff(trees[0], trees[1]):
-        yield Change(
+        yield DiskChange(
             part="fit",
             where=f"{before.name}: {change.path}",
             name=change.name,
@@ -212,7 +212,7 @@ def _root_hash(fit: SlotFit) -> str:
         return ""
 
 
-def _files(old: Disk, new: Disk, before: Partition, after: Partition) -> Iterator[Change]:
+def _files(old: Disk, new: Disk, before: Partition, after: Partition) -> Iterator[DiskChange]:
     with rootfs.opened(old, before) as nodes:
         first = {node.path: _described(node) for node in nodes}
     with rootfs.opened(new, after) as nodes:
@@ -222,11 +222,11 @@ def _files(old: Disk, new: Disk, before: Partition, after: Partition) -> Iterato
         facts = first.get(path), second.get(path)
         if facts[0] is None or facts[1] is None:
             texts = ["" if each is None else ", ".join(each.values()) for each in facts]
-            yield Change(part="file", where=where, before=texts[0], after=texts[1])
+            yield DiskChange(part="file", where=where, before=texts[0], after=texts[1])
             continue
         for name in facts[0]:
             if facts[0][name] != facts[1].get(name, ""):
-                yield Change(
+                yield DiskChange(
                     part="file",
                     where=where,
                     name=name,
@@ -248,8 +248,8 @@ def _described(node: Node) -> dict[str, str]:
     return facts
 
 
-def _compare(part: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+def _compare(part: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[DiskChange]:
     for where in dict.fromkeys((*old, *new)):
         before, after = old.get(where, ""), new.get(where, "")
         if before != after:
-            yield Change(part=part, where=where, before=before, after=after)
+            yield DiskChange(part=part, where=where, before=before, after=after)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The whole judgement of a disk: layout, chain of trust, U-Boot, and what the partitions hold."""
+"""The whole check of a disk: layout, chain of trust, U-Boot, and what the partitions hold."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bootseal.keys.public import from_pem
 
 if TYPE_CHECKING:
     from bootseal.check.boot_chain import Chain
-    from bootseal.check.expected import Target
-    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.check.expected import Expected
+    from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.check.unallocated import Gap
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
@@ -53,20 +53,20 @@ class DiskVerdict:
 
 def check(
     disk: Disk,
-    target: Target,
+    target: Expected,
     progress: Progress,
     *,
     inside: bool = True,
-    policy: Policy | None = None,
+    allowlist: Allowlist | None = None,
 ) -> DiskVerdict:
-    """Judge a disk.
+    """Check a disk.
 
     Args:
         disk: The disk.
-        target: What it is judged against.
+        target: What it is checked against.
         progress: Told about the long steps.
         inside: Also look at what the file systems hold.
-        policy: What they may hold; None takes what holds without one.
+        allowlist: What they may hold; None allows what is usual.
     """
     tables = read_tables(disk, disk.size)
     findings = list(partitions.check(tables, target.partitions))
@@ -93,12 +93,12 @@ def check(
         from bootseal.check import contents  # noqa: PLC0415 - slow to load
 
         with progress.step("what the partitions hold"):
-            findings += contents.check(disk, target, tables.entries, policy)
+            findings += contents.check(disk, target, tables.entries, allowlist)
     return DiskVerdict(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))
 
 
 def _policy_key(
-    disk: Disk, target: Target, tables: Table
+    disk: Disk, target: Expected, tables: Table
 ) -> tuple[PublicKey | None, list[Finding]]:
     """Return the policy key that a root holds, which the device enrols its data with.
 
@@ -117,6 +117,6 @@ def _policy_key(
             continue
         if key is None:
             continue
-        message = f"the PCR policy is judged by the key in {entry.name}: {key.fingerprint()}"
+        message = f"the PCR policy is checked with the key in {entry.name}: {key.fingerprint()}"
         return key, [finding("disk.policy-key", entry.name, message)]
     return None, []

@@ -13,9 +13,9 @@ from bootseal.findings.model import errors
 from bootseal.protection import State
 
 if TYPE_CHECKING:
-    from bootseal.check.coverage import Region
+    from bootseal.check.coverage import DiskRegion
     from bootseal.check.disk import DiskVerdict
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
     from bootseal.formats.gpt import GptEntry
@@ -41,7 +41,7 @@ class DiskReport:
     size: int
     findings: tuple[Finding, ...]
     partitions: tuple[GptEntry, ...]
-    map: tuple[Region, ...]
+    map: tuple[DiskRegion, ...]
 
     @property
     def accepted(self) -> bool:
@@ -67,7 +67,7 @@ class DiskReport:
         }
 
 
-def report(disk: Disk, target: Target, verdict: DiskVerdict) -> DiskReport:
+def report(disk: Disk, target: Expected, verdict: DiskVerdict) -> DiskReport:
     """Put together what reports say about a disk.
 
     Args:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a disk is judged against: the declared layout, the boot loader and its keys, the slots."""
+"""What a disk is checked against: the declared layout, the boot loader and its keys, the slots."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _KEYS: Final = "keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What a disk is judged against.
+class Expected:
+    """What a disk is checked against.
 
     Attributes:
         image: The disk image, or its `.bmap` file.
@@ -66,8 +66,8 @@ class Target:
         return {r: self.directory / a.path for r, a in self.device.artefacts.items()}
 
 
-def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Target:
-    """Return what the disk of a build directory is judged against.
+def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Expected:
+    """Return what the disk of a build directory is checked against.
 
     Args:
         directory: Holds a `device.json`.
@@ -91,7 +91,7 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Target
         from bootseal.keys.directory import directory as store  # noqa: PLC0415 - slow to load
 
         policy_key = store.find(keys, profile.Role.POLICY).public_key
-    return Target(
+    return Expected(
         image=device.artefact(directory, "disk"),
         control=control,
         partitions=device.partitions,
@@ -105,8 +105,8 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Target
 
 def of_layout(
     image: Path, control: bytes, layout: Layout, *, policy_key: PublicKey | None = None
-) -> Target:
-    """Return what an image on its own is judged against.
+) -> Expected:
+    """Return what an image on its own is checked against.
 
     Each partition `boot-X` of the layout makes a slot X with the configuration `conf-X`, the root
     `root-X` and its hash tree `root-X-verity`.
@@ -122,7 +122,7 @@ def of_layout(
     if missing or not slots:
         lack = f"the partition {missing[0]!r}" if missing else f"a partition {_BOOT}X"
         raise UsageError(f"the layout lacks {lack}: it declares {', '.join(names)}")
-    return Target(
+    return Expected(
         image=image,
         control=control,
         partitions=layout.partitions,

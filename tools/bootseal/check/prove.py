@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The negative control of a judgement: change a disk, and see each change refused.
+"""The negative control of a check: change a disk, and see each change refused.
 
 One bit at a time is inverted in memory, at positions that follow from a seed, and what would
-notice it is judged again: a block of the root up to the root hash, a FIT by the keys, a table by
+notice it is checked again: a block of the root up to the root hash, a FIT by the keys, a table by
 its checksums and the declared layout. Bytes that no signature leads to may be noticed, too; who
 changes them on purpose makes the checksum fit, so they count as uncovered all the same.
 """
@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.check import boot_chain, partitions, slot_fit
 from bootseal.check import slot_state as state
-from bootseal.check.coverage import Kind, regions
+from bootseal.check.coverage import CheckedBy, regions
 from bootseal.check.slot_policy import check_policy
 from bootseal.disk import hash_tree
 from bootseal.disk.partitions import read as read_tables
 from bootseal.errors import FormatError
 from bootseal.findings.model import Severity
 from bootseal.fit import prove as fit_prove
-from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import STRICT
-from bootseal.fit.verify.verdict import judge
+from bootseal.fit.verify.verdict import check_fit
 from bootseal.formats.verity import BLOCK
 from bootseal.measure.predict import predict
 from bootseal.protection import State
@@ -33,9 +33,9 @@ from bootseal.protection import State
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bootseal.check.coverage import Region
+    from bootseal.check.coverage import DiskRegion
     from bootseal.check.disk import DiskVerdict
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
@@ -88,7 +88,7 @@ class RegionProof:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class DiskProof:
     """All regions, and the seed that chose the positions."""
 
     seed: int
@@ -107,38 +107,38 @@ class Proof:
 
 def prove(
     disk: Disk,
-    target: Target,
+    target: Expected,
     verdict: DiskVerdict,
     progress: Progress,
     *,
     seed: int = 0,
     tries: int = TRIES,
-) -> Proof:
-    """Change every region of an accepted disk and judge each change.
+) -> DiskProof:
+    """Change every region of an accepted disk and check_fit each change.
 
     Args:
         disk: The disk; it is not written.
-        target: What it is judged against.
+        target: What it is checked against.
         verdict: The verdict on the unchanged disk.
         progress: Told about the regions that take long.
         seed: Chooses positions and bits.
         tries: Changes in each region.
     """
-    judges = _Judges(disk, target, verdict)
-    found: dict[tuple[str, State], list[Region]] = {}
+    checks = _Checks(disk, target, verdict)
+    found: dict[tuple[str, State], list[DiskRegion]] = {}
     for region in regions(disk, verdict):
         found.setdefault((region.name, region.state), []).append(region)
     with progress.step(f"{tries} changes in each of {len(found)} regions"):
-        proofs = [_prove(judges, spans, seed, tries) for spans in found.values()]
+        proofs = [_prove(checks, spans, seed, tries) for spans in found.values()]
     with progress.step("every signed property of the FITs changed"):
-        proofs += [_properties(disk, verdict, fit, seed) for fit in judges.unique]
-    return Proof(seed=seed, regions=tuple(proofs))
+        proofs += [_properties(disk, verdict, fit, seed) for fit in checks.unique]
+    return DiskProof(seed=seed, regions=tuple(proofs))
 
 
-def _prove(judges: _Judges, spans: list[Region], seed: int, tries: int) -> RegionProof:
+def _prove(checks: _Checks, spans: list[DiskRegion], seed: int, tries: int) -> RegionProof:
     first, total = spans[0], sum(span.size for span in spans)
-    # The same bytes in another slot get the same changes, and are judged once.
-    twin = judges.twin(first)
+    # The same bytes in another slot get the same changes, and are checked once.
+    twin = checks.twin(first)
     choice = random.Random(f"{seed} {twin} {first.state}")  # noqa: S311 - repeatable on purpose
     refused, accepted = 0, None
     for _ in range(tries):
@@ -147,7 +147,7 @@ def _prove(judges: _Judges, spans: list[Region], seed: int, tries: int) -> Regio
             if at < span.size:
                 break
             at -= span.size
-        if judges.refuses(span, span.start + at, bit):
+        if checks.refuses(span, span.start + at, bit):
             refused += 1
         elif accepted is None:
             accepted = (span.start + at, bit)
@@ -179,67 +179,67 @@ def _properties(disk: Disk, verdict: DiskVerdict, fit: SlotFit, seed: int) -> Re
     )
 
 
-class _Judges:
+class _Checks:
     """Says for one change at a time whether it is refused."""
 
-    def __init__(self, disk: Disk, target: Target, verdict: DiskVerdict) -> None:
+    def __init__(self, disk: Disk, target: Expected, verdict: DiskVerdict) -> None:
         self._disk = disk
         self._target = target
         self._verdict = verdict
-        self._fits: dict[str, _FitJudge] = {}
+        self._fits: dict[str, _FitCheck] = {}
         self.unique: list[SlotFit] = []
         self._predictions: dict[str, Prediction] = {}
         for fit in verdict.chain.fits:
             same = next((each for each in self.unique if slot_fit.same(disk, each, fit)), None)
             if same is None:
                 self.unique.append(fit)
-                self._fits[fit.entry.name] = _FitJudge(disk, verdict, fit)
+                self._fits[fit.entry.name] = _FitCheck(disk, verdict, fit)
             else:
                 self._fits[fit.entry.name] = self._fits[same.entry.name]
             self._predictions[fit.slot.name] = predict(fit.data, fit.slot.configuration)
 
-    def twin(self, region: Region) -> str:
+    def twin(self, region: DiskRegion) -> str:
         """Return the name of the region that has the same bytes, or its own."""
-        if region.kind is not Kind.FIT:
+        if region.kind is not CheckedBy.FIT:
             return region.name
         return region.name.replace(region.partition, self._fits[region.partition].name, 1)
 
-    def refuses(self, region: Region, offset: int, bit: int) -> bool:
+    def refuses(self, region: DiskRegion, offset: int, bit: int) -> bool:
         """Say whether the disk is refused with one bit inverted."""
         disk = Flipped(self._disk, offset, bit)
         match region.kind:
-            case Kind.FIT:
+            case CheckedBy.FIT:
                 fit = self._fit(region)
                 return self._fits[region.partition].refuses(offset - fit.entry.offset, bit)
-            case Kind.VERITY:
+            case CheckedBy.VERITY:
                 return not self._holds(disk, region, offset)
-            case Kind.ZEROS:
+            case CheckedBy.ZEROS:
                 return disk.read(offset, 1) != b"\0"
             case _:
                 found = self._findings(disk, region)
                 return any(each.severity is Severity.ERROR for each in found)
 
-    def _findings(self, disk: Flipped, region: Region) -> Iterable[Finding]:
+    def _findings(self, disk: Flipped, region: DiskRegion) -> Iterable[Finding]:
         """Return what is found about a region of a changed disk."""
         match region.kind:
-            case Kind.TABLE:
+            case CheckedBy.TABLE:
                 found = read_tables(disk, self._disk.size)
                 return partitions.check(found, self._target.partitions)
-            case Kind.STATE:
+            case CheckedBy.STATE:
                 entry = self._verdict.table.entry(region.partition)
                 return () if entry is None else state.check(disk, entry)
-            case Kind.POLICY:
+            case CheckedBy.POLICY:
                 return check_policy(disk, self._target, self._fit(region), self._predictions)
-            case Kind.SUPERBLOCK:
+            case CheckedBy.SUPERBLOCK:
                 root = next(r for r in self._verdict.chain.roots if r.hashes == region.start)
                 return boot_chain.check_superblock(disk, root)
             case _:
                 return ()
 
-    def _fit(self, region: Region) -> SlotFit:
+    def _fit(self, region: DiskRegion) -> SlotFit:
         return next(f for f in self._verdict.chain.fits if f.entry.name == region.partition)
 
-    def _holds(self, disk: Flipped, region: Region, offset: int) -> bool:
+    def _holds(self, disk: Flipped, region: DiskRegion, offset: int) -> bool:
         """Say whether the block at an offset still leads to the root hash."""
         for root in self._verdict.chain.roots:
             for level, layer in enumerate(root.layers()):
@@ -248,17 +248,17 @@ class _Judges:
         raise AssertionError(f"{region.name} at {offset:#x} is in no tree")
 
 
-class _FitJudge:
-    """Judges changes of one FIT; digests of payloads that do not change are computed once."""
+class _FitCheck:
+    """Checks changes of one FIT; digests of payloads that do not change are computed once."""
 
     def __init__(self, disk: Disk, verdict: DiskVerdict, fit: SlotFit) -> None:
         self.name = fit.entry.name
         self._view = disk.view(fit.entry.offset, len(fit.data), private=True)
         self._trust = verdict.chain.trust
         self._policy = dataclasses.replace(STRICT, max_size=fit.room)
-        self._facts = Facts()
+        self._cache = PayloadCache()
         self._known: dict[tuple[int, int], bool] = {}
-        judge(self._view, self._trust, policy=self._policy, facts=self._facts)
+        check_fit(self._view, self._trust, policy=self._policy, cache=self._cache)
 
     def refuses(self, offset: int, bit: int) -> bool:
         """Say whether the FIT is refused with one bit inverted."""
@@ -266,14 +266,14 @@ class _FitJudge:
         if key not in self._known:
             self._view[offset] ^= 1 << bit
             try:
-                self._known[key] = self._judge(offset)
+                self._known[key] = self._refuses(offset)
             finally:
                 self._view[offset] ^= 1 << bit
         return self._known[key]
 
-    def _judge(self, offset: int) -> bool:
-        facts = self._facts.without([offset], digests_only=True)
+    def _refuses(self, offset: int) -> bool:
+        cache = self._cache.without([offset], digests_only=True)
         try:
-            return bool(judge(self._view, self._trust, policy=self._policy, facts=facts).errors)
+            return bool(check_fit(self._view, self._trust, policy=self._policy, cache=cache).errors)
         except FormatError:
             return True

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bootseal.device import Partition, Slot
     from bootseal.disk.image import Disk
     from bootseal.fit.control_dtb import Trust
-    from bootseal.fit.verify.digest import Facts
+    from bootseal.fit.verify.digest import PayloadCache
 
 _PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
 _HEX: Final = re.compile("(?:[0-9a-f]{2})*")
@@ -71,19 +71,19 @@ def same(disk: Disk, one: SlotFit, other: SlotFit) -> bool:
     return size == len(other.data) and disk.same(one.entry.offset, other.entry.offset, size)
 
 
-def check(found: SlotFit, trust: Trust, facts: Facts) -> list[Finding]:
+def check(found: SlotFit, trust: Trust, cache: PayloadCache) -> list[Finding]:
     """Return what is wrong with a FIT, by the strict policy, and with what it says of its slot.
 
     Args:
         found: The FIT.
         trust: The keys of U-Boot's control device tree.
-        facts: What is known about the payloads of this FIT.
+        cache: What is known about the payloads of this FIT.
     """
-    from bootseal.fit.verify.verdict import judge  # noqa: PLC0415 - loaded while the roots are hashed
+    from bootseal.fit.verify.verdict import check_fit  # noqa: PLC0415 - loaded while the roots are hashed
 
     limits = dataclasses.replace(STRICT, max_size=found.room)
     try:
-        verdict = judge(found.data, trust, policy=limits, facts=facts)
+        verdict = check_fit(found.data, trust, policy=limits, cache=cache)
     except FormatError as error:
         return [malformed(found.entry, error)]
     return list(dict.fromkeys(_place(found, each) for each in verdict.findings))

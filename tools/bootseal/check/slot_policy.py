@@ -15,7 +15,7 @@ from bootseal.measure.predict import predict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.hash_tree import Readable
     from bootseal.findings.model import Finding
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def check_policies(
-    disk: Readable, target: Target, fits: Sequence[SlotFit]
+    disk: Readable, target: Expected, fits: Sequence[SlotFit]
 ) -> dict[str, list[Finding]]:
     """Return what is wrong with the PCR policy of each slot, by the slot's name.
 
@@ -51,7 +51,7 @@ def check_policies(
 
 
 def check_policy(
-    disk: Readable, target: Target, fit: SlotFit, predictions: Mapping[str, Prediction]
+    disk: Readable, target: Expected, fit: SlotFit, predictions: Mapping[str, Prediction]
 ) -> list[Finding]:
     """Return what is wrong with the PCR policy of one slot.
 

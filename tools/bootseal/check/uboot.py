@@ -20,7 +20,7 @@ from bootseal.formats.uboot.binary import gate_version
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.findings.model import Finding
 
 _DEVICE_TREE: Final = bytes.fromhex("d00dfeed")
@@ -117,7 +117,7 @@ _UNWANTED: Final = (
 )
 
 
-def check(target: Target) -> Iterator[Finding]:
+def check(target: Expected) -> Iterator[Finding]:
     """Yield what U-Boot has that it should not have, and lacks that it should."""
     yield from _as_described(target)
     config = target.artefacts.get("uboot-config")
@@ -127,7 +127,7 @@ def check(target: Target) -> Iterator[Finding]:
         yield from check_binary(target.control)
 
 
-def _as_described(target: Target) -> Iterator[Finding]:
+def _as_described(target: Expected) -> Iterator[Finding]:
     """Yield when U-Boot's files are not those that `device.json` describes."""
     for role in ("bios", "uboot-config"):
         path = target.artefacts.get(role)
@@ -195,7 +195,7 @@ def _symbols(binary: bytes) -> set[str] | None:
         if not isinstance(table, SymbolTableSection):
             return None
         names = [str(symbol.name) for symbol in table.iter_symbols()]
-    # What pyelftools raises for damaged files, beside its own errors.
+    # What pyelftools raises for damaged files, next to its own errors.
     except (
         ELFError,
         ArithmeticError,

@@ -14,7 +14,7 @@ from bootseal.cli.inputs import approved_list, naming
 from bootseal.cli.options import Json
 
 if TYPE_CHECKING:
-    from bootseal.attest.verify import Verdict
+    from bootseal.attest.verify import AttestVerdict
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -159,7 +159,7 @@ def verify(
         raise typer.Exit(ExitCode.REFUSED)
 
 
-def _document(verdict: Verdict) -> dict[str, object]:
+def _document(verdict: AttestVerdict) -> dict[str, object]:
     return {
         "schema": "bootseal.attestation/1",
         "verdict": "accepted" if verdict.accepted else "refused",
@@ -177,7 +177,7 @@ def _document(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _print(verdict: Verdict) -> None:
+def _print(verdict: AttestVerdict) -> None:
     word = "[bold green]ACCEPTED[/]" if verdict.accepted else "[bold red]REFUSED[/]"
     runs = f"release {verdict.release}" if verdict.release else "no approved release"
     slot = f", slot {verdict.slot}" if verdict.slot else ""

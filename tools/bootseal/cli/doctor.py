@@ -68,7 +68,7 @@ TOOLS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundTool:
     """What was found of a tool: its path, empty when missing, and the version it tells."""
 
     tool: Tool
@@ -76,21 +76,21 @@ class Found:
     version: str
 
 
-def look(tool: Tool) -> Found:
+def look(tool: Tool) -> FoundTool:
     """Find a program and ask its version."""
     try:
         path = proc.find_tool(tool.name)
     except ToolError:
-        return Found(tool=tool, path="", version="")
+        return FoundTool(tool=tool, path="", version="")
     version = "installed"
     if tool.version:
         try:
             done = proc.run(tool.name, tool.version, timeout=30)
         except ToolError:
-            return Found(tool=tool, path=path, version="does not run")
+            return FoundTool(tool=tool, path=path, version="does not run")
         match = _VERSION.search((done.stdout + done.stderr).decode(errors="replace"))
         version = match[0] if match else version
-    return Found(tool=tool, path=path, version=version)
+    return FoundTool(tool=tool, path=path, version=version)
 
 
 def doctor(
@@ -132,7 +132,7 @@ def doctor(
 
 
 def _document(
-    found: Sequence[Found], loaders: Mapping[str, Sequence[Finding]]
+    found: Sequence[FoundTool], loaders: Mapping[str, Sequence[Finding]]
 ) -> dict[str, object]:
     return {
         "schema": SCHEMA,

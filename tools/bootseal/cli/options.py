@@ -19,8 +19,8 @@ from bootseal.errors import UsageError
 from bootseal.keys.signers.pin import PIN_FILE_VARIABLE, SecretSource
 
 if TYPE_CHECKING:
-    from bootseal.check.expected import Target
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.check.expected import Expected
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.keys.signers.base import Access
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -123,7 +123,7 @@ class TargetOptions:
         ),
     ] = None
 
-    def expected(self, image: Path, policy_key: Path | None = None) -> Target:
+    def expected(self, image: Path, policy_key: Path | None = None) -> Expected:
         """Return what a disk is checked against.
 
         Args:
@@ -189,7 +189,7 @@ class StrictnessOptions:
         ),
     ] = None
 
-    def policy(self) -> Policy:
+    def policy(self) -> Strictness:
         """Return the policy that the options choose.
 
         Raises:

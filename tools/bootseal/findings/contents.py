@@ -47,17 +47,17 @@ CONTENTS: Final = (
     Rule(
         "disk.root-setuid",
         "a setuid or setgid file that is not one of the usual ones",
-        "chmod a-s, or list it as setuid in the policy",
+        "chmod a-s, or list it as setuid in the allowlist",
     ),
     Rule(
         "disk.root-capabilities",
         "a file other than `ping` with file capabilities (`security.capability`)",
-        "setcap -r, or list it under capabilities in the policy",
+        "setcap -r, or list it under capabilities in the allowlist",
     ),
     Rule(
         "disk.root-world-writable",
         "a file, or a directory without sticky bit, that everybody may write to",
-        "chmod o-w, or list it as world-writable in the policy",
+        "chmod o-w, or list it as world-writable in the allowlist",
     ),
     Rule(
         "disk.root-machine-id",

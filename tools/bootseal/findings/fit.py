@@ -44,7 +44,7 @@ FIT: Final = (
     ),
     Rule("fit.no-data", "an image without data", _BUILD),
     Rule("fit.external-data", "the place of the data is given by unsigned numbers", _BUILD),
-    Rule("fit.external-bounds", "the data lies outside the file", _BUILD),
+    Rule("fit.external-bounds", "the data is outside the file", _BUILD),
     Rule("fit.external-order", "external data begins before the end of what precedes it", _BUILD),
     Rule("fit.external-gap", "unsigned bytes in front of external data", _BUILD),
     Rule("fit.trailing-data", "bytes follow the FIT", "cut the file at the end of the FIT"),

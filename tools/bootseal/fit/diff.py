@@ -19,7 +19,7 @@ _SHOWN: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class FitChange:
     """One difference.
 
     Attributes:
@@ -36,7 +36,7 @@ class Change:
     after: str
 
 
-def diff(first: Fit, second: Fit) -> tuple[Change, ...]:
+def diff(first: Fit, second: Fit) -> tuple[FitChange, ...]:
     """Compare two FITs.
 
     Args:
@@ -49,7 +49,7 @@ def diff(first: Fit, second: Fit) -> tuple[Change, ...]:
         properties are not compared.
     """
     nodes, others = _nodes(first), _nodes(second)
-    changes: list[Change] = []
+    changes: list[FitChange] = []
     for path in dict.fromkeys((*nodes, *others)):
         changes += _compare(path, nodes.get(path), others.get(path))
     return tuple(changes)
@@ -78,23 +78,23 @@ def _compare(
     path: str,
     old: tuple[FlatNode, dict[str, str]] | None,
     new: tuple[FlatNode, dict[str, str]] | None,
-) -> Iterator[Change]:
+) -> Iterator[FitChange]:
     if old is None or new is None:
         before, after = ("", "node") if old is None else ("node", "")
-        yield Change(path=path, name="", before=before, after=after)
+        yield FitChange(path=path, name="", before=before, after=after)
     names, others = (dict[str, str]() if side is None else side[1] for side in (old, new))
     for name in dict.fromkeys((*names, *others)):
         before, after = names.get(name, ""), others.get(name, "")
         if before != after or (name in names) != (name in others):
-            yield Change(path=path, name=name, before=before, after=after)
+            yield FitChange(path=path, name=name, before=before, after=after)
     if old is not None and new is not None:
         yield from _compare_order(path, old[0], new[0])
 
 
-def _compare_order(path: str, old: FlatNode, new: FlatNode) -> Iterator[Change]:
+def _compare_order(path: str, old: FlatNode, new: FlatNode) -> Iterator[FitChange]:
     before, after = ([child.name for child in node.children] for node in (old, new))
     if before != after and sorted(before) == sorted(after):
-        yield Change(path=path, name="", before=", ".join(before), after=", ".join(after))
+        yield FitChange(path=path, name="", before=", ".join(before), after=", ".join(after))
 
 
 def _text(value: memoryview) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bootseal.errors import UsageError, VerificationRefused
 from bootseal.findings.model import refuse
 from bootseal.fit.verify import payloads
-from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import COMPAT
 from bootseal.formats.fit import model as fit_format
 
@@ -35,7 +35,7 @@ def extract(data: Buffer, name: str) -> memoryview:
     if name not in known:
         raise UsageError(f"the FIT has no image {name!r}: it has {', '.join(known) or 'none'}")
     image = fit.image(name)
-    refuse(payloads.check(fit, [image], COMPAT, Facts()), f"the data of {name!r} is refused")
+    refuse(payloads.check(fit, [image], COMPAT, PayloadCache()), f"the data of {name!r} is refused")
     if all(found.ignored for found in image.hashes):
         raise VerificationRefused(f"the data of {name!r} is refused: every hash is to be ignored")
     return image.payload

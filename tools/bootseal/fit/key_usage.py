@@ -19,7 +19,7 @@ from bootseal import documents
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
 from bootseal.files import mapped
 from bootseal.fit import control_dtb
-from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.digest import PayloadCache
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
@@ -220,11 +220,11 @@ def digests(model: Fit) -> Iterator[tuple[Signature, bytes, Algorithm]]:
 
     Nodes of unsupported algorithms are left out.
     """
-    facts = Facts()
+    cache = PayloadCache()
     for image in model.images:
         for signature in image.signatures:
             if algorithm := _algorithm(signature):
-                yield signature, facts.digest(image, algorithm.hash_name), algorithm
+                yield signature, cache.digest(image, algorithm.hash_name), algorithm
     for configuration in model.configurations:
         for signature in configuration.signatures:
             if algorithm := _algorithm(signature):

@@ -23,9 +23,9 @@ from bootseal.findings.model import refuse
 from bootseal.fit import control_dtb
 from bootseal.fit.control_dtb import Trust, TrustedKey
 from bootseal.fit.key_usage import digests
-from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import COMPAT
-from bootseal.fit.verify.verdict import judge
+from bootseal.fit.verify.verdict import check_fit
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys import placeholder
@@ -258,7 +258,7 @@ def _trust(done: Sequence[Signed], signers: dict[str, Signer]) -> dict[str, Trus
 
 
 def _check(data: bytes, trusts: dict[str, Trust]) -> None:
-    facts = Facts()
+    cache = PayloadCache()
     for name, trust in trusts.items():
-        verdict = judge(data, trust, name, policy=COMPAT, facts=facts)
+        verdict = check_fit(data, trust, name, policy=COMPAT, cache=cache)
         refuse(verdict.errors, "the signed FIT is refused")

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError
 from bootseal.findings.model import refuse
-from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import STRICT
-from bootseal.fit.verify.verdict import judge
+from bootseal.fit.verify.verdict import check_fit
 from bootseal.formats.fdt.scan import Tag
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.fit.regions import covered
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.fit.control_dtb import Trust
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Configuration, Fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
+class SignedRegion:
     """Bytes whose change must be refused.
 
     Attributes:
@@ -62,7 +62,7 @@ class Mutant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class FitProof:
     """All changes that were tried, and the seed that chose them."""
 
     seed: int
@@ -79,16 +79,16 @@ def prove(
     trust: Trust,
     configuration: str | None = None,
     *,
-    policy: Policy = STRICT,
+    policy: Strictness = STRICT,
     seed: int = 0,
     tries: int = 3,
-) -> Proof:
-    """Change every signed region of an acceptable FIT and judge each result.
+) -> FitProof:
+    """Change every signed region of an acceptable FIT and check_fit each result.
 
     Args:
         fit: The file, writable and private; it is the same afterwards.
         trust: The keys.
-        configuration: The one to judge, as for `inspect`.
+        configuration: The one to check_fit, as for `inspect`.
         policy: How severely.
         seed: Chooses bytes and bits.
         tries: Changes per payload, signature and strings block; properties get one each.
@@ -97,8 +97,8 @@ def prove(
         FormatError: `fit` is no FIT.
         VerificationRefused: It is refused as it is, so refusing changes of it proves nothing.
     """
-    facts = Facts()
-    verdict = judge(fit, trust, configuration, policy=policy, facts=facts)
+    cache = PayloadCache()
+    verdict = check_fit(fit, trust, configuration, policy=policy, cache=cache)
     refuse(verdict.errors, "the FIT is refused unchanged")
     judged = {result.configuration for result in verdict.results}
     model = fit_format.parse(fit, lenient=not policy.strict)
@@ -110,18 +110,18 @@ def prove(
             flips = tuple(_flip(choice, span, number) for span in region.ranges)
             _apply(fit, flips)
             try:
-                known = facts.without(offset for offset, _ in flips)
+                known = cache.without(offset for offset, _ in flips)
                 reason = _reason(fit, trust, configuration, policy, known)
             finally:
                 _apply(fit, flips)
             mutant = Mutant(region=region.name, flips=flips, refused=bool(reason), reason=reason)
             mutants.append(mutant)
-    return Proof(seed=seed, mutants=tuple(mutants))
+    return FitProof(seed=seed, mutants=tuple(mutants))
 
 
-def regions(fit: Fit, configurations: list[Configuration], tries: int) -> list[Region]:
+def regions(fit: Fit, configurations: list[Configuration], tries: int) -> list[SignedRegion]:
     """Return what the signatures of some configurations protect, each thing once."""
-    found: dict[tuple[tuple[int, int], ...], Region] = {}
+    found: dict[tuple[tuple[int, int], ...], SignedRegion] = {}
     for configuration in configurations:
         for region in _regions(fit, configuration, tries):
             if all(start < end for start, end in region.ranges):
@@ -129,26 +129,26 @@ def regions(fit: Fit, configurations: list[Configuration], tries: int) -> list[R
     return list(found.values())
 
 
-def _regions(fit: Fit, configuration: Configuration, tries: int) -> Iterator[Region]:
+def _regions(fit: Fit, configuration: Configuration, tries: int) -> Iterator[SignedRegion]:
     nodes = set(fit_format.hashed_nodes(fit, configuration))
     yield from _structure(fit, nodes)
     signatures = [s for s in configuration.signatures if s.value]
     # Any good signature may be enough, so all of them change together.
     values = [s.node.properties["value"] for s in signatures]
     spans = tuple((found.offset, found.offset + len(found.value)) for found in values)
-    yield Region(name=f"{configuration.path} signature value", ranges=spans, tries=tries)
+    yield SignedRegion(name=f"{configuration.path} signature value", ranges=spans, tries=tries)
     sizes = [int.from_bytes(s.hashed_strings[4:8]) for s in signatures]
     if covered_size := min(sizes, default=0):
         start = fit.flat.header.off_strings
         span = ((start, start + covered_size),)
-        yield Region(name="names in the strings block", ranges=span, tries=tries)
+        yield SignedRegion(name="names in the strings block", ranges=span, tries=tries)
     for names in configuration.references.values():
         for image in map(fit.image, names):
             span = ((image.offset, image.offset + len(image.payload)),)
-            yield Region(name=f"{image.path} data", ranges=span, tries=tries)
+            yield SignedRegion(name=f"{image.path} data", ranges=span, tries=tries)
 
 
-def _structure(fit: Fit, nodes: set[str]) -> Iterator[Region]:
+def _structure(fit: Fit, nodes: set[str]) -> Iterator[SignedRegion]:
     path: list[str] = []
     tokens = fit.flat.tokens
     for token, signed in zip(tokens, covered(tokens, nodes), strict=True):
@@ -159,15 +159,15 @@ def _structure(fit: Fit, nodes: set[str]) -> Iterator[Region]:
             if signed and token.name:
                 start = token.start + 4
                 span = ((start, start + len(token.name)),)
-                yield Region(name=f"{where} name", ranges=span, tries=1)
+                yield SignedRegion(name=f"{where} name", ranges=span, tries=1)
         elif token.tag is Tag.END_NODE:
             path.pop()
         elif token.tag is Tag.PROP and signed:
             span = ((token.start, token.end),)
-            yield Region(name=f"{where} {token.name}", ranges=span, tries=1)
+            yield SignedRegion(name=f"{where} {token.name}", ranges=span, tries=1)
             if token.size:
                 span = ((token.value, token.value + token.size),)
-                yield Region(name=f"{where} {token.name} value", ranges=span, tries=1)
+                yield SignedRegion(name=f"{where} {token.name} value", ranges=span, tries=1)
 
 
 def _flip(choice: random.Random, span: tuple[int, int], number: int) -> tuple[int, int]:
@@ -183,11 +183,15 @@ def _apply(fit: memoryview, flips: tuple[tuple[int, int], ...]) -> None:
 
 
 def _reason(
-    fit: memoryview, trust: Trust, configuration: str | None, policy: Policy, facts: Facts
+    fit: memoryview,
+    trust: Trust,
+    configuration: str | None,
+    policy: Strictness,
+    cache: PayloadCache,
 ) -> str:
     """Return why a changed FIT is refused, empty when it is not."""
     try:
-        errors = judge(fit, trust, configuration, policy=policy, facts=facts).errors
+        errors = check_fit(fit, trust, configuration, policy=policy, cache=cache).errors
     except FormatError as error:
         return error.message
     return f"{errors[0].id} at {errors[0].where}" if errors else ""

@@ -28,7 +28,7 @@ _ALIGNMENT: Final = 4
 _ALIGNMENTS: Final = (4096, 2048, 1024, 512)
 
 
-class Layout:
+class FileLayout:
     """How one file is laid out.
 
     Args:

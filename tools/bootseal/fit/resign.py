@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from bootseal.errors import UsageError
 from bootseal.fit.add_signature import NewSignature
-from bootseal.fit.relayout import Layout
+from bootseal.fit.relayout import FileLayout
 from bootseal.fit.sign import Request, SigningKey, collect, sign_request
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fdt.model import Buffer
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.signers.base import Signer
@@ -40,7 +40,7 @@ class Resigning:
     hint: str
     algorithm: Algorithm
     timestamp: int | None
-    policy: Policy
+    policy: Strictness
 
 
 def resign(fit: Buffer, how: Resigning) -> bytes:
@@ -79,7 +79,7 @@ def without_signatures(fit: Buffer) -> bytes:
                 f"{image.path} is signed on its own: only signatures of configurations are replaced"
             )
     editor = Editor(fit)
-    layout = Layout(model, editor.size)
+    layout = FileLayout(model, editor.size)
     for configuration in model.configurations:
         for signature in configuration.signatures:
             editor.remove_node(signature.path)

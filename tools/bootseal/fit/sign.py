@@ -19,11 +19,11 @@ from bootseal.files import mapped, write_parts
 from bootseal.findings.model import refuse
 from bootseal.fit import add_signature
 from bootseal.fit.control_dtb import Trust, TrustedKey
-from bootseal.fit.relayout import Layout
-from bootseal.fit.verify.digest import Facts
+from bootseal.fit.relayout import FileLayout
+from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.signature import check_image
 from bootseal.fit.verify.strictness import STRICT
-from bootseal.fit.verify.verdict import check_unsigned, judge
+from bootseal.fit.verify.verdict import check_fit, check_unsigned
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.fit.regions import covered
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.fit.add_signature import NewSignature
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Configuration, Fit, Signature
     from bootseal.keys.signers.base import Signer
@@ -75,7 +75,7 @@ class Request:
     name: str = "bootseal"
     version: str = bootseal.__version__
     comment: str | None = None
-    policy: Policy = STRICT
+    policy: Strictness = STRICT
     add: NewSignature | None = None
 
 
@@ -155,22 +155,22 @@ class _Work:
     def __init__(self, fit: Buffer, request: Request) -> None:
         lenient = not request.policy.strict
         self._request = request
-        self._facts = Facts()
+        self._cache = PayloadCache()
         self._trusted: dict[str, TrustedKey] = {}
         self._model = fit_format.parse(fit, lenient=lenient)
         self.editor = Editor(fit, lenient=lenient)
-        self.layout = Layout(self._model, self.editor.size)
+        self.layout = FileLayout(self._model, self.editor.size)
 
     def run(self) -> None:
         """Sign images, then configurations, in file order."""
         model, request = self._model, self._request
-        found = check_unsigned(model, model.configurations, request.policy, self._facts)
+        found = check_unsigned(model, model.configurations, request.policy, self._cache)
         # Free space is written anew, without what mkimage before 2025.10 leaves in it.
         refuse([f for f in found if f.id != "fit.slack"], "the FIT is not fit to be signed")
         for image in model.images:
             for signature, key in self._mine(image.signatures):
                 algorithm = _choose(signature, request.algorithm, key.signer)
-                digest = self._facts.digest(image, algorithm.hash_name)
+                digest = self._cache.digest(image, algorithm.hash_name)
                 self._write(signature, key, algorithm, digest, [])
         hints = [key.hint for key in request.keys]
         nodes = [(each, self._signatures(each, hints)) for each in model.configurations]
@@ -182,17 +182,17 @@ class _Work:
         """Verify what was made of the FIT."""
         policy = self._request.policy
         model = fit_format.parse(signed, lenient=not policy.strict)
-        facts = self._facts.moved(zip(self._model.images, model.images, strict=True))
+        cache = self._cache.moved(zip(self._model.images, model.images, strict=True))
         trust = Trust(
             keys=tuple(key for key in self._trusted.values() if key.required), any_suffices=False
         )
         for configuration in model.configurations:
-            verdict = judge(signed, trust, configuration.name, policy=policy, facts=facts)
+            verdict = check_fit(signed, trust, configuration.name, policy=policy, cache=cache)
             refuse(verdict.errors, "the signed FIT is refused")
         for image in model.images:
             for signature, key in self._mine(image.signatures):
                 trusted = self._trusted[key.hint]
-                found = check_image(image, signature, trusted, facts)
+                found = check_image(image, signature, trusted, cache)
                 refuse(found, "the signed FIT is refused")
 
     def _signatures(

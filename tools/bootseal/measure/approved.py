@@ -31,7 +31,7 @@ _HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class ApprovedEvent:
     """An event as it stands in the list.
 
     Attributes:
@@ -61,7 +61,7 @@ class Boot:
     slot: str
     configuration: str
     pcrs: dict[str, dict[str, str]]
-    events: tuple[Measurement, ...]
+    events: tuple[ApprovedEvent, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +239,7 @@ def boots(approved: Approved, slot: str = "") -> dict[str, tuple[Event, ...]]:
     }
 
 
-def to_event(measurement: Measurement) -> Event:
+def to_event(measurement: ApprovedEvent) -> Event:
     """Return an entry of the list as an event."""
     return Event(
         pcr=measurement.pcr,
@@ -249,9 +249,9 @@ def to_event(measurement: Measurement) -> Event:
     )
 
 
-def from_event(event: Event) -> Measurement:
+def from_event(event: Event) -> ApprovedEvent:
     """Return an event as an entry of the list."""
-    return Measurement(
+    return ApprovedEvent(
         pcr=event.pcr,
         type=event_types.name(event.type),
         digests={bank: digest.hex() for bank, digest in event.digests.items()},

@@ -26,7 +26,7 @@ _SELF_DESCRIBING: Final = frozenset(
 _SHOWN: Final = 200
 
 
-class Judgement(StrEnum):
+class Match(StrEnum):
     """What an entry is, compared with what was expected."""
 
     MATCHING = "matching"
@@ -35,7 +35,7 @@ class Judgement(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ComparedEvent:
     """One line of the comparison.
 
     Attributes:
@@ -45,7 +45,7 @@ class Entry:
         meaning: What it says, in words; text out of the log is in it as it stands.
     """
 
-    judgement: Judgement
+    judgement: Match
     number: int
     event: Event
     meaning: str
@@ -61,16 +61,16 @@ class Comparison:
     """
 
     name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ComparedEvent, ...]
 
-    def count(self, judgement: Judgement) -> int:
+    def count(self, judgement: Match) -> int:
         """Return how many lines are judged so."""
         return sum(entry.judgement is judgement for entry in self.entries)
 
     @property
     def differences(self) -> int:
         """How many lines do not match."""
-        return len(self.entries) - self.count(Judgement.MATCHING)
+        return len(self.entries) - self.count(Match.MATCHING)
 
 
 def closest(found: Sequence[Event], boots: Mapping[str, Sequence[Event]]) -> Comparison:
@@ -88,7 +88,7 @@ def closest(found: Sequence[Event], boots: Mapping[str, Sequence[Event]]) -> Com
     return best
 
 
-def compare(found: Sequence[Event], expected: Sequence[Event]) -> tuple[Entry, ...]:
+def compare(found: Sequence[Event], expected: Sequence[Event]) -> tuple[ComparedEvent, ...]:
     """Line a log up with what was expected.
 
     An entry matches when PCR, type, event data and the digests of all banks that both have are
@@ -96,18 +96,20 @@ def compare(found: Sequence[Event], expected: Sequence[Event]) -> tuple[Entry, .
     """
     common = _common_banks(found, expected)
     here, there = ([_key(e, common) for e in events] for events in (found, expected))
-    lines: list[Entry] = []
+    lines: list[ComparedEvent] = []
     matcher = SequenceMatcher(None, here, there, autojunk=False)
     for kind, i, j, m, n in matcher.get_opcodes():
         equal = kind == "equal"
-        judgement = Judgement.MATCHING if equal else Judgement.UNEXPECTED
+        judgement = Match.MATCHING if equal else Match.UNEXPECTED
         lines += (
-            Entry(judgement=judgement, number=at, event=found[at], meaning=explain(found[at]))
+            ComparedEvent(
+                judgement=judgement, number=at, event=found[at], meaning=explain(found[at])
+            )
             for at in range(i, j)
         )
         if not equal:
             lines += (
-                Entry(judgement=Judgement.MISSING, number=-1, event=e, meaning=explain(e))
+                ComparedEvent(judgement=Match.MISSING, number=-1, event=e, meaning=explain(e))
                 for e in expected[m:n]
             )
     return tuple(lines)

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.device import Measurement
+from bootseal.device import PredictedEvent
 from bootseal.errors import FormatError
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit
@@ -63,10 +63,10 @@ class Prediction:
         return PCR_FIRMWARE in self.pcrs
 
     @property
-    def measurements(self) -> tuple[Measurement, ...]:
+    def measurements(self) -> tuple[PredictedEvent, ...]:
         """The events as `device.json` lists them."""
         return tuple(
-            Measurement(
+            PredictedEvent(
                 pcr=event.pcr,
                 type=event.type,
                 sha256=event.digests["sha256"].hex(),

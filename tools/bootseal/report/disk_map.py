@@ -15,7 +15,7 @@ from bootseal.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bootseal.check.coverage import Region
+    from bootseal.check.coverage import DiskRegion
     from bootseal.check.document import DiskReport
 
 WIDTH: Final = 1000.0
@@ -50,7 +50,7 @@ def rows(report: DiskReport) -> tuple[MapRow, ...]:
     return tuple(_row(title, parts) for title, parts in stretches(report))
 
 
-def stretches(report: DiskReport) -> Iterator[tuple[str, Sequence[Region]]]:
+def stretches(report: DiskReport) -> Iterator[tuple[str, Sequence[DiskRegion]]]:
     """Yield what the rows show: the disk, each partition, and the FIT in it."""
     yield "whole disk", report.map
     for name in dict.fromkeys(part.partition for part in report.map if part.partition):
@@ -63,13 +63,13 @@ def stretches(report: DiskReport) -> Iterator[tuple[str, Sequence[Region]]]:
             yield f"FIT in {name}, behind its images", fit[last + 1 :] or fit
 
 
-def _label(part: Region, width: float) -> str:
+def _label(part: DiskRegion, width: float) -> str:
     """Return the name of an image that has room in its bar."""
     name = part.name.rpartition("/")[2] if _IMAGE in part.name else ""
     return name if len(name) * _LABEL_UNITS < width else ""
 
 
-def _row(title: str, parts: Sequence[Region]) -> MapRow:
+def _row(title: str, parts: Sequence[DiskRegion]) -> MapRow:
     start, end = parts[0].start, parts[-1].end
     scale = WIDTH / max(end - start, 1)
     bars: list[RegionBar] = []

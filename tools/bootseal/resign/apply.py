@@ -22,12 +22,12 @@ from bootseal.fit import control_dtb
 from bootseal.formats import boot_partition
 from bootseal.resign import copy as resign_copy
 from bootseal.resign import provenance
-from bootseal.resign.provenance import Record
+from bootseal.resign.provenance import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.device import Device
     from bootseal.resign.plan import Plan, Signing
 
@@ -36,7 +36,7 @@ _STAGING: Final = ".signing-"
 
 
 def write(
-    target: Target,
+    target: Expected,
     plan: Plan,
     signing: Signing,
     image: Path,
@@ -44,7 +44,7 @@ def write(
     *,
     who: str,
     when: str,
-) -> Record:
+) -> Provenance:
     """Write a signed device, or a signed image on its own.
 
     A directory is complete as soon as its `device.json` is there; an image is renamed into place.
@@ -86,14 +86,14 @@ class _Facts:
     who: str
     when: str
 
-    def record(self, inputs: dict[str, str], outputs: dict[str, str]) -> Record:
+    def record(self, inputs: dict[str, str], outputs: dict[str, str]) -> Provenance:
         signing = self.signing
         keys = {"fit": signing.fit.public_key.fingerprint()}
         algorithms = {"fit": signing.algorithm.name}
         if signing.policy is not None:
             keys["policy"] = signing.policy.public_key.fingerprint()
             algorithms["policy"] = f"sha256,{signing.policy.public_key.kind}"
-        return Record(
+        return Provenance(
             inputs=inputs,
             outputs=outputs,
             keys=keys,
@@ -106,7 +106,9 @@ class _Facts:
         )
 
 
-def _write_image(target: Target, origin: Path, plan: Plan, facts: _Facts, output: Path) -> Record:
+def _write_image(
+    target: Expected, origin: Path, plan: Plan, facts: _Facts, output: Path
+) -> Provenance:
     with _staging(output.resolve().parent) as staging, ThreadPoolExecutor(1) as pool:
         image = staging / output.name
         before = pool.submit(resign_copy.digests, [origin])
@@ -123,7 +125,7 @@ def _write_image(target: Target, origin: Path, plan: Plan, facts: _Facts, output
     return found
 
 
-def _sign_image(target: Target, origin: Path, image: Path, plan: Plan) -> dict[Path, str]:
+def _sign_image(target: Expected, origin: Path, image: Path, plan: Plan) -> dict[Path, str]:
     """Write the signed disk, and its block map where the original has one; return digests."""
     resign_copy.copy(origin, image)
     resign_copy.patch(image, plan.patches)
@@ -149,8 +151,8 @@ def _map_of(image: Path) -> Path:
 
 
 def _stage(
-    target: Target, device: Device, directory: Path, plan: Plan, staging: Path, facts: _Facts
-) -> tuple[Record, Device]:
+    target: Expected, device: Device, directory: Path, plan: Plan, staging: Path, facts: _Facts
+) -> tuple[Provenance, Device]:
     """Write every file that changes; return the record and the device's new description."""
     signing = facts.signing
     contents = _artefacts(device, directory, plan, signing)

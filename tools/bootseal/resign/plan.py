@@ -31,7 +31,7 @@ from bootseal.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
@@ -89,7 +89,7 @@ class Plan:
     control: bytes | None
 
 
-def fits_of(disk: Disk, target: Target, table: Table) -> tuple[SlotFit, ...]:
+def fits_of(disk: Disk, target: Expected, table: Table) -> tuple[SlotFit, ...]:
     """Return the FIT of every slot.
 
     Raises:
@@ -104,7 +104,7 @@ def fits_of(disk: Disk, target: Target, table: Table) -> tuple[SlotFit, ...]:
     return tuple(found)
 
 
-def plan(disk: Disk, target: Target, table: Table, signing: Signing) -> Plan:
+def plan(disk: Disk, target: Expected, table: Table, signing: Signing) -> Plan:
     """Sign, and return what changes.
 
     Args:
@@ -170,7 +170,7 @@ def trusting(control: bytes, signing: Signing) -> bytes:
     )
 
 
-def request_all(disk: Disk, target: Target, table: Table, signing: Signing) -> None:
+def request_all(disk: Disk, target: Expected, table: Table, signing: Signing) -> None:
     """Show the signers every digest that `plan` would have signed.
 
     Raises:
@@ -189,7 +189,7 @@ def request_all(disk: Disk, target: Target, table: Table, signing: Signing) -> N
             signing.policy.sign_digest(hashlib.sha256(approved).digest(), algorithm)
 
 
-def _check_policy_key(disk: Disk, target: Target, table: Table, key: PublicKey) -> None:
+def _check_policy_key(disk: Disk, target: Expected, table: Table, key: PublicKey) -> None:
     """Refuse a policy that no device would accept: the root holds the key it is checked with."""
     entry = table.entry(target.slots[0].root)
     pem = None if entry is None else rootfs.policy_key(disk, entry)

@@ -23,7 +23,7 @@ BUILDER: Final = "urn:bootseal:disk-sign"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Provenance:
     """What was signed, by whom, with what.
 
     Attributes:
@@ -49,7 +49,7 @@ class Record:
     when: str
 
 
-def to_bytes(record: Record) -> bytes:
+def to_bytes(record: Provenance) -> bytes:
     """Write a record as JSON text."""
     document = {
         "_type": STATEMENT,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseal.boot.scenario import device_findings, device_status
-from bootseal.device import Device, Measurement, Qemu, Slot
+from bootseal.device import Device, PredictedEvent, Qemu, Slot
 from bootseal.errors import FormatError
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import Event, EventLog
@@ -51,7 +51,7 @@ DEVICE = Device(
             root_hash=ROOT_HASH,
             pcrs=PCRS,
             events=tuple(
-                Measurement(
+                PredictedEvent(
                     pcr=event.pcr,
                     type=event.type,
                     sha256=event.digests["sha256"].hex(),

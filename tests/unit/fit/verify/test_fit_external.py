@@ -19,14 +19,14 @@ from bootseal.formats.fit.model import Place
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.keys.signers.file import FileSigner
 
 OFFSET = replace(STRICT, external_data=True)
 POSITION = 0x2000
 
 
-def ids(fit: bytes, control: bytes, policy: Policy) -> set[str]:
+def ids(fit: bytes, control: bytes, policy: Strictness) -> set[str]:
     return {finding.id for finding in inspect(fit, control, policy=policy).errors}
 
 
@@ -99,7 +99,7 @@ def test_tree_that_grows_into_the_data_is_refused(
 )
 @pytest.mark.parametrize("policy", [OFFSET, COMPAT], ids=["strict", "compat"])
 def test_data_outside_the_file_is_refused(
-    by_offset: bytes, control: bytes, name: str, value: int, policy: Policy
+    by_offset: bytes, control: bytes, name: str, value: int, policy: Strictness
 ) -> None:
     """D3: U-Boot up to 2026.07 reads it anyway (BRLY-2026-041)."""
     evil = set_number(by_offset, "kernel-1", name, value)

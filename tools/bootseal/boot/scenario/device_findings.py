@@ -10,7 +10,7 @@ from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import Event
-from bootseal.measure.explain import Judgement, compare
+from bootseal.measure.explain import Match, compare
 from bootseal.measure.predict import CAP
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _event_log(log: bytes, slot: Slot) -> Iterator[Finding]:
         )
         for entry in slot.events
     ]
-    wrong = [e for e in compare(found.events, expected) if e.judgement is not Judgement.MATCHING]
+    wrong = [e for e in compare(found.events, expected) if e.judgement is not Match.MATCHING]
     if wrong:
         said = "; ".join(f"{e.judgement} in PCR {e.event.pcr}: {e.meaning}" for e in wrong[:_SHOWN])
         message = f"{len(wrong)} entries are not as predicted: {said}"

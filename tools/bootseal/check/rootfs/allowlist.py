@@ -32,7 +32,7 @@ _CAPABILITIES: Final = ("bin/ping", "bin/ping.iputils", "usr/bin/ping", "usr/bin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Allowlist:
     """What a root file system may hold.
 
     Attributes:
@@ -59,12 +59,12 @@ def allows(patterns: tuple[str, ...], path: str) -> bool:
     return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def load(path: Path) -> Policy:
-    """Read a policy; `setuid` and `capabilities` add to what is allowed anyway.
+def load(path: Path) -> Allowlist:
+    """Read an allowlist; `setuid` and `capabilities` add to what is allowed anyway.
 
     Args:
         path: A TOML file with any of `setuid`, `capabilities`, `world-writable`, `private-keys`
-            (lists of patterns) and `module-key` (a PEM public key, beside the file).
+            (lists of patterns) and `module-key` (a PEM public key, next to the file).
 
     Raises:
         UsageError: The file is not there, or not such a file.
@@ -73,16 +73,16 @@ def load(path: Path) -> Policy:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"there is no root file system policy {path}") from None
+        raise UsageError(f"there is no allowlist {path}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
-    known = {field.name.replace("_", "-") for field in fields(Policy)}
+    known = {field.name.replace("_", "-") for field in fields(Allowlist)}
     if unknown := sorted(document.keys() - known):
         raise UsageError(f"{path} has {unknown[0]!r}: known are {', '.join(sorted(known))}")
     key = document.get("module-key")
     if key is not None and not isinstance(key, str):
-        raise UsageError(f"{path}: module-key is no file name")
-    return Policy(
+        raise UsageError(f"{path}: module-key is not a file name")
+    return Allowlist(
         setuid=_SETUID + _patterns(document, "setuid", path),
         capabilities=_CAPABILITIES + _patterns(document, "capabilities", path),
         world_writable=_patterns(document, "world-writable", path),
@@ -94,7 +94,7 @@ def load(path: Path) -> Policy:
 def _patterns(document: dict[str, object], name: str, path: Path) -> tuple[str, ...]:
     found = document.get(name, [])
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise UsageError(f"{path}: {name} is no list of patterns")
+        raise UsageError(f"{path}: {name} is not a list of patterns")
     return tuple(each.lstrip("/") for each in found)
 
 

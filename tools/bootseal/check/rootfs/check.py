@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A root file system, opened without root and judged file by file."""
+"""A root file system, opened without being root and checked file by file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.device import Partition
     from bootseal.disk.filesystems.node import Node
     from bootseal.disk.image import Disk
@@ -38,13 +38,15 @@ _EXT_MAGIC: Final = 0xEF53
 _MAX_KEY: Final = 65536
 
 
-def check(disk: Disk, entry: Partition, policy: Policy, *, production: bool) -> Iterator[Finding]:
+def check(
+    disk: Disk, entry: Partition, allowlist: Allowlist, *, production: bool
+) -> Iterator[Finding]:
     """Yield what is wrong with what a root partition holds.
 
     Args:
         disk: The disk.
         entry: The partition.
-        policy: What it may hold.
+        allowlist: What it may hold.
         production: Whether it is for devices in the field, rather than for development.
 
     Raises:
@@ -52,9 +54,9 @@ def check(disk: Disk, entry: Partition, policy: Policy, *, production: bool) -> 
     """
     try:
         with opened(disk, entry) as nodes:
-            yield from rootfs_files.check(nodes, policy, entry.name, production=production)
-            yield from rootfs_keys.check(nodes, policy, entry.name)
-            yield from rootfs_programs.check(nodes, policy, entry.name)
+            yield from rootfs_files.check(nodes, allowlist, entry.name, production=production)
+            yield from rootfs_keys.check(nodes, allowlist, entry.name)
+            yield from rootfs_programs.check(nodes, allowlist, entry.name)
     except FormatError as error:
         yield finding(
             "disk.root-unreadable",

@@ -15,7 +15,7 @@ from bootseal.formats import capability
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.disk.filesystems.node import Node
     from bootseal.findings.model import Finding
 
@@ -36,13 +36,13 @@ _UID_FIELD: Final = 2
 
 
 def check(
-    nodes: Sequence[Node], policy: Policy, where: str, *, production: bool
+    nodes: Sequence[Node], allowlist: Allowlist, where: str, *, production: bool
 ) -> Iterator[Finding]:
     """Yield what is wrong with the files of a root file system.
 
     Args:
         nodes: Its files.
-        policy: What it may hold.
+        allowlist: What it may hold.
         where: Name of the partition.
         production: Whether it is for devices in the field, rather than for development.
 
@@ -50,7 +50,7 @@ def check(
         FormatError: A file cannot be read.
     """
     by_path = {node.path: node for node in nodes}
-    yield from _permissions(nodes, policy, where)
+    yield from _permissions(nodes, allowlist, where)
     yield from _identities(nodes, by_path, where)
     for name in ("etc/passwd", "etc/shadow"):
         if name in by_path:
@@ -74,7 +74,7 @@ def check(
             )
 
 
-def _permissions(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding]:
+def _permissions(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[Finding]:
     writable = ByDirectory(
         lambda directory, names: finding(
             "disk.root-world-writable", f"{where}:{directory}", f"everybody may write to {names}"
@@ -98,12 +98,12 @@ def _permissions(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[
         directory = stat.S_ISDIR(node.mode)
         sticky = directory and node.mode & stat.S_ISVTX
         kept = (directory or node.regular) and node.mode & stat.S_IWOTH and not sticky
-        if kept and not allows(policy.world_writable, node.path):
+        if kept and not allows(allowlist.world_writable, node.path):
             writable.add(node.path)
         marked = node.mode & (stat.S_ISUID | stat.S_ISGID)
-        if node.regular and marked and not allows(policy.setuid, node.path):
+        if node.regular and marked and not allows(allowlist.setuid, node.path):
             setuid.add(node.path)
-        if node.capabilities and not allows(policy.capabilities, node.path):
+        if node.capabilities and not allows(allowlist.capabilities, node.path):
             capable.add(f"{node.path} ({_capabilities(node.capabilities)})")
     yield from writable.findings()
     yield from setuid.findings()

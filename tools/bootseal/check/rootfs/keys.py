@@ -14,13 +14,13 @@ from bootseal.keys import search
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.disk.filesystems.node import Node
     from bootseal.findings.model import Finding
     from bootseal.keys.search import FoundKey
 
 
-def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding]:
+def check(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[Finding]:
     """Yield the keys that must not ship.
 
     A published key inside a program or library is taken for the data of a self-test, which
@@ -47,7 +47,7 @@ def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding
         for key in found:
             known = key.origin
             if key.private and not (program and known):
-                if not allows(policy.private_keys, node.path):
+                if not allows(allowlist.private_keys, node.path):
                     yield _private(key, f"{where}:/{node.path}", known)
             elif known and not program:
                 yield _published(key, f"{where}:/{node.path}", known)

@@ -20,7 +20,7 @@ from bootseal.keys.public import EcPublicKey, der_to_raw, verify_digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.disk.filesystems.node import Node
     from bootseal.findings.model import Finding
     from bootseal.formats.elf import Elf
@@ -50,7 +50,7 @@ _SAID: Final = {
 """Message of each finding that is made once for a directory."""
 
 
-def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding]:
+def check(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[Finding]:
     """Yield what is wrong with programs, libraries and kernel modules, grouped by directory.
 
     Raises:
@@ -61,7 +61,7 @@ def check(nodes: Sequence[Node], policy: Policy, where: str) -> Iterator[Finding
         if node.content is None:
             continue
         if node.path.endswith(_MODULES):
-            name = _module(node, policy.module_key)
+            name = _module(node, allowlist.module_key)
             if name:
                 groups[name].add(node.path)
             continue
@@ -91,10 +91,10 @@ def _program(node: Node) -> Iterator[str]:
         yield "disk.elf-damaged"
         return
     if found is not None:
-        yield from judge(found)
+        yield from weaknesses(found)
 
 
-def judge(found: Elf) -> Iterator[str]:
+def weaknesses(found: Elf) -> Iterator[str]:
     """Yield the names of what is wrong with a program or library."""
     verdicts = {
         "disk.elf-stack": found.stack_executable,

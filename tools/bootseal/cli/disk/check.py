@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bootseal.check.disk import DiskVerdict
-    from bootseal.check.expected import Target
-    from bootseal.check.rootfs.allowlist import Policy
+    from bootseal.check.expected import Expected
+    from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.disk.image import Disk
 
 
@@ -59,11 +59,11 @@ def check(
     from bootseal.disk.image import opened
 
     expected = target.expected(image, policy_key)
-    policy = None if allow is None else _policy(allow)
+    allowlist = None if allow is None else _allowlist(allow)
     files = [(k, p) for k, p in (("sarif", sarif), ("junit", junit), ("html", html)) if p]
     with opened(expected.image) as disk:
         progress = console.TerminalProgress()
-        verdict = check_disk(disk, expected, progress, inside=inside, policy=policy)
+        verdict = check_disk(disk, expected, progress, inside=inside, allowlist=allowlist)
         if files or as_json:
             _report(disk, expected, verdict, files, as_json=as_json)
     if not as_json:
@@ -74,7 +74,7 @@ def check(
     )
 
 
-def _policy(path: Path) -> Policy:
+def _allowlist(path: Path) -> Allowlist:
     from bootseal.check.rootfs.allowlist import load
 
     return load(path)
@@ -82,7 +82,7 @@ def _policy(path: Path) -> Policy:
 
 def _report(
     disk: Disk,
-    target: Target,
+    target: Expected,
     verdict: DiskVerdict,
     files: Sequence[tuple[str, Path]],
     *,

@@ -15,7 +15,7 @@ from bootseal.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from bootseal.check.coverage import Region
+    from bootseal.check.coverage import DiskRegion
     from bootseal.check.document import DiskReport
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
@@ -75,7 +75,7 @@ def print_map(report: DiskReport) -> None:
     console.table(("", "Protection", "Size", "Share of the disk"), rows)
 
 
-def _bar(parts: Sequence[Region]) -> Text:
+def _bar(parts: Sequence[DiskRegion]) -> Text:
     start, end = parts[0].start, parts[-1].end
     text = Text("  ")
     for cell in range(_CELLS):

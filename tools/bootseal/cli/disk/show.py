@@ -17,7 +17,7 @@ from bootseal.findings.model import Severity
 
 if TYPE_CHECKING:
     from bootseal.check.document import DiskReport
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.disk.image import Disk
 
 
@@ -64,14 +64,14 @@ def show(
         printing.print_map(found)
 
 
-def _coverage(disk: Disk, target: Target) -> DiskReport:
+def _coverage(disk: Disk, target: Expected) -> DiskReport:
     from bootseal.check.disk import check
     from bootseal.check.document import report
 
     return report(disk, target, check(disk, target, console.TerminalProgress(), inside=False))
 
 
-def _partitions(disk: Disk, target: Target, *, as_json: bool) -> None:
+def _partitions(disk: Disk, target: Expected, *, as_json: bool) -> None:
     from bootseal.check import partitions
     from bootseal.disk.partitions import read as read_tables
 

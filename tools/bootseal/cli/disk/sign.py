@@ -20,13 +20,13 @@ from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:
-    from bootseal.check.expected import Target
+    from bootseal.check.expected import Expected
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Access, Signer
     from bootseal.keys.signers.offline import Recorder
     from bootseal.resign.plan import Signing
-    from bootseal.resign.provenance import Record
+    from bootseal.resign.provenance import Provenance
 
 _HERE: Final = "Keys on this machine"
 _ELSEWHERE: Final = "Keys on another machine"
@@ -216,7 +216,7 @@ def _signing(
     )
 
 
-def _export(target: Target, signing: Signing, recorders: list[Recorder], directory: Path) -> None:
+def _export(target: Expected, signing: Signing, recorders: list[Recorder], directory: Path) -> None:
     from bootseal.disk import partitions
     from bootseal.disk.image import opened
     from bootseal.keys.signers import offline
@@ -230,8 +230,8 @@ def _export(target: Target, signing: Signing, recorders: list[Recorder], directo
 
 
 def _write(
-    target: Target, signing: Signing, output: Path, *, dtb_output: Path | None, who: str
-) -> Record:
+    target: Expected, signing: Signing, output: Path, *, dtb_output: Path | None, who: str
+) -> Provenance:
     from bootseal.disk import partitions
     from bootseal.disk.image import opened
     from bootseal.files import write_file
@@ -259,7 +259,7 @@ def _write(
     return record
 
 
-def _print(record: Record, where: Path, *, as_json: bool) -> None:
+def _print(record: Provenance, where: Path, *, as_json: bool) -> None:
     if as_json:
         console.emit_json(
             {

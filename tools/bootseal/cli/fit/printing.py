@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bootseal.fit.coverage import Coverage, Part
-    from bootseal.fit.diff import Change
-    from bootseal.fit.prove import Proof
+    from bootseal.fit.diff import FitChange
+    from bootseal.fit.prove import FitProof
     from bootseal.fit.show import FitView, ImageView, SignatureView
-    from bootseal.fit.verify.verdict import KeyVerdict, Verdict
+    from bootseal.fit.verify.verdict import FitVerdict, KeyVerdict
 
 _COLOURS: Final = {
     State.SIGNED: "green",
@@ -28,7 +28,7 @@ _COLOURS: Final = {
 }
 
 
-def print_verdict(verdict: Verdict, accepts: dict[str, bool], *, everything: bool) -> None:
+def print_verdict(verdict: FitVerdict, accepts: dict[str, bool], *, everything: bool) -> None:
     """Print one row per configuration and required key, what is wrong, and who would not mind.
 
     Args:
@@ -71,7 +71,7 @@ def print_verdict(verdict: Verdict, accepts: dict[str, bool], *, everything: boo
         )
 
 
-def print_proof(proof: Proof) -> None:
+def print_proof(proof: FitProof) -> None:
     """Print how many changes were refused, and each that was not."""
     refused = len(proof.mutants) - len(proof.accepted)
     console.out.print(f"{refused}/{len(proof.mutants)} changes refused (seed {proof.seed})")
@@ -146,7 +146,7 @@ def print_totals(coverage: Coverage) -> None:
     console.out.print(f"bytes: {', '.join(parts)}")
 
 
-def print_changes(changes: Sequence[Change]) -> None:
+def print_changes(changes: Sequence[FitChange]) -> None:
     """Print one line for each difference."""
     for change in changes:
         where = console.untrusted(f"{change.path} {change.name}".rstrip())

@@ -18,10 +18,10 @@ from bootseal.errors import FormatError, VerificationRefused
 
 if TYPE_CHECKING:
     from bootseal.fit.control_dtb import Trust
-    from bootseal.fit.prove import Proof
-    from bootseal.fit.verify.digest import Facts
-    from bootseal.fit.verify.strictness import Policy
-    from bootseal.fit.verify.verdict import Verdict
+    from bootseal.fit.prove import FitProof
+    from bootseal.fit.verify.digest import PayloadCache
+    from bootseal.fit.verify.strictness import Strictness
+    from bootseal.fit.verify.verdict import FitVerdict
 _log: Final = logging.getLogger(__name__)
 
 
@@ -56,7 +56,7 @@ def verify(
     from bootseal.files import mapped
     from bootseal.fit.boot_loader import check_gate
     from bootseal.fit.control_dtb import read_trust
-    from bootseal.fit.verify.digest import Facts
+    from bootseal.fit.verify.digest import PayloadCache
     from bootseal.fit.verify.verdict import refuse
 
     policy = strictness.policy()
@@ -66,10 +66,10 @@ def verify(
         _log.info("%s: keys %s", dtb, names or "none")
         warnings = check_gate(control)
     with opened(fit, writable=prove) as data:
-        facts = Facts()
-        verdict = _judge(data, trust, configuration, policy, facts)
+        cache = PayloadCache()
+        verdict = _judge(data, trust, configuration, policy, cache)
         verdict = dataclasses.replace(verdict, findings=verdict.findings + warnings)
-        accepts = _uboot(data, trust, policy, facts) if policy.strict and verdict.errors else {}
+        accepts = _uboot(data, trust, policy, cache) if policy.strict and verdict.errors else {}
         proof = _prove(data, trust, configuration, policy, seed) if prove else None
     for finding in warnings:
         console.status(f"WARNING: {console.untrusted(str(dtb))}: {finding.message}")
@@ -85,17 +85,21 @@ def verify(
 
 
 def _judge(
-    data: memoryview, trust: Trust, configuration: str | None, policy: Policy, facts: Facts
-) -> Verdict:
-    from bootseal.fit.verify.verdict import judge
+    data: memoryview,
+    trust: Trust,
+    configuration: str | None,
+    policy: Strictness,
+    cache: PayloadCache,
+) -> FitVerdict:
+    from bootseal.fit.verify.verdict import check_fit
 
     try:
-        return judge(data, trust, configuration, policy=policy, facts=facts)
+        return check_fit(data, trust, configuration, policy=policy, cache=cache)
     except FormatError as error:
         raise FormatError(error.message, hint=_uboot_hint(error, data, trust)) from error
 
 
-def _refuse_unnoticed(fit: Path, proof: Proof | None) -> None:
+def _refuse_unnoticed(fit: Path, proof: FitProof | None) -> None:
     if proof is not None and proof.accepted:
         first = proof.accepted[0]
         raise VerificationRefused(
@@ -104,7 +108,9 @@ def _refuse_unnoticed(fit: Path, proof: Proof | None) -> None:
         )
 
 
-def _document(verdict: Verdict, accepts: dict[str, bool], proof: Proof | None) -> dict[str, object]:
+def _document(
+    verdict: FitVerdict, accepts: dict[str, bool], proof: FitProof | None
+) -> dict[str, object]:
     document: dict[str, object] = {
         "schema": "bootseal.fit-verdict/2",
         "accepted": not verdict.errors and not (proof and proof.accepted),
@@ -119,8 +125,8 @@ def _document(verdict: Verdict, accepts: dict[str, bool], proof: Proof | None) -
 
 
 def _prove(
-    data: memoryview, trust: Trust, configuration: str | None, policy: Policy, seed: int
-) -> Proof | None:
+    data: memoryview, trust: Trust, configuration: str | None, policy: Strictness, seed: int
+) -> FitProof | None:
     from bootseal.fit.prove import prove
 
     try:
@@ -130,13 +136,15 @@ def _prove(
         return None
 
 
-def _uboot(data: memoryview, trust: Trust, policy: Policy, facts: Facts) -> dict[str, bool]:
+def _uboot(
+    data: memoryview, trust: Trust, policy: Strictness, cache: PayloadCache
+) -> dict[str, bool]:
     """Say what a U-Boot with all published fixes makes of what we refuse."""
     from bootseal.fit.verify.strictness import COMPAT
     from bootseal.fit.verify.verdict import uboot_accepts
 
     lax = dataclasses.replace(COMPAT, max_size=policy.max_size)
-    return uboot_accepts(data, trust, policy=lax, facts=facts)
+    return uboot_accepts(data, trust, policy=lax, cache=cache)
 
 
 def _uboot_hint(error: FormatError, data: memoryview, trust: Trust) -> str:

@@ -37,7 +37,7 @@ def log(
     """
     from bootseal.errors import VerificationRefused
     from bootseal.formats.tpm import eventlog
-    from bootseal.measure.explain import Judgement, closest
+    from bootseal.measure.explain import Match, closest
 
     with naming(file):
         found = eventlog.parse(file.read_bytes())
@@ -49,8 +49,8 @@ def log(
     if best.differences:
         raise VerificationRefused(
             f"the event log is not that of {best.name}, the nearest approved boot: "
-            f"{best.count(Judgement.UNEXPECTED)} unexpected and "
-            f"{best.count(Judgement.MISSING)} missing entries"
+            f"{best.count(Match.UNEXPECTED)} unexpected and "
+            f"{best.count(Match.MISSING)} missing entries"
         )
 
 

@@ -41,7 +41,7 @@ def digest(algorithm: str, payload: Buffer) -> bytes:
     return hashlib.new(algorithm, payload, usedforsecurity=algorithm in STRONG).digest()
 
 
-class Facts:
+class PayloadCache:
     """What is known about the payloads of one file, each thing computed once."""
 
     def __init__(self, known: dict[tuple[int, int, str], bytes] | None = None) -> None:
@@ -78,12 +78,12 @@ class Facts:
             self._known[key] = size.to_bytes(8)
         return int.from_bytes(self._known[key])
 
-    def moved(self, pairs: Iterable[tuple[Image, Image]]) -> Facts:
-        """Return what is known of the first image of each pair as facts about the second."""
+    def moved(self, pairs: Iterable[tuple[Image, Image]]) -> PayloadCache:
+        """Return what is known of the first image of each pair as cache about the second."""
         places = {
             (old.offset, len(old.payload)): (new.offset, len(new.payload)) for old, new in pairs
         }
-        return Facts(
+        return PayloadCache(
             {
                 (*places[offset, size], name): value
                 for (offset, size, name), value in self._known.items()
@@ -91,7 +91,7 @@ class Facts:
             }
         )
 
-    def without(self, offsets: Iterable[int], *, digests_only: bool = False) -> Facts:
+    def without(self, offsets: Iterable[int], *, digests_only: bool = False) -> PayloadCache:
         """Return a copy that forgets what depends on any of these bytes of the file.
 
         Args:
@@ -100,7 +100,7 @@ class Facts:
                 only ever be one more reason to refuse.
         """
         changed = tuple(offsets)
-        return Facts(
+        return PayloadCache(
             {
                 key: value
                 for key, value in self._known.items()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The data of images: where it lies in the file, what protects it, and where it is loaded to.
+"""The data of images: where it is in the file, what protects it, and where it is loaded to.
 
 Spec: U-Boot boot/image-fit.c, fit_image_get_data_and_size() and fit_image_load().
 """
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from bootseal.findings.model import Finding
-    from bootseal.fit.verify.digest import Facts
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.digest import PayloadCache
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Configuration, Fit, Hash, Image
 
 MAX_KERNEL: Final = 128 * MIB
@@ -33,17 +33,19 @@ _MAX_GAP: Final = 4096
 _STEP: Final = MIB
 
 
-def check(fit: Fit, images: Iterable[Image], policy: Policy, facts: Facts) -> Iterator[Finding]:
+def check(
+    fit: Fit, images: Iterable[Image], policy: Strictness, cache: PayloadCache
+) -> Iterator[Finding]:
     """Yield what is wrong with the data of some images of a FIT."""
     chosen = list(images)
-    facts.compute(
+    cache.compute(
         (image, found.algorithm) for image in chosen for found in image.hashes if found.value
     )
     for image in chosen:
         yield from _check_place(image, policy)
         if policy.strict:
-            yield from _check_use(image, facts)
-        yield from _check_hashes(image, policy, facts)
+            yield from _check_use(image, cache)
+        yield from _check_hashes(image, policy, cache)
     if policy.strict:
         yield from _check_file(fit)
 
@@ -70,9 +72,9 @@ def is_zero(view: memoryview) -> bool:
     )
 
 
-def _check_place(image: Image, policy: Policy) -> Iterator[Finding]:
+def _check_place(image: Image, policy: Strictness) -> Iterator[Finding]:
     if image.misplaced:
-        message = f"the data lies outside the file: {image.misplaced}"
+        message = f"the data is outside the file: {image.misplaced}"
         yield finding("fit.external-bounds", image.path, message)
     given = sorted(image.node.properties.keys() & (EXTERNAL | {"data"}))
     if not policy.strict:
@@ -91,7 +93,7 @@ def _check_place(image: Image, policy: Policy) -> Iterator[Finding]:
         yield finding("fit.no-data", image.path, "the image has no data")
 
 
-def _check_use(image: Image, facts: Facts) -> Iterator[Finding]:
+def _check_use(image: Image, cache: PayloadCache) -> Iterator[Finding]:
     compressed = image.compression not in {"", "none"}
     if image.load is not None and not image.type.startswith("kernel"):
         yield finding(
@@ -107,12 +109,12 @@ def _check_use(image: Image, facts: Facts) -> Iterator[Finding]:
     kernel = image.type.startswith("kernel")
     limit = MAX_KERNEL if kernel else MAX_GROWTH * len(image.payload)
     # Linux unpacks a ramdisk itself; U-Boot then only passes it on.
-    if compressed and image.type != "ramdisk" and facts.expanded(image, limit) > limit:
+    if compressed and image.type != "ramdisk" and cache.expanded(image, limit) > limit:
         message = f"it decompresses to more than the {limit} bytes that U-Boot has room for"
         yield finding("fit.decompressed-size", image.path, message)
 
 
-def _check_hashes(image: Image, policy: Policy, facts: Facts) -> Iterator[Finding]:
+def _check_hashes(image: Image, policy: Strictness, cache: PayloadCache) -> Iterator[Finding]:
     if not image.hashes:
         yield finding(
             "fit.no-hash", image.path, "the image has no hash node, so nothing protects it"
@@ -124,10 +126,12 @@ def _check_hashes(image: Image, policy: Policy, facts: Facts) -> Iterator[Findin
             "fit.weak-hash", image.path, f"protected by {names} only: expected {expected}"
         )
     for found in image.hashes:
-        yield from _check_hash(found, image, policy, facts)
+        yield from _check_hash(found, image, policy, cache)
 
 
-def _check_hash(found: Hash, image: Image, policy: Policy, facts: Facts) -> Iterator[Finding]:
+def _check_hash(
+    found: Hash, image: Image, policy: Strictness, cache: PayloadCache
+) -> Iterator[Finding]:
     if found.ignored:
         if not policy.strict:
             return
@@ -135,7 +139,7 @@ def _check_hash(found: Hash, image: Image, policy: Policy, facts: Facts) -> Iter
     if found.algorithm not in STRONG | WEAK:
         yield finding("fit.unknown-hash", found.path, f"unknown algorithm {found.algorithm!r}")
         return
-    actual = facts.digest(image, found.algorithm) if found.value else b""
+    actual = cache.digest(image, found.algorithm) if found.value else b""
     if actual != found.value or not found.value:
         says = f"says {found.value.hex()}" if found.value else "says nothing"
         computed = actual.hex() if actual else "not computed"
@@ -149,7 +153,7 @@ def _check_file(fit: Fit) -> Iterator[Finding]:
     external = [i for i in fit.images if i.place in {Place.OFFSET, Place.POSITION} and i.payload]
     for image in external:
         if image.offset < end:
-            message = f"the data at {image.offset:#x} lies before {end:#x}, where it may begin"
+            message = f"the data at {image.offset:#x} is before {end:#x}, where it may begin"
             yield finding("fit.external-order", image.path, message)
         elif image.offset - end >= _MAX_GAP or not is_zero(fit.data[end : image.offset]):
             message = f"unsigned bytes lie between {end:#x} and the data at {image.offset:#x}"

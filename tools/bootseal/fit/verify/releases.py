@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class ReleaseNote:
     """What some releases do with a FIT like this.
 
     Attributes:
@@ -36,63 +36,65 @@ _LIST: Final = "before 2026.04 unless patched"
 _RELEASED: Final = "up to 2026.07"
 _EVERY: Final = "every release"
 
-ACCEPTS_BY_LIST: Final = Note(
+ACCEPTS_BY_LIST: Final = ReleaseNote(
     releases=_LIST,
     answer="accept it: they hash the nodes that the unsigned 'hashed-nodes' names",
     identifiers=("CVE-2026-46728", "CVE-2026-33243 (barebox)"),
 )
-REFUSES_BY_LIST: Final = Note(
+REFUSES_BY_LIST: Final = ReleaseNote(
     releases=_LIST,
     answer="refuse it: they need a 'hashed-nodes' that names what was signed",
 )
-UNSIGNED_VERITY: Final = Note(
+UNSIGNED_VERITY: Final = ReleaseNote(
     releases="before 2026.10", answer="do not include dm-verity nodes in what they verify"
 )
 
-BY_FINDING: Final[dict[str, Note]] = {
-    "fit.unit-address": Note(
+BY_FINDING: Final[dict[str, ReleaseNote]] = {
+    "fit.unit-address": ReleaseNote(
         releases="before 2021.04",
         answer="may verify one node and boot another whose name goes on with '@'",
         identifiers=("CVE-2021-27138",),
     ),
-    "fit.hashed-strings": Note(
+    "fit.hashed-strings": ReleaseNote(
         releases=_RELEASED,
         answer="read outside the strings block",
         identifiers=("BRLY-2026-039",),
     ),
-    "fit.external-bounds": Note(
+    "fit.external-bounds": ReleaseNote(
         releases=_RELEASED,
         answer="read the data from outside the FIT",
         identifiers=("BRLY-2026-041",),
     ),
-    "fit.no-required-key": Note(
+    "fit.no-required-key": ReleaseNote(
         releases=_EVERY, answer="accepts any FIT with this control device tree"
     ),
-    "fit.image-key": Note(
+    "fit.image-key": ReleaseNote(
         releases=_EVERY, answer="takes an image signature by any trusted key for one by this key"
     ),
-    "fit.ignored-hash": Note(
+    "fit.ignored-hash": ReleaseNote(
         releases=_EVERY, answer="skips this hash on the target, while host tools check it"
     ),
-    "fit.weak-hash": Note(releases=_EVERY, answer="accepts crc32, md5 and sha1 as hashes"),
-    "fit.external-data": Note(
+    "fit.weak-hash": ReleaseNote(releases=_EVERY, answer="accepts crc32, md5 and sha1 as hashes"),
+    "fit.external-data": ReleaseNote(
         releases=_EVERY,
         answer="finds the data by numbers nobody signed, and may overwrite it after the check",
     ),
-    "fit.load-address": Note(
+    "fit.load-address": ReleaseNote(
         releases=_EVERY, answer="may load this image over one that was verified"
     ),
-    "fit.noload-compressed": Note(
+    "fit.noload-compressed": ReleaseNote(
         releases=_RELEASED, answer="may write past the buffer they decompress to"
     ),
-    "fit.default-unsigned": Note(
+    "fit.default-unsigned": ReleaseNote(
         releases=_EVERY,
         answer="boots whichever signed configuration the unsigned default names",
     ),
 }
 
 
-def notes(findings: Iterable[Finding], signatures: Iterable[tuple[bool, bool]]) -> tuple[Note, ...]:
+def notes(
+    findings: Iterable[Finding], signatures: Iterable[tuple[bool, bool]]
+) -> tuple[ReleaseNote, ...]:
     """Return what older and other releases do with a FIT, each thing once.
 
     Args:
@@ -103,7 +105,9 @@ def notes(findings: Iterable[Finding], signatures: Iterable[tuple[bool, bool]]) 
     return tuple(dict.fromkeys(_notes(findings, signatures)))
 
 
-def _notes(findings: Iterable[Finding], signatures: Iterable[tuple[bool, bool]]) -> Iterator[Note]:
+def _notes(
+    findings: Iterable[Finding], signatures: Iterable[tuple[bool, bool]]
+) -> Iterator[ReleaseNote]:
     pairs = list(signatures)
     if any(by_list and not good for good, by_list in pairs):
         yield ACCEPTS_BY_LIST

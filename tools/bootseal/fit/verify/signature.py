@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from bootseal.findings.model import Finding
     from bootseal.fit.control_dtb import TrustedKey
-    from bootseal.fit.verify.digest import Facts
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.digest import PayloadCache
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Configuration, Fit, Image, Signature
 
 _HASHED_STRINGS: Final = struct.Struct(">II")
@@ -33,7 +33,11 @@ _MAX_PATHS: Final = 4096
 
 
 def check_configuration(
-    fit: Fit, configuration: Configuration, signature: Signature, key: TrustedKey, policy: Policy
+    fit: Fit,
+    configuration: Configuration,
+    signature: Signature,
+    key: TrustedKey,
+    policy: Strictness,
 ) -> list[Finding]:
     """Return what is wrong with a configuration's signature node, apart from its hint."""
     algorithm, findings = _algorithm(signature, key)
@@ -54,12 +58,14 @@ def check_configuration(
     return findings + _verify(signature, key, digest, algorithm)
 
 
-def check_image(image: Image, signature: Signature, key: TrustedKey, facts: Facts) -> list[Finding]:
+def check_image(
+    image: Image, signature: Signature, key: TrustedKey, cache: PayloadCache
+) -> list[Finding]:
     """Return what is wrong with an image's signature node, apart from its hint."""
     algorithm, findings = _algorithm(signature, key)
     if algorithm is None:
         return findings
-    digest = facts.digest(image, algorithm.hash_name)
+    digest = cache.digest(image, algorithm.hash_name)
     return findings + _verify(signature, key, digest, algorithm)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How severely a FIT is judged.
+"""How severely a FIT is checked.
 
 `STRICT` is what a release must pass: nothing unsigned, nothing that any U-Boot was ever tricked
 with. `COMPAT` accepts what a U-Boot with all published fixes accepts, for comparison with one; it
@@ -13,8 +13,8 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How severely a FIT is judged.
+class Strictness:
+    """How severely a FIT is checked.
 
     Attributes:
         name: `strict` or `compat`.
@@ -30,5 +30,5 @@ class Policy:
     max_size: int = 0x10000000
 
 
-STRICT: Final = Policy(name="strict", strict=True, external_data=False)
-COMPAT: Final = Policy(name="compat", strict=False, external_data=True)
+STRICT: Final = Strictness(name="strict", strict=True, external_data=False)
+COMPAT: Final = Strictness(name="compat", strict=False, external_data=True)

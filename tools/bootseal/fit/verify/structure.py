@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.findings.catalogue import finding
 from bootseal.fit.verify import payloads
-from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.formats.fdt.read import HEADER_SIZE
 from bootseal.formats.fdt.scan import Tag
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.findings.model import Finding
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fdt.model import FlatNode
     from bootseal.formats.fit.model import Configuration, Fit
 
@@ -65,23 +65,25 @@ _ALIGNMENT: Final = 4
 _NAME: Final = re.compile(r"[A-Za-z0-9,._+-]+")
 
 
-def check(fit: Fit, policy: Policy = STRICT, facts: Facts | None = None) -> list[Finding]:
+def check(
+    fit: Fit, policy: Strictness = STRICT, cache: PayloadCache | None = None
+) -> list[Finding]:
     """Return everything wrong with a FIT apart from its signatures, in file order per topic.
 
     Args:
         fit: The FIT.
         policy: A strict policy.
-        facts: What is known about the payloads already.
+        cache: What is known about the payloads already.
     """
     found = [*_check_layout(fit, policy), *_check_names(fit), *_check_nodes(fit)]
-    found += payloads.check(fit, fit.images, policy, facts or Facts())
+    found += payloads.check(fit, fit.images, policy, cache or PayloadCache())
     for configuration in fit.configurations:
         found += _check_references(fit, configuration)
         found += payloads.check_loads(fit, configuration)
     return [*found, *_check_use(fit)]
 
 
-def check_size(fit: Fit, policy: Policy) -> Iterator[Finding]:
+def check_size(fit: Fit, policy: Strictness) -> Iterator[Finding]:
     """Yield a finding when the tree is larger than the target takes."""
     size = fit.flat.header.total_size
     if size > policy.max_size:
@@ -98,7 +100,7 @@ def check_addresses(fit: Fit) -> Iterator[Finding]:
             )
 
 
-def _check_layout(fit: Fit, policy: Policy) -> Iterator[Finding]:
+def _check_layout(fit: Fit, policy: Strictness) -> Iterator[Finding]:
     header, data = fit.flat.header, fit.flat.data
     yield from check_size(fit, policy)
     end = header.off_struct + header.size_struct

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Judges a FIT: whether it may boot, and which U-Boot releases would answer otherwise.
+"""Checks a FIT: whether it may boot, and which U-Boot releases would answer otherwise.
 
 Everything is evaluated and reported, not only the first problem. Under a strict policy a FIT
 passes when its structure holds nothing unsigned, every image matches its hashes, and every
 configuration carries a good signature by the keys the control device tree requires. Under the
-compatible one the configuration that would boot is judged as a fixed U-Boot does.
+compatible one the configuration that would boot is checked as a fixed U-Boot does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, errors, refuse
 from bootseal.fit import control_dtb as trust_store
 from bootseal.fit.verify import payloads, releases, structure
-from bootseal.fit.verify.digest import Facts
+from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.signature import check_configuration, check_image, holds_by_list
 from bootseal.fit.verify.strictness import COMPAT, STRICT
 from bootseal.formats.fit import model as fit_format
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bootseal.fit.control_dtb import Trust, TrustedKey
-    from bootseal.fit.verify.releases import Note
-    from bootseal.fit.verify.strictness import Policy
+    from bootseal.fit.verify.releases import ReleaseNote
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Configuration, Fit, Image
 
-__all__ = ["KeyVerdict", "Verdict", "inspect", "judge", "refuse", "uboot_accepts", "verify"]
+__all__ = ["FitVerdict", "KeyVerdict", "check_fit", "inspect", "refuse", "uboot_accepts", "verify"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,20 +62,20 @@ class KeyVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """The whole judgement.
+class FitVerdict:
+    """What was found about a FIT.
 
     Attributes:
-        policy: Name of the policy it was judged by.
+        policy: Name of the policy it was checked by.
         findings: Everything found; of `results`, what counts.
-        results: Each configuration judged, by each required key.
+        results: Each configuration, checked with each required key.
         notes: Which U-Boot releases answer otherwise.
     """
 
     policy: str
     findings: tuple[Finding, ...]
     results: tuple[KeyVerdict, ...]
-    notes: tuple[Note, ...]
+    notes: tuple[ReleaseNote, ...]
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -88,9 +88,9 @@ def inspect(
     control_dtb: Buffer,
     configuration: str | None = None,
     *,
-    policy: Policy = STRICT,
-) -> Verdict:
-    """Judge a FIT and return everything found.
+    policy: Strictness = STRICT,
+) -> FitVerdict:
+    """Check a FIT and return everything found.
 
     Args:
         fit: The file, exactly; it is not copied.
@@ -102,7 +102,7 @@ def inspect(
     Raises:
         FormatError: One of the two is malformed.
     """
-    return judge(fit, trust_store.read_trust(control_dtb), configuration, policy=policy)
+    return check_fit(fit, trust_store.read_trust(control_dtb), configuration, policy=policy)
 
 
 def verify(
@@ -110,9 +110,9 @@ def verify(
     control_dtb: Buffer,
     configuration: str | None = None,
     *,
-    policy: Policy = STRICT,
-) -> Verdict:
-    """Judge a FIT and return the verdict only if it is acceptable; arguments as `inspect`.
+    policy: Strictness = STRICT,
+) -> FitVerdict:
+    """Check a FIT and return the verdict only if it is acceptable; arguments as `inspect`.
 
     Raises:
         FormatError: One of the two is malformed.
@@ -123,37 +123,37 @@ def verify(
     return verdict
 
 
-def judge(
+def check_fit(
     fit: Buffer,
     trust: Trust,
     configuration: str | None = None,
     *,
-    policy: Policy = STRICT,
-    facts: Facts | None = None,
-) -> Verdict:
-    """Judge a FIT by keys that have been read; like `inspect` otherwise.
+    policy: Strictness = STRICT,
+    cache: PayloadCache | None = None,
+) -> FitVerdict:
+    """Check a FIT by keys that have been read; like `inspect` otherwise.
 
     Args:
         fit: The file.
         trust: The keys.
         configuration: Which one.
         policy: How severely.
-        facts: What is known about the payloads of this file already.
+        cache: What is known about the payloads of this file already.
     """
-    known = Facts() if facts is None else facts
+    known = PayloadCache() if cache is None else cache
     model = fit_format.parse(fit, lenient=not policy.strict)
     chosen, findings = _choose(model, configuration, policy)
     findings[:0] = check_unsigned(model, chosen, policy, known)
     findings += _check_trust(trust)
     results: list[KeyVerdict] = []
     for each in chosen:
-        verdicts = [_judge(model, each, key, policy) for key in trust.required("conf")]
+        verdicts = [_check_key(model, each, key, policy) for key in trust.required("conf")]
         results += verdicts
         if not (trust.any_suffices and any(verdict.good for verdict in verdicts)):
             findings += [f for verdict in verdicts for f in verdict.findings]
         findings += _check_images(model, each, trust, policy, known)
     unique = tuple(dict.fromkeys(findings))
-    return Verdict(
+    return FitVerdict(
         policy=policy.name,
         findings=unique,
         results=tuple(results),
@@ -162,20 +162,22 @@ def judge(
 
 
 def uboot_accepts(
-    fit: Buffer, trust: Trust, *, policy: Policy = COMPAT, facts: Facts | None = None
+    fit: Buffer, trust: Trust, *, policy: Strictness = COMPAT, cache: PayloadCache | None = None
 ) -> dict[str, bool]:
     """Say for each configuration whether a U-Boot with all published fixes boots it.
 
     Raises:
         FormatError: It would boot none of them, as `fit` is malformed to it as well.
     """
-    known = Facts() if facts is None else facts
+    known = PayloadCache() if cache is None else cache
     names = [each.name for each in fit_format.parse(fit, lenient=True).configurations]
-    return {name: not judge(fit, trust, name, policy=policy, facts=known).errors for name in names}
+    return {
+        name: not check_fit(fit, trust, name, policy=policy, cache=known).errors for name in names
+    }
 
 
 def check_unsigned(
-    fit: Fit, configurations: Sequence[Configuration], policy: Policy, facts: Facts
+    fit: Fit, configurations: Sequence[Configuration], policy: Strictness, cache: PayloadCache
 ) -> list[Finding]:
     """Return what is wrong with a FIT apart from its signatures.
 
@@ -183,17 +185,17 @@ def check_unsigned(
         fit: The FIT.
         configurations: Those that may boot; a strict policy looks at all.
         policy: How severely.
-        facts: What is known about the payloads already.
+        cache: What is known about the payloads already.
     """
     if policy.strict:
-        return structure.check(fit, policy, facts)
-    return list(_check_as_uboot(fit, configurations, policy, facts))
+        return structure.check(fit, policy, cache)
+    return list(_check_as_uboot(fit, configurations, policy, cache))
 
 
 def _choose(
-    fit: Fit, name: str | None, policy: Policy
+    fit: Fit, name: str | None, policy: Strictness
 ) -> tuple[list[Configuration], list[Finding]]:
-    """Return the configurations to judge, and what is wrong with the choice."""
+    """Return the configurations to check, and what is wrong with the choice."""
     if name is None and policy.strict:
         findings = []
         if len(fit.configurations) > 1:
@@ -209,7 +211,7 @@ def _choose(
 
 
 def _check_as_uboot(
-    fit: Fit, chosen: Sequence[Configuration], policy: Policy, facts: Facts
+    fit: Fit, chosen: Sequence[Configuration], policy: Strictness, cache: PayloadCache
 ) -> Iterator[Finding]:
     yield from structure.check_size(fit, policy)
     yield from structure.check_addresses(fit)
@@ -220,7 +222,7 @@ def _check_as_uboot(
             yield finding(
                 "fit.missing-image", configuration.path, "the configuration names no image"
             )
-        yield from payloads.check(fit, _images(fit, configuration), policy, facts)
+        yield from payloads.check(fit, _images(fit, configuration), policy, cache)
 
 
 def _check_trust(trust: Trust) -> Iterator[Finding]:
@@ -236,7 +238,9 @@ def _check_trust(trust: Trust) -> Iterator[Finding]:
         yield finding("fit.image-key", key.path, message)
 
 
-def _judge(fit: Fit, configuration: Configuration, key: TrustedKey, policy: Policy) -> KeyVerdict:
+def _check_key(
+    fit: Fit, configuration: Configuration, key: TrustedKey, policy: Strictness
+) -> KeyVerdict:
     findings: list[Finding] = []
     good = by_list = False
     signatures = [s for s in configuration.signatures if s.value]
@@ -266,7 +270,7 @@ def _judge(fit: Fit, configuration: Configuration, key: TrustedKey, policy: Poli
 
 
 def _check_images(
-    fit: Fit, configuration: Configuration, trust: Trust, policy: Policy, facts: Facts
+    fit: Fit, configuration: Configuration, trust: Trust, policy: Strictness, cache: PayloadCache
 ) -> Iterator[Finding]:
     """Check the signatures of single images, for keys that are required for images."""
     for key in trust.required("image"):
@@ -274,7 +278,7 @@ def _check_images(
             # U-Boot is content with a signature by any key (boot/image-fit-sig.c).
             keys = (key,) if policy.strict else trust.keys
             problems = [
-                check_image(image, signature, accepted, facts)
+                check_image(image, signature, accepted, cache)
                 for signature in image.signatures
                 for accepted in keys
                 if signature.value and (signature.hint == key.hint or not policy.strict)
