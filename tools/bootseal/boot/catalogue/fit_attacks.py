@@ -232,6 +232,20 @@ FIT_ATTACKS: Final = (
         ),
     ),
     FitAttack(
+        id="S29",
+        title="Second data property put in front of the kernel's",
+        change=forge_fit.carrying(forge_fit.add_data, "data-twice"),
+        strict="malformed",
+        boot=Boot(
+            id="data-twice",
+            about="No signature covers a property named data, however many there are. A verifier "
+            "that keeps properties by name hashes the last one, which is genuine; libfdt finds the "
+            "attacker's. Mainline U-Boot hashes what libfdt finds and refuses it. The FIT gate "
+            "allows one property of a name.",
+            step=refused("gate-refused:two properties of a node have the same name"),
+        ),
+    ),
+    FitAttack(
         id="S10b",
         title="Header version 18, compatible with 16",
         change=lambda fit: forge_fit.set_version(fit, _FUTURE_VERSION),
