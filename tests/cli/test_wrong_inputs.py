@@ -39,6 +39,9 @@ PROGRAM = "from bootseal.cli.app import main; main()"
         ("disk check none", 2, "there is neither a disk image nor a build directory at none"),
         ("disk check text", 2, "--dtb is not given"),
         ("disk check directory", 2, "holds no device.json"),
+        ("device config --required text empty", 4, "text:1: 'hello' is not a setting"),
+        ("device config --required none empty", 2, "none: No such file"),
+        ("device config --required empty directory", 2, "directory: Is a directory"),
         ("reference build text", 2, "text is in the way"),
     ],
 )

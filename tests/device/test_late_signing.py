@@ -105,7 +105,7 @@ def test_what_boots_is_what_was_built(signed: Signed) -> None:
 
 def test_image_on_its_own_becomes_the_same_disk(signed: Signed, tmp_path: Path) -> None:
     device = devices.load(signed.old)
-    layout = Path(__file__).parents[2] / "meta-secureboot/files/wic/secureboot-ab.wks"
+    layout = Path(__file__).parents[2] / "meta-secureboot/files/wic/bootseal-ab.wks"
     outputs = ["-o", tmp_path / "disk.img", "--dtb-output", tmp_path / "u-boot.bin"]
 
     sign(device.artefact(signed.old, "disk"), "--dtb", device.artefact(signed.old, "bios"),

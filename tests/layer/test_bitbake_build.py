@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.bitbake, pytest.mark.timeout(7200)]
 
 HERE = Path(__file__).parent
-FRAGMENTS = "secureboot/secureboot"
+FRAGMENTS = "bootseal/bootseal"
 LAYERS = (HERE.parents[1] / "meta-secureboot", HERE / "meta-debhost")
 
 
@@ -108,34 +109,69 @@ def test_a_missing_key_ends_the_build(
 @pytest.mark.parametrize(
     ("recipe", "variable", "fragment", "said"),
     [
+        # Of a product, and not declared as the board's.
         (
             "u-boot",
             "SRC_URI",
             "# CONFIG_FIT_SIGNATURE is not set",
-            "CONFIG_FIT_SIGNATURE should be y, found n",
+            r"verify\.cfg:\d+: CONFIG_FIT_SIGNATURE should be y, found n",
+        ),
+        (
+            "u-boot",
+            "BOOTSEAL_UBOOT_BOARD_FILES",
+            "# CONFIG_FIT_SIGNATURE is not set",
+            r"added\.cfg:1: CONFIG_FIT_SIGNATURE should be y, as \S+verify\.cfg:\d+ requires",
+        ),
+        (
+            "u-boot",
+            "BOOTSEAL_UBOOT_BOARD_FILES",
+            "CONFIG_CMD_GO=y",
+            r"added\.cfg:1: CONFIG_CMD_GO should be n, as \S+harden\.cfg:\d+ requires, found y",
+        ),
+        (
+            "u-boot",
+            "BOOTSEAL_UBOOT_BOARD_FILES",
+            "CONFIG_CMD_GO y",
+            r"added\.cfg:1: 'CONFIG_CMD_GO y' is not a setting",
         ),
         # What it depends on is off.
         (
             "linux-debian",
             "BOOTSEAL_KERNEL_BOARD_FILES",
             "CONFIG_USB_STORAGE=y",
-            "CONFIG_USB_STORAGE should be y, found n",
+            r"added\.cfg:1: CONFIG_USB_STORAGE should be y, found n",
+        ),
+        (
+            "linux-debian",
+            "BOOTSEAL_KERNEL_BOARD_FILES",
+            "CONFIG_DEVMEM=y",
+            r"added\.cfg:1: CONFIG_DEVMEM should be n, as \S+lockdown\.cfg:\d+ requires, found y",
         ),
     ],
-    ids=["u-boot", "kernel"],
+    ids=[
+        "u-boot, switched off by another fragment",
+        "u-boot, switched off by the board",
+        "u-boot, switched on by the board",
+        "u-boot, malformed",
+        "kernel, dropped",
+        "kernel, switched on by the board",
+    ],
 )
-def test_a_fragment_that_does_not_stick_ends_the_build(
+def test_a_fragment_that_contradicts_or_does_not_stick_ends_the_build(
     debhost: Build, settings: str, recipe: str, variable: str, fragment: str, said: str
 ) -> None:
-    file = debhost.directory.parent / f"{recipe}-fragment.cfg"
-    file.write_text(f"{fragment}\n")
+    directory = debhost.directory.parent / f"{recipe}-fragment"
+    directory.mkdir(exist_ok=True)
+    (directory / "added.cfg").write_text(f"{fragment}\n")
     scheme = "file://" if variable == "SRC_URI" else ""
-    extra = f'{variable}:append:pn-{recipe} = " {scheme}{file}"\n'
+    extra = (
+        f'FILESEXTRAPATHS:prepend:pn-{recipe} = "{directory}:"\n'
+        f'{variable}:append:pn-{recipe} = " {scheme}added.cfg"\n'
+    )
     debhost.configure(settings + extra, layers=LAYERS)
-    done = debhost.bitbake("-c", "secureboot_config_check", recipe)
+    done = debhost.bitbake("-c", "bootseal_config_check", recipe)
     assert done.code != 0
-    assert "differs from the fragments of secure boot" in done.text
-    assert said in done.text
+    assert re.search(said, done.text), done.text
 
 
 def test_u_boot_without_a_device_tree_of_its_own_ends_the_build(
@@ -153,10 +189,10 @@ def test_u_boot_without_a_device_tree_of_its_own_ends_the_build(
 def device(debhost: Build, settings: str, tmp_path: Path) -> Path:
     """The device that bitbake built, copied: a run writes to its disk."""
     debhost.configure(settings, layers=LAYERS)
-    done = debhost.bitbake("secureboot-image")
+    done = debhost.bitbake("bootseal-image")
     assert done.code == 0, done.text
     assert done.complaints == []
-    published = deployed(debhost) / "secureboot-image"
+    published = deployed(debhost) / "bootseal-image"
     copy = tmp_path / "device"
     shutil.copytree(published, copy)
     return copy
@@ -214,6 +250,6 @@ def test_the_device_boots_with_encrypted_data_and_stands_the_attacks(
 def test_the_selftest_for_users_passes(debhost: Build, settings: str) -> None:
     debhost.configure(settings, layers=LAYERS)
     shutil.rmtree(debhost.directory.with_name("debhost-st"), ignore_errors=True)
-    done = debhost.run("oe-selftest", "-r", "secureboot")
+    done = debhost.run("oe-selftest", "-r", "bootseal")
     assert done.code == 0, done.text
-    assert "Ran 11 tests" in done.text
+    assert "Ran 12 tests" in done.text

@@ -18,19 +18,19 @@ pytestmark = [pytest.mark.bitbake, pytest.mark.timeout(7200)]
 
 LAYER = Path(__file__).parents[2] / "meta-secureboot"
 # Fragments are read when the machine is known.
-FRAGMENTS = "OE_FRAGMENTS += 'secureboot/secureboot/"
+FRAGMENTS = "OE_FRAGMENTS += 'bootseal/bootseal/"
 WHOLE = f"{FRAGMENTS}measured-boot'\n{FRAGMENTS}encrypted-data'\n"
 DEV = f"{FRAGMENTS}dev-keys'\nBOOTSEAL_KEYS = '@KEYS@'\n"
 # What the image is made of, first to last; each must be reachable from the next.
 ORDER = (
-    "secureboot-image.do_rootfs",
-    "secureboot-image.do_image_erofs_lz4hc",
-    "secureboot-image.do_secureboot_verity",
-    "secureboot-image.do_secureboot_fit",
-    "secureboot-image.do_secureboot_policy",
-    "secureboot-image.do_image_wic",
-    "secureboot-image.do_secureboot_device",
-    "secureboot-image.do_image_complete",
+    "bootseal-image.do_rootfs",
+    "bootseal-image.do_image_erofs_lz4hc",
+    "bootseal-image.do_bootseal_verity",
+    "bootseal-image.do_bootseal_fit",
+    "bootseal-image.do_bootseal_policy",
+    "bootseal-image.do_image_wic",
+    "bootseal-image.do_bootseal_device",
+    "bootseal-image.do_image_complete",
 )
 
 
@@ -57,19 +57,19 @@ def test_every_recipe_parses_without_a_word_about_this_layer(whole: Build, keys:
     done = whole.bitbake("-p")
     assert done.code == 0, done.text
     assert ", 0 errors." in done.text
-    assert [line for line in done.complaints if "secureboot" in line] == []
+    assert [line for line in done.complaints if "bootseal" in line] == []
 
 
 def test_the_image_resolves_and_its_tasks_are_in_order(whole: Build, keys: Path) -> None:
     whole.configure(WHOLE + DEV.replace("@KEYS@", str(keys)))
-    done = whole.bitbake("-g", "secureboot-image")
+    done = whole.bitbake("-g", "bootseal-image")
     assert done.code == 0, done.text
     assert [line for line in done.complaints if line.startswith("ERROR")] == []
     edges = graph((whole.directory / "task-depends.dot").read_text())
     for earlier, later in pairwise(ORDER):
         assert reaches(edges, later, earlier), f"{later} does not wait for {earlier}"
         assert not reaches(edges, earlier, later), f"{earlier} and {later} wait for each other"
-    assert reaches(edges, "secureboot-image.do_secureboot_fit", "u-boot.do_secureboot_key_check")
+    assert reaches(edges, "bootseal-image.do_bootseal_fit", "u-boot.do_bootseal_key_check")
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_the_image_resolves_and_its_tasks_are_in_order(whole: Build, keys: Path)
     [
         ("u-boot", {"UBOOT_SIGN_ENABLE": "1", "UBOOT_SIGN_KEYNAME": "DEV-fit-1"}),
         ("u-boot", {"FIT_HASH_ALG": "sha256", "FIT_SIGN_ALG": "rsa4096"}),
-        ("secureboot-image", {"IMAGE_FSTYPES": "erofs-lz4hc wic", "BOOTSEAL_LOGIN": "0"}),
-        ("secureboot-image", {"WKS_FILE": "secureboot-ab.wks", "BOOTSEAL_FIT_KEY": "DEV-fit-1"}),
-        ("secureboot-image-dev", {"BOOTSEAL_LOGIN": "1"}),
+        ("bootseal-image", {"IMAGE_FSTYPES": "erofs-lz4hc wic", "BOOTSEAL_LOGIN": "0"}),
+        ("bootseal-image", {"WKS_FILE": "bootseal-ab.wks", "BOOTSEAL_FIT_KEY": "DEV-fit-1"}),
+        ("bootseal-image-dev", {"BOOTSEAL_LOGIN": "1"}),
     ],
 )
 def test_final_value(whole: Build, keys: Path, recipe: str, wanted: dict[str, str]) -> None:
@@ -104,14 +104,14 @@ def test_the_layer_changes_a_recipe_only_with_the_feature(
     whole.configure("")
     without_feature = whole.values(recipe, variable)[variable]
     assert [word for word in words if word in without_feature.split("/")] == []
-    assert "secureboot" not in without_feature
+    assert "bootseal" not in without_feature
 
 
 @pytest.mark.parametrize(
     ("local", "message"),
     [
         (
-            "require conf/distro/include/secureboot.inc\n",
+            "require conf/distro/include/bootseal.inc\n",
             "BOOTSEAL_PROFILE is ''. Use one of the fragments",
         ),
         (DEV.replace("dev-keys", "production"), "development keys"),
@@ -131,7 +131,7 @@ def test_a_build_that_cannot_be_what_was_asked_for_ends_at_once(
         WHOLE + local.replace("@KEYS@", str(keys)) + "require conf/debhost.inc\n",
         layers=(LAYER, Path(__file__).parent / "meta-debhost"),
     )
-    done = debhost.bitbake("-n", "secureboot-image")
+    done = debhost.bitbake("-n", "bootseal-image")
     assert done.code != 0
     assert message in " ".join(done.complaints) + done.text
     # Refused before anything was built, and not by a crash of ours.

@@ -17,7 +17,7 @@ SCRIPTS = sorted(
 
 
 def test_the_device_has_scripts_to_check() -> None:
-    assert {"init", "secureboot-status", "create-data"} <= {path.name for path in SCRIPTS}
+    assert {"init", "bootseal-status", "create-data"} <= {path.name for path in SCRIPTS}
 
 
 @pytest.mark.tool("busybox")

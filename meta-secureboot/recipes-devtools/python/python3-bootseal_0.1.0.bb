@@ -25,7 +25,7 @@ S = "${UNPACKDIR}"
 inherit python_hatchling features_check
 
 # Native recipes do not see features of the target.
-REQUIRED_DISTRO_FEATURES:class-target = "secureboot"
+REQUIRED_DISTRO_FEATURES:class-target = "bootseal"
 
 PACKAGECONFIG ??= ""
 # Keys in tokens and in AWS KMS: python-pkcs11 0.10 and boto3 1.40 or newer, which wrynose's layers
@@ -45,4 +45,4 @@ RDEPENDS:${PN} += "\
 "
 
 # What it needs has native variants only with the feature (the bbappends beside this).
-BBCLASSEXTEND = "${@bb.utils.contains('DISTRO_FEATURES', 'secureboot', 'native', '', d)}"
+BBCLASSEXTEND = "${@bb.utils.contains('DISTRO_FEATURES', 'bootseal', 'native', '', d)}"

@@ -20,8 +20,8 @@ from bootseal.formats.fdt import model as fdt
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot"
 FILES = LAYER / "recipes-bsp/u-boot/files"
-WKS = LAYER / "files/wic/secureboot-ab.wks"
-BOARD = FILES / "qemu-virt-secureboot.dts"
+WKS = LAYER / "files/wic/bootseal-ab.wks"
+BOARD = FILES / "qemu-virt-bootseal.dts"
 EPOCH = "1767225600"
 
 pytestmark = [
@@ -127,7 +127,7 @@ def test_described_device_is_one_like_any_other(made: Path) -> None:
     assert found.artefacts["disk"].sha256 == device.digest_file(made / "disk.img")
     root_hash = json.loads((made / "verity.json").read_text())["root_hash"]
     assert [slot.root_hash for slot in found.slots] == [root_hash] * 2
-    assert {i.name for i in found.inputs} >= {"meta-secureboot/files/wic/secureboot-ab.wks"}
+    assert {i.name for i in found.inputs} >= {"meta-secureboot/files/wic/bootseal-ab.wks"}
 
 
 def test_slot_trees_name_root_hash_and_rollback_index(made: Path) -> None:

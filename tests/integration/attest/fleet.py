@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from bootseal.attest.store import Challenge, Record, Store
 
 SCRIPT = (
-    Path(__file__).parents[3]
-    / "meta-secureboot/recipes-core/secureboot-device/files/secureboot-attest"
+    Path(__file__).parents[3] / "meta-secureboot/recipes-core/bootseal-device/files/bootseal-attest"
 )
 VERSION = b"U-Boot 2025.01 (Jan 01 2026 - 00:00:00 +0000)"
 QUOTED = "sha256:0,1,2,3,4,5,6,7,8,9"

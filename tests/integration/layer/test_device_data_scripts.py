@@ -13,7 +13,7 @@ from bootseal.boot.attacks import data_volume
 
 pytestmark = pytest.mark.tool("cryptsetup")
 
-FILES = Path(__file__).parents[3] / "meta-secureboot/recipes-core/secureboot-device/files"
+FILES = Path(__file__).parents[3] / "meta-secureboot/recipes-core/bootseal-device/files"
 PASSPHRASE = b"wrong horse"
 
 
@@ -51,7 +51,7 @@ def test_tokens_are_read_with_type_and_key_slot(luks: Path) -> None:
     add_token(luks, '{"type":"bootseal-escrowed","keyslots":["0"]}')
     add_token(luks, '{"type":"bootseal-rotate","keyslots":[]}')
 
-    said = shell("secureboot-data", "tokens", f"device='{luks}'").stdout
+    said = shell("bootseal-data", "tokens", f"device='{luks}'").stdout
 
     assert said.splitlines() == ["0 bootseal-escrowed 0", "1 bootseal-rotate -"]
 

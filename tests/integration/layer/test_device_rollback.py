@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.tool("swtpm"), pytest.mark.tool("tpm2_nvdefine")]
 
-SCRIPT = Path(__file__).parents[3] / "meta-secureboot/recipes-core/secureboot-device/files/rollback"
+SCRIPT = Path(__file__).parents[3] / "meta-secureboot/recipes-core/bootseal-device/files/rollback"
 INDEX = "0x1500b00"
 
 

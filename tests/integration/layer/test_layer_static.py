@@ -67,7 +67,7 @@ def test_every_repository_of_a_build_is_pinned_to_a_commit(name: str, tmp_path: 
 
 def test_production_build_neither_names_development_keys_nor_builds_a_login(tmp_path: Path) -> None:
     document = dump(tmp_path, "kas/qemuarm64-production.yml")
-    assert document["target"] == ["secureboot-image"]
+    assert document["target"] == ["bootseal-image"]
     assert "dev-keys" not in str(document)
 
 
@@ -94,7 +94,7 @@ def test_every_layer_of_the_build_is_one_the_layer_depends_on(tmp_path: Path) ->
         if state != "disabled"
     }
     conf = (LAYER / "conf/layer.conf").read_text()
-    match = re.search(r'^LAYERDEPENDS_secureboot = "(.*)"', conf, re.MULTILINE)
+    match = re.search(r'^LAYERDEPENDS_bootseal = "(.*)"', conf, re.MULTILINE)
     assert match is not None
     assert {collections[layer] for layer in layers - {"meta-secureboot"}} == set(match[1].split())
 

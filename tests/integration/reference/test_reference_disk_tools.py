@@ -18,12 +18,12 @@ from bootseal.reference import uboot
 from bootseal.reference.apt import Download
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot"
-BOARD = LAYER / "recipes-bsp/u-boot/files/qemu-virt-secureboot.dts"
+BOARD = LAYER / "recipes-bsp/u-boot/files/qemu-virt-bootseal.dts"
 
 
 @pytest.mark.tool("sfdisk")
 def test_disk_has_the_declared_partitions_and_contents(tmp_path: Path) -> None:
-    layout = parse_wks((LAYER / "files/wic/secureboot-ab.wks").read_text())
+    layout = parse_wks((LAYER / "files/wic/bootseal-ab.wks").read_text())
     contents = {}
     for number, name in enumerate(sorted(set(layout.files.values())), start=1):
         contents[name] = tmp_path / name
@@ -49,7 +49,7 @@ def test_disk_has_the_declared_partitions_and_contents(tmp_path: Path) -> None:
 
 @pytest.mark.tool("sfdisk")
 def test_disk_is_the_same_each_time(tmp_path: Path) -> None:
-    layout = parse_wks((LAYER / "files/wic/secureboot-ab.wks").read_text())
+    layout = parse_wks((LAYER / "files/wic/bootseal-ab.wks").read_text())
     contents = {file: tmp_path / file for file in layout.files.values()}
     for path in contents.values():
         path.write_bytes(path.name.encode())

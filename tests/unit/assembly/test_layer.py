@@ -18,7 +18,7 @@ def test_every_file_of_the_shipped_layer_has_a_place() -> None:
 
     targets = {file.target for file in placed}
     assert len(targets) == len(placed)
-    assert PurePosixPath("usr/bin/secureboot-status") in targets
+    assert PurePosixPath("usr/bin/bootseal-status") in targets
 
 
 def test_programs_and_nothing_else_may_be_executed() -> None:
@@ -32,7 +32,7 @@ def test_shell_is_in_development_images_only() -> None:
     with_login = {f.source.name for f in Layer(SHIPPED).device_files(login=True)}
     without = {f.source.name for f in Layer(SHIPPED).device_files(login=False)}
 
-    assert with_login - without == {"secureboot-shell.service"}
+    assert with_login - without == {"bootseal-shell.service"}
 
 
 def test_repart_never_runs_on_its_own() -> None:

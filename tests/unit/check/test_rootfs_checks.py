@@ -49,7 +49,7 @@ def files(nodes: list[Node], *, production: bool = True) -> dict[str, Finding]:
         ("etc/ssh/ssh_host_rsa_key", b"key", 0o100600, "root-shared-secret"),
         ("var/lib/systemd/random-seed", b"x", 0o100600, "root-shared-secret"),
         ("root/.ssh/authorized_keys", b"ssh-ed25519 A", 0o100600, "root-authorized-keys"),
-        ("usr/lib/secureboot/development", b"", 0o100644, "root-development"),
+        ("usr/lib/bootseal/development", b"", 0o100644, "root-development"),
         ("usr/bin/tool", b"", 0o104755, "root-setuid"),
         ("usr/bin/tool", b"", 0o102755, "root-setuid"),
         ("etc/config", b"", 0o100666, "root-world-writable"),
@@ -92,7 +92,7 @@ def test_sticky_directory_and_link_may_be_open_to_all() -> None:
 
 
 def test_development_image_may_hold_its_shell(tmp_path: Path) -> None:
-    nodes = [node(tmp_path, "usr/lib/secureboot/development")]
+    nodes = [node(tmp_path, "usr/lib/bootseal/development")]
 
     assert files(nodes, production=False)["disk.root-development"].severity is Severity.INFO
 

@@ -13,7 +13,7 @@ from bootseal.disk.layout import parse_wks
 from bootseal.errors import FormatError
 from bootseal.units import MIB
 
-SHIPPED = Path(__file__).parents[3] / "meta-secureboot/files/wic/secureboot-ab.wks"
+SHIPPED = Path(__file__).parents[3] / "meta-secureboot/files/wic/bootseal-ab.wks"
 TYPE = "3DE21764-95BD-54BD-A5C3-4ABE786F38A8"
 TABLE = "bootloader --ptable gpt\n"
 PART = f"part --part-name one --part-type {TYPE} --align 1024 --fixed-size 1M"

@@ -15,7 +15,7 @@ from bootseal.assembly.layer import DEVICE, Layer
 from bootseal.reference import rootfs
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot"
-RECIPE = LAYER / "recipes-core/secureboot-device/secureboot-device_1.0.bb"
+RECIPE = LAYER / "recipes-core/bootseal-device/bootseal-device_1.0.bb"
 # What bitbake.conf and systemd.bbclass say of a distribution with merged /usr.
 VARIABLES = {
     "bindir": "/usr/bin",
@@ -24,7 +24,7 @@ VARIABLES = {
     "sysconfdir": "/etc",
     "systemd_unitdir": "/usr/lib/systemd",
     "systemd_system_unitdir": "/usr/lib/systemd/system",
-    "PN": "secureboot-device",
+    "PN": "bootseal-device",
     "BOOTSEAL_POLICY_KEY": "DEV-policy",
     "BOOTSEAL_ESCROW_KEY": "DEV-escrow",
 }
@@ -100,7 +100,7 @@ def test_recipe_of_the_tool_has_the_version_of_the_tool() -> None:
 
 def test_base_files_takes_fstab_from_where_the_device_has_it() -> None:
     text = (LAYER / "recipes-core/base-files/base-files_%.bbappend").read_text()
-    assert "${THISDIR}/../secureboot-device/files:" in text
+    assert "${THISDIR}/../bootseal-device/files:" in text
     assert (LAYER / DEVICE / "fstab").is_file()
 
 

@@ -20,14 +20,16 @@ from bootseal.errors import UsageError
 _log: Final = logging.getLogger(__name__)
 
 UBOOT: Final = "recipes-bsp/u-boot/files"
-INITRAMFS: Final = "recipes-core/secureboot-initramfs/files"
-DEVICE: Final = "recipes-core/secureboot-device/files"
+INITRAMFS: Final = "recipes-core/bootseal-initramfs/files"
+DEVICE: Final = "recipes-core/bootseal-device/files"
 
-BOARD_DTS: Final = f"{UBOOT}/qemu-virt-secureboot.dts"
+BOARD_DTS: Final = f"{UBOOT}/qemu-virt-bootseal.dts"
+# Of the fragments for U-Boot, the one that a board would bring along.
+BOARD_CONFIG: Final = f"{UBOOT}/qemu-virt.cfg"
 BOOTARGS: Final = f"{UBOOT}/bootargs"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 MASKED_UNITS: Final = f"{DEVICE}/masked-units"
-LAYOUT: Final = "files/wic/secureboot-ab.wks"
+LAYOUT: Final = "files/wic/bootseal-ab.wks"
 
 # Files below DEVICE: the directory each goes to, and its mode.
 _UNITS: Final = "usr/lib/systemd/system"
@@ -36,19 +38,19 @@ _PLACES: Final = {
     "*.preset": ("usr/lib/systemd/system-preset", 0o644),
     "udev-trigger.conf": (f"{_UNITS}/systemd-udev-trigger.service.d", 0o644),
     "50-data.conf": ("usr/lib/repart.d", 0o644),
-    "create-data": ("usr/lib/secureboot", 0o755),
-    "fetch-policy": ("usr/lib/secureboot", 0o755),
-    "mark-good": ("usr/lib/secureboot", 0o755),
-    "rollback": ("usr/lib/secureboot", 0o755),
-    "secureboot-attest": ("usr/bin", 0o755),
-    "secureboot-data": ("usr/bin", 0o755),
-    "secureboot-status": ("usr/bin", 0o755),
+    "bootseal-attest": ("usr/bin", 0o755),
+    "bootseal-data": ("usr/bin", 0o755),
+    "bootseal-status": ("usr/bin", 0o755),
+    "create-data": ("usr/lib/bootseal", 0o755),
+    "fetch-policy": ("usr/lib/bootseal", 0o755),
+    "mark-good": ("usr/lib/bootseal", 0o755),
+    "rollback": ("usr/lib/bootseal", 0o755),
     "crypttab": ("etc", 0o644),
     "fstab": ("etc", 0o644),
     "fw_env.config": ("etc", 0o644),
 }
 # Only images that offer a root shell on the console get these.
-_DEVELOPMENT: Final = ("secureboot-shell.service",)
+_DEVELOPMENT: Final = ("bootseal-shell.service",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,12 @@ def shell(device: Device, directory: Path, progress: Progress) -> int:
         scratch = Path(name)
         tpm = scratch / "tpm"
         wiring = qemu.Wiring(
-            serial="stdio,mux=on,signal=off", status="null", escrow="", qmp="", tpm=tpm
+            serial="stdio,mux=on,signal=off",
+            # The shell starts when somebody has taken the status, which `null` never does.
+            status=f"file,path={scratch / 'status'}",
+            escrow="",
+            qmp="",
+            tpm=tpm,
         )
         monitor = ["-mon", "chardev=serial,mode=readline"]
         with swtpm.powered(directory / TPM, tpm, scratch / "tpm.log"):

@@ -32,7 +32,7 @@ _Name = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's name.
 def enrol(
     name: _Name,
     identity: Annotated[
-        Path, typer.Argument(metavar="IDENTITY", help="What secureboot-attest identity printed.")
+        Path, typer.Argument(metavar="IDENTITY", help="What bootseal-attest identity printed.")
     ],
     *,
     store: _Store,
@@ -81,7 +81,7 @@ def enrol(
 def certify(
     name: _Name,
     answer: Annotated[
-        Path, typer.Argument(metavar="ANSWER", help="What secureboot-attest activate printed.")
+        Path, typer.Argument(metavar="ANSWER", help="What bootseal-attest activate printed.")
     ],
     *,
     store: _Store,
@@ -108,7 +108,7 @@ def challenge(
     ] = 300,
     as_json: Json = False,
 ) -> None:
-    """Print a fresh nonce for a device: the argument of secureboot-attest quote."""
+    """Print a fresh nonce for a device: the argument of bootseal-attest quote."""
     import dataclasses
 
     from bootseal.attest.store import Store
@@ -123,7 +123,7 @@ def challenge(
 @app.command()
 def verify(
     answer: Annotated[
-        Path, typer.Argument(metavar="EVIDENCE", help="What secureboot-attest quote printed.")
+        Path, typer.Argument(metavar="EVIDENCE", help="What bootseal-attest quote printed.")
     ],
     *,
     store: _Store,

@@ -2,11 +2,13 @@
 """`bootseal device`: the steps from another build's parts to a described device.
 
 The tasks of the Yocto layer call these in this order, with `fit build`, `fit sign` and `measure
-sign` between them; the reference build goes through the same code in one go.
+sign` between them; the reference build goes through the same code in one go. `config` comes first,
+once for U-Boot and once for the kernel.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +16,13 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import now
+from bootseal.cli.options import Json
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bootseal.assembly.fragments import Fragment, Problem
     from bootseal.disk.layout import Layout
 
 app = typer.Typer(no_args_is_help=True, help="Make a device out of the parts of another build.")
@@ -28,6 +34,42 @@ _Manifest = Annotated[
     Path | None, typer.Option(help="A list of what is in it, such as bitbake's manifest.")
 ]
 _LayoutFile = Annotated[Path, typer.Option(help="The declared disk layout, a .wks file.")]
+
+
+@app.command()
+def config(
+    finished: Annotated[Path, typer.Argument(metavar="CONFIG", help="The finished .config.")],
+    *,
+    required: Annotated[
+        list[Path], typer.Option(help="A fragment whose settings must hold. Repeat it for each.")
+    ],
+    board: Annotated[
+        list[Path] | None,
+        typer.Option(help="A fragment that may only add to them. Repeat it for each."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the finished .config of U-Boot or a kernel with its fragments.
+
+    Ends with exit code 0 when the file has every setting of every fragment; with
+    3 when Kconfig dropped one, or two fragments contradict each other; with 4
+    when a line of a fragment is neither a setting nor a comment, or sets a symbol
+    a second time.
+
+    Example: bootseal device config --required verify.cfg --board board.cfg .config
+    """
+    from bootseal.assembly import fragments
+    from bootseal.assembly.fragments import Role
+
+    given = [fragments.read(path, Role.REQUIRED) for path in required]
+    given += [fragments.read(path, Role.BOARD) for path in board or ()]
+    found = fragments.problems(finished, given)
+    if as_json:
+        console.emit_json(_verdict(finished, given, found))
+    fragments.refuse(found, finished)
+    settings = sum(len(fragment.settings) for fragment in given)
+    name = console.untrusted(str(finished))
+    console.status(f"OK: {name} has every setting of its fragments ({settings})")
 
 
 @app.command()
@@ -161,3 +203,17 @@ def _layout(path: Path) -> Layout:
     from bootseal.disk.layout import parse_wks
 
     return parse_wks(path.read_text(), path.name)
+
+
+def _verdict(
+    finished: Path, given: Sequence[Fragment], found: Sequence[Problem]
+) -> dict[str, object]:
+    return {
+        "schema": "bootseal.config-verdict/1",
+        "accepted": not found,
+        "config": str(finished),
+        "fragments": [
+            {"file": each.file, "role": each.role, "settings": len(each.settings)} for each in given
+        ],
+        "problems": [dataclasses.asdict(problem) for problem in found],
+    }

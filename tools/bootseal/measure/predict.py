@@ -34,7 +34,7 @@ MEANINGS: Final = {
 """What the PCRs that tell something stand for; 2 to 7 are the same on every device."""
 
 CAP: Final = hashlib.sha256(b"capped").digest()
-"""What secureboot-cap.service extends PCR 9 with, so that nothing unseals again in that boot."""
+"""What bootseal-cap.service extends PCR 9 with, so that nothing unseals again in that boot."""
 
 ROLLBACK_PROPERTY: Final = "bootseal,rollback-index"
 _CELL: Final = 4

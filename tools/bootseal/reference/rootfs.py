@@ -27,9 +27,9 @@ IMAGE: Final = "root.erofs"
 TREE: Final = "root.verity"
 FACTS: Final = "verity.json"
 POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"
-ESCROW: Final = "usr/lib/secureboot/escrow.crt"
-DEVELOPMENT_MARK: Final = "usr/lib/secureboot/development"
-HOSTNAME: Final = "secureboot"
+ESCROW: Final = "usr/lib/bootseal/escrow.crt"
+DEVELOPMENT_MARK: Final = "usr/lib/bootseal/development"
+HOSTNAME: Final = "bootseal"
 
 # Beyond those of the initramfs: what an encrypted partition needs (the crypto API asks for
 # algorithms by name, systemd-cryptsetup for the socket interface), and the TPM.

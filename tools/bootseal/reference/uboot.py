@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.assembly.layer import digests
+from bootseal.assembly import fragments
+from bootseal.assembly.fragments import Role
+from bootseal.assembly.layer import BOARD_CONFIG, digests
 from bootseal.errors import ToolError, VerificationRefused
-from bootseal.reference import cache, kconfig
+from bootseal.formats import kconfig
+from bootseal.reference import cache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,16 +63,19 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
         progress: Told about the long steps.
 
     Raises:
-        VerificationRefused: The only version to be had is known to be vulnerable.
-        ToolError: It cannot be fetched or built, or a fragment's setting did not stick.
+        VerificationRefused: The only version to be had is known to be vulnerable, a fragment's
+            setting did not stick, or two fragments contradict each other.
+        FormatError: A fragment is malformed.
+        ToolError: It cannot be fetched or built.
     """
     files = source_files(source)
     version = version_of(files)
     patches, environments = layer.uboot_files("*.patch"), layer.uboot_files("*.env")
-    fragments = layer.uboot_files("*.cfg")
+    board = layer.file(BOARD_CONFIG)
+    required = tuple(path for path in layer.uboot_files("*.cfg") if path != board)
     inputs = {
         "sources": {item.file: item.sha256 for item in files},
-        "layer": digests(patches) | digests(environments) | digests(fragments),
+        "layer": digests(patches) | digests(environments) | digests((*required, board)),
         "compiler": proc.run(f"{CROSS_COMPILE}gcc", ["--version"], timeout=60).stdout.decode(),
         "epoch": epoch,
     }
@@ -81,12 +87,13 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
             for path in environments:
                 shutil.copy(path, tree / _BOARD)
         with progress.step(f"U-Boot {version} built"):
-            compile_tree(tree, fragments, epoch=epoch)
+            compile_tree(tree, required, (board,), epoch=epoch)
         shutil.copy(tree / BINARY, directory)
         shutil.copy(tree / ".config", directory / "config")
         shutil.rmtree(tree)
 
-    found, cached = cache.entry("u-boot", cache.key(inputs, __file__, kconfig.__file__), fill)
+    key = cache.key(inputs, __file__, fragments.__file__, kconfig.__file__)
+    found, cached = cache.entry("u-boot", key, fill)
     return Uboot(
         binary=found / BINARY,
         config=found / "config",
@@ -148,20 +155,32 @@ def unpack(archives: Sequence[Path], tree: Path, patches: Sequence[Path]) -> Non
             raise ToolError(f"{patch.name} does not apply to U-Boot: {error.message}") from error
 
 
-def compile_tree(tree: Path, fragments: Sequence[Path], *, epoch: int) -> None:
+def compile_tree(
+    tree: Path, required: Sequence[Path], board: Sequence[Path], *, epoch: int
+) -> None:
     """Configure and compile an unpacked source tree.
 
+    Args:
+        tree: The sources.
+        required: Kconfig fragments whose settings must hold.
+        board: Kconfig fragments that may only add to them.
+        epoch: SOURCE_DATE_EPOCH, seconds since 1970.
+
     Raises:
-        ToolError: A fragment's setting did not stick, or the compiler failed.
+        VerificationRefused: A fragment's setting did not stick, or two contradict each other.
+        FormatError: A fragment is malformed.
+        ToolError: The compiler failed.
     """
+    given = [fragments.read(path, Role.REQUIRED) for path in required]
+    given += [fragments.read(path, Role.BOARD) for path in board]
     # `all` ends with a check that the board takes its device tree from QEMU's memory, which is
     # what the fragments switch off on purpose: the tree with the key is part of the binary.
     make(tree, [DEFCONFIG], epoch=epoch)
     with (tree / ".config").open("a") as config:
-        config.writelines(f"\n{path.read_text()}\n" for path in fragments)
+        config.writelines(f"\n{path.read_text()}\n" for path in (*required, *board))
     make(tree, ["olddefconfig"], epoch=epoch)
-    wanted = {path.name: kconfig.parse(path.read_text(), path.name) for path in fragments}
-    kconfig.check(kconfig.parse((tree / ".config").read_text(), ".config"), wanted)
+    finished = tree / ".config"
+    fragments.refuse(fragments.problems(finished, given), finished)
     make(tree, [BINARY], epoch=epoch)
 
 

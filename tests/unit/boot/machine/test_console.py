@@ -114,7 +114,7 @@ LINES = [
     (
         "data-opened",
         "0",
-        "[   90.550398] secureboot-data[371]: bootseal: data: opened by key slot 0 (systemd-tpm2)",
+        "[   90.550398] bootseal-data[371]: bootseal: data: opened by key slot 0 (systemd-tpm2)",
     ),
     (
         "data-closed",
@@ -142,9 +142,9 @@ PROMPTS = [
     ("u-boot-prompt", "=> "),
     ("emergency-shell", "(initramfs) "),
     ("emergency-shell", "Press Enter for maintenance"),
-    ("login", "secureboot login: "),
+    ("login", "bootseal login: "),
     ("shell", "# "),
-    ("shell", "root@secureboot:~# "),
+    ("shell", "root@bootseal:~# "),
     ("shell", "\x1b[!p\x1b]104\x07\x1b[?7h\x1b[6n\x1b[32766;32766H\x1b[6n# "),
     ("shell", "\x1b[?2004hsh-5.2# "),
 ]

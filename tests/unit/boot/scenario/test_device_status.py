@@ -204,7 +204,7 @@ def test_check_says_which_entries_of_the_log_differ() -> None:
 
 
 def test_capped_matches_the_constant_of_the_unit() -> None:
-    # secureboot-cap.service extends with this value.
+    # bootseal-cap.service extends with this value.
     assert CAP.hex() == "5a194219907fbbede83523b4776c99480377fbf87850563dbd611781ee69faaa"
 
 

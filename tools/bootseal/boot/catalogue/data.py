@@ -14,9 +14,9 @@ from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus
 from bootseal.boot.scenario.workspace import Tpm, Workspace
 
 _GROUP: Final = "data"
-_STATUS: Final = "secureboot-data status"
-_ROTATE: Final = "secureboot-data rotate"
-_WIPE: Final = "secureboot-data wipe"
+_STATUS: Final = "bootseal-data status"
+_ROTATE: Final = "bootseal-data rotate"
+_WIPE: Final = "bootseal-data wipe"
 
 DATA: Final = (
     Scenario(
@@ -44,8 +44,8 @@ DATA: Final = (
         id="rotate-and-wipe",
         title="Key slot replaced, then all data wiped (development image)",
         group=_GROUP,
-        about="The owner does this. After `secureboot-data rotate` a new key slot opens the same "
-        "data, and the old one is gone. After `secureboot-data wipe` the next boot makes an empty "
+        about="The owner does this. After `bootseal-data rotate` a new key slot opens the same "
+        "data, and the old one is gone. After `bootseal-data wipe` the next boot makes an empty "
         "volume with another recovery key, and the old one opens nothing.",
         steps=(
             Step(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a running device reports about itself: the document `bootseal.status/1`, strictly read.
 
-`secureboot-status` on the device prints it as one line; every value is read from the kernel. It
+`bootseal-status` on the device prints it as one line; every value is read from the kernel. It
 comes from the device, so it is untrusted like any other input: it is bounded and typed, and unknown
 members are refused.
 """

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from bootseal.findings.model import Finding
 
 DEVELOPMENT: Final = (
-    "usr/lib/secureboot/development",
-    "usr/lib/systemd/system/secureboot-shell.service",
+    "usr/lib/bootseal/development",
+    "usr/lib/systemd/system/bootseal-shell.service",
 )
 _SECRETS: Final = (
     "etc/ssh/ssh_host_*_key", "etc/dropbear/dropbear_*_host_key", "var/lib/dropbear/*_host_key",

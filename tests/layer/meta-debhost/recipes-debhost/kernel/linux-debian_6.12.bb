@@ -13,11 +13,11 @@ LINUX_VERSION = "${PV}"
 
 inherit kernel
 S = "${UNPACKDIR}/linux-source-6.12"
-require recipes-kernel/linux/linux-secureboot.inc
+require recipes-kernel/linux/linux-bootseal.inc
 
 # Everything that no fragment asks for stays off.
 do_configure:prepend() {
-    (cd ${UNPACKDIR} && cat base.cfg ${BOOTSEAL_CONFIG_FRAGMENTS}) >${B}/wanted.cfg
+    (cd ${UNPACKDIR} && cat base.cfg ${BOOTSEAL_CONFIG_REQUIRED} ${BOOTSEAL_CONFIG_BOARD}) >${B}/wanted.cfg
 }
 KERNEL_CONFIG_COMMAND = "oe_runmake_call -C ${S} O=${B} KCONFIG_ALLCONFIG=${B}/wanted.cfg allnoconfig"
 # No modules are built, nor anything to build them with.

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+#
+# The FIT: kernel, initramfs, and a device tree for each slot that holds the root hash. Signed and
+# judged in one task, so that nothing unverified can leave it.
+
+inherit bootseal_keys
+
+BOOTSEAL_INITRAMFS ?= "bootseal-initramfs"
+BOOTSEAL_INITRAMFS[doc] = "Image recipe of the initramfs"
+BOOTSEAL_KERNEL_ADDRESS ?= ""
+BOOTSEAL_KERNEL_ADDRESS[doc] = "Where U-Boot unpacks the kernel; on arm64 a multiple of 2 MiB"
+BOOTSEAL_UBOOT ?= "u-boot.bin"
+BOOTSEAL_UBOOT[doc] = "Deployed file with U-Boot and its device tree, as it is flashed"
+BOOTSEAL_BOARD_DTS ?= "${DEPLOY_DIR_IMAGE}/${@os.path.basename((d.getVar('KERNEL_DEVICETREE') or '').split(' ')[0])}"
+BOOTSEAL_BOARD_DTS[doc] = "Device tree of the board, source (.dts) or compiled (.dtb)"
+BOOTSEAL_BOOTARGS ?= "${BOOTSEAL_LAYER}/recipes-bsp/u-boot/files/bootargs"
+BOOTSEAL_BOOTARGS[doc] = "File with the kernel parameters; slot and root hash are added"
+BOOTSEAL_ROLLBACK_INDEX ?= "1"
+BOOTSEAL_ROLLBACK_INDEX[doc] = "Security version of the system: raise it to lock older images out"
+
+do_bootseal_fit() {
+    cd ${BOOTSEAL_DEVICE}
+    gzip -9nc ${DEPLOY_DIR_IMAGE}/${KERNEL_IMAGETYPE} >Image.gz
+    cp ${DEPLOY_DIR_IMAGE}/${BOOTSEAL_INITRAMFS}-${MACHINE}.cpio.gz initramfs.cpio.gz
+    cp ${DEPLOY_DIR_IMAGE}/${BOOTSEAL_UBOOT} u-boot.bin
+    cp ${DEPLOY_DIR_IMAGE}/u-boot.dtb control.dtb
+    # Not there for recipes that configure U-Boot several times over.
+    if [ -e ${DEPLOY_DIR_IMAGE}/u-boot.config ]; then
+        cp ${DEPLOY_DIR_IMAGE}/u-boot.config u-boot.config
+    fi
+
+    bootseal device trees . --board ${BOOTSEAL_BOARD_DTS} --bootargs ${BOOTSEAL_BOOTARGS} \
+        --rollback-index ${BOOTSEAL_ROLLBACK_INDEX}
+    bootseal fit build --description "${IMAGE_BASENAME} ${DISTRO_VERSION} for ${MACHINE}" \
+        --kernel Image.gz --ramdisk initramfs.cpio.gz --fdt a=fdt-a.dtb --fdt b=fdt-b.dtb \
+        --load ${BOOTSEAL_KERNEL_ADDRESS} --hint ${BOOTSEAL_FIT_KEY} \
+        --algorithm ${BOOTSEAL_FIT_ALGORITHM} -o fit.itb
+    bootseal fit sign fit.itb --key ${BOOTSEAL_KEYS}/${BOOTSEAL_FIT_KEY}.key \
+        --hint ${BOOTSEAL_FIT_KEY}
+
+    # The judge: with the key of the very U-Boot that will start this. Then a second witness.
+    bootseal fit verify fit.itb --dtb u-boot.bin
+    uboot-fit_check_sign -f fit.itb -k control.dtb
+}
+do_bootseal_fit[doc] = "Assemble, sign and verify the FIT"
+do_bootseal_fit[file-checksums] += "\
+    ${BOOTSEAL_KEY_CHECKSUMS} \
+    ${@'%s:True' % d.getVar('BOOTSEAL_BOOTARGS')} \
+    ${@'%s:True' % d.getVar('BOOTSEAL_BOARD_DTS') if d.getVar('BOOTSEAL_BOARD_DTS').endswith('.dts') else ''} \
+"
+do_bootseal_fit[depends] += "\
+    virtual/kernel:do_deploy \
+    virtual/bootloader:do_deploy \
+    ${BOOTSEAL_INITRAMFS}:do_image_complete \
+    dtc-native:do_populate_sysroot \
+    python3-bootseal-native:do_populate_sysroot \
+    u-boot-tools-native:do_populate_sysroot \
+"
+addtask bootseal_fit after do_bootseal_verity before do_image_complete

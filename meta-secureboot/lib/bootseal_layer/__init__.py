@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+"""What the layer's classes compute: checked by ordinary unit tests, called by bitbake."""
+
+# Read by bitbake's `addpylib`.
+BBIMPORTS = ["checks", "keys"]

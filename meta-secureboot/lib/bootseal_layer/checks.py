@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""What must hold before a secure-boot build starts."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from bootseal_layer import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+CAPABILITIES: Final = {
+    "verified-boot": "U-Boot has a device tree of its own, and something checks U-Boot",
+    "slots": "the boot logic of this layer runs on the board",
+    "tpm2": "a TPM 2.0 that U-Boot and Linux have drivers for",
+}
+_ALWAYS: Final = ("slots", "verified-boot")
+# What has no default, because it is another on every machine.
+MACHINE_VARIABLES: Final = ("BOOTSEAL_KERNEL_ADDRESS", "BOOTSEAL_UBOOT_BOARD_DIR")
+PROFILES: Final = ("dev", "production")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a request needs of the machine, and of the product's other requests."""
+
+    capabilities: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
+
+
+REQUESTS: Final = {
+    "measured-boot": Needs(capabilities=("tpm2",)),
+    "encrypted-data": Needs(capabilities=("tpm2",), requests=("measured-boot",)),
+}
+
+
+class DataStore(Protocol):
+    """What is used of bitbake's data store."""
+
+    def getVar(self, name: str) -> str | None:  # noqa: N802 - bitbake's name
+        """Return the expanded value of a variable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """The variables that the check looks at."""
+
+    machine: str
+    init_manager: str
+    capabilities: frozenset[str]
+    requests: frozenset[str]
+    profile: str
+    keys: str
+    unset: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, data: DataStore) -> Configuration:
+        """Take them from bitbake's data store."""
+
+        def value(name: str) -> str:
+            return data.getVar(name) or ""
+
+        return cls(
+            machine=value("MACHINE"),
+            init_manager=value("INIT_MANAGER"),
+            capabilities=frozenset(value("BOOTSEAL_CAPABILITIES").split()),
+            requests=frozenset(value("BOOTSEAL_REQUESTS").split()),
+            profile=value("BOOTSEAL_PROFILE"),
+            keys=value("BOOTSEAL_KEYS"),
+            unset=tuple(name for name in MACHINE_VARIABLES if not value(name)),
+        )
+
+
+def configuration(given: Configuration) -> list[str]:
+    """Return every reason not to build, each with what to do about it."""
+    problems = _unknown("BOOTSEAL_CAPABILITIES", given.capabilities, CAPABILITIES)
+    problems += _unknown("BOOTSEAL_REQUESTS", given.requests, REQUESTS)
+    problems += _unmet(given)
+    problems += [
+        f"{name} is not set: set it in conf/machine/include/bootseal-{given.machine}.inc"
+        for name in given.unset
+    ]
+    if given.init_manager != "systemd":
+        problems.append(
+            f"INIT_MANAGER is {given.init_manager!r}: the device's units need"
+            ' INIT_MANAGER = "systemd"'
+        )
+    if problem := _keys(given):
+        problems.append(problem)
+    return problems
+
+
+def _unknown(variable: str, words: Collection[str], known: Mapping[str, object]) -> list[str]:
+    problems = []
+    for word in sorted(set(words) - known.keys()):
+        near = difflib.get_close_matches(word, known, n=1)
+        hint = f", did you mean {near[0]}?" if near else f": known are {', '.join(known)}"
+        problems.append(f"{variable} names {word!r}{hint}")
+    return problems
+
+
+def _unmet(given: Configuration) -> list[str]:
+    """Compare what is asked for with what the machine declares."""
+    problems = []
+    needed = dict.fromkeys(_ALWAYS, "bootseal")
+    for request in sorted(given.requests & REQUESTS.keys()):
+        needs = REQUESTS[request]
+        needed |= {name: request for name in needs.capabilities if name not in needed}
+        problems += [
+            f"{request} needs {other}: use the fragment bootseal/bootseal/{other} as well"
+            for other in needs.requests
+            if other not in given.requests
+        ]
+    problems += [
+        f"{request} was requested, and the machine {given.machine} does not declare {name}"
+        f" ({CAPABILITIES[name]}). If that is so, say it in BOOTSEAL_CAPABILITIES of"
+        f" conf/machine/include/bootseal-{given.machine}.inc"
+        for name, request in needed.items()
+        if name not in given.capabilities
+    ]
+    return problems
+
+
+def _keys(given: Configuration) -> str:
+    if given.profile not in PROFILES:
+        return (
+            f"BOOTSEAL_PROFILE is {given.profile!r}. Use one of the fragments"
+            " bootseal/bootseal/dev-keys and bootseal/bootseal/production"
+        )
+    try:
+        development = keys.manifest(given.keys).development
+    except keys.KeyDirectoryError as error:
+        return str(error)
+    if development and given.profile == "production":
+        return (
+            f"BOOTSEAL_PROFILE is production, and {given.keys} holds development keys. Set"
+            " BOOTSEAL_KEYS to a directory made with `bootseal keys generate --profile production`"
+        )
+    if not development and given.profile == "dev":
+        return (
+            f"BOOTSEAL_PROFILE is dev, and {given.keys} holds production keys, which must not sign"
+            " development images. Use the fragment bootseal/bootseal/production"
+        )
+    return ""

@@ -1,5 +1,0 @@
-# SPDX-License-Identifier: MIT
-"""What the layer's classes compute: checked by ordinary unit tests, called by bitbake."""
-
-# Read by bitbake's `addpylib`.
-BBIMPORTS = ["checks", "kconfig", "keys"]

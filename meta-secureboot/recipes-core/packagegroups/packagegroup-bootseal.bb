@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+SUMMARY = "What every secure boot image holds"
+DESCRIPTION = "The device's units and scripts, and what the product requested."
+HOMEPAGE = "https://github.com/bootseal/bootseal"
+LICENSE = "MIT"
+
+PACKAGE_ARCH = "${MACHINE_ARCH}"
+
+inherit packagegroup features_check
+
+REQUIRED_DISTRO_FEATURES = "bootseal"
+
+# kernel-base holds the list of built-in modules, which modprobe asks for.
+RDEPENDS:${PN} = "\
+    bootseal-device \
+    ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'encrypted-data', 'bootseal-device-data', '', d)} \
+    kernel-base \
+"

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal.assembly import fragments
+from bootseal.assembly.fragments import Kind, Role
+from bootseal.errors import FormatError, VerificationRefused
+
+if TYPE_CHECKING:
+    from bootseal.assembly.fragments import Problem
+
+SHIPPED = Path(__file__).parents[3] / "meta-secureboot"
+VERIFY = "CONFIG_FIT=y\nCONFIG_FIT_SIGNATURE=y\nCONFIG_SYS_LEN=0x10\n"
+HARDEN = "# No other way in.\n# CONFIG_CMD_GO is not set\n"
+FINISHED = f"{VERIFY}# CONFIG_CMD_GO is not set\nCONFIG_MMC=y\n"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("verify.cfg").write_text(VERIFY)
+    Path("harden.cfg").write_text(HARDEN)
+
+
+def compared(config: str, **boards: str) -> tuple[Problem, ...]:
+    """Return what is wrong with a finished configuration, and boards' fragments by name."""
+    Path(".config").write_text(config)
+    given = [fragments.read(Path(f"{name}.cfg"), Role.REQUIRED) for name in ("verify", "harden")]
+    for name, text in boards.items():
+        Path(f"{name}.cfg").write_text(text)
+        given.append(fragments.read(Path(f"{name}.cfg"), Role.BOARD))
+    return fragments.problems(Path(".config"), given)
+
+
+def said(config: str, **boards: str) -> list[str]:
+    return [problem.message for problem in compared(config, **boards)]
+
+
+def test_configuration_with_every_setting_has_no_problems() -> None:
+    assert said(FINISHED) == []
+
+
+def test_symbol_that_the_configuration_does_not_have_is_off() -> None:
+    assert said(VERIFY) == []
+
+
+@pytest.mark.parametrize(
+    "board",
+    ["CONFIG_MMC=y\n# CONFIG_GONE is not set\n", "CONFIG_FIT=y\n", "CONFIG_CMD_GO=n\n", ""],
+    ids=["something else", "the same on", "the same off", "nothing"],
+)
+def test_board_may_add_and_repeat(board: str) -> None:
+    assert said(FINISHED, board=board) == []
+
+
+@pytest.mark.parametrize(
+    ("board", "finished", "reason"),
+    [
+        (
+            "CONFIG_CMD_GO=y\n",
+            FINISHED.replace("# CONFIG_CMD_GO is not set", "CONFIG_CMD_GO=y"),
+            "board.cfg:1: CONFIG_CMD_GO should be n, as harden.cfg:2 requires, found y",
+        ),
+        (
+            "\n# CONFIG_FIT_SIGNATURE is not set\n",
+            FINISHED.replace("CONFIG_FIT_SIGNATURE=y", "# CONFIG_FIT_SIGNATURE is not set"),
+            "board.cfg:2: CONFIG_FIT_SIGNATURE should be y, as verify.cfg:2 requires, found n",
+        ),
+        (
+            "CONFIG_FIT=m\n",
+            FINISHED.replace("CONFIG_FIT=y", "CONFIG_FIT=m"),
+            "board.cfg:1: CONFIG_FIT should be y, as verify.cfg:1 requires, found m",
+        ),
+        (
+            "CONFIG_SYS_LEN=0x20\n",
+            FINISHED.replace("0x10", "0x20"),
+            "board.cfg:1: CONFIG_SYS_LEN should be 0x10, as verify.cfg:3 requires, found 0x20",
+        ),
+    ],
+    ids=["on", "off", "module", "another value"],
+)
+def test_board_that_contradicts_is_refused_whatever_kconfig_made_of_it(
+    board: str, finished: str, reason: str
+) -> None:
+    # Whether the board's line won, or the layer's.
+    for config in (finished, FINISHED):
+        (problem,) = compared(config, board=board)
+        assert problem.message == reason
+        assert problem.kind is Kind.CONTRADICTION
+        assert problem.remedy == (
+            "take the line out of board.cfg: a board's fragments may add settings"
+            " and must not contradict required ones"
+        )
+
+
+def test_order_of_the_fragments_does_not_decide() -> None:
+    Path(".config").write_text(FINISHED)
+    Path("board.cfg").write_text("CONFIG_CMD_GO=y\n")
+    given = [
+        fragments.read(Path("board.cfg"), Role.BOARD),
+        fragments.read(Path("harden.cfg"), Role.REQUIRED),
+    ]
+
+    (problem,) = fragments.problems(Path(".config"), given)
+    assert (problem.file, problem.expected, problem.observed) == ("board.cfg", "n", "y")
+
+
+def test_two_boards_that_disagree_are_refused() -> None:
+    (problem,) = compared(FINISHED, one="CONFIG_MMC=y\n", two="# CONFIG_MMC is not set\n")
+    assert problem.message == "two.cfg:1: CONFIG_MMC should be y, as one.cfg:1 says, found n"
+    assert problem.remedy == "take CONFIG_MMC out of two.cfg or one.cfg: only one can hold"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            ("CONFIG_FIT_SIGNATURE=y\n", ""),
+            "verify.cfg:2: CONFIG_FIT_SIGNATURE should be y, found n: .config does not have it",
+        ),
+        (
+            ("CONFIG_FIT_SIGNATURE=y", "# CONFIG_FIT_SIGNATURE is not set"),
+            "verify.cfg:2: CONFIG_FIT_SIGNATURE should be y, found n in .config:2",
+        ),
+        (
+            ("CONFIG_FIT=y", "CONFIG_FIT=m"),
+            "verify.cfg:1: CONFIG_FIT should be y, found m in .config:1",
+        ),
+        (
+            ("0x10", "0x20"),
+            "verify.cfg:3: CONFIG_SYS_LEN should be 0x10, found 0x20 in .config:3",
+        ),
+        (
+            ("# CONFIG_CMD_GO is not set", "CONFIG_CMD_GO=y"),
+            "harden.cfg:2: CONFIG_CMD_GO should be n, found y in .config:4",
+        ),
+    ],
+    ids=["dropped", "off", "module", "another value", "back on"],
+)
+def test_setting_that_did_not_stick_is_named(change: tuple[str, str], reason: str) -> None:
+    (problem,) = compared(FINISHED.replace(*change))
+    assert problem.message == reason
+    assert problem.kind is Kind.LOST
+    assert problem.remedy.startswith("search for the symbol in menuconfig")
+
+
+def test_setting_of_the_board_that_did_not_stick_is_named() -> None:
+    assert said(FINISHED, board="CONFIG_USB=y\n") == [
+        "board.cfg:1: CONFIG_USB should be y, found n: .config does not have it"
+    ]
+
+
+def test_every_problem_is_named_and_each_remedy_once() -> None:
+    config = Path(".config")
+    found = compared("", board="CONFIG_CMD_GO=y\nCONFIG_USB=y\n")
+
+    with pytest.raises(VerificationRefused) as caught:
+        fragments.refuse(found, config)
+    assert caught.value.message.splitlines() == [
+        ".config differs from what its fragments demand:",
+        "  board.cfg:1: CONFIG_CMD_GO should be n, as harden.cfg:2 requires, found y",
+        "  verify.cfg:1: CONFIG_FIT should be y, found n: .config does not have it",
+        "  verify.cfg:2: CONFIG_FIT_SIGNATURE should be y, found n: .config does not have it",
+        "  verify.cfg:3: CONFIG_SYS_LEN should be 0x10, found n: .config does not have it",
+        "  board.cfg:2: CONFIG_USB should be y, found n: .config does not have it",
+    ]
+    assert caught.value.hint.count("take the line out of board.cfg") == 1
+    assert caught.value.hint.count("search for the symbol in menuconfig") == 1
+
+
+def test_nothing_is_refused_when_there_are_no_problems() -> None:
+    fragments.refuse((), Path(".config"))
+
+
+@pytest.mark.parametrize("broken", ["board", "config"])
+def test_line_that_does_not_parse_is_refused_wherever_it_is(broken: str) -> None:
+    texts = {"board": "", "config": FINISHED, broken: "CONFIG_A y\n"}
+    with pytest.raises(FormatError, match=rf"{broken}.*:1: 'CONFIG_A y' is not a setting"):
+        compared(texts["config"], board=texts["board"])
+
+
+@pytest.mark.parametrize(
+    ("directory", "board"),
+    [
+        ("recipes-bsp/u-boot/files", "qemu-virt.cfg"),
+        ("recipes-kernel/linux/files", "qemu-virt-kernel.cfg"),
+    ],
+    ids=["U-Boot", "kernel"],
+)
+def test_fragments_of_the_layer_agree_with_each_other(directory: str, board: str) -> None:
+    paths = sorted((SHIPPED / directory).glob("*.cfg"))
+    given = [
+        fragments.read(path, Role.BOARD if path.name == board else Role.REQUIRED) for path in paths
+    ]
+    lines = {
+        f"{symbol}={setting.value}"
+        for fragment in given
+        for symbol, setting in fragment.settings.items()
+    }
+    Path(".config").write_text("\n".join(sorted(lines)))
+
+    assert len(given) > 3
+    assert fragments.problems(Path(".config"), given) == ()

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""What the layer's classes compute before and during a build."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TypedDict
+
+import pytest
+from bootseal_layer import checks, keys
+
+
+class Change(TypedDict, total=False):
+    """Fields of a configuration to put in the place of good ones."""
+
+    init_manager: str
+    capabilities: frozenset[str]
+    requests: frozenset[str]
+    profile: str
+    keys: str
+    unset: tuple[str, ...]
+
+
+TRUSTED = frozenset({"verified-boot", "slots", "tpm2"})
+
+
+def write_keys(directory: Path, *, development: bool) -> str:
+    entries = {
+        role: {"name": f"{role}-1", "algorithm": "sha256,rsa4096", "fingerprint": "00"}
+        for role in keys.ROLES
+    }
+    document = {
+        "schema": keys.SCHEMA,
+        "profile": "dev",
+        "development": development,
+        "keys": entries,
+    }
+    (directory / keys.MANIFEST).write_text(json.dumps(document))
+    for role in keys.ROLES:
+        for suffix in ("crt", "pub"):
+            (directory / f"{role}-1.{suffix}").touch()
+    return str(directory)
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> checks.Configuration:
+    return checks.Configuration(
+        machine="qemuarm64",
+        init_manager="systemd",
+        capabilities=TRUSTED,
+        requests=frozenset({"measured-boot", "encrypted-data"}),
+        profile="dev",
+        keys=write_keys(tmp_path, development=True),
+    )
+
+
+def test_configuration_whose_requests_are_met_has_no_problems(good: checks.Configuration) -> None:
+    assert checks.configuration(good) == []
+
+
+def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -> None:
+    class Store:
+        def getVar(self, name: str) -> str | None:  # noqa: N802 - bitbake's name
+            return {
+                "MACHINE": "qemuarm64",
+                "INIT_MANAGER": "systemd",
+                "BOOTSEAL_CAPABILITIES": " verified-boot slots tpm2",
+                "BOOTSEAL_REQUESTS": " encrypted-data  measured-boot",
+                "BOOTSEAL_KERNEL_ADDRESS": "0x40200000",
+                "BOOTSEAL_UBOOT_BOARD_DIR": "board/emulation/qemu-arm",
+                "BOOTSEAL_PROFILE": "dev",
+                "BOOTSEAL_KEYS": good.keys,
+            }.get(name)
+
+    assert checks.Configuration.read(Store()) == good
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"capabilities": TRUSTED - {"tpm2"}}, "does not declare tpm2"),
+        ({"capabilities": TRUSTED - {"slots"}}, "does not declare slots"),
+        ({"capabilities": TRUSTED | {"tmp2"}}, "'tmp2', did you mean tpm2?"),
+        ({"requests": frozenset({"encrypted-data"})}, "encrypted-data needs measured-boot"),
+        ({"requests": frozenset({"measured-bot"})}, "did you mean measured-boot?"),
+        ({"init_manager": "sysvinit"}, 'INIT_MANAGER = "systemd"'),
+        ({"unset": ("BOOTSEAL_KERNEL_ADDRESS",)}, "BOOTSEAL_KERNEL_ADDRESS is not set"),
+        ({"profile": ""}, "bootseal/bootseal/dev-keys"),
+        ({"keys": ""}, "BOOTSEAL_KEYS is not set"),
+        ({"keys": "/nonexistent"}, "bootseal keys generate --profile dev /nonexistent"),
+        ({"profile": "production"}, "holds development keys"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_problem_is_named_with_its_mend(
+    good: checks.Configuration, change: Change, said: str
+) -> None:
+    found = checks.configuration(dataclasses.replace(good, **change))
+    assert len(found) == 1
+    assert said in found[0]
+
+
+def test_machine_without_a_tpm_is_told_once_for_each_missing_capability(
+    good: checks.Configuration,
+) -> None:
+    found = checks.configuration(dataclasses.replace(good, capabilities=frozenset()))
+    assert len(found) == 3
+
+
+def test_production_keys_do_not_sign_development_images(
+    good: checks.Configuration, tmp_path: Path
+) -> None:
+    directory = write_keys(tmp_path, development=False)
+    assert (
+        "holds production keys"
+        in checks.configuration(dataclasses.replace(good, keys=directory))[0]
+    )
+    production = dataclasses.replace(good, keys=directory, profile="production")
+    assert checks.configuration(production) == []
+
+
+def test_unclear_manifest_counts_as_development(tmp_path: Path) -> None:
+    directory = write_keys(tmp_path, development=True)
+    path = tmp_path / keys.MANIFEST
+    path.write_text(path.read_text().replace("true", '"no"'))
+    assert keys.manifest(directory).development
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "schema"),
+        ('{"schema": "bootseal.keys/2"}', "schema"),
+        ('{"schema": "bootseal.keys/1", "development": true, "keys": {}}', "role fit"),
+        (
+            '{"schema": "bootseal.keys/1", "keys": {"fit": {}, "policy": {}, "escrow": {}}}',
+            "lacks 'development'",
+        ),
+    ],
+    ids=["not JSON", "a list", "another schema", "no keys", "no answer"],
+)
+def test_manifest_that_is_none_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / keys.MANIFEST).write_text(content)
+    with pytest.raises(keys.KeyDirectoryError, match=said):
+        keys.manifest(str(tmp_path))
+
+
+def test_role_without_a_key_is_named(tmp_path: Path) -> None:
+    directory = write_keys(tmp_path, development=True)
+    path = tmp_path / keys.MANIFEST
+    path.write_text(path.read_text().replace('"escrow"', '"other"'))
+    with pytest.raises(keys.KeyDirectoryError, match=f"--only escrow {directory}"):
+        keys.manifest(directory)
+
+
+@pytest.mark.parametrize("name", ["fit-1.crt", "policy-1.pub", "escrow-1.crt"])
+def test_missing_public_file_is_named(tmp_path: Path, name: str) -> None:
+    directory = write_keys(tmp_path, development=True)
+    (tmp_path / name).unlink()
+    with pytest.raises(keys.KeyDirectoryError, match=f"whose {name} is missing"):
+        keys.manifest(directory)
+
+
+def test_checksums_cover_public_files_only(tmp_path: Path) -> None:
+    directory = write_keys(tmp_path, development=True)
+    names = [Path(entry.partition(":")[0]).name for entry in keys.checksums(directory).split()]
+    assert names == ["keys.json", *(f"{r}-1.{end}" for r in keys.ROLES for end in ("crt", "pub"))]
+    assert keys.name(directory, "fit") == "fit-1"
+    assert keys.algorithm(directory, "policy") == "sha256,rsa4096"
