@@ -37,8 +37,8 @@ class Rule(NamedTuple):
 
     id: str
     meaning: str
-    remedy: str = ""
-    severity: Severity = Severity.ERROR
+    remedy: str
+    severity: Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

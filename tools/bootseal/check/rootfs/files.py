@@ -94,6 +94,11 @@ def _permissions(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Ite
             f"file capabilities that are not known to be needed: {names}",
         )
     )
+    devices = ByDirectory(
+        lambda directory, names: finding(
+            "disk.root-device-node", f"{where}:{directory}", f"devices outside of /dev: {names}"
+        )
+    )
     for node in nodes:
         directory = stat.S_ISDIR(node.mode)
         sticky = directory and node.mode & stat.S_ISVTX
@@ -105,9 +110,13 @@ def _permissions(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Ite
             setuid.add(node.path)
         if node.capabilities and not allows(allowlist.capabilities, node.path):
             capable.add(f"{node.path} ({_capabilities(node.capabilities)})")
+        device = stat.S_ISBLK(node.mode) or stat.S_ISCHR(node.mode)
+        if device and not node.path.startswith("dev/"):
+            devices.add(node.path)
     yield from writable.findings()
     yield from setuid.findings()
     yield from capable.findings()
+    yield from devices.findings()
 
 
 def _capabilities(value: bytes) -> str:
