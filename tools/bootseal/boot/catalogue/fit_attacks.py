@@ -32,7 +32,7 @@ _DEEP: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Boot:
+class Booted:
     """What a device does with the FIT.
 
     Attributes:
@@ -71,7 +71,7 @@ class FitAttack:
     change: Callable[[bytes], bytes]
     strict: str
     uboot: bool = False
-    boot: Boot | None = None
+    boot: Booted | None = None
 
 
 def _flipped(
@@ -92,7 +92,7 @@ def _flipped(
         change=forge_bits.flip(bit),
         strict=strict,
         uboot=uboot,
-        boot=Boot(id=scenario, about=about, step=step, slots="a"),
+        boot=Booted(id=scenario, about=about, step=step, slots="a"),
     )
 
 
@@ -162,7 +162,7 @@ FIT_ATTACKS: Final = (
         title="Kernel replaced, signatures removed",
         change=forge_fit.carrying(forge_fit.replace_and_strip, "unsigned"),
         strict="no-signature",
-        boot=Boot(
+        boot=Booted(
             id="fit-unsigned",
             about="The attacker's kernel with matching hashes, and no signature node anywhere.",
             step=refused("no-signature", "signature-refused"),
@@ -173,7 +173,7 @@ FIT_ATTACKS: Final = (
         title="Kernel replaced, signed with another key",
         change=forge_signed.foreign,
         strict="bad-signature",
-        boot=Boot(
+        boot=Booted(
             id="fit-foreign-key",
             about="A valid signature under the genuine hint, by a key that U-Boot's control device "
             "tree does not hold.",
@@ -185,7 +185,7 @@ FIT_ATTACKS: Final = (
         title="Configurations of the same names put in front of the genuine ones",
         change=forge_fit.carrying(forge_fit.shadow_configurations, "shadow-configuration"),
         strict="duplicate-name",
-        boot=Boot(
+        boot=Booted(
             id="configuration-shadowed",
             about="They name the attacker's kernel and carry copies of the genuine signatures. "
             "Mainline U-Boot finds them first, and then sees that the signatures are not for them. "
@@ -198,7 +198,7 @@ FIT_ATTACKS: Final = (
         title="Copied configuration with another kernel, as the default (CVE-2020-10648)",
         change=forge_fit.carrying(forge_fit.add_configuration, "added-configuration"),
         strict="bad-signature",
-        boot=Boot(
+        boot=Booted(
             id="configuration-added",
             about="The list of nodes in /configurations is not signed, so the genuine "
             "configurations stay valid. U-Boot is told which one to boot and never asks for the "
@@ -211,7 +211,7 @@ FIT_ATTACKS: Final = (
         title="Images cloned, hashed-nodes naming the clones, kernel replaced (CVE-2026-46728)",
         change=forge_fit.carrying(forge_fit.clone_images, "cloned-images"),
         strict="hashed-nodes",
-        boot=Boot(
+        boot=Booted(
             id="images-cloned",
             about="For a verifier that trusts hashed-nodes the signature covers the clones, and "
             "the attacker's kernel is booted. The FIT gate refuses nodes where none belong; "
@@ -224,7 +224,7 @@ FIT_ATTACKS: Final = (
         title="Node kernel-1@1 put in front of kernel-1 (CVE-2021-27138)",
         change=forge_fit.carrying(forge_fit.add_unit_address, "unit-address"),
         strict="unit-address",
-        boot=Boot(
+        boot=Booted(
             id="unit-address",
             about="libfdt finds kernel-1@1 when it is asked for kernel-1. Mainline U-Boot refuses "
             "unit addresses, too, since 2021.04.",
@@ -236,7 +236,7 @@ FIT_ATTACKS: Final = (
         title="Second data property put in front of the kernel's",
         change=forge_fit.carrying(forge_fit.add_data, "data-twice"),
         strict="malformed",
-        boot=Boot(
+        boot=Booted(
             id="data-twice",
             about="No signature covers a property named data, however many there are. A verifier "
             "that keeps properties by name hashes the last one, which is genuine; libfdt finds the "
@@ -251,7 +251,7 @@ FIT_ATTACKS: Final = (
         change=lambda fit: forge_fit.set_version(fit, _FUTURE_VERSION),
         strict="malformed",
         uboot=True,
-        boot=Boot(
+        boot=Booted(
             id="header-version",
             about="The header is not signed, and mainline U-Boot boots a FIT of a version that it "
             "does not know. The FIT gate knows exactly one.",
@@ -263,7 +263,7 @@ FIT_ATTACKS: Final = (
         title="Total size of 32 MiB in the header, more than there is",
         change=lambda fit: forge_fit.set_size(fit, 32 * MIB),
         strict="malformed",
-        boot=Boot(
+        boot=Booted(
             id="header-size",
             about="The header is not signed, and mainline U-Boot believes what it says about how "
             "much memory belongs to the FIT. The FIT gate knows how much was read from the "
@@ -276,7 +276,7 @@ FIT_ATTACKS: Final = (
         title="A million nodes, each inside the one before, and nothing else",
         change=lambda _: forge_fit.nested(_DEEP),
         strict="malformed",
-        boot=Boot(
+        boot=Booted(
             id="nodes-nested",
             about="Mainline U-Boot walks them by recursion, before it looks at any signature, "
             "until its stack is used up. The FIT gate does not recurse.",
@@ -289,7 +289,7 @@ FIT_ATTACKS: Final = (
         change=forge_fit.spoof_console,
         strict="key-hint",
         uboot=True,
-        boot=Boot(
+        boot=Booted(
             id="console-spoofed",
             about="Terminal escapes and forged lines: nothing signs the hint, and mainline U-Boot "
             "prints it before it checks anything. The FIT gate allows printable text only.",
@@ -303,7 +303,7 @@ FIT_ATTACKS: Final = (
             forge.attacker_kernel("legacy-image"), load=forge_fit.KERNEL_ADDRESS
         ),
         strict="malformed",
-        boot=Boot(
+        boot=Booted(
             id="legacy-image",
             about="A format with checksums and no signature. The FIT gate refuses it, and "
             "U-Boot is built without it.",
@@ -315,7 +315,7 @@ FIT_ATTACKS: Final = (
         title="Bare kernel Image in place of the FIT",
         change=lambda _: forge.attacker_kernel("raw-kernel"),
         strict="malformed",
-        boot=Boot(
+        boot=Booted(
             id="raw-kernel",
             about="No container, and so no signature.",
             step=refused(*_NO_FIT),
