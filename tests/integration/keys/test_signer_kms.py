@@ -226,7 +226,7 @@ def test_refusal_of_the_service_is_told_with_its_remedy(
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        with pytest.raises(ToolError, match=f"AWS answers {code}: .*no") as refusal:
+        with pytest.raises(ToolError, match=f"AWS answered {code}: .*no") as refusal:
             signers.open("awskms:///alias/x")
         server.shutdown()
     assert hint in refusal.value.hint

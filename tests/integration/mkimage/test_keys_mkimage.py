@@ -176,9 +176,9 @@ def test_what_mkimage_lets_through_is_refused_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-F", "-r", "x.itb"], "keys are asked for"),
-        (["-F", "-K", "x.dtb", "x.itb"], "keys are asked for"),
-        (["-F", "-k", "keys", "-N", "pkcs11", "x.itb"], "the engine is what this program replaces"),
+        (["-F", "-r", "x.itb"], "none of -k, -G and BOOTSEAL_SIGNER names a key"),
+        (["-F", "-K", "x.dtb", "x.itb"], "none of -k, -G and BOOTSEAL_SIGNER names a key"),
+        (["-F", "-k", "keys", "-N", "pkcs11", "x.itb"], "this program replaces the engine"),
         (["-F", "-k", "keys", "-Z", "x.itb"], "option -Z not recognized"),
         (["-F", "-k", "keys", "--new-option", "x.itb"], "option --new-option not recognized"),
         (["-T", "script", "-k", "keys", "x.itb"], "only FITs are signed"),

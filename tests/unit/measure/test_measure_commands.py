@@ -189,7 +189,7 @@ def test_log_of_another_slot_or_boot_is_refused(built: Path) -> None:
         measure("log", write_log(built, "conf-a"), "--against", built, "--slot", "b")
     with pytest.raises(VerificationRefused, match="1 unexpected and 1 missing entries"):
         measure("log", write_log(built, "conf-a", bootargs=b"x"), "--against", built)
-    with pytest.raises(UsageError, match="approves no boot of slot c"):
+    with pytest.raises(UsageError, match="does not approve any boot of slot c"):
         measure("log", write_log(built, "conf-a"), "--against", built, "--slot", "c")
 
 
@@ -219,7 +219,7 @@ def test_approved_release_judges_logs_until_it_is_revoked(built: Path) -> None:
     assert "compared with 1.0, slot b" in stdout
 
     measure("revoke", "1.0", "--list", listed)
-    with pytest.raises(UsageError, match="approves no boot"):
+    with pytest.raises(UsageError, match="does not approve any boot"):
         measure("log", log, "--against", listed)
 
 

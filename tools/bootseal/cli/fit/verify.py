@@ -40,16 +40,18 @@ def verify(
     ] = False,
     prove: Annotated[
         bool,
-        typer.Option("--prove", help="Change every signed region and see each change refused."),
+        typer.Option(
+            "--prove", help="Change every signed region and check that each change is refused."
+        ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Chooses the bytes that --prove changes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for the bytes that --prove changes.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Check a FIT against the keys U-Boot requires, more strictly than U-Boot does.
 
-    Ends with exit code 0 when every configuration is signed by every required
-    key, every image has the data its hash says, and nothing unsigned is left;
-    with 3 when the FIT must not boot, or a change was not noticed.
+    Exits with 0 if every configuration is signed by every required key, every image matches its
+    hashes and nothing unsigned is left; with 3 if the FIT must not boot, or a change went
+    unnoticed.
 
     Example: bootseal fit verify fit.itb --dtb u-boot.bin
     """
@@ -93,7 +95,7 @@ def _refuse_unnoticed(fit: Path, proof: FitProof | None) -> None:
     if proof is not None and proof.accepted:
         first = proof.accepted[0]
         raise VerificationRefused(
-            f"{fit}: {len(proof.accepted)} of {len(proof.mutants)} changes were not noticed: first "
+            f"{fit}: {len(proof.accepted)} of {len(proof.mutants)} changes went unnoticed: first "
             f"{first.region} at {first.flips}"
         )
 
@@ -129,7 +131,7 @@ def _prove(
 def _uboot(
     data: memoryview, trust: Trust, strictness: Strictness, cache: PayloadCache
 ) -> dict[str, bool]:
-    """Say what a U-Boot with all published fixes makes of what we refuse."""
+    """Say which configurations that are refused a U-Boot with all published fixes boots."""
     from bootseal.fit.verify.strictness import COMPAT
     from bootseal.fit.verify.verdict import uboot_accepts
 
@@ -138,7 +140,7 @@ def _uboot(
 
 
 def _uboot_hint(error: FormatError, data: memoryview, trust: Trust) -> str:
-    """Return the hint for a malformed FIT, which a U-Boot may find good enough."""
+    """Return the hint for a malformed FIT, which a U-Boot may boot all the same."""
     from bootseal.fit.verify.verdict import uboot_accepts
 
     try:
@@ -146,4 +148,4 @@ def _uboot_hint(error: FormatError, data: memoryview, trust: Trust) -> str:
     except FormatError:
         return error.hint
     names = ", ".join(name for name, accepted in accepts.items() if accepted)
-    return f"U-Boot would boot {names} all the same: see --compat" if names else error.hint
+    return f"U-Boot would still boot {names}: see --compat" if names else error.hint
