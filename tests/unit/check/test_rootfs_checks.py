@@ -14,7 +14,8 @@ from bootseal.check.rootfs import programs as rootfs_programs
 from bootseal.check.rootfs.allowlist import Allowlist
 from bootseal.disk.filesystems.node import Content, Node
 from bootseal.errors import FormatError, UsageError
-from bootseal.findings.model import Finding, Severity, listed
+from bootseal.findings.grouped import listed
+from bootseal.findings.model import Finding, Severity
 from bootseal.formats import elf
 from bootseal.keys import certificate, published
 from bootseal.keys.algorithms import KeyKind

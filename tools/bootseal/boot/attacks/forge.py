@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an attacker does to bytes: bits flipped, and artefacts made without any key.
+"""What an attacker does to bytes: flipped bits, and artefacts made without any key.
 
 Pure functions; what needs a FIT's structure is in `bootseal.boot.attacks.forge_fit`.
 """
@@ -89,8 +89,8 @@ def legacy_image(kernel: bytes, *, load: int, name: str = "linux") -> bytes:
 def archive(files: Mapping[str, bytes]) -> bytes:
     """Build an uncompressed cpio archive (`newc`) of root-owned regular files.
 
-    Linux unpacks several archives laid end to end, so this in front of an initramfs makes another
-    valid initramfs. The result is padded to 512 bytes.
+    Linux unpacks several archives in a row, so this in front of an initramfs makes another valid
+    initramfs. The result is padded to 512 bytes.
 
     Spec: Linux Documentation/driver-api/early-userspace/buffer-format.rst
     """
@@ -110,7 +110,7 @@ def _archive_entry(inode: int, name: str, data: bytes) -> bytes:
 
 
 def attacker_kernel(detail: str) -> bytes:
-    r"""Return an arm64 kernel Image that says who it is on the console and switches off.
+    r"""Return an arm64 kernel Image that identifies itself on the console and switches off.
 
     It runs at any address on QEMU's `virt` machine. Header: two instructions, text offset, image
     size and flags (u64), three reserved words, magic `ARM\x64`; all little endian.
