@@ -69,7 +69,7 @@ def verify(
         warnings = check_gate(control)
     with opened(fit, writable=prove) as data:
         cache = PayloadCache()
-        verdict = _judge(data, trust, configuration, policy, cache)
+        verdict = _check(data, trust, configuration, policy, cache)
         verdict = dataclasses.replace(verdict, findings=verdict.findings + warnings)
         accepts = _uboot(data, trust, policy, cache) if policy.strict and verdict.errors else {}
         proof = _prove(data, trust, configuration, policy, seed) if prove else None
@@ -86,7 +86,7 @@ def verify(
     console.status(f"OK: {console.untrusted(str(fit))} is verified ({policy.name} policy)")
 
 
-def _judge(
+def _check(
     data: memoryview,
     trust: Trust,
     configuration: str | None,
