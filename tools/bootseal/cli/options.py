@@ -190,8 +190,8 @@ class StrictnessOptions:
         ),
     ] = None
 
-    def policy(self) -> Strictness:
-        """Return the policy that the options choose.
+    def chosen(self) -> Strictness:
+        """Return what the options choose.
 
         Raises:
             UsageError: The size is malformed.
@@ -201,18 +201,18 @@ class StrictnessOptions:
         from bootseal.fit.verify.strictness import COMPAT, STRICT
         from bootseal.units import parse_size
 
-        policy = COMPAT if self.compat else STRICT
+        strictness = COMPAT if self.compat else STRICT
         if self.external_data:
-            policy = replace(policy, external_data=True)
+            strictness = replace(strictness, external_data=True)
         if self.max_size is not None:
-            policy = replace(policy, max_size=parse_size(self.max_size))
+            strictness = replace(strictness, max_size=parse_size(self.max_size))
         _log.info(
             "strictness: %s, external data %s, up to %s bytes",
-            policy.name,
-            "accepted" if policy.external_data else "refused",
-            policy.max_size,
+            strictness.name,
+            "accepted" if strictness.external_data else "refused",
+            strictness.max_size,
         )
-        return policy
+        return strictness
 
 
 def pairs(option: str, values: list[str] | None, form: str) -> dict[str, str]:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Lets mkimage make a FIT and any signer sign it.
 
-mkimage runs with a placeholder for every private key. It writes all nodes, properties and free space
-as it always does; then the bytes of each signature are replaced by those of the real signer, which
-have the same length. That the placeholder's signature fits the digest computed here proves first that
-both mean the same bytes. For a deterministic algorithm the result is the file that mkimage makes
-with the private key at hand, whatever its version and options, but for up to three bytes that old
-releases do not initialise.
+mkimage runs with a placeholder for every private key. It writes all nodes, properties and free
+space as it always does; then the bytes of each signature are replaced by those of the real signer,
+which have the same length. That the placeholder's signature fits the digest computed here proves
+first that both mean the same bytes. For a deterministic algorithm the result is the file that
+mkimage makes with the private key at hand, whatever its version and options, but for up to three
+bytes that old releases do not initialise.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _run(job: Job, arguments: list[str], image: Path) -> None:
         image.write_bytes(job.image.read_bytes())
     proc.run(job.program, [*arguments, image], timeout=_TIMEOUT)
     if not image.is_file():
-        raise ToolError(f"{job.program} ended well and wrote no file")
+        raise ToolError(f"{job.program} exited with 0 but wrote no output file")
 
 
 def _clear_gap(data: bytearray) -> None:
@@ -261,7 +261,7 @@ def _trust(done: Sequence[Signed], signers: dict[str, Signer]) -> dict[str, Trus
 
 
 def _check(data: bytes, trusts: dict[str, Trust]) -> None:
-    cache = PayloadCache()
+    fit, cache = COMPAT.parse(data), PayloadCache()
     for name, trust in trusts.items():
-        verdict = check_fit(data, trust, name, policy=COMPAT, cache=cache)
+        verdict = check_fit(fit, trust, name, strictness=COMPAT, cache=cache)
         refuse(verdict.errors, "the signed FIT is refused")

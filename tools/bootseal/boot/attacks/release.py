@@ -146,7 +146,7 @@ def make(workspace: Workspace, index: int) -> SlotContents:
         workspace.device.artefact(workspace.directory, "bios").read_bytes()
     )
     predictions = {
-        slot.name: predict(fit, slot.configuration, version=version)
+        slot.name: predict(fit_format.parse(fit), slot.configuration, version=version)
         for slot in workspace.device.slots
     }
     return SlotContents(fit=fit, root=root, tree=tree, root_hash=root_hash, predictions=predictions)

@@ -14,6 +14,7 @@ from bootseal.boot.machine import swtpm, tpm_traffic
 from bootseal.boot.machine.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
 from bootseal.formats import boot_partition
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
@@ -68,7 +69,7 @@ def _unsealed_in_clear(
     """Unseal with a copy of the TPM and the measurements of slot a; also return the traffic."""
     first = workspace.device.slots[0]
     fit = workspace.device.artefact(workspace.directory, "fit").read_bytes()
-    prediction = predict(fit, first.configuration)
+    prediction = predict(fit_format.parse(fit), first.configuration)
     shutil.copytree(workspace.tpm, scratch / "tpm")
     log = scratch / "recording"
     with swtpm.serving(scratch / "tpm", scratch / "s", scratch / "said", *swtpm.recorded(log)):

@@ -88,7 +88,7 @@ def sign(
         keys=signing,
         timestamp=now(),
         comment=comment,
-        policy=strictness.policy(),
+        strictness=strictness.chosen(),
         add=_new_signature(add_signature, padding),
     )
     target = output or fit
@@ -133,11 +133,10 @@ def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:
     """Return a control device tree that requires the keys, with the FIT's algorithms."""
     from bootseal.files import mapped
     from bootseal.fit import control_dtb
-    from bootseal.formats.fit import model as fit_format
 
     algorithms = {} if request.add is None else {request.add.hint: request.add.algorithm}
     with naming(fit), mapped(fit) as data:
-        model = fit_format.parse(data, lenient=not request.policy.strict)
+        model = request.strictness.parse(data)
         found = [s for image in model.images for s in image.signatures]
         found += [s for each in model.configurations for s in each.signatures]
         algorithms.update({signature.hint: signature.algorithm for signature in found})
