@@ -68,7 +68,10 @@ STATUS: Final = (
     Rule("data.closed", "the data partition is not open"),
     Rule("data.crypt", "the data partition is not on dm-crypt"),
     Rule("data.token", "the data partition was not opened by the TPM"),
-    Rule("data.mount", "`/data` is not the data partition, writable"),
+    Rule(
+        "data.mount",
+        "`/data` is not the data partition, or not mounted as `fstab` says",
+    ),
     Rule("mount.writable", "something other than the data partition is writable"),
     Rule("lockdown.off", "the kernel is not locked down"),
     Rule("login.unexpected", "it offers a root shell, and was built without one"),
