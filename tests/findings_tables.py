@@ -2,7 +2,7 @@
 """The tables of findings in docs/, made from the catalogue.
 
 A table stands between `<!-- findings: NAME -->` and `<!-- end of findings -->`. After a change of
-`bootseal.findings`:
+`tools/bootseal/findings/catalogue.md`:
 
     python -m tests.findings_tables
 """
@@ -24,7 +24,7 @@ MARKED: Final = re.compile(
 )
 
 
-def table(rules: tuple[Rule, ...]) -> str:
+def table(rules: list[Rule]) -> str:
     """Write rows of the catalogue as a Markdown table."""
     rows = [f"| `{r.id}` | {r.severity} | {r.meaning} | {r.remedy} |" for r in rules]
     head = ["| id | severity | meaning | remedy |", "|---|---|---|---|"]

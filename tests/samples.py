@@ -170,7 +170,7 @@ def sample(
         control = control_dtb.add_key(
             control, key.signer.public_key, hint=key.hint, algorithm=each, required="conf"
         )
-    request = Request(keys=keys, timestamp=_TIMESTAMP, policy=COMPAT)
+    request = Request(keys=keys, timestamp=_TIMESTAMP, strictness=COMPAT)
     return Sample(fit=sign_request(move_out(fit) if external else fit, request), control=control)
 
 

@@ -78,6 +78,6 @@ def build(directory: Path) -> Uboot:
 def ours(fit: bytes, control: bytes) -> str:
     """Return what `bootseal fit verify --compat` says, in the words of an `Answer`."""
     try:
-        return REFUSED if inspect(fit, control, policy=COMPAT).errors else OK
+        return REFUSED if inspect(fit, control, strictness=COMPAT).errors else OK
     except FormatError:
         return REFUSED

@@ -20,6 +20,7 @@ from bootseal import documents
 from bootseal.attest import messages, verify
 from bootseal.attest.store import QUOTED_PCRS, Challenge, Record
 from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.keys import certificate
@@ -94,7 +95,7 @@ def sign(signer: FileSigner, message: bytes) -> bytes:
 def measure(kind: KeyKind) -> dict[str, object]:
     """Judge one quote many times, against a list of 50 releases."""
     signer = FileSigner(certificate.make_private(kind))
-    prediction = predict(fit(b"KERNEL 7"), "conf-a", version=VERSION)
+    prediction = predict(fit_format.parse(fit(b"KERNEL 7")), "conf-a", version=VERSION)
     log = eventlog.emit(EventLog(algorithms=("sha256",), events=prediction.events))
     record = Record(
         name="dev-1",

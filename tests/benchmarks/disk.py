@@ -35,6 +35,7 @@ from bootseal.disk.layout import parse_wks
 from bootseal.fit import control_dtb
 from bootseal.formats import boot_partition
 from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.public import from_pem
 from bootseal.keys.signers.file import FileSigner
@@ -83,7 +84,9 @@ def make(directory: Path) -> str:
     data = os.urandom(_ROOT)
     root_hash, tree = made.make_tree(data)
     fit = made.make_fit(root_hash, key, blocks=_ROOT // 4096, kernel=os.urandom(_KERNEL))
-    document = pcr_policy.sign([predict(fit, f"conf-{slot}") for slot in "ab"], vendor)
+    document = pcr_policy.sign(
+        [predict(fit_format.parse(fit), f"conf-{slot}") for slot in "ab"], vendor
+    )
     tail = boot_partition.pad_policy(documents.dump(document))
     contents = {"bootstate": emit_environment(made.STATE), "verity": tree}
     layout = ["bootloader --ptable gpt"]

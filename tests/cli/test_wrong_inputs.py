@@ -24,7 +24,11 @@ PROGRAM = "from bootseal.cli.app import main; main()"
         ("fit show empty", 4, "empty: device tree: 0 bytes are too few"),
         ("fit show directory", 2, "directory: Is a directory"),
         ("fit sign text --key none --hint x", 2, "there is no private key at none"),
-        ("fit sign text --key text --hint x", 4, "text holds no private key: no BEGIN and END"),
+        (
+            "fit sign text --key text --hint x",
+            4,
+            "text does not hold a private key: no BEGIN and END",
+        ),
         ("keys list directory", 2, "directory holds no keys.json"),
         ("keys list text", 2, "text is a file: expected a key directory"),
         ("keys show text", 4, "text holds no public key"),

@@ -82,7 +82,7 @@ def seeds() -> list[Sample]:
 def reason(fit: bytes, control: bytes) -> str:
     """Return why `--compat` refuses a FIT, empty when it does not."""
     try:
-        errors = inspect(fit, control, policy=COMPAT).errors
+        errors = inspect(fit, control, strictness=COMPAT).errors
     except FormatError as error:
         return f"format {error.message}"
     return "; ".join(f"{error.id} {error.message}" for error in errors)

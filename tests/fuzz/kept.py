@@ -60,7 +60,7 @@ def judged(data: bytes, control: bytes) -> Outcome:
     for policy in (STRICT, COMPAT):
         try:
             found[policy.name] = sorted(
-                {f.id for f in inspect(data, control, policy=policy).errors}
+                {f.id for f in inspect(data, control, strictness=policy).errors}
             )
         except FormatError:
             found[policy.name] = [MALFORMED]

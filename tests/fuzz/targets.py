@@ -81,7 +81,7 @@ def check_verifier(good: list[Sample]) -> Target:
 
     def check(data: bytes) -> None:
         try:
-            lax = inspect(data, control, policy=COMPAT).errors
+            lax = inspect(data, control, strictness=COMPAT).errors
         except FormatError:
             lax = None
         else:
@@ -89,7 +89,7 @@ def check_verifier(good: list[Sample]) -> Target:
                 assert booted(fit_format.parse(data, lenient=True)) in signed
             uboot_accepts(data, trust)
         try:
-            errors = inspect(data, control, policy=STRICT).errors
+            errors = inspect(data, control, strictness=STRICT).errors
         except FormatError:
             return
         # A strict policy asks nothing of the default, which a U-Boot without `#NAME` needs.

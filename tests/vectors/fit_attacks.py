@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The catalogue of what anyone without the key can do to a signed FIT.
 
-`CATALOGUE` has the attacks that devices are booted with, which the package ships because `bootseal
-boot matrix` carries them out, and the ones here, which only the tests need. All of them are rows of
-the same kind; docs/fit.md has the same list.
+`CATALOGUE` has the attacks that devices are booted with, which are part of the package because
+`bootseal boot matrix` carries them out, and the ones here, which only the tests need. All are rows
+of the same kind, and docs/fit.md lists them.
 
-To add an attack that nobody boots: the mutation goes into `fit_attacks_tree` (nodes and properties)
-or `fit_attacks_raw` (header, tags, blocks), the row goes here, and `python -m tests.attack_tables`
-writes the table of docs/fit.md. To have devices booted with it as well, put mutation and row into
-the package: see `bootseal.boot.catalogue.fit_attacks`.
+To add an attack that is not booted, put the mutation into `fit_attacks_tree` (nodes, properties)
+or `fit_attacks_raw` (header, tags, blocks) and the row here; `python -m tests.attack_tables` writes
+the table of docs/fit.md. An attack that devices are booted with goes into the package, mutation and
+row: see `bootseal.boot.catalogue.fit_attacks`.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def request_for(work: Path, case: Case, options: Sequence[str], comment: str | N
         name="mkimage",
         version=version,
         comment=comment,
-        policy=replace(STRICT, external_data=bool(options)),
+        strictness=replace(STRICT, external_data=bool(options)),
     )
 
 
@@ -254,10 +254,10 @@ def test_data_position_of_mkimage_is_read(work: Path, tmp_path: Path) -> None:
     mkimage(work, "-f", "fit.its", "-E", "-p", "0x4000", "-k", work, "-K", control, "-r", fit)
     found = {f.id for f in inspect(fit.read_bytes(), control.read_bytes()).errors}
     assert found == {"fit.external-data", "fit.external-gap"}
-    verify(fit.read_bytes(), control.read_bytes(), policy=COMPAT)
-    request = replace(request_for(work, case, (), None), policy=COMPAT)
+    verify(fit.read_bytes(), control.read_bytes(), strictness=COMPAT)
+    request = replace(request_for(work, case, (), None), strictness=COMPAT)
     again = sign_request(fit.read_bytes(), request)
-    verify(again, control.read_bytes(), policy=COMPAT)
+    verify(again, control.read_bytes(), strictness=COMPAT)
     assert again[0x4000:] == fit.read_bytes()[0x4000:]
 
 

@@ -23,6 +23,7 @@ from moto.server import ThreadedMotoServer
 from bootseal import documents
 from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import HASHES, verify_digest
 from bootseal.keys.signers import base as signers
@@ -147,9 +148,13 @@ def test_pcr_policy_signed_by_the_service_is_verified(keys: dict[str, str]) -> N
     ]
     conf = fdt.Node("conf-1", {"kernel": b"kernel-1\0", "fdt": b"fdt-1\0"})
     children = [fdt.Node("images", {}, images), fdt.Node("configurations", {}, [conf])]
-    prediction = predict(fdt.emit(fdt.Node("", {"description": b"d\0"}, children)), "conf-1")
+    prediction = predict(
+        fit_format.parse(fdt.emit(fdt.Node("", {"description": b"d\0"}, children))), "conf-1"
+    )
     images[0].properties["data"] = b"OTHER KERNEL"
-    other = predict(fdt.emit(fdt.Node("", {"description": b"d\0"}, children)), "conf-1")
+    other = predict(
+        fit_format.parse(fdt.emit(fdt.Node("", {"description": b"d\0"}, children))), "conf-1"
+    )
     signer = signers.open(keys["rsa2048"])
 
     data = documents.dump(pcr_policy.sign([prediction], signer))
@@ -221,7 +226,7 @@ def test_refusal_of_the_service_is_told_with_its_remedy(
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        with pytest.raises(ToolError, match=f"AWS answers {code}: .*no") as refusal:
+        with pytest.raises(ToolError, match=f"AWS answered {code}: .*no") as refusal:
             signers.open("awskms:///alias/x")
         server.shutdown()
     assert hint in refusal.value.hint

@@ -94,8 +94,8 @@ def test_wrong_algorithm_for_the_key_is_refused(token: Token) -> None:
     ("path", "message"),
     [
         ("object=nothing", r"holds no private key with object='nothing'.*'born here' \(id 10\)"),
-        ("object=twice", r"2 private keys .* fit object='twice'"),
-        ("", r"6 private keys .* fit any private key"),
+        ("object=twice", r"2 private keys .* match the URI .object='twice'"),
+        ("", r"6 private keys .* match the URI .any private key"),
     ],
 )
 def test_key_that_is_not_the_only_one_is_refused_with_a_list(
@@ -108,8 +108,8 @@ def test_key_that_is_not_the_only_one_is_refused_with_a_list(
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("pkcs11:token=nowhere;object=x", "no token fits .* 'other' .*'release keys'"),
-        ("pkcs11:object=x", "2 tokens fit"),
+        ("pkcs11:token=nowhere;object=x", "no token matches .* 'other' .*'release keys'"),
+        ("pkcs11:object=x", "2 tokens match"),
     ],
 )
 def test_token_that_is_not_the_only_one_is_refused_with_a_list(

@@ -17,6 +17,7 @@ from bootseal import documents, proc
 from bootseal.boot.machine import swtpm
 from bootseal.errors import ToolError
 from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm import policy as tpm
 from bootseal.formats.tpm.eventlog import Event, EventLog
@@ -163,7 +164,7 @@ def fit(kernel: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def prediction() -> Prediction:
-    return predict(fit(b"KERNEL"), "conf-a")
+    return predict(fit_format.parse(fit(b"KERNEL")), "conf-a")
 
 
 def entry_for(prediction: Prediction, signer: Signer) -> pcr_policy.Approval:
@@ -223,7 +224,7 @@ def test_changed_pcr_is_refused_by_the_tpm(
 ) -> None:
     chip.load_key(signer)
     chip.check_signature(entry_for(prediction, signer))
-    chip.measure(predict(fit(b"OTHER KERNEL"), "conf-a").events)
+    chip.measure(predict(fit_format.parse(fit(b"OTHER KERNEL")), "conf-a").events)
 
     with chip.session("--policy-session"):
         chip.policy_pcr()
@@ -234,8 +235,8 @@ def test_changed_pcr_is_refused_by_the_tpm(
 def test_sealed_secret_opens_for_signed_states_and_no_other(
     tmp_path: Path, prediction: Prediction, signer: Signer
 ) -> None:
-    update = predict(fit(b"UPDATED KERNEL"), "conf-a")
-    attack = predict(fit(b"EVIL KERNEL"), "conf-a")
+    update = predict(fit_format.parse(fit(b"UPDATED KERNEL")), "conf-a")
+    attack = predict(fit_format.parse(fit(b"EVIL KERNEL")), "conf-a")
     key = signer.public_key
     assert isinstance(key, RsaPublicKey)
     name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
@@ -267,7 +268,7 @@ def test_sealed_secret_opens_for_signed_states_and_no_other(
 def test_kept_policy_opens_the_same_secret_for_both_releases(
     tmp_path: Path, prediction: Prediction, signer: Signer
 ) -> None:
-    update = predict(fit(b"UPDATED KERNEL"), "conf-a")
+    update = predict(fit_format.parse(fit(b"UPDATED KERNEL")), "conf-a")
     before = pcr_policy.sign([prediction], signer)
     document = pcr_policy.keep(pcr_policy.sign([update], signer), before, signer.public_key)
     key = signer.public_key
@@ -312,7 +313,7 @@ def test_systemd_enrols_our_key_and_takes_our_signature_for_the_booted_state_alo
     proc.run("cryptsetup", ["luksFormat", "-q", *fast, volume, unlock], timeout=60)
     (directory / "key.pub").write_bytes(signer.public_key.pem)
     chip.measure(prediction.events)
-    other = predict(fit(b"OTHER KERNEL"), "conf-a")
+    other = predict(fit_format.parse(fit(b"OTHER KERNEL")), "conf-a")
 
     # Given signatures, systemd-cryptenroll unseals once to see that they fit this very boot.
     with pytest.raises(ToolError, match="find signature for this PCR bank, PCR index and public"):

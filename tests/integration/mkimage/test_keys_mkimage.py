@@ -62,7 +62,7 @@ def test_files_are_those_of_mkimage_with_the_private_key(
 
     clear_gap(theirs.fit)
     assert build.content() == theirs.content()
-    verify(build.fit.read_bytes(), build.control.read_bytes(), policy=COMPAT)
+    verify(build.fit.read_bytes(), build.control.read_bytes(), strictness=COMPAT)
 
 
 def test_image_signatures_are_made_as_well(build: Build) -> None:
@@ -91,7 +91,7 @@ def test_tampered_result_is_refused(build: Build) -> None:
     data = bytearray(build.fit.read_bytes())
     data[fit_format.parse(bytes(data)).image("kernel-1").offset] ^= 1
 
-    found = {f.id for f in inspect(data, build.control.read_bytes(), policy=COMPAT).errors}
+    found = {f.id for f in inspect(data, build.control.read_bytes(), strictness=COMPAT).errors}
 
     assert found == {"fit.image-hash"}
 
@@ -101,7 +101,7 @@ def test_pss_signature_verifies(build: Build) -> None:
 
     run(build.arguments())
 
-    verify(build.fit.read_bytes(), build.control.read_bytes(), policy=COMPAT)
+    verify(build.fit.read_bytes(), build.control.read_bytes(), strictness=COMPAT)
 
 
 def test_ecdsa_signature_verifies(build: Build) -> None:
@@ -109,10 +109,10 @@ def test_ecdsa_signature_verifies(build: Build) -> None:
 
     run(["-F", "-k", str(build.keys), "-r", str(build.fit)])
 
-    verify(build.fit.read_bytes(), trusting(build), policy=COMPAT)
+    verify(build.fit.read_bytes(), trusting(build), strictness=COMPAT)
     build.assemble(algorithm="sha256,ecdsa256", hint="DEV-fit-2")
     with pytest.raises(VerificationRefused, match="it is not signed at all"):
-        verify(build.fit.read_bytes(), trusting(build), policy=COMPAT)
+        verify(build.fit.read_bytes(), trusting(build), strictness=COMPAT)
 
 
 def test_ecdsa_key_is_put_into_the_control_device_tree_or_refused(build: Build) -> None:
@@ -126,7 +126,7 @@ def test_ecdsa_key_is_put_into_the_control_device_tree_or_refused(build: Build) 
         assert build.content() == before
         return
     run(build.arguments())
-    verify(build.fit.read_bytes(), build.control.read_bytes(), policy=COMPAT)
+    verify(build.fit.read_bytes(), build.control.read_bytes(), strictness=COMPAT)
 
 
 def test_encrypted_key_needs_its_passphrase(
@@ -176,9 +176,9 @@ def test_what_mkimage_lets_through_is_refused_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-F", "-r", "x.itb"], "keys are asked for"),
-        (["-F", "-K", "x.dtb", "x.itb"], "keys are asked for"),
-        (["-F", "-k", "keys", "-N", "pkcs11", "x.itb"], "the engine is what this program replaces"),
+        (["-F", "-r", "x.itb"], "none of -k, -G and BOOTSEAL_SIGNER names a key"),
+        (["-F", "-K", "x.dtb", "x.itb"], "none of -k, -G and BOOTSEAL_SIGNER names a key"),
+        (["-F", "-k", "keys", "-N", "pkcs11", "x.itb"], "this program replaces the engine"),
         (["-F", "-k", "keys", "-Z", "x.itb"], "option -Z not recognized"),
         (["-F", "-k", "keys", "--new-option", "x.itb"], "option --new-option not recognized"),
         (["-T", "script", "-k", "keys", "x.itb"], "only FITs are signed"),

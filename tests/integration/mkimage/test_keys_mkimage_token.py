@@ -99,7 +99,7 @@ def test_token_signs_with_ecdsa(build: Build, hsm: dict[str, str]) -> None:
 
     bootseal_mkimage(env, ["-F", "-k", str(build.keys), str(build.fit)])
 
-    verify(build.fit.read_bytes(), trust, policy=COMPAT)
+    verify(build.fit.read_bytes(), trust, strictness=COMPAT)
 
 
 def test_pin_shows_nowhere_when_bootseal_signs_or_fails(build: Build, hsm: dict[str, str]) -> None:

@@ -23,6 +23,7 @@ from bootseal.fit import control_dtb
 from bootseal.fit.sign import sign
 from bootseal.formats import boot_partition, verity
 from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import pcr_policy
@@ -245,7 +246,7 @@ def make_base(directory: Path) -> Base:
     data = data.ljust(BLOCKS * 4096, b"\0")
     root_hash, tree = make_tree(data)
     fit = make_fit(root_hash, key)
-    predictions = {slot: predict(fit, f"conf-{slot}") for slot in "ab"}
+    predictions = {slot: predict(fit_format.parse(fit), f"conf-{slot}") for slot in "ab"}
     tail = boot_partition.pad_policy(documents.dump(pcr_policy.sign(predictions.values(), vendor)))
     image = bytearray(SIZE)
     write_tables(image, declared())

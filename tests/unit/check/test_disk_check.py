@@ -12,10 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bootseal.check import coverage
 from bootseal.check import disk as disk_check
 from bootseal.disk import image as source
 from bootseal.findings.model import Severity
 from bootseal.fit.sign import sign
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.file import FileSigner
 from bootseal.progress import Silent
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     from bootseal.check.disk import DiskVerdict
     from bootseal.device import Partition
+    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Fit
 
     Judge: TypeAlias = Callable[..., DiskVerdict]
     Errors: TypeAlias = Callable[..., dict[str, str]]
@@ -45,6 +49,22 @@ def test_good_disk_is_accepted_without_a_warning(judge: Judge) -> None:
     assert [root.name for root in judged.chain.roots] == ["root-a", "root-b"]
     assert judged.chain.refused == frozenset()
     assert judged.chain.approved == {"a", "b"}
+
+
+def test_fit_of_two_slots_is_read_once(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    parse = fit_format.parse
+
+    def counted(data: Buffer, *, lenient: bool = False) -> Fit:
+        reads.append(len(data))
+        return parse(data, lenient=lenient)
+
+    monkeypatch.setattr(fit_format, "parse", counted)
+    with source.opened(base.target.image) as disk:
+        judged = disk_check.check(disk, base.target, Silent(), inside=False)
+        assert coverage.regions(disk, judged)
+
+    assert reads == [len(base.fit)]
 
 
 @pytest.mark.parametrize(

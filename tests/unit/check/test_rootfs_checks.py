@@ -14,7 +14,8 @@ from bootseal.check.rootfs import programs as rootfs_programs
 from bootseal.check.rootfs.allowlist import Allowlist
 from bootseal.disk.filesystems.node import Content, Node
 from bootseal.errors import FormatError, UsageError
-from bootseal.findings.model import Finding, Severity, listed
+from bootseal.findings.grouped import listed
+from bootseal.findings.model import Finding, Severity
 from bootseal.formats import elf
 from bootseal.keys import certificate, published
 from bootseal.keys.algorithms import KeyKind
@@ -89,6 +90,18 @@ def test_sticky_directory_and_link_may_be_open_to_all() -> None:
     assert files([Node(path="srv", mode=0o040777, uid=0, gid=0, size=0)]).keys() == {
         "disk.root-world-writable"
     }
+
+
+@pytest.mark.parametrize("mode", [0o020666, 0o060600], ids=["character", "block"])
+def test_device_is_a_finding_outside_of_dev_only(mode: int) -> None:
+    def device(path: str) -> Node:
+        return Node(path=path, mode=mode, uid=0, gid=0, size=0)
+
+    found = files([device("usr/lib/.mem"), device("srv/dev/mem"), device("dev/null")])
+
+    assert found.keys() == {"disk.root-device-node"}
+    assert found["disk.root-device-node"].severity is Severity.WARNING
+    assert files([device("dev/null"), device("dev/block/8:0")]) == {}
 
 
 def test_development_image_may_hold_its_shell(tmp_path: Path) -> None:

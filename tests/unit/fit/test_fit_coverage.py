@@ -119,7 +119,7 @@ def test_no_signed_byte_can_change(signed: bytes, control: bytes) -> None:
             refused = []
             for configuration in ("conf-a", "conf-b"):
                 try:
-                    verdict = inspect(bytes(evil), control, configuration, policy=COMPAT)
+                    verdict = inspect(bytes(evil), control, configuration, strictness=COMPAT)
                     refused.append(bool(verdict.errors))
                 except FormatError:
                     refused.append(True)

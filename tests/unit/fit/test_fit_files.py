@@ -122,7 +122,7 @@ def test_file_is_signed_in_place(
     path = tmp_path / "fit.itb"
     path.write_bytes(unsigned)
     keys = [SigningKey(signer=signer, hint="dev")]
-    sign_file(path, path, Request(keys=keys, timestamp=1_700_000_001, policy=STRICT))
+    sign_file(path, path, Request(keys=keys, timestamp=1_700_000_001, strictness=STRICT))
     assert path.read_bytes() == signed
     verify(path.read_bytes(), control)
 

@@ -28,12 +28,12 @@ def trust(control: bytes) -> Trust:
     return read_trust(control)
 
 
-@pytest.mark.parametrize("policy", [STRICT, COMPAT], ids=["strict", "compat"])
+@pytest.mark.parametrize("strictness", [STRICT, COMPAT], ids=["strict", "compat"])
 def test_every_change_is_refused_and_undone(
-    signed: bytes, trust: Trust, policy: Strictness
+    signed: bytes, trust: Trust, strictness: Strictness
 ) -> None:
     fit = bytearray(signed)
-    proof = prove.prove(memoryview(fit), trust, policy=policy, seed=7)
+    proof = prove.prove(memoryview(fit), trust, strictness=strictness, seed=7)
     assert proof.accepted == ()
     assert fit == signed
     assert all(mutant.reason for mutant in proof.mutants)
@@ -85,7 +85,7 @@ def test_change_that_nobody_notices_is_reported(
         found.properties["uboot-ignore"] = b"\0\0\0\1"
 
     fit = force_sign(fdt.rewrite(unsigned, ignore))
-    proof = prove.prove(memoryview(bytearray(fit)), trust, policy=COMPAT)
+    proof = prove.prove(memoryview(bytearray(fit)), trust, strictness=COMPAT)
     assert {mutant.region for mutant in proof.accepted} == {"/images/kernel-1 data"}
 
 

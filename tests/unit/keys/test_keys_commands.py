@@ -105,7 +105,7 @@ def test_rotate_says_what_comes_next(keys: Path) -> None:
         "current": "DEV-fit",
         "coming": "DEV-fit-2",
     }
-    assert "DEV-fit goes on signing; DEV-fit-2 is its successor" in stderr
+    assert "DEV-fit remains the signing key; DEV-fit-2 is its successor" in stderr
 
     _, stderr = bootseal_keys("rotate", keys)
 
@@ -132,7 +132,7 @@ def test_revoke_ends_with_three_when_something_still_trusts_the_key(
 
     assert code == ExitCode.REFUSED
     assert [use["path"].rpartition("/")[2] for use in json.loads(stdout)["uses"]] == ["u-boot.dtb"]
-    assert "REVOKED, and still trusted" in stderr
+    assert "REVOKED, but still trusted" in stderr
     code, _, stderr = invoke("revoke", keys, "DEV-policy")
     assert code == 0
     assert "bootseal keys impact" in stderr

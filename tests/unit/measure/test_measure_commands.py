@@ -11,6 +11,7 @@ from bootseal import device, documents, proc
 from bootseal.cli.measure import app
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.measure import pcr_policy
@@ -72,7 +73,7 @@ def test_predict_prints_whole_digests_of_every_configuration(
     stdout, stderr = measure("predict", fit)
 
     for name in ("conf-a", "conf-b"):
-        prediction = predict(fit.read_bytes(), name)
+        prediction = predict(fit_format.parse(fit.read_bytes()), name)
         assert f"configuration {name}\n" in stdout
         assert all(prediction.pcrs[pcr].hex() in stdout for pcr in (1, 8, 9))
         assert pcr_policy.policy_digest(prediction).hex() in stdout
@@ -85,7 +86,9 @@ def test_predict_of_a_device_names_its_slots_in_their_order(built: Path) -> None
     assert document["schema"] == "bootseal.prediction/1"
     found = [(one["slot"], one["configuration"]) for one in document["predictions"]]
     assert found == [("b", "conf-b"), ("a", "conf-a")]
-    pcrs = predict((built / "fit.itb").read_bytes(), "conf-b", version=VERSION).pcrs
+    pcrs = predict(
+        fit_format.parse((built / "fit.itb").read_bytes()), "conf-b", version=VERSION
+    ).pcrs
     assert document["firmware"] == VERSION.decode()
     assert document["predictions"][0]["pcrs"] == {str(k): v.hex() for k, v in pcrs.items()}
     assert list(document["predictions"][0]["banks"]) == ["sha256", "sha384", "sha512"]
@@ -108,7 +111,7 @@ def test_sign_writes_a_policy_for_every_configuration(
     _, stderr = measure("sign", source, "--key", keys / "ours" / "DEV-policy.key", "-o", output)
 
     data = (built / "fit.itb").read_bytes()
-    predictions = [predict(data, name) for name in ("conf-a", "conf-b")]
+    predictions = [predict(fit_format.parse(data), name) for name in ("conf-a", "conf-b")]
     pcr_policy.verify(output.read_bytes(), signer.public_key, predictions)
     assert stderr.startswith("OK: ")
     assert signer.public_key.fingerprint() in stderr
@@ -119,7 +122,9 @@ def test_sign_to_standard_output_writes_the_document_alone(
 ) -> None:
     stdout, _ = measure("sign", fit, "--key", keys / "ours" / "DEV-policy.key", "-o", "-")
 
-    predictions = [predict(fit.read_bytes(), name) for name in ("conf-a", "conf-b")]
+    predictions = [
+        predict(fit_format.parse(fit.read_bytes()), name) for name in ("conf-a", "conf-b")
+    ]
     pcr_policy.verify(stdout.encode(), signer.public_key, predictions)
 
 
@@ -150,7 +155,7 @@ def test_missing_fit_is_refused(tmp_path: Path) -> None:
 def write_log(built: Path, name: str, bootargs: bytes = b"") -> Path:
     """Write the log that a configuration leaves."""
     fit = (built / "fit.itb").read_bytes()
-    found = predict(fit, name, version=VERSION, bootargs=bootargs)
+    found = predict(fit_format.parse(fit), name, version=VERSION, bootargs=bootargs)
     path = built / "log"
     path.write_bytes(eventlog.emit(EventLog(algorithms=("sha256",), events=found.events)))
     return path
@@ -161,7 +166,10 @@ def test_log_without_a_prediction_is_explained(built: Path) -> None:
 
     assert "13 entries, compared with nothing" in stdout
     assert f"U-Boot's version: {VERSION.decode()}" in stdout
-    assert predict((built / "fit.itb").read_bytes(), "conf-a").pcrs[8].hex() in stdout
+    assert (
+        predict(fit_format.parse((built / "fit.itb").read_bytes()), "conf-a").pcrs[8].hex()
+        in stdout
+    )
 
 
 @pytest.mark.parametrize("slot", ["a", "b"])
@@ -181,7 +189,7 @@ def test_log_of_another_slot_or_boot_is_refused(built: Path) -> None:
         measure("log", write_log(built, "conf-a"), "--against", built, "--slot", "b")
     with pytest.raises(VerificationRefused, match="1 unexpected and 1 missing entries"):
         measure("log", write_log(built, "conf-a", bootargs=b"x"), "--against", built)
-    with pytest.raises(UsageError, match="approves no boot of slot c"):
+    with pytest.raises(UsageError, match="does not approve any boot of slot c"):
         measure("log", write_log(built, "conf-a"), "--against", built, "--slot", "c")
 
 
@@ -211,7 +219,7 @@ def test_approved_release_judges_logs_until_it_is_revoked(built: Path) -> None:
     assert "compared with 1.0, slot b" in stdout
 
     measure("revoke", "1.0", "--list", listed)
-    with pytest.raises(UsageError, match="approves no boot"):
+    with pytest.raises(UsageError, match="does not approve any boot"):
         measure("log", log, "--against", listed)
 
 
@@ -237,7 +245,7 @@ def test_sign_keeps_the_previous_release_until_it_is_revoked(
 ) -> None:
     old, new, listed = (built / name for name in ("old.json", "new.json", "approved.json"))
     key = keys / "ours" / "DEV-policy.key"
-    before = predict((built / "fit.itb").read_bytes(), "conf-a")
+    before = predict(fit_format.parse((built / "fit.itb").read_bytes()), "conf-a")
     measure("approve", built, "--name", "1.0", "--list", listed)
     measure("sign", built, "--key", key, "-o", old)
     kernel = tree.find("/images/kernel-1")
@@ -265,7 +273,13 @@ def test_sign_refuses_a_policy_that_the_boot_partition_has_no_room_for(
                 approval
                 for number in range(160)
                 for approval in pcr_policy.sign(
-                    [predict((built / "fit.itb").read_bytes(), "conf-a", bootargs=b"%d" % number)],
+                    [
+                        predict(
+                            fit_format.parse((built / "fit.itb").read_bytes()),
+                            "conf-a",
+                            bootargs=b"%d" % number,
+                        )
+                    ],
                     signer,
                 ).sha256
             )

@@ -15,6 +15,7 @@ from bootseal import documents
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.findings.model import Severity
 from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.tpm import policy as tpm
 from bootseal.keys import profile
 from bootseal.keys.algorithms import Algorithm
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def predictions(tree: fdt.Node) -> list[Prediction]:
     data = fdt.emit(tree)
-    return [predict(data, "conf-a"), predict(data, "conf-b")]
+    return [predict(fit_format.parse(data), "conf-a"), predict(fit_format.parse(data), "conf-b")]
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_document_does_not_approve_a_changed_fit(
     assert image is not None
     image.properties["data"] = image.properties["data"][:-1] + b"\xff"
 
-    changed = predict(fdt.emit(tree), "conf-a")
+    changed = predict(fit_format.parse(fdt.emit(tree)), "conf-a")
 
     with pytest.raises(VerificationRefused, match="conf-a: no valid entry approves its state"):
         pcr_policy.verify(documents.dump(document), signer.public_key, [changed])
@@ -273,7 +274,7 @@ def test_keep_puts_earlier_states_behind_the_new_ones_once(
     kernel = tree.find("/images/kernel-1")
     assert kernel is not None
     kernel.properties["data"] = b"NEW KERNEL"
-    update = [predict(fdt.emit(tree), name) for name in ("conf-a", "conf-b")]
+    update = [predict(fit_format.parse(fdt.emit(tree)), name) for name in ("conf-a", "conf-b")]
     new = pcr_policy.sign([*update, predictions[0]], signer)
 
     kept = pcr_policy.keep(new, document, signer.public_key)

@@ -8,6 +8,7 @@ import pytest
 
 from bootseal.errors import FormatError
 from bootseal.formats.fdt import model as fdt
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.tpm.eventlog import EventType
 from bootseal.measure.predict import predict
 
@@ -35,7 +36,7 @@ def find(tree: fdt.Node, path: str) -> fdt.Node:
 def test_prediction_extends_what_the_configuration_names(tree: fdt.Node) -> None:
     board = find(tree, "/images/fdt-b").properties["data"]
 
-    prediction = predict(fdt.emit(tree), "conf-b")
+    prediction = predict(fit_format.parse(fdt.emit(tree)), "conf-b")
 
     assert prediction.configuration == "conf-b"
     assert prediction.pcrs == {
@@ -55,7 +56,9 @@ def test_prediction_extends_what_the_configuration_names(tree: fdt.Node) -> None
 
 
 def test_prediction_with_u_boots_version_is_complete(tree: fdt.Node) -> None:
-    prediction = predict(fdt.emit(tree), "conf-a", version=b"U-Boot 2026.01 (now)")
+    prediction = predict(
+        fit_format.parse(fdt.emit(tree)), "conf-a", version=b"U-Boot 2026.01 (now)"
+    )
 
     assert prediction.complete
     assert prediction.pcrs[0] == extend(b"U-Boot 2026.01 (now)\0", b"\xff\xff\xff\xff")
@@ -63,7 +66,7 @@ def test_prediction_with_u_boots_version_is_complete(tree: fdt.Node) -> None:
 
 
 def test_prediction_of_several_banks_has_each_and_always_sha256(tree: fdt.Node) -> None:
-    banks = predict(fdt.emit(tree), "conf-a", banks=["sha1", "sha384"]).banks
+    banks = predict(fit_format.parse(fdt.emit(tree)), "conf-a", banks=["sha1", "sha384"]).banks
 
     assert list(banks) == ["sha256", "sha1", "sha384"]
     assert [len(values[8]) for values in banks.values()] == [32, 20, 48]
@@ -76,13 +79,16 @@ def test_prediction_reads_the_rollback_index(tree: fdt.Node, value: bytes, index
     chosen = fdt.Node("chosen", {"bootseal,rollback-index": value})
     find(tree, "/images/fdt-a").properties["data"] = fdt.emit(fdt.Node("", {}, [chosen]))
 
-    assert predict(fdt.emit(tree), "conf-a").rollback_index == index
-    assert predict(fdt.emit(tree), "conf-b").rollback_index == 0
+    assert predict(fit_format.parse(fdt.emit(tree)), "conf-a").rollback_index == index
+    assert predict(fit_format.parse(fdt.emit(tree)), "conf-b").rollback_index == 0
 
 
 def test_slots_differ_in_pcr_1_alone(tree: fdt.Node) -> None:
     data = fdt.emit(tree)
-    a, b = predict(data, "conf-a").pcrs, predict(data, "conf-b").pcrs
+    a, b = (
+        predict(fit_format.parse(data), "conf-a").pcrs,
+        predict(fit_format.parse(data), "conf-b").pcrs,
+    )
 
     assert a[1] != b[1]
     assert (a[8], a[9]) == (b[8], b[9])
@@ -92,19 +98,22 @@ def test_slots_differ_in_pcr_1_alone(tree: fdt.Node) -> None:
     ("path", "pcr"), [("/images/kernel-1", 8), ("/images/ramdisk-1", 9), ("/images/fdt-a", 1)]
 )
 def test_changed_payload_changes_its_pcr_alone(tree: fdt.Node, path: str, pcr: int) -> None:
-    before = predict(fdt.emit(tree), "conf-a").pcrs
+    before = predict(fit_format.parse(fdt.emit(tree)), "conf-a").pcrs
     payload = bytearray(find(tree, path).properties["data"])
     payload[-1] ^= 1
     find(tree, path).properties["data"] = bytes(payload)
 
-    after = predict(fdt.emit(tree), "conf-a").pcrs
+    after = predict(fit_format.parse(fdt.emit(tree)), "conf-a").pcrs
 
     assert [index for index in before if before[index] != after[index]] == [pcr]
 
 
 def test_bootargs_change_pcr_1_alone(tree: fdt.Node) -> None:
     data = fdt.emit(tree)
-    before, after = (predict(data, "conf-a", bootargs=args).pcrs for args in (b"", b"init=/bin/sh"))
+    before, after = (
+        predict(fit_format.parse(data), "conf-a", bootargs=args).pcrs
+        for args in (b"", b"init=/bin/sh")
+    )
 
     assert [index for index in before if before[index] != after[index]] == [1]
 
@@ -114,7 +123,7 @@ def test_configuration_without_ramdisk_is_predicted_as_u_boot_measures_it(
 ) -> None:
     del find(tree, "/configurations/conf-a").properties["ramdisk"]
 
-    assert predict(fdt.emit(tree), "conf-a").pcrs[9] == extend(b"initrd\0")
+    assert predict(fit_format.parse(fdt.emit(tree)), "conf-a").pcrs[9] == extend(b"initrd\0")
 
 
 def overlay(tree: fdt.Node) -> None:
@@ -175,14 +184,14 @@ def test_what_cannot_be_told_from_the_file_is_refused(
     change(tree)
 
     with pytest.raises(FormatError, match=reason):
-        predict(fdt.emit(tree), "conf-a")
+        predict(fit_format.parse(fdt.emit(tree)), "conf-a")
 
 
 def test_unknown_configuration_is_refused(tree: fdt.Node) -> None:
     with pytest.raises(FormatError, match="no configuration 'conf-c': it has conf-a, conf-b"):
-        predict(fdt.emit(tree), "conf-c")
+        predict(fit_format.parse(fdt.emit(tree)), "conf-c")
 
 
 def test_file_that_is_no_fit_is_refused() -> None:
     with pytest.raises(FormatError):
-        predict(b"hello", "conf-a")
+        predict(fit_format.parse(b"hello"), "conf-a")

@@ -12,6 +12,7 @@ from bootseal.assembly import disk_image
 from bootseal.assembly import slot_trees as devicetree
 from bootseal.device import Device, Input, Qemu, Slot
 from bootseal.formats import boot_partition
+from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.directory import directory as store
@@ -101,7 +102,7 @@ def slot_trees(
 
 def predictions(paths: Mapping[str, Path]) -> dict[str, Prediction]:
     """Predict what each slot measures, from the artefacts alone."""
-    fit = paths["fit"].read_bytes()
+    fit = fit_format.parse(paths["fit"].read_bytes())
     version = uboot.version_string(paths["bios"].read_bytes())
     return {slot: predict(fit, f"conf-{slot}", version=version) for slot in SLOTS}
 

@@ -65,7 +65,7 @@ def machine(device: Device, directory: Path, progress: Progress) -> qemu.Machine
         origin.write_text(digest + "\n")
     elif origin.read_text().strip() != digest:
         raise UsageError(
-            f"{disk} was started from another build of {shipped}",
+            f"{disk} was made from another build of {shipped}",
             hint=f"bootseal boot run --reset {directory}",
         )
     if not (directory / TPM).exists():
@@ -80,13 +80,13 @@ def machine(device: Device, directory: Path, progress: Progress) -> qemu.Machine
 
 
 def boot(device: Device, directory: Path, *, timeout: float, progress: Progress) -> Run:
-    """Boot the device until it is up, refuses to, or the time is over; then switch it off.
+    """Boot the device until it is up, refuses to start or time is up; then switch it off.
 
     Args:
         device: What was built.
         directory: Its build directory, which keeps the state.
         timeout: Seconds from power-on.
-        progress: Told what is going on.
+        progress: Told what is being done.
 
     Raises:
         UsageError: The state belongs to another build of the device.

@@ -75,7 +75,7 @@ def check(disk: Disk, target: Expected, table: Table, progress: Progress) -> Cha
 
         trust, findings = _trust(target)
         with progress.step("FITs, signatures and image hashes"):
-            findings += malformed + _check_fits(disk, fits, trust) + about_roots
+            findings += malformed + _check_fits(fits, trust) + about_roots
         refused = {f.where.partition(":")[0] for f in findings if f.severity is Severity.ERROR}
         approved = set()
         for slot, problems in check_policies(disk, target, fits).items():
@@ -129,20 +129,20 @@ def _fits(disk: Disk, target: Expected, table: Table) -> tuple[list[SlotFit], li
         if entry is None:
             continue
         try:
-            fits.append(slot_fit.find(disk, slot, entry))
+            fits.append(slot_fit.find(disk, slot, entry, fits))
         except FormatError as error:
             findings.append(slot_fit.malformed(entry, error))
     return fits, findings
 
 
-def _check_fits(disk: Disk, fits: Sequence[SlotFit], trust: Trust) -> list[Finding]:
+def _check_fits(fits: Sequence[SlotFit], trust: Trust) -> list[Finding]:
     """Check the FIT of every slot; one that is the same as another is not checked twice."""
     from bootseal.fit.verify.digest import PayloadCache  # noqa: PLC0415 - as above
 
     findings: list[Finding] = []
     known: list[tuple[SlotFit, list[Finding]]] = []
     for fit in fits:
-        twin = next((each for each in known if slot_fit.same(disk, each[0], fit)), None)
+        twin = next((each for each in known if each[0].data is fit.data), None)
         if twin is None:
             problems = slot_fit.check(fit, trust, PayloadCache())
             known.append((fit, problems))

@@ -16,7 +16,6 @@ from bootseal.check.expected import BOOTSTATE
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import coverage
 from bootseal.formats.boot_partition import POLICY_SIZE
-from bootseal.formats.fit import model as fit_format
 from bootseal.formats.verity import BLOCK, TREE_AT
 from bootseal.protection import State
 from bootseal.units import SECTOR
@@ -97,7 +96,7 @@ def fit_regions(fit: SlotFit, *, good: bool) -> tuple[DiskRegion, ...]:
         good: Whether its signatures are good; nothing is signed by others.
     """
     try:
-        parts = coverage(fit_format.parse(fit.data)).parts
+        parts = coverage(fit.strict).parts
     except FormatError:
         parts = ()
     merged: list[DiskRegion] = []

@@ -18,7 +18,6 @@ from bootseal.fit import diff as fit_diff
 from bootseal.fit.control_dtb import read_trust
 from bootseal.formats.boot_partition import POLICY_SIZE
 from bootseal.formats.fdt import model as fdt
-from bootseal.formats.fit import model as fit_format
 from bootseal.formats.gpt import GptEntry
 
 if TYPE_CHECKING:
@@ -158,8 +157,7 @@ def _slot(
     if pair in seen:
         return
     seen.add(pair)
-    trees = [fit_format.parse(fit.data, lenient=True) for fit in fits if fit]
-    for change in fit_diff.diff(trees[0], trees[1]):
+    for change in fit_diff.diff(fits[0].lenient, fits[1].lenient):
         yield DiskChange(
             part="fit",
             where=f"{before.name}: {change.path}",
@@ -188,7 +186,7 @@ def _fit(disk: Disk, entry: Partition) -> SlotFit | None:
     )
     try:
         found = slot_fit.find(disk, slot, entry)
-        fit_format.parse(found.data, lenient=True)
+        _ = found.lenient
     except FormatError:
         return None
     return found
@@ -196,7 +194,7 @@ def _fit(disk: Disk, entry: Partition) -> SlotFit | None:
 
 def _bootargs(fit: SlotFit) -> str:
     try:
-        model = fit_format.parse(fit.data, lenient=True)
+        model = fit.lenient
         configuration = model.configuration(fit.slot.configuration)
         (name,) = configuration.references.get("fdt", ())
         chosen = fdt.read(model.image(name).payload).find("/chosen")

@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.check import boot_chain, partitions, slot_fit
+from bootseal.check import boot_chain, partitions
 from bootseal.check import slot_state as state
 from bootseal.check.coverage import CheckedBy, regions
 from bootseal.check.slot_policy import check_policy
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
+    from bootseal.fit.verify.verdict import FitVerdict
     from bootseal.measure.predict import Prediction
     from bootseal.progress import Progress
 
@@ -114,7 +115,7 @@ def prove(
     seed: int = 0,
     tries: int = TRIES,
 ) -> DiskProof:
-    """Change every region of an accepted disk and check_fit each change.
+    """Change every region of an accepted disk and check each change.
 
     Args:
         disk: The disk; it is not written.
@@ -166,7 +167,7 @@ def _properties(disk: Disk, verdict: DiskVerdict, fit: SlotFit, seed: int) -> Re
     """Change every property of a FIT that is signed, and its payloads at their ends."""
     view = disk.view(fit.entry.offset, len(fit.data), private=True)
     limits = dataclasses.replace(STRICT, max_size=fit.room)
-    proof = fit_prove.prove(view, verdict.chain.trust, policy=limits, seed=seed, tries=2)
+    proof = fit_prove.prove(view, verdict.chain.trust, strictness=limits, seed=seed, tries=2)
     flips = [flip for mutant in proof.accepted for flip in mutant.flips]
     return RegionProof(
         name=f"{fit.entry.name}: each signed property of the FIT",
@@ -190,13 +191,13 @@ class _Checks:
         self.unique: list[SlotFit] = []
         self._predictions: dict[str, Prediction] = {}
         for fit in verdict.chain.fits:
-            same = next((each for each in self.unique if slot_fit.same(disk, each, fit)), None)
+            same = next((each for each in self.unique if each.data is fit.data), None)
             if same is None:
                 self.unique.append(fit)
                 self._fits[fit.entry.name] = _FitCheck(disk, verdict, fit)
             else:
                 self._fits[fit.entry.name] = self._fits[same.entry.name]
-            self._predictions[fit.slot.name] = predict(fit.data, fit.slot.configuration)
+            self._predictions[fit.slot.name] = predict(fit.strict, fit.slot.configuration)
 
     def twin(self, region: DiskRegion) -> str:
         """Return the name of the region that has the same bytes, or its own."""
@@ -255,10 +256,10 @@ class _FitCheck:
         self.name = fit.entry.name
         self._view = disk.view(fit.entry.offset, len(fit.data), private=True)
         self._trust = verdict.chain.trust
-        self._policy = dataclasses.replace(STRICT, max_size=fit.room)
+        self._strictness = dataclasses.replace(STRICT, max_size=fit.room)
         self._cache = PayloadCache()
         self._known: dict[tuple[int, int], bool] = {}
-        check_fit(self._view, self._trust, policy=self._policy, cache=self._cache)
+        self._check(self._cache)
 
     def refuses(self, offset: int, bit: int) -> bool:
         """Say whether the FIT is refused with one bit inverted."""
@@ -272,8 +273,11 @@ class _FitCheck:
         return self._known[key]
 
     def _refuses(self, offset: int) -> bool:
-        cache = self._cache.without([offset], digests_only=True)
         try:
-            return bool(check_fit(self._view, self._trust, policy=self._policy, cache=cache).errors)
+            return bool(self._check(self._cache.without([offset], digests_only=True)).errors)
         except FormatError:
             return True
+
+    def _check(self, cache: PayloadCache) -> FitVerdict:
+        fit = self._strictness.parse(self._view)
+        return check_fit(fit, self._trust, strictness=self._strictness, cache=cache)

@@ -18,12 +18,13 @@ from bootseal.formats.fit import model as fit_format
 from bootseal.formats.verity import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bootseal.device import Partition, Slot
     from bootseal.disk.image import Disk
     from bootseal.fit.control_dtb import Trust
     from bootseal.fit.verify.digest import PayloadCache
+    from bootseal.formats.fit.model import Fit
 
 _PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
 _HEX: Final = re.compile("(?:[0-9a-f]{2})*")
@@ -37,12 +38,36 @@ class SlotFit:
     Attributes:
         slot: The slot.
         entry: Its boot partition.
-        data: The FIT, exactly.
+        data: The FIT, exactly; slots with the same FIT share one view of it.
+        parsed: What it says, or why that cannot be told.
     """
 
     slot: Slot
     entry: Partition
     data: memoryview
+    parsed: Fit | FormatError
+
+    @property
+    def strict(self) -> Fit:
+        """The FIT, strictly read.
+
+        Raises:
+            FormatError: It is malformed.
+        """
+        if isinstance(self.parsed, FormatError):
+            raise self.parsed
+        return self.parsed
+
+    @property
+    def lenient(self) -> Fit:
+        """The FIT as U-Boot reads it, which is the same where it is well formed.
+
+        Raises:
+            FormatError: It is malformed to U-Boot as well.
+        """
+        if isinstance(self.parsed, FormatError):
+            return fit_format.parse(self.data, lenient=True)
+        return self.parsed
 
     @property
     def room(self) -> int:
@@ -55,20 +80,28 @@ class SlotFit:
         return self.entry.offset + self.room
 
 
-def find(disk: Disk, slot: Slot, entry: Partition) -> SlotFit:
+def find(disk: Disk, slot: Slot, entry: Partition, others: Sequence[SlotFit] = ()) -> SlotFit:
     """Return the FIT at the start of a boot partition.
+
+    Args:
+        disk: The disk.
+        slot: The slot.
+        entry: Its boot partition.
+        others: The FITs of other slots, which are not read again where they are the same.
 
     Raises:
         FormatError: There is none, or it says that it is larger than the partition's room for it.
     """
     data = boot_partition.find_fit(disk.view(entry.offset, entry.size))
-    return SlotFit(slot=slot, entry=entry, data=data)
-
-
-def same(disk: Disk, one: SlotFit, other: SlotFit) -> bool:
-    """Say whether two slots have the same FIT."""
-    size = len(one.data)
-    return size == len(other.data) and disk.same(one.entry.offset, other.entry.offset, size)
+    for other in others:
+        size = len(other.data)
+        if size == len(data) and disk.same(other.entry.offset, entry.offset, size):
+            return dataclasses.replace(other, slot=slot, entry=entry)
+    try:
+        parsed: Fit | FormatError = fit_format.parse(data)
+    except FormatError as error:
+        parsed = error
+    return SlotFit(slot=slot, entry=entry, data=data, parsed=parsed)
 
 
 def check(found: SlotFit, trust: Trust, cache: PayloadCache) -> list[Finding]:
@@ -79,11 +112,11 @@ def check(found: SlotFit, trust: Trust, cache: PayloadCache) -> list[Finding]:
         trust: The keys of U-Boot's control device tree.
         cache: What is known about the payloads of this FIT.
     """
-    from bootseal.fit.verify.verdict import check_fit  # noqa: PLC0415 - loaded while the roots are hashed
+    from bootseal.fit.verify.verdict import check_fit  # noqa: PLC0415 - while the roots are hashed
 
     limits = dataclasses.replace(STRICT, max_size=found.room)
     try:
-        verdict = check_fit(found.data, trust, policy=limits, cache=cache)
+        verdict = check_fit(found.strict, trust, strictness=limits, cache=cache)
     except FormatError as error:
         return [malformed(found.entry, error)]
     return list(dict.fromkeys(_place(found, each) for each in verdict.findings))
@@ -115,7 +148,7 @@ def opens(found: SlotFit) -> Tree:
     Raises:
         FormatError: It does not say, says it twice, or is the command line of another slot.
     """
-    model = fit_format.parse(found.data, lenient=True)
+    model = found.lenient
     configuration = model.configuration(found.slot.configuration)
     names = configuration.references.get("fdt", ())
     if len(names) != 1:

@@ -40,7 +40,7 @@ def check_policies(
     for fit in fits:
         name = fit.slot.name
         try:
-            predictions[name] = predict(fit.data, fit.slot.configuration, version=version)
+            predictions[name] = predict(fit.strict, fit.slot.configuration, version=version)
             findings[name] = list(_compare(fit, predictions[name]))
         except FormatError as error:
             findings[name] = [_finding("disk.prediction", fit, error.message)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal attest`: enrol devices, challenge them, and judge what they answer."""
+"""`bootseal attest`: enrol devices, challenge them, and check what they answer."""
 
 from __future__ import annotations
 
@@ -18,36 +18,38 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Ask a device what it booted, and judge the answer: enrol, certify, challenge, verify.",
+    help="Ask a device what it booted, and check the answer.",
 )
 
 _Store = Annotated[
     Path,
-    typer.Option("--store", metavar="DIR", help="The verifier's directory; made when missing."),
+    typer.Option("--store", metavar="DIR", help="The verifier's directory; created if missing."),
 ]
-_Name = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's name.")]
+_Name = Annotated[str, typer.Argument(metavar="DEVICE", help="Name of the device.")]
 
 
 @app.command()
 def enrol(
     name: _Name,
     identity: Annotated[
-        Path, typer.Argument(metavar="IDENTITY", help="What bootseal-attest identity printed.")
+        Path, typer.Argument(metavar="IDENTITY", help="Output of bootseal-attest identity.")
     ],
     *,
     store: _Store,
     authority: Annotated[
         list[Path],
-        typer.Option("--ca", help="PEM certificates of the TPM maker's authorities; repeatable."),
+        typer.Option(
+            "--ca", help="PEM certificates of the TPM manufacturer's authorities; may be repeated."
+        ),
     ],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="Where to write the credential; - is stdout.")
+        str, typer.Option("--output", "-o", help="File for the credential; - is standard output.")
     ] = "-",
     again: Annotated[
-        bool, typer.Option("--again", help="Replace what is known of a device of this name.")
+        bool, typer.Option("--again", help="Replace what is known about a device of this name.")
     ] = False,
 ) -> None:
-    """Check a device's endorsement certificate, and make the credential only its TPM opens."""
+    """Check a device's endorsement certificate, and make a credential only its TPM can open."""
     import base64
     from datetime import UTC, datetime
 
@@ -60,8 +62,8 @@ def enrol(
     known = Store(store)
     if known.known(name) and not again:
         raise UsageError(
-            f"the verifier knows a device {name!r} already",
-            hint="--again replaces it: its key must be certified again",
+            f"the verifier already knows a device {name!r}",
+            hint="--again replaces it; its key must then be certified again",
         )
     trusted = [
         one for path in authority for one in endorsement.authorities(path.read_bytes(), str(path))
@@ -81,12 +83,12 @@ def enrol(
 def certify(
     name: _Name,
     answer: Annotated[
-        Path, typer.Argument(metavar="ANSWER", help="What bootseal-attest activate printed.")
+        Path, typer.Argument(metavar="ANSWER", help="Output of bootseal-attest activate.")
     ],
     *,
     store: _Store,
 ) -> None:
-    """Take the answer to a credential: the device's attestation key lives in its TPM."""
+    """Check the answer to a credential: it proves that the attestation key is in the TPM."""
     from bootseal.attest import messages
     from bootseal.attest import verify as attest
     from bootseal.attest.store import Store
@@ -104,11 +106,11 @@ def challenge(
     *,
     store: _Store,
     validity: Annotated[
-        int, typer.Option(min=1, max=86400, help="Seconds in which it must be answered.")
+        int, typer.Option(min=1, max=86400, help="Seconds within which it must be answered.")
     ] = 300,
     as_json: Json = False,
 ) -> None:
-    """Print a fresh nonce for a device: the argument of bootseal-attest quote."""
+    """Print a fresh nonce for a device, the argument of bootseal-attest quote."""
     import dataclasses
 
     from bootseal.attest.store import Store
@@ -123,7 +125,7 @@ def challenge(
 @app.command()
 def verify(
     answer: Annotated[
-        Path, typer.Argument(metavar="EVIDENCE", help="What bootseal-attest quote printed.")
+        Path, typer.Argument(metavar="EVIDENCE", help="Output of bootseal-attest quote.")
     ],
     *,
     store: _Store,
@@ -132,7 +134,10 @@ def verify(
     ],
     as_json: Json = False,
 ) -> None:
-    """Judge an answer: who signed, is it fresh, does the log explain the PCRs, is it approved."""
+    """Check an answer: its signature, its age, its event log, and whether that is approved.
+
+    Exits with 3 if the device is refused.
+    """
     from bootseal.attest import messages
     from bootseal.attest import verify as attest
     from bootseal.attest.store import Store
@@ -181,7 +186,7 @@ def _print(verdict: AttestVerdict) -> None:
     word = "[bold green]ACCEPTED[/]" if verdict.accepted else "[bold red]REFUSED[/]"
     runs = f"release {verdict.release}" if verdict.release else "no approved release"
     slot = f", slot {verdict.slot}" if verdict.slot else ""
-    who = verdict.device or "nobody that was asked"
-    console.out.print(f"{word}  {console.untrusted(f'{who}: {runs}{slot}')}")
+    device = verdict.device or "unknown device"
+    console.out.print(f"{word}  {console.untrusted(f'{device}: {runs}{slot}')}")
     for finding in verdict.findings:
         console.out.print(f"  {finding.id}  {console.untrusted(finding.message)}")

@@ -36,7 +36,7 @@ err = Console(highlight=False, soft_wrap=True, stderr=True, force_terminal=True 
 
 
 def untrusted(text: str) -> str:
-    """Escape control, bidirectional and markup characters of text that somebody else wrote."""
+    """Escape control, bidirectional and markup characters of text from elsewhere."""
     return escape(visible(text))
 
 
@@ -56,7 +56,7 @@ def write(target: str | Path, data: bytes) -> None:
     A file appears under its name only when all of it is on the disk.
 
     Raises:
-        UsageError: There is no such directory, or something there that is no regular file.
+        UsageError: There is no such directory, or it names something other than a regular file.
         OSError: The directory cannot be written to.
     """
     if str(target) == "-":

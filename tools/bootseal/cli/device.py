@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from bootseal.assembly.fragments import Fragment, Problem
     from bootseal.disk.layout import Layout
 
-app = typer.Typer(no_args_is_help=True, help="Make a device out of the parts of another build.")
+app = typer.Typer(no_args_is_help=True, help="Assemble a device from the parts of another build.")
 
 _Directory = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Holds the parts, under the names of docs/device.md.")
+    Path,
+    typer.Argument(metavar="DIR", help="Directory with the parts, named as in docs/device.md."),
 ]
 _Manifest = Annotated[
-    Path | None, typer.Option(help="A list of what is in it, such as bitbake's manifest.")
+    Path | None,
+    typer.Option(help="List of what the device is made of, such as bitbake's manifest."),
 ]
 _LayoutFile = Annotated[Path, typer.Option(help="The declared disk layout, a .wks file.")]
 
@@ -74,7 +76,7 @@ def config(
 
 @app.command()
 def verity(directory: _Directory) -> None:
-    """Write root.verity, the hash tree of root.erofs, and verity.json, which opens it."""
+    """Write root.verity, the hash tree of root.erofs, and verity.json, how to open it."""
     from bootseal.assembly import verity as trees
     from bootseal.reference import rootfs
 
@@ -93,7 +95,7 @@ def trees(
         int, typer.Option(min=0, max=63, help="Security version of the system.")
     ] = 1,
 ) -> None:
-    """Write fdt-a.dtb and fdt-b.dtb: the board, the slot, and what opens its root."""
+    """Write fdt-a.dtb and fdt-b.dtb: the board, the slot, and how to open its root."""
     from bootseal.assembly import device as assembly
     from bootseal.assembly import verity as verity_trees
     from bootseal.reference import rootfs
@@ -120,21 +122,23 @@ def describe(
     directory: _Directory,
     *,
     name: Annotated[str, typer.Option(help="Short name of the device.")],
-    keys: Annotated[Path, typer.Option(help="The key directory it was signed with.")],
+    keys: Annotated[Path, typer.Option(help="Key directory that signed it.")],
     layout: _LayoutFile,
     layer: Annotated[Path | None, typer.Option(help="The layer meta-secureboot.")] = None,
     manifest: _Manifest = None,
-    login: Annotated[bool, typer.Option(help="It offers a root shell on its console.")] = False,
-    qemu_system: Annotated[str, typer.Option(help="QEMU's program.")] = "qemu-system-aarch64",
-    qemu_machine: Annotated[str, typer.Option(help="Its -machine.")] = "virt-7.2,gic-version=3",
-    qemu_cpu: Annotated[str, typer.Option(help="Its -cpu.")] = "cortex-a57",
-    qemu_cpus: Annotated[int, typer.Option(min=1, help="Number of processors.")] = 2,
-    qemu_memory: Annotated[int, typer.Option(min=1, help="Memory in MiB.")] = 1024,
+    login: Annotated[
+        bool, typer.Option(help="The device offers a root shell on its console.")
+    ] = False,
+    qemu_system: Annotated[str, typer.Option(help="QEMU program.")] = "qemu-system-aarch64",
+    qemu_machine: Annotated[str, typer.Option(help="QEMU -machine.")] = "virt-7.2,gic-version=3",
+    qemu_cpu: Annotated[str, typer.Option(help="QEMU -cpu.")] = "cortex-a57",
+    qemu_cpus: Annotated[int, typer.Option(min=1, metavar="N", help="Number of processors.")] = 2,
+    qemu_memory: Annotated[int, typer.Option(min=1, metavar="N", help="Memory in MiB.")] = 1024,
 ) -> None:
-    """Write device.json, once the disk is there as well.
+    """Write device.json, once the disk image exists.
 
-    Every command that takes a device takes this directory from then on. The FIT
-    is verified once more, with the key in the boot loader that lies beside it.
+    From then on every command that takes a device takes this directory. The FIT is verified
+    once more, with the key in the boot loader next to it.
     """
     from bootseal import device
     from bootseal.assembly import device as assembly
@@ -143,7 +147,7 @@ def describe(
     from bootseal.device import Input, Qemu
     from bootseal.reference import rootfs
 
-    # What an older one says must not stand beside newer parts.
+    # An older one must not describe newer parts.
     (directory / device.FILE_NAME).unlink(missing_ok=True)
     paths = _verified_parts(directory)
     qemu = Qemu(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal doctor`: every external program, who needs it, and what to type when it is missing."""
+"""`bootseal doctor`: every external program, what needs it, and how to install it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _VERSION: Final = re.compile(r"\d+\.\d[\w.+~-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A program, the Debian package it comes in, the verbs that need it, how to ask its version."""
+    """A program, its Debian package, the commands that need it, and how to ask for its version."""
 
     name: str
     package: str
@@ -69,7 +69,7 @@ TOOLS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundTool:
-    """What was found of a tool: its path, empty when missing, and the version it tells."""
+    """A tool that was looked for: its path, empty if missing, and the version it reports."""
 
     tool: Tool
     path: str
@@ -77,7 +77,7 @@ class FoundTool:
 
 
 def look(tool: Tool) -> FoundTool:
-    """Find a program and ask its version."""
+    """Find a program and ask for its version."""
     try:
         path = proc.find_tool(tool.name)
     except ToolError:
@@ -97,15 +97,15 @@ def doctor(
     *,
     u_boot: Annotated[
         list[Path] | None,
-        typer.Option("--u-boot", help="A u-boot.bin or ELF file to look at; may be repeated."),
+        typer.Option("--u-boot", help="A u-boot.bin or ELF file to inspect; may be repeated."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """List every external program, what needs it, and what to type when it is missing.
+    """List every external program, what needs it, and how to install it if it is missing.
 
-    Warns of a U-Boot that lacks the gate in front of its FIT code.
+    Warns about a U-Boot without the FIT gate.
 
-    Exits with 0 when everything is there and 5 when something is missing.
+    Exits with 0 if everything is installed and with 5 if something is missing.
     """
     from bootseal.fit.boot_loader import check_gate
 
@@ -125,7 +125,7 @@ def doctor(
         for finding in findings:
             console.status(f"WARNING: {console.untrusted(path)}: {finding.message}")
     if missing:
-        console.status(f"MISSING: {len(missing)} of {len(found)} programs. Type:")
+        console.status(f"MISSING: {len(missing)} of {len(found)} programs. To install them:")
         console.status(f"  apt-get install {' '.join(packages)}")
         raise typer.Exit(ExitCode.TOOL)
     console.status("OK: every program is installed")

@@ -76,7 +76,7 @@ def run(arguments: list[str]) -> None:
         arguments: Those of mkimage.
 
     Raises:
-        UsageError: An option is unknown, or the keys that are asked for are nowhere.
+        UsageError: An option is unknown, or nothing names the keys.
     """
     program = _program()
     options, files = _parse(arguments)
@@ -89,13 +89,13 @@ def run(arguments: list[str]) -> None:
         raise UsageError("only FITs are signed: expected -F or -f")
     if "-N" in values:
         raise UsageError(
-            "-N: the engine is what this program replaces",
+            "-N: this program replaces the engine",
             hint=f"leave -N out and set {SIGNER_VARIABLE}=pkcs11:token=...",
         )
     if "-k" not in values and "-G" not in values and SIGNER_VARIABLE not in os.environ:
         raise UsageError(
-            "keys are asked for, and none of -k, -G and "
-            f"{SIGNER_VARIABLE} says which: mkimage would leave the FIT unsigned and end well"
+            "a signature is wanted, but none of -k, -G and "
+            f"{SIGNER_VARIABLE} names a key: mkimage would leave the FIT unsigned and exit with 0"
         )
     _sign(program, options, Path(files[0]))
 
@@ -174,7 +174,7 @@ def _parse(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
         if not any(argument.startswith(_CONCERNING_KEYS) for argument in arguments):
             return [], []
         raise UsageError(
-            f"{error.msg}: not one of mkimage's options that are understood when signing",
+            f"{error.msg}: not an mkimage option that is understood when signing",
             hint="assemble with mkimage first, then sign with -F",
         ) from error
     return [(short.get(option, option), value) for option, value in options], files

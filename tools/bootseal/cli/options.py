@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 KeysDir: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="DIR", help="A directory made by `keys generate`.")
+    Path, typer.Argument(metavar="DIR", help="Key directory, made by `keys generate`.")
 ]
 DeviceDir: TypeAlias = Annotated[
     Path, typer.Argument(metavar="DIR", help="Build directory with a device.json.")
@@ -37,7 +37,7 @@ DiskImage: TypeAlias = Annotated[
     Path,
     typer.Argument(
         metavar="IMAGE|DIR",
-        help="A build directory, or a disk image: raw, .gz, .zst, or the .bmap file of one.",
+        help="Build directory, or a disk image: raw, .gz, .zst, or its .bmap file.",
     ),
 ]
 PolicyKey: TypeAlias = Annotated[
@@ -46,17 +46,19 @@ PolicyKey: TypeAlias = Annotated[
 ]
 MeasuredInput: TypeAlias = Annotated[
     Path,
-    typer.Argument(metavar="DIR|DISK|FIT", help="A built device's directory, a disk, or a FIT."),
+    typer.Argument(metavar="DIR|DISK|FIT", help="Build directory, disk image or FIT."),
 ]
 UBootBinary: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--u-boot", metavar="FILE", help="U-Boot's binary, for PCR 0; a directory has its own."
+        "--u-boot",
+        metavar="FILE",
+        help="U-Boot's binary, for PCR 0; a build directory has its own.",
     ),
 ]
 Configurations: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--configuration", "-c", help="Only this configuration; may be repeated."),
+    typer.Option("--configuration", "-c", help="Use only this configuration; may be repeated."),
 ]
 ApprovedList: TypeAlias = Annotated[
     Path, typer.Option("--list", "-l", metavar="LIST", help="The approved list.")
@@ -76,7 +78,7 @@ class KeyOptions:
         typer.Option(
             metavar="FILE",
             envvar=PIN_FILE_VARIABLE,
-            help="File with the PIN of a token or the passphrase of a key file; without it "
+            help="File with the PIN of a token or the passphrase of a key file; if left out, "
             "BOOTSEAL_PIN or BOOTSEAL_PASSPHRASE is used, or you are asked.",
             rich_help_panel=_KEYS,
         ),
@@ -85,7 +87,7 @@ class KeyOptions:
         Path | None,
         typer.Option(
             metavar="LIBRARY",
-            help="PKCS#11 library, unless the URI names one.",
+            help="PKCS#11 library, if the URI does not name one.",
             rich_help_panel=_KEYS,
         ),
     ] = None
@@ -142,9 +144,8 @@ class TargetOptions:
         if image.is_dir():
             if self.dtb is not None or self.layout is not None:
                 raise UsageError(
-                    f"{image} is a build directory, which says itself what its U-Boot and "
-                    "layout are",
-                    hint="leave --dtb and --layout out, or name the image in it",
+                    f"{image} is a build directory, whose U-Boot and layout are known",
+                    hint="leave out --dtb and --layout, or name the image in it",
                 )
             return expected.of_device(image, policy_key=key)
         if not image.exists():
@@ -176,7 +177,7 @@ class StrictnessOptions:
         bool,
         typer.Option(
             "--external-data",
-            help="The target takes data behind the tree, by data-offset (mkimage -E).",
+            help="The device accepts data behind the tree, by data-offset (mkimage -E).",
             rich_help_panel=_STRICTNESS,
         ),
     ] = False
@@ -184,13 +185,13 @@ class StrictnessOptions:
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="The target's FIT_SIGNATURE_MAX_SIZE, for example 512M; 256M if left out.",
+            help="The device's FIT_SIGNATURE_MAX_SIZE, for example 512M; 256M if left out.",
             rich_help_panel=_STRICTNESS,
         ),
     ] = None
 
-    def policy(self) -> Strictness:
-        """Return the policy that the options choose.
+    def chosen(self) -> Strictness:
+        """Return what the options choose.
 
         Raises:
             UsageError: The size is malformed.
@@ -200,18 +201,18 @@ class StrictnessOptions:
         from bootseal.fit.verify.strictness import COMPAT, STRICT
         from bootseal.units import parse_size
 
-        policy = COMPAT if self.compat else STRICT
+        strictness = COMPAT if self.compat else STRICT
         if self.external_data:
-            policy = replace(policy, external_data=True)
+            strictness = replace(strictness, external_data=True)
         if self.max_size is not None:
-            policy = replace(policy, max_size=parse_size(self.max_size))
+            strictness = replace(strictness, max_size=parse_size(self.max_size))
         _log.info(
             "strictness: %s, external data %s, up to %s bytes",
-            policy.name,
-            "accepted" if policy.external_data else "refused",
-            policy.max_size,
+            strictness.name,
+            "accepted" if strictness.external_data else "refused",
+            strictness.max_size,
         )
-        return policy
+        return strictness
 
 
 def pairs(option: str, values: list[str] | None, form: str) -> dict[str, str]:
@@ -223,7 +224,7 @@ def pairs(option: str, values: list[str] | None, form: str) -> dict[str, str]:
         form: What is expected, such as `ROLE=URI`.
 
     Raises:
-        UsageError: One is malformed, or a name comes twice.
+        UsageError: One is malformed, or a name is given twice.
     """
     found: dict[str, str] = {}
     for text in values or []:

@@ -23,19 +23,22 @@ def _reference() -> None:
 @app.command()
 def build(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where the device goes; new, or built anew.")
+        Path, typer.Argument(metavar="DIR", help="Directory for the device; new, or to be rebuilt.")
     ],
     *,
     keys: Annotated[
         Path | None,
-        typer.Option(help="Sign with these keys instead of development keys made in DIR."),
+        typer.Option(help="Key directory to sign with, instead of development keys made in DIR."),
     ] = None,
     layer: Annotated[
         Path | None, typer.Option(help="The layer meta-secureboot.", envvar="BOOTSEAL_LAYER")
     ] = None,
     login: Annotated[bool, typer.Option(help="Offer a root shell on the serial console.")] = True,
     rollback_index: Annotated[
-        int, typer.Option(help="Devices that found this release good refuse lower ones; 0 to 63.")
+        int,
+        typer.Option(
+            help="Rollback index, 0 to 63: a device that has committed to it refuses lower ones."
+        ),
     ] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print device.json instead of a table.")
@@ -43,7 +46,7 @@ def build(
 ) -> None:
     """Build a bootable device from Debian's packages and the layer's own files.
 
-    The first build fetches about 100 MB and takes minutes; later ones take seconds.
+    The first build downloads about 100 MB and takes minutes; later ones take seconds.
     """
     from bootseal.reference.build import build as build_device
 

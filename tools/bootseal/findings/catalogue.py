@@ -1,27 +1,33 @@
 # SPDX-License-Identifier: MIT
-"""The catalogue: every finding there is, once. The tables in docs/ are generated from it."""
+"""The catalogue, `catalogue.md`: every finding there is, once, and what makes a finding of it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bootseal.findings import contents, device, disk, fit, keys
-from bootseal.findings.model import Finding
+from bootseal.findings.model import Finding, Rule, Severity
 
 if TYPE_CHECKING:
-    from bootseal.findings.model import Rule, Severity
+    from collections.abc import Iterable
 
-TABLES: Final[dict[str, tuple[Rule, ...]]] = {
-    "disk-layout": disk.LAYOUT,
-    "disk-chain": disk.CHAIN,
-    "disk-uboot": disk.UBOOT,
-    "disk-contents": contents.CONTENTS,
-    "fit": fit.FIT,
-    "keys": keys.KEYS,
-    "policy": device.POLICY,
-    "attest": device.ATTEST,
-    "status": device.STATUS,
-}
+
+def _read(lines: Iterable[str]) -> dict[str, list[Rule]]:
+    """Read the tables below headings of the second level."""
+    tables: dict[str, list[Rule]] = {}
+    name = ""
+    for line in lines:
+        if line.startswith("## "):
+            name = line.removeprefix("## ")
+        elif line.startswith("| `"):
+            cells = (cell.strip() for cell in line.strip("|").split("|"))
+            identifier, severity, meaning, remedy = cells
+            row = Rule(identifier.strip("`"), meaning, remedy, Severity(severity))
+            tables.setdefault(name, []).append(row)
+    return tables
+
+
+TABLES: Final = _read(Path(__file__).with_suffix(".md").read_text().splitlines())
 """The rows by the name of the table in docs/ that shows them."""
 
 FINDINGS: Final = {rule.id: rule for rules in TABLES.values() for rule in rules}

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bootseal.errors import VerificationRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-_EXAMPLES: Final = 3
-_DEPTH: Final = 3
+    from collections.abc import Iterable
 
 
 class Severity(StrEnum):
@@ -37,8 +33,8 @@ class Rule(NamedTuple):
 
     id: str
     meaning: str
-    remedy: str = ""
-    severity: Severity = Severity.ERROR
+    remedy: str
+    severity: Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,39 +83,3 @@ def refuse(findings: Iterable[Finding], what: str) -> None:
     first = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     raise VerificationRefused(f"{what}: {first.id} at {first.where}: {first.message}{more}")
-
-
-@dataclass(slots=True)
-class ByDirectory:
-    """Files about which the same is to be said, once for each directory.
-
-    Attributes:
-        make: Makes the finding from a directory and the names of the files there.
-        names: The files by directory.
-    """
-
-    make: Callable[[str, str], Finding]
-    names: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, path: str) -> None:
-        """Add a file."""
-        parts = PurePosixPath(path).parts
-        self.names.setdefault("/".join(parts[:-1][:_DEPTH]), []).append(path)
-
-    def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each directory."""
-        for directory, paths in sorted(self.names.items()):
-            yield self.make(f"/{directory}", listed(paths))
-
-
-def listed(paths: list[str]) -> str:
-    """Name the first few of some files and count the others.
-
-    >>> listed(["a", "b", "c", "d"])
-    '4 files: a, b, c and 1 more'
-    """
-    shown = ", ".join(paths[:_EXAMPLES])
-    if len(paths) == 1:
-        return shown
-    more = len(paths) - _EXAMPLES
-    return f"{len(paths)} files: {shown}" + (f" and {more} more" if more > 0 else "")

@@ -258,7 +258,7 @@ def _trust(done: Sequence[Signed], signers: dict[str, Signer]) -> dict[str, Trus
 
 
 def _check(data: bytes, trusts: dict[str, Trust]) -> None:
-    cache = PayloadCache()
+    fit, cache = COMPAT.parse(data), PayloadCache()
     for name, trust in trusts.items():
-        verdict = check_fit(data, trust, name, policy=COMPAT, cache=cache)
+        verdict = check_fit(fit, trust, name, strictness=COMPAT, cache=cache)
         refuse(verdict.errors, "the signed FIT is refused")

@@ -79,17 +79,17 @@ def prove(
     trust: Trust,
     configuration: str | None = None,
     *,
-    policy: Strictness = STRICT,
+    strictness: Strictness = STRICT,
     seed: int = 0,
     tries: int = 3,
 ) -> FitProof:
-    """Change every signed region of an acceptable FIT and check_fit each result.
+    """Change every signed region of an acceptable FIT and check each result.
 
     Args:
         fit: The file, writable and private; it is the same afterwards.
         trust: The keys.
-        configuration: The one to check_fit, as for `inspect`.
-        policy: How severely.
+        configuration: The one to check, as for `inspect`.
+        strictness: How severely.
         seed: Chooses bytes and bits.
         tries: Changes per payload, signature and strings block; properties get one each.
 
@@ -98,10 +98,10 @@ def prove(
         VerificationRefused: It is refused as it is, so refusing changes of it proves nothing.
     """
     cache = PayloadCache()
-    verdict = check_fit(fit, trust, configuration, policy=policy, cache=cache)
+    model = strictness.parse(fit)
+    verdict = check_fit(model, trust, configuration, strictness=strictness, cache=cache)
     refuse(verdict.errors, "the FIT is refused unchanged")
     judged = {result.configuration for result in verdict.results}
-    model = fit_format.parse(fit, lenient=not policy.strict)
     chosen = [each for each in model.configurations if each.name in judged]
     choice = random.Random(seed)  # noqa: S311 - repeatable on purpose
     mutants: list[Mutant] = []
@@ -111,7 +111,7 @@ def prove(
             _apply(fit, flips)
             try:
                 known = cache.without(offset for offset, _ in flips)
-                reason = _reason(fit, trust, configuration, policy, known)
+                reason = _reason(fit, trust, configuration, strictness, known)
             finally:
                 _apply(fit, flips)
             mutant = Mutant(region=region.name, flips=flips, refused=bool(reason), reason=reason)
@@ -186,12 +186,14 @@ def _reason(
     fit: memoryview,
     trust: Trust,
     configuration: str | None,
-    policy: Strictness,
+    strictness: Strictness,
     cache: PayloadCache,
 ) -> str:
     """Return why a changed FIT is refused, empty when it is not."""
     try:
-        errors = check_fit(fit, trust, configuration, policy=policy, cache=cache).errors
+        changed = strictness.parse(fit)
+        found = check_fit(changed, trust, configuration, strictness=strictness, cache=cache)
     except FormatError as error:
         return error.message
-    return f"{errors[0].id} at {errors[0].where}" if errors else ""
+    first = next(iter(found.errors), None)
+    return f"{first.id} at {first.where}" if first else ""

@@ -15,11 +15,10 @@ from bootseal.fit.add_signature import NewSignature
 from bootseal.fit.relayout import FileLayout
 from bootseal.fit.sign import Request, SigningKey, collect, sign_request
 from bootseal.formats.fdt.edit import Editor
-from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from bootseal.fit.verify.strictness import Strictness
-    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Fit
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.signers.base import Signer
 
@@ -33,68 +32,59 @@ class Resigning:
         hint: The key's name in FIT and control device tree.
         algorithm: How.
         timestamp: Time of signing, seconds since 1970; None takes that of the old signatures.
-        policy: What the FIT must be like.
+        strictness: What the FIT must be like.
     """
 
     signer: Signer
     hint: str
     algorithm: Algorithm
     timestamp: int | None
-    policy: Strictness
+    strictness: Strictness
 
 
-def resign(fit: Buffer, how: Resigning) -> bytes:
+def resign(fit: Fit, how: Resigning) -> bytes:
     """Return the FIT with one signature for each configuration, by the given key.
 
     Raises:
-        FormatError: It is no FIT.
         UsageError: Images are signed one by one, or the key does not fit the algorithm.
         VerificationRefused: The FIT has a flaw no signature should cover.
     """
-    return sign_request(without_signatures(fit), _request(fit, how))
+    return sign_request(_without_signatures(fit), _request(fit, how))
 
 
-def ask(fit: Buffer, how: Resigning) -> None:
+def ask(fit: Fit, how: Resigning) -> None:
     """Show the signer every digest that `resign` would have signed, and drop the answers.
 
     Raises:
-        FormatError: As `resign`, as are the others.
-        UsageError: Likewise.
+        UsageError: As `resign`, as are the others.
         VerificationRefused: Likewise.
     """
-    collect(without_signatures(fit), _request(fit, how))
+    collect(_without_signatures(fit), _request(fit, how))
 
 
-def without_signatures(fit: Buffer) -> bytes:
-    """Return the FIT without signature nodes.
-
-    Raises:
-        FormatError: It is no FIT.
-        UsageError: Images are signed one by one.
-    """
-    model = fit_format.parse(fit)
-    for image in model.images:
+def _without_signatures(fit: Fit) -> bytes:
+    for image in fit.images:
         if image.signatures:
             raise UsageError(
                 f"{image.path} is signed on its own: only signatures of configurations are replaced"
             )
-    editor = Editor(fit)
-    layout = FileLayout(model, editor.size)
-    for configuration in model.configurations:
+    editor = Editor(fit.data)
+    layout = FileLayout(fit, editor.size)
+    for configuration in fit.configurations:
         for signature in configuration.signatures:
             editor.remove_node(signature.path)
     return b"".join(layout.parts(editor))
 
 
-def _request(fit: Buffer, how: Resigning) -> Request:
+def _request(fit: Fit, how: Resigning) -> Request:
     timestamp = how.timestamp
     if timestamp is None:
-        signatures = [s for c in fit_format.parse(fit).configurations for s in c.signatures]
+        signatures = [s for c in fit.configurations for s in c.signatures]
         timestamp = max((s.timestamp or 0 for s in signatures), default=0)
     algorithm = how.algorithm
     return Request(
         keys=[SigningKey(signer=how.signer, hint=how.hint)],
         timestamp=timestamp,
-        policy=how.policy,
+        strictness=how.strictness,
         add=NewSignature(hint=how.hint, algorithm=algorithm.name, padding=algorithm.padding),
     )

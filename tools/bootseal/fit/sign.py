@@ -65,7 +65,7 @@ class Request:
         name: Written as `signer-name`.
         version: Written as `signer-version`.
         comment: Written as `comment`, None for none.
-        policy: What the FIT must be like; it decides on external data.
+        strictness: What the FIT must be like; it decides on external data.
         add: Signature node to add to every configuration first, None for none.
     """
 
@@ -75,7 +75,7 @@ class Request:
     name: str = "bootseal"
     version: str = bootseal.__version__
     comment: str | None = None
-    policy: Strictness = STRICT
+    strictness: Strictness = STRICT
     add: NewSignature | None = None
 
 
@@ -153,18 +153,17 @@ class _Work:
     """One FIT being signed."""
 
     def __init__(self, fit: Buffer, request: Request) -> None:
-        lenient = not request.policy.strict
         self._request = request
         self._cache = PayloadCache()
         self._trusted: dict[str, TrustedKey] = {}
-        self._model = fit_format.parse(fit, lenient=lenient)
-        self.editor = Editor(fit, lenient=lenient)
+        self._model = request.strictness.parse(fit)
+        self.editor = Editor(fit, lenient=self._model.lenient)
         self.layout = FileLayout(self._model, self.editor.size)
 
     def run(self) -> None:
         """Sign images, then configurations, in file order."""
         model, request = self._model, self._request
-        found = check_unsigned(model, model.configurations, request.policy, self._cache)
+        found = check_unsigned(model, model.configurations, request.strictness, self._cache)
         # Free space is written anew, without what mkimage before 2025.10 leaves in it.
         refuse([f for f in found if f.id != "fit.slack"], "the FIT is not fit to be signed")
         for image in model.images:
@@ -180,14 +179,16 @@ class _Work:
 
     def check(self, signed: memoryview) -> None:
         """Verify what was made of the FIT."""
-        policy = self._request.policy
-        model = fit_format.parse(signed, lenient=not policy.strict)
+        strictness = self._request.strictness
+        model = strictness.parse(signed)
         cache = self._cache.moved(zip(self._model.images, model.images, strict=True))
         trust = Trust(
             keys=tuple(key for key in self._trusted.values() if key.required), any_suffices=False
         )
         for configuration in model.configurations:
-            verdict = check_fit(signed, trust, configuration.name, policy=policy, cache=cache)
+            verdict = check_fit(
+                model, trust, configuration.name, strictness=strictness, cache=cache
+            )
             refuse(verdict.errors, "the signed FIT is refused")
         for image in model.images:
             for signature, key in self._mine(image.signatures):

@@ -84,7 +84,7 @@ class Algorithm:
             padding: `pkcs-1.5` or `pss`.
 
         Raises:
-            UsageError: Not an algorithm we accept; who reads an untrusted file turns this into
+            UsageError: Not an algorithm we accept; a reader of an untrusted file turns this into
                 a finding.
 
         >>> Algorithm.parse("sha256,rsa4096").bits

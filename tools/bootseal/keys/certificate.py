@@ -2,7 +2,7 @@
 """X.509 certificates for the keys of a profile (RFC 5280).
 
 The issuer is any signer, so that a root key may live in a token: `cryptography` builds the part
-to be signed, and the signature is put beside it here.
+to be signed, and the signature is added to it here.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class CertifiedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """Who certifies: a signer, its certificate, and the hash it signs with."""
+    """What certifies: a signer, its certificate, and the hash it signs with."""
 
     signer: Signer
     certificate: x509.Certificate
@@ -61,7 +61,7 @@ class Issuer:
 
 
 def issue(spec: KeySpec, issuer: Issuer | None) -> CertifiedKey:
-    """Make a new key pair and certify it, by itself when there is no issuer.
+    """Make a new key pair and certify it; self-signed if there is no issuer.
 
     Raises:
         UsageError: It would outlive its issuer's certificate.
@@ -76,7 +76,7 @@ def issue(spec: KeySpec, issuer: Issuer | None) -> CertifiedKey:
 
 
 def certify(spec: KeySpec, signer: Signer, issuer: Issuer | None) -> x509.Certificate:
-    """Certify a key that exists; `signer` certifies itself when there is no issuer.
+    """Certify a key that exists; self-signed by `signer` if there is no issuer.
 
     Raises:
         UsageError: It would outlive its issuer's certificate, or the key is not what was declared.
@@ -114,7 +114,7 @@ def read(path: Path) -> x509.Certificate:
 
     Raises:
         UsageError: There is no such file.
-        FormatError: It is no certificate.
+        FormatError: It is not a certificate.
     """
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
@@ -150,7 +150,7 @@ def _end(spec: KeySpec, issuer: Issuer | None, start: datetime) -> datetime:
 def _sign(builder: x509.CertificateBuilder, signer: Signer, hash_name: str) -> x509.Certificate:
     """Let any signer sign, where the library insists on a private key of its own."""
     kind = signer.public_key.kind
-    template = builder.sign(_stand_in(is_rsa=kind.is_rsa), HASHES[hash_name])
+    template = builder.sign(_placeholder(is_rsa=kind.is_rsa), HASHES[hash_name])
     signed = template.tbs_certificate_bytes
     algorithm = Algorithm(hash_name=hash_name, kind=kind)
     signature = signer.sign_digest(algorithm.digest([signed]), algorithm)
@@ -166,7 +166,7 @@ def _sign(builder: x509.CertificateBuilder, signer: Signer, hash_name: str) -> x
 
 
 @cache
-def _stand_in(*, is_rsa: bool) -> PrivateKey:
+def _placeholder(*, is_rsa: bool) -> PrivateKey:
     return make_private(KeyKind.RSA2048 if is_rsa else KeyKind.ECDSA256)
 
 

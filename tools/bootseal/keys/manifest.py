@@ -77,7 +77,7 @@ class Manifest:
             if entry.fingerprint == fingerprint and entry.state is KeyState.REVOKED:
                 raise UsageError(
                     f"the key {path} was revoked on {entry.since} ({entry.reason}): "
-                    "it signs nothing any more",
+                    "it no longer signs anything",
                     hint=f"sign with the {role} key: bootseal keys list {path.parent}",
                 )
 
@@ -97,7 +97,7 @@ class _Document:
 
 
 def containing(path: Path) -> Manifest | None:
-    """Return the manifest of the key directory a file lies in, if it lies in one.
+    """Return the manifest of the key directory that a file is in, None if it is not in one.
 
     Raises:
         FormatError: There is one and it is not valid.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Throw-away private keys that let mkimage run where the real private key cannot be read.
 
-mkimage takes an RSA key's public half from the certificate beside it, so that of the real key may
-stand there; of an ECDSA key it knows one file only.
+mkimage takes the public half of an RSA key from the certificate next to it, which may be that of
+the real key; for an ECDSA key it knows one file only.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Placeholder:
 
 
 def write(directory: Path, hint: str, real: PublicKey) -> Placeholder:
-    """Write a stand-in for a key, in the files where mkimage looks for it.
+    """Write a placeholder for a key, into the files where mkimage looks for it.
 
     Args:
         directory: Private to its owner, and removed by the caller.
         hint: The `key-name-hint`.
-        real: The key it stands in for, whose kind it has.
+        real: The key that it replaces, whose kind it has.
     """
     private = _private(real.kind)
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -59,8 +59,8 @@ def _private(kind: KeyKind) -> PrivateKey:
 
 
 def _certificate(private: PrivateKey, real: PublicKey) -> bytes:
-    """Wrap the real key into what looks like a certificate; nobody checks its signature."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stand-in")])
+    """Wrap the real key into what looks like a certificate; its signature is not checked."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "placeholder")])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(
         name, name, real.crypto, x509.random_serial_number(), now, now

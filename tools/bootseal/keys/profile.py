@@ -159,7 +159,7 @@ def _profile(document: Mapping[str, object]) -> Profile:
             except BootsealError as error:
                 raise UsageError(f"[keys.{role}]: {error.message}", hint=error.hint) from error
     if not specs:
-        raise UsageError("it declares no key")
+        raise UsageError("it does not declare any keys")
     names = [spec.name.lower() for spec in specs.values()]
     for spec in specs.values():
         if names.count(spec.name.lower()) > 1:
@@ -196,7 +196,7 @@ def _spec(role: Role, entry: Mapping[str, object], *, development: bool) -> KeyS
 def _check_names(spec: KeySpec, *, development: bool) -> None:
     if not NAME.fullmatch(spec.name):
         raise UsageError(
-            f"name {spec.name!r} is no file stem and node name: expected a letter, then at most "
+            f"name {spec.name!r} is not a file stem and node name: expected a letter, then at most "
             "26 letters, digits, dots, underscores or hyphens"
         )
     try:
@@ -229,7 +229,7 @@ def _ordered(specs: Mapping[Role, KeySpec]) -> tuple[KeySpec, ...]:
             )
         if issuer and not issuer.authority:
             raise UsageError(
-                f"[keys.{spec.role}]: its issuer {issuer.role.value!r} is no authority",
+                f"[keys.{spec.role}]: its issuer {issuer.role.value!r} is not an authority",
                 hint=f"set authority = true in [keys.{issuer.role}]",
             )
         if issuer and spec.valid_days > issuer.valid_days:

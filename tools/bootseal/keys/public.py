@@ -77,7 +77,7 @@ class RsaPublicKey(_Encoded):
         """Make a key of its two numbers.
 
         Raises:
-            FormatError: They are no RSA key of 2048, 3072 or 4096 bits.
+            FormatError: They are not an RSA key of 2048, 3072 or 4096 bits.
         """
         if modulus.bit_length() not in KEY_BITS:
             sizes = ", ".join(map(str, KEY_BITS))
@@ -87,7 +87,7 @@ class RsaPublicKey(_Encoded):
         try:
             rsa.RSAPublicNumbers(exponent, modulus).public_key()
         except ValueError as error:
-            raise FormatError(f"these numbers are no RSA public key: {error}") from error
+            raise FormatError(f"these numbers are not an RSA public key: {error}") from error
         return cls(modulus=modulus, exponent=exponent)
 
     @property
@@ -231,7 +231,7 @@ def accept_answer(
     """Return the signature that a token or a service made, once it has been verified.
 
     Raises:
-        ToolError: It is no signature by the key; `where` is what answered.
+        ToolError: It is not a signature by the key; `where` is what answered.
     """
     try:
         verify_digest(public_key, digest, signature, algorithm)
@@ -302,7 +302,7 @@ def der_to_raw(signature: bytes, algorithm: Algorithm) -> bytes:
         return r.to_bytes(half) + s.to_bytes(half)
     except (ValueError, OverflowError) as error:
         raise FormatError(
-            f"{len(signature)} bytes are no {algorithm.name} signature in DER form"
+            f"{len(signature)} bytes are not an {algorithm.name} signature in DER form"
         ) from error
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Test keys whose private half anybody can download.
+"""Test keys whose private half anyone can download.
 
 Boot loaders and layers ship such keys so that their tests and first steps work, and products have
 left factories with them. `published.toml` lists their fingerprints; they sign in development
@@ -38,7 +38,7 @@ def refuse(public_key: PublicKey, where: str) -> None:
     """
     if known := origin(public_key.fingerprint()):
         raise UsageError(
-            f"{where} is a published test key ({known}): anybody can sign with it",
+            f"{where} is a published test key ({known}): anyone can sign with it",
             hint="make your own: bootseal keys generate DIR",
         )
 

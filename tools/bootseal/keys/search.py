@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Finds keys and certificates inside any file, whatever is around them.
 
-Text forms are found by their first line. Binary ones have no marker, so what is looked for are
+Text forms are found by their first line. Binary ones have no marker, so what is searched for are
 the bytes that every key of a kind has near its start; whatever they begin must then be a key.
 """
 
@@ -28,7 +28,7 @@ MAX_FOUND: Final = 1000
 """Keys reported of one file; a trust store has some hundreds of certificates."""
 
 _MAX_TRIES: Final = 20_000
-"""Places in one file that are looked at for a binary key, so that no file can take for ever."""
+"""Places in one file that are looked at for a binary key, so that no file takes forever."""
 
 _PEM: Final = re.compile(
     rb"-----BEGIN ([A-Z0-9 ]{0,32}(?:PRIVATE KEY|PUBLIC KEY|CERTIFICATE))-----"
@@ -37,7 +37,7 @@ _PEM: Final = re.compile(
 _RSA: Final = bytes.fromhex("06092a864886f70d010101")
 _EC: Final = bytes.fromhex("06072a8648ce3d0201")
 _ED25519: Final = bytes.fromhex("06032b6570")
-# Bytes that each form of key has, and how far from its start they can stand.
+# Bytes that each form of key has, and how far from its start they can be.
 _NEEDLES: Final = (
     (_RSA, 12),
     (_EC, 12),

@@ -96,17 +96,14 @@ def predictions(
         FormatError: What U-Boot would measure cannot be told from the files.
         UsageError: U-Boot has no such bank.
     """
-    names = (
-        configurations
-        or list(source.slots)
-        or [found.name for found in fit.parse(source.fit).configurations]
-    )
+    model = fit.parse(source.fit)
+    names = configurations or list(source.slots) or [found.name for found in model.configurations]
     for name in names:
         _log.info("configuration %s: slot %s", name, source.slots.get(name, "not known"))
     return [
         (
             source.slots.get(name, ""),
-            predict(source.fit, name, bootargs=bootargs, version=source.version, banks=banks),
+            predict(model, name, bootargs=bootargs, version=source.version, banks=banks),
         )
         for name in names
     ]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from bootseal.device import PredictedEvent
 from bootseal.errors import FormatError
 from bootseal.formats.fdt import model as fdt
-from bootseal.formats.fit import model as fit
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import (
     PCR_CONFIGURATION,
@@ -23,7 +22,7 @@ from bootseal.formats.tpm.eventlog import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Configuration, Fit
 
 MEANINGS: Final = {
     PCR_FIRMWARE: "U-Boot's version string",
@@ -83,7 +82,7 @@ class Prediction:
 
 
 def predict(
-    data: Buffer,
+    fit: Fit,
     configuration: str,
     *,
     bootargs: bytes = b"",
@@ -93,7 +92,7 @@ def predict(
     """Predict the measurements of one configuration, for U-Boot v2024.07 and later.
 
     Args:
-        data: The FIT.
+        fit: The FIT, strictly read.
         configuration: Name of the configuration node.
         bootargs: U-Boot's `bootargs` variable, empty when unset. Arguments that the device tree
             carries in `/chosen` are part of the device tree and do not go here.
@@ -101,20 +100,19 @@ def predict(
         banks: Hash algorithms; SHA-256 is always among them.
 
     Raises:
-        FormatError: It is no FIT, has no such configuration, or what U-Boot would measure cannot
+        FormatError: The FIT has no such configuration, or what U-Boot would measure cannot
             be told from the file: external, encrypted or overlaid data, or no device tree.
         UsageError: U-Boot has no such bank.
     """
-    model = fit.parse(data)
-    chosen = model.configuration(configuration)
-    kernel = _payload(model, chosen, "kernel")
-    board = _payload(model, chosen, "fdt")
+    chosen = fit.configuration(configuration)
+    kernel = _payload(fit, chosen, "kernel")
+    board = _payload(fit, chosen, "fdt")
     if kernel is None or board is None:
         missing = "kernel" if kernel is None else "fdt"
         raise FormatError(f"{chosen.path} names no {missing}: its measurement cannot be predicted")
     events = eventlog.bootm_events(
         kernel=kernel,
-        ramdisk=_payload(model, chosen, "ramdisk"),
+        ramdisk=_payload(fit, chosen, "ramdisk"),
         fdt=board,
         bootargs=bootargs,
         version=version,
@@ -130,15 +128,15 @@ def predict(
 
 def _rollback_index(board: memoryview) -> int:
     try:
-        node = fdt.parse(board).find("/chosen")
+        node = fdt.read(board).find("/chosen")
     except FormatError:
         # U-Boot measures whatever has a header; a tree that cannot be read declares nothing.
         return 0
-    value = node.properties.get(ROLLBACK_PROPERTY, b"") if node else b""
+    value = (node and node.value(ROLLBACK_PROPERTY)) or b""
     return int.from_bytes(value) if len(value) == _CELL else 0
 
 
-def _payload(model: fit.Fit, configuration: fit.Configuration, kind: str) -> memoryview | None:
+def _payload(fit: Fit, configuration: Configuration, kind: str) -> memoryview | None:
     if kind not in configuration.node.properties:
         return None
     names = configuration.references.get(kind, ())
@@ -147,7 +145,7 @@ def _payload(model: fit.Fit, configuration: fit.Configuration, kind: str) -> mem
         raise FormatError(
             f"{configuration.path}: {kind!r} is {bytes(listed)!r}: expected the name of one image"
         )
-    image = model.image(names[0])
+    image = fit.image(names[0])
     if image.external or "data" not in image.node.properties:
         raise FormatError(f"{image.path} has no embedded data, which alone is predicted")
     if image.node.child("cipher"):

@@ -95,12 +95,12 @@ def fits_of(disk: Disk, target: Expected, table: Table) -> tuple[SlotFit, ...]:
     Raises:
         FormatError: A slot has no partition or no FIT.
     """
-    found = []
+    found: list[SlotFit] = []
     for slot in target.slots:
         entry = table.entry(slot.boot)
         if entry is None:
             raise FormatError(f"the disk has no partition {slot.boot}")
-        found.append(slot_fit.find(disk, slot, entry))
+        found.append(slot_fit.find(disk, slot, entry, found))
     return tuple(found)
 
 
@@ -122,17 +122,17 @@ def plan(disk: Disk, target: Expected, table: Table, signing: Signing) -> Plan:
     if signing.policy is not None:
         _check_policy_key(disk, target, table, signing.policy.public_key)
     control = trusting(target.control, signing) if signing.trust else target.control
-    signed: dict[bytes, bytes] = {}
+    signed: dict[int, bytes] = {}
     patches: list[Patch] = []
     fits = fits_of(disk, target, table)
     for fit in fits:
-        key = hashlib.sha256(fit.data).digest()
-        if key not in signed:
-            signed[key] = resign(fit.data, how(fit, signing))
-            _verify(signed[key], control)
+        shared = id(fit.data)  # by the slots with the same FIT
+        if shared not in signed:
+            signed[shared] = resign(fit.strict, how(fit, signing))
+            _verify(signed[shared], control)
         _log.info("slot %s: FIT of %s, signed as %s", fit.slot.name, fit.slot.boot, signing.hint)
-        patches.append(_patch(fit, signed[key]))
-    by_slot = {f.slot.name: signed[hashlib.sha256(f.data).digest()] for f in fits}
+        patches.append(_patch(fit, signed[shared]))
+    by_slot = {f.slot.name: signed[id(f.data)] for f in fits}
     policies: dict[str, bytes] = {}
     if signing.policy is not None:
         policies, tails = _policies(disk, fits, signing.policy)
@@ -152,7 +152,7 @@ def how(fit: SlotFit, signing: Signing) -> Resigning:
         hint=signing.hint,
         algorithm=signing.algorithm,
         timestamp=signing.timestamp,
-        policy=replace(STRICT, max_size=fit.room),
+        strictness=replace(STRICT, max_size=fit.room),
     )
 
 
@@ -179,13 +179,13 @@ def request_all(disk: Disk, target: Expected, table: Table, signing: Signing) ->
         VerificationRefused: A FIT has a flaw no signature should cover.
     """
     fits = fits_of(disk, target, table)
-    for fit in {hashlib.sha256(f.data).digest(): f for f in fits}.values():
-        ask(fit.data, how(fit, signing))
+    for fit in {id(fit.data): fit for fit in fits}.values():
+        ask(fit.strict, how(fit, signing))
     if signing.policy is not None:
         _check_policy_key(disk, target, table, signing.policy.public_key)
         algorithm = Algorithm.parse(f"sha256,{signing.policy.public_key.kind}")
         for fit in fits:
-            approved = policy.policy_digest(predict(fit.data, fit.slot.configuration))
+            approved = policy.policy_digest(predict(fit.strict, fit.slot.configuration))
             signing.policy.sign_digest(hashlib.sha256(approved).digest(), algorithm)
 
 
@@ -205,7 +205,7 @@ def _policies(
     disk: Disk, fits: Sequence[SlotFit], signer: Signer
 ) -> tuple[dict[str, bytes], list[Patch]]:
     """Sign the PCR policy; every slot gets the one that approves them all, as the build does."""
-    predictions = [predict(fit.data, fit.slot.configuration) for fit in fits]
+    predictions = [predict(fit.strict, fit.slot.configuration) for fit in fits]
     data = documents.dump(policy.sign(predictions, signer))
     policy.verify(data, signer.public_key, predictions)
     tail = boot_partition.pad_policy(data)

@@ -114,7 +114,7 @@ def test_referenced_of_an_absent_configuration_is_refused() -> None:
 
 
 def test_move_payload_into_the_tree_is_refused() -> None:
-    with pytest.raises(UsageError, match="lies in the tree"):
+    with pytest.raises(UsageError, match="is inside the tree"):
         forge_fit.move_payload(fdt.emit(TREE), "kernel-1", 16)
 
 

@@ -61,7 +61,7 @@ def test_ecdsa_signature_verifies_and_a_changed_one_does_not(
     control = trust(signer, algorithm)
     fit = sign(waiting_for(unsigned, algorithm), signer, "dev", timestamp=0)
     verify(fit, control)
-    verify(fit, control, policy=COMPAT)
+    verify(fit, control, strictness=COMPAT)
     value = fit_format.parse(fit).configurations[0].signatures[0].node.properties["value"]
     assert len(value.value) == (64 if curve == "ecdsa256" else 96)
     evil = bytearray(fit)
@@ -133,7 +133,7 @@ def test_old_and_new_key_sign_side_by_side(
     both = control_dtb.add_key(control, p384.public_key, hint="next", algorithm=NEXT.algorithm)
     for tree in (control, new, both, control_dtb.set_required_mode(both, "any")):
         verify(fit, tree)
-        verify(fit, tree, policy=COMPAT)
+        verify(fit, tree, strictness=COMPAT)
     assert ids(signed, both) == {"fit.no-signature"}
     assert ids(signed, control_dtb.set_required_mode(both, "any")) == set()
     assert ids(fit, trust(p384, "sha384,ecdsa384", "other")) == {"fit.key-hint"}
@@ -213,7 +213,7 @@ def test_image_signatures_are_checked_with_the_required_key(
     image_signed: bytes, image_control: bytes, signed: bytes
 ) -> None:
     verify(image_signed, image_control)
-    verify(image_signed, image_control, policy=COMPAT)
+    verify(image_signed, image_control, strictness=COMPAT)
     assert ids(signed, image_control) == {"fit.no-signature"}
 
 
@@ -227,7 +227,7 @@ def test_image_signature_over_other_data_is_refused(
     evil = fdt.rewrite(image_signed, change)
     assert ids(evil, image_control) == {"fit.bad-signature"}
     with pytest.raises(VerificationRefused):
-        verify(evil, image_control, policy=COMPAT)
+        verify(evil, image_control, strictness=COMPAT)
 
 
 def test_image_signature_by_another_trusted_key_is_good_enough_for_uboot_only(
@@ -244,4 +244,4 @@ def test_image_signature_by_another_trusted_key_is_good_enough_for_uboot_only(
 
     other = fdt.rewrite(other, forget)
     assert ids(image_signed, other) == {"fit.no-signature"}
-    verify(image_signed, other, policy=COMPAT)
+    verify(image_signed, other, strictness=COMPAT)

@@ -23,7 +23,7 @@ def test_unchanged_fit_is_accepted_by_both(signed: bytes, control: bytes) -> Non
     """S1: writing the FIT anew breaks nothing, so that is not what refuses the attacks."""
     same = fdt.rewrite(signed, lambda _: None)
     verify(same, control)
-    verify(same, control, policy=COMPAT)
+    verify(same, control, strictness=COMPAT)
 
 
 @ROWS
@@ -49,7 +49,7 @@ def test_compatible_policy_answers_as_uboot(
 ) -> None:
     evil = attack.change(signed)
     try:
-        accepted = not inspect(evil, control, policy=COMPAT).errors
+        accepted = not inspect(evil, control, strictness=COMPAT).errors
     except FormatError:
         accepted = False
     assert accepted is attack.uboot

@@ -26,8 +26,8 @@ OFFSET = replace(STRICT, external_data=True)
 POSITION = 0x2000
 
 
-def ids(fit: bytes, control: bytes, policy: Strictness) -> set[str]:
-    return {finding.id for finding in inspect(fit, control, policy=policy).errors}
+def ids(fit: bytes, control: bytes, strictness: Strictness) -> set[str]:
+    return {finding.id for finding in inspect(fit, control, strictness=strictness).errors}
 
 
 def set_number(fit: bytes, image: str, name: str, value: int) -> bytes:
@@ -46,13 +46,13 @@ def get_number(fit: bytes, image: str, name: str) -> int:
 
 @pytest.fixture(scope="module")
 def by_offset(unsigned: bytes, signer: FileSigner, external: Callable[..., bytes]) -> bytes:
-    request = Request(keys=[SigningKey(signer=signer, hint="dev")], timestamp=0, policy=OFFSET)
+    request = Request(keys=[SigningKey(signer=signer, hint="dev")], timestamp=0, strictness=OFFSET)
     return sign_request(external(unsigned), request)
 
 
 @pytest.fixture(scope="module")
 def by_position(unsigned: bytes, signer: FileSigner, external: Callable[..., bytes]) -> bytes:
-    request = Request(keys=[SigningKey(signer=signer, hint="dev")], timestamp=0, policy=COMPAT)
+    request = Request(keys=[SigningKey(signer=signer, hint="dev")], timestamp=0, strictness=COMPAT)
     return sign_request(external(unsigned, position=POSITION), request)
 
 
@@ -66,7 +66,7 @@ def test_signing_keeps_the_data(unsigned: bytes, by_offset: bytes, by_position: 
 
 
 def test_signing_again_keeps_the_data(by_offset: bytes, signer: FileSigner) -> None:
-    request = Request(keys=[SigningKey(signer=signer, hint="dev")], timestamp=9, policy=OFFSET)
+    request = Request(keys=[SigningKey(signer=signer, hint="dev")], timestamp=9, strictness=OFFSET)
     again = sign_request(by_offset, request)
     size = fdt.total_size(by_offset)
     assert again[fdt.total_size(again) :] == by_offset[size:]
@@ -74,21 +74,21 @@ def test_signing_again_keeps_the_data(by_offset: bytes, signer: FileSigner) -> N
 
 def test_data_by_offset_is_for_targets_that_take_it(by_offset: bytes, control: bytes) -> None:
     assert ids(by_offset, control, STRICT) == {"fit.external-data"}
-    verify(by_offset, control, policy=OFFSET)
-    verify(by_offset, control, policy=COMPAT)
+    verify(by_offset, control, strictness=OFFSET)
+    verify(by_offset, control, strictness=COMPAT)
 
 
 def test_data_by_position_is_never_for_a_release(by_position: bytes, control: bytes) -> None:
     """D4: U-Boot may overwrite it between check and use."""
     assert "fit.external-data" in ids(by_position, control, OFFSET)
-    verify(by_position, control, policy=COMPAT)
+    verify(by_position, control, strictness=COMPAT)
 
 
 def test_tree_that_grows_into_the_data_is_refused(
     unsigned: bytes, signer: FileSigner, external: Callable[..., bytes]
 ) -> None:
     tight = len(fdt.rewrite(external(unsigned), lambda _: None)) + 64
-    request = Request(keys=[SigningKey(signer=signer, hint="dev")], timestamp=0, policy=COMPAT)
+    request = Request(keys=[SigningKey(signer=signer, hint="dev")], timestamp=0, strictness=COMPAT)
     with pytest.raises(UsageError, match=f"first data is at data-position {tight}"):
         sign_request(external(unsigned, position=tight), request)
 
@@ -97,13 +97,13 @@ def test_tree_that_grows_into_the_data_is_refused(
     ("name", "value"),
     [("data-offset", 0xFFFFFFFF), ("data-offset", 1 << 20), ("data-size", 0xFFFFFFFF)],
 )
-@pytest.mark.parametrize("policy", [OFFSET, COMPAT], ids=["strict", "compat"])
+@pytest.mark.parametrize("strictness", [OFFSET, COMPAT], ids=["strict", "compat"])
 def test_data_outside_the_file_is_refused(
-    by_offset: bytes, control: bytes, name: str, value: int, policy: Strictness
+    by_offset: bytes, control: bytes, name: str, value: int, strictness: Strictness
 ) -> None:
     """D3: U-Boot up to 2026.07 reads it anyway (BRLY-2026-041)."""
     evil = set_number(by_offset, "kernel-1", name, value)
-    assert "fit.external-bounds" in ids(evil, control, policy)
+    assert "fit.external-bounds" in ids(evil, control, strictness)
 
 
 def test_truncated_file_is_refused(by_offset: bytes, control: bytes) -> None:
@@ -115,8 +115,8 @@ def test_truncated_file_is_refused(by_offset: bytes, control: bytes) -> None:
 def test_changed_data_is_refused(by_offset: bytes, control: bytes) -> None:
     offset = fit_format.parse(by_offset).image("ramdisk-1").offset
     evil = by_offset[:offset] + b"evil" + by_offset[offset + 4 :]
-    for policy in (OFFSET, COMPAT):
-        assert ids(evil, control, policy) == {"fit.image-hash"}
+    for strictness in (OFFSET, COMPAT):
+        assert ids(evil, control, strictness) == {"fit.image-hash"}
 
 
 def test_overlapping_data_is_refused(by_offset: bytes, control: bytes) -> None:
@@ -138,7 +138,7 @@ def test_data_out_of_order_is_refused(by_offset: bytes, control: bytes) -> None:
     evil = set_number(evil, "fdt-a", "data-offset", places[1])
     evil = set_number(evil, "fdt-b", "data-offset", places[0])
     assert ids(evil, control, OFFSET) == {"fit.external-order", "fit.external-gap"}
-    verify(evil, control, policy=COMPAT)
+    verify(evil, control, strictness=COMPAT)
 
 
 def test_hidden_bytes_between_the_data_are_refused(by_offset: bytes, control: bytes) -> None:
@@ -164,8 +164,8 @@ def test_embedded_and_external_data_together_are_refused(signed: bytes, control:
 
 def test_too_large_tree_is_refused(signed: bytes, control: bytes) -> None:
     """S18: CONFIG_FIT_SIGNATURE_MAX_SIZE counts the tree only."""
-    for policy in (STRICT, COMPAT):
-        small = replace(policy, max_size=len(signed) - 1)
+    for strictness in (STRICT, COMPAT):
+        small = replace(strictness, max_size=len(signed) - 1)
         assert ids(signed, control, small) == {"fit.too-large"}
         with pytest.raises(VerificationRefused, match=r"fit\.too-large"):
-            verify(signed, control, policy=small)
+            verify(signed, control, strictness=small)

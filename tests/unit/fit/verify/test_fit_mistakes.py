@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import VerificationRefused
+from bootseal.fit.control_dtb import read_trust
 from bootseal.fit.sign import sign
-from bootseal.fit.verify.strictness import COMPAT
-from bootseal.fit.verify.verdict import inspect
+from bootseal.fit.verify.strictness import COMPAT, STRICT
+from bootseal.fit.verify.verdict import check_fit, inspect
 from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.keys.signers.file import FileSigner
 
 KERNEL = "/images/kernel-1"
@@ -136,7 +138,7 @@ def test_mistake_is_refused_at_signing_and_when_signed(
         sign(mistaken, signer, "dev", timestamp=0)
     fit = force_sign(mistaken)
     assert {f.id for f in inspect(fit, control).errors} == {f"fit.{finding}"}
-    assert (not inspect(fit, control, policy=COMPAT).errors) is uboot
+    assert (not inspect(fit, control, strictness=COMPAT).errors) is uboot
 
 
 def test_force_signed_fit_without_a_mistake_is_accepted(
@@ -172,6 +174,16 @@ def test_ignored_hash_is_not_even_compared_by_uboot(
     """S21: the target skips it; its host tools do not."""
     ignored = put(f"{KERNEL}/hash-1", uboot_ignore=b"\0\0\0\1", value=bytes(32))
     fit = force_sign(fdt.rewrite(unsigned, ignored))
-    assert inspect(fit, control, policy=COMPAT).errors == ()
+    assert inspect(fit, control, strictness=COMPAT).errors == ()
     found = {finding.id for finding in inspect(fit, control).errors}
     assert found == {"fit.ignored-hash", "fit.image-hash"}
+
+
+@pytest.mark.parametrize("read", [STRICT, COMPAT], ids=["strict", "compat"])
+def test_fit_that_was_read_otherwise_is_not_checked(
+    signed: bytes, control: bytes, read: Strictness
+) -> None:
+    checked = COMPAT if read is STRICT else STRICT
+
+    with pytest.raises(ValueError, match="is read by its parse"):
+        check_fit(read.parse(signed), read_trust(control), strictness=checked)

@@ -34,7 +34,7 @@ def test_other_attacks_are_not_said_to_be_accepted_by_list(signed: bytes, contro
 
 
 def test_missing_list_is_refused_by_releases_that_need_it(signed: bytes, control: bytes) -> None:
-    verdict = inspect(ATTACKS["S16b"](signed), control, policy=COMPAT)
+    verdict = inspect(ATTACKS["S16b"](signed), control, strictness=COMPAT)
     assert verdict.errors == ()
     assert verdict.notes == (releases.REFUSES_BY_LIST,)
 

@@ -59,8 +59,8 @@ def test_missing_or_unusable_secrets_are_refused(
         (tmp_path / "none", "there is no file"),
         (tmp_path, "is a directory"),
         (private_file(tmp_path / "empty", b"\n"), "is empty"),
-        (private_file(tmp_path / "long", b"x" * 5000), "is no text of a few characters"),
-        (private_file(tmp_path / "zero", b"a\0b"), "is no text of a few characters"),
+        (private_file(tmp_path / "long", b"x" * 5000), "is not text of a few characters"),
+        (private_file(tmp_path / "zero", b"a\0b"), "is not text of a few characters"),
     ):
         with pytest.raises(UsageError, match=message):
             SecretSource(file=path).get("the PIN", VARIABLE)

@@ -202,7 +202,7 @@ def test_public_key_forms_agree_with_the_library(
 def test_numbers_that_are_no_key_are_refused() -> None:
     with pytest.raises(FormatError, match="has 7 bits"):
         RsaPublicKey.from_numbers(91, 65537)
-    with pytest.raises(FormatError, match="no RSA public key"):
+    with pytest.raises(FormatError, match="not an RSA public key"):
         RsaPublicKey.from_numbers((1 << 2047) + 1, 4)
 
 
@@ -266,8 +266,8 @@ def test_file_that_is_no_usable_private_key_is_refused(
     small = write_key(tmp_path / "small.key", short)
 
     cases: list[tuple[Path, type[BootsealError], str]] = [
-        (text, FormatError, "holds no private key"),
-        (damaged, FormatError, "holds no private key"),
+        (text, FormatError, "does not hold a private key"),
+        (damaged, FormatError, "does not hold a private key"),
         (public, UsageError, "public key or certificate"),
         (curve, FormatError, "the curve is 'secp521r1'"),
         (small, FormatError, "modulus has 1024 bits"),

@@ -153,7 +153,7 @@ def test_file_of_authorities_holds_nothing_else(parties: tuple[Party, Party, Par
     pem += root.certify(issuer).public_bytes(Encoding.PEM)
 
     assert len(endorsement.authorities(pem, "file")) == 2
-    with pytest.raises(FormatError, match="file holds no certificates"):
+    with pytest.raises(FormatError, match="file does not hold certificates"):
         endorsement.authorities(b"nothing", "file")
     plain = root.certify(ek, authority=False).public_bytes(Encoding.PEM)
     with pytest.raises(FormatError, match="file: CN=ek may not certify other keys"):

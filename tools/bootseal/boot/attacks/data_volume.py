@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The encrypted data partition from outside: its LUKS2 header, and who can open it."""
+"""The encrypted data partition seen from outside: its LUKS2 header, and what opens it."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _TIMEOUT: Final = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
-    """What the TPM keeps the key in: marshalled TPM2B_PRIVATE and TPM2B_PUBLIC."""
+    """The object that the key is sealed in: marshalled TPM2B_PRIVATE and TPM2B_PUBLIC."""
 
     private: bytes
     public: bytes
 
 
 def header(workspace: Workspace, disk: Overlay | None = None) -> Path:
-    """Copy header and key slots of the data partition, the scenario's or `disk`'s, to a file."""
+    """Copy the data partition's header and key slots, of the scenario's disk or `disk`."""
     path = workspace.work / ("other-header" if disk else "header")
     path.write_bytes((disk or workspace.disk).read(PARTITION, 0, HEADER_SIZE))
     return path
 
 
 def recovery_key(workspace: Workspace, log: Path) -> bytes:
-    """Open with the escrow key what was handed out in the boot with this serial log.
+    """Decrypt the recovery key that was handed out in the boot with this serial log.
 
     Raises:
-        VerificationRefused: It was not exactly one recovery key.
+        VerificationRefused: Not exactly one recovery key was handed out.
         UsageError: The device's key directory has no escrow key.
         ToolError: openssl cannot open it.
     """
@@ -60,10 +60,10 @@ def recovery_key(workspace: Workspace, log: Path) -> bytes:
 
 
 def opens(volume: Path, passphrase: bytes) -> bool:
-    """Say whether a passphrase opens a key slot of a volume.
+    """Tell whether a passphrase opens a key slot of a volume.
 
     Raises:
-        ToolError: It is no LUKS2 volume.
+        ToolError: It is not a LUKS2 volume.
     """
     proc.run("cryptsetup", ["isLuks", "--type", "luks2", volume], timeout=_TIMEOUT)
     args = ["open", "--test-passphrase", "--type", "luks2", "--key-file", "-", str(volume)]
@@ -91,10 +91,9 @@ def volume_key(volume: Path, passphrase: bytes) -> bytes:
 
 
 def sealed(volume: Path) -> Sealed:
-    """Return what the one TPM token of a volume holds.
+    """Return the sealed object in the one TPM token of a volume.
 
-    systemd's token has both structures, each with its size in front (u16, big endian), in
-    base64.
+    systemd's token has both structures in base64, each with its size in front (u16, big endian).
 
     Raises:
         FormatError: There is no such token, or more than one.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an attacker does to bytes: bits flipped, and artefacts made without any key.
+"""What an attacker does to bytes: flipped bits, and artefacts made without any key.
 
 Pure functions; what needs a FIT's structure is in `bootseal.boot.attacks.forge_fit`.
 """
@@ -49,13 +49,13 @@ def flip_bit(data: bytes, offset: int, *, bit: int = 0) -> bytes:
         bit: Which bit of that byte, 0 being the least significant.
 
     Raises:
-        UsageError: The offset lies outside the data.
+        UsageError: The offset is outside the data.
 
     >>> flip_bit(b"abc", 1)
     b'acc'
     """
     if not 0 <= offset < len(data):
-        raise UsageError(f"byte {offset:#x} to flip lies outside the data of {len(data):#x} bytes")
+        raise UsageError(f"byte {offset:#x} to flip is outside the data of {len(data):#x} bytes")
     changed = bytearray(data)
     changed[offset] ^= 1 << bit
     return bytes(changed)
@@ -89,8 +89,8 @@ def legacy_image(kernel: bytes, *, load: int, name: str = "linux") -> bytes:
 def archive(files: Mapping[str, bytes]) -> bytes:
     """Build an uncompressed cpio archive (`newc`) of root-owned regular files.
 
-    Linux unpacks several archives laid end to end, so this in front of an initramfs makes another
-    valid initramfs. The result is padded to 512 bytes.
+    Linux unpacks several archives in a row, so this in front of an initramfs makes another valid
+    initramfs. The result is padded to 512 bytes.
 
     Spec: Linux Documentation/driver-api/early-userspace/buffer-format.rst
     """
@@ -110,7 +110,7 @@ def _archive_entry(inode: int, name: str, data: bytes) -> bytes:
 
 
 def attacker_kernel(detail: str) -> bytes:
-    r"""Return an arm64 kernel Image that says who it is on the console and switches off.
+    r"""Return an arm64 kernel Image that identifies itself on the console and switches off.
 
     It runs at any address on QEMU's `virt` machine. Header: two instructions, text offset, image
     size and flags (u64), three reserved words, magic `ARM\x64`; all little endian.

@@ -30,6 +30,8 @@ KERNEL_ADDRESS: Final = 0x40200000
 
 _U32: Final = struct.Struct(">I")
 _CLONES: Final = "images"
+_PROPERTY_HEAD: Final = 12
+"""Bytes of a property in front of its value: tag, size, offset of the name."""
 _VERSION_OFFSET: Final = 20
 _SIZE_OFFSET: Final = 4
 _EVIL: Final = "kernel-evil"
@@ -65,7 +67,7 @@ def carrying(change: Callable[[bytes, bytes], bytes], detail: str) -> Callable[[
 
 
 def locate(fit: bytes, path: str, name: str) -> tuple[int, int]:
-    """Return offset and size in bytes of a property's value in the file.
+    """Return the offset and the size, in bytes, of a property's value in the file.
 
     Raises:
         FormatError: There is no such node or property, or it is empty.
@@ -91,7 +93,7 @@ def referenced(fit: bytes, configuration: str, name: str) -> str:
 
 
 def replace_payload(fit: bytes, image: str, payload: bytes, **properties: str) -> bytes:
-    """Put another payload into an image, with hashes that fit.
+    """Put another payload into an image, with hashes that match.
 
     Args:
         fit: The FIT.
@@ -107,7 +109,7 @@ def replace_payload(fit: bytes, image: str, payload: bytes, **properties: str) -
 
 
 def replace_kernel(fit: bytes, kernel: bytes) -> bytes:
-    """Put another kernel, with hashes that fit, into the one that the first configuration names."""
+    """Replace the kernel that the first configuration names, with hashes that match."""
     name = referenced(fit, first_configuration(fit), "kernel")
     return replace_payload(fit, name, kernel, compression="none")
 
@@ -197,6 +199,22 @@ def add_unit_address(fit: bytes, kernel: bytes) -> bytes:
     return fdt.rewrite(fit, change)
 
 
+def add_data(fit: bytes, kernel: bytes) -> bytes:
+    """Put a second `data` property in front of that of the first configuration's kernel.
+
+    No signature covers a property of this name, however many there are. libfdt returns the first;
+    a reader that keeps properties by name is left with the last, which is the genuine one.
+    """
+    image = referenced(fit, first_configuration(fit), "kernel")
+    value, _ = locate(fit, f"/images/{image}", "data")
+    flat = fdt.read(fit)
+    strings = bytearray(flat.strings)
+    evil = fdt.encode_property("data", kernel, strings)
+    start, place = flat.header.off_struct, value - _PROPERTY_HEAD
+    structure = fit[start:place] + evil + fit[place : start + flat.header.size_struct]
+    return fdt.assemble(bytes(16), structure, strings)
+
+
 def set_number(fit: bytes, path: str, name: str, value: int) -> bytes:
     """Set a property to one big-endian 32-bit number."""
 
@@ -242,9 +260,9 @@ def nested(depth: int) -> bytes:
 
 
 def move_payload(fit: bytes, image: str, position: int) -> bytes:
-    """Take an image's payload out of the tree and lay it at an absolute position behind it.
+    """Move an image's payload out of the tree, to an absolute position behind it.
 
-    `data-position` and `data-size` are not signed, and the hash of the payload still fits.
+    `data-position` and `data-size` are not signed, and the hash of the payload still matches.
 
     Args:
         fit: The FIT.
@@ -252,12 +270,12 @@ def move_payload(fit: bytes, image: str, position: int) -> bytes:
         position: Bytes from the start of the FIT.
 
     Raises:
-        UsageError: The position lies inside the tree.
+        UsageError: The position is inside the tree.
     """
     payload = _find(fdt.parse(fit), f"/images/{image}").properties["data"]
     tree = fdt.rewrite(fit, lambda root: _detach(root, image, position))
     if len(tree) > position:
-        raise UsageError(f"position {position:#x} lies in the tree of {len(tree):#x} bytes")
+        raise UsageError(f"position {position:#x} is inside the tree of {len(tree):#x} bytes")
     return tree.ljust(position, b"\0") + payload
 
 

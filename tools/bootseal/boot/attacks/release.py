@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Another release of a device, made from the built one, and put into its second slot.
+"""Another release of a device, made from the built one and put into its second slot.
 
-It has another initramfs, another root image and another rollback index, so its PCR values and its
-policy are others; the maker signs it with the keys of the build directory.
+It has another initramfs, root image and rollback index, and so other PCR values and another policy.
+The maker's keys sign it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def update(
     """Put the other release into slot b and have it tried first, as an update does.
 
     Args:
-        attempts: How often U-Boot tries it before it turns to slot a.
+        attempts: How often U-Boot tries it before it falls back to slot a.
         spoil: Changes the disk afterwards.
         foreign_policy: Sign its policy with a key that is not the vendor's.
     """
@@ -108,7 +108,7 @@ def order(workspace: Workspace, slots: str, *, a: int = 3, b: int = 3) -> None:
 
 
 def back_to_a(workspace: Workspace) -> None:
-    """Have the older release tried first, once, as anybody can who writes the disk."""
+    """Have the older release tried first, once, as anyone who can write the disk can."""
     order(workspace, "A B", a=1)
 
 
@@ -144,7 +144,7 @@ def make(workspace: Workspace, index: int) -> SlotContents:
         workspace.device.artefact(workspace.directory, "bios").read_bytes()
     )
     predictions = {
-        slot.name: predict(fit, slot.configuration, version=version)
+        slot.name: predict(fit_format.parse(fit), slot.configuration, version=version)
         for slot in workspace.device.slots
     }
     return SlotContents(fit=fit, root=root, tree=tree, root_hash=root_hash, predictions=predictions)

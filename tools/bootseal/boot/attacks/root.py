@@ -25,7 +25,7 @@ SUPERBLOCK: Final = 1024
 """Offset of the erofs superblock in bytes; it is read by every mount."""
 
 TOP_LEVEL: Final = 4096
-"""Offset in bytes of the first, which is the top, block of the hash tree: veritysetup writes its
+"""Offset in bytes of the first block of the hash tree, which is the top one: veritysetup writes its
 own superblock in front of it."""
 
 _SPREAD: Final = 24
@@ -51,7 +51,7 @@ def flip(kind: str, offset: int) -> Callable[[Workspace], None]:
 
 
 def scatter(workspace: Workspace) -> None:
-    """Flip one bit in blocks all over slot a's root, the first tenth left as it is."""
+    """Flip one bit in blocks all over slot a's root, but not in its first tenth."""
     slot = _first(workspace)
     content = workspace.device.artefact(workspace.directory, "root").read_bytes()
     blocks = len(content) // BLOCK
@@ -62,7 +62,7 @@ def scatter(workspace: Workspace) -> None:
 
 
 def swap(workspace: Workspace) -> None:
-    """Replace slot a's root and tree by those of another valid system of the same geometry."""
+    """Replace slot a's root and tree by another matching pair of the same geometry."""
     slot = _first(workspace)
     genuine = workspace.device.artefact(workspace.directory, "root").stat().st_size
     fit = workspace.device.artefact(workspace.directory, "fit").read_bytes()
@@ -73,21 +73,21 @@ def swap(workspace: Workspace) -> None:
 
 
 def salt(fit: bytes, configuration: str) -> str:
-    """Return the salt of the hash tree, which the signed command line tells everybody.
+    """Return the salt of the hash tree, which anyone can read in the signed command line.
 
     Raises:
-        FormatError: The command line holds none.
+        FormatError: The command line has none.
     """
     name = forge_fit.referenced(fit, configuration, "fdt")
     chosen = fdt.read(fit_format.parse(fit).image(name).payload).find("/chosen")
     bootargs = (chosen and chosen.value("bootargs")) or b""
     if (found := _SALT.search(bootargs)) is None:
-        raise FormatError(f"the command line in {name} holds no bootseal.salt")
+        raise FormatError(f"the command line in {name} has no bootseal.salt")
     return found[1].decode()
 
 
 def make_root(directory: Path, size: int, salt_hex: str) -> tuple[Path, Path]:
-    """Make a root file system whose init says that it is the attacker's, and its hash tree.
+    """Make a root file system whose init identifies itself as the attacker's, and its hash tree.
 
     Args:
         directory: Where to work.
@@ -119,7 +119,7 @@ def format_tree(image: Path, tree: Path, salt_hex: str) -> str:
 
 
 def attacker_program(detail: str) -> bytes:
-    """Return a static arm64 Linux program that says who it is and then spins.
+    """Return a static arm64 Linux program that identifies itself and then spins.
 
     One ELF file of one segment: header (64 bytes), program header (56 bytes), six instructions,
     text; all little endian.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Attacks through everything U-Boot could take settings from, beside the FIT.
+"""Attacks through everything other than the FIT that U-Boot could take settings from.
 
-All of it is writable by whoever holds the device, and none of it is signed.
+Anyone who holds the device can write all of it, and none of it is signed.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def offer_configuration(dtb: bytes, options: Mapping[str, str]) -> bytes:
 
 
 def noise(workspace: Workspace) -> None:
-    """Fill the whole slot state with bytes that look random."""
+    """Fill the slot state with bytes that look random."""
     workspace.disk.write(BOOTSTATE, 0, forge.noise(workspace.disk.size(BOOTSTATE), seed=1))
 
 
@@ -84,13 +84,13 @@ def smuggle(workspace: Workspace) -> None:
 
 
 def inject(workspace: Workspace) -> None:
-    """Put shell text into the variables that are imported, and an unsigned FIT to start with it."""
+    """Put shell text into the variables that are imported, and an unsigned FIT for it to start."""
     fit_attacks.changed(UNSIGNED)(workspace)
     workspace.disk.write(BOOTSTATE, 0, emit_environment(_INJECTED))
 
 
 def offer_everywhere(workspace: Workspace) -> None:
-    """Offer settings in every place there is, and an unsigned FIT that would start with them.
+    """Offer settings in every place there is, and an unsigned FIT for them to start.
 
     The slot state, the second flash where QEMU's U-Boot keeps its environment, the gap in front of
     the first partition, QEMU's device tree and QEMU's firmware configuration.

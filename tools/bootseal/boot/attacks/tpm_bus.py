@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Eavesdropping on the TPM's bus: record a device's boots, then look for its keys in there."""
+"""Eavesdropping on the TPM's bus: search recorded boots of a device for its keys."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bootseal.boot.machine import swtpm, tpm_traffic
 from bootseal.boot.machine.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
 from bootseal.formats import boot_partition
+from bootseal.formats.fit import model as fit_format
 from bootseal.keys.directory import directory as store
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
@@ -30,19 +31,19 @@ _POLICY_PCRS: Final = "sha256:" + ",".join(map(str, pcr_policy.PCRS))
 
 
 def silent(workspace: Workspace, first_boot: Path) -> None:
-    """Look for the volume key and the sealed secret in two boots' traffic with the TPM.
+    """Search the traffic of two boots with the TPM for the volume key and the sealed secret.
 
-    Two things show that the search would find them: the digest that closes the policy, which
-    every boot sends in clear, and the secret itself in the traffic of an unsealing without an
-    encrypted session, recorded in the same way.
+    Two things show that the search would find them: it finds the digest that closes the policy,
+    which every boot sends in clear, and it finds the secret in the traffic of an unsealing without
+    an encrypted session, recorded in the same way.
 
     Args:
         workspace: After a recorded boot of the provisioned device.
         first_boot: Serial log of the first boot, in which the key was sealed.
 
     Raises:
-        VerificationRefused: One of them is there.
-        Inconclusive: The search does not find what is there.
+        VerificationRefused: The search finds one of them.
+        Inconclusive: The search does not find what must be there.
     """
     header = data_volume.header(workspace)
     recovery = data_volume.recovery_key(workspace, first_boot)
@@ -54,21 +55,21 @@ def silent(workspace: Workspace, first_boot: Path) -> None:
     if not tpm_traffic.holding(plain, secret) or not all(
         tpm_traffic.holding(b, CAP) for b in boots
     ):
-        raise Inconclusive("the recordings do not show what went over the bus in clear")
+        raise Inconclusive("the recordings lack what goes over the bus in clear")
     keys = {"volume key": key, "sealed secret": secret, "recovery key": recovery}
     for title, wanted in keys.items():
         for log, messages in zip(logs, boots, strict=True):
             if found := tpm_traffic.holding(messages, wanted):
-                raise VerificationRefused(f"{found} messages in {log.name} hold the {title}")
+                raise VerificationRefused(f"{found} messages in {log.name} contain the {title}")
 
 
 def _unsealed_in_clear(
     workspace: Workspace, sealed: Sealed, scratch: Path
 ) -> tuple[bytes, list[bytes]]:
-    """Unseal with a copy of the TPM and the measurements of slot a; also return what went by."""
+    """Unseal with a copy of the TPM and the measurements of slot a; also return the traffic."""
     first = workspace.device.slots[0]
     fit = workspace.device.artefact(workspace.directory, "fit").read_bytes()
-    prediction = predict(fit, first.configuration)
+    prediction = predict(fit_format.parse(fit), first.configuration)
     shutil.copytree(workspace.tpm, scratch / "tpm")
     log = scratch / "recording"
     with swtpm.serving(scratch / "tpm", scratch / "s", scratch / "said", *swtpm.recorded(log)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is looked at in a scenario's disk and files once the device is off again."""
+"""Checks of a scenario's disk and files once the device is off again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def nothing_more_handed_out(workspace: Workspace) -> None:
     """Check that the first boot's recovery key opens the volume and was the only one handed out.
 
     Raises:
-        VerificationRefused: It does not, or another one was; or a wrong key opens it, too.
+        VerificationRefused: It does not, another one was, or a wrong key opens it too.
     """
     key = data_volume.recovery_key(workspace, _first_boot(workspace))
     if found := escrow.handed_out(_log(workspace)):
@@ -44,18 +44,18 @@ def bus_is_silent(workspace: Workspace) -> None:
 
 
 def rotated(workspace: Workspace) -> None:
-    """Check that the TPM's key slot holds another sealed object and all else is as before.
+    """Check that the TPM's key slot holds another sealed object, and that all else is as before.
 
     Raises:
-        VerificationRefused: The old object is there, or the recovery key opens nothing any more.
+        VerificationRefused: The old object is still there, or the recovery key no longer opens it.
     """
     first = _first_boot(workspace)
     header = data_volume.header(workspace)
     before = data_volume.header(workspace, Overlay(first.parent / "disk.qcow2"))
     if data_volume.sealed(header) == data_volume.sealed(before):
-        raise VerificationRefused("the TPM's key slot is the one of before")
+        raise VerificationRefused("the TPM's key slot was not replaced")
     if not data_volume.opens(header, data_volume.recovery_key(workspace, first)):
-        raise VerificationRefused("the recovery key does not open the volume any more")
+        raise VerificationRefused("the recovery key no longer opens the volume")
 
 
 def wiped(workspace: Workspace) -> None:
@@ -66,7 +66,7 @@ def wiped(workspace: Workspace) -> None:
     """
     header = data_volume.header(workspace)
     if data_volume.opens(header, data_volume.recovery_key(workspace, _first_boot(workspace))):
-        raise VerificationRefused("the recovery key of before opens the volume that was wiped")
+        raise VerificationRefused("the old recovery key opens the volume that was wiped")
     if not data_volume.opens(
         header, data_volume.recovery_key(workspace, workspace.work / "step-2.log")
     ):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Scenarios about commands that the boot logic never gives.
 
-They stand for whoever gets a command in after all, by an error nobody knows yet: U-Boot's own text
-of commands is changed for them, and nothing else in U-Boot.
+They stand in for anyone who gets U-Boot to run a command after all, through a bug that nobody knows
+yet: the text of commands in U-Boot is changed for them, and nothing else in it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _AFTER: Final = ';echo "bootseal: slot $slot refused"'
 
 
 def commanded(bios: bytes, command: str) -> bytes:
-    """Put a command in the place of the `bootm` of the boot logic.
+    """Replace the `bootm` of the boot logic by another command.
 
     Raises:
         FormatError: This U-Boot has no such variable, or no room for the command.

@@ -15,13 +15,13 @@ from bootseal.boot.scenario.model import Scenario
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal.boot.catalogue.fit_attacks import Boot, FitAttack
+    from bootseal.boot.catalogue.fit_attacks import Booted, FitAttack
     from bootseal.keys.signers.base import Signer
 
 _GROUP: Final = "fit"
 
 
-def _scenario(attack: FitAttack, boot: Boot) -> Scenario:
+def _scenario(attack: FitAttack, boot: Booted) -> Scenario:
     return Scenario(
         id=boot.id,
         title=attack.title if boot.slots == "ab" else f"{attack.title}, in slot {boot.slots}",

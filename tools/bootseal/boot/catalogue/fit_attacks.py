@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Attacks on a signed FIT, each one row: the mutation, and what everybody has to say of the result.
+"""Attacks on a signed FIT, each one row: the mutation, and what every verifier says of the result.
 
-A device is booted with every FIT of these rows; `bootseal.boot.catalogue.fit` makes the scenarios.
-They and the rows of `tests/vectors/fit_attacks.py`, which nobody boots, are also checked without a
-device: by both policies of `bootseal fit verify`, by U-Boot's own `fit_check_sign`, and by the gate
-in front of U-Boot.
+Devices are booted with the FITs of these rows: `bootseal.boot.catalogue.fit` makes the scenarios.
+The rows are also checked without a device, together with those of `tests/vectors/fit_attacks.py`
+that are not booted: by both policies of `bootseal fit verify`, by U-Boot's own `fit_check_sign` and
+by the FIT gate.
 
-To add one: the mutation goes into `bootseal.boot.attacks.forge_fit`, unless it can be put together
-from what is there; the row goes here. Then `python -m tests.attack_tables` writes the tables of
-docs/fit.md and docs/attacks.md, and docs/disk.md gets a line with what `disk check` finds.
+To add one, put the mutation into `bootseal.boot.attacks.forge_fit`, unless what is there will do,
+and the row here. Then `python -m tests.attack_tables` writes the tables of docs/fit.md and
+docs/attacks.md; add to docs/disk.md what `disk check` finds.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _DEEP: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Boot:
-    """How a device ends that is given the FIT.
+class Booted:
+    """What a device does with the FIT.
 
     Attributes:
         id: Id of the scenario.
-        about: For the report: why it matters, and what U-Boot does without the layer's patches.
-        step: The end.
+        about: For the report: why this is worth trying, and what stops it.
+        step: How the device must end.
         slots: The slots that hold the FIT; slot a alone where slot b has to start instead.
     """
 
@@ -58,12 +58,12 @@ class FitAttack:
     Attributes:
         id: Number in docs/fit.md, and a letter when there are several of one kind.
         title: What is changed.
-        change: Makes the attacked FIT of the genuine one.
+        change: Makes the attacked FIT from the genuine one.
         strict: What the strict policy finds, first or among others, without `fit.`; `malformed`
             when the FIT cannot even be read, empty when the change is harmless and accepted.
-        uboot: Whether a U-Boot with all published fixes, and without the gate, boots it all the
+        uboot: Whether a U-Boot with all published fixes, but without the FIT gate, boots it all the
             same: the genuine images or, where docs/fit.md says so, the attacker's.
-        boot: What a device does with it; None where nobody boots it.
+        boot: What a device does with it; None where no device is booted with it.
     """
 
     id: str
@@ -71,7 +71,7 @@ class FitAttack:
     change: Callable[[bytes], bytes]
     strict: str
     uboot: bool = False
-    boot: Boot | None = None
+    boot: Booted | None = None
 
 
 def _flipped(
@@ -92,7 +92,7 @@ def _flipped(
         change=forge_bits.flip(bit),
         strict=strict,
         uboot=uboot,
-        boot=Boot(id=scenario, about=about, step=step, slots="a"),
+        boot=Booted(id=scenario, about=about, step=step, slots="a"),
     )
 
 
@@ -162,7 +162,7 @@ FIT_ATTACKS: Final = (
         title="Kernel replaced, signatures removed",
         change=forge_fit.carrying(forge_fit.replace_and_strip, "unsigned"),
         strict="no-signature",
-        boot=Boot(
+        boot=Booted(
             id="fit-unsigned",
             about="The attacker's kernel with matching hashes, and no signature node anywhere.",
             step=refused("no-signature", "signature-refused"),
@@ -173,7 +173,7 @@ FIT_ATTACKS: Final = (
         title="Kernel replaced, signed with another key",
         change=forge_signed.foreign,
         strict="bad-signature",
-        boot=Boot(
+        boot=Booted(
             id="fit-foreign-key",
             about="A valid signature under the genuine hint, by a key that U-Boot's control device "
             "tree does not hold.",
@@ -185,7 +185,7 @@ FIT_ATTACKS: Final = (
         title="Configurations of the same names put in front of the genuine ones",
         change=forge_fit.carrying(forge_fit.shadow_configurations, "shadow-configuration"),
         strict="duplicate-name",
-        boot=Boot(
+        boot=Booted(
             id="configuration-shadowed",
             about="They name the attacker's kernel and carry copies of the genuine signatures. "
             "Mainline U-Boot finds them first, and then sees that the signatures are not for them. "
@@ -198,7 +198,7 @@ FIT_ATTACKS: Final = (
         title="Copied configuration with another kernel, as the default (CVE-2020-10648)",
         change=forge_fit.carrying(forge_fit.add_configuration, "added-configuration"),
         strict="bad-signature",
-        boot=Boot(
+        boot=Booted(
             id="configuration-added",
             about="The list of nodes in /configurations is not signed, so the genuine "
             "configurations stay valid. U-Boot is told which one to boot and never asks for the "
@@ -211,7 +211,7 @@ FIT_ATTACKS: Final = (
         title="Images cloned, hashed-nodes naming the clones, kernel replaced (CVE-2026-46728)",
         change=forge_fit.carrying(forge_fit.clone_images, "cloned-images"),
         strict="hashed-nodes",
-        boot=Boot(
+        boot=Booted(
             id="images-cloned",
             about="For a verifier that trusts hashed-nodes the signature covers the clones, and "
             "the attacker's kernel is booted. The FIT gate refuses nodes where none belong; "
@@ -224,11 +224,25 @@ FIT_ATTACKS: Final = (
         title="Node kernel-1@1 put in front of kernel-1 (CVE-2021-27138)",
         change=forge_fit.carrying(forge_fit.add_unit_address, "unit-address"),
         strict="unit-address",
-        boot=Boot(
+        boot=Booted(
             id="unit-address",
             about="libfdt finds kernel-1@1 when it is asked for kernel-1. Mainline U-Boot refuses "
             "unit addresses, too, since 2021.04.",
             step=refused("gate-refused:a node name has a character that is not allowed"),
+        ),
+    ),
+    FitAttack(
+        id="S29",
+        title="Second data property put in front of the kernel's",
+        change=forge_fit.carrying(forge_fit.add_data, "data-twice"),
+        strict="malformed",
+        boot=Booted(
+            id="data-twice",
+            about="No signature covers a property named data, however many there are. A verifier "
+            "that keeps properties by name hashes the last one, which is genuine; libfdt finds the "
+            "attacker's. Mainline U-Boot hashes what libfdt finds and refuses it. The FIT gate "
+            "allows one property of a name.",
+            step=refused("gate-refused:two properties of a node have the same name"),
         ),
     ),
     FitAttack(
@@ -237,7 +251,7 @@ FIT_ATTACKS: Final = (
         change=lambda fit: forge_fit.set_version(fit, _FUTURE_VERSION),
         strict="malformed",
         uboot=True,
-        boot=Boot(
+        boot=Booted(
             id="header-version",
             about="The header is not signed, and mainline U-Boot boots a FIT of a version that it "
             "does not know. The FIT gate knows exactly one.",
@@ -249,7 +263,7 @@ FIT_ATTACKS: Final = (
         title="Total size of 32 MiB in the header, more than there is",
         change=lambda fit: forge_fit.set_size(fit, 32 * MIB),
         strict="malformed",
-        boot=Boot(
+        boot=Booted(
             id="header-size",
             about="The header is not signed, and mainline U-Boot believes what it says about how "
             "much memory belongs to the FIT. The FIT gate knows how much was read from the "
@@ -262,7 +276,7 @@ FIT_ATTACKS: Final = (
         title="A million nodes, each inside the one before, and nothing else",
         change=lambda _: forge_fit.nested(_DEEP),
         strict="malformed",
-        boot=Boot(
+        boot=Booted(
             id="nodes-nested",
             about="Mainline U-Boot walks them by recursion, before it looks at any signature, "
             "until its stack is used up. The FIT gate does not recurse.",
@@ -275,7 +289,7 @@ FIT_ATTACKS: Final = (
         change=forge_fit.spoof_console,
         strict="key-hint",
         uboot=True,
-        boot=Boot(
+        boot=Booted(
             id="console-spoofed",
             about="Terminal escapes and forged lines: nothing signs the hint, and mainline U-Boot "
             "prints it before it checks anything. The FIT gate allows printable text only.",
@@ -289,7 +303,7 @@ FIT_ATTACKS: Final = (
             forge.attacker_kernel("legacy-image"), load=forge_fit.KERNEL_ADDRESS
         ),
         strict="malformed",
-        boot=Boot(
+        boot=Booted(
             id="legacy-image",
             about="A format with checksums and no signature. The FIT gate refuses it, and "
             "U-Boot is built without it.",
@@ -301,7 +315,7 @@ FIT_ATTACKS: Final = (
         title="Bare kernel Image in place of the FIT",
         change=lambda _: forge.attacker_kernel("raw-kernel"),
         strict="malformed",
-        boot=Boot(
+        boot=Booted(
             id="raw-kernel",
             about="No container, and so no signature.",
             step=refused(*_NO_FIT),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The catalogue: what is done to a device, and the exact end it has to come to.
+"""The catalogue: what is done to a device, and how exactly it must end.
 
-docs/attacks.md is this table for people. A scenario that must be refused has the attack in both
-slots and ends in the named power-off within seconds; one that must be survived has it in slot a
-alone and ends when the system says that it runs from slot b.
+docs/attacks.md is made from it. Where the device must refuse, the attack is in both slots and ends
+in the named power-off within seconds; where it must survive, the attack is in slot a alone and ends
+when the system reports that it runs from slot b.
 """
 
 from __future__ import annotations

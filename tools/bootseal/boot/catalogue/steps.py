@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The few ends a scenario can come to, as steps."""
+"""The usual ways for a scenario to end, as steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Step
 
 _REFUSAL_TIMEOUT: Final = 60.0
-# A serial line holds back what nobody reads; Linux reads the console late, so not too often.
+# A serial line holds back what nobody reads, and Linux reads the console late: not too often.
 _TYPED: Final = 80
 _TYPING_INTERVAL: Final = 0.1
 _STARTED: Final = ("kernel-handover", "root-verified", "systemd")
@@ -27,7 +27,7 @@ def up(*console: str, created: bool = False) -> Step:
 
 
 def up_from_b(*console: str) -> Step:
-    """Give slot a up for the reasons in `console`, and come up from slot b with data opened."""
+    """Give up slot a for the reasons in `console`, and come up from slot b with data opened."""
     return Step(
         expect=Expectation(
             ending=Ending.UP,
@@ -63,7 +63,7 @@ def closed(*findings: str) -> Step:
 
 
 def never_up(block: str) -> Step:
-    """See dm-verity refuse the root, and nothing of it run."""
+    """See dm-verity refuse the root, and nothing from it run."""
     return Step(
         expect=Expectation(
             ending=Ending.CONSOLE,
@@ -87,7 +87,7 @@ def never_started(why: str) -> Step:
 
 
 def while_typing(text: str, *, when: str) -> Step:
-    """Come up as ever while somebody types for eight seconds."""
+    """Come up as usual while somebody types for eight seconds."""
     step = up()
     action = Action(do=Do.TYPE, when=when, text=text, repeat=_TYPED, interval=_TYPING_INTERVAL)
     return Step(expect=step.expect, actions=(action,))

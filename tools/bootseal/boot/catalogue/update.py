@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Scenarios about another release in the second slot: its policy, its failure, and the way back."""
+"""Scenarios about another release in the second slot: update, failure, and the way back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BACK: Final = ("slot-tried:a", "root-verified:a")
 
 
 def _found(slot: str, *console: str) -> Expectation:
-    """Come up from the slot with the data of before."""
+    """Come up from the slot with the same data."""
     system = ExpectedStatus(slot=slot, created=False)
     return Expectation(ending=Ending.UP, console=console, status=system)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The serial console: bytes to lines with a time, and the one table that gives lines a meaning.
+"""The serial console: cuts bytes into timed lines, and names the lines that mean something.
 
-The only place where text decides. The table is pinned to U-Boot 2025.01, Linux 6.12 and the boot
-logic and initramfs of meta-secureboot; tests/unit/boot/test_console.py holds a vector for each row.
+This is the only place where text decides anything. The table is pinned to U-Boot 2025.01, Linux
+6.12 and the boot logic and initramfs of meta-secureboot; tests/unit/boot/machine/test_console.py
+has a vector for each row.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ class Pattern:
 
     Attributes:
         name: How scenarios ask for it.
-        regex: Searched in the line without colour; the first group that took part is the detail.
-        prompt: The line is complete without a line end, because somebody waits for an answer.
+        regex: Searched for in the line without its escape sequences; the first group that matched
+            is the detail.
+        prompt: The line is complete without a line end, because something waits for an answer.
     """
 
     name: str
@@ -139,7 +141,7 @@ class Console:
     """Cuts the byte stream of one power cycle into lines and recognises the named ones.
 
     Attributes:
-        lines: All complete lines so far, harmless to show.
+        lines: All complete lines so far, escaped and so safe to show.
         seen: All named lines so far.
     """
 
@@ -164,7 +166,7 @@ class Console:
         return self.seen[known:]
 
     def close(self, time: float) -> list[Sighting]:
-        """Take the end of the stream; an unfinished line counts as one."""
+        """End the stream; an unfinished line counts as a line."""
         known = len(self.seen)
         if self._partial:
             self._finish(time)
@@ -182,7 +184,7 @@ class Console:
         return visible(self._text())
 
     def _recognise(self, patterns: tuple[Pattern, ...], time: float) -> None:
-        # What stands before a carriage return was written over.
+        # Text before a carriage return was overwritten.
         text = _ESCAPES.sub("", self._text()).rpartition("\r")[2]
         for pattern in patterns:
             if match := pattern.regex.search(text):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The provisioning station at the escrow port: keeps what devices hand out, and says so.
+"""The provisioning station at the escrow port: stores what devices hand out and acknowledges it.
 
 A device sends one line, `{"schema": "bootseal.escrow/1", "volume": UUID, "cms": BASE64}`, and
-counts its recovery key as handed out when the answer is `stored UUID`. The CMS is for the holder
-of the vendor's escrow key alone; a station cannot read it.
+counts its recovery key as handed out when the answer is `stored UUID`. Only the holder of the
+vendor's escrow key can open the CMS; a station cannot.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "bootseal.escrow/1"
 SUFFIX: Final = ".escrow"
-"""Suffix of what was handed out, beside the serial log of the boot it came in."""
+"""Suffix of what was handed out, next to the serial log of the boot it came in."""
 _LONGEST: Final = 64 * 1024
 
 
@@ -33,7 +33,7 @@ class Escrow:
 
 
 class Station:
-    """One end of the escrow port for one power cycle; writes beside the serial log `log`."""
+    """The station's end of the escrow port for one power cycle; writes next to the serial log."""
 
     def __init__(self, log: Path) -> None:
         self._file = log.with_suffix(SUFFIX)

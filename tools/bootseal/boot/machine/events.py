@@ -11,17 +11,17 @@ class Ending(StrEnum):
     """What one power cycle ended in."""
 
     UP = "up"
-    """The status line came: the system is up, and says itself what it runs on."""
+    """The status line came: the system is up, and reports what it runs on."""
     POWERED_OFF = "powered-off"
     """The device switched itself off."""
     CONSOLE = "console"
     """The console showed the pattern that the step waits for."""
     CUT = "power-cut"
-    """We cut the power, as the step's actions say."""
+    """We cut the power, as an action of the step said."""
     TIMEOUT = "timeout"
     """Nothing the step waits for happened in time: proves nothing."""
     CRASHED = "crashed"
-    """QEMU or the TPM emulator ended by itself: proves nothing."""
+    """QEMU or the TPM emulator exited by itself: proves nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

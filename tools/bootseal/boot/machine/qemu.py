@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The virtual machine: what is plugged in, as QEMU arguments, and copy-on-write disks."""
+"""The virtual machine as QEMU arguments, and its copy-on-write disks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _IMG_TIMEOUT: Final = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A device that can be switched on.
+    """A machine that can be switched on.
 
     Attributes:
         qemu: Board, processor and memory.
-        bios: The boot loader, in the place of a mask ROM.
+        bios: The boot loader, which takes the place of a boot ROM.
         disk: qcow2 overlay that takes the writes; None for a machine without a disk.
         tpm: State directory of the TPM emulator; None for a machine without a TPM.
-        record_tpm: Whether to keep every byte that goes to the TPM and comes back.
+        record_tpm: Whether to record every byte to and from the TPM.
         extra: Further QEMU arguments.
     """
 
@@ -43,13 +43,14 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """Where the machine's lines end, as values of QEMU's `-chardev` or `-serial`.
+    """Where the machine's lines are connected, as values of QEMU's `-chardev` or `-serial`.
 
     Attributes:
         serial: Chardev back end of the console.
         status: Chardev back end of the status port.
-        escrow: Chardev back end of the port recovery keys leave by; "" when no station listens.
-        qmp: Chardev back end of the machine protocol; "" for none.
+        escrow: Chardev back end of the port that recovery keys are sent to; "" when no station
+            listens.
+        qmp: Chardev back end of QMP, QEMU's machine protocol; "" for none.
         tpm: Control socket of the TPM emulator; used when the machine has a TPM.
     """
 
@@ -61,7 +62,7 @@ class Wiring:
 
 
 def arguments(machine: Machine, wiring: Wiring) -> list[str]:
-    """Return QEMU's arguments. With a machine protocol the processors start paused.
+    """Return QEMU's arguments; with QMP, the processors start paused.
 
     Every option is spelt out: nothing depends on QEMU's defaults or a user's configuration.
     """
@@ -104,7 +105,7 @@ def create_overlay(overlay: Path, backing: Path, *, backing_format: str) -> None
 
 
 def virtual_size(disk: Path) -> int:
-    """Return the size in bytes that the machine sees of a qcow2 disk.
+    """Return the size in bytes of a qcow2 disk as the machine sees it.
 
     Raises:
         ToolError: qemu-img failed.
@@ -118,7 +119,7 @@ def version(system: str) -> str:
     """Return the version of a QEMU system emulator, for example `7.2.22`.
 
     Raises:
-        ToolError: It is not installed, or it says something else.
+        ToolError: It is not installed, or does not print a version of QEMU.
     """
     said = proc.run(system, ["--version"], timeout=_IMG_TIMEOUT).stdout.decode(errors="replace")
     words = said.split()

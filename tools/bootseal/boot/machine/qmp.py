@@ -29,7 +29,7 @@ class Qmp:
         self._buffer = b""
 
     def handshake(self) -> None:
-        """Read the greeting and leave the negotiation mode.
+        """Read the greeting and leave negotiation mode.
 
         Raises:
             ConnectionError: The other side closed the connection.
@@ -55,7 +55,7 @@ class Qmp:
         self._command("system_reset")
 
     def quit(self) -> None:
-        """Pull the plug: QEMU ends at once, the guest hears nothing."""
+        """Pull the plug: QEMU exits at once, and the guest is not told."""
         self._command("quit")
 
     def feed(self, data: bytes) -> list[QmpEvent]:

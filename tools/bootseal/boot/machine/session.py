@@ -2,7 +2,7 @@
 """One power cycle of a virtual device: TPM emulator, QEMU, and every line that leaves the board.
 
 The machine starts paused and runs only when all its lines are connected, so no console byte is
-lost. Waiting is always on file descriptors, the death of a process included; nothing sleeps.
+lost. All waiting is on file descriptors, for the end of a process as well; nothing sleeps.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RECORDING: Final = ".tpm"
-"""Suffix of the recording of the TPM's traffic beside the serial log."""
+"""Suffix of the recording of the TPM's traffic, next to the serial log."""
 _CONNECT_TIMEOUT: Final = 30.0
 _READ: Final = 65536
-# The longest the operating system is asked to wait at once; poll() goes on until it is told.
+# The longest single wait; poll() waits again until its own time is up.
 _PATIENCE: Final = 3600.0
 _LAST_BREATH: Final = 3.0
-# Nobody's status is longer; a device that never ends its line must not fill our memory.
+# No status is longer than this; a device that never ends its line must not fill our memory.
 _LONGEST_STATUS: Final = 1024 * 1024
 
 
@@ -60,7 +60,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Off:
-    """QEMU is gone: `POWERED_OFF` when the guest asked for it, else `CUT` or `CRASHED`."""
+    """QEMU has exited: `POWERED_OFF` when the guest asked for it, else `CUT` or `CRASHED`."""
 
     time: float
     ending: Ending
@@ -110,8 +110,8 @@ class Session:
 
     def type(self, text: str) -> None:
         """Type on the serial console."""
-        # A device that is just switching itself off no longer listens: poll() tells. One that
-        # does not read its console loses what is typed, as a real serial port does.
+        # A device that is switching itself off no longer listens; poll() reports that. A device
+        # that does not read its console loses what is typed, as on a real serial port.
         with contextlib.suppress(ConnectionError, TimeoutError):
             self._lines[_Line.SERIAL].sendall(text.encode())
 
@@ -150,7 +150,7 @@ class Session:
             if _Line.QEMU in ready:
                 events += self._finish(crashed=False)
             elif _Line.TPM in ready:
-                # The emulator also ends when QEMU lets go of it, a moment before QEMU itself ends.
+                # The emulator also exits when QEMU disconnects, a moment before QEMU itself exits.
                 gone, _, _ = select.select([self._qemu], [], [], _LAST_BREATH)
                 events += self._finish(crashed=not gone)
         return events
@@ -189,7 +189,7 @@ class Session:
             yield StatusLine(time=now, data=bytes(line))
 
     def _finish(self, *, crashed: bool) -> list[Event]:
-        """Read what is left in the sockets of a machine that is gone."""
+        """Read what is left in the sockets of a machine that has ended."""
         events: list[Event] = []
         self._off = True
         if not crashed:
@@ -207,7 +207,7 @@ class Session:
         return [*events, Off(time=now, ending=ending)]
 
     def power_on(self, qemu: int, tpm: int | None) -> None:
-        """Start the processors; the arguments are descriptors that tell when a process ended.
+        """Start the processors; the arguments are descriptors, readable when a process has ended.
 
         Raises:
             ConnectionError: QEMU ended first.
@@ -232,7 +232,7 @@ class Session:
 
 
 class _Log:
-    """The serial log, twice: the bytes as they came, and lines with times safe to show."""
+    """The serial log, twice: the raw bytes, and timed lines that are safe to show."""
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -270,7 +270,7 @@ def switched_on(machine: Machine, log: Path) -> Iterator[Session]:
         ToolError: QEMU or the TPM emulator did not start.
     """
     with ExitStack() as stack:
-        # UNIX socket paths end after 107 bytes, so sockets never live in the build directory.
+        # The path of a UNIX socket has at most 107 bytes, so no socket is in the build directory.
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bootseal-")))
         tpm = None
         control = scratch / "tpm"
@@ -321,7 +321,7 @@ def _listen(path: Path, stack: ExitStack) -> socket.socket:
 
 
 def _accept(listener: socket.socket, qemu: int, output: Path, stack: ExitStack) -> socket.socket:
-    """Return QEMU's connection; QEMU connects while it starts, or dies and says why."""
+    """Return QEMU's connection; QEMU connects while it starts, or exits and says why."""
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         selector.register(qemu, selectors.EVENT_READ)

@@ -126,8 +126,8 @@ def serving(state: Path, commands: Path, output: Path, *extra: str) -> Iterator[
 
     Args:
         state: The chip's directory.
-        commands: Path for its command socket; the control socket is beside it, with `.ctrl` added.
-        output: As for `powered`, as is the rest.
+        commands: Path for its command socket; the control socket is next to it, with `.ctrl` added.
+        output: File for what the emulator says.
         extra: Further arguments.
 
     Yields:
@@ -143,15 +143,15 @@ def serving(state: Path, commands: Path, output: Path, *extra: str) -> Iterator[
 
 
 def recorded(path: Path) -> tuple[str, ...]:
-    """Return the emulator's arguments that have it write down every command and response.
+    """Return arguments that make the emulator record every command and response.
 
-    The path must not hold a comma. `recording.messages` reads the file.
+    The path must not contain a comma. `tpm_traffic.messages` reads the file.
     """
     return ("--log", f"file={path},level=20,truncate")
 
 
 def clear(state: Path, scratch: Path) -> None:
-    """Do what an attacker with the board does: clear the chip through the platform hierarchy.
+    """Clear the chip through the platform hierarchy, as anyone who holds the board can.
 
     Owner hierarchy, storage root key and everything sealed under it are gone; the EK stays.
 
@@ -166,12 +166,12 @@ def clear(state: Path, scratch: Path) -> None:
 
 
 def exchange_bank(state: Path, scratch: Path) -> None:
-    """Leave the chip no SHA-256 PCRs, only SHA-1 ones; arguments and errors as of `clear`."""
+    """Replace the chip's SHA-256 PCRs by SHA-1 ones; arguments and errors as for `clear`."""
     _command(state, scratch, "TPM2_PCR_Allocate", _SHA1_ONLY)
 
 
 def lock_out(state: Path, scratch: Path) -> None:
-    """Leave the chip in lockout: nothing opens that is protected against guesses; likewise."""
+    """Put the chip into lockout, as after too many wrong guesses; likewise."""
     _command(state, scratch, "TPM2_DictionaryAttackParameters", _NO_TRIES)
 
 
@@ -211,7 +211,7 @@ def _command(state: Path, scratch: Path, title: str, request: bytes) -> None:
 
 @contextmanager
 def _talking(state: Path, scratch: Path) -> Iterator[Callable[[bytes], int]]:
-    """Power the chip and yield what sends it a command and returns the response code."""
+    """Power the chip and yield a function that sends a command and returns the response code."""
     commands = scratch / "tpm-commands"
     with (
         serving(state, commands, scratch / "tpm.log"),
@@ -233,7 +233,7 @@ def _await_ready(control: Path, pid: int, output: Path) -> None:
     """Return when the emulator answers on its control socket."""
     process = pidfd_open(pid)
     try:
-        # swtpm creates its socket whenever it gets to it; its death is what we wait on meanwhile.
+        # swtpm takes its time to create the socket; meanwhile, wait for the end of its process.
         for _ in range(int(_START_TIMEOUT / 0.01)):
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.settimeout(_START_TIMEOUT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recordings of everything that went over the TPM's bus, as the emulator writes them down."""
+"""Recordings of everything that went over the TPM's bus, as the emulator writes them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def messages(text: str) -> list[bytes]:
 
 
 def holding(recorded: Iterable[bytes], secret: bytes) -> int:
-    """Count the messages that hold the secret: as it is, backwards, in base64 or hexadecimal."""
+    """Count the messages that contain the secret: as it is, reversed, in base64 or in hex."""
     texts = {base64.b64encode(secret), secret.hex().encode(), secret.hex().upper().encode()}
     forms = {secret, secret[::-1], *texts}
     return sum(any(form in message for form in forms) for message in recorded)

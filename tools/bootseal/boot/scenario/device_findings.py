@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Compare what a running device says of itself with what was built."""
+"""Compare what a running device reports about itself with what was built."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _VOLATILE: Final = frozenset(
 
 
 def check(status: Status, device: Device) -> list[Finding]:
-    """Return everything that is not as in a fully proven system; empty means proven.
+    """Return everything that differs from a fully proven system; nothing means proven.
 
     Args:
-        status: What the device says.
+        status: What the device reports.
         device: What was built.
     """
     slot = next((s for s in device.slots if s.name == status.slot), None)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a running device says of itself: the document `bootseal.status/1`, strictly read.
+"""What a running device reports about itself: the document `bootseal.status/1`, strictly read.
 
 `bootseal-status` on the device prints it as one line; every value is read from the kernel. It
-comes from the device, so it is input like any other: bounded, typed, and nothing unknown.
+comes from the device, so it is untrusted like any other input: it is bounded and typed, and unknown
+members are refused.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class DataStatus:
     Attributes:
         state: `open` or `closed`.
         reason: Why it is closed, in the words of the system; "" when open.
-        created: Whether it was made in this boot.
-        boots: How many boots its own counter has seen, this one included.
+        created: Whether this boot made it.
+        boots: How many boots its own counter has counted, this one included.
         keyslot: LUKS2 key slot of the TPM token, -1 when there is none.
         token: Type of the LUKS2 token.
         table: Its device-mapper table line, "" when closed.

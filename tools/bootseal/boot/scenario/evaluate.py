@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Hold what a power cycle did against what its step asked for."""
+"""Check what a power cycle did against what its step expects."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ _INTERESTING: Final = frozenset(
     | {"u-boot-prompt", "emergency-shell", "attacker-code"}
 )
 
-# A device that restarts for ever must not fill the table.
+# A device that restarts over and over must not fill the table.
 _SHOWN: Final = 12
 
 
 def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
-    """Judge one power cycle.
+    """Evaluate one power cycle.
 
     Args:
-        step: What was asked for.
+        step: What is expected.
         ended: What the power cycle ended in.
         device: What was built.
         log: Path of the serial log, for the result.
@@ -87,7 +87,7 @@ def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
 
 
 def expected(expect: Expectation) -> str:
-    """Say in one line what is asked for."""
+    """Say in one line what is expected."""
     if expect.ending is Ending.UP:
         system = expect.status
         how = f"up from slot {system.slot}" if system.slot else "up"
@@ -126,32 +126,32 @@ def _objections(
     system: Status | None,
     findings: list[Finding],
 ) -> Iterator[tuple[Outcome, str]]:
-    """Yield what speaks against a pass, the weightiest first."""
+    """Yield the reasons why it did not pass, the most serious first."""
     expect = step.expect
     for sighting in ended.seen:
         if any(sighting.matches(name) for name in forbidden(step)):
             yield Outcome.FAILED, f"{_label(sighting)} must not be seen: {sighting.line}"
-    # U-Boot's driver waits 750 ms, which an emulator on a busy machine can take. Whatever comes of
-    # it then, a refusal as well as a wrong PCR, was not brought about by the scenario.
+    # U-Boot's driver waits 750 ms, and an emulator on a busy machine can take longer. Whatever
+    # follows, a refusal or a wrong PCR, is then not the scenario's doing.
     if any(sighting.name == "tpm-silent" for sighting in ended.seen):
         yield Outcome.INCONCLUSIVE, "the TPM emulator did not answer U-Boot in time"
     if ended.ending is Ending.TIMEOUT:
         reason = f"nothing within {step.timeout:g} s: expected {expected(expect)}"
         yield Outcome.INCONCLUSIVE, reason
     if ended.ending is Ending.CRASHED:
-        yield Outcome.INCONCLUSIVE, "QEMU or the TPM emulator ended by itself"
+        yield Outcome.INCONCLUSIVE, "QEMU or the TPM emulator exited by itself"
     if ended.ending is not expect.ending:
         yield Outcome.FAILED, f"ended {ended.ending}: expected {expect.ending}"
     if ended.undone:
-        yield Outcome.INCONCLUSIVE, f"{ended.undone} actions never had their turn"
+        yield Outcome.INCONCLUSIVE, f"{ended.undone} actions were never triggered"
     if missing := _missing(expect.console, ended.seen):
-        yield Outcome.FAILED, f"the console never showed {missing} in its turn"
+        yield Outcome.FAILED, f"the console did not show {missing} in the expected order"
     if ended.ending is Ending.UP:
         yield from ((Outcome.FAILED, r) for r in _status(expect.status, system, findings))
 
 
 def _missing(wanted: tuple[str, ...], seen: tuple[Sighting, ...]) -> str:
-    """Return the first wanted pattern that did not come in its turn, "" when all came."""
+    """Return the first pattern that did not come in its order, "" when all came."""
     rest = iter(seen)
     for name in wanted:
         if not any(sighting.matches(name) for sighting in rest):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a boot scenario asks for and what came out of it: data only, shared by every boot module.
+"""What a boot scenario expects, and its result: data only, shared by every boot module.
 
 A scenario is a list of steps; one step is one power cycle of the virtual device, from power-on
 until its named ending. Scenarios are in `bootseal.boot.catalogue.scenarios.SCENARIOS`;
-`bootseal.boot.scenario.runner` runs them, and `bootseal.report` writes a `MatrixResult` down.
+`bootseal.boot.scenario.runner` runs them, and `bootseal.report` renders a `MatrixResult`.
 
 Console text is named by `bootseal.boot.machine.console.PATTERNS`. Wherever a pattern is asked for
 it may carry a detail, `slot-refused:a`: the line must match `slot-refused` with `a` as what the
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 MATRIX_SCHEMA: Final = "bootseal.matrix/2"
 
 ALWAYS_FORBIDDEN: Final = ("u-boot-prompt", "attacker-code", "emergency-shell")
-"""Nobody ever gets a boot loader prompt, runs his own code or drops to an emergency shell."""
+"""Nobody ever gets a boot loader prompt or an emergency shell, or runs code of their own."""
 
 POWER_ON: Final = "power-on"
 STATUS: Final = "status"
-"""Names that triggers may use beside those of console patterns: the start of the power cycle, and
+"""Names that triggers may use besides those of console patterns: the start of the power cycle, and
 the arrival of the device's status line on its port."""
 
 
@@ -60,8 +60,8 @@ class Do(StrEnum):
 class Action:
     r"""Something done to the device while it runs.
 
-    Actions on `power-on` are simply timed. The others take turns: a trigger counts only when it
-    comes after the action before was done, and one sighting triggers one action.
+    Actions on `power-on` are simply timed. The others take turns: a trigger counts only once the
+    previous action is done, and one sighting triggers one action.
 
     Attributes:
         do: What to do.
@@ -101,13 +101,13 @@ class ExpectedStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """How a power cycle has to end, and what the console has to show on the way.
+    """How a power cycle must end, and what the console must show on the way.
 
     Attributes:
-        ending: The only ending that is right.
+        ending: The only right ending.
         console: Patterns that must be seen in this order; others may come between.
-        forbidden: Patterns that must not be seen, beside `ALWAYS_FORBIDDEN`.
-        allowed: Members of `ALWAYS_FORBIDDEN` that are right here.
+        forbidden: Patterns that must not be seen, in addition to `ALWAYS_FORBIDDEN`.
+        allowed: Members of `ALWAYS_FORBIDDEN` that may be seen here.
         status: What the status line must say; only with `Ending.UP`.
     """
 
@@ -124,12 +124,12 @@ class Step:
 
     Attributes:
         title: Short, for reports: "first boot", "after the power cut".
-        expect: How it has to end.
+        expect: How it must end.
         actions: What is done to the device meanwhile.
         until: With `Ending.CONSOLE`, the pattern that ends the step.
         prepare: Changes the device, which is off, before this power cycle.
-        check: Looks at the device, which is off again, after this power cycle came to its expected
-            end; raises VerificationRefused when something is not as it must be.
+        check: Examines the device, which is off again, once this power cycle came to its expected
+            end; raises VerificationRefused when something is wrong.
         timeout: Seconds without the ending after which the step is inconclusive.
     """
 
@@ -150,7 +150,7 @@ class Scenario:
         id: Stable, lower case with dashes: `kernel-byte-flipped`.
         title: One line for tables.
         group: Heading of the report: `boot`, `fit`, `root`, `data`, `power`, ...
-        about: Why it matters: who could do this and what stops him, for the report.
+        about: For the report: why this is worth trying, and what stops it.
         base: Start from the disk as shipped, or from one that went through its first boot.
         tpm: The TPM it boots with.
         prepare: Changes the overlay (never the base) before the first step.
@@ -179,7 +179,7 @@ class StepResult:
         duration: Seconds from power-on to the ending.
         resets: How many times the machine was reset on the way.
         seen: Named console lines in order.
-        findings: What the judge of the status line found.
+        findings: What is wrong with the status line.
         status: The status document, {} when none came.
         phases: The time line.
         log: Path of the serial log relative to the build directory.

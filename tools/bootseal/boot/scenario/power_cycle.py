@@ -86,7 +86,7 @@ def run(session: Session, step: Step, *, stop: threading.Event | None = None) ->
 
 
 def shut_down(session: Session, *, login: bool) -> None:
-    """Switch a device off that is up: politely where it lets us log in, else by the plug.
+    """Switch off a device that is up: cleanly where it lets us log in, else by pulling the plug.
 
     Raises:
         ToolError: QEMU answered a command with an error.
@@ -151,7 +151,7 @@ def _perform(session: Session, action: Action) -> None:
 
 
 class _Actions:
-    """What is still to be done: timed actions, and those that wait for their trigger in order."""
+    """What is left to do: timed actions, and those that wait for their trigger, in order."""
 
     def __init__(self, actions: tuple[Action, ...]) -> None:
         self._waiting = [a for a in actions if a.when != POWER_ON]

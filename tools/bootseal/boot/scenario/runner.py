@@ -69,14 +69,14 @@ FIRST_BOOT: Final = Scenario(
 
 
 class Watcher(Protocol):
-    """Told by worker threads how the matrix goes."""
+    """Told by worker threads how the run proceeds."""
 
     def started(self, scenario: Scenario) -> None:
-        """Take note that a scenario begins."""
+        """Note that a scenario begins."""
         ...
 
     def finished(self, result: ScenarioResult) -> None:
-        """Take note that a scenario is over."""
+        """Note that a scenario is over."""
         ...
 
 
@@ -110,9 +110,9 @@ class Runner:
     Args:
         device: What was built.
         directory: Its build directory; results go to its `matrix` directory.
-        watcher: Told how it goes.
+        watcher: Told how it proceeds.
         keys: Key directory of its maker.
-        patience: What every time limit is multiplied with, for slow machines.
+        patience: Factor for every time limit, for slow machines.
     """
 
     def __init__(
@@ -221,7 +221,7 @@ class Runner:
         except BootsealError as error:
             reason = f"could not be carried out: {error.message}"
         result = self._report(scenario, steps, reason, time.monotonic() - clock)
-        # What failed stays for whoever looks into it; the rest would only fill the disk.
+        # What failed is kept for inspection; the rest would only fill the disk.
         if result.verdict is Outcome.PASSED and not keep:
             _clear(work)
         return result

@@ -51,7 +51,10 @@ _CHANGES: Final = {
 
 
 class Overlay:
-    """A qcow2 disk edited by partition name; implements `bootseal.boot.scenario.model.Disk`.
+    """A qcow2 disk, read and written by partition name; "" is the whole disk.
+
+    The partitions are those of the disk's own GPT at the time of the first use, so `data` is there
+    once the device went through its first boot.
 
     Attributes:
         path: The qcow2 file.
@@ -136,7 +139,7 @@ class Overlay:
 
 
 class Workspace:
-    """What a scenario's `prepare` gets; implements `bootseal.boot.scenario.model.Workspace`.
+    """What a scenario works on; its `prepare` gets this while the device is off.
 
     Attributes:
         device: The device's description; other releases in its slots included.
@@ -173,7 +176,7 @@ class Workspace:
         return self._keys
 
     def add_qemu(self, *arguments: str) -> None:
-        """Add QEMU arguments to every later power cycle."""
+        """Add QEMU arguments to every later power cycle, such as `-append` or a second disk."""
         self._extra += arguments
 
     def replace_bios(self, content: bytes) -> None:
@@ -182,12 +185,12 @@ class Workspace:
         self._bios.write_bytes(content)
 
     def replace_slot(self, slot: Slot) -> None:
-        """Take note that a slot holds another release."""
+        """Note that a slot holds another release, which `device` describes from now on."""
         slots = tuple(slot if old.name == slot.name else old for old in self.device.slots)
         self.device = dataclasses.replace(self.device, slots=slots)
 
     def record_tpm(self) -> None:
-        """Keep all that goes to the TPM and back in every later power cycle."""
+        """Record all traffic with the TPM in every later power cycle, next to its log."""
         self._record = True
 
     def machine(self) -> qemu.Machine:

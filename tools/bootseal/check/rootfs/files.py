@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from bootseal.check.rootfs.allowlist import allows
 from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
-from bootseal.findings.model import ByDirectory, Severity
+from bootseal.findings.grouped import ByDirectory
+from bootseal.findings.model import Severity
 from bootseal.formats import capability
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ _MAX_TEXT: Final = 1 << 20
 _LOCKED: Final = ("!", "*")
 _PASSWORD_FIELD: Final = 1
 _UID_FIELD: Final = 2
+_SAID: Final = {
+    "disk.root-world-writable": "everybody may write to {}",
+    "disk.root-setuid": "setuid or setgid, and not known to be needed: {}",
+    "disk.root-capabilities": "file capabilities that are not known to be needed: {}",
+    "disk.root-device-node": "devices outside of /dev: {}",
+}
+"""Message of each finding that is made once for a directory."""
 
 
 def check(
@@ -75,39 +83,23 @@ def check(
 
 
 def _permissions(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[Finding]:
-    writable = ByDirectory(
-        lambda directory, names: finding(
-            "disk.root-world-writable", f"{where}:{directory}", f"everybody may write to {names}"
-        )
-    )
-    setuid = ByDirectory(
-        lambda directory, names: finding(
-            "disk.root-setuid",
-            f"{where}:{directory}",
-            f"setuid or setgid, and not known to be needed: {names}",
-        )
-    )
-    capable = ByDirectory(
-        lambda directory, names: finding(
-            "disk.root-capabilities",
-            f"{where}:{directory}",
-            f"file capabilities that are not known to be needed: {names}",
-        )
-    )
+    found = ByDirectory(where, _SAID)
     for node in nodes:
         directory = stat.S_ISDIR(node.mode)
         sticky = directory and node.mode & stat.S_ISVTX
         kept = (directory or node.regular) and node.mode & stat.S_IWOTH and not sticky
         if kept and not allows(allowlist.world_writable, node.path):
-            writable.add(node.path)
+            found.add("disk.root-world-writable", node.path)
         marked = node.mode & (stat.S_ISUID | stat.S_ISGID)
         if node.regular and marked and not allows(allowlist.setuid, node.path):
-            setuid.add(node.path)
+            found.add("disk.root-setuid", node.path)
         if node.capabilities and not allows(allowlist.capabilities, node.path):
-            capable.add(f"{node.path} ({_capabilities(node.capabilities)})")
-    yield from writable.findings()
-    yield from setuid.findings()
-    yield from capable.findings()
+            capable = f"{node.path} ({_capabilities(node.capabilities)})"
+            found.add("disk.root-capabilities", capable)
+        device = stat.S_ISBLK(node.mode) or stat.S_ISCHR(node.mode)
+        if device and not node.path.startswith("dev/"):
+            found.add("disk.root-device-node", node.path)
+    yield from found.findings()
 
 
 def _capabilities(value: bytes) -> str:

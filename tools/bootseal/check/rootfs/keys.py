@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bootseal.check.rootfs.allowlist import allows
 from bootseal.findings.catalogue import finding
-from bootseal.findings.model import ByDirectory
+from bootseal.findings.grouped import ByDirectory
 from bootseal.formats.elf import MAGIC
 from bootseal.keys import search
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from bootseal.keys.search import FoundKey
 
 
+_SELF_TEST: Final = "disk.root-self-test-key"
+
+
 def check(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[Finding]:
     """Yield the keys that must not ship.
 
@@ -29,13 +32,7 @@ def check(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[F
     Raises:
         FormatError: A file cannot be read.
     """
-    tests = ByDirectory(
-        lambda directory, names: finding(
-            "disk.root-self-test-key",
-            f"{where}:{directory}",
-            f"holds published keys, as self-tests do: {names}",
-        )
-    )
+    tests = ByDirectory(where, {_SELF_TEST: "holds published keys, as self-tests do: {}"})
     for node in nodes:
         if node.content is None:
             continue
@@ -43,7 +40,7 @@ def check(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[F
             program = bytes(data[:4]) == MAGIC
             found = list(search.find(data))
         if program and any(key.origin for key in found):
-            tests.add(node.path)
+            tests.add(_SELF_TEST, node.path)
         for key in found:
             known = key.origin
             if key.private and not (program and known):

@@ -11,8 +11,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import BootsealError, FormatError
-from bootseal.findings.catalogue import finding
-from bootseal.findings.model import ByDirectory
+from bootseal.findings.grouped import ByDirectory
 from bootseal.formats import elf, module_signature
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import EcPublicKey, der_to_raw, verify_digest
@@ -56,27 +55,19 @@ def check(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[F
     Raises:
         FormatError: A file cannot be read.
     """
-    groups = {name: _group(name, where) for name in _SAID}
+    found = ByDirectory(where, _SAID)
     for node in nodes:
         if node.content is None:
             continue
         if node.path.endswith(_MODULES):
-            name = _module(node, allowlist.module_key)
-            if name:
-                groups[name].add(node.path)
+            if name := _module(node, allowlist.module_key):
+                found.add(name, node.path)
             continue
         if node.content.read(4) != elf.MAGIC:
             continue
         for name in _program(node):
-            groups[name].add(node.path)
-    for group in groups.values():
-        yield from group.findings()
-
-
-def _group(name: str, where: str) -> ByDirectory:
-    return ByDirectory(
-        lambda directory, names: finding(name, f"{where}:{directory}", _SAID[name].format(names))
-    )
+            found.add(name, node.path)
+    yield from found.findings()
 
 
 def _program(node: Node) -> Iterator[str]:

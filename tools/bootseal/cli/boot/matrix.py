@@ -24,18 +24,28 @@ def matrix(
     ] = None,
     keys: Annotated[
         Path | None,
-        typer.Option(help="Its maker's key directory, for attacks that sign; DIR/keys if absent."),
+        typer.Option(
+            help="Key directory of the device's maker, for attacks that sign; DIR/keys if left out."
+        ),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Scenarios run at a time.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Scenarios to run at a time.")] = 2,
     patience: Annotated[
-        float, typer.Option(min=0.1, help="Multiply every time limit, for slow machines.")
+        float,
+        typer.Option(
+            min=0.1, metavar="FACTOR", help="Multiply every time limit, for slow machines."
+        ),
     ] = 1.0,
     list_: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
-    json_: Annotated[Path | None, typer.Option("--json", help="Write JSON here; - prints.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a self-contained page here.")] = None,
+    json_: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write JSON; - is standard output."),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a self-contained HTML page.")
+    ] = None,
 ) -> None:
-    """Attack copies of the device in every way of the catalogue; the device itself is untouched."""
+    """Run every attack of the catalogue on copies of the device; the device itself is untouched."""
     from bootseal import device as devices
     from bootseal.boot.catalogue.scenarios import SCENARIOS
     from bootseal.boot.scenario import runner
@@ -78,6 +88,6 @@ def _conclude(result: MatrixResult, directory: Path) -> None:
     if failed := result.count(Outcome.FAILED):
         raise VerificationRefused(f"{failed} of {total} scenarios failed", hint=hint)
     if unproven := result.count(Outcome.INCONCLUSIVE):
-        message = f"{unproven} of {total} scenarios proved nothing"
+        message = f"{unproven} of {total} scenarios were inconclusive"
         raise Inconclusive(message, hint=hint)
     console.status(f"[green]OK[/]: {total} of {total} scenarios ended as they must")

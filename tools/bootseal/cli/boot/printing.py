@@ -54,7 +54,7 @@ def _system(system: Status, device: Device) -> Iterator[_Row]:
     yield "root hash", root.hash, ("root.hash", "root.verity", "root.corruption-mode")
     options = ",".join(root.options)
     yield "root", f"{root.type} on {root.device}, {options}", ("root.mount", "root.read-only")
-    kept = "made in this boot" if data.created else f"found again, boot {data.boots}"
+    kept = "created in this boot" if data.created else f"existing, boot {data.boots}"
     about = f"open, {kept}, key slot {data.keyslot} ({data.token})"
     closed = ("data.closed", "data.crypt", "data.token", "data.mount", "mount.writable")
     yield "data", about if data.state == "open" else "", closed
@@ -73,7 +73,7 @@ def _course(result: StepResult) -> Iterator[tuple[str, str]]:
         yield "resets", str(result.resets)
     times = [f"{p.name} {p.end - p.start:.1f} s" for p in result.phases if p.end > p.start]
     if times:
-        yield "time line", ", ".join(times)
+        yield "timeline", ", ".join(times)
     yield "console", result.log
 
 

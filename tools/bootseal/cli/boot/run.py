@@ -15,16 +15,17 @@ from bootseal.errors import Inconclusive, ToolError, UsageError, VerificationRef
 def run(
     directory: DeviceDir,
     *,
-    timeout: Annotated[float, typer.Option(help="Seconds until the boot is given up.")] = 300.0,
+    timeout: Annotated[float, typer.Option(help="Seconds until the boot is abandoned.")] = 300.0,
     reset: Annotated[
-        bool, typer.Option("--reset", help="Forget disk and TPM first: boot as shipped.")
+        bool,
+        typer.Option("--reset", help="Discard the state of disk and TPM first: boot as shipped."),
     ] = False,
     shell: Annotated[
-        bool, typer.Option("--shell", help="Put the device's console on this terminal.")
+        bool, typer.Option("--shell", help="Connect this terminal to the device's console.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Boot the device and check what it says of itself; disk and TPM keep their state."""
+    """Boot the device and check what it reports about itself; disk and TPM keep their state."""
     from bootseal import device as devices
     from bootseal.boot import run as boot_run
     from bootseal.boot.machine.events import Ending
@@ -55,7 +56,7 @@ def run(
 
 def _shell(name: str, *, login: bool) -> None:
     if not (console.err.is_terminal and console.out.is_terminal):
-        raise UsageError("--shell needs a terminal", hint="leave --shell away to boot and check")
+        raise UsageError("--shell needs a terminal", hint="leave out --shell to boot and check")
     console.status(
         f"booting {console.untrusted(name)}; leave with Ctrl-A X, Ctrl-A C is QEMU's monitor"
     )

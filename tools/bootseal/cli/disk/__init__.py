@@ -21,7 +21,7 @@ _PLACES: Final = {
 app = typer.Typer(
     cls=lazy.group(_PLACES),
     no_args_is_help=True,
-    help="Judge finished disk images, without root and without booting them.",
+    help="Check, compare and sign finished disk images, without root and without booting them.",
 )
 
 

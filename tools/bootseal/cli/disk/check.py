@@ -30,10 +30,10 @@ def check(
     everything: Annotated[
         bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
     ] = False,
-    inside: Annotated[bool, typer.Option(help="Also look at what the file systems hold.")] = True,
+    inside: Annotated[bool, typer.Option(help="Also check what the file systems hold.")] = True,
     allow: Annotated[
         Path | None,
-        typer.Option(metavar="TOML", help="What root file systems may hold beyond the usual."),
+        typer.Option(metavar="TOML", help="What root file systems may hold besides the usual."),
     ] = None,
     sarif: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the findings as SARIF.")
@@ -42,18 +42,19 @@ def check(
         Path | None, typer.Option(metavar="FILE", help="Write the findings as JUnit XML.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with findings and map.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write an HTML page with the findings and the map."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a disk image: its layout, and a signature over every byte that will run.
+    """Check a disk image: its layout, and that every byte that will run is signed.
 
-    Ends with exit code 0 when there is no error, with 3 when there is one, and with 4 when the
-    image is no disk at all.
+    Exits with 0 if there are no errors, with 3 if there are, and with 4 if it is not a disk image
+    at all.
 
     Example: bootseal disk check build/device
 
-    A disk on its own: bootseal disk check disk.wic.gz --dtb u-boot.bin --layout disk.wks
+    A disk image on its own: bootseal disk check disk.wic.gz --dtb u-boot.bin --layout disk.wks
     """
     from bootseal.check.disk import check as check_disk
     from bootseal.disk.image import opened
@@ -88,7 +89,7 @@ def _report(
     *,
     as_json: bool,
 ) -> None:
-    """Write the verdict to files by their kind, and to standard output."""
+    """Write the verdict to files, each in its format, and to standard output."""
     from bootseal.check.document import report
     from bootseal.report.write import write_disk
 
@@ -103,7 +104,7 @@ def refuse(verdict: DiskVerdict, image: Path) -> None:
     """End the command when a disk is refused.
 
     Raises:
-        FormatError: It is no disk.
+        FormatError: It is not a disk image.
         VerificationRefused: It has errors; the message names the first.
     """
     if not verdict.errors:

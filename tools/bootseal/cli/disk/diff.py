@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from bootseal.check.diff import Side
 
 _Disk: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="IMAGE|DIR", help="A build directory, or a disk image.")
+    Path, typer.Argument(metavar="IMAGE|DIR", help="Build directory, or a disk image.")
 ]
 
 
 def diff(first: _Disk, second: _Disk, *, as_json: Json = False) -> None:
     """Compare two disks: partitions, U-Boot's keys, FITs, command lines, root hashes, files.
 
-    U-Boot's keys are compared when both are build directories. Nothing is judged: a difference
-    may be as it should be. The exit code is 0 either way.
+    U-Boot's keys are compared if both are build directories. Nothing is checked: a difference may
+    be intended. The exit code is 0 either way.
 
     Example: bootseal disk diff build/1.0 build/1.1
     """

@@ -22,14 +22,14 @@ def prove(
     *,
     target: TargetOptions,
     policy_key: PolicyKey = None,
-    seed: Annotated[int, typer.Option(help="Chooses the bits that are changed.")] = 0,
-    tries: Annotated[int, typer.Option(min=1, help="Changes in each region.")] = _TRIES,
+    seed: Annotated[int, typer.Option(help="Seed for the choice of bits.")] = 0,
+    tries: Annotated[int, typer.Option(min=1, metavar="N", help="Changes per region.")] = _TRIES,
     as_json: Json = False,
 ) -> None:
-    """Change a disk in memory, bit by bit, and see each change refused.
+    """Change a disk in memory, bit by bit, and check that each change is refused.
 
-    Ends with exit code 0 when every change of a region that a signature leads to is refused, and
-    names the regions that no signature leads to.
+    Exits with 0 if every change of a region that a signature covers is refused, and lists the
+    regions that none covers.
 
     Example: bootseal disk prove build/device
     """
@@ -63,7 +63,7 @@ def prove(
     if proof.broken:
         first = proof.broken[0]
         raise VerificationRefused(
-            f"{image}: {tried - refused} of {tried} changes were not noticed: first in "
+            f"{image}: {tried - refused} of {tried} changes went unnoticed: first in "
             f"{first.name} at {first.accepted}"
         )
     console.status(

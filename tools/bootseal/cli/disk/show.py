@@ -27,19 +27,20 @@ def show(
     target: TargetOptions,
     policy_key: PolicyKey = None,
     coverage: Annotated[
-        bool, typer.Option("--coverage", help="Draw what protects each byte, to scale.")
+        bool, typer.Option("--coverage", help="Draw a to-scale coverage map.")
     ] = False,
     svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --coverage: write it as SVG.")
+        Path | None, typer.Option(metavar="FILE", help="With --coverage: write the map as SVG.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --coverage: write it as a page.")
+        Path | None,
+        typer.Option(metavar="FILE", help="With --coverage: write the map as an HTML page."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the partitions of a disk, or draw what protects each byte of it.
+    """Print the partitions of a disk, or a map of what protects each byte.
 
-    The drawing needs the whole judgement of `disk check`; nothing is drawn as signed that is not.
+    The map takes a whole `disk check`, so that only what is signed is drawn as signed.
 
     Example: bootseal disk show build/device --coverage --svg map.svg
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal disk sign`: sign a finished disk where the keys are."""
+"""`bootseal disk sign`: sign a finished disk on the machine that has the keys."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class LocalKeys:
     key: Annotated[
         str | None,
         typer.Option(
-            metavar="URI", help=f"FIT key: {KEY_URI}; needs --hint.", rich_help_panel=_HERE
+            metavar="URI", help=f"FIT key ({KEY_URI}); needs --hint.", rich_help_panel=_HERE
         ),
     ] = None
     policy_key: Annotated[
         str | None,
         typer.Option(
             metavar="URI",
-            help="Key that signs the PCR policies again; without it they stay as they are.",
+            help="Key to sign the PCR policies with; if left out, they stay as they are.",
             rich_help_panel=_HERE,
         ),
     ] = None
@@ -157,7 +157,7 @@ def sign(
     dtb_output: Annotated[
         Path | None, typer.Option(help="With an IMAGE and --trust: write U-Boot here.")
     ] = None,
-    who: Annotated[str, typer.Option(help="Who signs, for the provenance record.")] = "",
+    who: Annotated[str, typer.Option(help="Name of the signer, for the provenance record.")] = "",
     as_json: Json = False,
 ) -> None:
     """Replace every signature of a finished disk with another key's; nothing else changes.
@@ -242,9 +242,9 @@ def _write(
     with opened(target.image) as disk:
         if disk.path != target.image and output == target.image:
             raise UsageError(f"{target.image} is compressed: --output is missing")
-        with progress.step("signed and verified"):
+        with progress.step("sign and verify"):
             plan = late.plan(disk, target, partitions.read(disk, disk.size), signing)
-        with progress.step("copied, patched, compared and hashed"):
+        with progress.step("copy, patch, compare and hash"):
             record = apply.write(
                 target,
                 plan,

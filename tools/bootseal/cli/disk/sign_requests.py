@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal disk sign-requests`: what the machine that has the keys does in two-step signing."""
+"""`bootseal disk sign-requests`: the step of two-step signing on the machine with the keys."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from bootseal.keys.signers.schemes import KEY_URI
 
 
 def sign_requests(
-    requests: Annotated[Path, typer.Argument(metavar="DIR", help="What --export-requests wrote.")],
+    requests: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Directory that --export-requests wrote.")
+    ],
     *,
-    key: Annotated[str, typer.Option(metavar="URI", help=f"Key that signs: {KEY_URI}.")],
+    key: Annotated[str, typer.Option(metavar="URI", help=f"Signing key ({KEY_URI}).")],
     keys: KeyOptions,
-    role: Annotated[str, typer.Option(help="Whose requests: fit or policy.")] = "fit",
+    role: Annotated[str, typer.Option(help="Requests to sign: fit or policy.")] = "fit",
 ) -> None:
     """Sign the digests of `disk sign --export-requests`, on the machine that has the key.
 
-    What they are digests of cannot be seen here: know who asks.
+    That machine cannot tell what they are digests of: be sure where they come from.
 
     Example: bootseal disk sign-requests requests --key 'pkcs11:token=vault;object=fit'
     """

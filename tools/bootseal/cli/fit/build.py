@@ -17,7 +17,10 @@ from bootseal.errors import UsageError
 def build(
     *,
     kernel: Annotated[
-        Path, typer.Option(help="Kernel as stored, for example Image.gz; compression is detected.")
+        Path,
+        typer.Option(
+            help="Kernel as it will be stored, for example Image.gz; compression is detected."
+        ),
     ],
     fdt: Annotated[
         list[str],
@@ -26,10 +29,10 @@ def build(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The FIT to write.")],
-    hint: Annotated[str, typer.Option(help="Name hint of the key that will sign.")],
+    hint: Annotated[str, typer.Option(help="Key name hint of the key that will sign.")],
     ramdisk: Annotated[Path | None, typer.Option(help="Initial RAM file system.")] = None,
     algorithm: Annotated[
-        str, typer.Option(help="Signature algorithm, as U-Boot names it.")
+        str, typer.Option(help="Signature algorithm, by U-Boot's name.")
     ] = "sha256,rsa4096",
     load: Annotated[
         str, typer.Option(help="Load address; on arm64 a multiple of 2 MiB.")
@@ -39,10 +42,10 @@ def build(
     ] = None,
     description: Annotated[str, typer.Option(help="One line of text.")] = "Signed by bootseal",
 ) -> None:
-    """Assemble a FIT that waits for its signature.
+    """Assemble a FIT that is ready to be signed.
 
     Every configuration gets the kernel, its device tree and the ramdisk, and a
-    signature node that covers all three. The first --fdt makes the default
+    signature node that covers all three. The first --fdt becomes the default
     configuration.
 
     Example: bootseal fit build --kernel Image.gz --ramdisk initramfs.cpio

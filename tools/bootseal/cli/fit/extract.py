@@ -22,9 +22,9 @@ def extract(
         Path, typer.Option("--output", "-o", help="File to write, which must not exist; or -.")
     ],
 ) -> None:
-    """Write the data of an image to a file, as stored, if it matches its hashes.
+    """Write an image's data to a file, as stored, if it matches its hashes.
 
-    This is about integrity only: signatures are not checked.
+    This checks integrity only: signatures are not checked.
 
     Example: bootseal fit extract fit.itb kernel-1 -o Image.gz
     """

@@ -29,7 +29,7 @@ _COLOURS: Final = {
 
 
 def print_verdict(verdict: FitVerdict, accepts: dict[str, bool], *, everything: bool) -> None:
-    """Print one row per configuration and required key, what is wrong, and who would not mind.
+    """Print one row per configuration and required key, what is wrong, and what U-Boot accepts.
 
     Args:
         verdict: The verdict.

@@ -18,14 +18,14 @@ def show(
     fit: FitFile,
     *,
     coverage: Annotated[
-        bool, typer.Option("--coverage", help="Show for every node what is signed and what not.")
+        bool, typer.Option("--coverage", help="Show for every node what is signed and what is not.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a FIT holds, without judging it.
+    """Show what a FIT holds, without verifying it.
 
-    Hashes are compared with the data; signatures are not checked: `bootseal fit verify` does that.
-    Coverage is what the signatures protect if they are good.
+    Hashes are compared with the data; signatures are not checked, which `bootseal fit verify` does.
+    Coverage is what the signatures protect if they are valid.
 
     Example: bootseal fit show fit.itb --coverage
     """

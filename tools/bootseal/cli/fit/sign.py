@@ -26,11 +26,11 @@ def sign(
     fit: Annotated[Path, typer.Argument(metavar="FIT", help="The FIT to sign.")],
     *,
     key: Annotated[
-        list[str], typer.Option(metavar="URI", help=f"Key that signs: {KEY_URI}; may be repeated.")
+        list[str], typer.Option(metavar="URI", help=f"Signing key ({KEY_URI}); may be repeated.")
     ],
     hint: Annotated[
         list[str],
-        typer.Option(help="Name hint of the signature nodes to fill, one for each --key."),
+        typer.Option(help="Key name hint of the signature nodes to fill, one for each --key."),
     ],
     keys: KeyOptions,
     strictness: StrictnessOptions,
@@ -59,17 +59,17 @@ def sign(
     ] = None,
     dtb_output: Annotated[
         Path | None,
-        typer.Option(help="Write that here instead of over --dtb.", rich_help_panel=_TRUST),
+        typer.Option(help="Write it here instead of over --dtb.", rich_help_panel=_TRUST),
     ] = None,
     required: Annotated[
         str,
-        typer.Option(help="What the keys must have signed: conf or image.", rich_help_panel=_TRUST),
+        typer.Option(help="What must be signed with them: conf or image.", rich_help_panel=_TRUST),
     ] = "conf",
 ) -> None:
     """Sign every configuration of a FIT, and verify the result before it is written.
 
-    Signature nodes of single images are signed as well when their hint is one
-    of those given. The time of signing is SOURCE_DATE_EPOCH when that is set.
+    Signature nodes of single images are signed as well if their hint is among those given. The time
+    of signing is SOURCE_DATE_EPOCH if that is set.
 
     Example: bootseal fit sign fit.itb --key keys/DEV-fit-1.key --hint DEV-fit-1
     --dtb u-boot.bin
@@ -82,13 +82,13 @@ def sign(
     from bootseal.fit.sign import Request, sign_file
 
     if dtb is None and dtb_output is not None:
-        raise UsageError("--dtb-output without --dtb: there is no device tree to put the key into")
+        raise UsageError("--dtb-output without --dtb: there is no device tree to add the keys to")
     signing = _signing_keys(key, hint, keys.access())
     request = Request(
         keys=signing,
         timestamp=now(),
         comment=comment,
-        policy=strictness.policy(),
+        strictness=strictness.chosen(),
         add=_new_signature(add_signature, padding),
     )
     target = output or fit
@@ -130,14 +130,13 @@ def _report(target: Path, keys: list[SigningKey]) -> None:
 
 
 def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:
-    """Return a control device tree that requires the keys, for the algorithms the FIT names."""
+    """Return a control device tree that requires the keys, with the FIT's algorithms."""
     from bootseal.files import mapped
     from bootseal.fit import control_dtb
-    from bootseal.formats.fit import model as fit_format
 
     algorithms = {} if request.add is None else {request.add.hint: request.add.algorithm}
     with naming(fit), mapped(fit) as data:
-        model = fit_format.parse(data, lenient=not request.policy.strict)
+        model = request.strictness.parse(data)
         found = [s for image in model.images for s in image.signatures]
         found += [s for each in model.configurations for s in each.signatures]
         algorithms.update({signature.hint: signature.algorithm for signature in found})

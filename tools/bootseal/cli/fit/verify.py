@@ -40,26 +40,29 @@ def verify(
     ] = False,
     prove: Annotated[
         bool,
-        typer.Option("--prove", help="Change every signed region and see each change refused."),
+        typer.Option(
+            "--prove", help="Change every signed region and check that each change is refused."
+        ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Chooses the bytes that --prove changes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for the bytes that --prove changes.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Check a FIT against the keys U-Boot requires, more strictly than U-Boot does.
 
-    Ends with exit code 0 when every configuration is signed by every required
-    key, every image has the data its hash says, and nothing unsigned is left;
-    with 3 when the FIT must not boot, or a change was not noticed.
+    Exits with 0 if every configuration is signed by every required key, every image matches its
+    hashes and nothing unsigned is left; with 3 if the FIT must not boot, or a change went
+    unnoticed.
 
     Example: bootseal fit verify fit.itb --dtb u-boot.bin
     """
     from bootseal.files import mapped
+    from bootseal.findings.model import refuse
     from bootseal.fit.boot_loader import check_gate
     from bootseal.fit.control_dtb import read_trust
     from bootseal.fit.verify.digest import PayloadCache
-    from bootseal.fit.verify.verdict import refuse
+    from bootseal.fit.verify.verdict import check_fit
 
-    policy = strictness.policy()
+    chosen = strictness.chosen()
     with mapped(dtb) as control, naming(dtb):
         trust = read_trust(control)
         names = ", ".join(f"{key.hint} ({key.required})" for key in trust.keys)
@@ -67,10 +70,14 @@ def verify(
         warnings = check_gate(control)
     with opened(fit, writable=prove) as data:
         cache = PayloadCache()
-        verdict = _judge(data, trust, configuration, policy, cache)
+        try:
+            model = chosen.parse(data)
+        except FormatError as error:
+            raise FormatError(error.message, hint=_uboot_hint(error, data, trust)) from error
+        verdict = check_fit(model, trust, configuration, strictness=chosen, cache=cache)
         verdict = dataclasses.replace(verdict, findings=verdict.findings + warnings)
-        accepts = _uboot(data, trust, policy, cache) if policy.strict and verdict.errors else {}
-        proof = _prove(data, trust, configuration, policy, seed) if prove else None
+        accepts = _uboot(data, trust, chosen, cache) if chosen.strict and verdict.errors else {}
+        proof = _prove(data, trust, configuration, chosen, seed) if prove else None
     for finding in warnings:
         console.status(f"WARNING: {console.untrusted(str(dtb))}: {finding.message}")
     if as_json:
@@ -81,29 +88,14 @@ def verify(
             printing.print_proof(proof)
     refuse(verdict.errors, f"{fit} is refused")
     _refuse_unnoticed(fit, proof)
-    console.status(f"OK: {console.untrusted(str(fit))} is verified ({policy.name} policy)")
-
-
-def _judge(
-    data: memoryview,
-    trust: Trust,
-    configuration: str | None,
-    policy: Strictness,
-    cache: PayloadCache,
-) -> FitVerdict:
-    from bootseal.fit.verify.verdict import check_fit
-
-    try:
-        return check_fit(data, trust, configuration, policy=policy, cache=cache)
-    except FormatError as error:
-        raise FormatError(error.message, hint=_uboot_hint(error, data, trust)) from error
+    console.status(f"OK: {console.untrusted(str(fit))} is verified ({chosen.name} policy)")
 
 
 def _refuse_unnoticed(fit: Path, proof: FitProof | None) -> None:
     if proof is not None and proof.accepted:
         first = proof.accepted[0]
         raise VerificationRefused(
-            f"{fit}: {len(proof.accepted)} of {len(proof.mutants)} changes were not noticed: first "
+            f"{fit}: {len(proof.accepted)} of {len(proof.mutants)} changes went unnoticed: first "
             f"{first.region} at {first.flips}"
         )
 
@@ -125,30 +117,30 @@ def _document(
 
 
 def _prove(
-    data: memoryview, trust: Trust, configuration: str | None, policy: Strictness, seed: int
+    data: memoryview, trust: Trust, configuration: str | None, strictness: Strictness, seed: int
 ) -> FitProof | None:
     from bootseal.fit.prove import prove
 
     try:
         with console.TerminalProgress().step("Change every signed region"):
-            return prove(data, trust, configuration, policy=policy, seed=seed)
+            return prove(data, trust, configuration, strictness=strictness, seed=seed)
     except VerificationRefused:
         return None
 
 
 def _uboot(
-    data: memoryview, trust: Trust, policy: Strictness, cache: PayloadCache
+    data: memoryview, trust: Trust, strictness: Strictness, cache: PayloadCache
 ) -> dict[str, bool]:
-    """Say what a U-Boot with all published fixes makes of what we refuse."""
+    """Say which configurations that are refused a U-Boot with all published fixes boots."""
     from bootseal.fit.verify.strictness import COMPAT
     from bootseal.fit.verify.verdict import uboot_accepts
 
-    lax = dataclasses.replace(COMPAT, max_size=policy.max_size)
-    return uboot_accepts(data, trust, policy=lax, cache=cache)
+    lax = dataclasses.replace(COMPAT, max_size=strictness.max_size)
+    return uboot_accepts(data, trust, strictness=lax, cache=cache)
 
 
 def _uboot_hint(error: FormatError, data: memoryview, trust: Trust) -> str:
-    """Return the hint for a malformed FIT, which a U-Boot may find good enough."""
+    """Return the hint for a malformed FIT, which a U-Boot may boot all the same."""
     from bootseal.fit.verify.verdict import uboot_accepts
 
     try:
@@ -156,4 +148,4 @@ def _uboot_hint(error: FormatError, data: memoryview, trust: Trust) -> str:
     except FormatError:
         return error.hint
     names = ", ".join(name for name, accepted in accepts.items() if accepted)
-    return f"U-Boot would boot {names} all the same: see --compat" if names else error.hint
+    return f"U-Boot would still boot {names}: see --compat" if names else error.hint

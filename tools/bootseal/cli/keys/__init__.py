@@ -21,7 +21,7 @@ _PLACES: Final = {
 }
 
 app = typer.Typer(
-    cls=lazy.group(_PLACES), no_args_is_help=True, help="Make, rotate, revoke and audit keys."
+    cls=lazy.group(_PLACES), no_args_is_help=True, help="Generate, rotate, revoke and audit keys."
 )
 
 

@@ -28,7 +28,7 @@ def audit(
 ) -> None:
     """Look for open permissions, old, weak, revoked and published keys, and files that disagree.
 
-    Ends with exit code 3 when there is anything to report.
+    Exits with 3 if there is anything to report.
     """
     from bootseal.keys.directory.audit import audit as examine
 

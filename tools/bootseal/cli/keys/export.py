@@ -15,12 +15,16 @@ from bootseal.errors import UsageError
 
 def export(
     directory: KeysDir,
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The directory to make.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Directory to create.")],
     *,
-    form: Annotated[str, typer.Option("--for", help="Who shall read it: mkimage.")] = "mkimage",
+    form: Annotated[
+        str, typer.Option("--for", help="Program that will read it: mkimage.")
+    ] = "mkimage",
     signer: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=URI", help="The private key of NAME is there, not in a file."),
+        typer.Option(
+            metavar="NAME=URI", help="URI of the private key of NAME, if it is not in DIR."
+        ),
     ] = None,
 ) -> None:
     """Write the FIT keys as `mkimage -k` and OE's UBOOT_SIGN_KEYDIR expect them.

@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 
 def generate(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where the keys go; created when missing.")
+        Path, typer.Argument(metavar="DIR", help="Directory for the keys; created if missing.")
     ],
     *,
     profile: Annotated[
         str, typer.Option(help="Key profile: dev, production or a TOML file.")
     ] = "dev",
     only: Annotated[
-        list[str] | None, typer.Option(help="Make only this role; may be repeated.")
+        list[str] | None, typer.Option(help="Generate only this role; may be repeated.")
     ] = None,
     insecure_file_keys: Annotated[
         bool,
         typer.Option(
-            "--insecure-file-keys", help="Write keys that belong in a token to files all the same."
+            "--insecure-file-keys", help="Write keys that belong in a token to files anyway."
         ),
     ] = False,
     token: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ROLE=URI",
-            help=f"The key of this role exists already: {EXAMPLES}.",
+            help=f"URI of a key that exists already ({EXAMPLES}); may be repeated.",
         ),
     ] = None,
     keys: KeyOptions,
     as_json: Json = False,
 ) -> None:
-    """Make the keys and certificates of a profile; nothing is ever overwritten.
+    """Generate the keys and certificates of a profile; nothing is ever overwritten.
 
-    Keys in tokens are made with the tools of the token; here they get their certificates.
+    Keys in tokens are generated with the token's own tools; this command certifies them.
     """
     from bootseal.keys import profile as profiles
     from bootseal.keys.directory import directory as store

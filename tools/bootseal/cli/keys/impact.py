@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 def impact(
     key: Annotated[
-        str, typer.Argument(metavar="KEY", help="Fingerprint, or a key or certificate file, PEM.")
+        str,
+        typer.Argument(metavar="KEY", help="Fingerprint, or a PEM file with a key or certificate."),
     ],
     tree: Annotated[
-        list[Path], typer.Argument(metavar="TREE", help="Directories and files to look through.")
+        list[Path], typer.Argument(metavar="TREE...", help="Directories and files to search.")
     ],
     *,
     as_json: Json = False,
 ) -> None:
-    """Find what trusts a key and what it signed.
+    """Find what trusts a key and what it has signed.
 
     Example: bootseal keys impact keys/DEV-fit-1.crt device/
     """
@@ -42,7 +43,7 @@ def impact(
         found = trace(public_key.fingerprint(), tree, key=public_key)
     print_trace(found, as_json=as_json)
     if origin := published.origin(found.fingerprint):
-        console.status(f"PUBLISHED: anybody can sign with this key ({console.untrusted(origin)})")
+        console.status(f"PUBLISHED: anyone can sign with this key ({console.untrusted(origin)})")
 
 
 def print_trace(found: Trace, *, as_json: bool) -> None:
@@ -75,6 +76,6 @@ def print_trace(found: Trace, *, as_json: bool) -> None:
         console.status(f"SKIPPED: {console.untrusted(path)} cannot be read")
     if found.public_key is None:
         console.status(
-            "Nothing holds this key, so what it signed cannot be told: give its certificate."
+            "No file holds this key, so its signatures cannot be recognised: name its certificate."
         )
     console.status(f"{len(found.uses)} uses of {found.fingerprint} in {found.files} files")

@@ -19,15 +19,17 @@ def revoke(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Name or fingerprint.")],
     tree: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="TREE", help="Where to look for what still trusts the key."),
+        typer.Argument(metavar="TREE...", help="Where to look for what still trusts the key."),
     ] = None,
     *,
-    reason: Annotated[str, typer.Option(help="Told to whoever tries to sign with it.")] = "",
+    reason: Annotated[
+        str, typer.Option(help="Reason, shown to anyone who tries to sign with it.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Mark a key as revoked: it signs nothing any more. Devices are not changed by this.
+    """Mark a key as revoked: it no longer signs anything. Devices are not changed by this.
 
-    Ends with exit code 3 when something in the trees still trusts the key.
+    Exits with 3 if something in the trees still trusts the key.
     """
     from bootseal.fit.key_usage import Relation, trace
     from bootseal.keys import certificate, public
@@ -46,5 +48,5 @@ def revoke(
     found = trace(revoked.fingerprint, tree, key=public_key)
     print_trace(found, as_json=as_json)
     if any(use.relation is Relation.TRUSTS for use in found.uses):
-        console.status("REVOKED, and still trusted: replace the boot loaders above.")
+        console.status("REVOKED, but still trusted: replace the boot loaders above.")
         raise typer.Exit(ExitCode.REFUSED)

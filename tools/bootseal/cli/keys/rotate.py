@@ -21,17 +21,19 @@ def rotate(
     directory: KeysDir,
     *,
     algorithm: Annotated[
-        str | None, typer.Option(help="Of the new key; by default that of the key before it.")
+        str | None,
+        typer.Option(help="Algorithm of the new key; that of the previous key if left out."),
     ] = None,
     token: Annotated[
-        str, typer.Option(metavar="URI", help=f"The new key exists already: {EXAMPLES}.")
+        str,
+        typer.Option(metavar="URI", help=f"URI of the new key, if it exists already ({EXAMPLES})."),
     ] = "",
     keys: KeyOptions,
     as_json: Json = False,
 ) -> None:
-    """Let the next FIT key take over, and make the one after it.
+    """Let the next FIT key take over, and generate its successor.
 
-    The key that signed so far is retired: it may still sign for devices that know no other.
+    The key that has signed so far is retired: it may still sign for devices that know no other.
     """
     from bootseal.keys.directory import rotate as lifecycle
 
@@ -62,15 +64,17 @@ def _explain(rotation: Rotation, directory: Path) -> None:
     now, new = console.untrusted(rotation.current.name), console.untrusted(rotation.coming.name)
     dtb = f"bootseal fit sign FIT ... --dtb u-boot.bin with {new}"
     if rotation.retired is None:
-        console.status(f"{now} goes on signing; {new} is its successor.")
+        console.status(f"{now} remains the signing key; {new} is its successor.")
         console.status(f"Put {new} into the control device tree of the next U-Boot: {dtb}.")
-        console.status("When every device runs that U-Boot, rotate again to let it take over.")
+        console.status("Once every device runs that U-Boot, rotate again to let it take over.")
         return
     old = console.untrusted(rotation.retired.name)
     where = console.untrusted(str(directory))
     console.status(f"{now} signs from now on; {old} is retired; {new} is the next.")
-    console.status(f"1. Sign FITs by {now}, and by {old} too while devices know only that.")
+    console.status(
+        f"1. Sign FITs with {now}, and with {old} as well while any device knows only that."
+    )
     console.status(
         f"2. Put {new} into the control device tree of the next U-Boot, and leave {old} out."
     )
-    console.status(f"3. When every device runs it: bootseal keys revoke {where} {old}")
+    console.status(f"3. Once every device runs it: bootseal keys revoke {where} {old}")

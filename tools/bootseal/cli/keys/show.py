@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 def show(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A private key, public key or certificate, PEM.")
+        Path,
+        typer.Argument(metavar="FILE", help="PEM file: a private key, public key or certificate."),
     ],
     *,
     as_json: Json = False,
 ) -> None:
-    """Show what a key or certificate file holds, and never its secret."""
+    """Show what a key or certificate file holds, but never its secret."""
     from bootseal.keys.directory import inspect
 
     key = inspect.show(file)

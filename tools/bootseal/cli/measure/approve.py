@@ -16,10 +16,10 @@ def approve(
     source: MeasuredInput,
     *,
     approved: ApprovedList,
-    name: Annotated[str, typer.Option(help="What to call the release.")],
+    name: Annotated[str, typer.Option(help="Name of the release.")],
     u_boot: UBootBinary = None,
 ) -> None:
-    """Add what a release measures to the approved list, which is made when there is none."""
+    """Add what a release measures to the approved list, which is created if missing."""
     from bootseal.measure import approved as lists
     from bootseal.measure import inputs as sources
 

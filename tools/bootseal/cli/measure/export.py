@@ -14,7 +14,7 @@ from bootseal.cli.options import ApprovedList
 
 
 class Form(StrEnum):
-    """The forms an approved list is handed on in."""
+    """The formats an approved list is exported in."""
 
     KEYLIME_TPM_POLICY = "keylime-tpm-policy"
     KEYLIME_REFSTATE = "keylime-refstate"
@@ -25,12 +25,14 @@ class Form(StrEnum):
 def export(
     *,
     approved: ApprovedList,
-    form: Annotated[Form, typer.Option("--format", help="Whose verifier it is for.")],
+    form: Annotated[
+        Form, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(Form)}.")
+    ],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="Where to write it; - is stdout.")
+        str, typer.Option("--output", "-o", help="File to write; - is standard output.")
     ] = "-",
 ) -> None:
-    """Write the approved list in the form another verifier reads."""
+    """Write the approved list in a format that another verifier reads."""
     from bootseal.measure import export as exports
 
     found = approved_list(approved)

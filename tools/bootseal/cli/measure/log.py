@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal measure log`: an event log in words, against what was predicted."""
+"""`bootseal measure log`: an event log explained, and compared with what was predicted."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def log(
     *,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="DIR|LIST", help="A built device's directory, or an approved list."),
+        typer.Option(metavar="DIR|LIST", help="Build directory or approved list to compare with."),
     ] = None,
     slot: Annotated[str, typer.Option(help="Compare with this slot only.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Read an event log, replay it, and say entry for entry what it means.
+    """Replay an event log, and explain it entry by entry.
 
-    With --against, ends in exit code 3 unless the log is exactly that of an approved boot.
+    With --against, exits with 3 unless the log is exactly that of an approved boot.
     """
     from bootseal.errors import VerificationRefused
     from bootseal.formats.tpm import eventlog
@@ -70,7 +70,7 @@ def _boots(against: Path, slot: str) -> dict[str, tuple[Event, ...]]:
         approved = approved_list(against)
     boots = lists.boots(approved, slot=slot)
     if not boots:
-        raise UsageError(f"{against} approves no boot{f' of slot {slot}' if slot else ''}")
+        raise UsageError(f"{against} does not approve any boot{f' of slot {slot}' if slot else ''}")
     return boots
 
 

@@ -23,14 +23,14 @@ def predict(
     configuration: Configurations = None,
     bank: Annotated[
         list[str] | None,
-        typer.Option(help="PCR bank besides sha256; may be repeated. Default: all but sha1."),
+        typer.Option(help="PCR bank besides sha256; may be repeated. All but sha1 if left out."),
     ] = None,
     bootargs: Annotated[
-        str, typer.Option(help="U-Boot's bootargs variable, where it has one.")
+        str, typer.Option(help="Value of U-Boot's bootargs variable, if it is set.")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Print the PCR values, event log and policy digest each configuration boots into."""
+    """Print the PCR values, event log and policy digest of a boot of each configuration."""
     from bootseal.measure import inputs as sources
 
     artefacts = sources.load(source, u_boot=u_boot)
@@ -92,7 +92,7 @@ def _print(slot: str, prediction: Prediction) -> None:
     console.out.print(f"[bold]{console.untrusted(title)}[/]")
     for bank, values in prediction.banks.items():
         for pcr, meaning in MEANINGS.items():
-            value = values[pcr].hex() if pcr in values else "not known without U-Boot's binary"
+            value = values[pcr].hex() if pcr in values else "unknown without U-Boot's binary"
             console.out.print(f"  {bank}  PCR {pcr}   {value}  {meaning}")
     console.out.print(
         f"  policy  {policy_digest(prediction).hex()}  over PCR {', '.join(map(str, PCRS))}"

@@ -13,11 +13,11 @@ from bootseal.cli.options import ApprovedList
 
 
 def revoke(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="The releases.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of the releases.")],
     *,
     approved: ApprovedList,
 ) -> None:
-    """Take releases off the approved list."""
+    """Remove releases from the approved list."""
     from bootseal.measure import approved as lists
 
     after = approved_list(approved).remove(names)

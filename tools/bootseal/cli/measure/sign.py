@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 def sign(
     source: MeasuredInput,
     *,
-    key: Annotated[str, typer.Option(metavar="URI", help=f"The policy key, RSA-2048: {KEY_URI}.")],
+    key: Annotated[str, typer.Option(metavar="URI", help=f"Policy key, RSA-2048 ({KEY_URI}).")],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="Where to write the policy; - is stdout.")
+        str, typer.Option("--output", "-o", help="File for the policy; - is standard output.")
     ],
     keys: KeyOptions,
     configuration: Configurations = None,
     keep: Annotated[
         Path | None,
-        typer.Option(metavar="POLICY", help="Keep what this earlier policy approves, too."),
+        typer.Option(metavar="POLICY", help="Also keep what this earlier policy approves."),
     ] = None,
     approved: Annotated[
         Path | None,
-        typer.Option(metavar="LIST", help="Keep only what is on this approved list."),
+        typer.Option(metavar="LIST", help="Of --keep, keep only what is on this approved list."),
     ] = None,
 ) -> None:
     """Approve the predicted states: write systemd's tpm2-pcr-signature.json."""

@@ -34,7 +34,7 @@ _STEP: Final = MIB
 
 
 def check(
-    fit: Fit, images: Iterable[Image], policy: Strictness, cache: PayloadCache
+    fit: Fit, images: Iterable[Image], strictness: Strictness, cache: PayloadCache
 ) -> Iterator[Finding]:
     """Yield what is wrong with the data of some images of a FIT."""
     chosen = list(images)
@@ -42,11 +42,11 @@ def check(
         (image, found.algorithm) for image in chosen for found in image.hashes if found.value
     )
     for image in chosen:
-        yield from _check_place(image, policy)
-        if policy.strict:
+        yield from _check_place(image, strictness)
+        if strictness.strict:
             yield from _check_use(image, cache)
-        yield from _check_hashes(image, policy, cache)
-    if policy.strict:
+        yield from _check_hashes(image, strictness, cache)
+    if strictness.strict:
         yield from _check_file(fit)
 
 
@@ -72,19 +72,19 @@ def is_zero(view: memoryview) -> bool:
     )
 
 
-def _check_place(image: Image, policy: Strictness) -> Iterator[Finding]:
+def _check_place(image: Image, strictness: Strictness) -> Iterator[Finding]:
     if image.misplaced:
         message = f"the data is outside the file: {image.misplaced}"
         yield finding("fit.external-bounds", image.path, message)
     given = sorted(image.node.properties.keys() & (EXTERNAL | {"data"}))
-    if not policy.strict:
+    if not strictness.strict:
         if image.place is Place.NOWHERE:
             yield finding("fit.no-data", image.path, "the image has no data")
         return
     alone = given == ["data-offset", "data-size"]
-    if image.external and not (policy.external_data and alone):
+    if image.external and not (strictness.external_data and alone):
         expected = "embedded data alone"
-        if policy.external_data:
+        if strictness.external_data:
             expected += ", or data-offset and data-size"
         names = ", ".join(name for name in given if name != "data")
         message = f"the place of the data is given by {names}, unsigned: expected {expected}"
@@ -114,26 +114,26 @@ def _check_use(image: Image, cache: PayloadCache) -> Iterator[Finding]:
         yield finding("fit.decompressed-size", image.path, message)
 
 
-def _check_hashes(image: Image, policy: Strictness, cache: PayloadCache) -> Iterator[Finding]:
+def _check_hashes(image: Image, strictness: Strictness, cache: PayloadCache) -> Iterator[Finding]:
     if not image.hashes:
         yield finding(
             "fit.no-hash", image.path, "the image has no hash node, so nothing protects it"
         )
-    elif policy.strict and not any(h.algorithm in STRONG for h in image.hashes):
+    elif strictness.strict and not any(h.algorithm in STRONG for h in image.hashes):
         names = ", ".join(h.algorithm or "none" for h in image.hashes)
         expected = ", ".join(sorted(STRONG))
         yield finding(
             "fit.weak-hash", image.path, f"protected by {names} only: expected {expected}"
         )
     for found in image.hashes:
-        yield from _check_hash(found, image, policy, cache)
+        yield from _check_hash(found, image, strictness, cache)
 
 
 def _check_hash(
-    found: Hash, image: Image, policy: Strictness, cache: PayloadCache
+    found: Hash, image: Image, strictness: Strictness, cache: PayloadCache
 ) -> Iterator[Finding]:
     if found.ignored:
-        if not policy.strict:
+        if not strictness.strict:
             return
         yield finding("fit.ignored-hash", found.path, "'uboot-ignore' makes U-Boot skip this hash")
     if found.algorithm not in STRONG | WEAK:

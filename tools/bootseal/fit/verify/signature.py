@@ -37,19 +37,19 @@ def check_configuration(
     configuration: Configuration,
     signature: Signature,
     key: TrustedKey,
-    policy: Strictness,
+    strictness: Strictness,
 ) -> list[Finding]:
     """Return what is wrong with a configuration's signature node, apart from its hint."""
     algorithm, findings = _algorithm(signature, key)
     if algorithm is None:
         return findings
     nodes = fit_format.hashed_nodes(fit, configuration)
-    if policy.strict and set(signature.hashed_nodes) != set(nodes):
+    if strictness.strict and set(signature.hashed_nodes) != set(nodes):
         odd = sorted(set(signature.hashed_nodes) ^ set(nodes))
         message = f"'hashed-nodes' and the configuration disagree about {', '.join(odd)}"
         findings.append(finding("fit.hashed-nodes", signature.path, message))
     findings += _check_limits(fit, configuration, nodes)
-    size = _strings_size(fit, signature, strict=policy.strict)
+    size = _strings_size(fit, signature, strict=strictness.strict)
     if size is None:
         expected = f"0 and at most {fit.flat.header.size_strings}"
         message = f"'hashed-strings' is {signature.hashed_strings.hex() or 'missing'}: expected "

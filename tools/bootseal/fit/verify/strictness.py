@@ -9,7 +9,13 @@ is stricter only where docs/fit.md says so.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from bootseal.formats.fit import model as fit_format
+
+if TYPE_CHECKING:
+    from bootseal.formats.fdt.model import Buffer
+    from bootseal.formats.fit.model import Fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +26,7 @@ class Strictness:
         name: `strict` or `compat`.
         strict: Whether what no signature covers must be as expected, too.
         external_data: Whether the target takes data behind the tree, placed by `data-offset`. By
-            `data-position` it is refused in any strict policy.
+            `data-position` a strict check always refuses it.
         max_size: Bytes a tree may have: the target's CONFIG_FIT_SIGNATURE_MAX_SIZE.
     """
 
@@ -28,6 +34,14 @@ class Strictness:
     strict: bool
     external_data: bool
     max_size: int = 0x10000000
+
+    def parse(self, data: Buffer) -> Fit:
+        """Read a FIT as strictly as it will be checked.
+
+        Raises:
+            FormatError: It is not a FIT.
+        """
+        return fit_format.parse(data, lenient=not self.strict)
 
 
 STRICT: Final = Strictness(name="strict", strict=True, external_data=False)

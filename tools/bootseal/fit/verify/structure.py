@@ -66,28 +66,28 @@ _NAME: Final = re.compile(r"[A-Za-z0-9,._+-]+")
 
 
 def check(
-    fit: Fit, policy: Strictness = STRICT, cache: PayloadCache | None = None
+    fit: Fit, strictness: Strictness = STRICT, cache: PayloadCache | None = None
 ) -> list[Finding]:
     """Return everything wrong with a FIT apart from its signatures, in file order per topic.
 
     Args:
         fit: The FIT.
-        policy: A strict policy.
+        strictness: A strict one.
         cache: What is known about the payloads already.
     """
-    found = [*_check_layout(fit, policy), *_check_names(fit), *_check_nodes(fit)]
-    found += payloads.check(fit, fit.images, policy, cache or PayloadCache())
+    found = [*_check_layout(fit, strictness), *_check_names(fit), *_check_nodes(fit)]
+    found += payloads.check(fit, fit.images, strictness, cache or PayloadCache())
     for configuration in fit.configurations:
         found += _check_references(fit, configuration)
         found += payloads.check_loads(fit, configuration)
     return [*found, *_check_use(fit)]
 
 
-def check_size(fit: Fit, policy: Strictness) -> Iterator[Finding]:
+def check_size(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
     """Yield a finding when the tree is larger than the target takes."""
     size = fit.flat.header.total_size
-    if size > policy.max_size:
-        message = f"{size} bytes: the limit is {policy.max_size}"
+    if size > strictness.max_size:
+        message = f"{size} bytes: the limit is {strictness.max_size}"
         yield finding("fit.too-large", "header", message)
 
 
@@ -100,9 +100,9 @@ def check_addresses(fit: Fit) -> Iterator[Finding]:
             )
 
 
-def _check_layout(fit: Fit, policy: Strictness) -> Iterator[Finding]:
+def _check_layout(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
     header, data = fit.flat.header, fit.flat.data
-    yield from check_size(fit, policy)
+    yield from check_size(fit, strictness)
     end = header.off_struct + header.size_struct
     if (
         header.off_reservations != HEADER_SIZE

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Checks a FIT: whether it may boot, and which U-Boot releases would answer otherwise.
 
-Everything is evaluated and reported, not only the first problem. Under a strict policy a FIT
+Everything is evaluated and reported, not only the first problem. Checked strictly, a FIT
 passes when its structure holds nothing unsigned, every image matches its hashes, and every
 configuration carries a good signature by the keys the control device tree requires. Under the
 compatible one the configuration that would boot is checked as a fixed U-Boot does.
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Configuration, Fit, Image
-
-__all__ = ["FitVerdict", "KeyVerdict", "check_fit", "inspect", "refuse", "uboot_accepts", "verify"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +64,7 @@ class FitVerdict:
     """What was found about a FIT.
 
     Attributes:
-        policy: Name of the policy it was checked by.
+        policy: Name of the strictness it was checked with: `strict` or `compat`.
         findings: Everything found; of `results`, what counts.
         results: Each configuration, checked with each required key.
         notes: Which U-Boot releases answer otherwise.
@@ -88,7 +86,7 @@ def inspect(
     control_dtb: Buffer,
     configuration: str | None = None,
     *,
-    policy: Strictness = STRICT,
+    strictness: Strictness = STRICT,
 ) -> FitVerdict:
     """Check a FIT and return everything found.
 
@@ -96,13 +94,14 @@ def inspect(
         fit: The file, exactly; it is not copied.
         control_dtb: U-Boot's device tree, or the boot loader that holds it.
         configuration: Check the signatures of this one only. None means all of them under a
-            strict policy, and else the default one, as U-Boot does.
-        policy: How severely.
+            strict check, and else the default one, as U-Boot does.
+        strictness: How severely.
 
     Raises:
         FormatError: One of the two is malformed.
     """
-    return check_fit(fit, trust_store.read_trust(control_dtb), configuration, policy=policy)
+    trust = trust_store.read_trust(control_dtb)
+    return check_fit(strictness.parse(fit), trust, configuration, strictness=strictness)
 
 
 def verify(
@@ -110,7 +109,7 @@ def verify(
     control_dtb: Buffer,
     configuration: str | None = None,
     *,
-    policy: Strictness = STRICT,
+    strictness: Strictness = STRICT,
 ) -> FitVerdict:
     """Check a FIT and return the verdict only if it is acceptable; arguments as `inspect`.
 
@@ -118,43 +117,47 @@ def verify(
         FormatError: One of the two is malformed.
         VerificationRefused: The FIT must not boot; the message names the first finding.
     """
-    verdict = inspect(fit, control_dtb, configuration, policy=policy)
+    verdict = inspect(fit, control_dtb, configuration, strictness=strictness)
     refuse(verdict.errors, "the FIT is refused")
     return verdict
 
 
 def check_fit(
-    fit: Buffer,
+    fit: Fit,
     trust: Trust,
     configuration: str | None = None,
     *,
-    policy: Strictness = STRICT,
+    strictness: Strictness = STRICT,
     cache: PayloadCache | None = None,
 ) -> FitVerdict:
-    """Check a FIT by keys that have been read; like `inspect` otherwise.
+    """Check a FIT that has been read, by keys that have been read; like `inspect` otherwise.
 
     Args:
-        fit: The file.
+        fit: The FIT, as `strictness.parse` read it.
         trust: The keys.
         configuration: Which one.
-        policy: How severely.
+        strictness: How severely.
         cache: What is known about the payloads of this file already.
+
+    Raises:
+        ValueError: The FIT was read leniently and is to be checked strictly, or the reverse.
     """
+    if fit.lenient is strictness.strict:
+        raise ValueError(f"a FIT to be checked as {strictness.name} is read by its parse()")
     known = PayloadCache() if cache is None else cache
-    model = fit_format.parse(fit, lenient=not policy.strict)
-    chosen, findings = _choose(model, configuration, policy)
-    findings[:0] = check_unsigned(model, chosen, policy, known)
+    chosen, findings = _choose(fit, configuration, strictness)
+    findings[:0] = check_unsigned(fit, chosen, strictness, known)
     findings += _check_trust(trust)
     results: list[KeyVerdict] = []
     for each in chosen:
-        verdicts = [_check_key(model, each, key, policy) for key in trust.required("conf")]
+        verdicts = [_check_key(fit, each, key, strictness) for key in trust.required("conf")]
         results += verdicts
         if not (trust.any_suffices and any(verdict.good for verdict in verdicts)):
             findings += [f for verdict in verdicts for f in verdict.findings]
-        findings += _check_images(model, each, trust, policy, known)
+        findings += _check_images(fit, each, trust, strictness, known)
     unique = tuple(dict.fromkeys(findings))
     return FitVerdict(
-        policy=policy.name,
+        policy=strictness.name,
         findings=unique,
         results=tuple(results),
         notes=releases.notes(unique, [(r.good, r.good_by_list) for r in results]),
@@ -162,48 +165,52 @@ def check_fit(
 
 
 def uboot_accepts(
-    fit: Buffer, trust: Trust, *, policy: Strictness = COMPAT, cache: PayloadCache | None = None
+    data: Buffer,
+    trust: Trust,
+    *,
+    strictness: Strictness = COMPAT,
+    cache: PayloadCache | None = None,
 ) -> dict[str, bool]:
     """Say for each configuration whether a U-Boot with all published fixes boots it.
 
     Raises:
-        FormatError: It would boot none of them, as `fit` is malformed to it as well.
+        FormatError: It would boot none of them, as the FIT is malformed to it as well.
     """
-    known = PayloadCache() if cache is None else cache
-    names = [each.name for each in fit_format.parse(fit, lenient=True).configurations]
+    fit, known = strictness.parse(data), PayloadCache() if cache is None else cache
     return {
-        name: not check_fit(fit, trust, name, policy=policy, cache=known).errors for name in names
+        each.name: not check_fit(fit, trust, each.name, strictness=strictness, cache=known).errors
+        for each in fit.configurations
     }
 
 
 def check_unsigned(
-    fit: Fit, configurations: Sequence[Configuration], policy: Strictness, cache: PayloadCache
+    fit: Fit, configurations: Sequence[Configuration], strictness: Strictness, cache: PayloadCache
 ) -> list[Finding]:
     """Return what is wrong with a FIT apart from its signatures.
 
     Args:
         fit: The FIT.
-        configurations: Those that may boot; a strict policy looks at all.
-        policy: How severely.
+        configurations: Those that may boot; a strict check looks at all.
+        strictness: How severely.
         cache: What is known about the payloads already.
     """
-    if policy.strict:
-        return structure.check(fit, policy, cache)
-    return list(_check_as_uboot(fit, configurations, policy, cache))
+    if strictness.strict:
+        return structure.check(fit, strictness, cache)
+    return list(_check_as_uboot(fit, configurations, strictness, cache))
 
 
 def _choose(
-    fit: Fit, name: str | None, policy: Strictness
+    fit: Fit, name: str | None, strictness: Strictness
 ) -> tuple[list[Configuration], list[Finding]]:
     """Return the configurations to check, and what is wrong with the choice."""
-    if name is None and policy.strict:
+    if name is None and strictness.strict:
         findings = []
         if len(fit.configurations) > 1:
             message = "no signature covers the choice of the default: boot with ADDRESS#NAME"
             findings.append(finding("fit.default-unsigned", "/configurations", message))
         return list(fit.configurations), findings
     wanted = fit.default if name is None else name
-    found = [c for c in fit.configurations if c.name == wanted][: None if policy.strict else 1]
+    found = [c for c in fit.configurations if c.name == wanted][: None if strictness.strict else 1]
     if found:
         return found, []
     where = f"/configurations/{wanted}"
@@ -211,9 +218,9 @@ def _choose(
 
 
 def _check_as_uboot(
-    fit: Fit, chosen: Sequence[Configuration], policy: Strictness, cache: PayloadCache
+    fit: Fit, chosen: Sequence[Configuration], strictness: Strictness, cache: PayloadCache
 ) -> Iterator[Finding]:
-    yield from structure.check_size(fit, policy)
+    yield from structure.check_size(fit, strictness)
     yield from structure.check_addresses(fit)
     if "description" not in fit.flat.root.properties:
         yield finding("fit.description", "/", "there is no description, which U-Boot demands")
@@ -222,7 +229,7 @@ def _check_as_uboot(
             yield finding(
                 "fit.missing-image", configuration.path, "the configuration names no image"
             )
-        yield from payloads.check(fit, _images(fit, configuration), policy, cache)
+        yield from payloads.check(fit, _images(fit, configuration), strictness, cache)
 
 
 def _check_trust(trust: Trust) -> Iterator[Finding]:
@@ -239,15 +246,15 @@ def _check_trust(trust: Trust) -> Iterator[Finding]:
 
 
 def _check_key(
-    fit: Fit, configuration: Configuration, key: TrustedKey, policy: Strictness
+    fit: Fit, configuration: Configuration, key: TrustedKey, strictness: Strictness
 ) -> KeyVerdict:
     findings: list[Finding] = []
     good = by_list = False
     signatures = [s for s in configuration.signatures if s.value]
     for signature in signatures:
-        problems = check_configuration(fit, configuration, signature, key, policy)
+        problems = check_configuration(fit, configuration, signature, key, strictness)
         by_list = by_list or holds_by_list(fit, configuration, signature, key)
-        if signature.hint == key.hint or not policy.strict:
+        if signature.hint == key.hint or not strictness.strict:
             good = good or not problems
             findings += problems
         elif not problems:
@@ -270,18 +277,22 @@ def _check_key(
 
 
 def _check_images(
-    fit: Fit, configuration: Configuration, trust: Trust, policy: Strictness, cache: PayloadCache
+    fit: Fit,
+    configuration: Configuration,
+    trust: Trust,
+    strictness: Strictness,
+    cache: PayloadCache,
 ) -> Iterator[Finding]:
     """Check the signatures of single images, for keys that are required for images."""
     for key in trust.required("image"):
         for image in _images(fit, configuration):
             # U-Boot is content with a signature by any key (boot/image-fit-sig.c).
-            keys = (key,) if policy.strict else trust.keys
+            keys = (key,) if strictness.strict else trust.keys
             problems = [
                 check_image(image, signature, accepted, cache)
                 for signature in image.signatures
                 for accepted in keys
-                if signature.value and (signature.hint == key.hint or not policy.strict)
+                if signature.value and (signature.hint == key.hint or not strictness.strict)
             ]
             if not problems:
                 message = f"no signature of the image by the required key {key.hint!r}"

@@ -174,6 +174,7 @@ class Fit:
         description: Free text.
         timestamp: Seconds since 1970, None when missing.
         default: The unsigned default configuration, empty without one.
+        lenient: Whether it was read as U-Boot does.
         images: The image nodes in file order.
         configurations: The configuration nodes in file order.
     """
@@ -183,6 +184,7 @@ class Fit:
     description: str
     timestamp: int | None
     default: str
+    lenient: bool
     images: tuple[Image, ...]
     configurations: tuple[Configuration, ...]
 
@@ -236,6 +238,7 @@ def parse(data: fdt.Buffer, *, lenient: bool = False) -> Fit:
         description=reader.text(flat.root, "description"),
         timestamp=reader.number(flat.root, "timestamp"),
         default=reader.text(configurations, "default"),
+        lenient=lenient,
         images=tuple(reader.image(node) for node in images.children),
         configurations=tuple(reader.configuration(node, names) for node in configurations.children),
     )

@@ -75,16 +75,16 @@ def _directory(directory: Path) -> Iterator[Finding]:
 def _file(path: Path, keys: dict[Path, FileKey], max_age: timedelta) -> Iterator[Finding]:
     if path.is_symlink():
         yield finding(
-            "keys.symlink", str(path), f"points to {path.resolve()}, which is judged instead"
+            "keys.symlink", str(path), f"points to {path.resolve()}, which is checked instead"
         )
     if not path.is_file():
-        yield finding("keys.unreadable", str(path), "is no file")
+        yield finding("keys.unreadable", str(path), "is not a file")
         return
     if read_reference(path):
         yield from inspect.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
         return
     if _ENCRYPTED in path.read_bytes():
-        # Its public half is that of the certificate beside it; nobody is asked for passphrases.
+        # Its public half is that of its certificate; passphrases are not asked for.
         yield from inspect.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
         return
     try:
@@ -158,7 +158,7 @@ def _manifest(directory: Path, manifest: Manifest, keys: dict[Path, FileKey]) ->
             yield finding(
                 "keys.plain",
                 str(private),
-                "the private key of a production profile lies unencrypted here",
+                "the private key of a production profile is not encrypted",
             )
 
 

@@ -87,13 +87,13 @@ def refuse_open_directory(directory: Path) -> None:
     """Refuse a directory that other users can look into.
 
     Raises:
-        UsageError: It is one, or no directory.
+        UsageError: It is one, or not a directory.
     """
     if not directory.is_dir():
         raise UsageError(f"{directory} is in the way: expected a directory or nothing")
     if (mode := stat.S_IMODE(directory.stat().st_mode)) & OTHERS_MAY:
         raise UsageError(
-            f"{directory} has mode {mode:04o}: private keys go where no other user can look",
+            f"{directory} has mode {mode:04o}: other users could read private keys in it",
             hint=f"chmod 700 {directory}",
         )
 

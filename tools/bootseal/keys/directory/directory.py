@@ -137,7 +137,7 @@ def list_keys(directory: Path) -> KeyDirectory:
     """Read a directory that `generate` made; of private keys only the permissions are read.
 
     Raises:
-        UsageError: It is none, or a certificate is missing.
+        UsageError: It is not one, or a certificate is missing.
         FormatError: `keys.json` or a certificate is not readable.
     """
     manifest = read_manifest(directory)
@@ -151,7 +151,7 @@ def find(directory: Path, role: Role) -> StoredKey:
     """Return the key with a role.
 
     Raises:
-        UsageError: The directory is no key directory or has no such key.
+        UsageError: The directory is not a key directory or has no such key.
     """
     if entry := read_manifest(directory).keys.get(role):
         _log.info("%s key of %s: %s (%s)", role, directory, entry.name, entry.state)

@@ -111,7 +111,7 @@ def published_findings(path: Path, key: PublicKey) -> Iterator[Finding]:
         yield finding(
             "keys.published",
             str(path),
-            f"a published test key ({origin}): anybody can sign with it",
+            f"a published test key ({origin}): anyone can sign with it",
         )
 
 

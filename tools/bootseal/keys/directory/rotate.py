@@ -125,7 +125,7 @@ def revoke(directory: Path, key: str, *, reason: str) -> KeyEntry:
     Args:
         directory: A key directory.
         key: Name or fingerprint.
-        reason: Recorded, and told to whoever tries to sign with it.
+        reason: Recorded, and shown to anyone who tries to sign with it.
 
     Raises:
         UsageError: There is no such key, or it is revoked already.

@@ -42,7 +42,7 @@ class FileSigner:
         Raises:
             UsageError: The file is missing, readable by others, a public key, or its passphrase
                 is missing or wrong.
-            FormatError: It holds no private key of a supported kind.
+            FormatError: It does not hold a private key of a supported kind.
         """
         return cls(parse_private(_read_private(path), str(path), passphrase))
 
@@ -87,7 +87,7 @@ def parse_private(pem: bytes, where: str, passphrase: bytes | None = None) -> Pr
 
     Raises:
         UsageError: Its passphrase is missing, wrong, or given for a plain key.
-        FormatError: It is no private key of a supported kind.
+        FormatError: It is not a private key of a supported kind.
     """
     try:
         key = serialization.load_pem_private_key(pem, passphrase)
@@ -100,7 +100,7 @@ def parse_private(pem: bytes, where: str, passphrase: bytes | None = None) -> Pr
             raise UsageError(
                 f"{where} cannot be decrypted: the passphrase is wrong or the file is damaged"
             ) from error
-        raise FormatError(f"{where} holds no private key: {first_line(error)}") from error
+        raise FormatError(f"{where} does not hold a private key: {first_line(error)}") from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise FormatError(f"{where} holds {type(key).__name__}: expected an RSA or ECDSA key")
     try:

@@ -31,7 +31,7 @@ SCHEME: Final = "awskms:///"
 ARN: Final = "arn:"
 _REGION_FIELD: Final = 3
 _TIMEOUT: Final = 20
-# What to do about an error code of the service; the others stand for themselves.
+# What to do about an error code of the service; the others need no explanation.
 _HINTS: Final = {
     "AccessDeniedException": "the caller needs kms:GetPublicKey and kms:Sign for this key",
     "UnrecognizedClientException": "AWS does not know the credentials: aws sts get-caller-identity",
@@ -39,9 +39,9 @@ _HINTS: Final = {
     "NotFoundException": "key ids and aliases belong to one region: AWS_REGION",
     "DisabledException": "enable the key, or use the one that replaced it",
     "InvalidKeyUsageException": "the key is for encryption: expected KeyUsage SIGN_VERIFY",
-    "KMSInvalidStateException": "the key is disabled, waits for its deletion or has no material",
-    "ThrottlingException": "too many requests for now: try again later",
-    "LimitExceededException": "too many requests for now: try again later",
+    "KMSInvalidStateException": "the key is disabled, is pending deletion or has no key material",
+    "ThrottlingException": "too many requests: try again later",
+    "LimitExceededException": "too many requests: try again later",
 }
 
 
@@ -81,7 +81,7 @@ class KmsSigner:
 
         Raises:
             UsageError: The key or the digest does not fit the algorithm.
-            ToolError: The service refuses, or returns something that is no signature by this key.
+            ToolError: The service refuses, or what it returns is not a signature by this key.
         """
         public.check_request(self._public, digest, algorithm)
         with _explaining(self._where):
@@ -149,7 +149,7 @@ def _explaining(where: str) -> Iterator[None]:
         said = str(error.response.get("Error", {}).get("Message", ""))
         kind = UsageError if code == "NotFoundException" else ToolError
         raise kind(
-            f"{where}: AWS answers {code}: {said}".rstrip(": "), hint=_HINTS.get(code, "")
+            f"{where}: AWS answered {code}: {said}".rstrip(": "), hint=_HINTS.get(code, "")
         ) from error
     except BotoCoreError as error:
         raise ToolError(

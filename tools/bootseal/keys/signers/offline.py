@@ -90,14 +90,14 @@ class Answers:
                 signature = file.read(_MAX_SIGNATURE)
         except FileNotFoundError:
             raise UsageError(
-                f"there is no signature {path}: it is missing, or the requests are of another disk",
+                f"no signature {path}: it is missing, or the requests are for another disk",
                 hint=f"{command(wanted)}  (as {self.directory / SUMMARY} says)",
             ) from None
         if not algorithm.kind.is_rsa and len(signature) != algorithm.signature_size:
             try:
                 signature = public.der_to_raw(signature, algorithm)
             except (FormatError, ValueError) as error:
-                raise FormatError(f"{path} is no signature by {algorithm.name}") from error
+                raise FormatError(f"{path} is not an {algorithm.name} signature") from error
         public.verify_digest(self.public_key, digest, signature, algorithm)
         return signature
 
@@ -171,7 +171,7 @@ def load(directory: Path) -> list[Wanted]:
     except FileNotFoundError:
         raise UsageError(f"{directory} holds no {FILE_NAME}") from None
     except (ValueError, UsageError, FormatError) as error:
-        raise FormatError(f"{path} holds no signing requests: {error}") from error
+        raise FormatError(f"{path} does not hold signing requests: {error}") from error
 
 
 def _parse(request: _Request) -> Wanted:

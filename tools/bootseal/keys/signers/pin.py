@@ -45,7 +45,7 @@ class SecretSource:
         """Return the secret.
 
         Args:
-            what: For whom, in questions and errors: `the PIN of the token 'x'`.
+            what: What it is, in questions and errors: `the PIN of the token 'x'`.
             variable: Environment variable to look into.
             file: Used when the source names no file itself.
 
@@ -89,5 +89,5 @@ def _checked(secret: bytes, what: str, where: str) -> bytes:
     if not secret:
         raise UsageError(f"{where} is empty: expected {what}")
     if len(secret) > _LONGEST or b"\0" in secret:
-        raise UsageError(f"{where} is no text of a few characters: expected {what}")
+        raise UsageError(f"{where} is not text of a few characters: expected {what}")
     return secret

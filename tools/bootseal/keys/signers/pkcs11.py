@@ -2,7 +2,7 @@
 """Signs with a private key that lives in a token, through PKCS#11.
 
 The digest goes in and the signature comes out; the signature is checked with the public key
-before anybody gets it. Works with any PKCS#11 2.40 module.
+before it is returned. Works with any PKCS#11 2.40 module.
 
 Spec: PKCS #11 Current Mechanisms 2.40, sections 2.1 (RSA) and 2.3 (ECDSA).
 """
@@ -79,7 +79,7 @@ class TokenSigner:
 
         Raises:
             UsageError: The key or the digest does not fit the algorithm.
-            ToolError: The token refuses, or returns something that is no signature by this key.
+            ToolError: The token refuses, or returns something that is not a signature by this key.
         """
         public.check_request(self._public, digest, algorithm)
         with _explaining(self._where):
@@ -96,7 +96,7 @@ class TokenSigner:
             raise ToolError(
                 f"{self._where} cannot sign {algorithm.name} with {algorithm.padding}: its token "
                 f"has no {mechanism.name}",
-                hint=f"of the mechanisms of interest it has {can}",
+                hint=f"it offers {can}",
             )
         return self._key.sign(message, mechanism=mechanism, mechanism_param=parameters)
 
@@ -180,14 +180,14 @@ def _tokens(module: Path) -> list[pkcs11.Token]:
 def _find_token(module: Path, uri: Pkcs11Uri) -> pkcs11.Token:
     tokens = _tokens(module)
     fitting = [token for token in tokens if _fits(token, uri)]
-    # SoftHSM always has one slot with a token that nobody has initialised yet.
+    # SoftHSM always has one slot with a token that is not initialised yet.
     known = sorted(f"{t.label!r} (serial {_serial(t)})" for t in tokens if t.label)
     listed = ", ".join(known) or "none at all"
     if not fitting:
-        raise UsageError(f"no token fits the PKCS#11 URI: the module offers {listed}")
+        raise UsageError(f"no token matches the PKCS#11 URI: the module offers {listed}")
     if len(fitting) > 1:
         raise UsageError(
-            f"{len(fitting)} tokens fit the PKCS#11 URI: the module offers {listed}",
+            f"{len(fitting)} tokens match the PKCS#11 URI: the module offers {listed}",
             hint="add serial= to the URI",
         )
     return fitting[0]
@@ -215,15 +215,15 @@ def _log_in(
     if token.flags & flag.USER_PIN_LOCKED:
         raise ToolError(
             f"the PIN of {where} is locked",
-            hint="unlock it with the tool of its maker and its security officer's PIN",
+            hint="unlock it with its vendor's tool and its security officer's PIN",
         )
     if token.flags & flag.PROTECTED_AUTHENTICATION_PATH:
         with _explaining(where):
             return token.open(user_pin=pkcs11.types.PROTECTED_AUTH)
     if token.flags & flag.USER_PIN_FINAL_TRY:
         raise ToolError(
-            f"{where} has one try left before its PIN locks, and a build is not the place for it",
-            hint="log in once with the tool of its maker, which gives the other tries back",
+            f"{where} has one try left before its PIN locks, which a build must not use up",
+            hint="log in once with its vendor's tool, which restores the other tries",
         )
     pin = secret.get(f"the PIN of {where}", PIN_VARIABLE, file=uri.pin_file)
     try:
@@ -231,7 +231,7 @@ def _log_in(
     except UnicodeDecodeError:
         raise UsageError(f"the PIN of {where} is not UTF-8, as PKCS#11 demands") from None
     except (pkcs11.PinIncorrect, pkcs11.PinLenRange, pkcs11.PinInvalid):
-        # Not chained: what the library keeps in its frames is nobody's business.
+        # Not chained: the library's frames may hold the PIN.
         raise UsageError(f"the PIN of {where} is wrong; {_tries_left(token)}") from None
     except pkcs11.PKCS11Error as error:
         raise ToolError(f"{where} refuses the login: {describe(error)}") from None
@@ -245,7 +245,7 @@ def _tries_left(token: pkcs11.Token) -> str:
         return "it is locked now"
     if flags & pkcs11.TokenFlag.USER_PIN_FINAL_TRY:
         return "one try is left before it locks"
-    return "how many tries are left the token does not say, but each wrong one counts"
+    return "the token does not say how many tries are left, but each wrong one counts"
 
 
 @contextmanager

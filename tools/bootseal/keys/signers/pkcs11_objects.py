@@ -52,7 +52,7 @@ def find_private(session: pkcs11.Session, uri: Pkcs11Uri, where: str) -> pkcs11.
             f"{where} holds no private key with {uri.key_text}: it holds {listed or 'none'}"
         )
     raise UsageError(
-        f"{len(found)} private keys of {where} fit {uri.key_text}: it holds {listed}",
+        f"{len(found)} private keys of {where} match the URI ({uri.key_text}): it holds {listed}",
         hint="add object= or id= to the URI",
     )
 
@@ -62,7 +62,7 @@ def read_public(session: pkcs11.Session, key: pkcs11.PrivateKey, where: str) -> 
 
     Raises:
         UsageError: The token holds neither a public key object nor a certificate for it.
-        FormatError: What it holds is no key of a supported kind.
+        FormatError: What it holds is not a key of a supported kind.
     """
     attribute = pkcs11.Attribute
     same = {attribute.ID: key.id} if key.id else {attribute.LABEL: key.label}
@@ -74,7 +74,7 @@ def read_public(session: pkcs11.Session, key: pkcs11.PrivateKey, where: str) -> 
     if key.key_type is pkcs11.KeyType.RSA:
         return _of_object(key, where)
     raise UsageError(
-        f"{where} has no public key beside its private key",
+        f"{where} has no public key for its private key",
         hint="import the public key or the certificate into the token under the same id",
     )
 
@@ -111,7 +111,7 @@ def _of_point(parameters: bytes, encoded: bytes) -> PublicKey:
     try:
         key = ec.EllipticCurvePublicKey.from_encoded_point(curve.crypto, point)
     except ValueError as error:
-        raise FormatError(f"CKA_EC_POINT is no point on {curve}") from error
+        raise FormatError(f"CKA_EC_POINT is not a point on {curve}") from error
     return public.from_crypto(key)
 
 

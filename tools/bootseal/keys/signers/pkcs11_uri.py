@@ -2,7 +2,7 @@
 """PKCS#11 URIs, which name a key in a token (RFC 7512).
 
 `pkcs11:token=...;object=...?module-path=...&pin-source=...`. A `pin-value` is refused, since URIs
-stand on command lines and in logs, and no message of this module repeats a URI.
+appear on command lines and in logs, and no message of this module repeats a URI.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def parse(uri: str) -> Pkcs11Uri:
     'Release keys'
     """
     if not uri.startswith(SCHEME):
-        raise UsageError(f"this is no PKCS#11 URI: expected it to start with {SCHEME}")
+        raise UsageError(f"this is not a PKCS#11 URI: expected it to start with {SCHEME}")
     path, _, query = uri.removeprefix(SCHEME).partition("?")
     if "pin-value" in uri:
         raise UsageError(
@@ -101,7 +101,7 @@ def parse(uri: str) -> Pkcs11Uri:
 
 
 def with_object(uri: str, name: str) -> str:
-    """Add `object=<name>` to a URI that names no key, as mkimage's pkcs11 engine does."""
+    """Add `object=<name>` to a URI that does not name a key, as mkimage's pkcs11 engine does."""
     parsed = parse(uri)
     if parsed.object or parsed.id:
         return uri
@@ -142,7 +142,7 @@ def _slot(value: bytes | None) -> int | None:
     if value is None:
         return None
     if not value.isdigit():
-        raise UsageError("'slot-id' in the PKCS#11 URI is no number")
+        raise UsageError("'slot-id' in the PKCS#11 URI is not a number")
     return int(value)
 
 
@@ -156,6 +156,6 @@ def _pin_file(source: str) -> Path | None:
     path = source.removeprefix("file:").removeprefix("//")
     if source and not path.startswith("/"):
         raise UsageError(
-            "'pin-source' in the PKCS#11 URI is no file: expected an absolute path, or file:/..."
+            "'pin-source' in the PKCS#11 URI is not a file: expected an absolute path, or file:/..."
         )
     return Path(path) if source else None

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 
-class Scheme(NamedTuple):
+class UriScheme(NamedTuple):
     """How the keys of a URI scheme are reached.
 
     Attributes:
@@ -21,9 +21,9 @@ class Scheme(NamedTuple):
 
 
 SCHEMES: Final = {
-    "pkcs11": Scheme(module="pkcs11", extra="hsm", example="pkcs11:..."),
-    "awskms": Scheme(module="kms", extra="aws", example="awskms:///..."),
-    "arn": Scheme(module="kms", extra="aws"),
+    "pkcs11": UriScheme(module="pkcs11", extra="hsm", example="pkcs11:..."),
+    "awskms": UriScheme(module="kms", extra="aws", example="awskms:///..."),
+    "arn": UriScheme(module="kms", extra="aws"),
 }
 EXAMPLES: Final = " or ".join(scheme.example for scheme in SCHEMES.values() if scheme.example)
 """The forms of a key URI that is not a file."""
@@ -31,7 +31,7 @@ KEY_URI: Final = f"a PEM file, {EXAMPLES}"
 """The forms of a key URI."""
 
 
-def find(uri: str) -> Scheme | None:
+def find(uri: str) -> UriScheme | None:
     """Return the scheme of a key URI; None for the path of a file.
 
     >>> find("pkcs11:token=release").extra

@@ -49,7 +49,7 @@ _REQUIRED: Final = (
 )
 _IDENTITY: Final = b"IDENTITY\0"
 _BLOCK: Final = 16
-# tpm2-tools' own envelope: magic and version, part of no specification.
+# tpm2-tools' own envelope: magic and version, not part of any specification.
 _TOOLS_HEADER: Final = struct.pack(">II", 0xBADCC0DE, 1)
 
 
@@ -74,7 +74,7 @@ def public_key(key: Key) -> PublicKey:
     """Return the key of a public area as a key of ours.
 
     Raises:
-        FormatError: The numbers are no key of a supported size.
+        FormatError: The numbers are not a key of a supported size.
     """
     if isinstance(key, RsaKey):
         return RsaPublicKey.from_numbers(key.modulus, key.exponent)

@@ -59,7 +59,7 @@ def authorities(pem: bytes, where: str) -> list[Authority]:
         found = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
         raise FormatError(
-            f"{where} holds no certificates in PEM form ({first_line(error)})"
+            f"{where} does not hold certificates in PEM form ({first_line(error)})"
         ) from error
     for certificate in found:
         if not is_authority(certificate):
@@ -71,13 +71,13 @@ def check(der: bytes, trusted: Sequence[Authority], when: datetime) -> Endorseme
     """Check an endorsement certificate.
 
     Args:
-        der: The certificate, DER, as it lies in the TPM.
+        der: The certificate, DER, as it is in the TPM.
         trusted: Certificates of authorities, intermediate ones too; every path must end in one
             of them that signed itself.
         when: The time of the check, with time zone.
 
     Raises:
-        FormatError: It is no certificate of a supported key.
+        FormatError: It is not a certificate of a supported key.
         VerificationRefused: It leads to none of the authorities, is not valid at that time, or
             is not for an endorsement key.
     """
