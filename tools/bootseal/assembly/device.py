@@ -15,7 +15,7 @@ from bootseal.formats import boot_partition
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
 from bootseal.formats.uboot.environment import emit_environment
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure.predict import MEANINGS, predict
 
@@ -129,7 +129,7 @@ def describe(
     Raises:
         UsageError: The key directory cannot be read.
     """
-    keys = store.list_keys(about.keys)
+    keys = key_directory.list_keys(about.keys)
     return Device(
         name=about.name,
         profile=keys.profile,

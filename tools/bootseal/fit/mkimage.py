@@ -163,13 +163,13 @@ def _run(job: Job, arguments: list[str], image: Path) -> None:
         image.write_bytes(job.image.read_bytes())
     proc.run(job.program, [*arguments, image], timeout=_TIMEOUT)
     if not image.is_file():
-        raise ToolError(f"{job.program} ended well and wrote no file")
+        raise ToolError(f"{job.program} exited with 0 but wrote no output file")
 
 
 def _clear_gap(data: bytearray) -> None:
     """Clear what old releases leave between the tree's end and external data.
 
-    Remains of earlier states of the tree are there, with bytes of the placeholder's signature;
+    It holds remains of earlier states of the tree, and with them of the placeholder's signature;
     later releases write zeros.
     """
     header = fdt.read(bytes(data), lenient=True).header
@@ -192,8 +192,8 @@ def _replace_signatures(
     done = []
     for signature, digest, algorithm in digests(model):
         try:
-            known = placeholders[signature.hint].public_key
-            verify_digest(known, digest, signature.value, algorithm)
+            temporary = placeholders[signature.hint].public_key
+            verify_digest(temporary, digest, signature.value, algorithm)
         except (KeyError, VerificationRefused) as error:
             raise ToolError(
                 f"mkimage left {signature.path} unsigned, or signed something else than expected",
@@ -218,8 +218,8 @@ def _replace_points(data: bytes, placeholders: dict[str, Placeholder]) -> bytes:
     """Put the real ECDSA keys where mkimage wrote the placeholders; RSA keys are right already."""
     changed = bytearray(data)
     tree = fdt.read(data)
-    for hint, each in placeholders.items():
-        if not isinstance(each.real, EcPublicKey):
+    for hint, temporary in placeholders.items():
+        if not isinstance(temporary.real, EcPublicKey):
             continue
         node = tree.find(f"/signature/{hint}")
         if node is None or not node.properties.keys() >= {"algo", "key-name-hint"}:
@@ -228,16 +228,16 @@ def _replace_points(data: bytes, placeholders: dict[str, Placeholder]) -> bytes:
                 hint="take mkimage from U-Boot 2025.01 or later, or leave -K out and use bootseal "
                 "fit sign --dtb",
             )
-        size = each.real.bits // 8
+        size = temporary.real.bits // 8
         for name, value in (
-            ("ecdsa,x-point", each.real.x),
-            ("ecdsa,y-point", each.real.y),
+            ("ecdsa,x-point", temporary.real.x),
+            ("ecdsa,y-point", temporary.real.y),
         ):
             start = node.properties[name].offset
             changed[start : start + size] = value.to_bytes(size)
     trusted = {key.public_key for key in control_dtb.read_keys(changed)}
-    for hint, each in placeholders.items():
-        if each.real not in trusted:
+    for hint, temporary in placeholders.items():
+        if temporary.real not in trusted:
             raise ToolError(f"mkimage did not put the key {hint!r} into the control device tree")
     return bytes(changed)
 

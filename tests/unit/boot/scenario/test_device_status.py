@@ -32,6 +32,10 @@ EVENTS = eventlog.bootm_events(
 )
 
 
+DATA_OPTIONS = ["rw", "nosuid", "nodev", "noexec", "nosymfollow"]
+DATA_MOUNT = {"target": "/data", "source": "/dev/mapper/data", "type": "ext4"}
+
+
 def log_of(events: tuple[Event, ...]) -> str:
     log = eventlog.emit(EventLog(algorithms=("sha256",), events=events))
     return base64.b64encode(log).decode()
@@ -68,7 +72,6 @@ DEVICE = Device(
 
 def document(**changes: object) -> dict[str, object]:
     """Return the status of a proven system; a change is named with `__` between its members."""
-    data_mount = {"target": "/data", "source": "/dev/mapper/data", "type": "ext4"}
     good: dict[str, object] = {
         "schema": "bootseal.status/1",
         "slot": "a",
@@ -97,7 +100,7 @@ def document(**changes: object) -> dict[str, object]:
         "login": True,
         "mounts": [
             {"target": "/", "source": "/dev/mapper/root", "type": "erofs", "options": ["ro"]},
-            {**data_mount, "options": ["rw", "nosuid"]},
+            {**DATA_MOUNT, "options": DATA_OPTIONS},
             {"target": "/tmp", "source": "tmpfs", "type": "tmpfs", "options": ["rw"]},  # noqa: S108
         ],
         "partitions": [
@@ -183,6 +186,13 @@ def test_check_writable_foreign_file_system_is_found() -> None:
     assert isinstance(good, list)
     usb = {"target": "/mnt", "source": "/dev/vdb1", "type": "ext4", "options": ["rw"]}
     assert findings(mounts=[*good, usb]) == ["mount.writable"]
+
+
+@pytest.mark.parametrize("option", DATA_OPTIONS)
+def test_check_data_mounted_with_an_option_less_is_found(option: str) -> None:
+    root = {"target": "/", "source": "/dev/mapper/root", "type": "erofs", "options": ["ro"]}
+    options = [o for o in DATA_OPTIONS if o != option]
+    assert findings(mounts=[root, {**DATA_MOUNT, "options": options}]) == ["data.mount"]
 
 
 def test_check_login_of_a_production_device_is_found() -> None:

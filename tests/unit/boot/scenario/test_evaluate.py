@@ -44,7 +44,8 @@ TABLE = f"0 8 verity 1 1:1 1:2 4096 4096 1 1 sha256 {'aa' * 32} 00 1 restart_on_
 def status(*, state: str = "open", created: bool = False, slot: str = "b") -> bytes:
     root = {"hash": "aa" * 32, "device": "/dev/dm-0", "mount": "/", "type": "erofs"}
     data = {"state": state, "reason": "no TPM", "created": created, "boots": 1, "keyslot": 0}
-    mount = {"target": "/data", "source": "/dev/mapper/data", "type": "ext4", "options": ["rw"]}
+    options = ["rw", "nosuid", "nodev", "noexec", "nosymfollow"]
+    mount = {"target": "/data", "source": "/dev/mapper/data", "type": "ext4", "options": options}
     document = {
         "schema": "bootseal.status/1",
         "slot": slot,

@@ -26,6 +26,8 @@ _ROOT_HASH_FIELD: Final = 11  # of `start length verity version data hash bs hbs
 _DM_TARGET_FIELD: Final = 2
 _SHOWN: Final = 4  # one exchanged entry is two: the unexpected and the missing one
 _TOKEN: Final = "systemd-tpm2"  # noqa: S105 - the type of a LUKS2 token
+# Encrypted is not authentic: nothing on /data is run, is a device or leads elsewhere.
+_DATA_OPTIONS: Final = ("rw", "nosuid", "nodev", "noexec", "nosymfollow")
 _LOCKED: Final = ("integrity", "confidentiality")
 # Kernel interfaces and memory; everything else that is writable keeps what is written to it.
 _VOLATILE: Final = frozenset(
@@ -126,9 +128,10 @@ def _data(data: DataStatus, mounts: tuple[Mount, ...]) -> Iterator[Finding]:
         message = f"token {data.token!r} in key slot {data.keyslot}: expected {_TOKEN}"
         yield finding("data.token", "data", message)
     on_data = [m for m in mounts if m.target == "/data"]
-    if [m.source for m in on_data] != ["/dev/mapper/data"] or "rw" not in on_data[0].options:
+    sources = [m.source for m in on_data]
+    if sources != ["/dev/mapper/data"] or not set(_DATA_OPTIONS) <= set(on_data[0].options):
         said = "; ".join(f"{m.source} {','.join(m.options)}" for m in on_data) or "nothing"
-        message = f"/data is {said}: expected /dev/mapper/data, writable"
+        message = f"/data is {said}: expected /dev/mapper/data {','.join(_DATA_OPTIONS)}"
         yield finding("data.mount", "data", message)
 
 

@@ -20,7 +20,8 @@ class BootsealDataTest(BootsealDeviceCase):
         mounts = [m for m in self.status["mounts"] if m["target"] == "/data"]
         self.assertEqual(len(mounts), 1)
         self.assertEqual(mounts[0]["source"], "/dev/mapper/data")
-        self.assertLessEqual({"nosuid", "nodev"}, set(mounts[0]["options"]))
+        wanted = {"nosuid", "nodev", "noexec", "nosymfollow"}
+        self.assertLessEqual(wanted, set(mounts[0]["options"]))
 
     def test_data_can_be_written(self):
         self.ran("touch /data/written && rm /data/written")
