@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The tables of findings in docs/, made from the catalogue.
 
-A table stands between `<!-- findings: NAME -->` and `<!-- end of findings -->`. After a change of
+A table is between `<!-- findings: NAME -->` and `<!-- end of findings -->`. After a change of
 `tools/bootseal/findings/catalogue.md`:
 
     python -m tests.findings_tables

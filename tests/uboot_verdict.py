@@ -28,7 +28,7 @@ REFUSED: Final = "refused"
 class Answer(NamedTuple):
     """What fit_check_sign says, and what a device would: `ok`, `refused`, or `crash` and a signal.
 
-    A crash is no acceptance: of both, only `ok` would boot.
+    A crash is not an acceptance: of both, only `ok` would boot.
     """
 
     tool: str
@@ -43,7 +43,7 @@ class Uboot:
     program: Path
     version: str
 
-    def judge(self, fits: Sequence[bytes], control: bytes) -> list[Answer]:
+    def answers(self, fits: Sequence[bytes], control: bytes) -> list[Answer]:
         """Ask about FITs and one control device tree."""
         path = self.program.with_name("control.dtb")
         path.write_bytes(control)

@@ -3,7 +3,7 @@
 # The disk after the declared layout, and device.json, which describes all of it.
 
 WKS_FILE ?= "bootseal-ab.wks"
-# Everything the layout names lies in BOOTSEAL_DEVICE; no other boot loader is wanted.
+# Everything the layout names is in BOOTSEAL_DEVICE; no other boot loader is wanted.
 WKS_FILE_DEPENDS = ""
 DEPLOY_DIR_IMAGE:task-rootfs-wicenv = "${BOOTSEAL_DEVICE}"
 

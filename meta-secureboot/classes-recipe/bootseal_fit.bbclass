@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # The FIT: kernel, initramfs, and a device tree for each slot that holds the root hash. Signed and
-# judged in one task, so that nothing unverified can leave it.
+# verified in one task, so that nothing unverified can leave it.
 
 inherit bootseal_keys
 
@@ -38,7 +38,7 @@ do_bootseal_fit() {
     bootseal fit sign fit.itb --key ${BOOTSEAL_KEYS}/${BOOTSEAL_FIT_KEY}.key \
         --hint ${BOOTSEAL_FIT_KEY}
 
-    # The judge: with the key of the very U-Boot that will start this. Then a second witness.
+    # With the key of the U-Boot that will start this. Then a second opinion.
     bootseal fit verify fit.itb --dtb u-boot.bin
     uboot-fit_check_sign -f fit.itb -k control.dtb
 }

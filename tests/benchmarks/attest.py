@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How many quotes one core judges in a second, from the bytes a device sent to the verdict.
+"""How many quotes one core verifies in a second, from the bytes a device sent to the verdict.
 
     python -m tests.benchmarks.attest [--json]
 
@@ -93,7 +93,7 @@ def sign(signer: FileSigner, message: bytes) -> bytes:
 
 
 def measure(kind: KeyKind) -> dict[str, object]:
-    """Judge one quote many times, against a list of 50 releases."""
+    """Verify one quote many times, against a list of 50 releases."""
     signer = FileSigner(certificate.make_private(kind))
     prediction = predict(fit_format.parse(fit(b"KERNEL 7")), "conf-a", version=VERSION)
     log = eventlog.emit(EventLog(algorithms=("sha256",), events=prediction.events))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""How long the check of a 1 GiB disk takes, beside `veritysetup verify` of its root alone.
+"""How long the check of a 1 GiB disk takes, compared with `veritysetup verify` of its root alone.
 
     python -m tests.benchmarks.disk [--pairs N] [--keep DIR]
 
 Makes a disk of 1 GiB with two slots whose roots (440 MiB of noise) fill it, signed with keys of its
 own. Then runs in turns `veritysetup verify` and `bootseal disk check --no-inside`, as programs, and
-the judgement alone, without the start of Python. Prints seconds, the median ratio of the pairs for
+the check alone, without the start of Python. Prints seconds, the median ratio of the pairs for
 both, the ratios of the best times, and the peak memory.
 """
 
@@ -77,7 +77,7 @@ def partitions() -> tuple[Partition, ...]:
 
 
 def make(directory: Path) -> str:
-    """Make the disk and all that is needed to judge it; return the root hash."""
+    """Make the disk and all that is needed to check it; return the root hash."""
     key, vendor = (
         FileSigner(rsa.generate_private_key(public_exponent=65537, key_size=2048)) for _ in "12"
     )
@@ -128,8 +128,8 @@ def timed(argv: list[str]) -> tuple[float, float, int]:
     return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
-def judged(directory: Path) -> float:
-    """Judge the disk in this process; return seconds."""
+def checked(directory: Path) -> float:
+    """Check the disk in this process; return seconds."""
     layout = parse_wks((directory / "layout.wks").read_text())
     key = from_pem((directory / "policy.pub").read_bytes())
     control = (directory / "control.dtb").read_bytes()
@@ -159,7 +159,7 @@ def main() -> None:
         ours += [names["disk.img"], f"--dtb={names['control.dtb']}"]
         ours += [f"--layout={names['layout.wks']}", f"--policy-key={names['policy.pub']}"]
         runs = [
-            (timed([*theirs, root_hash]), timed(ours), judged(directory))
+            (timed([*theirs, root_hash]), timed(ours), checked(directory))
             for _ in range(given.pairs)
         ]
     best = [min(seconds) for seconds in zip(*((a[0], b[0], c) for a, b, c in runs), strict=True)]
@@ -168,10 +168,10 @@ def main() -> None:
             {
                 "veritysetup_seconds": [round(a[0], 2) for a, _, _ in runs],
                 "bootseal_seconds": [round(b[0], 2) for _, b, _ in runs],
-                "judgement_seconds": [round(c, 2) for _, _, c in runs],
+                "check_seconds": [round(c, 2) for _, _, c in runs],
                 "cpu_seconds": [min(a[1] for a, _, _ in runs), min(b[1] for _, b, _ in runs)],
                 "ratio_of_programs": round(statistics.median(b[0] / a[0] for a, b, _ in runs), 2),
-                "ratio_of_judgement": round(statistics.median(c / a[0] for a, _, c in runs), 2),
+                "ratio_of_check": round(statistics.median(c / a[0] for a, _, c in runs), 2),
                 "best_ratios": [round(each / best[0], 2) for each in best[1:]],
                 "peak_memory_mib": max(b[2] for _, b, _ in runs) // 1024,
             },

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long late signing of a 1 GiB disk takes, beside copying and hashing it with coreutils.
+"""How long re-signing of a 1 GiB disk takes, compared with copying and hashing it with coreutils.
 
     python -m tests.benchmarks.sign build/device [--rounds N]
 

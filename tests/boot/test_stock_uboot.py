@@ -35,7 +35,7 @@ ADDRESS: Final = 0x48000000
 STRIDE: Final = 0x10000
 MACHINE: Final = ("-cpu", "cortex-a57", "-m", "256", "-nic", "none", "-nographic")
 RELEASES: Final = {"bookworm": "2023.01", "trixie": "2025.01"}
-# The head of an arm64 kernel that may run where it lies, and code that writes "K\n" to the serial
+# The head of an arm64 kernel that may run where it is, and code that writes "K\n" to the serial
 # port and switches the machine off.
 KERNEL: Final = struct.pack(
     "<II6Q4sI", 0x14000010, 0, 0, 0x1000, 8, 0, 0, 0, b"ARM\x64", 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`disk check` and the programs others use say the same of the same disks.
 
-Where they do not, the reason stands here. sgdisk says nothing of what we find beyond the structure
+Where they do not, the reason is here. sgdisk says nothing of what we find beyond the structure
 (declared layout, boot code, hidden data); fit_check_sign accepts what our strict policy does not
 (docs/fit.md); veritysetup reads the superblock, which the device does not; systemd-dissect looks
 for the roots alone, and without their root hash.

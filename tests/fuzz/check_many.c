@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Asks U-Boot's own code for its verdict on many FITs: what fit_check_sign does, and before it, as
- * on the device, the check of the format. Each FIT is judged in a process of its own.
+ * on the device, the check of the format. Each FIT is checked in a process of its own.
  *
  * Argument: the control device tree. Standard input holds, for each FIT, its length (u32,
  * big-endian) and its bytes. Standard output gets two words for each: the verdict of
@@ -35,7 +35,7 @@ static char *read_file(const char *path)
 	return data;
 }
 
-static void judge(char *fit, char *key, int format)
+static void check(char *fit, char *key, int format)
 {
 	int child = fork();
 	int status;
@@ -76,15 +76,15 @@ int main(int argc, char **argv)
 	while (fread(head, 1, sizeof(head), stdin) == sizeof(head)) {
 		size_t size = (size_t)head[0] << 24 | head[1] << 16 | head[2] << 8 | head[3];
 		size_t room = (size + PAGE - 1) / PAGE * PAGE;
-		/* As a mapped file lies: zeros up to the end of its last page, then nothing */
+		/* As in a mapped file: zeros up to the end of its last page, then nothing */
 		char *fit = mmap(NULL, room + PAGE, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		if (fit == MAP_FAILED || mprotect(fit + room, PAGE, PROT_NONE) ||
 		    fread(fit, 1, size, stdin) != size)
 			return 2;
-		judge(fit, key, 0);
-		judge(fit, key, 1);
+		check(fit, key, 0);
+		check(fit, key, 1);
 		munmap(fit, room + PAGE);
 	}
 	return 0;

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Mutated signed FITs, judged by `--compat` and by U-Boot's own code: do the two agree?
+"""Mutated signed FITs, verified by `--compat` and by U-Boot's own code: do the two agree?
 
     python -m tests.fuzz.differential --count 50000 --seed 1
 
 Ends with 0 when nothing that must not be happened: a mutant accepted here and refused there, a
-mutant of a signed bit accepted by anybody, a refusal here alone that docs/fit.md does not name, or
+mutant of a signed bit accepted by either, a refusal here alone that docs/fit.md does not name, or
 an exception. Whether U-Boot's code crashed is counted and nothing more.
 """
 
@@ -89,14 +89,14 @@ def reason(fit: bytes, control: bytes) -> str:
 
 
 def compare(uboot: Uboot, samples: list[Sample], count: int, seed: int) -> Outcome:
-    """Judge `count` mutants, a batch of each sample in turn."""
+    """Verify `count` mutants, a batch of each sample in turn."""
     outcome = Outcome()
     with ThreadPoolExecutor(1) as pool:
         for number, start in enumerate(range(0, count, _BATCH)):
             good = samples[number % len(samples)]
             numbers = range(seed + start, seed + min(start + _BATCH, count))
             batch = [mutant(good.fit, each) for each in numbers]
-            answers = pool.submit(uboot.judge, [fit for _, fit in batch], good.control)
+            answers = pool.submit(uboot.answers, [fit for _, fit in batch], good.control)
             reasons = []
             for _, fit in batch:
                 begin = time.process_time()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FDT = bytes.fromhex("d00dfeed 00000030") + bytes(40)
 EXPECTED = eventlog.bootm_events(kernel=b"k", ramdisk=b"r", fdt=FDT, version=b"U-Boot")
-# The base point of P-256: a public key that everybody knows.
+# The base point of P-256: a public key that everyone knows.
 GX = bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
 GY = bytes.fromhex("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
 WHEN = datetime(2026, 11, 22, tzinfo=UTC)

@@ -46,7 +46,7 @@ def luks_header(text: bytes) -> bytes:
 
 
 def one_luks2(data: bytes) -> None:
-    """Read and judge: bytes as they are, and the same as metadata of a header that is whole."""
+    """Read and check: bytes as they are, and the same as metadata of a header that is whole."""
     for raw in (data, luks_header(data)):
         with suppress(FormatError):
             header = luks2.parse(raw)
@@ -69,7 +69,7 @@ def one_erofs(data: bytes) -> None:
 
 
 def one_elf(data: bytes) -> None:
-    """Judge a program."""
+    """Check a program."""
     for raw in (data, elf.MAGIC + data[4:]):
         with suppress(FormatError):
             found = elf.parse(raw)

@@ -3,7 +3,7 @@
 
     python -m tests.fuzz.fuzz_disk disk|gpt|verity|others CORPUS -max_total_time=600
 
-`disk` judges a whole signed disk that the input changes in one place and, with one bit of it, gives
+`disk` checks a whole signed disk that the input changes in one place and, with one bit of it, gives
 checksums that fit again. The others ask a reader on its own, with checksums that fit, too: of
 partition tables; of hash trees, their superblocks and the command lines that open them; of slot
 states and block maps. A run ends at the first exception that is no `FormatError`, at an input that
@@ -61,8 +61,8 @@ class Bench:
             name=Path("disk"), path=self.base.target.image, size=SIZE, descriptor=self.file.fileno()
         )
 
-    def judge(self, data: bytes) -> None:
-        """Judge the disk with the input over one of its places."""
+    def check(self, data: bytes) -> None:
+        """Check the disk with the input over one of its places."""
         place = _PLACES[data[0] % len(_PLACES)] + data[1]
         image = self.base.image
         changed = data[2:][: SIZE - place]
@@ -72,8 +72,8 @@ class Bench:
         for start, content in edits.items():
             os.pwrite(self.file.fileno(), content, start)
         try:
-            judged = disk.check(self.disk, self.base.target, Silent(), inside=False)
-            found = report(self.disk, self.base.target, judged)
+            verdict = disk.check(self.disk, self.base.target, Silent(), inside=False)
+            found = report(self.disk, self.base.target, verdict)
             sarif.sarif(found)
             junit.disk(found)
         finally:
@@ -153,7 +153,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         bench = Bench(Path(directory))
         targets = {
-            "disk": lambda data: bench.judge(data) if len(data) > 1 else None,
+            "disk": lambda data: bench.check(data) if len(data) > 1 else None,
             "gpt": read_gpt,
             "verity": read_verity,
             "others": read_others,

@@ -4,7 +4,7 @@
     python -m tests.fuzz.kept [DIRECTORY...]
 
 adds what campaigns found in these directories and what `mutants.py` makes, and drops what reaches
-nothing that smaller files do not reach. `outcomes.json` says how each file is judged. The private
+nothing that smaller files do not reach. `outcomes.json` has the verdict on each file. The private
 key behind `control.dtb` was never kept: delete the directory to start with another one.
 """
 
@@ -54,7 +54,7 @@ def fits() -> dict[str, bytes]:
     return {name: (DIRECTORY / name).read_bytes() for name in json.loads(OUTCOMES.read_text())}
 
 
-def judged(data: bytes, control: bytes) -> Outcome:
+def outcome_of(data: bytes, control: bytes) -> Outcome:
     """Say what each policy finds: the findings that refuse it, none for an accepted FIT."""
     found: Outcome = {}
     for policy in (STRICT, COMPAT):
@@ -68,7 +68,7 @@ def judged(data: bytes, control: bytes) -> Outcome:
 
 
 def reached(data: bytes, good: list[Sample]) -> Places:
-    """Return the steps from line to line that the readers take, and how they judge."""
+    """Return the steps from line to line that the readers take, and what they decide."""
     places: set[tuple[str, int, int]] = set()
 
     def trace(frame: FrameType, _event: str, _: object) -> TraceFunction | None:
@@ -93,7 +93,7 @@ def reached(data: bytes, good: list[Sample]) -> Places:
         targets.check_verifier(good)(data)
     finally:
         sys.settrace(None)
-    outcome = judged(data, good[0].control)
+    outcome = outcome_of(data, good[0].control)
     findings = {(policy, each) for policy, found in outcome.items() for each in found}
     return frozenset(places | {(f"{policy}: {each}", 0, 0) for policy, each in findings})
 
@@ -145,7 +145,7 @@ def main() -> None:
             path.unlink()
     for name, data in chosen.items():
         (DIRECTORY / name).write_bytes(data)
-    outcomes = {name: judged(chosen[name], good[0].control) for name in sorted(chosen)}
+    outcomes = {name: outcome_of(chosen[name], good[0].control) for name in sorted(chosen)}
     OUTCOMES.write_text(json.dumps(outcomes, indent=1) + "\n")
 
 

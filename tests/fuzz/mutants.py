@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from random import Random
 
 SIGNED: Final = "signed"
-"""The kind of mutant that changes one bit, and that bit is signed: everybody must refuse it."""
+"""The kind of mutant that changes one bit, and that bit is signed: both must refuse it."""
 
 _WORDS: Final = (0, 1, 2, 3, 4, 9, 16, 17, 56, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFC, 0xFFFFFFFF)
 _HEADER: Final = 40

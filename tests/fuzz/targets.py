@@ -74,7 +74,7 @@ def check_model(data: bytes) -> None:
 
 
 def check_verifier(good: list[Sample]) -> Target:
-    """Return the target that judges FITs: what is accepted boots what was signed."""
+    """Return the target that verifies FITs: what is accepted boots what was signed."""
     control = good[0].control
     signed = [booted(fit_format.parse(each.fit)) for each in good]
     trust = read_trust(control)

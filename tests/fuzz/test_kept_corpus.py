@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kept FITs: each is judged as it was when it was kept, and breaks nothing that must hold."""
+"""The kept FITs: each has the verdict it had when kept, and breaks nothing that must hold."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ OUTCOMES = json.loads(kept.OUTCOMES.read_text())
 
 
 @pytest.mark.parametrize("name", FITS)
-def test_kept_fit_is_judged_as_before(name: str) -> None:
+def test_kept_fit_has_the_verdict_it_had(name: str) -> None:
     good = kept.genuine()
     data = FITS[name]
 
     for check in (targets.check_tree, targets.check_model, targets.check_verifier(good)):
         check(data)
 
-    assert kept.judged(data, good[0].control) == OUTCOMES[name]
+    assert kept.outcome_of(data, good[0].control) == OUTCOMES[name]
 
 
 def test_corpus_is_small_and_has_every_kind_of_outcome() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the fuzzer checks, for genuine FITs, every attack, many mutants, and arbitrary bytes.
 
-What a campaign finds is mended and then added here, or where the mended code is tested.
+What a campaign finds is fixed and then added here, or where the fixed code is tested.
 """
 
 from __future__ import annotations

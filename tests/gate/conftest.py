@@ -148,7 +148,7 @@ def signer() -> FileSigner:
 
 @pytest.fixture(scope="session")
 def genuine(signer: FileSigner) -> bytes:
-    """A signed FIT that everybody accepts."""
+    """A signed FIT that both accept."""
     return sign(fdt.emit(make_tree()), signer, "dev", timestamp=_TIMESTAMP)
 
 

@@ -50,14 +50,14 @@ BEYOND_THE_GATE: Final = {
         "names are looked up behind the gate, in what is signed",
     ),
     "fit.default": "U-Boot is told which configuration to boot",
-    "fit.load-address": "the gate knows where the FIT lies, and refuses what would overlap",
+    "fit.load-address": "the gate knows where the FIT is, and refuses what would overlap",
     "fit.trailing-data": "a partition is longer than its FIT",
     "fit.description": "U-Boot itself asks for it",
 }
 """Findings of the release gate that the gate in U-Boot does not make, with the reason."""
 
 THE_GATE_ALONE: Final = {
-    "a load range overlaps the FIT": "only the device knows where the FIT lies",
+    "a load range overlaps the FIT": "only the device knows where the FIT is",
     "a load range does not end": "likewise",
     "two load ranges overlap": "the release gate allows load addresses on kernels only",
     "text is not printable": "the release gate escapes text when it shows it",

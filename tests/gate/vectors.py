@@ -47,7 +47,7 @@ EVIL: Final = forge.attacker_kernel("test")
 NOT_A_FIT: Final = "not a flattened image tree"
 BLOCKS: Final = "blocks are not one behind the other"
 STRINGS: Final = "strings block does not hold names"
-PLACE: Final = "a node stands where it has no place"
+PLACE: Final = "a node where none belongs"
 SAME: Final = "two nodes have the same path"
 NAME: Final = "a node name has a character that is not allowed"
 UNSIGNED: Final = "a property that nothing signs"
@@ -60,7 +60,7 @@ EARLY: Final = "the structure block ends early"
 
 VECTORS: Final[dict[str, tuple[Make, str]]] = {
     "genuine": (lambda fit: fit, ""),
-    # what is no concern of the gate
+    # what does not concern the gate
     "payload-flipped": (lambda fit: forge.flip_bit(fit, fit.index(b"kernel ")), ""),
     "payload-replaced": (lambda fit: forge_fit.replace_payload(fit, "kernel-1", EVIL), ""),
     "signatures-stripped": (forge_fit.strip_signatures, ""),

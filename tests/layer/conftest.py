@@ -2,7 +2,7 @@
 """bitbake in a build directory of its own, for the tests with the marker `bitbake`.
 
 BOOTSEAL_OE names a directory with openembedded-core, bitbake, meta-openembedded and meta-security.
-Without it those tests are not run, and the summary says so in one line. README.md beside this file
+Without it those tests are not run, and the summary says so in one line. README.md next to this file
 has the other variables.
 """
 

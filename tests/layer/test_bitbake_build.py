@@ -2,7 +2,7 @@
 """bitbake builds U-Boot, the FIT and the device through the layer's classes, and they boot.
 
 Debian is the compiler, the native tools, the kernel's source and the packages of the root file
-system (meta-debhost, and README.md beside this file).
+system (meta-debhost, and README.md next to this file).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def test_u_boot_demands_the_key_for_configurations(debhost: Build, settings: str
     assert done.code == 0, done.text
     assert done.complaints == []
     assert required(deployed(debhost) / "u-boot.dtb", "DEV-fit-1") == "conf"
-    # In the file that is flashed, and not only beside it.
+    # In the file that is flashed, and not only next to it.
     control = (deployed(debhost) / "u-boot.dtb").read_bytes()
     assert (deployed(debhost) / "u-boot.bin").read_bytes().endswith(control)
 

@@ -111,8 +111,8 @@ def write_parts(
         check: Called with a view of what was written; what it raises leaves the old file.
 
     Raises:
-        UsageError: There is no such directory, or something there that is no regular file, such as
-            a device, which a file would take the place of.
+        UsageError: There is no such directory, or something there that is not a regular file, such
+            as a device, which a file would take the place of.
         OSError: The directory cannot be written to.
     """
     target = path.resolve()

@@ -18,7 +18,7 @@ SCHEMA: Final = "bootseal.keys/1"
 MANIFEST: Final = "keys.json"
 # Keys that sign, or whose public halves get into what is built.
 ROLES: Final = ("fit", "policy", "escrow")
-# What lies beside the private key, wherever that is.
+# What is next to the private key, wherever that is.
 _PUBLIC: Final = (".crt", ".pub")
 
 

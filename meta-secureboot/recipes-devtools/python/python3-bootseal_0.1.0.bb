@@ -2,7 +2,7 @@
 SUMMARY = "Sign, check, boot and attack images that run only what their maker signed"
 DESCRIPTION = "The command line that this layer's tasks call: it assembles, signs and verifies \
 FITs, predicts measurements and describes the built device. Built from the checkout that the layer \
-itself lies in, so that both are always of one version."
+itself is in, so that both are always of one version."
 HOMEPAGE = "https://github.com/bootseal/bootseal"
 SECTION = "devel/python"
 LICENSE = "MIT"
@@ -44,5 +44,5 @@ RDEPENDS:${PN} += "\
     python3-typer \
 "
 
-# What it needs has native variants only with the feature (the bbappends beside this).
+# What it needs has native variants only with the feature (the bbappends next to this).
 BBCLASSEXTEND = "${@bb.utils.contains('DISTRO_FEATURES', 'bootseal', 'native', '', d)}"

@@ -45,7 +45,7 @@ def run(*args: str | Path) -> BaseException | None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with every part, and the keys beside it, as far as the disk."""
+    """A directory with every part, and the keys next to it, as far as the disk."""
     keys = tmp_path_factory.mktemp("device") / "keys"
     directory = keys.parent / "parts"
     directory.mkdir()

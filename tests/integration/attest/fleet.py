@@ -164,7 +164,7 @@ def ask(fleet: Fleet, chip: Chip) -> Answer:
     return Answer(challenge=challenge, record=fleet.store.record("dev-1"), data=data)
 
 
-def judged(verifier: verify.Verifier, answer: Answer, evidence: Evidence) -> list[str]:
+def found_by(verifier: verify.Verifier, answer: Answer, evidence: Evidence) -> list[str]:
     verdict = verifier.inspect(evidence, answer.record, answer.challenge, now())
     return [finding.id for finding in verdict.findings]
 

@@ -8,7 +8,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.attest.fleet import QUOTED, ask, judged, listed, now, powered, quote_with
+from tests.integration.attest.fleet import QUOTED, ask, found_by, listed, now, powered, quote_with
 
 from bootseal.attest import messages, verify
 from bootseal.errors import FormatError, VerificationRefused
@@ -82,7 +82,7 @@ def test_quote_by_another_key_of_the_same_tpm_is_refused(
         chip.run("tpm2_flushcontext", "-t")
         evidence = quote_with(chip, answer, "ak2.ctx", "-l", QUOTED)
 
-    assert judged(verifier, answer, evidence) == ["attest.signature"]
+    assert found_by(verifier, answer, evidence) == ["attest.signature"]
 
 
 def test_quote_over_fewer_pcrs_is_refused(
@@ -92,7 +92,7 @@ def test_quote_over_fewer_pcrs_is_refused(
         chip.boot(b"KERNEL 1")
         evidence = quote_with(chip, answer, "0x81010010", "-l", "sha256:0,1")
 
-    assert judged(verifier, answer, evidence) == ["attest.selection"]
+    assert found_by(verifier, answer, evidence) == ["attest.selection"]
 
 
 @pytest.mark.parametrize("kernel", [b"KERNEL 1", b"EVIL KERNEL"], ids=["approved", "evil"])
@@ -106,7 +106,7 @@ def test_quote_of_a_boot_beside_the_log_of_an_approved_one_is_refused(
             quote_with(chip, answer, "0x81010010", "-l", QUOTED), log=eventlog.parse(log)
         )
 
-    assert judged(verifier, answer, evidence) == ([] if kernel == b"KERNEL 1" else ["attest.log"])
+    assert found_by(verifier, answer, evidence) == ([] if kernel == b"KERNEL 1" else ["attest.log"])
 
 
 def without_kernel(log: EventLog) -> EventLog:
@@ -123,7 +123,7 @@ def one_more(log: EventLog) -> EventLog:
 
 
 def other_words(log: EventLog) -> EventLog:
-    changed = dataclasses.replace(log.events[0], data=b"U-Boot of somebody else\0")
+    changed = dataclasses.replace(log.events[0], data=b"U-Boot from elsewhere\0")
     return dataclasses.replace(log, events=(changed, *log.events[1:]))
 
 
@@ -133,7 +133,7 @@ def other_words(log: EventLog) -> EventLog:
         (without_kernel, "attest.log"),
         (other_digest, "attest.log"),
         (one_more, "attest.log"),
-        # What the TPM signed covers digests, not the words beside them.
+        # What the TPM signed covers digests, not the words next to them.
         (other_words, "attest.release"),
     ],
 )
@@ -145,7 +145,7 @@ def test_altered_log_is_refused(
 ) -> None:
     log = eventlog.emit(change(answer.evidence().log))
 
-    assert judged(verifier, answer, answer.evidence(event_log=log)) == [expected]
+    assert found_by(verifier, answer, answer.evidence(event_log=log)) == [expected]
 
 
 def test_log_of_a_release_that_is_not_approved_is_refused_and_explained(
@@ -159,7 +159,7 @@ def test_log_of_a_release_that_is_not_approved_is_refused_and_explained(
 
     (finding,) = verdict.findings
     assert finding.id == "attest.release"
-    assert "beside 1.0, slot a: unexpected in PCR 8: the kernel" in finding.message
+    assert "compared with 1.0, slot a: unexpected in PCR 8: the kernel" in finding.message
     assert verdict.release == ""
     both = Approved(
         releases=(*listed(b"KERNEL 1", "1.0").releases, *listed(b"KERNEL 2", "2").releases)
@@ -169,7 +169,7 @@ def test_log_of_a_release_that_is_not_approved_is_refused_and_explained(
 
 
 def test_empty_list_approves_nothing(answer: Answer) -> None:
-    assert judged(verify.Verifier(Approved()), answer, answer.evidence()) == ["attest.release"]
+    assert found_by(verify.Verifier(Approved()), answer, answer.evidence()) == ["attest.release"]
 
 
 def test_system_that_left_the_way_to_the_data_key_open_is_refused(
@@ -179,7 +179,7 @@ def test_system_that_left_the_way_to_the_data_key_open_is_refused(
         chip.boot(b"KERNEL 1", capped=False)
         answer = ask(fleet, chip)
 
-    assert judged(verifier, answer, answer.evidence()) == ["attest.not-capped"]
+    assert found_by(verifier, answer, answer.evidence()) == ["attest.not-capped"]
 
 
 def test_pcr_that_something_extended_later_is_refused(
@@ -190,7 +190,7 @@ def test_pcr_that_something_extended_later_is_refused(
         chip.run("tpm2_pcrextend", f"4:sha256={hashlib.sha256(b'more').hexdigest()}")
         answer = ask(fleet, chip)
 
-    assert judged(verifier, answer, answer.evidence()) == ["attest.log"]
+    assert found_by(verifier, answer, answer.evidence()) == ["attest.log"]
 
 
 def test_counter_that_went_back_is_refused(answer: Answer, verifier: verify.Verifier) -> None:
@@ -236,7 +236,7 @@ def test_every_changed_byte_is_refused(
             evidence = answer.evidence(**{field: bytes(changed)})
         except FormatError:
             continue
-        assert judged(verifier, answer, evidence) == ["attest.signature"], at
+        assert found_by(verifier, answer, evidence) == ["attest.signature"], at
 
 
 def test_every_changed_byte_of_the_log_is_refused(
@@ -251,7 +251,7 @@ def test_every_changed_byte_of_the_log_is_refused(
             evidence = answer.evidence(event_log=bytes(changed))
         except FormatError:
             continue
-        assert judged(verifier, answer, evidence) in (["attest.log"], ["attest.release"]), at
+        assert found_by(verifier, answer, evidence) in (["attest.log"], ["attest.release"]), at
 
 
 @pytest.mark.parametrize(

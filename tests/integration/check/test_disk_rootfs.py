@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Root file systems made by the usual tools, opened and judged; and hostile ones."""
+"""Root file systems made by the usual tools, opened and checked; and hostile ones."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def on_disk(image: Path) -> tuple[Path, Partition]:
     return disk, entry
 
 
-def judge(image: Path) -> list[Finding]:
+def findings_of(image: Path) -> list[Finding]:
     path, entry = on_disk(image)
     with source.opened(path) as disk:
         return list(rootfs.check(disk, entry, Allowlist(), production=True))
@@ -101,7 +101,7 @@ def test_what_must_not_ship_is_found_in_every_file_system(tmp_path: Path, kind: 
     make_tree(tmp_path / "tree")
     MAKERS[kind](tmp_path / "tree", tmp_path / "image")
 
-    found = {finding.id for finding in judge(tmp_path / "image")}
+    found = {finding.id for finding in findings_of(tmp_path / "image")}
 
     assert found == {"disk.root-empty-password", "disk.root-setuid"}
 
@@ -157,7 +157,7 @@ def test_unexpected_file_capabilities_are_found(tmp_path: Path, kind: str) -> No
     attributes |= {f"usr/bin/{name}": NET_RAW for name in "abcde"}
     MAKERS_WITH[kind](tree, tmp_path / "image", attributes)
 
-    found = judge(tmp_path / "image")
+    found = findings_of(tmp_path / "image")
 
     assert {(f.id, f.severity) for f in found} == {("disk.root-capabilities", Severity.ERROR)}
     assert {f.where for f in found} == {"root-a:/usr/bin", "root-a:/opt"}
@@ -177,7 +177,7 @@ def test_expected_file_capabilities_are_accepted(tmp_path: Path, kind: str) -> N
     (tmp_path / "tree/usr/bin/ping").write_text("ping")
     MAKERS_WITH[kind](tmp_path / "tree", tmp_path / "image", {"usr/bin/ping": NET_RAW})
 
-    assert judge(tmp_path / "image") == []
+    assert findings_of(tmp_path / "image") == []
 
 
 @TOOLS
@@ -191,7 +191,7 @@ def test_damaged_file_system_is_a_finding(tmp_path: Path, kind: str) -> None:
     raw[start:] = b"\xff" * (len(raw) - start)
     image.write_bytes(raw)
 
-    found = judge(image)
+    found = findings_of(image)
 
     assert [(f.id, f.severity) for f in found] == [("disk.root-unreadable", Severity.ERROR)]
 
@@ -206,7 +206,7 @@ def test_erofs_names_do_not_lead_outside(tmp_path: Path) -> None:
     assert raw.count(b"xx_xx_escaped") == 1
     image.write_bytes(raw.replace(b"xx_xx_escaped", b"../../escaped"))
 
-    (found,) = judge(image)
+    (found,) = findings_of(image)
 
     assert found.id == "disk.root-unreadable"
     assert "not a file name" in found.message
@@ -228,7 +228,7 @@ def test_ext4_links_and_names_do_not_lead_outside(tmp_path: Path) -> None:
     raw[place + 2 : place + 7] = b"nameA"
     image.write_bytes(raw)
 
-    judge(image)
+    findings_of(image)
 
     assert victim.read_text() == "mine"
 
@@ -236,6 +236,6 @@ def test_ext4_links_and_names_do_not_lead_outside(tmp_path: Path) -> None:
 def test_partition_without_a_file_system_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(bytes(1 << 20))
 
-    (found,) = judge(tmp_path / "image")
+    (found,) = findings_of(tmp_path / "image")
 
     assert found.id == "disk.root-unreadable"

@@ -50,7 +50,9 @@ def signed(directory: Path, module: bytes) -> bytes:
     return module + message + trailer + module_signature.MARK
 
 
-def judge(directory: Path, data: bytes, key: PublicKey | None, name: str = "m.ko") -> list[str]:
+def findings_of(
+    directory: Path, data: bytes, key: PublicKey | None, name: str = "m.ko"
+) -> list[str]:
     (directory / name).write_bytes(data)
     content = Content(path=directory / name, offset=0, size=len(data))
     node = Node(path=name, mode=0o100644, uid=0, gid=0, size=len(data), content=content)
@@ -63,20 +65,22 @@ def test_signed_module_passes_and_a_changed_one_does_not(tmp_path: Path, kind: s
     key = make_key(tmp_path, kind)
     module = signed(tmp_path, b"\x7fELF module" * 100)
 
-    assert judge(tmp_path, module, key) == []
-    assert judge(tmp_path, lzma.compress(module), key, "m.ko.xz") == []
+    assert findings_of(tmp_path, module, key) == []
+    assert findings_of(tmp_path, lzma.compress(module), key, "m.ko.xz") == []
     changed = bytearray(module)
     changed[5] ^= 1
-    assert judge(tmp_path, bytes(changed), key) == ["disk.module-signature"]
+    assert findings_of(tmp_path, bytes(changed), key) == ["disk.module-signature"]
 
 
 def test_module_by_another_key_is_refused(tmp_path: Path) -> None:
     make_key(tmp_path, "rsa")
     module = signed(tmp_path, b"module" * 100)
 
-    assert judge(tmp_path, module, make_key(tmp_path, "rsa", "other")) == ["disk.module-signature"]
-    assert judge(tmp_path, module, None) == []
-    assert judge(tmp_path, b"module" * 100, None) == ["disk.module-unsigned"]
+    assert findings_of(tmp_path, module, make_key(tmp_path, "rsa", "other")) == [
+        "disk.module-signature"
+    ]
+    assert findings_of(tmp_path, module, None) == []
+    assert findings_of(tmp_path, b"module" * 100, None) == ["disk.module-unsigned"]
 
 
 @pytest.mark.parametrize("end", [28, 40, 60, 200, 300])

@@ -191,5 +191,5 @@ def test_every_vector_has_the_verdict_of_a_device(uboot: Uboot, vectors: dict[st
     """The device checks the format first, with the same code; nothing else may differ."""
     for name, vector in vectors.items():
         if name not in DOCUMENTED:
-            (answer,) = uboot.judge([vector.fit], vector.control)
+            (answer,) = uboot.answers([vector.fit], vector.control)
             assert (answer.device == OK) is (ours(*vector) == OK), name

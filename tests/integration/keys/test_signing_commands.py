@@ -43,7 +43,7 @@ storage = "file"
 
 
 class Terminal(io.StringIO):
-    """Standard input of somebody who can be asked."""
+    """Standard input of a user who can be asked."""
 
     def isatty(self) -> bool:
         return True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The device's scripts on a data partition that somebody else filled, in every shell at hand."""
+"""The device's scripts on a data partition that an attacker filled, in every shell at hand."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _OFFLINE = [
 
 
 def tool(name: str) -> str:
-    """Return a program that was installed beside this Python."""
+    """Return a program that was installed next to this Python."""
     return str(Path(sys.executable).with_name(name))
 
 

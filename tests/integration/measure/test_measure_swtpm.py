@@ -123,7 +123,7 @@ class Tpm:
 
 @contextmanager
 def powered(directory: Path) -> Iterator[Tpm]:
-    """Power the chip whose state lies in `directory`; PCRs start as zeros each time."""
+    """Power the chip whose state is in `directory`; PCRs start as zeros each time."""
     socket = directory / "tpm"
     with swtpm.serving(directory, socket, directory / "log"):
         yield Tpm(directory=directory, socket=socket)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal-mkimage` against the mkimage it stands before."""
+"""`bootseal-mkimage` against the mkimage whose place it takes."""
 
 from __future__ import annotations
 

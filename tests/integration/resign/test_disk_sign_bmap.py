@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The block map beside a disk that is signed late, as bmaptool reads it."""
+"""The block map of a disk that is re-signed, as bmaptool reads it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What devices send: one form, bounded, and nothing beside it."""
+"""What devices send: one form, bounded, and nothing next to it."""
 
 from __future__ import annotations
 

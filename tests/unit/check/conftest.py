@@ -283,8 +283,8 @@ def make_base(directory: Path) -> Base:
 
 
 @pytest.fixture
-def judge(base: Base, tmp_path: Path) -> Callable[..., DiskVerdict]:
-    """Judge an image: the good one or other bytes, against the good target or a changed one."""
+def check_image(base: Base, tmp_path: Path) -> Callable[..., DiskVerdict]:
+    """Check an image: the good one or other bytes, against the good target or a changed one."""
 
     def run(
         image: bytes | None = None, change: Callable[[Expected], Expected] | None = None
@@ -301,14 +301,14 @@ def judge(base: Base, tmp_path: Path) -> Callable[..., DiskVerdict]:
 
 
 @pytest.fixture
-def errors(judge: Callable[..., DiskVerdict]) -> Callable[..., dict[str, str]]:
-    """Judge an image and return the errors: id to the place of the first."""
+def errors(check_image: Callable[..., DiskVerdict]) -> Callable[..., dict[str, str]]:
+    """Check an image and return the errors: id to the place of the first."""
 
     def run(
         image: bytes | None = None, change: Callable[[Expected], Expected] | None = None
     ) -> dict[str, str]:
         found: dict[str, str] = {}
-        for each in judge(image, change).findings:
+        for each in check_image(image, change).findings:
             if each.severity is Severity.ERROR:
                 found.setdefault(each.id, each.where)
         return found

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Fit
 
-    Judge: TypeAlias = Callable[..., DiskVerdict]
+    CheckImage: TypeAlias = Callable[..., DiskVerdict]
     Errors: TypeAlias = Callable[..., dict[str, str]]
 
 STATE = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
@@ -42,13 +42,13 @@ FIRST, OTHER = str(uuid.UUID(int=1)), str(uuid.UUID(int=99))
 TAIL = MIB - 64 * KIB
 
 
-def test_good_disk_is_accepted_without_a_warning(judge: Judge) -> None:
-    judged = judge()
+def test_good_disk_is_accepted_without_a_warning(check_image: CheckImage) -> None:
+    verdict = check_image()
 
-    assert {f.severity for f in judged.findings} <= {Severity.INFO}
-    assert [root.name for root in judged.chain.roots] == ["root-a", "root-b"]
-    assert judged.chain.refused == frozenset()
-    assert judged.chain.approved == {"a", "b"}
+    assert {f.severity for f in verdict.findings} <= {Severity.INFO}
+    assert [root.name for root in verdict.chain.roots] == ["root-a", "root-b"]
+    assert verdict.chain.refused == frozenset()
+    assert verdict.chain.approved == {"a", "b"}
 
 
 def test_fit_of_two_slots_is_read_once(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,8 +61,8 @@ def test_fit_of_two_slots_is_read_once(base: Base, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(fit_format, "parse", counted)
     with source.opened(base.target.image) as disk:
-        judged = disk_check.check(disk, base.target, Silent(), inside=False)
-        assert coverage.regions(disk, judged)
+        verdict = disk_check.check(disk, base.target, Silent(), inside=False)
+        assert coverage.regions(disk, verdict)
 
     assert reads == [len(base.fit)]
 
@@ -111,19 +111,23 @@ def test_flipped_bit_is_refused_at_its_place(
     assert errors(base.flipped(place, offset)) == refusal
 
 
-def test_bad_blocks_have_their_offset_and_are_counted(base: Base, judge: Judge) -> None:
+def test_bad_blocks_have_their_offset_and_are_counted(base: Base, check_image: CheckImage) -> None:
     start = base.offset("root-a")
     junk = b"junk" * 1024 * 20
 
-    found = [f for f in judge(base.changed("root-a", 40960, junk)).findings if "verity" in f.id]
+    found = [
+        f for f in check_image(base.changed("root-a", 40960, junk)).findings if "verity" in f.id
+    ]
 
     assert [f.offset for f in found[:2]] == [start + 40960, start + 45056]
     assert (len(found), found[-1].id) == (9, "disk.verity-more")
     assert "12 more" in found[-1].message
 
 
-def test_lower_tree_block_is_named_with_its_level(base: Base, judge: Judge) -> None:
-    found = [f for f in judge(base.flipped("root-a-verity", 8192)).findings if "verity" in f.id]
+def test_lower_tree_block_is_named_with_its_level(base: Base, check_image: CheckImage) -> None:
+    found = [
+        f for f in check_image(base.flipped("root-a-verity", 8192)).findings if "verity" in f.id
+    ]
 
     assert found[0].id == "disk.verity-tree"
     assert "level 1" in found[0].message
@@ -170,9 +174,9 @@ def test_partition_that_leaves_the_disk_is_a_finding(
     image.write_bytes(base.partitioned(found))
 
     with source.opened(image) as disk:
-        judged = disk_check.check(disk, replace(base.target, image=image), Silent(), inside=True)
+        verdict = disk_check.check(disk, replace(base.target, image=image), Silent(), inside=True)
 
-    assert ("disk.outside", name) in {(f.id, f.where) for f in judged.errors}
+    assert ("disk.outside", name) in {(f.id, f.where) for f in verdict.errors}
 
 
 def test_partition_that_is_missing_is_named(base: Base, errors: Errors) -> None:
@@ -181,15 +185,17 @@ def test_partition_that_is_missing_is_named(base: Base, errors: Errors) -> None:
     assert errors(base.partitioned(found))["disk.missing"] == "root-b-verity"
 
 
-def test_partition_nobody_declared_is_refused_and_data_is_not(base: Base, judge: Judge) -> None:
+def test_partition_nobody_declared_is_refused_and_data_is_not(
+    base: Base, check_image: CheckImage
+) -> None:
     last = base.target.partitions[-1]
     more = replace(
         last, number=8, uuid=str(uuid.UUID(int=8)), name="data", offset=last.offset + MIB
     )
     extra = replace(more, name="backdoor")
 
-    data = judge(base.partitioned([*base.target.partitions, more]))
-    backdoor = judge(base.partitioned([*base.target.partitions, extra]))
+    data = check_image(base.partitioned([*base.target.partitions, more]))
+    backdoor = check_image(base.partitioned([*base.target.partitions, extra]))
 
     assert next(f.id for f in data.findings if f.where == "data") == "disk.data-present"
     assert "disk.unexpected" in {f.id for f in backdoor.errors}
@@ -230,11 +236,13 @@ def test_tables_that_differ_are_refused(base: Base, errors: Errors) -> None:
     assert errors(image) == {"disk.gpt-agreement": "backup GPT"}
 
 
-def test_disk_is_judged_by_its_backup_when_the_primary_is_broken(base: Base, judge: Judge) -> None:
-    judged = judge(base.flipped("", 512))
+def test_disk_is_checked_by_its_backup_when_the_primary_is_broken(
+    base: Base, check_image: CheckImage
+) -> None:
+    verdict = check_image(base.flipped("", 512))
 
-    assert len(judged.table.entries) == 7
-    assert {f.id for f in judged.errors} == {"disk.gpt-primary"}
+    assert len(verdict.table.entries) == 7
+    assert {f.id for f in verdict.errors} == {"disk.gpt-primary"}
 
 
 @pytest.mark.parametrize("size", [0, 100, 512, 1024, 12 * MIB - 512, 12 * MIB + 512])
@@ -268,10 +276,10 @@ def test_fit_signed_by_a_stranger_is_refused(base: Base, errors: Errors) -> None
     assert found == {"fit.bad-signature": "boot-a: /configurations/conf-a/signature-1"}
 
 
-def test_flipped_image_is_refused_at_its_hash(base: Base, judge: Judge) -> None:
+def test_flipped_image_is_refused_at_its_hash(base: Base, check_image: CheckImage) -> None:
     at = base.fit.index(b"kernel kernel")
 
-    found = judge(base.flipped("boot-b", at)).errors
+    found = check_image(base.flipped("boot-b", at)).errors
 
     # The kernel is measured, too, so that it is another one has consequences for the policy.
     assert [(f.id, f.where) for f in found] == [
@@ -340,8 +348,8 @@ def test_version_of_uboot_is_compared_where_it_is_known(base: Base, errors: Erro
     assert whole == {"disk.pcr": "boot-a: PCR policy"}
 
 
-def test_policy_is_not_called_checked_without_its_key(judge: Judge) -> None:
-    found = judge(change=lambda target: replace(target, policy_key=None))
+def test_policy_is_not_called_checked_without_its_key(check_image: CheckImage) -> None:
+    found = check_image(change=lambda target: replace(target, policy_key=None))
 
     assert [f.id for f in found.findings if f.severity is Severity.WARNING] == [
         "disk.policy-unchecked"
@@ -372,8 +380,8 @@ def test_uboot_with_another_key_than_described_is_refused(errors: Errors) -> Non
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @pytest.mark.slow
-def test_any_bytes_are_judged_without_a_traceback(
-    base: Base, judge: Judge, data: st.DataObject
+def test_any_bytes_are_checked_without_a_traceback(
+    base: Base, check_image: CheckImage, data: st.DataObject
 ) -> None:
     image = bytearray(base.image)
     starts = [0, 512, 1024, len(image) - 512, *(p.offset for p in base.target.partitions)]
@@ -383,4 +391,4 @@ def test_any_bytes_are_judged_without_a_traceback(
         image[at : at + len(junk)] = junk
     del image[12 * MIB :]
 
-    judge(bytes(image))
+    check_image(bytes(image))

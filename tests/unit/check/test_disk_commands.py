@@ -30,7 +30,7 @@ LINE = "part --part-name {name} --part-type {type} --uuid {uuid} --align 1024 --
 
 @pytest.fixture
 def arguments(base: Base, tmp_path: Path) -> list[str]:
-    """The good disk on its own, as arguments, and what it is judged against."""
+    """The good disk on its own, as arguments, and what it is checked against."""
     text = "bootloader --ptable gpt\n" + "".join(
         LINE.format(name=p.name, type=p.type, uuid=p.uuid, size=p.size)
         for p in base.target.partitions
@@ -118,7 +118,9 @@ def test_check_of_no_disk_is_malformed(
 
 
 @pytest.mark.parametrize("missing", ["--dtb", "--layout"])
-def test_check_of_an_image_needs_what_it_is_judged_by(arguments: list[str], missing: str) -> None:
+def test_check_of_an_image_needs_what_it_is_checked_with(
+    arguments: list[str], missing: str
+) -> None:
     given = [each for each in arguments if not each.startswith(missing)]
 
     assert code(run("check", *given)) == ExitCode.USAGE

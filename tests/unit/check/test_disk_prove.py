@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 def proof_of(target: Expected, seed: int = 1, tries: int = 12) -> DiskProof:
     with image.opened(target.image) as disk:
-        judged = disk_check.check(disk, target, Silent(), inside=False)
-        return prove.prove(disk, target, judged, Silent(), seed=seed, tries=tries)
+        verdict = disk_check.check(disk, target, Silent(), inside=False)
+        return prove.prove(disk, target, verdict, Silent(), seed=seed, tries=tries)
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,7 @@ def test_signed_device_is_accepted_and_old_and_new_refuse_each_other(
     base: Base,
     built: Path,
     tmp_path: Path,
-    judge: Callable[..., DiskVerdict],
+    check_image: Callable[..., DiskVerdict],
     signer: FileSigner,
     algorithm: str,
 ) -> None:
@@ -115,12 +115,12 @@ def test_signed_device_is_accepted_and_old_and_new_refuse_each_other(
         return lambda target: replace(target, control=data, fit_key=key)
 
     fingerprint = signer.public_key.fingerprint()
-    assert judge(new, trusting(control, fingerprint)).errors == ()
+    assert check_image(new, trusting(control, fingerprint)).errors == ()
     old_key = base.target.fit_key
-    assert {f.id for f in judge(new, trusting(base.target.control, old_key)).errors} >= {
+    assert {f.id for f in check_image(new, trusting(base.target.control, old_key)).errors} >= {
         "fit.no-signature"
     }
-    assert {f.id for f in judge(base.image, trusting(control, fingerprint)).errors} >= {
+    assert {f.id for f in check_image(base.image, trusting(control, fingerprint)).errors} >= {
         "fit.no-signature"
     }
     described = devices.load(output)

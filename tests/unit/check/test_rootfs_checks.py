@@ -209,14 +209,14 @@ GOOD = ((24, 0), (0x6FFFFFFB, 0x08000001))
 STRINGS = b"\0__stack_chk_fail\0memcpy\0__memcpy_chk\0"
 
 
-def judged(raw: bytes) -> set[str]:
+def found_in(raw: bytes) -> set[str]:
     found = elf.parse(raw)
     assert found is not None
     return set(rootfs_programs.weaknesses(found))
 
 
 def test_hardened_program_is_no_finding() -> None:
-    assert judged(program(tags=GOOD, strings=STRINGS)) == set()
+    assert found_in(program(tags=GOOD, strings=STRINGS)) == set()
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_hardened_program_is_no_finding() -> None:
     ],
 )
 def test_each_weakness_is_named(raw: bytes, expected: str) -> None:
-    assert judged(raw) == {expected}
+    assert found_in(raw) == {expected}
 
 
 def test_damaged_program_is_a_format_error(tmp_path: Path) -> None:

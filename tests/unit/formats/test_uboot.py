@@ -50,7 +50,7 @@ VERSION = b"U-Boot 2025.01 (Jan 01 2026 - 00:00:00 +0000)"
         VERSION + b"\0U-Boot SPL 2025.01 (Jan 01 2026 - 00:00:00 +0000)\0",
         b"U-Boot 2025.01\0" + VERSION + b"\0" + VERSION + b"\0",
     ],
-    ids=["alone", "beside-spl", "twice"],
+    ids=["alone", "with-spl", "twice"],
 )
 def test_version_string_is_the_one_u_boot_measures(binary: bytes) -> None:
     assert version_string(binary) == VERSION

@@ -26,16 +26,16 @@ def log(kernel: bytes = b"kernel", *, banks: tuple[str, ...] = ("sha256",)) -> E
     )
 
 
-def judged(found: Events, expected: Events) -> list[tuple[str, int, int]]:
-    wrong = (e for e in compare(found, expected) if e.judgement is not Match.MATCHING)
-    return [(str(e.judgement), e.number, e.event.pcr) for e in wrong]
+def differences(found: Events, expected: Events) -> list[tuple[str, int, int]]:
+    wrong = (e for e in compare(found, expected) if e.match is not Match.MATCHING)
+    return [(str(e.match), e.number, e.event.pcr) for e in wrong]
 
 
 def test_equal_logs_match_entry_for_entry() -> None:
     entries = compare(log(), log())
 
     assert [entry.number for entry in entries] == list(range(13))
-    assert all(entry.judgement is Match.MATCHING for entry in entries)
+    assert all(entry.match is Match.MATCHING for entry in entries)
 
 
 def exchanged(events: Events) -> Events:
@@ -78,21 +78,21 @@ def other_type(events: Events) -> Events:
 def test_every_difference_is_named(
     change: Callable[[Events], Events], expected: list[tuple[str, int, int]]
 ) -> None:
-    assert judged(change(log()), log()) == expected
+    assert differences(change(log()), log()) == expected
 
 
 def test_banks_that_both_have_are_compared_and_others_are_not() -> None:
     two = log(banks=("sha256", "sha384"))
     wrong = {**two[1].digests, "sha384": bytes(48)}
 
-    assert judged(log(), two) == []
-    assert judged((two[0], dataclasses.replace(two[1], digests=wrong), *two[2:]), two) != []
+    assert differences(log(), two) == []
+    assert differences((two[0], dataclasses.replace(two[1], digests=wrong), *two[2:]), two) != []
 
 
 def test_log_without_sha256_matches_nothing() -> None:
     sha1 = tuple(dataclasses.replace(event, digests={"sha1": bytes(20)}) for event in log())
 
-    assert len(judged(sha1, log())) == 26
+    assert len(differences(sha1, log())) == 26
 
 
 def test_closest_is_the_boot_with_the_fewest_differences() -> None:

@@ -178,9 +178,9 @@ def test_log_of_a_predicted_boot_matches_its_slot(built: Path, slot: str) -> Non
 
     document = json.loads(measure("log", log, "--against", built, "--json")[0])
 
-    assert document["schema"] == "bootseal.event-log/1"
+    assert document["schema"] == "bootseal.event-log/2"
     assert document["compared_with"] == f"test, slot {slot}"
-    assert {entry["judgement"] for entry in document["entries"]} == {"matching"}
+    assert {entry["match"] for entry in document["entries"]} == {"matching"}
     measure("log", log, "--against", built, "--slot", slot)
 
 

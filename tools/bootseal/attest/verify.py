@@ -230,8 +230,8 @@ class Verifier:
     def _nearest(self, events: Sequence[Event]) -> str:
         """Say how a log that was not approved differs from the nearest one that is."""
         best = closest(events, self._logs)
-        wrong = [e for e in best.entries if e.judgement is not Match.MATCHING][:_SHOWN]
-        said = "; ".join(f"{e.judgement} in PCR {e.event.pcr}: {e.meaning}" for e in wrong)
+        wrong = [e for e in best.entries if e.match is not Match.MATCHING][:_SHOWN]
+        said = "; ".join(f"{e.match} in PCR {e.event.pcr}: {e.meaning}" for e in wrong)
         return f"the device runs what is not approved; compared with {best.name}: {said}"
 
 

@@ -165,7 +165,7 @@ def opened(path: Path, *, max_size: int = MAX_SIZE) -> Iterator[Disk]:
         FormatError: The compressed image is damaged, or larger than that.
         ToolError: There is no room to unpack it.
     """
-    image = beside(path) if path.suffix == ".bmap" else path
+    image = image_of(path) if path.suffix == ".bmap" else path
     if not image.exists():
         raise UsageError(f"there is no disk image {image}")
     with image.open("rb") as file:
@@ -192,7 +192,7 @@ def opened(path: Path, *, max_size: int = MAX_SIZE) -> Iterator[Disk]:
             yield Disk(name=image, path=Path(raw.name), size=size, descriptor=raw.fileno())
 
 
-def beside(bmap: Path) -> Path:
+def image_of(bmap: Path) -> Path:
     """Return the image that a `.bmap` file is about: the same name, as it is or compressed.
 
     Raises:

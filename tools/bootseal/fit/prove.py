@@ -101,8 +101,8 @@ def prove(
     model = strictness.parse(fit)
     verdict = check_fit(model, trust, configuration, strictness=strictness, cache=cache)
     refuse(verdict.errors, "the FIT is refused unchanged")
-    judged = {result.configuration for result in verdict.results}
-    chosen = [each for each in model.configurations if each.name in judged]
+    verified = {result.configuration for result in verdict.results}
+    chosen = [each for each in model.configurations if each.name in verified]
     choice = random.Random(seed)  # noqa: S311 - repeatable on purpose
     mutants: list[Mutant] = []
     for region in regions(model, chosen, tries):

@@ -28,7 +28,7 @@ class Resigning:
     """Whose signatures a FIT shall have.
 
     Attributes:
-        signer: Who signs.
+        signer: The signer.
         hint: The key's name in FIT and control device tree.
         algorithm: How.
         timestamp: Time of signing, seconds since 1970; None takes that of the old signatures.

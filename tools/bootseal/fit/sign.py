@@ -59,7 +59,7 @@ class Request:
     """How to sign.
 
     Attributes:
-        keys: Who signs; nodes are signed in file order, each by the key its hint names.
+        keys: The signers; nodes are signed in file order, each by the key its hint names.
         timestamp: Time of signing, seconds since 1970.
         algorithm: Insist on this algorithm; None takes what the signature nodes say.
         name: Written as `signer-name`.

@@ -39,13 +39,13 @@ class ComparedEvent:
     """One line of the comparison.
 
     Attributes:
-        judgement: Whether it is in both, only in the log, or only expected.
+        match: Whether it is in both, only in the log, or only expected.
         number: Position in the log, counted from 0; -1 for what is missing there.
         event: The event.
         meaning: What it says, in words; text out of the log is in it unescaped.
     """
 
-    judgement: Match
+    match: Match
     number: int
     event: Event
     meaning: str
@@ -63,9 +63,9 @@ class Comparison:
     name: str
     entries: tuple[ComparedEvent, ...]
 
-    def count(self, judgement: Match) -> int:
-        """Return how many lines are judged so."""
-        return sum(entry.judgement is judgement for entry in self.entries)
+    def count(self, match: Match) -> int:
+        """Return how many lines there are of a kind."""
+        return sum(entry.match is match for entry in self.entries)
 
     @property
     def differences(self) -> int:
@@ -100,16 +100,14 @@ def compare(found: Sequence[Event], expected: Sequence[Event]) -> tuple[Compared
     matcher = SequenceMatcher(None, here, there, autojunk=False)
     for kind, i, j, m, n in matcher.get_opcodes():
         equal = kind == "equal"
-        judgement = Match.MATCHING if equal else Match.UNEXPECTED
+        match = Match.MATCHING if equal else Match.UNEXPECTED
         lines += (
-            ComparedEvent(
-                judgement=judgement, number=at, event=found[at], meaning=explain(found[at])
-            )
+            ComparedEvent(match=match, number=at, event=found[at], meaning=explain(found[at]))
             for at in range(i, j)
         )
         if not equal:
             lines += (
-                ComparedEvent(judgement=Match.MISSING, number=-1, event=e, meaning=explain(e))
+                ComparedEvent(match=Match.MISSING, number=-1, event=e, meaning=explain(e))
                 for e in expected[m:n]
             )
     return tuple(lines)

@@ -43,7 +43,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
-    """Who signs, and what.
+    """The signer, and what to sign.
 
     Attributes:
         fit: Signs the FITs.
@@ -111,7 +111,7 @@ def plan(disk: Disk, target: Expected, table: Table, signing: Signing) -> Plan:
         disk: The disk; it is only read.
         target: Knows U-Boot and the slots.
         table: The partitions of the disk.
-        signing: Who signs, and what.
+        signing: The signer, and what to sign.
 
     Raises:
         FormatError: A slot has no FIT.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A running device beside the device.json that its image was deployed with."""
+"""A running device compared with the device.json that its image was deployed with."""
 
 import json
 from pathlib import Path

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from bootseal.boot.scenario.model import Step
 
-_NO_PLACE: Final = "gate-refused:a node stands where it has no place"
+_NO_PLACE: Final = "gate-refused:a node where none belongs"
 _NO_FIT: Final = ("gate-refused:not a flattened image tree", "bad-format")
 _FUTURE_VERSION: Final = 18
 _DEEP: Final = 1_000_000

@@ -87,7 +87,7 @@ def never_started(why: str) -> Step:
 
 
 def while_typing(text: str, *, when: str) -> Step:
-    """Come up as usual while somebody types for eight seconds."""
+    """Come up as usual while keys are pressed for eight seconds."""
     step = up()
     action = Action(do=Do.TYPE, when=when, text=text, repeat=_TYPED, interval=_TYPING_INTERVAL)
     return Step(expect=step.expect, actions=(action,))

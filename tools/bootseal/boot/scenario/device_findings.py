@@ -110,9 +110,9 @@ def _event_log(log: bytes, slot: Slot) -> Iterator[Finding]:
         )
         for entry in slot.events
     ]
-    wrong = [e for e in compare(found.events, expected) if e.judgement is not Match.MATCHING]
+    wrong = [e for e in compare(found.events, expected) if e.match is not Match.MATCHING]
     if wrong:
-        said = "; ".join(f"{e.judgement} in PCR {e.event.pcr}: {e.meaning}" for e in wrong[:_SHOWN])
+        said = "; ".join(f"{e.match} in PCR {e.event.pcr}: {e.meaning}" for e in wrong[:_SHOWN])
         message = f"{len(wrong)} entries are not as predicted: {said}"
         yield finding("event-log.differs", "TPM", message)
 

@@ -35,7 +35,7 @@ _LOCKED: Final = ("!", "*")
 _PASSWORD_FIELD: Final = 1
 _UID_FIELD: Final = 2
 _SAID: Final = {
-    "disk.root-world-writable": "everybody may write to {}",
+    "disk.root-world-writable": "everyone may write to {}",
     "disk.root-setuid": "setuid or setgid, and not known to be needed: {}",
     "disk.root-capabilities": "file capabilities that are not known to be needed: {}",
     "disk.root-device-node": "devices outside of /dev: {}",
@@ -77,7 +77,7 @@ def check(
             yield finding(
                 "disk.root-authorized-keys",
                 f"{where}:/{node.path}",
-                "whoever holds one of these keys can log in on every device",
+                "anyone who holds one of these keys can log in on every device",
                 severity=Severity.ERROR if production else Severity.WARNING,
             )
 
@@ -136,7 +136,7 @@ def _identities(
 
 
 def _accounts(node: Node, where: str) -> Iterator[Finding]:
-    """Yield the accounts of passwd or shadow that somebody can log in to, or that are root."""
+    """Yield the accounts of passwd or shadow that can log in, or that are root."""
     raw = node.content.read(_MAX_TEXT) if node.content else b""
     place = f"{where}:/{node.path}"
     shadow = node.path.endswith("shadow")

@@ -78,7 +78,7 @@ def _document(found: EventLog, best: Comparison) -> dict[str, object]:
     from bootseal.formats.tpm import event_types, eventlog
 
     return {
-        "schema": "bootseal.event-log/1",
+        "schema": "bootseal.event-log/2",
         "algorithms": list(found.algorithms),
         "pcrs": {
             bank: {
@@ -90,7 +90,7 @@ def _document(found: EventLog, best: Comparison) -> dict[str, object]:
         "compared_with": best.name,
         "entries": [
             {
-                "judgement": str(entry.judgement) if best.name else "not compared",
+                "match": str(entry.match) if best.name else "not compared",
                 "number": entry.number,
                 "pcr": entry.event.pcr,
                 "type": entry.event.type,
@@ -111,7 +111,7 @@ def _print(found: EventLog, best: Comparison) -> None:
     console.out.print(f"[bold]{len(found.events)} entries, {console.untrusted(title)}[/]")
     for entry in best.entries:
         number = f"{entry.number:3}" if entry.number >= 0 else "  -"
-        word = str(entry.judgement)
+        word = str(entry.match)
         label = f"[{_STYLES[word]}]{word:10}[/]" if best.name else "read"
         console.out.print(
             f"{number}  {label}  PCR {entry.event.pcr:<2}  {console.untrusted(entry.meaning)}"
