@@ -39,7 +39,7 @@ from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.uboot import binary as uboot
 from bootseal.formats.uboot.environment import emit_environment
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved, inputs, pcr_policy
@@ -150,7 +150,7 @@ def make(reference: Reference, variant: Variant, work: Path) -> Built:
         slots={f"conf-{slot}": slot for slot in assembly.SLOTS},
     )
     predictions = dict(inputs.predictions(artefacts))
-    signer = store.signer(reference.directory / build.KEYS, Role.POLICY)
+    signer = key_directory.signer(reference.directory / build.KEYS, Role.POLICY)
     document = documents.dump(pcr_policy.sign(list(predictions.values()), signer))
     overlay = Overlay(work / "disk.qcow2")
     qemu.create_overlay(overlay.path, reference.path("disk"), backing_format="raw")
@@ -174,7 +174,7 @@ def make(reference: Reference, variant: Variant, work: Path) -> Built:
 
 def make_fit(reference: Reference, paths: dict[str, Path]) -> bytes:
     keys = reference.directory / build.KEYS
-    key = store.find(keys, Role.FIT)
+    key = key_directory.find(keys, Role.FIT)
     spec = FitSpec(
         description="variant",
         kernel=paths["kernel"],
@@ -188,7 +188,7 @@ def make_fit(reference: Reference, paths: dict[str, Path]) -> bytes:
     )
     fit_build.build(spec, paths["fit"], epoch=1)
     unsigned = paths["fit"].read_bytes()
-    signed = sign(unsigned, store.signer(keys, Role.FIT), key.name, timestamp=1)
+    signed = sign(unsigned, key_directory.signer(keys, Role.FIT), key.name, timestamp=1)
     verify.verify(signed, reference.path("control-dtb").read_bytes())
     return signed
 

@@ -2,7 +2,7 @@
 """FITs signed here boot in the U-Boots that Debian ships for QEMU, and changed ones do not.
 
 These are builds without a line of ours: the key comes in the device tree that QEMU hands over.
-One boot of a second or two judges all algorithms, each with a tampered twin, by `bootm start`, and
+One boot of a second or two checks all algorithms, each with a tampered twin, by `bootm start`, and
 ends in a kernel of ten instructions.
 """
 

@@ -85,7 +85,7 @@ class Workbench(Workspace):
         super().__init__(device, directory, directory / "keys", work)
         self.disk = disk
 
-    def judge(
+    def check(
         self,
         change: Callable[[Expected], Expected] = lambda target: target,
         *,

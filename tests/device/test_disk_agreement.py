@@ -39,7 +39,7 @@ def flip(bench: Workbench, partition: str, offset: int) -> None:
 
 
 def errors(bench: Workbench, *prefixes: str) -> list[Finding]:
-    return [f for f in bench.judge().errors if f.id.startswith(prefixes)]
+    return [f for f in bench.check().errors if f.id.startswith(prefixes)]
 
 
 @pytest.mark.tool("sgdisk")
@@ -176,7 +176,7 @@ def test_systemd_dissect_agrees_about_the_roots(
         check=False,
     )
 
-    assert (done.returncode == 0, not bench.judge().errors) == (theirs, ours), done.stderr
+    assert (done.returncode == 0, not bench.check().errors) == (theirs, ours), done.stderr
     if theirs:
         # Of two roots that fit it takes that whose name is the higher version.
         found = {

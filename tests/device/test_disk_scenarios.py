@@ -32,18 +32,18 @@ PREPARED = {
 
 
 def test_device_as_built_is_accepted_without_a_warning(bench: Workbench) -> None:
-    assert [f for f in bench.judge().findings if f.severity != "info"] == []
+    assert [f for f in bench.check().findings if f.severity != "info"] == []
 
 
 @pytest.mark.tool("fsck.erofs")
 def test_device_is_accepted_with_what_is_inside_and_says_its_policy_key(bench: Workbench) -> None:
-    judged = bench.judge(lambda target: replace(target, policy_key=None), inside=True)
+    verdict = bench.check(lambda target: replace(target, policy_key=None), inside=True)
 
-    ids = {f.id for f in judged.findings}
-    assert judged.errors == ()
+    ids = {f.id for f in verdict.findings}
+    assert verdict.errors == ()
     assert "disk.policy-key" in ids
     assert "disk.policy-unchecked" not in ids
-    assert judged.chain.approved == {"a", "b"}
+    assert verdict.chain.approved == {"a", "b"}
 
 
 @pytest.mark.parametrize("role", ["bios", "uboot-config"])
@@ -57,7 +57,7 @@ def test_boot_loader_of_another_build_is_refused(bench: Workbench, role: str) ->
         artefacts = {**target.device.artefacts, role: other}
         return replace(target, device=replace(target.device, artefacts=artefacts))
 
-    assert [f.id for f in bench.judge(described_otherwise).errors] == ["disk.artefact"]
+    assert [f.id for f in bench.check(described_otherwise).errors] == ["disk.artefact"]
 
 
 @pytest.mark.parametrize(("scenario", "finding", "place"), ROWS, ids=[row[0] for row in ROWS])
@@ -68,7 +68,7 @@ def test_scenario_is_refused_at_its_place(
         prepare(bench)
 
     assert bench.disk.written
-    assert (finding, place) in {(f.id, f.where) for f in bench.judge().errors}
+    assert (finding, place) in {(f.id, f.where) for f in bench.check().errors}
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_scenario_that_is_not_in_the_table_leaves_a_disk_that_is_accepted(
     for prepare in PREPARED[scenario]:
         prepare(bench)
 
-    assert bench.judge().errors == ()
+    assert bench.check().errors == ()

@@ -87,10 +87,10 @@ def make_token(key: Path) -> None:
 
 
 def test_signed_disk_is_accepted_and_leads_to_the_token(signed: Signed) -> None:
-    judged = judge(signed.new)
+    verdict = check(signed.new)
 
-    assert judged.errors == ()
-    (key,) = judged.chain.trust.required("conf")
+    assert verdict.errors == ()
+    (key,) = verdict.chain.trust.required("conf")
     assert key.public_key.fingerprint() == signed.fingerprint
     assert devices.load(signed.new).keys["fit"] == signed.fingerprint
 
@@ -142,7 +142,7 @@ def test_signing_elsewhere_gives_the_same_bytes(signed: Signed, tmp_path: Path) 
     sign(signed.old, *public, *common, *imported)
     sign(signed.old, "--key", fit, "--policy-key", policy, *common, "-o", tmp_path / "one")
 
-    assert judge(tmp_path / "two").errors == ()
+    assert check(tmp_path / "two").errors == ()
     one, two = devices.load(tmp_path / "one"), devices.load(tmp_path / "two")
     assert one == two
     assert len(list(requests.glob("*.sig"))) == 4
@@ -191,7 +191,7 @@ def sign(device: Path, *options: object) -> None:
     run(Path(sys.executable).with_name("bootseal"), "disk", "sign", device, *options)
 
 
-def judge(directory: Path) -> disk_check.DiskVerdict:
+def check(directory: Path) -> disk_check.DiskVerdict:
     wanted = expected.of_device(directory)
     with image.opened(wanted.image) as disk:
         return disk_check.check(disk, wanted, Silent())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The gate of the layer's U-Boot patch, compiled for this machine, and FITs to judge with it."""
+"""The gate of the layer's U-Boot patch, compiled for this machine, and FITs to check with it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Gate:
 
     program: Path
 
-    def judge(self, fits: Sequence[bytes], *, unpacked: int = UNPACKED) -> list[str]:
+    def check(self, fits: Sequence[bytes], *, unpacked: int = UNPACKED) -> list[str]:
         """Return the reason of each refusal, `ACCEPTED` without one."""
         frames = b"".join(struct.pack(">I", len(fit)) + fit for fit in fits)
         args = [str(self.program), str(ADDRESS), str(unpacked)]
@@ -49,8 +49,8 @@ class Gate:
         assert len(lines) == len(fits)
         return [ACCEPTED if line == "ok" else line.partition(" ")[2] for line in lines]
 
-    def judge_one(self, fit: bytes) -> str:
-        return self.judge([fit])[0]
+    def check_one(self, fit: bytes) -> str:
+        return self.check([fit])[0]
 
 
 @pytest.fixture(scope="session")

@@ -86,8 +86,8 @@ def agree(reason: str, fit: bytes, trust: bytes) -> bool:
 @pytest.fixture(scope="session")
 def reasons(gate: Gate, genuine: bytes) -> dict[str, str]:
     """What the gate says to each vector."""
-    judged = gate.judge([make(genuine) for make, _ in VECTORS.values()])
-    return dict(zip(VECTORS, judged, strict=True))
+    answers = gate.check([make(genuine) for make, _ in VECTORS.values()])
+    return dict(zip(VECTORS, answers, strict=True))
 
 
 @pytest.mark.parametrize("name", VECTORS)
@@ -110,7 +110,7 @@ def test_gate_says_what_the_boot_matrix_waits_for(
     assert attack.boot is not None
     seen = [name.partition(":") for name in attack.boot.step.expect.console]
     waits_for = [reason for name, _, reason in seen if name == "gate-refused"]
-    assert gate.judge_one(attack.change(genuine)) == next(iter(waits_for), "")
+    assert gate.check_one(attack.change(genuine)) == next(iter(waits_for), "")
 
 
 def test_gate_every_reason_has_a_vector(gate_source: Path) -> None:
@@ -146,15 +146,15 @@ def test_gate_lets_pass_what_mkimage_makes(gate: Gate, tmp_path: Path) -> None:
     signed = (tmp_path / "fit.itb").read_bytes()
 
     assert b"signer-version\0" in signed
-    assert gate.judge([unsigned, signed]) == ["", ""]
+    assert gate.check([unsigned, signed]) == ["", ""]
 
 
 def test_gate_sees_one_size_less_than_loaded_as_too_large(gate: Gate, genuine: bytes) -> None:
-    assert gate.judge_one(genuine[:-1]) == "larger than what was read"
+    assert gate.check_one(genuine[:-1]) == "larger than what was read"
 
 
 def test_gate_every_prefix_of_a_fit_is_refused(gate: Gate, genuine: bytes) -> None:
-    reasons = gate.judge([genuine[:size] for size in range(len(genuine))])
+    reasons = gate.check([genuine[:size] for size in range(len(genuine))])
     assert "" not in reasons
 
 
@@ -197,7 +197,7 @@ def test_gate_and_release_gate_agree_on_random_mutants(
     fits = [mutant(genuine, random.Random(seed)) for seed in range(MUTANTS)]  # noqa: S311
     wrong = [
         (seed, reason)
-        for seed, (fit, reason) in enumerate(zip(fits, gate.judge(fits), strict=True))
+        for seed, (fit, reason) in enumerate(zip(fits, gate.check(fits), strict=True))
         if not agree(reason, fit, trust)
     ]
     assert wrong == []

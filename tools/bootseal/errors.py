@@ -46,7 +46,7 @@ class UsageError(BootsealError):
 
 
 class VerificationRefused(BootsealError):
-    """The input is well formed and was judged not acceptable."""
+    """The input is well formed and was refused."""
 
     exit_code = ExitCode.REFUSED
 

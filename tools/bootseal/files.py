@@ -41,7 +41,7 @@ def mapped(path: Path) -> Iterator[memoryview]:
 
 @contextmanager
 def private(path: Path) -> Iterator[memoryview]:
-    """Give a writable view of a file whose changes nobody else sees and nothing keeps.
+    """Give a writable view of a file whose changes are private and not kept.
 
     Only the pages that are written to are copied.
 
@@ -83,7 +83,7 @@ def write_new(path: Path, data: _Bytes, *, mode: int = _NEW) -> None:
 
 
 def write_file(path: Path, data: _Bytes, *, mode: int = _NEW) -> None:
-    """Write a file beside its final place, then rename it there; see `write_parts`.
+    """Write a file next to its final place, then rename it there; see `write_parts`.
 
     Raises:
         UsageError: As `write_parts`, as are the others.
@@ -99,9 +99,9 @@ def write_parts(
     mode: int = _NEW,
     check: Callable[[memoryview], object] | None = None,
 ) -> None:
-    """Write the parts of a file beside its final place, then rename it there.
+    """Write the parts of a file next to its final place, then rename it there.
 
-    Whoever looks, and whenever the process is killed, finds the old file or the new one. A file
+    At any moment, and if the process is killed, the old file or the new one is there. A file
     that is replaced hands its permissions on. A symbolic link is followed.
 
     Args:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long work says what it is doing."""
+"""How long-running work reports what it is doing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told by long work what it is doing; drawn by the command line on a terminal."""
+    """Told by long-running work what it is doing; drawn by the command line on a terminal."""
 
     def step(self, title: str) -> AbstractContextManager[None]:
         """Enter one named step; leaving the context ends it."""

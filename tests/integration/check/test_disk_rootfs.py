@@ -209,7 +209,7 @@ def test_erofs_names_do_not_lead_outside(tmp_path: Path) -> None:
     (found,) = judge(image)
 
     assert found.id == "disk.root-unreadable"
-    assert "no file's name" in found.message
+    assert "not a file name" in found.message
 
 
 @pytest.mark.tool("mke2fs", "debugfs")

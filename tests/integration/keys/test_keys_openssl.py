@@ -11,7 +11,7 @@ from bootseal import proc
 from bootseal.errors import ToolError
 from bootseal.keys import certificate, profile
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.keys.public import RsaPublicKey, verify_digest
 
@@ -54,7 +54,7 @@ FIT_SOURCE = """\
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("made") / "keys"
-    store.generate(profile.load(profile.find("dev")), directory)
+    key_directory.generate(profile.load(profile.find("dev")), directory)
     return directory
 
 
@@ -80,7 +80,7 @@ def test_openssl_refuses_a_chain_to_another_root(keys: Path) -> None:
 
 @pytest.mark.parametrize("role", [Role.POLICY, Role.FIT])
 def test_openssl_reads_the_fingerprint_that_list_prints(keys: Path, role: Role) -> None:
-    key = store.find(keys, role)
+    key = key_directory.find(keys, role)
 
     spki = proc.run(
         "openssl",
@@ -95,7 +95,7 @@ def test_openssl_reads_the_fingerprint_that_list_prints(keys: Path, role: Role) 
 def test_openssl_accepts_our_signature_and_we_accept_its_own(
     keys: Path, tmp_path: Path, padding: str
 ) -> None:
-    signer = store.signer(keys, Role.FIT)
+    signer = key_directory.signer(keys, Role.FIT)
     algorithm = Algorithm.parse("sha256,rsa4096", padding=padding)
     digest = hashlib.sha256(b"payload").digest()
     (tmp_path / "digest").write_bytes(digest)
@@ -124,7 +124,7 @@ def test_mkimage_signs_with_the_directory_as_it_is(keys: Path, tmp_path: Path) -
     )
 
     # Its exit code says nothing; what counts is the key it wrote into the control DTB.
-    key = store.find(keys, Role.FIT).public_key
+    key = key_directory.find(keys, Role.FIT).public_key
     assert isinstance(key, RsaPublicKey)
     assert key.modulus.to_bytes(512, "big") in control.read_bytes()
     assert b"key-DEV-fit-1\0" in control.read_bytes()

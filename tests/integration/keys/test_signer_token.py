@@ -21,8 +21,8 @@ from bootseal.formats.fdt import model as fdt
 from bootseal.keys import profile
 from bootseal.keys.algorithms import HASHES, Algorithm
 from bootseal.keys.directory import audit
-from bootseal.keys.directory import directory as store
-from bootseal.keys.directory import rotate as lifecycle
+from bootseal.keys.directory import directory as key_directory
+from bootseal.keys.directory.rotate import rotate
 from bootseal.keys.profile import Role
 from bootseal.keys.public import verify_digest
 from bootseal.keys.signers import base as signers
@@ -156,7 +156,7 @@ def test_pin_comes_from_the_uri_the_environment_or_a_question(
 ) -> None:
     signers.open(token.uri("object=rsa2048", f"&pin-source=file:{token.pin_file}"))
     tokens.log_out()
-    with pytest.raises(UsageError, match="is needed and nobody can be asked") as refusal:
+    with pytest.raises(UsageError, match="is needed, and there is no terminal") as refusal:
         signers.open(token.uri("object=rsa2048"))
     assert "BOOTSEAL_PIN" in refusal.value.hint
     asked: list[str] = []
@@ -244,21 +244,21 @@ def test_whole_profile_lives_in_the_token(
     loaded = profile.load(tmp_path / "p.toml")
     keys = tmp_path / "keys"
     with pytest.raises(UsageError, match="in a token, not in files: root, fit") as refusal:
-        store.generate(loaded, keys)
+        key_directory.generate(loaded, keys)
     assert "--token root=" in refusal.value.hint
 
     places = {Role.ROOT: token.uri(f"object={root}"), Role.FIT: token.uri(f"object={fit}")}
-    store.generate(loaded, keys, tokens=places, access=token.access)
+    key_directory.generate(loaded, keys, tokens=places, access=token.access)
 
     assert all(b"PRIVATE" not in path.read_bytes() for path in keys.iterdir())
-    listed = {key.role: key for key in store.list_keys(keys).keys}
+    listed = {key.role: key for key in key_directory.list_keys(keys).keys}
     assert listed[Role.FIT].reference == places[Role.FIT]
-    signer = store.signer(keys, Role.FIT, token.access)
+    signer = key_directory.signer(keys, Role.FIT, token.access)
     algorithm = listed[Role.FIT].algorithm
     digest = algorithm.digest([b"payload"])
     verify_digest(signer.public_key, digest, signer.sign_digest(digest, algorithm), algorithm)
     born = token.uri("object=born%20here")
-    rotation = lifecycle.rotate(keys, algorithm="sha256,rsa2048", uri=born, access=token.access)
+    rotation = rotate(keys, algorithm="sha256,rsa2048", uri=born, access=token.access)
     assert rotation.coming.name == "fit-2"
     for name in ("root", "fit-1", "fit-2"):
         chain = ["verify", "-x509_strict", "-CAfile", keys / "root.crt", keys / f"{name}.crt"]
@@ -276,7 +276,7 @@ def test_key_of_another_kind_than_declared_is_refused_and_nothing_made(
     places = {role: token.uri("object=rsa2048") for role in (Role.ROOT, Role.FIT)}
 
     with pytest.raises(UsageError, match=r"root is declared as sha256,rsa4096: the key is rsa2048"):
-        store.generate(
+        key_directory.generate(
             profile.load(tmp_path / "p.toml"),
             tmp_path / "keys",
             tokens=places,

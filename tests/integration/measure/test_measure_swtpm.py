@@ -22,7 +22,7 @@ from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm import policy as tpm
 from bootseal.formats.tpm.eventlog import Event, EventLog
 from bootseal.keys import profile
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.keys.public import RsaPublicKey
 from bootseal.measure import pcr_policy
@@ -139,8 +139,8 @@ def chip(tmp_path: Path) -> Iterator[Tpm]:
 def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
     directory = tmp_path_factory.mktemp("policy") / "keys"
     dev = profile.load(profile.find("dev"))
-    store.generate(dev, directory, only=[Role.ROOT, Role.POLICY])
-    return store.signer(directory, Role.POLICY)
+    key_directory.generate(dev, directory, only=[Role.ROOT, Role.POLICY])
+    return key_directory.signer(directory, Role.POLICY)
 
 
 def fit(kernel: bytes) -> bytes:

@@ -10,7 +10,7 @@ from tests.integration.mkimage.oe_build import Build
 
 from bootseal.formats.fdt import model as fdt
 from bootseal.keys import profile
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.directory import export
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ storage = "file"
 def own_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("keys")
     (directory / "profile.toml").write_text(PROFILE)
-    store.generate(profile.load(directory / "profile.toml"), directory / "own")
+    key_directory.generate(profile.load(directory / "profile.toml"), directory / "own")
     return directory / "own"
 
 

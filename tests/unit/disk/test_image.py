@@ -94,7 +94,7 @@ def test_first_byte_that_is_not_zero_is_found_in_a_file_with_holes(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("none.img", "no disk image"), ("none.bmap", "no image beside it")]
+    ("name", "reason"), [("none.img", "no disk image"), ("none.bmap", "no image next to it")]
 )
 def test_disk_that_is_not_there_is_a_usage_error(tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason), source.opened(tmp_path / name):

@@ -29,7 +29,7 @@ PING = "0100000200200000000000000000000000000000"
 def test_capabilities_are_named_or_refused(value: str, names: tuple[str, ...] | None) -> None:
     data = bytes.fromhex(value)
     if names is None:
-        with pytest.raises(FormatError, match="no file capabilities"):
+        with pytest.raises(FormatError, match="not file capabilities"):
             capability.names(data)
     else:
         assert capability.names(data) == names

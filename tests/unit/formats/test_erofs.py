@@ -55,7 +55,7 @@ def test_tree_is_walked() -> None:
     "name", [b"../../etc/cron.d/x", b"a/b", b"/etc/passwd", b"x" * 256], ids=repr
 )
 def test_names_that_lead_elsewhere_are_refused(name: bytes) -> None:
-    with pytest.raises(FormatError, match="no file's name"):
+    with pytest.raises(FormatError, match="not a file name"):
         list(erofs.Image(image([*ROOT[:2], (name, 1)])).walk())
 
 
@@ -65,9 +65,9 @@ def test_name_that_stands_twice_is_refused() -> None:
 
 
 def test_directory_inside_itself_is_refused() -> None:
-    with pytest.raises(FormatError, match="stands twice"):
+    with pytest.raises(FormatError, match="occurs twice"):
         list(erofs.Image(image([*ROOT[:2], (b"a", 0)])).walk())
-    with pytest.raises(FormatError, match="stands twice"):
+    with pytest.raises(FormatError, match="occurs twice"):
         list(erofs.Image(image([*ROOT[:2], (b"a", 3), (b"b", 3)])).walk())
 
 

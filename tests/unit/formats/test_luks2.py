@@ -79,8 +79,8 @@ def test_copies_of_two_times_are_refused() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("keyslots", "0", "area", "offset"), "4096", "keyslot 0 lies at 4096"),
-        (("keyslots", "0", "area", "size"), "99999999999", "keyslot 0 lies at"),
+        (("keyslots", "0", "area", "offset"), "4096", "keyslot 0 is at 4096"),
+        (("keyslots", "0", "area", "size"), "99999999999", "keyslot 0 is at"),
         (("keyslots", "0", "key_size"), 0, "has key size 0"),
         (("keyslots", "99"), {}, "expected less than 32"),
         (("keyslots", "00"), {}, "expected a number"),

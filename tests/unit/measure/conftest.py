@@ -8,7 +8,7 @@ import pytest
 
 from bootseal.formats.fdt import model as fdt
 from bootseal.keys import profile
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 
 if TYPE_CHECKING:
@@ -67,16 +67,16 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Policy keys of two vendors, and a FIT key, which is too long for a policy."""
     directory = tmp_path_factory.mktemp("keys")
     dev = profile.load(profile.find("dev"))
-    store.generate(dev, directory / "ours", only=[Role.ROOT, Role.POLICY])
-    store.generate(dev, directory / "theirs", only=[Role.ROOT, Role.POLICY])
+    key_directory.generate(dev, directory / "ours", only=[Role.ROOT, Role.POLICY])
+    key_directory.generate(dev, directory / "theirs", only=[Role.ROOT, Role.POLICY])
     return directory
 
 
 @pytest.fixture(scope="session")
 def signer(keys: Path) -> Signer:
-    return store.signer(keys / "ours", Role.POLICY)
+    return key_directory.signer(keys / "ours", Role.POLICY)
 
 
 @pytest.fixture(scope="session")
 def stranger(keys: Path) -> Signer:
-    return store.signer(keys / "theirs", Role.POLICY)
+    return key_directory.signer(keys / "theirs", Role.POLICY)

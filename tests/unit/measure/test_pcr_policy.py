@@ -19,7 +19,7 @@ from bootseal.formats.fit import model as fit_format
 from bootseal.formats.tpm import policy as tpm
 from bootseal.keys import profile
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
 from bootseal.measure import pcr_policy
@@ -200,7 +200,7 @@ def test_nothing_to_approve_is_refused(signer: Signer) -> None:
 
 
 def test_key_that_tpms_cannot_load_is_refused(keys: Path, predictions: list[Prediction]) -> None:
-    root = store.signer(keys / "ours", Role.ROOT)
+    root = key_directory.signer(keys / "ours", Role.ROOT)
 
     with pytest.raises(UsageError, match="is rsa4096: systemd and TPMs need rsa2048"):
         pcr_policy.sign(predictions, root)

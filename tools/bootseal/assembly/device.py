@@ -15,7 +15,7 @@ from bootseal.formats import boot_partition
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
 from bootseal.formats.uboot.environment import emit_environment
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure.predict import MEANINGS, predict
 
@@ -89,7 +89,7 @@ def slot_trees(
         paths: Where the artefacts go, by role.
 
     Raises:
-        UsageError: The kernel parameters cannot stand in a device tree.
+        UsageError: The kernel parameters cannot be put into a device tree.
         ToolError: The device tree has errors.
     """
     source = devicetree.read_source(board)
@@ -124,12 +124,12 @@ def boot_parts(layout: Layout, paths: Mapping[str, Path]) -> None:
 def describe(
     about: About, layout: Layout, predictions: Mapping[str, Prediction], directory: Path
 ) -> Device:
-    """Describe the device whose artefacts lie in `directory` under the names of `ROLES`.
+    """Describe the device whose artefacts are in `directory` under the names of `ROLES`.
 
     Raises:
         UsageError: The key directory cannot be read.
     """
-    keys = store.list_keys(about.keys)
+    keys = key_directory.list_keys(about.keys)
     return Device(
         name=about.name,
         profile=keys.profile,

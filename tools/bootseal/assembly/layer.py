@@ -70,7 +70,7 @@ class Layer:
 
     @classmethod
     def find(cls, directory: Path | None = None) -> Layer:
-        """Return the layer in `directory`, in `BOOTSEAL_LAYER`, or beside this source tree.
+        """Return the layer in `directory`, in `BOOTSEAL_LAYER`, or next to this source tree.
 
         Raises:
             UsageError: There is none.

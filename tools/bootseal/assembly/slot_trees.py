@@ -41,7 +41,7 @@ def read_source(board: Path) -> str:
 
     Raises:
         UsageError: There is no such file, or it is of another kind.
-        ToolError: It is no device tree.
+        ToolError: It is not a device tree.
     """
     if not board.is_file():
         raise UsageError(f"there is no device tree {board}")
@@ -55,10 +55,10 @@ def bootargs(base: str, slot: str, verity: Verity) -> str:
     """Complete the layer's kernel parameters with what names and opens a slot's root.
 
     Everything that `veritysetup` needs is here, in the signed device tree; the superblock on the
-    disk is signed by nobody and is not read.
+    disk is not signed and not read.
 
     Raises:
-        UsageError: The result cannot stand in a device tree or is too long for the kernel.
+        UsageError: The result cannot be put into a device tree or is too long for the kernel.
     """
     text = (
         f"{base.strip()} bootseal.slot={slot} bootseal.roothash={verity.root_hash}"

@@ -78,7 +78,7 @@ def format_tree(image: Path, tree: Path) -> Verity:
 
 
 def save(verity: Verity, path: Path) -> None:
-    """Write what opens a hash tree beside it."""
+    """Write what opens a hash tree next to it."""
     write_file(path, documents.dump(verity))
 
 

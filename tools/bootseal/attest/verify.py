@@ -2,7 +2,7 @@
 """Remote attestation: is this device, now, in an approved state?
 
 A device is enrolled once: the maker of its TPM vouches for the endorsement key, and a credential
-that only this TPM can open proves that the attestation key lives beside it. From then on a quote
+that only this TPM can open proves that the attestation key is in the same TPM. From then on a quote
 over a fresh nonce, by that key, says what the PCRs hold, and the event log says why.
 
 Finding ids: `attest.key-not-certified`, `attest.key`, `attest.signature`, `attest.nonce`,
@@ -91,7 +91,7 @@ def enrol(
 
     Raises:
         VerificationRefused: The endorsement certificate leads to none of the authorities, or the
-            key is no attestation key.
+            key is not an attestation key.
         FormatError: A structure is malformed.
         UsageError: The endorsement key is of no standard template.
     """
@@ -131,7 +131,7 @@ def certify(record: Record, secret: bytes, now: int) -> Record:
 
 
 class Verifier:
-    """Judges answers against one approved list.
+    """Verifies answers against one approved list.
 
     Args:
         approved: The list.
@@ -151,7 +151,7 @@ class Verifier:
     def verify(
         self, evidence: Evidence, record: Record, challenge: Challenge, now: int
     ) -> AttestVerdict:
-        """Judge an answer.
+        """Verify an answer.
 
         Args:
             evidence: What the device sent.
@@ -228,11 +228,11 @@ class Verifier:
         )
 
     def _nearest(self, events: Sequence[Event]) -> str:
-        """Say how a log that nobody approved differs from the nearest one that is."""
+        """Say how a log that was not approved differs from the nearest one that is."""
         best = closest(events, self._logs)
         wrong = [e for e in best.entries if e.judgement is not Match.MATCHING][:_SHOWN]
         said = "; ".join(f"{e.judgement} in PCR {e.event.pcr}: {e.meaning}" for e in wrong)
-        return f"the device runs what is not approved; beside {best.name}: {said}"
+        return f"the device runs what is not approved; compared with {best.name}: {said}"
 
 
 def _untrusted(evidence: Evidence, record: Record) -> Iterator[Finding]:

@@ -120,7 +120,7 @@ def shell(device: Device, directory: Path, progress: Progress) -> int:
         tpm = scratch / "tpm"
         wiring = qemu.Wiring(
             serial="stdio,mux=on,signal=off",
-            # The shell starts when somebody has taken the status, which `null` never does.
+            # The shell starts when its status was taken, which `null` never does.
             status=f"file,path={scratch / 'status'}",
             escrow="",
             qmp="",

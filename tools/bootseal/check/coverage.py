@@ -184,7 +184,7 @@ def _widened(region: DiskRegion, end: int) -> DiskRegion:
 
 
 def _disjoint(size: int, found: Iterable[DiskRegion]) -> Iterator[DiskRegion]:
-    """Yield regions that overlap nothing, with what nobody knows filled in."""
+    """Yield regions that overlap nothing, with what is not known filled in."""
     end = 0
     for region in sorted(found, key=lambda each: (each.start, each.end)):
         start, stop = max(region.start, end), min(region.end, size)

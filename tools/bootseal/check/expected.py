@@ -88,9 +88,9 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Expect
     keys = directory / _KEYS
     if policy_key is None and keys.is_dir():
         from bootseal.keys import profile  # noqa: PLC0415 - slow to load
-        from bootseal.keys.directory import directory as store  # noqa: PLC0415 - slow to load
+        from bootseal.keys.directory import directory as key_directory  # noqa: PLC0415 - slow to load
 
-        policy_key = store.find(keys, profile.Role.POLICY).public_key
+        policy_key = key_directory.find(keys, profile.Role.POLICY).public_key
     return Expected(
         image=device.artefact(directory, "disk"),
         control=control,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What belongs to nothing on a disk, and must therefore be zero: nobody checks it later."""
+"""What belongs to nothing on a disk, and must therefore be zero: it is not checked later."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def _main(
 
 
 class _Visible(logging.Formatter):
-    """Escapes control characters: names and paths in a message are somebody else's text."""
+    """Escapes control characters: names and paths in a message are untrusted text."""
 
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record))

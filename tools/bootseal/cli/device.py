@@ -31,10 +31,6 @@ _Directory = Annotated[
     Path,
     typer.Argument(metavar="DIR", help="Directory with the parts, named as in docs/device.md."),
 ]
-_Manifest = Annotated[
-    Path | None,
-    typer.Option(help="List of what the device is made of, such as bitbake's manifest."),
-]
 _LayoutFile = Annotated[Path, typer.Option(help="The declared disk layout, a .wks file.")]
 
 
@@ -43,20 +39,19 @@ def config(
     finished: Annotated[Path, typer.Argument(metavar="CONFIG", help="The finished .config.")],
     *,
     required: Annotated[
-        list[Path], typer.Option(help="A fragment whose settings must hold. Repeat it for each.")
+        list[Path], typer.Option(help="Fragment whose settings must hold; may be repeated.")
     ],
     board: Annotated[
         list[Path] | None,
-        typer.Option(help="A fragment that may only add to them. Repeat it for each."),
+        typer.Option(help="Fragment that may only add to them; may be repeated."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the finished .config of U-Boot or a kernel with its fragments.
 
-    Ends with exit code 0 when the file has every setting of every fragment; with
-    3 when Kconfig dropped one, or two fragments contradict each other; with 4
-    when a line of a fragment is neither a setting nor a comment, or sets a symbol
-    a second time.
+    Exits with 0 if the file has every setting of every fragment; with 3 if Kconfig dropped
+    one, or two fragments contradict each other; with 4 if a line of a fragment is neither a
+    setting nor a comment, or sets a symbol a second time.
 
     Example: bootseal device config --required verify.cfg --board board.cfg .config
     """
@@ -125,7 +120,10 @@ def describe(
     keys: Annotated[Path, typer.Option(help="Key directory that signed it.")],
     layout: _LayoutFile,
     layer: Annotated[Path | None, typer.Option(help="The layer meta-secureboot.")] = None,
-    manifest: _Manifest = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="List of what the device is made of, such as bitbake's manifest."),
+    ] = None,
     login: Annotated[
         bool, typer.Option(help="The device offers a root shell on its console.")
     ] = False,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The block map beside a disk image: what bmaptool writes, and the digests it checks.
+"""The block map of a disk image: what bmaptool writes, and the digests it checks.
 
 Spec: bmaptool's bmap format 2.0 (bmaptools/BmapCreate.py).
 """
@@ -89,7 +89,7 @@ def parse(data: bytes) -> Bmap:
 
 
 def find(image: Path) -> Path | None:
-    """Return the block map of an image: the file itself, or the one beside it, if there is one."""
+    """Return the block map of an image: the file itself, or the one next to it, if there is one."""
     if image.suffix == ".bmap":
         return image
     base = image.with_suffix("") if image.suffix in {".gz", ".zst"} else image
@@ -98,7 +98,7 @@ def find(image: Path) -> Path | None:
 
 
 def check(disk: Disk, image: Path) -> Iterator[Finding]:
-    """Yield where a disk is not what the block map beside it says; nothing without one."""
+    """Yield where a disk is not what the block map next to it says; nothing without one."""
     path = find(image)
     if path is None:
         return

@@ -110,7 +110,7 @@ class Disk:
         Args:
             offset: Where they start.
             size: How many.
-            private: They may be changed; nobody else sees that.
+            private: They may be changed; no other view sees that.
 
         Raises:
             FormatError: The disk ends before them.
@@ -157,7 +157,7 @@ def opened(path: Path, *, max_size: int = MAX_SIZE) -> Iterator[Disk]:
     """Open a disk image, raw or compressed with gzip or zstd, or the one a `.bmap` file is about.
 
     Args:
-        path: The image, or its `.bmap` file, which lies beside it.
+        path: The image, or its `.bmap` file, which is next to it.
         max_size: Largest disk in bytes to unpack.
 
     Raises:
@@ -203,7 +203,9 @@ def beside(bmap: Path) -> Path:
     for name in names:
         if name.exists():
             return name
-    raise UsageError(f"{bmap} has no image beside it: expected {base.name}, or that with .gz, .zst")
+    raise UsageError(
+        f"{bmap} has no image next to it: expected {base.name}, or that with .gz, .zst"
+    )
 
 
 class _Reader(Protocol):

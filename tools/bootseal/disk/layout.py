@@ -2,7 +2,7 @@
 """The declared disk layout: the subset of wic's kickstart files that a secure-boot disk needs.
 
 Only GPT and raw partitions of a fixed size are understood. Anything else is an error, because a
-partition that this reader skips would be one that nobody checks.
+partition that this reader skips would be one that is not checked.
 
 Spec: Yocto Project Reference Manual, "OpenEmbedded Kickstart (.wks) Reference".
 """

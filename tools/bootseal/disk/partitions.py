@@ -118,7 +118,7 @@ def _copy(read: Callable[[int, int], bytes], name: str, place: int, size: int) -
         raise FormatError(f"its entries are at {header.entries:#x}: expected {expected:#x}")
     end = header.entries + header.entries_size
     if header.entries < header.last_usable and header.first_usable < end:
-        raise FormatError("its entries lie in the space for partitions")
+        raise FormatError("its entries are in the space for partitions")
     entries = gpt.parse_entries(read(header.entries, header.entries_size), header)
     return Copy(name, place, header, entries)
 

@@ -4,7 +4,7 @@
 Threads are of little use where a digest is made of every 4 KiB: they wait for each other between
 any two of them. Each process takes the next task when it is done with one, and what it finds comes
 back through a pipe while it works, as numbers. One that ends before it says that it is done, or a
-task that nobody did, is an error, never a good result.
+task that was not done, is an error, never a good result.
 """
 
 from __future__ import annotations

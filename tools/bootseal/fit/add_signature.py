@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Adds a signature node for the next key beside those of the keys in use.
+"""Adds a signature node for the next key to those of the keys in use.
 
 The name of a signature node is signed, so a configuration with a new one must be signed again by
 every key.

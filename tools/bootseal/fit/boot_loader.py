@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Where a boot loader's file holds the device tree that U-Boot uses for itself.
 
-With OF_SEPARATE it stands at the end of `u-boot.bin`; with OF_EMBED it is inside the ELF file
+With OF_SEPARATE it is at the end of `u-boot.bin`; with OF_EMBED it is inside the ELF file
 `u-boot`, between two symbols; `u-boot.elf` holds a whole `u-boot.bin` as a segment.
 """
 
@@ -28,7 +28,7 @@ _log: Final = logging.getLogger(__name__)
 
 ELF_MAGIC: Final = b"\x7fELF"
 GATE: Final = b"bootseal gate "
-"""Stands in every U-Boot with the gate of meta-secureboot's patches, before a version number."""
+"""Is in every U-Boot with the gate of meta-secureboot's patches, before a version number."""
 
 _FDT_MAGIC: Final = bytes.fromhex("d00dfeed")
 _SYMBOLS: Final = ("__dtb_dt_begin", "__dtb_dt_end")
@@ -96,7 +96,7 @@ def _elf_ranges(raw: bytes) -> list[tuple[int, int]]:
 
     try:
         found = list(_candidates(ELFFile(io.BytesIO(raw))))
-    # What pyelftools raises for damaged files, beside its own errors.
+    # What pyelftools raises for damaged files, in addition to its own errors.
     except (ELFError, ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
         raise FormatError(f"the ELF file is damaged: {error}") from error
     except AttributeError as error:

@@ -149,7 +149,7 @@ def _check_key(public_key: PublicKey, hint: str, algorithm: str, required: str) 
 
 
 def remove_key(data: bytes, public_key: PublicKey) -> bytes:
-    """Remove a key wherever it stands, so that U-Boot no longer trusts it.
+    """Remove a key wherever it is, so that U-Boot no longer trusts it.
 
     Raises:
         FormatError: `data` holds no device tree.

@@ -117,7 +117,7 @@ class _Map:
         end = self._fit.flat.header.total_size
         for image in sorted(external, key=lambda image: image.offset):
             yield from self._between("gap", end, image.offset, State.UNUSED)
-            # By data-position it may lie in what the map has shown already.
+            # By data-position it may be in what the map has shown already.
             start, end = max(end, image.offset), max(end, image.offset + len(image.payload))
             yield from self._between(image.path, start, end, self._payload(image), "data")
         yield from self._between("behind the FIT", end, len(self._fit.data), State.UNUSED)

@@ -24,7 +24,7 @@ class FitChange:
 
     Attributes:
         path: Path of the node.
-        name: Name of the property, `data` for the data of an image wherever it lies, empty when
+        name: Name of the property, `data` for the data of an image wherever it is, empty when
             the node itself was added, removed, or moved among its siblings.
         before: Its value in the first FIT as text, empty when it is not there.
         after: Its value in the second.

@@ -47,7 +47,7 @@ def decode(node: FlatNode) -> PublicKey:
     """Read the key of a node.
 
     Raises:
-        FormatError: It lacks a number, or the numbers are no key or do not belong together.
+        FormatError: It lacks a number, or the numbers are not a key or do not belong together.
     """
     values = {name: bytes(found.value) for name, found in node.properties.items()}
     curve = values.get("ecdsa,curve")

@@ -39,7 +39,7 @@ _SMALL: Final = 1 << 20
 
 
 class Relation(StrEnum):
-    """How an artefact stands to a key."""
+    """How an artefact relates to a key."""
 
     TRUSTS = "trusts"
     SIGNED = "signed by"
@@ -54,7 +54,7 @@ class Use:
     Attributes:
         path: The file.
         offset: Where in it, in bytes; 0 for the file as a whole.
-        relation: How it stands to the key.
+        relation: How it relates to the key.
         what: What was found there.
     """
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Lets mkimage make a FIT and any signer sign it.
 
-mkimage runs with a stand-in for every private key. It writes all nodes, properties and free space
-as it always does; then the bytes of each signature are replaced by those of the real signer, which
-have the same length. That the stand-in's signature fits the digest computed here proves first that
-both mean the same bytes. For a deterministic algorithm the result is the file that mkimage makes
-with the private key at hand, whatever its version and options, but for up to three bytes that old
-releases do not initialise.
+mkimage runs with a placeholder for every private key. It writes all nodes, properties and free
+space as it always does; then the bytes of each signature are replaced by those of the real signer,
+which have the same length. That the placeholder's signature fits the digest computed here proves
+first that both mean the same bytes. For a deterministic algorithm the result is the file that
+mkimage makes with the private key at hand, whatever its version and options, but for up to three
+bytes that old releases do not initialise.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def sign(job: Job, find_signer: Callable[[str, Algorithm], Signer]) -> tuple[Sig
         signers = {hint: find_signer(hint, algorithm) for hint, algorithm in needed.items()}
         for hint, algorithm in needed.items():
             _refuse_misfit(hint, algorithm, signers[hint])
-        stands = {
+        placeholders = {
             hint: placeholder.write(keys, hint, signer.public_key)
             for hint, signer in signers.items()
         }
@@ -114,11 +114,11 @@ def sign(job: Job, find_signer: Callable[[str, Algorithm], Signer]) -> tuple[Sig
         _run(job, arguments, image)
         data = bytearray(image.read_bytes())
         _clear_gap(data)
-        done = _replace_signatures(data, signers, stands)
+        done = _replace_signatures(data, signers, placeholders)
         trust = _trust(done, signers)
         _check(bytes(data), trust)
         if job.control:
-            write_file(job.control, _replace_points(control.read_bytes(), stands))
+            write_file(job.control, _replace_points(control.read_bytes(), placeholders))
         write_file(target, data)
     return done
 
@@ -163,13 +163,13 @@ def _run(job: Job, arguments: list[str], image: Path) -> None:
         image.write_bytes(job.image.read_bytes())
     proc.run(job.program, [*arguments, image], timeout=_TIMEOUT)
     if not image.is_file():
-        raise ToolError(f"{job.program} ended well and wrote no file")
+        raise ToolError(f"{job.program} exited with 0 but wrote no output file")
 
 
 def _clear_gap(data: bytearray) -> None:
     """Clear what old releases leave between the tree's end and external data.
 
-    There lie remains of earlier states of the tree, so bytes of the stand-in's signature, too;
+    It holds remains of earlier states of the tree, and with them of the placeholder's signature;
     later releases write zeros.
     """
     header = fdt.read(bytes(data), lenient=True).header
@@ -186,14 +186,14 @@ def _signatures(model: Fit) -> Iterator[Signature]:
 
 
 def _replace_signatures(
-    data: bytearray, signers: dict[str, Signer], stands: dict[str, Placeholder]
+    data: bytearray, signers: dict[str, Signer], placeholders: dict[str, Placeholder]
 ) -> tuple[Signed, ...]:
     model = fit_format.parse(bytes(data), lenient=True)
     done = []
     for signature, digest, algorithm in digests(model):
         try:
-            stand = stands[signature.hint].public_key
-            verify_digest(stand, digest, signature.value, algorithm)
+            temporary = placeholders[signature.hint].public_key
+            verify_digest(temporary, digest, signature.value, algorithm)
         except (KeyError, VerificationRefused) as error:
             raise ToolError(
                 f"mkimage left {signature.path} unsigned, or signed something else than expected",
@@ -214,12 +214,12 @@ def _replace_signatures(
     return tuple(done)
 
 
-def _replace_points(data: bytes, stands: dict[str, Placeholder]) -> bytes:
-    """Put the real ECDSA keys where mkimage wrote the stand-ins; RSA keys are right already."""
+def _replace_points(data: bytes, placeholders: dict[str, Placeholder]) -> bytes:
+    """Put the real ECDSA keys where mkimage wrote the placeholders; RSA keys are right already."""
     changed = bytearray(data)
     tree = fdt.read(data)
-    for hint, stand in stands.items():
-        if not isinstance(stand.real, EcPublicKey):
+    for hint, temporary in placeholders.items():
+        if not isinstance(temporary.real, EcPublicKey):
             continue
         node = tree.find(f"/signature/{hint}")
         if node is None or not node.properties.keys() >= {"algo", "key-name-hint"}:
@@ -228,13 +228,16 @@ def _replace_points(data: bytes, stands: dict[str, Placeholder]) -> bytes:
                 hint="take mkimage from U-Boot 2025.01 or later, or leave -K out and use bootseal "
                 "fit sign --dtb",
             )
-        size = stand.real.bits // 8
-        for name, value in (("ecdsa,x-point", stand.real.x), ("ecdsa,y-point", stand.real.y)):
+        size = temporary.real.bits // 8
+        for name, value in (
+            ("ecdsa,x-point", temporary.real.x),
+            ("ecdsa,y-point", temporary.real.y),
+        ):
             start = node.properties[name].offset
             changed[start : start + size] = value.to_bytes(size)
     trusted = {key.public_key for key in control_dtb.read_keys(changed)}
-    for hint, stand in stands.items():
-        if stand.real not in trusted:
+    for hint, temporary in placeholders.items():
+        if temporary.real not in trusted:
             raise ToolError(f"mkimage did not put the key {hint!r} into the control device tree")
     return bytes(changed)
 

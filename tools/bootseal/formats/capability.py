@@ -37,7 +37,7 @@ def names(value: bytes) -> tuple[str, ...]:
     version = value[3] if len(value) > 3 else 0  # noqa: PLR2004 - the highest byte of the first word
     words, rest = _FORMS.get(version, (0, 0))
     if not words or len(value) != 4 + 8 * words + rest:
-        raise FormatError(f"{len(value)} bytes of version {version} are no file capabilities")
+        raise FormatError(f"{len(value)} bytes of version {version} are not file capabilities")
     found = struct.unpack_from(f"<{2 * words}I", value, 4)
     both = sum((found[2 * i] | found[2 * i + 1]) << 32 * i for i in range(words))
     return tuple(

@@ -41,7 +41,7 @@ class Entry:
 
 
 def directory(name: str) -> Entry:
-    """Describe a directory that everybody may read."""
+    """Describe a directory that everyone may read."""
     return Entry(name=name, mode=stat.S_IFDIR | 0o755)
 
 

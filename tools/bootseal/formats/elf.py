@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How a program or library was hardened, as its ELF headers tell.
 
-The sections of a file are not needed to run it and anybody can strip or invent them, so only what
+The sections of a file are not needed to run it and anyone can strip or invent them, so only what
 the loader uses is looked at: program headers and the dynamic table.
 
 Spec: System V ABI, chapter 5; binutils include/elf/common.h for the GNU additions.
@@ -135,7 +135,7 @@ def parse(data: mmap.mmap | bytes) -> Elf | None:
         segments = [_segment(elf, stream, number) for number in range(count)]
         tags = _dynamic(elf, stream, segments, len(data))
         return _judge(data, kind, segments, tags)
-    # What pyelftools raises for damaged files, beside its own errors.
+    # What pyelftools raises for damaged files, in addition to its own errors.
     except (ELFError, ConstructError, ArithmeticError, LookupError, ValueError, TypeError) as error:
         raise FormatError(f"the ELF file is damaged: {error}") from error
     except (AttributeError, AssertionError, struct.error) as error:

@@ -2,7 +2,7 @@
 """The names, modes and owners in an EROFS image: its metadata, which is never compressed.
 
 The contents of files are left to fsck.erofs. Names are checked here, before any program writes
-them: a name with a slash, `..`, or one that stands twice in a directory could lead an extraction
+them: a name with a slash, `..`, or one that occurs twice in a directory could lead an extraction
 out of its directory.
 
 Spec: Linux fs/erofs/erofs_fs.h (v6.12); all numbers are little-endian.
@@ -126,8 +126,8 @@ class Image:
         """Yield the root directory and everything below it, directories before their content.
 
         Raises:
-            FormatError: A directory is not well formed, holds a name no file can have, or stands
-                at two places.
+            FormatError: A directory is not well formed, holds a name no file can have, or is
+                in two places.
         """
         root = self.inode(self.root)
         if not stat.S_ISDIR(root.mode):
@@ -155,7 +155,7 @@ class Image:
             yield Entry(path=path, inode=inode, target=target)
             if stat.S_ISDIR(inode.mode):
                 if len(trail) >= MAX_DEPTH or number in visited:
-                    raise FormatError(f"EROFS directory {path[:80]!r} stands twice or is too deep")
+                    raise FormatError(f"EROFS directory {path[:80]!r} occurs twice or is too deep")
                 visited.add(number)
                 trail.append((path, self._names(inode, path)))
 
@@ -163,7 +163,7 @@ class Image:
         """Read an inode.
 
         Raises:
-            FormatError: It lies outside of the image, or its version is not known.
+            FormatError: It is outside of the image, or its version is not known.
         """
         start = self._meta * self.block_size + number * _SLOT
         what = f"inode {number}"
@@ -287,5 +287,5 @@ def _dirents(block: bytes, path: bytes) -> Iterator[tuple[int, bytes]]:
         if end == len(block):
             name = name.partition(b"\0")[0]
         if not name or len(name) > _MAX_NAME or b"/" in name or b"\0" in name:
-            raise FormatError(f"{where} holds {name[:80]!r}, which is no file's name")
+            raise FormatError(f"{where} holds {name[:80]!r}, which is not a file name")
         yield number, name

@@ -82,8 +82,8 @@ def parse_header(sector: bytes) -> Header:
         sector: The 512 bytes it is in.
 
     Raises:
-        FormatError: It is no header of version 1.0, its checksum does not fit, or it says something
-            no header may say.
+        FormatError: It is not a header of version 1.0, its checksum does not fit, or it says
+            something no header may say.
     """
     if len(sector) != SECTOR or not sector.startswith(SIGNATURE):
         raise FormatError(f"found {sector[:8]!r}: expected the signature {SIGNATURE!r}")
@@ -185,7 +185,7 @@ def check_protective_mbr(sector: bytes, disk_size: int) -> None:
     if any(sector[:_RECORDS_AT]):
         raise FormatError("there is boot code or a disk signature, which nothing of ours reads")
     if any(sector[_RECORDS_AT + _RECORD.size : -len(_BOOT_MARK)]):
-        raise FormatError("there is a partition beside the protective one")
+        raise FormatError("there is a partition next to the protective one")
     active, start_chs, kind, end_chs, start, size = _RECORD.unpack_from(sector, _RECORDS_AT)
     if (active, kind, start) != (0, _PROTECTIVE, 1) or start_chs != _FIRST_CHS:
         raise FormatError(

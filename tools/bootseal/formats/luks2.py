@@ -222,7 +222,7 @@ def _check_areas(slots: tuple[Keyslot, ...], config: dict[str, object], copy: _C
     for slot in sorted(slots, key=lambda slot: slot.area.start):
         if slot.area.start < position or slot.area.stop > start + room:
             raise FormatError(
-                f"keyslot {slot.number} lies at {slot.area.start} to {slot.area.stop}: "
+                f"keyslot {slot.number} is at {slot.area.start} to {slot.area.stop}: "
                 f"expected a place of its own within {start} to {start + room}"
             )
         position = slot.area.stop

@@ -51,7 +51,7 @@ def parse(module: bytes) -> ModuleSignature | None:
     """Read the signature of a module; None when there is no mark of one.
 
     Raises:
-        FormatError: There is a mark, and what is before it is no signature.
+        FormatError: There is a mark, and what precedes it is not a signature.
     """
     if not module.endswith(MARK):
         return None
@@ -76,7 +76,7 @@ def _signer(message: bytes) -> tuple[str, bytes]:
     signers = list(_values(fields[-1][1]))
     if len(signers) != 1 or signers[0][0] != _SEQUENCE:
         raise FormatError(f"the module signature has {len(signers)} signers: expected one")
-    # Version, who, hash, algorithm, signature: signed attributes would stand before the fourth.
+    # Version, who, hash, algorithm, signature: signed attributes would precede the fourth.
     match list(_values(signers[0][1])):
         case [_, _, (0x30, hashed), (0x30, _), (0x04, signature)]:
             oid = next(_values(hashed), (0, b""))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Throw-away private keys that let mkimage run where the real private key cannot be read.
+"""Placeholder private keys that let mkimage run where the real private key cannot be read.
 
 mkimage takes the public half of an RSA key from the certificate next to it, which may be that of
 the real key; for an ECDSA key it knows one file only.

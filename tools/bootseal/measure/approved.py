@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The approved list: what each release a device may run measures (schema `bootseal.approved/1`).
 
-The list is made at the release station from the artefacts alone, and read by whoever judges an
-event log or a quote. Who can change it decides what is approved: keep it under review, as code.
+The list is made at the release station from the artefacts alone, and read by the verifiers of
+event logs and quotes. Anyone who can change it decides what is approved: review it like code.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovedEvent:
-    """An event as it stands in the list.
+    """An event as it is in the list.
 
     Attributes:
         pcr: Index of the PCR.
@@ -195,7 +195,7 @@ def parse(data: bytes) -> Approved:
     """Read a list; what is unknown, missing or contradicts itself is an error.
 
     Raises:
-        FormatError: It is no valid `bootseal.approved/1` document.
+        FormatError: It is not a valid `bootseal.approved/1` document.
     """
     approved = documents.read(Approved, data, "the approved list")
     names = [release.name for release in approved.releases]

@@ -42,7 +42,7 @@ class ComparedEvent:
         judgement: Whether it is in both, only in the log, or only expected.
         number: Position in the log, counted from 0; -1 for what is missing there.
         event: The event.
-        meaning: What it says, in words; text out of the log is in it as it stands.
+        meaning: What it says, in words; text out of the log is in it unescaped.
     """
 
     judgement: Match
@@ -53,7 +53,7 @@ class ComparedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A log beside the approved boot it is nearest to.
+    """A log, and the approved boot it is nearest to.
 
     Attributes:
         name: Release and slot; empty when there was nothing to compare with.

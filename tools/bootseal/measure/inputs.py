@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a prediction is made from: a built device's directory, a disk, or a FIT.
 
-A disk holds no U-Boot: its binary is named beside it, or PCR 0 is not predicted.
+A disk holds no U-Boot: its binary is named too, or PCR 0 is not predicted.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Source:
 
 
 def load(path: Path, *, u_boot: Path | None = None) -> Source:
-    """Read what lies at `path`.
+    """Read what is at `path`.
 
     Args:
         path: A build directory with its `device.json`, a raw disk with a GPT, or a FIT.
@@ -110,7 +110,7 @@ def predictions(
 
 
 def _fit_of_disk(path: Path) -> bytes:
-    """Return the FIT that lies at the start of both boot partitions.
+    """Return the FIT at the start of both boot partitions.
 
     Raises:
         FormatError: There is no such partition, or no FIT in it.

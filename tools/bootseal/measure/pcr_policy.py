@@ -2,9 +2,9 @@
 """PCR policies signed by the vendor, in the form systemd reads (`tpm2-pcr-signature.json`).
 
 For each approved state the document has the digest of a TPM2_PolicyPCR and an RSA signature over
-it. The TPM opens the data partition's key to whoever shows a state and its signature, so an
+it. The TPM releases the data partition's key for a state together with its signature, so an
 update needs a new document and no new enrolment. The document is neither secret nor measured: it
-lies in the tail of the slot's boot partition, behind the FIT.
+is in the tail of the slot's boot partition, behind the FIT.
 
 Spec: systemd-cryptenroll(1), --tpm2-public-key=; TPM 2.0 Library part 3, 23.7 and 23.16.
 """
@@ -196,7 +196,7 @@ def verify(
 
     Raises:
         VerificationRefused: It does not.
-        FormatError: It is no such document.
+        FormatError: It is not such a document.
     """
     findings = inspect(data, public_key, predictions, pcrs)
     if found := errors(findings):
@@ -215,7 +215,7 @@ def inspect(
     """Like `verify`, but return what was found; a state beyond the predicted is a warning.
 
     Raises:
-        FormatError: It is no such document.
+        FormatError: It is not such a document.
     """
     wanted = {policy_digest(prediction, pcrs): prediction for prediction in predictions}
     findings: list[Finding] = []

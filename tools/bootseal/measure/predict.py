@@ -30,7 +30,7 @@ MEANINGS: Final = {
     PCR_KERNEL: "kernel",
     PCR_INITRAMFS: "initramfs",
 }
-"""What the PCRs that tell something stand for; 2 to 7 are the same on every device."""
+"""What the PCRs that tell something mean; 2 to 7 are the same on every device."""
 
 CAP: Final = hashlib.sha256(b"capped").digest()
 """What bootseal-cap.service extends PCR 9 with, so that nothing unseals again in that boot."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A private apt for the device's architecture, beside and apart from the host's own.
+"""A private apt for the device's architecture, separate from the host's own.
 
 It has its own sources, lists, archives and an empty package database, so it resolves and fetches
 what an empty arm64 machine would install, with apt's own signature checks, and changes nothing on

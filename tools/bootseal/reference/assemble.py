@@ -18,7 +18,7 @@ from bootseal.fit import control_dtb
 from bootseal.fit.build import FitSpec
 from bootseal.fit.sign import sign
 from bootseal.fit.verify.verdict import verify
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
 
@@ -119,7 +119,7 @@ def _device_trees(parts: Parts, paths: dict[str, Path]) -> None:
 
 def _sign_fit(parts: Parts, paths: dict[str, Path]) -> None:
     """Sign the FIT, and give U-Boot the key that checks it."""
-    key = store.find(parts.keys, Role.FIT)
+    key = key_directory.find(parts.keys, Role.FIT)
     algorithm = key.algorithm.name
     spec = FitSpec(
         description=f"{NAME} {parts.system.kernel.release}",
@@ -133,7 +133,7 @@ def _sign_fit(parts: Parts, paths: dict[str, Path]) -> None:
         algorithm=algorithm,
     )
     fit_build.build(spec, paths["fit"], epoch=parts.epoch)
-    signer = store.signer(parts.keys, Role.FIT)
+    signer = key_directory.signer(parts.keys, Role.FIT)
     signed = sign(paths["fit"].read_bytes(), signer, key.name, timestamp=parts.epoch)
     control = control_dtb.add_key(
         paths["control-dtb"].read_bytes(), key.public_key, hint=key.name, algorithm=algorithm
@@ -147,7 +147,7 @@ def _sign_fit(parts: Parts, paths: dict[str, Path]) -> None:
 def _predict(parts: Parts, paths: dict[str, Path]) -> dict[str, Prediction]:
     """Predict each slot's PCRs and sign the policy over them."""
     found = assembly.predictions(paths)
-    signer = store.signer(parts.keys, Role.POLICY)
+    signer = key_directory.signer(parts.keys, Role.POLICY)
     document = pcr_policy.sign(list(found.values()), signer)
     paths["policy"].write_bytes(documents.dump(document))
     return found

@@ -20,7 +20,7 @@ from bootseal.assembly import device as assembly
 from bootseal.assembly.layer import Layer
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import profile as profiles
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.reference import cache, initramfs, kernel, packages, rootfs, uboot
 from bootseal.reference.apt import Apt
 from bootseal.reference.assemble import Parts, System, assemble
@@ -106,8 +106,8 @@ def build(
     _check_tools()
     with _errors_of_disks(directory), _claimed(directory):
         _check_space(directory)
-        key_directory = keys or _own_keys(directory / KEYS, progress)
-        made = _parts(files, key_directory, progress, login=login, epoch=epoch)
+        signing_keys = keys or _own_keys(directory / KEYS, progress)
+        made = _parts(files, signing_keys, progress, login=login, epoch=epoch)
         parts = dataclasses.replace(made, rollback_index=rollback_index)
         staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=directory))
         try:
@@ -139,9 +139,9 @@ def _parts(layer: Layer, keys: Path, progress: Progress, *, login: bool, epoch: 
 
 def _vendor(keys: Path) -> dict[str, bytes]:
     """Return what of the vendor's keys is installed on the device."""
-    escrow = store.find(keys, profiles.Role.ESCROW)
+    escrow = key_directory.find(keys, profiles.Role.ESCROW)
     return {
-        rootfs.POLICY_KEY: store.find(keys, profiles.Role.POLICY).public_key.pem,
+        rootfs.POLICY_KEY: key_directory.find(keys, profiles.Role.POLICY).public_key.pem,
         rootfs.ESCROW: (keys / f"{escrow.name}.crt").read_bytes(),
     }
 
@@ -208,7 +208,7 @@ def _claimed(directory: Path) -> Iterator[None]:
     """Take the directory for this build alone, and clear away what a killed build left.
 
     Raises:
-        UsageError: It holds something that is no device, or another build is writing to it.
+        UsageError: It holds something that is not a device, or another build is writing to it.
     """
     directory.mkdir(parents=True, exist_ok=True)
     names = {path.name for path in directory.iterdir() if not path.name.startswith(_STAGING)}
@@ -253,7 +253,7 @@ def _own_keys(directory: Path, progress: Progress) -> Path:
     """Return the device's own key directory, with development keys made when it has none."""
     if not directory.exists():
         with progress.step("DEV keys made: they protect nothing"):
-            store.generate(profiles.load(profiles.find(_PROFILE)), directory)
+            key_directory.generate(profiles.load(profiles.find(_PROFILE)), directory)
     return directory
 
 

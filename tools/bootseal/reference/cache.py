@@ -52,7 +52,7 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path, boo
 
     The directory appears under its name only when `make` has finished, so that an interrupted
     build leaves nothing that a later one would trust. Making one forgets those of its kind that
-    nobody asked for in 30 days.
+    not used for 30 days.
 
     Args:
         kind: What it is, for example `uboot`.

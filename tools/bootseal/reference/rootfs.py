@@ -210,7 +210,7 @@ def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write a file of the tree, with its directory.
 
     Raises:
-        ToolError: Something that is no ordinary file is in the way.
+        ToolError: Something that is not an ordinary file is in the way.
     """
     if path.is_symlink():
         raise ToolError(f"{path} is a symbolic link in the packages and would be written through")

@@ -63,7 +63,7 @@ def build(source: Apt, *, epoch: int, progress: Progress) -> Tools:
         uboot.unpack([source.fetch(item) for item in files], tree, [])
         with progress.step(f"U-Boot {version}: host tools built"):
             uboot.make(tree, [_DEFCONFIG], epoch=epoch)
-            # The one tool that needs GnuTLS, and nobody here calls it.
+            # The one tool that needs GnuTLS, and it is not called here.
             with (tree / ".config").open("a") as config:
                 config.write("# CONFIG_TOOLS_MKEFICAPSULE is not set\n")
             uboot.make(tree, ["olddefconfig"], epoch=epoch)

@@ -29,7 +29,7 @@ def lines(path: str, directory: Path) -> tuple[str, ...]:
         return ()
     relative = PurePosixPath(path)
     if relative.is_absolute() or ".." in relative.parts:
-        raise FormatError(f"serial log {path!r} lies outside the result directory")
+        raise FormatError(f"serial log {path!r} is outside the result directory")
     try:
         text = (directory / relative).read_text(errors="replace")
     except OSError as error:

@@ -60,7 +60,7 @@ def write(
         when: As RFC 3339 text.
 
     Returns:
-        The record, which lies beside the result.
+        The record, which is next to the result.
 
     Raises:
         UsageError: The output is something else.

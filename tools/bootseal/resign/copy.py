@@ -99,7 +99,7 @@ def _written(disk: Disk) -> set[int]:
 
 
 def _patched(data: bytes, offset: int, patches: Sequence[Patch]) -> bytes:
-    """Return a piece of the old disk with the patches that lie in it."""
+    """Return a piece of the old disk with the patches that are in it."""
     end = offset + len(data)
     for each in patches:
         first, last = max(each.offset, offset), min(each.offset + len(each.data), end)

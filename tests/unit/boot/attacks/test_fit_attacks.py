@@ -17,7 +17,7 @@ from bootseal.fit.verify.verdict import inspect
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Profile, Role, load
 from bootseal.keys.public import verify_digest
 from bootseal.keys.signers.base import Signer
@@ -48,8 +48,8 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
     path = directory / "test.toml"
     path.write_text(PROFILE)
     profile: Profile = load(path)
-    store.generate(profile, directory / "keys")
-    return store.signer(directory / "keys", Role.FIT)
+    key_directory.generate(profile, directory / "keys")
+    return key_directory.signer(directory / "keys", Role.FIT)
 
 
 def image(name: str, kind: str, data: bytes) -> fdt.Node:

@@ -13,7 +13,7 @@ from cryptography import x509
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.keys import profile
 from bootseal.keys.algorithms import Algorithm, KeyKind
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.directory import inspect
 from bootseal.keys.profile import Profile, Role, Storage
 from bootseal.keys.public import verify_digest
@@ -56,14 +56,14 @@ def test_generate_writes_private_files_and_the_layout_mkimage_wants(
 ) -> None:
     directory = tmp_path / "keys"
 
-    made = store.generate(small, directory)
+    made = key_directory.generate(small, directory)
 
     names = {"DEV-root", "DEV-fit", "DEV-policy"}
     expected = {f"{n}{s}" for n in names for s in (".key", ".crt", ".pub")} | {"keys.json"}
     assert {path.name for path in directory.iterdir()} == expected
     assert mode_of(directory) == 0o700
     assert {mode_of(path) for path in directory.glob("*.key")} == {0o600}
-    assert store.list_keys(directory) == made
+    assert key_directory.list_keys(directory) == made
     assert [key.role for key in made.keys] == [Role.ROOT, Role.POLICY, Role.FIT]
     assert not any(key.findings for key in made.keys)
     for key in made.keys:
@@ -73,7 +73,7 @@ def test_generate_writes_private_files_and_the_layout_mkimage_wants(
 
 
 def test_certificates_chain_as_declared(small: Profile, tmp_path: Path) -> None:
-    store.generate(small, tmp_path / "keys")
+    key_directory.generate(small, tmp_path / "keys")
 
     root, fit, policy = (
         x509.load_pem_x509_certificate((tmp_path / "keys" / f"DEV-{name}.crt").read_bytes())
@@ -99,7 +99,7 @@ def test_generate_never_overwrites_and_names_what_is_in_the_way(
     (directory / "DEV-fit.pub").write_text("precious")
 
     with pytest.raises(UsageError, match=r"DEV-fit\.pub is in the way"):
-        store.generate(small, directory)
+        key_directory.generate(small, directory)
 
     assert [path.name for path in directory.iterdir()] == ["DEV-fit.pub"]
     assert (directory / "DEV-fit.pub").read_text() == "precious"
@@ -111,14 +111,14 @@ def test_generate_refuses_to_write_through_a_dangling_link(small: Profile, tmp_p
     (directory / "DEV-fit.key").symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(UsageError, match=r"DEV-fit\.key is in the way"):
-        store.generate(small, directory)
+        key_directory.generate(small, directory)
     assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize("after", [1, 3])
 def test_interrupted_generate_leaves_nothing(small: Profile, tmp_path: Path, after: int) -> None:
     with pytest.raises(KeyboardInterrupt):
-        store.generate(small, tmp_path / "keys", progress=Unplugged(after))
+        key_directory.generate(small, tmp_path / "keys", progress=Unplugged(after))
 
     assert not (tmp_path / "keys").exists()
 
@@ -136,7 +136,7 @@ def test_file_that_appears_while_writing_is_kept_and_the_rest_removed(
             (directory / "DEV-policy.crt").write_text(title)
 
     with pytest.raises(UsageError, match=r"DEV-policy\.crt is in the way"):
-        store.generate(small, directory, progress=Rival(0))
+        key_directory.generate(small, directory, progress=Rival(0))
     assert [path.name for path in directory.iterdir()] == ["DEV-policy.crt"]
 
 
@@ -146,7 +146,7 @@ def test_generate_refuses_a_directory_open_to_others(small: Profile, tmp_path: P
     directory.chmod(0o750)
 
     with pytest.raises(UsageError, match="mode 0750") as refusal:
-        store.generate(small, directory)
+        key_directory.generate(small, directory)
     assert refusal.value.hint == f"chmod 700 {directory}"
     assert not list(directory.iterdir())
 
@@ -155,18 +155,18 @@ def test_generate_refuses_a_file_as_directory(small: Profile, tmp_path: Path) ->
     (tmp_path / "keys").write_text("")
 
     with pytest.raises(UsageError, match="expected a directory"):
-        store.generate(small, tmp_path / "keys")
+        key_directory.generate(small, tmp_path / "keys")
 
 
 def test_token_keys_are_made_as_files_only_on_explicit_request(
     small: Profile, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="in a token, not in files: root, policy, fit") as refusal:
-        store.generate(as_tokens(small), tmp_path / "keys")
+        key_directory.generate(as_tokens(small), tmp_path / "keys")
     assert "--insecure-file-keys" in refusal.value.hint
     assert not (tmp_path / "keys").exists()
 
-    made = store.generate(as_tokens(small), tmp_path / "keys", insecure_file_keys=True)
+    made = key_directory.generate(as_tokens(small), tmp_path / "keys", insecure_file_keys=True)
     assert len(made.keys) == 3
 
 
@@ -174,10 +174,10 @@ def test_only_makes_the_named_roles_and_later_ones_join_them(
     small: Profile, tmp_path: Path
 ) -> None:
     directory = tmp_path / "keys"
-    store.generate(small, directory, only=[Role.ROOT])
+    key_directory.generate(small, directory, only=[Role.ROOT])
     before = (directory / "DEV-root.key").read_bytes()
 
-    made = store.generate(small, directory, only=[Role.FIT])
+    made = key_directory.generate(small, directory, only=[Role.FIT])
 
     assert [key.role for key in made.keys] == [Role.ROOT, Role.FIT]
     assert (directory / "DEV-root.key").read_bytes() == before
@@ -188,18 +188,18 @@ def test_only_makes_the_named_roles_and_later_ones_join_them(
 
 def test_only_without_the_issuer_is_refused(small: Profile, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="private key of the issuer 'root' is not in"):
-        store.generate(small, tmp_path / "keys", only=[Role.FIT])
+        key_directory.generate(small, tmp_path / "keys", only=[Role.FIT])
     with pytest.raises(UsageError, match="declares no key 'device-ca'"):
-        store.generate(small, tmp_path / "keys", only=[Role.DEVICE_CA])
+        key_directory.generate(small, tmp_path / "keys", only=[Role.DEVICE_CA])
     assert not (tmp_path / "keys").exists()
 
 
 def test_keys_of_two_profiles_do_not_mix(small: Profile, tmp_path: Path) -> None:
-    store.generate(small, tmp_path / "keys", only=[Role.POLICY])
+    key_directory.generate(small, tmp_path / "keys", only=[Role.POLICY])
     other = dataclasses.replace(small, name="other")
 
     with pytest.raises(UsageError, match="holds keys of the profile 'small'"):
-        store.generate(other, tmp_path / "keys", only=[Role.ROOT])
+        key_directory.generate(other, tmp_path / "keys", only=[Role.ROOT])
 
 
 def test_certificate_that_outlives_its_issuer_is_refused(small: Profile, tmp_path: Path) -> None:
@@ -207,23 +207,23 @@ def test_certificate_that_outlives_its_issuer_is_refused(small: Profile, tmp_pat
         dataclasses.replace(spec, valid_days=50) if spec.role is Role.ROOT else spec
         for spec in small.keys
     ]
-    store.generate(
+    key_directory.generate(
         dataclasses.replace(small, keys=tuple(short)), tmp_path / "keys", only=[Role.ROOT]
     )
 
     with pytest.raises(UsageError, match="its issuer only until"):
-        store.generate(small, tmp_path / "keys", only=[Role.FIT])
+        key_directory.generate(small, tmp_path / "keys", only=[Role.FIT])
 
 
 def test_list_finds_open_permissions_and_a_private_key_that_is_elsewhere(
     small: Profile, tmp_path: Path
 ) -> None:
     directory = tmp_path / "keys"
-    store.generate(small, directory)
+    key_directory.generate(small, directory)
     (directory / "DEV-fit.key").chmod(0o644)
     (directory / "DEV-root.key").unlink()
 
-    listed = {key.role: key for key in store.list_keys(directory).keys}
+    listed = {key.role: key for key in key_directory.list_keys(directory).keys}
 
     assert [finding.id for finding in listed[Role.FIT].findings] == ["keys.permissions"]
     assert listed[Role.FIT].mode == 0o644
@@ -233,24 +233,24 @@ def test_list_finds_open_permissions_and_a_private_key_that_is_elsewhere(
 
 def test_list_finds_a_certificate_put_in_place_of_another(small: Profile, tmp_path: Path) -> None:
     directory = tmp_path / "keys"
-    store.generate(small, directory)
+    key_directory.generate(small, directory)
     (directory / "DEV-fit.crt").write_bytes((directory / "DEV-policy.crt").read_bytes())
 
-    fit = store.find(directory, Role.FIT)
+    fit = key_directory.find(directory, Role.FIT)
 
     assert [finding.id for finding in fit.findings] == ["keys.fingerprint"]
     with pytest.raises(FormatError, match="its certificate"):
-        store.signer(directory, Role.FIT)
+        key_directory.signer(directory, Role.FIT)
 
 
 def test_signer_is_found_by_role(small: Profile, tmp_path: Path) -> None:
-    made = store.generate(small, tmp_path / "keys", only=[Role.POLICY])
+    made = key_directory.generate(small, tmp_path / "keys", only=[Role.POLICY])
 
-    signer = store.signer(tmp_path / "keys", Role.POLICY)
+    signer = key_directory.signer(tmp_path / "keys", Role.POLICY)
 
     assert signer.public_key == made.keys[0].public_key
     with pytest.raises(UsageError, match="no key with the role 'fit'"):
-        store.signer(tmp_path / "keys", Role.FIT)
+        key_directory.signer(tmp_path / "keys", Role.FIT)
 
 
 ENTRY = {"name": "x", "algorithm": "sha256,rsa2048", "fingerprint": ""}
@@ -274,17 +274,17 @@ def test_manifest_that_is_wrong_is_refused(
     (tmp_path / "keys.json").write_text(json.dumps(document | change))
 
     with pytest.raises(FormatError, match=reason):
-        store.list_keys(tmp_path)
+        key_directory.list_keys(tmp_path)
 
 
 def test_directory_without_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"holds no keys\.json"):
-        store.list_keys(tmp_path)
+        key_directory.list_keys(tmp_path)
 
 
 def test_show_describes_each_kind_of_file(small: Profile, tmp_path: Path) -> None:
     directory = tmp_path / "keys"
-    key = next(k for k in store.generate(small, directory).keys if k.role is Role.ROOT)
+    key = next(k for k in key_directory.generate(small, directory).keys if k.role is Role.ROOT)
 
     shown = {s: inspect.show(directory / f"DEV-root{s}") for s in (".key", ".crt", ".pub")}
 
@@ -311,7 +311,7 @@ def test_show_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_dev_keys_say_dev_in_file_and_subject(tmp_path: Path) -> None:
     dev = profile.load(profile.find("dev"))
-    store.generate(dev, tmp_path / "keys", only=[Role.ROOT, Role.POLICY])
+    key_directory.generate(dev, tmp_path / "keys", only=[Role.ROOT, Role.POLICY])
 
     for path in (tmp_path / "keys").glob("*.crt"):
         assert path.name.startswith("DEV-")
@@ -327,12 +327,12 @@ def test_generate_makes_curve_keys_under_an_rsa_root(
         dataclasses.replace(spec, algorithm=algorithm) if spec.role is Role.FIT else spec
         for spec in small.keys
     ]
-    store.generate(dataclasses.replace(small, keys=tuple(keys)), tmp_path / "keys")
+    key_directory.generate(dataclasses.replace(small, keys=tuple(keys)), tmp_path / "keys")
 
-    fit = store.find(tmp_path / "keys", Role.FIT)
+    fit = key_directory.find(tmp_path / "keys", Role.FIT)
     assert (fit.algorithm, fit.public_key.kind, fit.findings) == (algorithm, kind, ())
     digest = algorithm.digest([b"payload"])
-    signature = store.signer(tmp_path / "keys", Role.FIT).sign_digest(digest, algorithm)
+    signature = key_directory.signer(tmp_path / "keys", Role.FIT).sign_digest(digest, algorithm)
     verify_digest(fit.public_key, digest, signature, algorithm)
     with pytest.raises(VerificationRefused, match="is not by key"):
         verify_digest(fit.public_key, algorithm.digest([b"other"]), signature, algorithm)

@@ -10,9 +10,9 @@ import pytest
 from bootseal.errors import UsageError
 from bootseal.keys import certificate
 from bootseal.keys.directory import audit, export
-from bootseal.keys.directory import directory as store
-from bootseal.keys.directory import rotate as lifecycle
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.directory.create import write_all
+from bootseal.keys.directory.rotate import revoke, rotate
 from bootseal.keys.manifest import KeyState, read_manifest
 from bootseal.keys.profile import Role
 from bootseal.keys.signers import base as signers
@@ -32,7 +32,9 @@ def keys(small: Profile, tmp_path: Path) -> Path:
     coming = dataclasses.replace(
         fit, role=Role.FIT_NEXT, name="DEV-fit-2", subject="CN=DEV fit 2,O=Example"
     )
-    store.generate(dataclasses.replace(small, keys=(*small.keys, coming)), tmp_path / "keys")
+    key_directory.generate(
+        dataclasses.replace(small, keys=(*small.keys, coming)), tmp_path / "keys"
+    )
     return tmp_path / "keys"
 
 
@@ -43,7 +45,7 @@ def ids(directory: Path, max_age: timedelta = LONG) -> set[str]:
 def test_rotation_moves_the_successor_up_and_makes_the_next(keys: Path) -> None:
     before = read_manifest(keys)
 
-    rotation = lifecycle.rotate(keys)
+    rotation = rotate(keys)
 
     after = read_manifest(keys)
     assert after.keys[Role.FIT] == before.keys[Role.FIT_NEXT] == rotation.current
@@ -54,23 +56,26 @@ def test_rotation_moves_the_successor_up_and_makes_the_next(keys: Path) -> None:
     cert = certificate.read(keys / "DEV-fit-3.crt")
     assert cert.subject.rfc4514_string() == "CN=DEV fit 3,O=Example"
     cert.verify_directly_issued_by(certificate.read(keys / "DEV-root.crt"))
-    assert store.signer(keys, Role.FIT).public_key == store.find(keys, Role.FIT).public_key
+    assert (
+        key_directory.signer(keys, Role.FIT).public_key
+        == key_directory.find(keys, Role.FIT).public_key
+    )
     # The retired key still signs, for devices that do not know its successor.
     signers.open(str(keys / "DEV-fit.key"))
-    assert lifecycle.rotate(keys).coming.name == "DEV-fit-4"
+    assert rotate(keys).coming.name == "DEV-fit-4"
     assert [entry.name for _, entry in read_manifest(keys).former] == ["DEV-fit", "DEV-fit-2"]
 
 
 def test_rotation_without_a_successor_makes_one_and_retires_nothing(
     small: Profile, tmp_path: Path
 ) -> None:
-    store.generate(small, tmp_path / "keys")
+    key_directory.generate(small, tmp_path / "keys")
 
-    rotation = lifecycle.rotate(tmp_path / "keys", algorithm="sha384,ecdsa384")
+    rotation = rotate(tmp_path / "keys", algorithm="sha384,ecdsa384")
 
     assert rotation.retired is None
     assert (rotation.current.name, rotation.coming.name) == ("DEV-fit", "DEV-fit-2")
-    assert store.find(tmp_path / "keys", Role.FIT_NEXT).public_key.kind == "ecdsa384"
+    assert key_directory.find(tmp_path / "keys", Role.FIT_NEXT).public_key.kind == "ecdsa384"
 
 
 def test_rotation_without_the_issuers_key_leaves_everything_as_it_was(keys: Path) -> None:
@@ -78,50 +83,48 @@ def test_rotation_without_the_issuers_key_leaves_everything_as_it_was(keys: Path
     before = {path.name: path.read_bytes() for path in keys.iterdir()}
 
     with pytest.raises(UsageError, match="private key of the issuer 'root' is not in"):
-        lifecycle.rotate(keys)
+        rotate(keys)
     assert {path.name: path.read_bytes() for path in keys.iterdir()} == before
 
 
 def test_rotation_to_a_revoked_successor_is_refused(keys: Path) -> None:
-    lifecycle.revoke(keys, "DEV-fit-2", reason="")
+    revoke(keys, "DEV-fit-2", reason="")
     with pytest.raises(UsageError, match="DEV-fit-2, the successor, was revoked"):
-        lifecycle.rotate(keys)
+        rotate(keys)
 
 
 def test_rotation_of_a_directory_without_fit_key_is_refused(small: Profile, tmp_path: Path) -> None:
-    store.generate(small, tmp_path / "keys", only=[Role.ROOT])
+    key_directory.generate(small, tmp_path / "keys", only=[Role.ROOT])
     with pytest.raises(UsageError, match="has no key with the role 'fit'"):
-        lifecycle.rotate(tmp_path / "keys")
+        rotate(tmp_path / "keys")
 
 
 @pytest.mark.parametrize("by_fingerprint", [False, True])
 def test_revoked_key_signs_nothing_under_any_name(keys: Path, *, by_fingerprint: bool) -> None:
-    key = store.find(keys, Role.FIT)
+    key = key_directory.find(keys, Role.FIT)
     signers.open(str(keys / "DEV-fit.key"))
 
-    lifecycle.revoke(
-        keys, key.public_key.fingerprint() if by_fingerprint else key.name, reason="leaked"
-    )
+    revoke(keys, key.public_key.fingerprint() if by_fingerprint else key.name, reason="leaked")
 
-    assert store.find(keys, Role.FIT).state is KeyState.REVOKED
+    assert key_directory.find(keys, Role.FIT).state is KeyState.REVOKED
     with pytest.raises(UsageError, match=r"was revoked on 20\d\d-\d\d-\d\d \(leaked\)"):
-        store.signer(keys, Role.FIT)
+        key_directory.signer(keys, Role.FIT)
     (keys / "DEV-fit.key").rename(keys / "innocent.key")
     with pytest.raises(UsageError, match="was revoked"):
         signers.open(str(keys / "innocent.key"))
     with pytest.raises(UsageError, match=r"was revoked on .* already"):
-        lifecycle.revoke(keys, key.name, reason="again")
+        revoke(keys, key.name, reason="again")
     signers.open(str(keys / "DEV-fit-2.key"))
 
 
 def test_revocation_of_an_unknown_key_lists_the_known(keys: Path) -> None:
     with pytest.raises(UsageError, match="has no key 'x': it has DEV-root, "):
-        lifecycle.revoke(keys, "x", reason="")
+        revoke(keys, "x", reason="")
 
 
 def test_export_has_the_signing_keys_that_are_not_revoked(keys: Path, tmp_path: Path) -> None:
-    lifecycle.rotate(keys)
-    lifecycle.revoke(keys, "DEV-fit", reason="")
+    rotate(keys)
+    revoke(keys, "DEV-fit", reason="")
 
     names = export.for_mkimage(keys, tmp_path / "out", signers={})
 
@@ -174,10 +177,10 @@ def test_audit_finds_each_fault(keys: Path) -> None:
 
 def test_audit_finds_old_and_revoked_keys(keys: Path) -> None:
     assert "keys.age" in ids(keys, timedelta(seconds=-1))
-    lifecycle.revoke(keys, "DEV-fit", reason="")
+    revoke(keys, "DEV-fit", reason="")
     revoked = [f for f in audit.audit(keys, max_age=LONG).findings if f.id == "keys.revoked"]
     assert [f.severity for f in revoked] == ["error"]
-    lifecycle.rotate(keys)
+    rotate(keys)
     revoked = [f for f in audit.audit(keys, max_age=LONG).findings if f.id == "keys.revoked"]
     assert ["destroy its private key" in f.message for f in revoked] == [True]
 

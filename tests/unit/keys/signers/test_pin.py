@@ -52,7 +52,7 @@ def test_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None
 def test_missing_or_unusable_secrets_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UsageError, match="the PIN is needed and nobody can be asked") as refusal:
+    with pytest.raises(UsageError, match="the PIN is needed, and there is no terminal") as refusal:
         SecretSource().get("the PIN", VARIABLE)
     assert VARIABLE in refusal.value.hint
     for path, message in (

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a token says about its PIN before and after a login, which no software token can be put to.
 
-The stand-ins have the two attributes of python-pkcs11's Token that are looked at here.
+The doubles have the two attributes of python-pkcs11's Token that are looked at here.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import published
-from bootseal.keys.directory import directory as store
-from bootseal.keys.directory import rotate as lifecycle
+from bootseal.keys.directory import directory as key_directory
+from bootseal.keys.directory import rotate as rotation
 from bootseal.keys.directory.create import write_all
 from bootseal.keys.manifest import read_manifest
 from bootseal.keys.profile import Role
@@ -65,7 +65,7 @@ def test_encrypted_file_takes_its_passphrase_from_file_environment_or_question(
 
     for secret in (SecretSource(file=words), SecretSource(ask=lambda _: "open")):
         assert signers.open(path, signers.Access(secret=secret)).public_key.bits == 2048
-    with pytest.raises(UsageError, match=r"passphrase of .* is needed and nobody"):
+    with pytest.raises(UsageError, match=r"passphrase of .* is needed, and there is no terminal"):
         signers.open(path)
     monkeypatch.setenv("BOOTSEAL_PASSPHRASE", "open")
     assert signers.open(path).public_key.bits == 2048
@@ -115,8 +115,8 @@ def test_missing_package_is_named(
 def test_published_key_signs_in_a_development_directory_only(
     small: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.generate(small, tmp_path / "keys")
-    key = store.find(tmp_path / "keys", Role.FIT)
+    key_directory.generate(small, tmp_path / "keys")
+    key = key_directory.find(tmp_path / "keys", Role.FIT)
     path = tmp_path / "keys" / f"{key.name}.key"
     copy = tmp_path / "copy.key"
     copy.touch(mode=0o600)
@@ -133,14 +133,14 @@ def test_published_key_signs_in_a_development_directory_only(
     production = dataclasses.replace(manifest, development=False)
     write_all(tmp_path / "keys", {}, production)
     with pytest.raises(UsageError, match="published test key"):
-        store.signer(tmp_path / "keys", Role.FIT)
+        key_directory.signer(tmp_path / "keys", Role.FIT)
 
 
 def test_list_of_published_keys_is_well_formed() -> None:
     origins = published._origins()
 
     assert len(origins) > 80
-    assert all(lifecycle.is_fingerprint(fingerprint) for fingerprint in origins)
+    assert all(rotation.is_fingerprint(fingerprint) for fingerprint in origins)
     assert (
         published.origin("a14bcb1bf9bb821146ba32838217e476f5412621320534ffe490a1890c994660")
         == "MCUboot, root-rsa-2048.pem"

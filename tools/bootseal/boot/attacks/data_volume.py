@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal import proc
 from bootseal.boot.machine import escrow
 from bootseal.errors import FormatError, ToolError, VerificationRefused
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.units import MIB
 
@@ -54,7 +54,7 @@ def recovery_key(workspace: Workspace, log: Path) -> bytes:
     found = escrow.handed_out(log)
     if len(found) != 1:
         raise VerificationRefused(f"{len(found)} recovery keys were handed out: expected one")
-    private = workspace.keys / f"{store.find(workspace.keys, Role.ESCROW).name}.key"
+    private = workspace.keys / f"{key_directory.find(workspace.keys, Role.ESCROW).name}.key"
     args = ["cms", "-decrypt", "-binary", "-inform", "DER", "-inkey", str(private)]
     return proc.run("openssl", args, stdin=found[0].cms, timeout=_TIMEOUT).stdout
 

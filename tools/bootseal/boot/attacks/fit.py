@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bootseal.errors import UsageError
 from bootseal.formats import boot_partition
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def signed_by_maker(make: Callable[[bytes, Signer], bytes]) -> Callable[[Workspa
     """Put into both slots what `make` makes with the device's FIT and its signing key."""
 
     def prepare(workspace: Workspace) -> None:
-        install(workspace, make(original(workspace), store.signer(workspace.keys, Role.FIT)))
+        install(
+            workspace, make(original(workspace), key_directory.signer(workspace.keys, Role.FIT))
+        )
 
     return prepare

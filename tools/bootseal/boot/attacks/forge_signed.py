@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""FITs that somebody signed: with a key of the attacker's own, or by a mistake of the maker's.
+"""FITs with valid signatures: with a key of the attacker's own, or by a mistake of the maker's.
 
 Pure functions of the device's FIT. The maker's mistakes are what `bootseal fit sign` refuses to
 make, so they are signed here without its checks.

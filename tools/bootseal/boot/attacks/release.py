@@ -23,7 +23,7 @@ from bootseal.formats.fdt.model import read
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
 from bootseal.formats.uboot.environment import emit_environment
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
 from bootseal.measure.pcr_policy import PcrPolicy
@@ -73,11 +73,13 @@ def update(
         signer = (
             forge_signed.stranger(Role.POLICY, "sha256,rsa2048")
             if foreign_policy
-            else store.signer(workspace.keys, Role.POLICY)
+            else key_directory.signer(workspace.keys, Role.POLICY)
         )
         document = pcr_policy.sign(made.predictions.values(), signer)
         if foreign_policy:
-            vendor = pcr_policy.key_fingerprint(store.find(workspace.keys, Role.POLICY).public_key)
+            vendor = pcr_policy.key_fingerprint(
+                key_directory.find(workspace.keys, Role.POLICY).public_key
+            )
             forged = (dataclasses.replace(each, pkfp=vendor) for each in document.sha256)
             document = PcrPolicy(sha256=tuple(forged))
         tail = boot_partition.pad_policy(documents.dump(document))
@@ -139,7 +141,7 @@ def make(workspace: Workspace, index: int) -> SlotContents:
     more = forge.archive({"release": f"{index}\n".encode()})
     payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
     fit = forge_fit.replace_payload(fit, ramdisk, more + payload)
-    fit = forge_signed.sign_like(fit, store.signer(workspace.keys, Role.FIT))
+    fit = forge_signed.sign_like(fit, key_directory.signer(workspace.keys, Role.FIT))
     version = uboot.version_string(
         workspace.device.artefact(workspace.directory, "bios").read_bytes()
     )

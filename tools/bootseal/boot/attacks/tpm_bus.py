@@ -15,7 +15,7 @@ from bootseal.boot.machine.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
 from bootseal.formats import boot_partition
 from bootseal.formats.fit import model as fit_format
-from bootseal.keys.directory import directory as store
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import CAP, predict
@@ -91,7 +91,7 @@ def _unseal(workspace: Workspace, sealed: Sealed, prediction: Prediction, scratc
     text = boot_partition.parse_policy(_tail(workspace))
     approval = next(each for each in pcr_policy.parse(text).sha256 if each.policy == digest)
     files = {
-        "key.pem": store.find(workspace.keys, Role.POLICY).public_key.pem,
+        "key.pem": key_directory.find(workspace.keys, Role.POLICY).public_key.pem,
         "policy": digest,
         "signature": approval.sig,
         "private": sealed.private,

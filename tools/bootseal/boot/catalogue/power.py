@@ -75,7 +75,7 @@ RESETS: Final = (
 def power_cuts(seed: int, count: int = CUTS) -> tuple[Scenario, ...]:
     """Make one scenario per random moment at which the first boot loses its power.
 
-    A few moments lie in the boot loader, kernel and initramfs, most where the first boot writes.
+    A few moments are in the boot loader, kernel and initramfs, most where the first boot writes.
 
     Args:
         seed: Fixes the moments; it is part of every title.

@@ -38,7 +38,7 @@ class Allowlist:
     Attributes:
         setuid: Patterns of files that may be setuid or setgid; `*` matches slashes, too.
         capabilities: Patterns of files that may have file capabilities.
-        world_writable: Patterns of what everybody may write to.
+        world_writable: Patterns of what everyone may write to.
         private_keys: Patterns of files that may hold private keys.
         module_key: The key that must have signed every kernel module; None asks for some key.
     """

@@ -40,9 +40,9 @@ def prove(
     expected = target.expected(image, policy_key)
     progress = console.TerminalProgress()
     with opened(expected.image) as disk:
-        judged = check(disk, expected, progress, inside=False)
-        refuse(judged, image)
-        proof = prove_disk(disk, expected, judged, progress, seed=seed, tries=tries)
+        verdict = check(disk, expected, progress, inside=False)
+        refuse(verdict, image)
+        proof = prove_disk(disk, expected, verdict, progress, seed=seed, tries=tries)
     covered = [region for region in proof.regions if region.covered]
     refused, tried = sum(r.refused for r in covered), sum(r.tries for r in covered)
     if as_json:

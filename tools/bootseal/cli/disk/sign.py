@@ -275,21 +275,21 @@ def _print(record: Provenance, where: Path, *, as_json: bool) -> None:
 
 
 def _key_file(directory: Path, role: str) -> str:
-    from bootseal.keys.directory import directory as store
+    from bootseal.keys.directory import directory as key_directory
     from bootseal.keys.profile import Role
 
-    return str(directory / f"{store.find(directory, Role(role)).name}.key")
+    return str(directory / f"{key_directory.find(directory, Role(role)).name}.key")
 
 
 def _named(directory: Path | None, hint: str, algorithm: str, profile: str) -> tuple[str, str, str]:
     """Return hint, algorithm and profile: as given, and else as a key directory has them."""
     if directory is None:
         return hint, algorithm, profile
-    from bootseal.keys.directory import directory as store
+    from bootseal.keys.directory import directory as key_directory
     from bootseal.keys.profile import Role
 
-    found = store.find(directory, Role.FIT)
-    listed = store.list_keys(directory)
+    found = key_directory.find(directory, Role.FIT)
+    listed = key_directory.list_keys(directory)
     return hint or found.name, algorithm or found.algorithm.name, profile or listed.profile
 
 

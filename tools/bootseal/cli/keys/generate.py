@@ -50,10 +50,10 @@ def generate(
     Keys in tokens are generated with the token's own tools; this command certifies them.
     """
     from bootseal.keys import profile as profiles
-    from bootseal.keys.directory import directory as store
+    from bootseal.keys.directory import directory as key_directory
 
     loaded = profiles.load(profiles.find(profile))
-    made = store.generate(
+    made = key_directory.generate(
         loaded,
         directory,
         only=[_role(name) for name in only or []],

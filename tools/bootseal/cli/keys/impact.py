@@ -34,9 +34,9 @@ def impact(
     from bootseal.fit.key_usage import trace
     from bootseal.keys import published
     from bootseal.keys.directory import inspect
-    from bootseal.keys.directory import rotate as lifecycle
+    from bootseal.keys.directory import rotate as rotation
 
-    if lifecycle.is_fingerprint(key.lower()):
+    if rotation.is_fingerprint(key.lower()):
         found = trace(key.lower(), tree)
     else:
         public_key = inspect.show(Path(key)).public_key

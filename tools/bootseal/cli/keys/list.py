@@ -13,6 +13,6 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the keys of a directory."""
-    from bootseal.keys.directory import directory as store
+    from bootseal.keys.directory import directory as key_directory
 
-    printing.print_directory(store.list_keys(directory), as_json=as_json)
+    printing.print_directory(key_directory.list_keys(directory), as_json=as_json)

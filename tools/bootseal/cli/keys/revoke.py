@@ -33,9 +33,9 @@ def revoke(
     """
     from bootseal.fit.key_usage import Relation, trace
     from bootseal.keys import certificate, public
-    from bootseal.keys.directory import rotate as lifecycle
+    from bootseal.keys.directory import rotate as rotation
 
-    revoked = lifecycle.revoke(directory, key, reason=reason)
+    revoked = rotation.revoke(directory, key, reason=reason)
     public_key = public.from_crypto(
         certificate.read(directory / f"{revoked.name}.crt").public_key()
     )

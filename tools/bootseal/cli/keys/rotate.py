@@ -35,9 +35,9 @@ def rotate(
 
     The key that has signed so far is retired: it may still sign for devices that know no other.
     """
-    from bootseal.keys.directory import rotate as lifecycle
+    from bootseal.keys.directory.rotate import rotate as rotate_keys
 
-    rotation = lifecycle.rotate(
+    rotation = rotate_keys(
         directory,
         algorithm=algorithm,
         uri=token,

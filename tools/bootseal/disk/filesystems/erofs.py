@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def read(image: Path, scratch: Path) -> list[Node]:
     """List an image and extract its files into a new directory of `scratch`.
 
-    The names are judged before any program sees them, so none leads out of that directory.
+    The names are checked before any program sees them, so none leads out of that directory.
 
     Raises:
-        FormatError: The image is damaged, or its names are no names of files.
+        FormatError: The image is damaged, or its names are not names of files.
         ToolError: fsck.erofs is not installed.
     """
     target = scratch / "files"

@@ -48,7 +48,7 @@ def read(image: Path, scratch: Path) -> list[Node]:
             nodes[path] = inode, _placed(node, path, inode, scratch)
             if stat.S_ISDIR(node.mode):
                 if inode in visited:
-                    raise FormatError(f"ext4 directory {path[:80]!r} stands twice")
+                    raise FormatError(f"ext4 directory {path[:80]!r} occurs twice")
                 visited.add(inode)
                 following[inode] = path
         if len(nodes) > MAX_ENTRIES:

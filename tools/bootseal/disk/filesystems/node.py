@@ -2,7 +2,7 @@
 """The files of a root file system image, read without root and without mounting anything.
 
 Each kind of file system is read by its own well-kept program, within bounds on time, memory and
-what it may write, and only into a directory made for it. Whoever made the image chose every name
+what it may write, and only into a directory made for it. The maker of the image chose every name
 in it, so nothing here follows a link or takes a name as a place to write to.
 """
 
@@ -46,7 +46,7 @@ class Content:
         """Give the bytes, mapped where they are a whole file.
 
         Raises:
-            FormatError: They are not there, or a link stands in their place.
+            FormatError: They are not there, or there is a link in their place.
         """
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

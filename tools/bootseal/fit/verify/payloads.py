@@ -156,7 +156,7 @@ def _check_file(fit: Fit) -> Iterator[Finding]:
             message = f"the data at {image.offset:#x} is before {end:#x}, where it may begin"
             yield finding("fit.external-order", image.path, message)
         elif image.offset - end >= _MAX_GAP or not is_zero(fit.data[end : image.offset]):
-            message = f"unsigned bytes lie between {end:#x} and the data at {image.offset:#x}"
+            message = f"unsigned bytes between {end:#x} and the data at {image.offset:#x}"
             yield finding("fit.external-gap", image.path, message)
         end = max(end, image.offset + len(image.payload))
     trailing = len(fit.data) - end

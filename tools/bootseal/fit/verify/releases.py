@@ -77,7 +77,7 @@ BY_FINDING: Final[dict[str, ReleaseNote]] = {
     "fit.weak-hash": ReleaseNote(releases=_EVERY, answer="accepts crc32, md5 and sha1 as hashes"),
     "fit.external-data": ReleaseNote(
         releases=_EVERY,
-        answer="finds the data by numbers nobody signed, and may overwrite it after the check",
+        answer="finds the data by unsigned numbers, and may overwrite it after the check",
     ),
     "fit.load-address": ReleaseNote(
         releases=_EVERY, answer="may load this image over one that was verified"

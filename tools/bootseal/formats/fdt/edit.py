@@ -140,7 +140,7 @@ class Editor:
         self.peak = max(self.peak, self.size)
 
     def _bytes_at(self, place: int, size: int) -> bytes:
-        """Return what lies at an offset of the structure block or behind it.
+        """Return what is at an offset of the structure block or behind it.
 
         libfdt makes room by moving the rest and does not clear the padding of the new property.
         """

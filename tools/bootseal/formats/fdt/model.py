@@ -178,7 +178,7 @@ def encode_header(
 def find_string(table: Buffer, name: str) -> int:
     """Return the offset libfdt and dtc use for a name in a strings block, or -1.
 
-    Both take the first place where the name stands with its NUL, also at the end of a longer name.
+    Both take the first place where the name and its NUL are, also at the end of a longer name.
 
     >>> find_string(b"data-size" + bytes(1), "size")
     5

@@ -36,7 +36,7 @@ MAX_PATH: Final = 200
 _HEADER: Final = struct.Struct(">10I")
 HEADER_SIZE: Final = _HEADER.size
 _TWO_ROOTS: Final = (
-    "distrust whoever sent this: U-Boot before 2021.04 can be made to verify one root node and "
+    "distrust its sender: U-Boot before 2021.04 can be made to verify one root node and "
     "boot from another (CVE-2021-27097)"
 )
 _PAIR: Final = struct.Struct(">QQ")
@@ -59,7 +59,7 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlatProperty:
-    """A property as it lies in the file: a view of its value and the value's offset."""
+    """A property as it is in the file: a view of its value and the value's offset."""
 
     value: memoryview
     offset: int
@@ -67,7 +67,7 @@ class FlatProperty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlatNode:
-    """A node as it lies in the file; `start` is its BEGIN_NODE tag, `end` follows its END_NODE."""
+    """A node as it is in the file; `start` is its BEGIN_NODE tag, `end` follows its END_NODE."""
 
     name: str
     path: str
@@ -239,7 +239,7 @@ def _build(view: memoryview, tokens: tuple[Token, ...], *, lenient: bool) -> Fla
             stack.append(_Open(token, _child_path(stack, token.name, where)))
             continue
         if not stack:
-            raise FormatError(f"{where}: {token.tag.name} stands before the root node")
+            raise FormatError(f"{where}: {token.tag.name} comes before the root node")
         top = stack[-1]
         if token.tag is Tag.PROP:
             _add_property(top, token, view, where, lenient=lenient)

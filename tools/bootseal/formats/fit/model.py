@@ -3,7 +3,7 @@
 
 A FIT is a device tree with `/images` and `/configurations`. The model looks into the caller's
 bytes and never copies a payload. Reading a FIT says nothing about its trustworthiness: names may
-repeat and hashes may lie; `bootseal.fit.verify.verdict` judges.
+repeat and hashes may be wrong; `bootseal.fit.verify.verdict` checks.
 
 Spec: FIT specification; U-Boot doc/usage/fit/signature.rst and boot/image-fit-sig.c.
 """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bootseal.formats.fdt.read import Flat
 
 UNHASHED: Final = frozenset({"data", "data-size", "data-position", "data-offset"})
-"""Properties that no signature covers, in whichever node they stand."""
+"""Properties that no signature covers, in whichever node they are."""
 
 
 class Region(NamedTuple):

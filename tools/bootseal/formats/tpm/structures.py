@@ -2,7 +2,7 @@
 """TPM 2.0 structures that a device sends: public areas, quotes and signatures, strictly read.
 
 Everything is big-endian. Sizes are bounded by what the structures can hold, algorithms are those
-that this project judges, and no byte may be left over.
+that this project verifies, and no byte may be left over.
 
 Spec: TCG TPM 2.0 Library, part 2: TPMT_PUBLIC 12.2.4, TPMS_ATTEST 10.12.12, TPMT_SIGNATURE 11.3.4.
 """
@@ -186,7 +186,7 @@ def parse_public(data: bytes, what: str = "public area") -> Public:
     algorithm, scheme, size or curve, exponent or KDF, and the key.
 
     Raises:
-        FormatError: It is none, or of an algorithm that is not judged here.
+        FormatError: It is not a public area, or of an algorithm that is not supported.
     """
     reader = _Reader(data, what)
     kind = reader.number(2, "type")
@@ -309,7 +309,7 @@ def parse_signature(data: bytes) -> Signature:
     Layout: u16 scheme, u16 hash, then one TPM2B for RSA, two for ECDSA.
 
     Raises:
-        FormatError: It is none, or of a scheme that is not judged here.
+        FormatError: It is not a signature, or of a scheme that is not supported.
     """
     reader = _Reader(data, "signature")
     scheme, hash_name = _scheme(reader)

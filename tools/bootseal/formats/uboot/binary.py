@@ -49,7 +49,7 @@ def gate_version(binary: Buffer) -> int:
     """Return the version of the gate in front of the FIT code; 0 when this U-Boot has none.
 
     The marker is part of the line with which the gate refuses, so it is in the binary when the
-    gate is. It says what a build is for; it proves nothing about a binary somebody else made.
+    gate is. It says what a build is for; it proves nothing about a binary from elsewhere.
 
     Args:
         binary: `u-boot.bin` or `u-boot-nodtb.bin`, not compressed.

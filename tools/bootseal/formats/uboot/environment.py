@@ -26,7 +26,7 @@ def parse_environment(block: bytes) -> dict[str, str]:
     """Read a block.
 
     Raises:
-        FormatError: The checksum does not fit, a string is no variable or comes twice, or there
+        FormatError: The checksum does not fit, a string is not a variable or comes twice, or there
             is something behind the last.
     """
     stored = int.from_bytes(block[:_CRC], "little")
@@ -40,7 +40,7 @@ def parse_environment(block: bytes) -> dict[str, str]:
     for line in text.split(b"\0") if text.strip(b"\0") else []:
         name, equals, value = line.decode("latin-1").partition("=")
         if not equals or not name or name in variables:
-            raise FormatError(f"{line[:40]!r} is no variable, or comes twice")
+            raise FormatError(f"{line[:40]!r} is not a variable, or comes twice")
         variables[name] = value
     return variables
 

@@ -35,7 +35,7 @@ class SecretSource:
 
     Attributes:
         file: Holds the secret and an optional line end, and is private to its owner.
-        ask: Asks the user, given what is wanted; None where nobody can answer.
+        ask: Asks the user, given what is wanted; None where there is no one to ask.
     """
 
     file: Path | None = None
@@ -62,7 +62,7 @@ class SecretSource:
             _log.info("%s: from the answer to a question", what)
             return _checked(self.ask(what).encode(), what, "the answer")
         raise UsageError(
-            f"{what} is needed and nobody can be asked for it",
+            f"{what} is needed, and there is no terminal to ask on",
             hint=f"name a file that holds it with --pin-file or {PIN_FILE_VARIABLE}, or set "
             f"{variable}",
         )
