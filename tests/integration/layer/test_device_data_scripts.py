@@ -56,6 +56,40 @@ def test_tokens_are_read_with_type_and_key_slot(luks: Path) -> None:
     assert said.splitlines() == ["0 bootseal-escrowed 0", "1 bootseal-rotate -"]
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        r"a\n  9: systemd-tpm2\n\tKeyslot:    7",
+        r"\u001b[2J",
+        "systemd-tpm2 (x)",
+        "SYSTEMD",
+        r"tpm\u009b",
+        r"q\",\"type\":\"systemd-tpm2",
+    ],
+)
+def test_token_type_of_other_characters_is_not_printed(luks: Path, kind: str) -> None:
+    inner = '{"type":"systemd-tpm2","keyslots":["7"]}'
+    add_token(luks, f'{{"type":"{kind}","keyslots":["0"],"3":{inner}}}')
+    add_token(luks, '{"type":"bootseal-rotate","keyslots":[]}')
+
+    said = shell("bootseal-data", "tokens", f"device='{luks}'").stdout
+
+    assert said.splitlines() == ["0 unreadable 0", "1 bootseal-rotate -"]
+
+
+@pytest.mark.parametrize("function", ["say", "warn"])
+def test_controls_do_not_reach_the_console(function: str) -> None:
+    text = (FILES / "bootseal-data").read_text()
+    start = text.index("\nline() {\n")
+    functions = text[start : text.index("# Prints number, type")]
+    script = f'{functions}\n{function} "$1"'
+    hostile = "a\x1b[2Jb\nbootseal: data: opened\tc\x7fd\u009be"
+    said = subprocess.run(["sh", "-euc", script, "-", hostile], capture_output=True, check=True)
+
+    prefix = b"<4>" if function == "warn" else b""
+    assert said.stdout == prefix + b"bootseal: data: a?[2Jb?bootseal: data: opened?c?d??e\n"
+
+
 def test_volume_in_use_is_not_taken_for_wiped(luks: Path) -> None:
     assert not wiped(luks)
 

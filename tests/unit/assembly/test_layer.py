@@ -39,6 +39,29 @@ def test_repart_never_runs_on_its_own() -> None:
     assert "systemd-repart.service" in Layer(SHIPPED).masked_units()
 
 
+def test_sysrq_is_off_before_the_initramfs_does_anything_else() -> None:
+    lines = Layer(SHIPPED).file(layer.INITRAMFS_INIT).read_text().splitlines()
+    off = lines.index("[ ! -e /proc/sys/kernel/sysrq ] || echo 0 >/proc/sys/kernel/sysrq")
+    assert off < lines.index("cmdline=$(cat /proc/cmdline)")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "debug-shell.service",
+        "emergency.service",
+        "emergency.target",
+        "rescue.service",
+        "rescue.target",
+        "console-getty.service",
+        "getty@.service",
+        "serial-getty@.service",
+    ],
+)
+def test_no_unit_of_systemd_gives_a_shell(unit: str) -> None:
+    assert unit in Layer(SHIPPED).masked_units()
+
+
 def test_file_without_a_place_is_refused_by_name(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED / layer.DEVICE, tmp_path / layer.DEVICE)
     (tmp_path / layer.DEVICE / "surprise.sh").touch()
