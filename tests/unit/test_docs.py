@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests import floors
+from tests.unit.test_repository import tracked
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -42,3 +43,30 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
         r"`((?:tests|tools|ci|docs|kas|keys-template|meta-secureboot)/[\w./-]+)`", page.read_text()
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+HABITS = {
+    "is not a": r"(?<![Tt]here )\b(?:is|are|was|were) no (?!longer|more|later|less|fewer|larger)\w",
+    "fix, remedy": r"\b[Mm]end(?:s|ed|ing)?\b",
+    "they": r"\b(?:he|him|his|himself)\b",
+    "check, verify": r"\b[Jj]udg\w+",
+    "next to": r"\b[Bb]eside\b",
+    "is": r"\b[Ss]tands?\b(?! alone| for| in |-in)|\blies\b",
+    "anyone who": r"\b[Ww]hoever\b|(?:^|[.;:(] )[Ww]ho (?:can|has|holds|reads|writes)\b",
+    "anyone": r"\b(?:[Ss]omebody|[Ee]verybody|[Aa]nybody)\b",
+}
+READ = (".md", ".py", ".sh", ".inc", ".bb", ".bbappend", ".bbclass", ".conf", ".patch", ".service")
+
+
+def test_english_is_not_translated() -> None:
+    """A fragment in backquotes is code or a name, and may say what it likes."""
+    habits = {better: re.compile(habit) for better, habit in HABITS.items()}
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {match[0]!r}, better {better!r}"
+        for path in tracked()
+        if path.suffix in READ and path != Path(__file__)
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        for better, habit in habits.items()
+        if (match := habit.search(re.sub(r"`[^`]*`", "", line)))
+    ]
+    assert found == []

@@ -33,7 +33,7 @@ inherit features_check bootseal_keys
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
-# Beside the files: the vendor's public policy key and escrow certificate, the units that must never
+# Next to the files: the vendor's public policy key and escrow certificate, the units that must never
 # start, and the mark that makes an image a development image.
 do_install() {
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/*.service

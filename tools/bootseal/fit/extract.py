@@ -26,7 +26,7 @@ def extract(data: Buffer, name: str) -> memoryview:
         name: Name of the image.
 
     Raises:
-        FormatError: `data` is no FIT.
+        FormatError: `data` is not a FIT.
         UsageError: It has no such image.
         VerificationRefused: The data does not match a hash, has none, or is not in the file.
     """

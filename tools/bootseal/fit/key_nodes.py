@@ -67,7 +67,7 @@ def decode(node: FlatNode) -> PublicKey:
 def _decode_rsa(values: dict[str, bytes]) -> RsaPublicKey:
     modulus = int.from_bytes(values["rsa,modulus"])
     if not modulus % 2:
-        raise FormatError("the modulus is even, so it is no RSA modulus")
+        raise FormatError("the modulus is even, so it is not an RSA modulus")
     exponent = int.from_bytes(values.get("rsa,exponent", _DEFAULT_EXPONENT.to_bytes(8)))
     key = RsaPublicKey.from_numbers(modulus, exponent)
     expected = {

@@ -89,7 +89,7 @@ def sign(job: Job, find_signer: Callable[[str, Algorithm], Signer]) -> tuple[Sig
         UsageError: There is nothing to sign, or a key does not fit its algorithm.
         ToolError: mkimage failed or did something else than it was asked for.
         VerificationRefused: A U-Boot with all published fixes would refuse the result.
-        FormatError: What mkimage was given or made is no FIT.
+        FormatError: What mkimage was given or made is not a FIT.
     """
     target = job.image.resolve()
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as name:

@@ -94,7 +94,7 @@ def prove(
         tries: Changes per payload, signature and strings block; properties get one each.
 
     Raises:
-        FormatError: `fit` is no FIT.
+        FormatError: `fit` is not a FIT.
         VerificationRefused: It is refused as it is, so refusing changes of it proves nothing.
     """
     cache = PayloadCache()

@@ -90,7 +90,7 @@ def _signer(message: bytes) -> tuple[str, bytes]:
 def _inside(data: bytes, tag: int) -> list[tuple[int, bytes]]:
     found = list(_values(data))
     if len(found) != 1 or found[0][0] != tag:
-        raise FormatError("the module signature is no PKCS#7 message")
+        raise FormatError("the module signature is not a PKCS#7 message")
     return list(_values(found[0][1]))
 
 

@@ -89,7 +89,7 @@ class Node:
     """One name in the tree.
 
     Attributes:
-        path: Without leading slash; bytes that are no UTF-8 are escaped as Python does.
+        path: Without leading slash; bytes that are not UTF-8 are escaped as Python does.
         mode: Type and permissions, as in `stat`.
         uid: Owner.
         gid: Group.
