@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The files of a re-signed disk: copied without reading holes, patched, compared, then put in place."""
+"""The files of a re-signed disk: copied without their holes, patched, compared, put in place."""
 
 from __future__ import annotations
 
