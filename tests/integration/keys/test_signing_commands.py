@@ -110,7 +110,9 @@ def test_pin_comes_from_a_file_then_the_environment_then_a_question(
             app(["-vv", *arguments, *options], standalone_mode=False)
 
     monkeypatch.setattr(getpass, "getpass", answer)
-    with pytest.raises(UsageError, match="PIN of the token 'release keys' is needed, and there"):
+    with pytest.raises(
+        UsageError, match="PIN of the token 'release keys' is needed, and there is no"
+    ):
         run(0, opens=False)
     monkeypatch.setattr(sys, "stdin", Terminal())
     run(1)
