@@ -262,7 +262,7 @@ def test_overlay_edits_bytes_across_sectors_and_nothing_else(tmp_path: Path) -> 
     raw.write_bytes(bytes(range(256)) * 64)
     disk = Overlay(tmp_path / "disk.qcow2")
     create_overlay(disk.path, raw, backing_format="raw")
-    with pytest.raises(FormatError, match="no GPT"):
+    with pytest.raises(FormatError, match="the primary GPT"):
         disk.size("boot-a")
 
 
