@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What kind of file some bytes are: asked before anything parses them.
 
-Only marks that a format fixes are looked at, in a bounded part of the file. A kind is no promise
+Only marks that a format fixes are looked at, in a bounded part of the file. A kind does not promise
 that the file is well formed; whatever carries the mark of a kind and is damaged, its reader
 explains better. What carries none is `Kind.UNKNOWN`, or text.
 """
@@ -164,7 +164,7 @@ def _text(head: bytes) -> Kind | None:
     try:
         start.decode()
     except UnicodeDecodeError as error:
-        # A character that the bound cut in two is none that is wrong.
+        # The bound may have cut a character in two.
         if error.start < len(start) - 3:
             return None
     return Kind.TEXT
