@@ -14,12 +14,15 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tests import samples
 from tests.benchmarks.__main__ import ALGORITHM, HINT, Job, prepare, run
 
 from bootseal.formats.fdt import model as fdt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BOUND: Final = {"sign": 5.0, "verify": 3.0}
 _BOUNDED: Final = 1200
@@ -50,8 +53,19 @@ def measure(directory: Path, number: int, rounds: int) -> dict[str, float]:
     fresh.write_bytes(fit(number))
     program = Path(sys.executable).with_name("bootseal")
     key = directory / f"{HINT}.key"
-    sign = [program, "fit", "sign", work, "--key", key, "--hint", HINT, "--dtb", control]
-    verify = [program, "fit", "verify", work, "--dtb", control]
+    sign: Sequence[str | Path] = [
+        program,
+        "fit",
+        "sign",
+        work,
+        "--key",
+        key,
+        "--hint",
+        HINT,
+        "--dtb",
+        control,
+    ]
+    verify: Sequence[str | Path] = [program, "fit", "verify", work, "--dtb", control]
     times: dict[str, list[float]] = {"sign": [], "verify": []}
     for _ in range(rounds):
         job = Job(name="sign", command=sign, source=fresh, target=work)

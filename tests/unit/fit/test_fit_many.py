@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -100,7 +101,7 @@ def test_work_is_in_proportion_to_the_number_of_configurations(
 ) -> None:
     fits = [make(number) for number in (5, 20, 35)]
     run(fits[0])
-    few, some, more = (calls(lambda fit=fit: run(fit)) for fit in fits)
+    few, some, more = (calls(partial(run, fit)) for fit in fits)
     assert more - some < 1.2 * (some - few)
 
 
