@@ -3,17 +3,25 @@
 
 from __future__ import annotations
 
+import bz2
 import dataclasses
+import gzip
+import lzma
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bootseal.errors import FormatError, UsageError
-from bootseal.fit.build import FitSpec, build, detect_compression
+from bootseal.fit.build import FitSpec, architecture, build, detect_compression, load_address
 from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+
+def lzma_alone(data: bytes) -> bytes:
+    return lzma.compress(data, lzma.FORMAT_ALONE)
 
 
 @pytest.fixture
@@ -32,6 +40,7 @@ def spec(tmp_path: Path) -> FitSpec:
         ramdisk=None,
         hint="dev",
         algorithm="sha256,rsa2048",
+        arch="arm64",
     )
 
 
@@ -90,3 +99,73 @@ def test_missing_file_is_named(spec: FitSpec, tmp_path: Path) -> None:
 def test_compression_is_detected(tmp_path: Path, start: bytes, name: str) -> None:
     (tmp_path / "x").write_bytes(start)
     assert detect_compression(tmp_path / "x") == name
+
+
+def kernel_file(tmp_path: Path, data: bytes) -> Path:
+    path = tmp_path / "kernel"
+    path.write_bytes(data)
+    return path
+
+
+ARM64 = bytes(0x38) + b"ARM\x64"
+ZIMAGE = bytes(0x24) + bytes.fromhex("18286f01")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma_alone])
+def test_architecture_is_that_of_the_kernel_however_it_is_packed(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    assert architecture(kernel_file(tmp_path, pack(ARM64))) == "arm64"
+    assert architecture(kernel_file(tmp_path, pack(ZIMAGE)), "arm") == "arm"
+
+
+@pytest.mark.parametrize(
+    ("data", "named", "reason"),
+    [
+        (ZIMAGE, "arm64", "is a kernel for arm: expected one for arm64"),
+        (gzip.compress(ARM64), "riscv", "is a kernel for arm64: expected one for riscv"),
+        (b"x" * 4096, None, "nothing in it tells which architecture"),
+        (b"\x28\xb5\x2f\xfd" + bytes(64), None, "nothing in it tells which architecture"),
+        (ARM64, "aarch64", "architecture 'aarch64': U-Boot knows"),
+        (b"\x1f\x8b kernel", "arm64", "cannot be unpacked"),
+        (lzma.compress(ARM64), "arm64", "is xz, which U-Boot cannot unpack"),
+        (bytes.fromhex("27051956") + bytes(60), "arm", "is a legacy uImage"),
+        (gzip.compress(bytes.fromhex("27051956") + bytes(60)), "arm", "is a legacy uImage"),
+        (b"MZ\0\0zimg" + bytes(64), "arm64", "is an EFI application"),
+        (fdt.emit(fdt.Node()), "arm64", "is a device tree or a FIT"),
+    ],
+    ids=[
+        *("zImage", "Image.gz", "unknown", "zstd", "name", "broken", "xz", "uImage"),
+        *("packed uImage", "zboot", "tree"),
+    ],
+)
+def test_kernel_that_does_not_run_there_is_refused(
+    tmp_path: Path, data: bytes, named: str | None, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        architecture(kernel_file(tmp_path, data), named)
+
+
+@pytest.mark.parametrize("data", [b"x" * 4096, b"\x28\xb5\x2f\xfd" + bytes(64)])
+def test_kernel_that_says_nothing_is_what_it_is_named(tmp_path: Path, data: bytes) -> None:
+    assert architecture(kernel_file(tmp_path, data), "mips") == "mips"
+
+
+def test_load_address_is_known_for_virtual_boards_alone() -> None:
+    assert {name: load_address(name) for name in ("arm64", "arm", "riscv")} == {
+        "arm64": 0x40400000,
+        "arm": 0x40400000,
+        "riscv": 0x84000000,
+    }
+    with pytest.raises(UsageError, match="no load address is known for mips"):
+        load_address("mips")
+
+
+def test_overlay_as_device_tree_of_a_configuration_is_refused(
+    spec: FitSpec, tmp_path: Path
+) -> None:
+    fragment = fdt.Node("fragment@0", {}, [fdt.Node("__overlay__", {"status": b"okay\0"})])
+    spec.fdts["a"].write_bytes(fdt.emit(fdt.Node("", {}, [fragment])))
+
+    with pytest.raises(UsageError, match=r"board\.dtb is an overlay"):
+        build(spec, tmp_path / "x.itb", epoch=0)

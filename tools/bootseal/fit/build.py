@@ -3,25 +3,32 @@
 
 from __future__ import annotations
 
+import bz2
 import logging
+import lzma
 import re
 import tempfile
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bootseal.device import digest_file
+from bootseal.device import UNKNOWN_TARGET, Target, digest_file
 from bootseal.errors import FormatError, ToolError, UsageError
 from bootseal.files import mapped, write_file
 from bootseal.findings.model import refuse
 from bootseal.fit.verify import structure
 from bootseal.fit.verify.digest import digest
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.fit.verify.target import LOAD_ADDRESSES
+from bootseal.formats import kernel as kernels
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
 from bootseal.proc import run
+from bootseal.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +38,8 @@ _log: Final = logging.getLogger(__name__)
 _TIMEOUT: Final = 600.0
 _NAME: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _ADDRESSES: Final = 1 << 32
+# More than a block of bzip2.
+_BLOCK: Final = MIB
 _MAGICS: Final = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -59,6 +68,7 @@ class FitSpec:
         algorithm: U-Boot name of the algorithm, for example `sha256,rsa2048`; its hash protects the
             images as well.
         arch: U-Boot name of the architecture.
+        target: The memory of the device.
     """
 
     description: str
@@ -70,7 +80,8 @@ class FitSpec:
     ramdisk: Path | None
     hint: str
     algorithm: str
-    arch: str = "arm64"
+    arch: str
+    target: Target = UNKNOWN_TARGET
 
 
 def detect_compression(path: Path) -> str:
@@ -80,6 +91,71 @@ def detect_compression(path: Path) -> str:
     found = next((name for magic, name in _MAGICS if start.startswith(magic)), "none")
     _log.info("%s: compression %s", path, found)
     return found
+
+
+def architecture(kernel: Path, named: str | None = None) -> str:
+    """Return U-Boot's name of the architecture a kernel is for.
+
+    Args:
+        kernel: Kernel as stored; gzip, bzip2 and lzma are looked into.
+        named: The architecture it is said to be for.
+
+    Raises:
+        UsageError: There is no such file, U-Boot cannot start it, it is for another architecture
+            than named, or nothing tells which.
+    """
+    if not kernel.is_file():
+        raise UsageError(f"kernel: there is no file {kernel}")
+    start = _unpacked_start(kernel)
+    if reason := kernels.wrapping(start):
+        raise UsageError(
+            f"{kernel} is {reason}",
+            hint="name the kernel as it runs: Image, Image.gz or zImage of the kernel build",
+        )
+    found = kernels.architecture(start)
+    if named is not None and named not in kernels.ARCHITECTURES:
+        raise UsageError(f"architecture {named!r}: U-Boot knows {', '.join(kernels.ARCHITECTURES)}")
+    if named is not None and found not in {"", named}:
+        raise UsageError(f"{kernel} is a kernel for {found}: expected one for {named}")
+    if not (named or found):
+        raise UsageError(
+            f"{kernel}: nothing in it tells which architecture it is for",
+            hint="name it as U-Boot does, for example --arch arm64",
+        )
+    _log.info("%s: architecture %s", kernel, named or found)
+    return named or found
+
+
+def load_address(arch: str) -> int:
+    """Return where QEMU's virt machine takes a kernel of this architecture.
+
+    Raises:
+        UsageError: There is no such machine.
+    """
+    if (found := LOAD_ADDRESSES.get(arch)) is None:
+        raise UsageError(
+            f"no load address is known for {arch}",
+            hint="name where the kernel of the device runs: --load ADDRESS",
+        )
+    return found
+
+
+def _unpacked_start(path: Path) -> bytes:
+    """Return the first bytes of a file, unpacked if Python can."""
+    with path.open("rb") as file:
+        start = file.read(_BLOCK)
+    try:
+        match detect_compression(path):
+            case "gzip":
+                return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(start, kernels.HEAD)
+            case "bzip2":
+                return bz2.BZ2Decompressor().decompress(start, kernels.HEAD)
+            case "lzma":
+                return lzma.LZMADecompressor().decompress(start, kernels.HEAD)
+            case _:
+                return start
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise UsageError(f"{path} cannot be unpacked: {error}") from error
 
 
 def build(spec: FitSpec, output: Path, *, epoch: int) -> None:
@@ -109,7 +185,7 @@ def build(spec: FitSpec, output: Path, *, epoch: int) -> None:
             env={"SOURCE_DATE_EPOCH": str(epoch)},
         )
         result = (directory / "fit.itb").read_bytes()
-    _check_result(result, files)
+    _check_result(result, files, spec.target)
     write_file(output, result)
 
 
@@ -153,9 +229,14 @@ def _check(spec: FitSpec) -> dict[str, Path]:
 def _check_tree(path: Path) -> None:
     with mapped(path) as data:
         try:
-            fdt.read(data, lenient=True)
+            root = fdt.read(data, lenient=True).root
         except FormatError as error:
             raise FormatError(f"{path}: {error.message}") from error
+    if any(child.name == "__overlay__" for node in root.children for child in node.children):
+        raise UsageError(
+            f"{path} is an overlay: a configuration boots with the device tree of a whole board",
+            hint=f"fdtoverlay -i BOARD.dtb -o MERGED.dtb {path}, and name MERGED.dtb",
+        )
 
 
 def _check_texts(spec: FitSpec) -> None:
@@ -171,10 +252,11 @@ def _check_texts(spec: FitSpec) -> None:
     Algorithm.parse(spec.algorithm)
 
 
-def _check_result(result: bytes, files: Mapping[str, Path]) -> None:
+def _check_result(result: bytes, files: Mapping[str, Path], target: Target) -> None:
     model = fit_format.parse(result)
     for role, path in files.items():
         image = model.image(role if role.startswith("fdt-") else f"{role}-1")
         if digest("sha256", image.payload).hex() != digest_file(path):
             raise ToolError(f"mkimage put something else than {path} into {image.path}")
-    refuse(structure.check(model), "the assembled FIT is refused")
+    strictness = replace(STRICT, target=target)
+    refuse(structure.check(model, strictness), "the assembled FIT is refused")
