@@ -114,7 +114,7 @@ def test_regions_cover_every_signed_byte(signed: bytes) -> None:
     for configuration in model.configurations:
         nodes = set(fit_format.hashed_nodes(model, configuration))
         for token in model.flat.tokens:
-            regions = fit_format.hashed_regions(model.flat, nodes)
+            regions = model.regions.of(nodes)
             signed_token = any(r.start <= token.start < r.end for r in regions)
             if signed_token and token.size:
                 assert set(range(token.start, token.end)) <= covered
