@@ -7,6 +7,7 @@ import hashlib
 from typing import Final
 
 import pytest
+from tests.authorized_policy import key_name, policy_authorize
 
 from bootseal.errors import UsageError
 from bootseal.formats.tpm import policy as tpm
@@ -60,15 +61,15 @@ def test_policy_pcr_of_other_pcrs_differs() -> None:
 
 
 def test_key_name_and_policy_authorize_agree_with_the_tpm() -> None:
-    name = tpm.object_name(tpm.rsa_public_area(MODULUS, 65537))
+    name = key_name(MODULUS, 65537)
 
     assert name == NAME
-    assert tpm.policy_authorize(name) == AUTHORIZED
+    assert policy_authorize(name) == AUTHORIZED
 
 
 def test_another_key_or_qualifier_gives_another_policy() -> None:
-    assert tpm.object_name(tpm.rsa_public_area(MODULUS + 2, 65537)) != NAME
-    assert tpm.policy_authorize(NAME, b"x") != AUTHORIZED
+    assert key_name(MODULUS + 2, 65537) != NAME
+    assert policy_authorize(NAME, b"x") != AUTHORIZED
 
 
 def test_pcr_selection_sets_the_bits_of_its_pcrs() -> None:

@@ -21,14 +21,9 @@ PCR_COUNT: Final = 24
 DIGEST_SIZE: Final = 32
 ZERO_DIGEST: Final = bytes(DIGEST_SIZE)
 
-_ALG_RSA: Final = 0x0001
 _ALG_SHA256: Final = 0x000B
-_ALG_NULL: Final = 0x0010
-_CC_POLICY_AUTHORIZE: Final = 0x0000016A
 _CC_POLICY_PCR: Final = 0x0000017F
 _SELECT_SIZE: Final = 3
-# userWithAuth, decrypt, sign: what tpm2_loadexternal and systemd give a public key they load.
-_VERIFY_ATTRIBUTES: Final = 0x00060040
 
 
 def pcr_extend(old: bytes, digest: bytes) -> bytes:
@@ -70,35 +65,3 @@ def policy_pcr(values: Mapping[int, bytes]) -> bytes:
     joined = hashlib.sha256(b"".join(values[pcr] for pcr in sorted(values))).digest()
     command = struct.pack(">I", _CC_POLICY_PCR)
     return hashlib.sha256(ZERO_DIGEST + command + pcr_selection(values) + joined).digest()
-
-
-def policy_authorize(key_name: bytes, policy_ref: bytes = b"") -> bytes:
-    """Return the digest after TPM2_PolicyAuthorize, which discards what was there before.
-
-    H(H(zeros || TPM_CC_PolicyAuthorize || keySign name) || policyRef) (part 3, 23.16).
-
-    Args:
-        key_name: TPM name of the key that signs approved policies.
-        policy_ref: Qualifier that is signed along; systemd uses none.
-    """
-    command = struct.pack(">I", _CC_POLICY_AUTHORIZE)
-    inner = hashlib.sha256(ZERO_DIGEST + command + key_name).digest()
-    return hashlib.sha256(inner + policy_ref).digest()
-
-
-def rsa_public_area(modulus: int, exponent: int) -> bytes:
-    """Encode the TPMT_PUBLIC of an RSA key loaded to verify signatures (part 2, 12.2.4).
-
-    The exponent is written out even when it is 65537, as tpm2_loadexternal and systemd do;
-    software that writes 0 for it computes another name for the same key.
-    """
-    size = modulus.bit_length()
-    unique = modulus.to_bytes(-(-size // 8), "big")
-    head = struct.pack(">HHIH", _ALG_RSA, _ALG_SHA256, _VERIFY_ATTRIBUTES, 0)
-    parameters = struct.pack(">HHHI", _ALG_NULL, _ALG_NULL, size, exponent)
-    return head + parameters + struct.pack(">H", len(unique)) + unique
-
-
-def object_name(public_area: bytes) -> bytes:
-    """Return the name of an object: nameAlg, then the digest of its TPMT_PUBLIC (part 1, 16)."""
-    return struct.pack(">H", _ALG_SHA256) + hashlib.sha256(public_area).digest()
