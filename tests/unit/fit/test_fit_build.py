@@ -127,23 +127,50 @@ def test_architecture_is_that_of_the_kernel_however_it_is_packed(
         (b"x" * 4096, None, "nothing in it tells which architecture"),
         (b"\x28\xb5\x2f\xfd" + bytes(64), None, "nothing in it tells which architecture"),
         (ARM64, "aarch64", "architecture 'aarch64': U-Boot knows"),
-        (b"\x1f\x8b kernel", "arm64", "cannot be unpacked"),
-        (lzma.compress(ARM64), "arm64", "is xz, which U-Boot cannot unpack"),
-        (bytes.fromhex("27051956") + bytes(60), "arm", "is a legacy uImage"),
-        (gzip.compress(bytes.fromhex("27051956") + bytes(60)), "arm", "is a legacy uImage"),
-        (b"MZ\0\0zimg" + bytes(64), "arm64", "is an EFI application"),
-        (fdt.emit(fdt.Node()), "arm64", "is a device tree or a FIT"),
     ],
-    ids=[
-        *("zImage", "Image.gz", "unknown", "zstd", "name", "broken", "xz", "uImage"),
-        *("packed uImage", "zboot", "tree"),
-    ],
+    ids=["zImage", "Image.gz", "unknown", "zstd", "name"],
 )
-def test_kernel_that_does_not_run_there_is_refused(
+def test_kernel_of_another_architecture_is_refused(
     tmp_path: Path, data: bytes, named: str | None, reason: str
 ) -> None:
     with pytest.raises(UsageError, match=reason):
         architecture(kernel_file(tmp_path, data), named)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\x1f\x8b kernel", "cannot be unpacked"),
+        (lzma.compress(ARM64), "is a file compressed with xz"),
+        (b"\x02\x21\x4c\x18" + bytes(64), "lz4 in a form that U-Boot cannot unpack"),
+        (bytes.fromhex("27051956") + bytes(60), "is a legacy uImage"),
+        (gzip.compress(bytes.fromhex("27051956") + bytes(60)), "what is packed in .* uImage"),
+        (gzip.compress(b"\x7fELF" + bytes(60)), "is an ELF file"),
+        (b"MZ\0\0zimg" + bytes(64), "is an EFI zboot kernel"),
+        (fdt.emit(fdt.Node("", {"model": b"board\0"})), "is a device tree"),
+    ],
+    ids=["broken", "xz", "lz4 -l", "uImage", "packed uImage", "vmlinux.gz", "zboot", "tree"],
+)
+def test_kernel_that_u_boot_cannot_start_is_refused(
+    tmp_path: Path, data: bytes, reason: str
+) -> None:
+    with pytest.raises(FormatError, match=reason):
+        architecture(kernel_file(tmp_path, data), "arm64")
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (bytes(0x30) + b"RISCV\0\0\0", "riscv"),
+        (bytes(0x38) + b"RSC\x05", "riscv"),
+        (bytes(0x24) + bytes.fromhex("016f2818"), "arm"),
+        (bytes(0x202) + b"HdrS" + bytes(0x30) + b"\1", "x86_64"),
+        (bytes(0x202) + b"HdrS" + bytes(0x30) + b"\0", "x86"),
+    ],
+    ids=["old Image", "Image", "big-endian zImage", "bzImage of 64 bits", "bzImage of 32 bits"],
+)
+def test_architecture_is_the_one_of_the_header(tmp_path: Path, data: bytes, name: str) -> None:
+    assert architecture(kernel_file(tmp_path, data)) == name
 
 
 @pytest.mark.parametrize("data", [b"x" * 4096, b"\x28\xb5\x2f\xfd" + bytes(64)])

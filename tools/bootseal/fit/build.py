@@ -22,10 +22,11 @@ from bootseal.findings.model import refuse
 from bootseal.fit.verify import structure
 from bootseal.fit.verify.digest import digest
 from bootseal.fit.verify.strictness import STRICT
-from bootseal.fit.verify.target import LOAD_ADDRESSES
-from bootseal.formats import kernel as kernels
+from bootseal.fit.verify.target import ARCHITECTURES, LOAD_ADDRESSES
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
+from bootseal.formats.kinds import recognise as kinds
+from bootseal.formats.kinds.kind import COMPRESSED, KERNEL, Kind, advice
 from bootseal.keys.algorithms import Algorithm
 from bootseal.proc import run
 from bootseal.units import MIB
@@ -46,7 +47,16 @@ _MAGICS: Final = (
     (b"\x04\x22\x4d\x18", "lz4"),
     (b"\x5d\x00\x00", "lzma"),
     (b"BZh", "bzip2"),
+    (b"\x89LZO", "lzo"),
 )
+_ARCHITECTURES: Final = {
+    Kind.KERNEL_ARM64: "arm64",
+    Kind.KERNEL_RISCV: "riscv",
+    Kind.KERNEL_ZIMAGE: "arm",
+}
+# Linux Documentation/arch/x86/boot.rst: xloadflags, XLF_KERNEL_64.
+_LOAD_FLAGS: Final = 0x236
+_KERNEL_64: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,20 +111,15 @@ def architecture(kernel: Path, named: str | None = None) -> str:
         named: The architecture it is said to be for.
 
     Raises:
-        UsageError: There is no such file, U-Boot cannot start it, it is for another architecture
-            than named, or nothing tells which.
+        UsageError: There is no such file, it is for another architecture than named, or nothing
+            tells which.
+        FormatError: U-Boot cannot start it as the kernel of a FIT.
     """
     if not kernel.is_file():
         raise UsageError(f"kernel: there is no file {kernel}")
-    start = _unpacked_start(kernel)
-    if reason := kernels.wrapping(start):
-        raise UsageError(
-            f"{kernel} is {reason}",
-            hint="name the kernel as it runs: Image, Image.gz or zImage of the kernel build",
-        )
-    found = kernels.architecture(start)
-    if named is not None and named not in kernels.ARCHITECTURES:
-        raise UsageError(f"architecture {named!r}: U-Boot knows {', '.join(kernels.ARCHITECTURES)}")
+    if named not in {None, *ARCHITECTURES}:
+        raise UsageError(f"architecture {named!r}: U-Boot knows {', '.join(ARCHITECTURES)}")
+    found = _architecture_of(kernel)
     if named is not None and found not in {"", named}:
         raise UsageError(f"{kernel} is a kernel for {found}: expected one for {named}")
     if not (named or found):
@@ -124,6 +129,25 @@ def architecture(kernel: Path, named: str | None = None) -> str:
         )
     _log.info("%s: architecture %s", kernel, named or found)
     return named or found
+
+
+def _architecture_of(kernel: Path) -> str:
+    """Return the architecture that the header of a kernel tells, "" if none does."""
+    with kernel.open("rb") as file:
+        stored = file.read(_BLOCK)
+    kind = kinds.check(stored, KERNEL, str(kernel))
+    compression = detect_compression(kernel)
+    if kind in COMPRESSED and compression == "none":
+        raise FormatError(
+            f"{kernel} is {kind} in a form that U-Boot cannot unpack",
+            hint=advice(kind, KERNEL, str(kernel)),
+        )
+    start = _unpacked_start(stored, compression, kernel)
+    kind = kinds.check(start, KERNEL, f"what is packed in {kernel}" if kind in COMPRESSED else "")
+    if kind is Kind.KERNEL_BZIMAGE:
+        flags = start[_LOAD_FLAGS : _LOAD_FLAGS + 1]
+        return "x86_64" if flags and flags[0] & _KERNEL_64 else "x86"
+    return _ARCHITECTURES.get(kind, "")
 
 
 def load_address(arch: str) -> int:
@@ -140,22 +164,20 @@ def load_address(arch: str) -> int:
     return found
 
 
-def _unpacked_start(path: Path) -> bytes:
-    """Return the first bytes of a file, unpacked if Python can."""
-    with path.open("rb") as file:
-        start = file.read(_BLOCK)
+def _unpacked_start(stored: bytes, compression: str, name: Path) -> bytes:
+    """Return the first bytes of a kernel, unpacked if Python can."""
     try:
-        match detect_compression(path):
+        match compression:
             case "gzip":
-                return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(start, kernels.HEAD)
+                return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(stored, kinds.HEAD)
             case "bzip2":
-                return bz2.BZ2Decompressor().decompress(start, kernels.HEAD)
+                return bz2.BZ2Decompressor().decompress(stored, kinds.HEAD)
             case "lzma":
-                return lzma.LZMADecompressor().decompress(start, kernels.HEAD)
+                return lzma.LZMADecompressor().decompress(stored, kinds.HEAD)
             case _:
-                return start
+                return stored
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise UsageError(f"{path} cannot be unpacked: {error}") from error
+        raise FormatError(f"{name} cannot be unpacked: {error}") from error
 
 
 def build(spec: FitSpec, output: Path, *, epoch: int) -> None:

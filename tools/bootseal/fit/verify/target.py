@@ -14,6 +14,13 @@ from bootseal.units import MIB
 if TYPE_CHECKING:
     from bootseal.device import Target
 
+ARCHITECTURES: Final = (
+    *("alpha", "arc", "arm", "arm64", "avr32", "blackfin", "ia64", "m68k", "microblaze", "mips"),
+    *("mips64", "nds32", "nios2", "or1k", "powerpc", "ppc", "riscv", "s390", "sandbox", "sh"),
+    *("sparc", "sparc64", "x86", "x86_64", "xtensa"),
+)
+"""What U-Boot calls the architectures, in a FIT's `arch` (boot/image.c, uimage_arch)."""
+
 UNPACKING: Final = 20
 """U-Boot decompresses other images into a buffer of this many times their size."""
 
