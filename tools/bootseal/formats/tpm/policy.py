@@ -55,11 +55,15 @@ def pcr_selection(pcrs: Collection[int]) -> bytes:
     return struct.pack(">IHB", 1, _ALG_SHA256, _SELECT_SIZE) + bitmap
 
 
-def policy_pcr(values: Mapping[int, bytes]) -> bytes:
-    """Return the digest of a policy that is one TPM2_PolicyPCR over these values.
+def policy_pcr(values: Mapping[int, bytes], after: bytes = ZERO_DIGEST) -> bytes:
+    """Return the digest of a policy after one TPM2_PolicyPCR over these values.
 
-    H(zeros || TPM_CC_PolicyPCR || TPML_PCR_SELECTION || H(values by ascending index))
+    H(after || TPM_CC_PolicyPCR || TPML_PCR_SELECTION || H(values by ascending index))
     (part 3, 23.7).
+
+    Args:
+        values: PCR values by index.
+        after: The digest before it; zeros where it is the first.
 
     Raises:
         UsageError: No value, an index beyond 23, or a value that is not 32 bytes long.
@@ -69,7 +73,7 @@ def policy_pcr(values: Mapping[int, bytes]) -> bytes:
             raise UsageError(f"PCR {pcr} has {len(value)} bytes: expected {DIGEST_SIZE}")
     joined = hashlib.sha256(b"".join(values[pcr] for pcr in sorted(values))).digest()
     command = struct.pack(">I", _CC_POLICY_PCR)
-    return hashlib.sha256(ZERO_DIGEST + command + pcr_selection(values) + joined).digest()
+    return hashlib.sha256(after + command + pcr_selection(values) + joined).digest()
 
 
 def policy_authorize(key_name: bytes, policy_ref: bytes = b"") -> bytes:
