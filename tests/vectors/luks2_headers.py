@@ -72,8 +72,7 @@ def cut_off_in_rotation() -> Json:
     document = rotation_wanted()
     token = copy.deepcopy(document["tokens"]["0"]) | {"keyslots": ["2"], "tpm2-pcrs": [12]}
     key = policy_key()
-    name = policy.object_name(policy.rsa_public_area(key.modulus, key.exponent))
-    authorized = policy.policy_authorize(name)
+    authorized = policy.policy_authorize(policy.key_name(key.modulus, key.exponent))
     digest = policy.policy_pcr({12: bytes(32)}, authorized)
     blob = base64.b64decode(token["tpm2-blob"]).replace(authorized, digest)
     token |= {"tpm2-policy-hash": digest.hex(), "tpm2-blob": base64.b64encode(blob).decode()}

@@ -52,8 +52,7 @@ def differences(token: Token, policy_key: PublicKey | None) -> Iterator[Differen
     if not isinstance(key, RsaPublicKey):
         yield Difference(f"{place}.tpm2_pubkey", "an RSA key", str(key.kind))
         return
-    name = policy.object_name(policy.rsa_public_area(key.modulus, key.exponent))
-    digest = policy.policy_authorize(name)
+    digest = policy.policy_authorize(policy.key_name(key.modulus, key.exponent))
     if token.fields.get("tpm2-pcrs"):
         digest = policy.policy_pcr({_UNUSED_PCR: policy.ZERO_DIGEST}, digest)
     stated = str(token.fields.get("tpm2-policy-hash"))

@@ -90,19 +90,16 @@ def policy_authorize(key_name: bytes, policy_ref: bytes = b"") -> bytes:
     return hashlib.sha256(inner + policy_ref).digest()
 
 
-def rsa_public_area(modulus: int, exponent: int) -> bytes:
-    """Encode the TPMT_PUBLIC of an RSA key loaded to verify signatures (part 2, 12.2.4).
+def key_name(modulus: int, exponent: int) -> bytes:
+    """Return the TPM name of an RSA key that is loaded to verify signatures (part 2, 12.2.4).
 
-    The exponent is written out even when it is 65537, as tpm2_loadexternal and systemd do;
-    software that writes 0 for it computes another name for the same key.
+    nameAlg, then the digest of its TPMT_PUBLIC (part 1, 16). The exponent is written out even
+    when it is 65537, as tpm2_loadexternal and systemd do; software that writes 0 for it computes
+    another name for the same key.
     """
     size = modulus.bit_length()
     unique = modulus.to_bytes(-(-size // 8), "big")
     head = struct.pack(">HHIH", _ALG_RSA, _ALG_SHA256, _VERIFY_ATTRIBUTES, 0)
     parameters = struct.pack(">HHHI", _ALG_NULL, _ALG_NULL, size, exponent)
-    return head + parameters + struct.pack(">H", len(unique)) + unique
-
-
-def object_name(public_area: bytes) -> bytes:
-    """Return the name of an object: nameAlg, then the digest of its TPMT_PUBLIC (part 1, 16)."""
-    return struct.pack(">H", _ALG_SHA256) + hashlib.sha256(public_area).digest()
+    area = head + parameters + struct.pack(">H", len(unique)) + unique
+    return struct.pack(">H", _ALG_SHA256) + hashlib.sha256(area).digest()
