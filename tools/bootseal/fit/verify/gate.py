@@ -12,13 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bootseal.findings.catalogue import finding
-from bootseal.fit.verify.payloads import MAX_GROWTH, MAX_KERNEL
+from bootseal.fit.verify.payloads import room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bootseal.device import Target
     from bootseal.findings.model import Finding
-    from bootseal.formats.fit.model import Fit, Image
+    from bootseal.formats.fit.model import Fit
 
 LIMITS: Final = {"MAX_NODES": 1024, "MAX_PROPS": 64, "MAX_PROP_NAME": 64, "MAX_LOADS": 64}
 """The gate's constants: nodes, properties of a node, the size of a name with its NUL, loads."""
@@ -26,8 +27,13 @@ LIMITS: Final = {"MAX_NODES": 1024, "MAX_PROPS": 64, "MAX_PROP_NAME": 64, "MAX_L
 _MEMORY: Final = 1 << 64
 
 
-def check(fit: Fit) -> Iterator[Finding]:
-    """Yield what makes the gate refuse a FIT, apart from what no strict check accepts anyway."""
+def check(fit: Fit, target: Target) -> Iterator[Finding]:
+    """Yield what makes the gate refuse a FIT, apart from what no strict check accepts anyway.
+
+    Args:
+        fit: The FIT.
+        target: The memory of the device.
+    """
     number = 0
     for node in fit.flat.root.walk():
         number += 1
@@ -41,13 +47,13 @@ def check(fit: Fit) -> Iterator[Finding]:
     if number > LIMITS["MAX_NODES"]:
         message = f"{number} nodes: it has room for {LIMITS['MAX_NODES']}"
         yield finding("fit.gate", "/", message)
-    yield from _check_loads(fit)
+    yield from _check_loads(fit, target)
 
 
-def _check_loads(fit: Fit) -> Iterator[Finding]:
+def _check_loads(fit: Fit, target: Target) -> Iterator[Finding]:
     """Yield images that are loaded over each other, even if no configuration has both."""
     loaded = sorted(
-        (image.load, _end(image, image.load), image.path)
+        (image.load, image.load + room(image, target), image.path)
         for image in fit.images
         if image.load is not None
     )
@@ -63,11 +69,3 @@ def _check_loads(fit: Fit) -> Iterator[Finding]:
             yield finding("fit.gate", path, message)
         if end > last:
             last, first = end, path
-
-
-def _end(image: Image, load: int) -> int:
-    """Return the address behind an image, for which the gate takes the most it may unpack to."""
-    size = len(image.payload)
-    if image.compression in {"", "none"}:
-        return load + size
-    return load + max(size * MAX_GROWTH, MAX_KERNEL)

@@ -174,7 +174,7 @@ def _verdict(
     findings = [*check_unsigned(fit, chosen, strictness, cache), *about_choice]
     findings += _check_trust(trust)
     if strictness.strict and trust.gated:
-        findings += gate.check(fit)
+        findings += gate.check(fit, strictness.target)
     results: list[KeyVerdict] = []
     for each in chosen:
         verdicts, found = check_signatures(fit, each, trust, strictness, cache)
