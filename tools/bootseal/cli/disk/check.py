@@ -70,9 +70,7 @@ def check(
     if not as_json:
         printing.print_findings(verdict.findings, everything=everything)
     refuse(verdict, image)
-    console.status(
-        f"OK: {console.untrusted(str(image))} is accepted: every byte that runs is signed"
-    )
+    console.status("OK: {} is accepted: every byte that runs is signed", image)
 
 
 def _allowlist(path: Path) -> Allowlist:

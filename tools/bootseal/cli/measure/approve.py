@@ -30,6 +30,9 @@ def approve(
     before = approved_list(approved) if approved.exists() else lists.Approved()
     console.write(approved, lists.emit(before.add(release)))
     console.status(
-        f"OK: {console.untrusted(name)}, rollback index {release.rollback_index}, "
-        f"FIT {release.fit}: {len(release.boots)} boots approved"
+        "OK: {}, rollback index {}, FIT {}: {} boots approved",
+        name,
+        release.rollback_index,
+        release.fit,
+        len(release.boots),
     )

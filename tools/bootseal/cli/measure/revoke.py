@@ -22,4 +22,4 @@ def revoke(
 
     after = approved_list(approved).remove(names)
     console.write(approved, lists.emit(after))
-    console.status(f"OK: {len(after.releases)} releases are left on the list")
+    console.status("OK: {} releases are left on the list", len(after.releases))
