@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from bootseal.fit.coverage import Coverage, Part
     from bootseal.fit.diff import FitChange
     from bootseal.fit.prove import FitProof
-    from bootseal.fit.show import FitView, ImageView, SignatureView
     from bootseal.fit.verify.verdict import FitVerdict, KeyVerdict
+    from bootseal.formats.fit.model import Fit, Image, Signature
 
 _COLOURS: Final = {
     State.SIGNED: "green",
@@ -73,30 +73,36 @@ def _signature_state(result: KeyVerdict) -> Styled:
     return Styled("[red]MISSING[/]" if missing else "[red]BAD[/]")
 
 
-def print_view(view: FitView) -> None:
+def print_fit(fit: Fit) -> None:
     """Print images and configurations as an indented tree."""
-    size = f"{format_size(view.size)} ({view.size} bytes)"
-    console.say("FIT {!r}, {}, {}", view.description, size, _date(view.timestamp))
+    from bootseal.fit.show import hash_state, name_of
+
+    bytes_ = fit.flat.header.total_size
+    size = f"{format_size(bytes_)} ({bytes_} bytes)"
+    console.say("FIT {!r}, {}, {}", fit.description, size, _date(fit.timestamp))
     console.say("images")
-    for image in view.images:
+    for image in fit.images:
         console.say("  [bold]{}[/]: {}", image.name, _image_line(image))
         for found in image.hashes:
-            console.say("    {}: {} {}", found.name, found.algorithm, found.state)
-            console.say("      {}", found.value or "no value")
+            state = hash_state(found, image)
+            console.say("    {}: {} {}", name_of(found), found.algorithm, state)
+            console.say("      {}", found.value.hex() or "no value")
         _print_signatures(image.signatures)
     console.say("configurations")
-    for each in view.configurations:
-        default = " (default)" if each.default else ""
-        parts = "; ".join(f"{kind} {', '.join(names)}" for kind, names in each.images.items())
+    for each in fit.configurations:
+        default = " (default)" if each.name == fit.default else ""
+        parts = "; ".join(f"{kind} {', '.join(names)}" for kind, names in each.references.items())
         console.say("  [bold]{}[/]{}: {}", each.name, default, parts)
         _print_signatures(each.signatures)
 
 
-def _print_signatures(signatures: Sequence[SignatureView]) -> None:
+def _print_signatures(signatures: Sequence[Signature]) -> None:
+    from bootseal.fit.show import name_of, signature_state
+
     for signature in signatures:
-        text = f"{signature.name}: {signature.algorithm} {signature.padding}, key "
+        text = f"{name_of(signature)}: {signature.algorithm} {signature.padding}, key "
         text += f"{signature.hint!r}, {_date(signature.timestamp)}"
-        console.say("    {}: {}", text, signature.state.upper())
+        console.say("    {}: {}", text, signature_state(signature).upper())
 
 
 def print_coverage(coverage: Coverage) -> None:
@@ -136,9 +142,9 @@ def print_changes(changes: Sequence[FitChange]) -> None:
         console.say("no differences")
 
 
-def _image_line(image: ImageView) -> str:
+def _image_line(image: Image) -> str:
     parts = [p for p in (image.type, image.arch, image.os, image.compression) if p]
-    parts.append(f"{format_size(image.size)} at {image.offset:#x}")
+    parts.append(f"{format_size(len(image.payload))} at {image.offset:#x}")
     parts += [f"load {image.load:#x}"] if image.load is not None else []
     parts += [f"entry {image.entry:#x}"] if image.entry is not None else []
     parts += [f"EXTERNAL DATA by {image.place}"] if image.external else []
