@@ -18,11 +18,12 @@ import hashlib
 import hmac
 import logging
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.attest.messages import parse_public
-from bootseal.attest.store import Record
+from bootseal.attest.messages import Evidence, Identity, parse_public
+from bootseal.attest.store import Challenge, Record
 from bootseal.errors import UsageError, VerificationRefused
 from bootseal.findings.catalogue import finding
 from bootseal.formats.tpm import eventlog
@@ -33,11 +34,8 @@ from bootseal.measure import approved as lists
 from bootseal.measure.explain import Match, closest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from bootseal.attest.messages import Evidence, Identity
-    from bootseal.attest.store import Challenge
     from bootseal.findings.model import Finding
     from bootseal.formats.tpm.eventlog import Event
     from bootseal.keys.tpm.endorsement import Authority

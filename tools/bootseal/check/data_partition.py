@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
@@ -14,8 +15,6 @@ from bootseal.keys import public
 from bootseal.measure.pcr_policy import PCRS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.device import Partition
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +26,6 @@ from bootseal.documents import visible
 from bootseal.files import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from rich.console import Console
 
 _FORCE: Final = bool(os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR")

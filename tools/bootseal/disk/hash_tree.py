@@ -8,6 +8,7 @@ to what was found good is good, without another digest.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,8 +19,6 @@ from bootseal.formats import verity
 from bootseal.formats.verity import BLOCK, DIGEST, Layer, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from bootseal.disk.image import Disk
 
 _SPAN: Final = 256

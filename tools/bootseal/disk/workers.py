@@ -13,6 +13,7 @@ import fcntl
 import os
 import signal
 import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from heapq import merge
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -20,8 +21,6 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from bootseal.errors import FormatError, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     Numbers = tuple[int, ...]
     Job = Callable[[Iterable[int]], Iterable[Numbers]]
 

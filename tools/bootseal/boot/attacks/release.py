@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
@@ -27,14 +29,10 @@ from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
 from bootseal.measure.pcr_policy import PcrPolicy
-from bootseal.measure.predict import predict
+from bootseal.measure.predict import Prediction, predict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from bootseal.boot.scenario.workspace import Workspace
-    from bootseal.measure.predict import Prediction
 
 INDEX: Final = 2
 """Rollback index of the other release; that of the built one is lower."""

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bootseal.boot.scenario.workspace import Workspace
 
 _REFUSAL_TIMEOUT: Final = 60.0

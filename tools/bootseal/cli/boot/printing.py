@@ -3,22 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.scenario import device_status
 from bootseal.boot.scenario.device_findings import CAPPED_PCR
-from bootseal.boot.scenario.model import Outcome
+from bootseal.boot.scenario.model import MatrixResult, Outcome, Scenario, ScenarioResult, StepResult
 from bootseal.cli import console
 from bootseal.cli.console import Styled
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from bootseal.boot.run import Run
     from bootseal.boot.scenario.device_status import Status
-    from bootseal.boot.scenario.model import MatrixResult, Scenario, ScenarioResult, StepResult
     from bootseal.device import Device
 
 _MARKS: Final = {

@@ -3,22 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bootseal.cli import console
 from bootseal.cli.console import Styled
-from bootseal.findings.model import Severity
+from bootseal.findings.model import Finding, Severity
 from bootseal.protection import State
 from bootseal.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
     from bootseal.check.coverage import DiskRegion
     from bootseal.check.document import DiskReport
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
-    from bootseal.findings.model import Finding
 
 _MARKS: Final = {
     Severity.ERROR: Styled("[bold red]ERROR[/]"),

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bootseal.cli import console
-from bootseal.findings.model import Severity
+from bootseal.findings.model import Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bootseal.findings.model import Finding
     from bootseal.keys.directory.directory import KeyDirectory, StoredKey
 
 

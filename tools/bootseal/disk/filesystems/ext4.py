@@ -10,13 +10,11 @@ from __future__ import annotations
 import re
 import stat
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from bootseal.disk.filesystems.node import MAX_ENTRIES, Content, Node, bounded, check_size, text
 from bootseal.errors import FormatError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _ROOT: Final = 2
 _MAX_DEPTH: Final = 256

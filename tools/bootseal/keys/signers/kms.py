@@ -9,6 +9,7 @@ Spec: AWS KMS API reference, GetPublicKey and Sign.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -18,12 +19,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import public
-from bootseal.keys.algorithms import Padding
+from bootseal.keys.algorithms import Algorithm, Padding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Access
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,18 +20,14 @@ import pkcs11
 
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import public
-from bootseal.keys.algorithms import KeyKind, Padding
+from bootseal.keys.algorithms import Algorithm, KeyKind, Padding
 from bootseal.keys.signers import pkcs11_uri
-from bootseal.keys.signers.pin import PIN_VARIABLE
+from bootseal.keys.signers.pin import PIN_VARIABLE, SecretSource
 from bootseal.keys.signers.pkcs11_objects import describe, find_private, read_public
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Access
-    from bootseal.keys.signers.pin import SecretSource
     from bootseal.keys.signers.pkcs11_uri import Pkcs11Uri
 
 _log: Final = logging.getLogger(__name__)
