@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.authorized_policy import key_name, policy_authorize
 
 from bootseal import documents, proc
 from bootseal.boot.machine import swtpm
@@ -20,6 +19,7 @@ from bootseal.errors import ToolError
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.tpm import eventlog
+from bootseal.formats.tpm import policy as tpm
 from bootseal.formats.tpm.eventlog import Event, EventLog
 from bootseal.keys import profile
 from bootseal.keys.directory import directory as key_directory
@@ -200,10 +200,10 @@ def test_key_name_and_authorized_policy_are_the_tpms(
     name = chip.load_key(signer)
     chip.check_signature(entry_for(prediction, signer))
 
-    assert name == key_name(key.modulus, key.exponent)
+    assert name == tpm.key_name(key.modulus, key.exponent)
     with chip.session("--policy-session"):
         chip.policy_pcr()
-        assert chip.policy_authorize() == policy_authorize(name)
+        assert chip.policy_authorize() == tpm.policy_authorize(name)
 
 
 def test_tampered_signature_is_refused_by_the_tpm(
@@ -239,11 +239,11 @@ def test_sealed_secret_opens_for_signed_states_and_no_other(
     attack = predict(fit_format.parse(fit(b"EVIL KERNEL")), "conf-a")
     key = signer.public_key
     assert isinstance(key, RsaPublicKey)
-    name = key_name(key.modulus, key.exponent)
+    name = tpm.key_name(key.modulus, key.exponent)
 
     with powered(tmp_path) as chip:
         # Sealed before anything was measured: to the vendor's key, not to a state.
-        chip.seal(policy_authorize(name))
+        chip.seal(tpm.policy_authorize(name))
         chip.load_key(signer)
         chip.measure(prediction.events)
         assert chip.unseal(entry_for(prediction, signer)) == SECRET
@@ -273,10 +273,10 @@ def test_kept_policy_opens_the_same_secret_for_both_releases(
     document = pcr_policy.keep(pcr_policy.sign([update], signer), before, signer.public_key)
     key = signer.public_key
     assert isinstance(key, RsaPublicKey)
-    name = key_name(key.modulus, key.exponent)
+    name = tpm.key_name(key.modulus, key.exponent)
 
     with powered(tmp_path) as chip:
-        chip.seal(policy_authorize(name))
+        chip.seal(tpm.policy_authorize(name))
     for booted, entry in zip((update, prediction), document.sha256, strict=True):
         with powered(tmp_path) as chip:
             chip.run("tpm2_createprimary", "-C", "o", "-G", "ecc", "-c", "primary.ctx")
@@ -326,8 +326,8 @@ def test_systemd_enrols_our_key_and_takes_our_signature_for_the_booted_state_alo
     (token,) = json.loads(metadata)["tokens"].values()
     key = signer.public_key
     assert isinstance(key, RsaPublicKey)
-    name = key_name(key.modulus, key.exponent)
-    assert token["tpm2-policy-hash"] == policy_authorize(name).hex()
+    name = tpm.key_name(key.modulus, key.exponent)
+    assert token["tpm2-policy-hash"] == tpm.policy_authorize(name).hex()
 
 
 def enrol(chip: Tpm, volume: Path, document: pcr_policy.PcrPolicy) -> None:

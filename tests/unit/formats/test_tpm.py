@@ -7,7 +7,6 @@ import hashlib
 from typing import Final
 
 import pytest
-from tests.authorized_policy import key_name, policy_authorize
 
 from bootseal.errors import UsageError
 from bootseal.formats.tpm import policy as tpm
@@ -61,15 +60,15 @@ def test_policy_pcr_of_other_pcrs_differs() -> None:
 
 
 def test_key_name_and_policy_authorize_agree_with_the_tpm() -> None:
-    name = key_name(MODULUS, 65537)
+    name = tpm.key_name(MODULUS, 65537)
 
     assert name == NAME
-    assert policy_authorize(name) == AUTHORIZED
+    assert tpm.policy_authorize(name) == AUTHORIZED
 
 
 def test_another_key_or_qualifier_gives_another_policy() -> None:
-    assert key_name(MODULUS + 2, 65537) != NAME
-    assert policy_authorize(NAME, b"x") != AUTHORIZED
+    assert tpm.key_name(MODULUS + 2, 65537) != NAME
+    assert tpm.policy_authorize(NAME, b"x") != AUTHORIZED
 
 
 def test_pcr_selection_sets_the_bits_of_its_pcrs() -> None:

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from bootseal.check import data_partition
-from bootseal.check.expected import DATA, Expected
+from bootseal.check.data import check as data_partition
+from bootseal.check.expected import DATA
 from bootseal.check.rootfs import check as rootfs
 from bootseal.check.rootfs.allowlist import Allowlist
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bootseal.check.expected import Expected
     from bootseal.device import Partition
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
@@ -49,7 +51,8 @@ def check(
                     disk, entry, allowlist or Allowlist(), production=production
                 )
         elif entry.name == DATA:
-            yield from data_partition.check(disk, entry, target.policy_key)
+            declared = any(partition.name == DATA for partition in target.partitions)
+            yield from data_partition.check(disk, entry, target.policy_key, declared=declared)
 
 
 def digest(disk: Disk, entry: Partition) -> bytes:
