@@ -7,9 +7,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal.disk import image
@@ -18,6 +16,9 @@ from bootseal.errors import ToolError
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
     from bootseal.resign.plan import Patch
 
 _FICLONE: Final = 0x40049409

@@ -7,11 +7,13 @@ Spec: in-toto Attestation Framework, Statement v1; SLSA Provenance v1.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import bootseal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FILE_NAME: Final = "signing-record.json"
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
