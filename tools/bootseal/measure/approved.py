@@ -183,11 +183,6 @@ def release(
     )
 
 
-def emit(approved: Approved) -> bytes:
-    """Write the list as JSON text."""
-    return documents.dump(approved)
-
-
 def parse(data: bytes) -> Approved:
     """Read a list; what is unknown, missing or contradicts itself is an error.
 

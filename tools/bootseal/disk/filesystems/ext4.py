@@ -110,9 +110,7 @@ def _placed(node: Node, path: str, inode: int, scratch: Path) -> Node:
     content = None
     if node.regular:
         content = Content(path=scratch / "files" / str(inode), offset=0, size=node.size)
-    return Node(
-        path=path, mode=node.mode, uid=node.uid, gid=node.gid, size=node.size, content=content
-    )
+    return replace(node, path=path, content=content)
 
 
 def _run(image: Path, scratch: Path, commands: list[str]) -> bytes:
