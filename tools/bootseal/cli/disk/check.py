@@ -47,7 +47,9 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a disk image: its layout, and that every byte that will run is signed.
+    """Check a disk image: its layout, its chain of signatures, and what its roots start.
+
+    The last line says what was checked and what was not.
 
     Exits with 0 if there are no errors, with 3 if there are, and with 4 if it is not a disk image
     at all.
@@ -71,7 +73,8 @@ def check(
         printing.print_findings(verdict.findings, everything=everything)
     refuse(verdict, image)
     console.status(
-        f"OK: {console.untrusted(str(image))} is accepted: every byte that runs is signed"
+        f"OK: {console.untrusted(str(image))} is accepted. "
+        f"{console.untrusted(verdict.summary(inside=inside))}"
     )
 
 
