@@ -168,6 +168,7 @@ def describe(
             if role in ROLES or (directory / name).is_file()
         },
         partitions=layout.partitions,
+        disk_guid=layout.label_id if layout.names_disk else "",
         slots=tuple(
             Slot.named(
                 slot,

@@ -94,7 +94,7 @@ def check(
         allowlist: What they may hold; None allows what is usual.
     """
     tables = read_tables(disk, disk.size)
-    findings = list(partitions.check(tables, target.partitions))
+    findings = list(partitions.check(tables, target.partitions, target.disk_guid))
     # What leaves the disk was refused above, and cannot be looked at.
     inner = tuple(entry for entry in tables.entries if entry.end <= disk.size)
     tables = dataclasses.replace(tables, entries=inner)

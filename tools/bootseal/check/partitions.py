@@ -11,7 +11,7 @@ from bootseal.findings.catalogue import finding
 from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bootseal.device import Partition
     from bootseal.disk.partitions import Table
@@ -19,16 +19,28 @@ if TYPE_CHECKING:
     from bootseal.formats.gpt import GptEntry
 
 _ALIGNMENT: Final = MIB
+_LINUX_GENERIC: Final = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 
 
-def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
+def check(table: Table, declared: Sequence[Partition], disk_guid: str = "") -> Iterator[Finding]:
     """Yield what is wrong with the tables and the partitions.
 
     Args:
         table: What the tables say.
         declared: The declared partitions.
+        disk_guid: The declared GUID of the disk; empty when nothing declares it.
     """
     yield from table.findings
+    for copy in table.copies[:1]:
+        if disk_guid and copy.header.disk != disk_guid:
+            yield finding(
+                "disk.guid",
+                f"{copy.name} GPT",
+                f"the disk's GUID is {copy.header.disk}: declared is {disk_guid}",
+                offset=copy.place,
+                expected=disk_guid,
+                observed=copy.header.disk,
+            )
     yield from _places(table)
     for name, values in (
         ("name", [entry.name for entry in table.entries]),
@@ -47,6 +59,7 @@ def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
                 "the disk has been booted: the data partition is made by the first boot",
                 offset=entry.offset,
             )
+            yield from _compare_data(entry, declared)
         else:
             yield finding(
                 "disk.unexpected", entry.name, "the partition is not declared", offset=entry.offset
@@ -94,16 +107,38 @@ def _places(table: Table) -> Iterator[Finding]:
 
 
 def _compare_entry(entry: GptEntry, declared: Partition) -> Iterator[Finding]:
+    yield from _differences(
+        entry,
+        {
+            "number": (declared.number, entry.number),
+            "type": (declared.type.lower(), entry.type),
+            "guid": (declared.uuid.lower(), entry.uuid),
+            "place": (
+                f"{declared.offset:#x}+{declared.size:#x}",
+                f"{entry.offset:#x}+{entry.size:#x}",
+            ),
+            "attributes": ("0x0", f"{entry.attributes:#x}"),
+        },
+    )
+
+
+def _compare_data(entry: GptEntry, declared: Sequence[Partition]) -> Iterator[Finding]:
+    """Compare the data partition with the one that systemd-repart makes behind the others.
+
+    Its GUID is the device's own; 50-data.conf has its type.
+    """
+    end = max((each.end for each in declared), default=0)
+    behind = f"from {end:#x} on"
     pairs = {
-        "number": (declared.number, entry.number),
-        "type": (declared.type.lower(), entry.type),
-        "guid": (declared.uuid.lower(), entry.uuid),
-        "place": (
-            f"{declared.offset:#x}+{declared.size:#x}",
-            f"{entry.offset:#x}+{entry.size:#x}",
-        ),
+        "number": (max((each.number for each in declared), default=0) + 1, entry.number),
+        "type": (_LINUX_GENERIC, entry.type),
         "attributes": ("0x0", f"{entry.attributes:#x}"),
+        "place": (behind, behind if entry.offset >= end else f"at {entry.offset:#x}"),
     }
+    yield from _differences(entry, pairs)
+
+
+def _differences(entry: GptEntry, pairs: Mapping[str, tuple[object, object]]) -> Iterator[Finding]:
     for what, (expected, observed) in pairs.items():
         if expected != observed:
             yield finding(

@@ -52,11 +52,13 @@ class Layout:
         partitions: In the order of their offsets.
         files: The file of the deploy directory that a partition holds, by the partition's name.
         label_id: GUID of the disk, lower case.
+        names_disk: Whether the file gives that GUID; wic draws another one otherwise.
     """
 
     partitions: tuple[Partition, ...]
     files: dict[str, str]
     label_id: str = LABEL_ID
+    names_disk: bool = False
 
     @property
     def end(self) -> int:
@@ -111,14 +113,19 @@ def parse_wks(text: str, name: str = "layout") -> Layout:
             f"{name}: expected one line 'bootloader --ptable gpt' and at least one partition,"
             f" found {len(tables)} and {len(partitions)}"
         )
-    return Layout(partitions=tuple(partitions), files=files, label_id=tables[0])
+    return Layout(
+        partitions=tuple(partitions),
+        files=files,
+        label_id=tables[0] or LABEL_ID,
+        names_disk=bool(tables[0]),
+    )
 
 
 def _label_id(options: dict[str, str]) -> str:
-    """Return the disk's GUID from the line `bootloader`."""
+    """Return the disk's GUID from the line `bootloader`; empty where it gives none."""
     if options.get("--ptable") != "gpt":
         raise FormatError(f"--ptable {options.get('--ptable', 'is not given')}: expected gpt")
-    return str(uuid.UUID(options.get("--diskid", LABEL_ID)))
+    return str(uuid.UUID(options["--diskid"])) if "--diskid" in options else ""
 
 
 def _options(words: list[str], known: frozenset[str]) -> dict[str, str]:
