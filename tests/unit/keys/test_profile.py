@@ -55,7 +55,7 @@ def test_keys_come_after_their_issuers(small_toml: Path) -> None:
         ("[keys.fit]", "[keys.fitt]", "unknown role 'fitt'", "'fit'"),
         ('storage = "file"', 'storage = "files"', "unknown storage 'files'", "'file'"),
         ('issuer = "root"', 'issuer = "rot"', "unknown issuer 'rot'", "'root'"),
-        ("sha256,rsa2048", "sha1,rsa2048", "'sha1,rsa2048' is not supported", ""),
+        ("sha256,rsa2048", "sha1,rsa2048", "'sha1,rsa2048' is refused", ""),
         ("valid_days = 10\n", "", "'valid_days' is missing", ""),
         ("valid_days = 10\n", "valid_days = 0\n", "expected at least 1", ""),
         ("valid_days = 10\n", "valid_days = true\n", "expected a whole number", ""),

@@ -29,6 +29,8 @@ def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
         declared: The declared partitions.
     """
     yield from table.findings
+    if not table.copies:
+        return  # Of no partition it can be told whether it is there.
     yield from _places(table)
     for name, values in (
         ("name", [entry.name for entry in table.entries]),

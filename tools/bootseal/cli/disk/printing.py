@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding
+    from bootseal.formats.gpt import GptEntry
+    from bootseal.formats.mbr import MbrPartition
 
 _MARKS: Final = {
     Severity.ERROR: "[bold red]ERROR[/]",
@@ -103,17 +105,46 @@ def print_partitions(
     rows = []
     for each in table.entries:
         mark = "[bold red]DIFFERS[/]" if each.name in wrong else "[green]OK[/]"
-        rows.append(
-            (
-                str(each.number),
-                console.untrusted(each.name),
-                f"{each.offset:#x}",
-                f"{each.end:#x}",
-                format_size(each.size),
-                f"{each.type}\n{each.uuid}",
-                mark if each.name in declared else "[yellow]NOT DECLARED[/]",
-            )
+        rows.append((*_row(each), mark if each.name in declared else "[yellow]NOT DECLARED[/]"))
+    console.table((*_COLUMNS, "Declared"), rows, title=_title(disk, table))
+
+
+def print_any_partitions(disk: Disk, table: Table) -> None:
+    """Print the partitions of a disk of which nothing is declared."""
+    rows = [_row(each) for each in table.entries]
+    console.table(_COLUMNS, rows, title=_title(disk, table))
+
+
+def print_mbr(disk: Disk, partitions: Sequence[MbrPartition]) -> None:
+    """Print the partitions of an MBR."""
+    rows = [
+        (
+            str(each.number),
+            f"{each.offset:#x}",
+            f"{each.offset + each.size:#x}",
+            format_size(each.size),
+            f"{each.type:#04x}{' (active)' if each.active else ''}",
         )
-    columns = ("#", "Name", "Start", "End", "Size", "Type and GUID", "Declared")
+        for each in partitions
+    ]
+    title = f"{disk.name.name}, {format_size(disk.size)}, MBR (DOS) partition table"
+    console.table(("#", "Start", "End", "Size", "Type"), rows, title=console.untrusted(title))
+
+
+_COLUMNS: Final = ("#", "Name", "Start", "End", "Size", "Type and GUID")
+
+
+def _title(disk: Disk, table: Table) -> str:
     title = f"{disk.name.name}, {format_size(disk.size)}, {table.copies[0].header.disk}"
-    console.table(columns, rows, title=console.untrusted(title))
+    return console.untrusted(title)
+
+
+def _row(entry: GptEntry) -> tuple[str, ...]:
+    return (
+        str(entry.number),
+        console.untrusted(entry.name),
+        f"{entry.offset:#x}",
+        f"{entry.end:#x}",
+        format_size(entry.size),
+        f"{entry.type}\n{entry.uuid}",
+    )

@@ -80,6 +80,9 @@ def verify(
         proof = _prove(data, trust, configuration, chosen, seed) if prove else None
     for finding in warnings:
         console.status(f"WARNING: {console.untrusted(str(dtb))}: {finding.message}")
+    for finding in verdict.findings:
+        if finding.id == "fit.no-default":
+            console.status(f"WARNING: {console.untrusted(f'{fit}: {finding.message}')}")
     if as_json:
         console.emit_json(_document(verdict, accepts, proof))
     else:
