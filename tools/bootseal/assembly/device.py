@@ -168,6 +168,7 @@ def describe(
             if role in ROLES or (directory / name).is_file()
         },
         partitions=layout.partitions,
+        areas=layout.areas,
         slots=tuple(
             Slot.named(
                 slot,

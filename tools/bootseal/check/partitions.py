@@ -99,12 +99,13 @@ def _compare_entry(entry: GptEntry, declared: Partition) -> Iterator[Finding]:
     pairs = {
         "number": (declared.number, entry.number),
         "type": (declared.type.lower(), entry.type),
-        "guid": (declared.uuid.lower(), entry.uuid),
+        # wic draws a GUID that is not declared.
+        "guid": (declared.uuid.lower() or entry.uuid, entry.uuid),
         "place": (
             f"{declared.offset:#x}+{declared.size:#x}",
             f"{entry.offset:#x}+{entry.size:#x}",
         ),
-        "attributes": ("0x0", f"{entry.attributes:#x}"),
+        "attributes": (f"{declared.attributes:#x}", f"{entry.attributes:#x}"),
     }
     for what, (expected, observed) in pairs.items():
         if expected != observed:
