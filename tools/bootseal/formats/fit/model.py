@@ -61,7 +61,7 @@ class Fit:
         flat: The tree.
         description: Free text.
         timestamp: Seconds since 1970, None when missing.
-        default: The unsigned default configuration, empty without one.
+        default: The unsigned name of the default configuration, None when it is missing.
         lenient: Whether it was read as U-Boot does.
         images: The image nodes in file order.
         configurations: The configuration nodes in file order.
@@ -72,7 +72,7 @@ class Fit:
     flat: Flat
     description: str
     timestamp: int | None
-    default: str
+    default: str | None
     lenient: bool
     images: tuple[Image, ...]
     configurations: tuple[Configuration, ...]
@@ -127,7 +127,11 @@ def parse(data: fdt.Buffer, *, lenient: bool = False) -> Fit:
         flat=flat,
         description=reader.text(flat.root, "description"),
         timestamp=reader.number(flat.root, "timestamp"),
-        default="" if configurations is None else reader.text(configurations, "default"),
+        default=(
+            None
+            if configurations is None or "default" not in configurations.properties
+            else reader.text(configurations, "default")
+        ),
         lenient=lenient,
         images=found,
         configurations=tuple(
@@ -285,7 +289,7 @@ class _Reader:
             path=node.path,
             algorithm=self.text(node, "algo"),
             hint=self.text(node, "key-name-hint"),
-            padding=self.text(node, "padding") or "pkcs-1.5",
+            padding=self.text(node, "padding") if "padding" in node.properties else "pkcs-1.5",
             value=node.value("value") or b"",
             sign_images=None if sign_images is None else _strings(sign_images),
             hashed_nodes=_strings(node.value("hashed-nodes") or b""),
