@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.check import slot_state
@@ -12,7 +13,6 @@ from bootseal.formats.verity import BLOCK
 from bootseal.units import MIB, SECTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from bootseal.check.boot_chain import Chain

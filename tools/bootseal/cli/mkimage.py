@@ -131,8 +131,12 @@ def _sign(program: str, options: list[tuple[str, str]], image: Path) -> None:
     )
     for each in mkimage.sign(job, find):
         console.status(
-            f"OK: {console.untrusted(each.path)} in {console.untrusted(str(image))} is signed by "
-            f"{each.fingerprint} ({console.untrusted(each.hint)}, {each.algorithm})"
+            "OK: {} in {} is signed by {} ({}, {})",
+            each.path,
+            image,
+            each.fingerprint,
+            each.hint,
+            each.algorithm,
         )
 
 
@@ -152,9 +156,9 @@ def _warn_of_other_certificate(hint: str, signing: PublicKey, directory: Path | 
     certified = public.from_crypto(certificate.read(path).public_key())
     if certified.fingerprint() != signing.fingerprint():
         console.status(
-            f"WARNING: {console.untrusted(str(path))} is the certificate of another key: it has "
-            f"{certified.fingerprint()}, and {signing.fingerprint()} signs. A U-Boot that was "
-            "built with the certificate refuses this FIT"
+            "WARNING: {} is the certificate of another key: it has {}, and {} signs. A U-Boot that "
+            "was built with the certificate refuses this FIT",
+            *(path, certified.fingerprint(), signing.fingerprint()),
         )
 
 

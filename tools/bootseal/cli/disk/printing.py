@@ -3,30 +3,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from rich.text import Text
-
 from bootseal.cli import console
-from bootseal.findings.model import Severity
+from bootseal.cli.console import Styled
+from bootseal.findings.model import Finding, Severity
 from bootseal.protection import State
 from bootseal.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
     from bootseal.check.coverage import DiskRegion
     from bootseal.check.document import DiskReport
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
-    from bootseal.findings.model import Finding
     from bootseal.formats.gpt import GptEntry
     from bootseal.formats.mbr import MbrPartition
 
 _MARKS: Final = {
-    Severity.ERROR: "[bold red]ERROR[/]",
-    Severity.WARNING: "[yellow]WARNING[/]",
-    Severity.INFO: "[dim]INFO[/]",
+    Severity.ERROR: Styled("[bold red]ERROR[/]"),
+    Severity.WARNING: Styled("[yellow]WARNING[/]"),
+    Severity.INFO: Styled("[dim]INFO[/]"),
 }
 
 
@@ -37,11 +34,12 @@ def print_findings(findings: Iterable[Finding], *, everything: bool) -> None:
     rows = [
         (
             _MARKS[each.severity],
-            console.untrusted(each.id),
-            console.untrusted(each.where),
+            each.id,
+            each.where,
             "" if each.offset is None else f"{each.offset:#x}",
-            console.untrusted_lines(each.message)
-            + (f"\n[dim]{console.untrusted(each.remedy)}[/]" if each.remedy else ""),
+            Styled(
+                "{}\n[dim]{}[/]" if each.remedy else "{}", console.lines(each.message), each.remedy
+            ),
         )
         for each in sorted(shown, key=lambda each: order.index(each.severity))
     ]
@@ -65,21 +63,20 @@ def print_map(report: DiskReport) -> None:
     from bootseal.report.disk_map import stretches
 
     for title, parts in stretches(report):
-        console.out.print(
-            f"[bold]{console.untrusted(title)}[/]  {format_size(parts[-1].end - parts[0].start)}"
-        )
-        console.out.print(_bar(parts), soft_wrap=False)
+        console.say("[bold]{}[/]  {}", title, format_size(parts[-1].end - parts[0].start))
+        console.say(_bar(parts))
     rows = []
     for state, (character, style) in _STATES.items():
         total = report.total(state)
         share = 100 * total / report.size if report.size else 0.0
-        rows.append((f"[{style}]{character}[/]", state, format_size(total), f"{share:.2f} %"))
+        mark = Styled(f"[{style}]{character}[/]")
+        rows.append((mark, state, format_size(total), f"{share:.2f} %"))
     console.table(("", "Protection", "Size", "Share of the disk"), rows)
 
 
-def _bar(parts: Sequence[DiskRegion]) -> Text:
+def _bar(parts: Sequence[DiskRegion]) -> str:
     start, end = parts[0].start, parts[-1].end
-    text = Text("  ")
+    text = "  "
     for cell in range(_CELLS):
         first = start + (end - start) * cell // _CELLS
         last = max(start + (end - start) * (cell + 1) // _CELLS, first + 1)
@@ -87,7 +84,7 @@ def _bar(parts: Sequence[DiskRegion]) -> Text:
         for part in parts:
             sizes[part.state] += max(min(part.end, last) - max(part.start, first), 0)
         character, style = _STATES[max(sizes, key=lambda state: sizes[state])]
-        text.append(character, style=style)
+        text += f"[{style}]{character}[/]"
     return text
 
 
@@ -105,7 +102,8 @@ def print_partitions(
     rows = []
     for each in table.entries:
         mark = "[bold red]DIFFERS[/]" if each.name in wrong else "[green]OK[/]"
-        rows.append((*_row(each), mark if each.name in declared else "[yellow]NOT DECLARED[/]"))
+        mark = mark if each.name in declared else "[yellow]NOT DECLARED[/]"
+        rows.append((*_row(each), Styled(mark)))
     console.table((*_COLUMNS, "Declared"), rows, title=_title(disk, table))
 
 
@@ -128,23 +126,22 @@ def print_mbr(disk: Disk, partitions: Sequence[MbrPartition]) -> None:
         for each in partitions
     ]
     title = f"{disk.name.name}, {format_size(disk.size)}, MBR (DOS) partition table"
-    console.table(("#", "Start", "End", "Size", "Type"), rows, title=console.untrusted(title))
+    console.table(("#", "Start", "End", "Size", "Type"), rows, title=title)
 
 
 _COLUMNS: Final = ("#", "Name", "Start", "End", "Size", "Type and GUID")
 
 
 def _title(disk: Disk, table: Table) -> str:
-    title = f"{disk.name.name}, {format_size(disk.size)}, {table.copies[0].header.disk}"
-    return console.untrusted(title)
+    return f"{disk.name.name}, {format_size(disk.size)}, {table.copies[0].header.disk}"
 
 
-def _row(entry: GptEntry) -> tuple[str, ...]:
+def _row(entry: GptEntry) -> tuple[object, ...]:
     return (
         str(entry.number),
-        console.untrusted(entry.name),
+        entry.name,
         f"{entry.offset:#x}",
         f"{entry.end:#x}",
         format_size(entry.size),
-        f"{entry.type}\n{entry.uuid}",
+        Styled("{}\n{}", entry.type, entry.uuid),
     )

@@ -96,7 +96,7 @@ def _any_disk(disk: Disk, *, as_json: bool) -> None:
         else:
             printing.print_any_partitions(disk, found)
         for problem in found.findings:
-            console.status(f"WARNING: {console.untrusted(problem.message)}")
+            console.status("WARNING: {}", problem.message)
         return
     if found.findings[0].id != "disk.mbr-table":
         kinds.check(disk.read(0, min(disk.size, kinds.HEAD)), DISK, str(disk.name))
