@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bootseal import documents, proc
 from bootseal.boot.attacks import fit as fit_attacks
-from bootseal.boot.attacks import forge, forge_fit, forge_signed
+from bootseal.boot.attacks import forge_fit, forge_signed
 from bootseal.boot.attacks.data_volume import HEADER_SIZE, PARTITION
 from bootseal.errors import FormatError, VerificationRefused
-from bootseal.formats import boot_partition
+from bootseal.formats import boot_partition, cpio
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
 from bootseal.keys.directory import directory as key_directory
@@ -115,8 +115,11 @@ def load_null_cipher(workspace: Workspace) -> None:
     fit = fit_attacks.original(workspace)
     name = forge_fit.referenced(fit, forge_fit.first_configuration(fit), "ramdisk")
     old = bytes(fit_format.parse(fit).image(name).payload)
-    files = {"crypto_null.ko": module, "etc/modules": _modules(old) + b"/crypto_null.ko\n"}
-    more = gzip.compress(forge.archive(files), mtime=0)
+    files = [
+        cpio.file("crypto_null.ko", module),
+        cpio.file("etc/modules", _modules(old) + b"/crypto_null.ko\n"),
+    ]
+    more = gzip.compress(cpio.pack(files, epoch=0), mtime=0)
     payload = old.ljust(align_up(len(old), 4), b"\0") + more
     signer = key_directory.signer(workspace.keys, Role.FIT)
     fit = forge_signed.sign_like(forge_fit.replace_payload(fit, name, payload), signer)
