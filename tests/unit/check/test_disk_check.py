@@ -13,15 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.check.conftest import DISK
 
+from bootseal import proc
 from bootseal.check import coverage, partitions
 from bootseal.check import disk as disk_check
 from bootseal.device import Partition
 from bootseal.disk import image as source
-from bootseal.disk.partitions import Table
+from bootseal.disk.partitions import Copy, Table
 from bootseal.findings.model import Severity
 from bootseal.fit.sign import sign
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.gpt import GptEntry
+from bootseal.formats.gpt import GptEntry, Header
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.file import FileSigner
 from bootseal.progress import Silent
@@ -244,7 +245,18 @@ def test_attributes_of_the_data_partition_are_compared() -> None:
     entry = GptEntry(
         number=8, name="data", type=DATA_TYPE, uuid=OTHER, offset=MIB, size=MIB, attributes=1 << 60
     )
-    table = Table(copies=(), entries=(entry,), findings=())
+    header = Header(
+        place=512,
+        other=8 * MIB,
+        first_usable=MIB,
+        last_usable=4 * MIB,
+        disk=OTHER,
+        entries=1024,
+        count=128,
+        entries_crc=0,
+    )
+    copy = Copy("primary", 512, header, (entry,))
+    table = Table(copies=(copy,), entries=(entry,), findings=())
     before = replace(BEFORE, number=7)
 
     found = {each.id for each in partitions.check(table, [before])}
@@ -480,3 +492,17 @@ def test_any_bytes_are_checked_without_a_traceback(
     del image[12 * MIB :]
 
     check_image(bytes(image))
+
+
+def test_disk_with_an_mbr_is_named_once(base: Base, tmp_path: Path) -> None:
+    image = tmp_path / "mbr.img"
+    with image.open("wb") as file:
+        file.truncate(base.target.image.stat().st_size)
+    script = b"label: dos\nstart=2048, size=8192, type=c, bootable\n"
+    proc.run("sfdisk", ["-q", image], stdin=script, timeout=30)
+
+    with source.opened(image) as disk:
+        verdict = disk_check.check(disk, base.target, Silent(), inside=False)
+
+    assert [found.id for found in verdict.errors] == ["disk.mbr-table"]
+    assert "MBR (DOS) partition table" in verdict.errors[0].message

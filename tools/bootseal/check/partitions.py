@@ -30,16 +30,9 @@ def check(table: Table, declared: Sequence[Partition], disk_guid: str = "") -> I
         disk_guid: The declared GUID of the disk; empty when nothing declares it.
     """
     yield from table.findings
-    for copy in table.copies[:1]:
-        if disk_guid and copy.header.disk != disk_guid:
-            yield finding(
-                "disk.guid",
-                f"{copy.name} GPT",
-                f"the disk's GUID is {copy.header.disk}: declared is {disk_guid}",
-                offset=copy.place,
-                expected=disk_guid,
-                observed=copy.header.disk,
-            )
+    yield from _disk_guid(table, disk_guid)
+    if not table.copies:
+        return  # Of no partition it can be told whether it is there.
     yield from _places(table)
     for name, values in (
         ("name", [entry.name for entry in table.entries]),
@@ -70,6 +63,19 @@ def check(table: Table, declared: Sequence[Partition], disk_guid: str = "") -> I
                 partition.name,
                 "the declared partition is not there",
                 offset=partition.offset,
+            )
+
+
+def _disk_guid(table: Table, declared: str) -> Iterator[Finding]:
+    for copy in table.copies[:1]:
+        if declared and copy.header.disk != declared:
+            yield finding(
+                "disk.guid",
+                f"{copy.name} GPT",
+                f"the disk's GUID is {copy.header.disk}: declared is {declared}",
+                offset=copy.place,
+                expected=declared,
+                observed=copy.header.disk,
             )
 
 
@@ -111,12 +117,13 @@ def _compare_entry(entry: GptEntry, declared: Partition) -> Iterator[Finding]:
         {
             "number": (declared.number, entry.number),
             "type": (declared.type.lower(), entry.type),
-            "guid": (declared.uuid.lower(), entry.uuid),
+            # wic draws a GUID that is not declared.
+            "guid": (declared.uuid.lower() or entry.uuid, entry.uuid),
             "place": (
                 f"{declared.offset:#x}+{declared.size:#x}",
                 f"{entry.offset:#x}+{entry.size:#x}",
             ),
-            "attributes": ("0x0", f"{entry.attributes:#x}"),
+            "attributes": (f"{declared.attributes:#x}", f"{entry.attributes:#x}"),
         },
     )
 
