@@ -185,6 +185,74 @@ def test_u_boot_without_a_device_tree_of_its_own_ends_the_build(
     assert "holds no key and would verify nothing" in done.text
 
 
+OWN = {
+    "sysinit.target.wants/bootseal-cap.service",
+    "sysinit.target.wants/bootseal-data.service",
+    "multi-user.target.wants/bootseal-good.service",
+    "multi-user.target.wants/bootseal-status.service",
+}
+FOREIGN = {
+    "multi-user.target.wants/foreign-application.service",
+    "multi-user.target.wants/systemd-networkd.service",
+    "sockets.target.wants/dbus.socket",
+}
+
+
+def started(build: Build, settings: str, image: str) -> tuple[set[str], set[str]]:
+    """Return the units that an image's root enables, and those that it masks."""
+    build.configure(settings, layers=LAYERS)
+    done = build.bitbake(f"{image}:do_rootfs")
+    assert done.code == 0, done.text
+    units = next(build.directory.glob(f"tmp/work/*/{image}/*/rootfs/etc/systemd/system"))
+    links = {path: path.readlink() for path in units.rglob("*") if path.is_symlink()}
+    masked = {path.name for path, target in links.items() if str(target) == "/dev/null"}
+    wanted = {str(path.relative_to(units)) for path in links if path.parent.suffix == ".wants"}
+    return wanted, masked
+
+
+def test_an_image_keeps_services_that_the_layer_does_not_know(
+    debhost: Build, settings: str
+) -> None:
+    wanted, masked = started(debhost, settings, "foreign-image")
+    assert wanted >= OWN | FOREIGN
+    assert masked == {
+        "debug-shell.service",
+        "emergency.service",
+        "emergency.target",
+        "rescue.service",
+        "rescue.target",
+        "systemd-repart.service",
+    }
+
+
+MINIMAL = "".join(
+    f'{name}:append:pn-foreign-image = " bootseal-device-minimal"\n'
+    for name in ("DEBHOST_RECIPES", "DEBHOST_PACKAGES")
+)
+
+
+def test_the_preset_of_the_reference_device_leaves_them_off(debhost: Build, settings: str) -> None:
+    # Without D-Bus: the next test has it.
+    extra = f'{MINIMAL}DEBHOST_PACKAGES:remove:pn-foreign-image = "foreign-dbus"\n'
+    wanted, masked = started(debhost, settings + extra, "foreign-image")
+    assert wanted >= OWN
+    assert wanted & FOREIGN == {"multi-user.target.wants/foreign-application.service"}
+    assert masked >= {"dbus.service", "dbus.socket", "systemd-networkd.service"}
+
+
+def test_the_masks_of_the_reference_device_refuse_d_bus(debhost: Build, settings: str) -> None:
+    debhost.configure(settings + MINIMAL, layers=LAYERS)
+    done = debhost.bitbake("foreign-image:do_rootfs")
+    assert done.code != 0
+    assert "/etc/systemd/system/dbus.service is masked" in done.text
+
+
+def test_the_image_of_the_layer_starts_nothing_else(debhost: Build, settings: str) -> None:
+    wanted, masked = started(debhost, settings, "bootseal-image")
+    assert {name for name in wanted if not name.startswith("getty.target")} == OWN
+    assert masked >= {"dbus.service", "getty@.service", "systemd-networkd.service"}
+
+
 @pytest.fixture
 def device(debhost: Build, settings: str, tmp_path: Path) -> Path:
     """The device that bitbake built, copied: a run writes to its disk."""
