@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import pytest
-from bootseal_layer import checks, keys
+from bootseal_layer import checks, fit, fragments, image, keys
 
 
 class Change(TypedDict, total=False):
@@ -170,3 +170,41 @@ def test_checksums_cover_public_files_only(tmp_path: Path) -> None:
     assert names == ["keys.json", *(f"{r}-1.{end}" for r in keys.ROLES for end in ("crt", "pub"))]
     assert keys.name(directory, "fit") == "fit-1"
     assert keys.algorithm(directory, "policy") == "sha256,rsa4096"
+
+
+@pytest.mark.parametrize(
+    ("names", "tree"),
+    [
+        (None, ""),
+        ("", ""),
+        (" freescale/imx8mp-evk.dtb freescale/imx8mp-evk-rpmsg.dtb", "imx8mp-evk.dtb"),
+        ("ti/k3-am62x-sk-csi2.dtbo ti/k3-am625-sk.dtb", "k3-am625-sk.dtb"),
+        ("overlay.dtbo", ""),
+    ],
+    ids=["unset", "empty", "blank in front", "overlay in front", "overlays alone"],
+)
+def test_first_device_tree_of_the_machine(names: str | None, tree: str) -> None:
+    assert fit.device_tree(names) == tree
+
+
+def test_fragments_that_are_not_the_layers_are_the_boards() -> None:
+    merged = ["/u/verify.cfg", "/u/board.cfg", "/u/sub/vendor.cfg"]
+    assert fragments.others(merged, " verify.cfg  env.cfg ", "/u") == [
+        "board.cfg",
+        "sub/vendor.cfg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("features", "packages", "found"),
+    [
+        ("read-only-rootfs", "packagegroup-bootseal", []),
+        ("read-only-rootfs empty-root-password", "", ["empty-root-password"]),
+        ("serial-autologin-root", "bash", ["serial-autologin-root"]),
+        ("", "bootseal-device bootseal-device-development", ["bootseal-device-development"]),
+    ],
+)
+def test_recipe_that_offers_a_login_is_known_before_it_is_built(
+    features: str, packages: str, found: list[str]
+) -> None:
+    assert image.logins(features.split(), packages.split()) == found

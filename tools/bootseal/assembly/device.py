@@ -50,6 +50,7 @@ ROLES: Final = {
 """Artefact roles and file names; the names are also those the layout's `file=` uses."""
 OPTIONAL: Final = {"uboot-config": "u-boot.config"}
 """Likewise, for what a device may lack: U-Boot's finished .config."""
+_VARIANT: Final = "u-boot-*.config"
 FILES: Final = frozenset({*ROLES.values(), *OPTIONAL.values()})
 
 
@@ -138,8 +139,7 @@ def describe(
         qemu=about.qemu,
         artefacts={
             role: device.describe(directory, directory / name)
-            for role, name in (ROLES | OPTIONAL).items()
-            if role in ROLES or (directory / name).is_file()
+            for role, name in (ROLES | _configurations(directory)).items()
         },
         partitions=layout.partitions,
         slots=tuple(
@@ -158,6 +158,15 @@ def describe(
         },
         inputs=about.inputs,
     )
+
+
+def _configurations(directory: Path) -> dict[str, str]:
+    """Return U-Boot's finished .config files by role: one, or one for each variant built."""
+    found = {
+        f"uboot-config-{path.stem.removeprefix('u-boot-')}": path.name
+        for path in sorted(directory.glob(_VARIANT))
+    }
+    return {role: name for role, name in OPTIONAL.items() if (directory / name).is_file()} | found
 
 
 def layer_inputs(files: Layer) -> list[Input]:
