@@ -189,6 +189,48 @@ def test_a_fragment_that_contradicts_or_does_not_stick_ends_the_build(
     assert re.search(said, done.text), done.text
 
 
+BOARDS = {
+    "imx8mp_evk": ("board/freescale/imx8mp_evk", "harden-poweroff.cfg harden-storage.cfg"),
+    "rpi_arm64": ("board/raspberrypi/rpi", "harden-stack.cfg harden-storage.cfg"),
+    "am62x_evm_a53": ("board/ti/am62x", "harden-poweroff.cfg"),
+}
+
+
+def of_board(settings: str, board: str, harden: str) -> str:
+    """Return the local.conf for another board's U-Boot: without a TPM, and with no fragment."""
+    values = {
+        "BOOTSEAL_REQUESTS": "",
+        "BOOTSEAL_UBOOT_BOARD_DIR": BOARDS[board][0],
+        "BOOTSEAL_UBOOT_BOARD_FILES": "",
+        "BOOTSEAL_UBOOT_HARDEN": harden,
+        "UBOOT_MACHINE": f"{board}_defconfig",
+    }
+    return settings + "".join(
+        f'{name}:forcevariable = "{value}"\n' for name, value in values.items()
+    )
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_fragments_hold_on_other_boards(debhost: Build, settings: str, board: str) -> None:
+    debhost.configure(of_board(settings, board, BOARDS[board][1]), layers=LAYERS)
+    done = debhost.bitbake("-c", "bootseal_config_check", "u-boot")
+    assert done.code == 0, done.text
+
+
+def test_what_a_board_cannot_hold_is_named_with_what_decides_it(
+    debhost: Build, settings: str
+) -> None:
+    harden = f"{BOARDS['am62x_evm_a53'][1]} harden-storage.cfg"
+    debhost.configure(of_board(settings, "am62x_evm_a53", harden), layers=LAYERS)
+    done = debhost.bitbake("-c", "bootseal_config_check", "u-boot")
+    assert done.code != 0
+    assert re.search(
+        r"harden-storage\.cfg:\d+: CONFIG_FS_FAT should be n, found y in \S+;"
+        r" selected by CONFIG_SPL_FS_FAT \(common/spl/Kconfig:\d+\)",
+        done.text,
+    ), done.text
+
+
 def test_every_configuration_of_u_boot_is_checked_and_deployed(
     debhost: Build, settings: str
 ) -> None:

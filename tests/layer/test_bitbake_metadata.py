@@ -162,6 +162,34 @@ def test_a_build_that_cannot_be_what_was_asked_for_ends_at_once(
     assert "Traceback" not in done.text
 
 
+def test_a_machine_of_another_architecture_is_refused(debhost: Build, keys: Path) -> None:
+    local = WHOLE + DEV.replace("@KEYS@", str(keys)) + "require conf/debhost.inc\n"
+    layers = (LAYER, Path(__file__).parent / "meta-debhost")
+    debhost.configure(f"{local}MACHINE = 'qemux86-64'\n", layers=layers)
+    done = debhost.bitbake("-n", "bootseal-image")
+    assert done.code != 0
+    assert "the machine qemux86-64 is x86_64" in done.text
+    assert "BOOTSEAL_CAPABILITIES" not in done.text
+
+
+def test_a_first_stage_in_a_multiconfig_is_left_alone(debhost: Build, keys: Path) -> None:
+    conf = debhost.directory / "conf/multiconfig"
+    conf.mkdir(parents=True, exist_ok=True)
+    (conf / "first.conf").write_text('TMPDIR = "${TOPDIR}/tmp-first"\n')
+    debhost.own(conf, *conf.iterdir())
+    local = WHOLE + DEV.replace("@KEYS@", str(keys)) + "require conf/debhost.inc\n"
+    layers = (LAYER, Path(__file__).parent / "meta-debhost")
+    debhost.configure(f"{local}BBMULTICONFIG = 'first'\n", layers=layers)
+    sources = {}
+    for target in ("u-boot", "mc:first:u-boot"):
+        done = debhost.bitbake("-e", target)
+        assert done.code == 0, done.text
+        (sources[target],) = re.findall(r'^SRC_URI="(.*)"$', done.text, re.MULTILINE)
+    assert "0001-boot-fit-put-a-gate" in sources["u-boot"]
+    assert "bootseal" not in sources["mc:first:u-boot"]
+    assert ".cfg" not in sources["mc:first:u-boot"].replace("disable-CONFIG_BLOBLIST.cfg", "")
+
+
 def test_yocto_check_layer_passes(checked: Build, oe_sources: Path) -> None:
     world = (Path(__file__).parent / "world.conf").read_text()
     checked.configure(world, layers=(), base=("openembedded-core/meta",))

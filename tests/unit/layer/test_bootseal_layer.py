@@ -15,6 +15,7 @@ from bootseal_layer import checks, fit, fragments, image, keys
 class Change(TypedDict, total=False):
     """Fields of a configuration to put in the place of good ones."""
 
+    architecture: str
     init_manager: str
     capabilities: frozenset[str]
     requests: frozenset[str]
@@ -48,6 +49,7 @@ def write_keys(directory: Path, *, development: bool) -> str:
 def good(tmp_path: Path) -> checks.Configuration:
     return checks.Configuration(
         machine="qemuarm64",
+        architecture="aarch64",
         init_manager="systemd",
         capabilities=TRUSTED,
         requests=frozenset({"measured-boot", "encrypted-data"}),
@@ -65,6 +67,7 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
         def getVar(self, name: str) -> str | None:  # noqa: N802 - bitbake's name
             return {
                 "MACHINE": "qemuarm64",
+                "TARGET_ARCH": "aarch64",
                 "INIT_MANAGER": "systemd",
                 "BOOTSEAL_CAPABILITIES": " verified-boot slots tpm2",
                 "BOOTSEAL_REQUESTS": " encrypted-data  measured-boot",
@@ -85,6 +88,10 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
         ({"capabilities": TRUSTED | {"tmp2"}}, "'tmp2', did you mean tpm2?"),
         ({"requests": frozenset({"encrypted-data"})}, "encrypted-data needs measured-boot"),
         ({"requests": frozenset({"measured-bot"})}, "did you mean measured-boot?"),
+        (
+            {"architecture": "x86_64"},
+            "the machine qemuarm64 is x86_64: this layer secures 64-bit ARM",
+        ),
         ({"init_manager": "sysvinit"}, 'INIT_MANAGER = "systemd"'),
         ({"unset": ("BOOTSEAL_KERNEL_ADDRESS",)}, "BOOTSEAL_KERNEL_ADDRESS is not set"),
         ({"profile": ""}, "bootseal/bootseal/dev-keys"),
