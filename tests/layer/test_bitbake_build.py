@@ -190,8 +190,8 @@ def test_a_fragment_that_contradicts_or_does_not_stick_ends_the_build(
 
 
 BOARDS = {
-    "imx8mp_evk": ("board/freescale/imx8mp_evk", "harden-poweroff.cfg harden-storage.cfg"),
-    "rpi_arm64": ("board/raspberrypi/rpi", "harden-stack.cfg harden-storage.cfg"),
+    "imx8mp_evk": ("board/freescale/imx8mp_evk", "harden-poweroff.cfg harden-fat.cfg"),
+    "rpi_arm64": ("board/raspberrypi/rpi", "harden-stack.cfg harden-fat.cfg"),
     "am62x_evm_a53": ("board/ti/am62x", "harden-poweroff.cfg"),
 }
 
@@ -220,12 +220,12 @@ def test_fragments_hold_on_other_boards(debhost: Build, settings: str, board: st
 def test_what_a_board_cannot_hold_is_named_with_what_decides_it(
     debhost: Build, settings: str
 ) -> None:
-    harden = f"{BOARDS['am62x_evm_a53'][1]} harden-storage.cfg"
+    harden = f"{BOARDS['am62x_evm_a53'][1]} harden-fat.cfg"
     debhost.configure(of_board(settings, "am62x_evm_a53", harden), layers=LAYERS)
     done = debhost.bitbake("-c", "bootseal_config_check", "u-boot")
     assert done.code != 0
     assert re.search(
-        r"harden-storage\.cfg:\d+: CONFIG_FS_FAT should be n, found y in \S+;"
+        r"harden-fat\.cfg:\d+: CONFIG_FS_FAT should be n, found y in \S+;"
         r" selected by CONFIG_SPL_FS_FAT \(common/spl/Kconfig:\d+\)",
         done.text,
     ), done.text
