@@ -13,6 +13,7 @@ from tests.integration.attest.fleet import QUOTED, ask, found_by, listed, now, p
 from bootseal.attest import messages, verify
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.formats.tpm import eventlog, structures
+from bootseal.formats.tpm.eventlog import Event, EventType
 from bootseal.keys.tpm import credential
 from bootseal.measure.approved import Approved
 
@@ -107,6 +108,25 @@ def test_quote_of_a_boot_beside_the_log_of_an_approved_one_is_refused(
         )
 
     assert found_by(verifier, answer, evidence) == ([] if kernel == b"KERNEL 1" else ["attest.log"])
+
+
+@pytest.mark.parametrize(
+    ("locality", "finding"), [(0, "attest.release"), (3, "attest.log")], ids=["own", "another"]
+)
+def test_log_that_names_a_startup_locality_is_replayed_from_it(
+    answer: Answer, verifier: verify.Verifier, locality: int, finding: str
+) -> None:
+    """The TPM started from locality 0; the log of an approved boot does not have the event."""
+    evidence = answer.evidence()
+    started = Event(
+        pcr=0,
+        type=EventType.NO_ACTION,
+        digests={"sha256": bytes(32)},
+        data=b"StartupLocality\0" + bytes([locality]),
+    )
+    log = dataclasses.replace(evidence.log, events=(started, *evidence.log.events))
+
+    assert found_by(verifier, answer, dataclasses.replace(evidence, log=log)) == [finding]
 
 
 def without_kernel(log: EventLog) -> EventLog:
@@ -221,7 +241,7 @@ def test_structure_cut_short_anywhere_is_malformed(answer: Answer, field: str) -
         with pytest.raises(FormatError):
             answer.evidence(**{field: whole[:end]})
     with pytest.raises(FormatError):
-        answer.evidence(**{field: whole + b"\0"})
+        answer.evidence(**{field: whole + b"\1"})
 
 
 @pytest.mark.parametrize("field", ["quote", "signature"])

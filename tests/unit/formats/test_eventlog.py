@@ -140,10 +140,11 @@ def test_parse_of_an_emitted_log_gives_it_back(log: EventLog) -> None:
 @given(st.binary(max_size=200))
 def test_parse_of_any_bytes_is_a_log_or_a_format_error(data: bytes) -> None:
     try:
-        eventlog.parse(data)
+        log = eventlog.parse(data)
     except FormatError:
         return
-    pytest.fail("random bytes were read as a log")
+    # Records of a TPM 1.2 log have nothing that tells them from other bytes.
+    assert log.tpm == "1.2"
 
 
 def test_parse_of_a_log_cut_anywhere_inside_an_event_is_refused() -> None:
@@ -179,13 +180,19 @@ HEADER_END = 32 + 33
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (small_log() + b"\0", "needs 4 bytes, 1 are left"),
+        (small_log() + b"\1", "needs 4 bytes, 1 are left"),
+        (small_log() + bytes(64) + b"\1", "0 digests: the header declares 1"),
+        (small_log() + b"\0\xff", "needs 4 bytes, 2 are left"),
+        (bytes(64), "is empty"),
+        (b"\xff" * 64, "is empty"),
+        (b"", "is empty"),
         (replace(0, b"\1"), "not the specification event"),
         (replace(8, b"\1"), "not the specification event"),
         (replace(32, b"X"), "lacks the signature"),
         (replace(32 + 21, b"\1"), "version 1.0"),
         (replace(32 + 24, b"\0"), "vendor information needs 11 bytes"),
-        (replace(32 + 28, b"\x12"), "algorithm 0x0012"),
+        (replace(32 + 28, b"\x12"), "a digest of algorithm 0x000b is not expected"),
+        (replace(32 + 30, b"\0"), "algorithm 0x000b with 0 bytes"),
         (replace(32 + 30, b"\x14"), "algorithm 0x000b with 20 bytes"),
         (replace(HEADER_END, struct.pack("<I", 24)), "PCR index 24"),
         (replace(HEADER_END + 8, b"\2"), "2 digests: the header declares 1"),
@@ -204,3 +211,142 @@ def test_a_changed_digest_changes_the_replay() -> None:
 
     assert eventlog.replay(before.events)[8] != eventlog.replay(after.events)[8]
     assert eventlog.replay(before.events)[9] == eventlog.replay(after.events)[9]
+
+
+def note(data: bytes, pcr: int = 0) -> Event:
+    return Event(pcr=pcr, type=EventType.NO_ACTION, digests={"sha256": bytes(32)}, data=data)
+
+
+def locality(number: int) -> Event:
+    return note(b"StartupLocality\0" + bytes([number]))
+
+
+def measured(data: bytes, pcr: int = 0) -> Event:
+    return Event(pcr=pcr, type=EventType.COMPACT_HASH, digests={"sha256": sha256(data)}, data=data)
+
+
+@pytest.mark.parametrize("number", [0, 3, 4])
+def test_pcr_0_starts_at_the_locality_that_started_the_tpm(number: int) -> None:
+    log = EventLog(
+        algorithms=("sha256",), events=(locality(number), measured(b"x"), measured(b"y", 1))
+    )
+
+    found = eventlog.parse(eventlog.emit(log))
+
+    assert eventlog.startup_locality(found.events) == number
+    assert eventlog.replay(found.events) == {
+        0: sha256(bytes(31) + bytes([number]) + sha256(b"x")),
+        1: extend(b"y"),
+    }
+
+
+def test_pcr_0_that_nothing_extends_holds_the_locality() -> None:
+    assert eventlog.replay([locality(3)]) == {0: bytes(31) + b"\3"}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [note(b"StartupLocality\0\3", pcr=1), note(b"StartupLocality\0\3\0"), measured(b"x", 1)],
+    ids=["another PCR", "another size", "measured"],
+)
+def test_event_that_only_looks_like_a_startup_locality_changes_nothing(event: Event) -> None:
+    assert eventlog.startup_locality([event]) == 0
+
+
+@pytest.mark.parametrize(
+    "events",
+    [(measured(b"x"), locality(3)), (locality(3), locality(4)), (locality(5),)],
+    ids=["late", "twice", "no locality"],
+)
+def test_startup_locality_that_contradicts_the_log_is_refused(events: tuple[Event, ...]) -> None:
+    data = eventlog.emit(EventLog(algorithms=("sha256",), events=events))
+
+    with pytest.raises(FormatError, match="where PCR 0 cannot start from it"):
+        eventlog.parse(data)
+
+
+@pytest.mark.parametrize("filler", [b"\0", b"\xff"], ids=["memory", "flash"])
+@pytest.mark.parametrize("size", [1, 31, 65536])
+def test_dump_of_the_whole_memory_of_a_log_is_read(filler: bytes, size: int) -> None:
+    found = eventlog.parse(small_log() + filler * size)
+
+    assert found.padding == size
+    assert found.events == eventlog.parse(small_log()).events
+
+
+def with_unknown_bank(number: int, size: int) -> bytes:
+    """Return `small_log` with the digests of one more bank in front of those of SHA-256."""
+    log = eventlog.parse(small_log())
+    header = bytearray(small_log()[:HEADER_END])
+    header[28:32] = struct.pack("<I", 33 + 4)
+    header[56:60] = struct.pack("<I", 2)
+    header[60:60] = struct.pack("<HH", number, size)
+    for event in log.events:
+        header += struct.pack("<III", event.pcr, event.type, 2)
+        header += struct.pack("<H", number) + b"\xaa" * size
+        header += struct.pack("<H", 0x000B) + event.digests["sha256"]
+        header += struct.pack("<I", len(event.data)) + event.data
+    return bytes(header)
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "name"),
+    [(0x0012, 32, "sm3_256"), (0x0027, 32, "sha3_256"), (0x4321, 7, "0x4321")],
+)
+def test_bank_that_is_not_known_is_skipped_by_its_declared_size(
+    number: int, size: int, name: str
+) -> None:
+    found = eventlog.parse(with_unknown_bank(number, size))
+
+    assert found.skipped == (name,)
+    assert found.algorithms == ("sha256",)
+    assert found.events == eventlog.parse(small_log()).events
+
+
+def test_unknown_bank_of_another_size_than_declared_is_refused() -> None:
+    data = bytearray(with_unknown_bank(0x0012, 32))
+    data[62:64] = struct.pack("<H", 31)
+
+    with pytest.raises(FormatError, match="is not expected here"):
+        eventlog.parse(bytes(data))
+
+
+def old_event(pcr: int, kind: int, data: bytes, digest: bytes | None = None) -> bytes:
+    hashed = hashlib.sha1(data).digest() if digest is None else digest  # noqa: S324 - TPM 1.2
+    return struct.pack("<II", pcr, kind) + hashed + struct.pack("<I", len(data)) + data
+
+
+@pytest.mark.parametrize(
+    "header", [b"", old_event(0, 3, b"Spec ID Event02\0" + bytes(13), bytes(20))]
+)
+def test_log_of_a_tpm_1_2_is_read(header: bytes) -> None:
+    data = header + old_event(0, EventType.S_CRTM_VERSION, b"1.0") + old_event(4, 4, bytes(4))
+
+    found = eventlog.parse(data + bytes(32))
+
+    assert (found.tpm, found.algorithms, found.padding) == ("1.2", ("sha1",), 32)
+    one = hashlib.sha1(bytes(20) + hashlib.sha1(b"1.0").digest()).digest()  # noqa: S324 - TPM 1.2
+    assert eventlog.replay(found.events, "sha1")[0] == one
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (old_event(0, 8, b"1.0")[:-1], "event data needs 3 bytes"),
+        (old_event(0, 8, b"1.0") + old_event(24, 8, b""), "PCR index 24"),
+        (old_event(0, 8, b"1.0", bytes(20)), "not the specification event"),
+        (old_event(0, 3, b"Spec ID Event04\0" + bytes(13), bytes(20)), "lacks the signature"),
+        (old_event(0, 0xABC, b"1.0"), "not the specification event"),
+    ],
+    ids=["cut", "no such PCR", "no digest", "another version", "no such type"],
+)
+def test_damaged_log_of_a_tpm_1_2_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(FormatError, match=reason):
+        eventlog.parse(data)
+
+
+def test_many_events_before_a_long_filler_are_read_in_linear_time() -> None:
+    one = eventlog.emit(EventLog(algorithms=("sha256",), events=(measured(b""),)))[HEADER_END:]
+    data = small_log()[:HEADER_END] + one * 10_000
+
+    assert len(eventlog.parse(data.ljust(1 << 20, b"\0")).events) == 10_000

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import hashlib
 import json
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -208,6 +210,58 @@ def test_log_that_is_cut_short_is_malformed(built: Path) -> None:
 
     with pytest.raises(FormatError, match="event data needs 4 bytes, 3 are left"):
         measure("log", log)
+
+
+def write_values(log: Path, **changed: bytes) -> Path:
+    """Write what tpm2_pcrread prints after this log, with some PCRs changed (`p8=...`)."""
+    values = eventlog.replay(eventlog.parse(log.read_bytes()).events)
+    values |= {int(name[1:]): value for name, value in changed.items()}
+    path = log.with_name("pcrs")
+    lines = [f"    {pcr:<2}: 0x{value.hex()}\n" for pcr, value in values.items()]
+    path.write_text("".join(["  sha256:\n", *lines]))
+    return path
+
+
+def test_log_that_adds_up_to_the_values_of_the_tpm_says_which(built: Path) -> None:
+    log = write_log(built, "conf-a")
+    values = write_values(log, p10=b"\1" * 32)
+
+    stdout, _ = measure("log", log, "--pcrs", values, "--against", built)
+    assert "sha256  as logged: PCR 0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in stdout
+    assert "not checked: PCR 10" in stdout
+
+    document = json.loads(measure("log", log, "--pcrs", values, "--json")[0])
+    assert document["pcr_values"]["matches"]
+    assert document["pcr_values"]["not_logged"] == {"sha256": [10]}
+
+
+def test_log_that_does_not_add_up_to_the_values_of_the_tpm_is_refused(built: Path) -> None:
+    log = write_log(built, "conf-a")
+
+    with pytest.raises(VerificationRefused, match=r"sha256 PCR 8 holds 0{64}, the log leaves"):
+        measure("log", log, "--pcrs", write_values(log, p8=bytes(32)))
+
+    values = write_values(log)
+    log.write_bytes(log.read_bytes().replace(hashlib.sha256(b"KERNEL").digest(), bytes(32)))
+    with pytest.raises(
+        VerificationRefused, match="does not add up to the PCR values: sha256 PCR 8"
+    ):
+        measure("log", log, "--pcrs", values)
+
+
+def test_log_of_another_kind_is_described(built: Path) -> None:
+    log = write_log(built, "conf-a")
+    log.write_bytes(log.read_bytes() + bytes(100))
+
+    stdout, _ = measure("log", log, "--against", built)
+    assert "note: 100 bytes of filler after the last entry" in stdout
+
+    old = struct.pack("<II", 0, 8) + bytes.fromhex("aa" * 20) + struct.pack("<I", 2) + b"v\0"
+    log.write_bytes(old)
+    stdout, _ = measure("log", log)
+    assert "note: this is a log in the form of a TPM 1.2" in stdout
+    with pytest.raises(VerificationRefused, match="is not that of test, slot"):
+        measure("log", log, "--against", built)
 
 
 def test_approved_release_judges_logs_until_it_is_revoked(built: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.fit import key_nodes
-from bootseal.fit.boot_loader import ELF_MAGIC, locate
+from bootseal.fit.boot_loader import ELF_MAGIC, has_gate, locate
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.edit import Editor
 from bootseal.keys.algorithms import Algorithm
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _HINT: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _REQUIRED: Final = ("conf", "image")
-_MODES: Final = ("all", "any")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +52,17 @@ class TrustedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """All keys of a control device tree; with `any_suffices` one required key is enough."""
+    """What a control device tree trusts.
+
+    Attributes:
+        keys: All its keys.
+        any_suffices: Whether one required key is enough.
+        gated: Whether it was read from a boot loader with the gate of meta-secureboot's patches.
+    """
 
     keys: tuple[TrustedKey, ...]
     any_suffices: bool
+    gated: bool = False
 
     def required(self, what: str) -> tuple[TrustedKey, ...]:
         """Return the keys that are required for `conf` or `image`."""
@@ -71,11 +77,14 @@ def read_trust(data: Buffer) -> Trust:
     """
     start, end = locate(data)
     node = fdt.read(memoryview(data)[start:end]).find("/signature")
+    gated = has_gate(data)
     if node is None:
-        return Trust(keys=(), any_suffices=False)
+        return Trust(keys=(), any_suffices=False, gated=gated)
     mode = node.value("required-mode")
     return Trust(
-        keys=tuple(_read_key(child) for child in node.children), any_suffices=mode == b"any\0"
+        keys=tuple(_read_key(child) for child in node.children),
+        any_suffices=mode == b"any\0",
+        gated=gated,
     )
 
 
@@ -162,24 +171,6 @@ def remove_key(data: bytes, public_key: PublicKey) -> bytes:
     def change(editor: Editor, _: Flat) -> None:
         for path in paths:
             editor.remove_node(path)
-
-    return _edited(data, change)
-
-
-def set_required_mode(data: bytes, mode: str) -> bytes:
-    """Say whether `all` required keys must have signed, or `any` one of them is enough.
-
-    Raises:
-        FormatError: `data` holds no device tree.
-        UsageError: The mode is another, or there are no keys.
-    """
-    if mode not in _MODES:
-        raise UsageError(f"required-mode is {mode!r}: expected one of {', '.join(_MODES)}")
-
-    def change(editor: Editor, tree: Flat) -> None:
-        if tree.find("/signature") is None:
-            raise UsageError("the control device tree has no keys: add one first")
-        editor.set_property("/signature", "required-mode", mode.encode() + b"\0")
 
     return _edited(data, change)
 

@@ -79,11 +79,12 @@ class Extension:
     why: str
 
 
-_CAPPED: Final = Extension(
+CAPPED: Final = Extension(
     pcr=PCR_INITRAMFS,
     digests={"sha256": CAP.hex()},
     why="the system closed the way to the data key for the rest of this boot",
 )
+"""What every device built from this layer does once its data partition is open, or refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +183,7 @@ def release(
         fit=hashlib.sha256(fit).hexdigest(),
         firmware=firmware.decode("ascii", errors="backslashreplace"),
         boots=tuple(_boot(slot, prediction) for slot, prediction in found),
-        runtime=(_CAPPED,),
+        runtime=(CAPPED,),
     )
 
 

@@ -144,10 +144,17 @@ def _words(event: Event) -> str:  # noqa: PLR0911 - one answer for each kind of 
         case (pcr, EventType.SEPARATOR) if event.data == _ERROR_SEPARATOR:
             return f"U-Boot hands PCR {pcr} over and says that measuring failed"
         case (_, EventType.NO_ACTION):
-            return "a note: nothing was measured"
+            return _note(event)
         case (pcr, kind):
             name = event_types.name(kind)
             return f"{name} in PCR {pcr}, which U-Boot's bootm does not log: {_text(event.data)}"
+
+
+def _note(event: Event) -> str:
+    locality = eventlog.locality_of(event)
+    if locality is None:
+        return "a note: nothing was measured"
+    return f"the TPM was started from locality {locality}: PCR 0 starts at {locality}"
 
 
 def _text(data: bytes) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal measure log`: an event log explained, and compared with what was predicted."""
+"""`bootseal measure log`: an event log explained, and compared with predictions and PCR values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from bootseal.cli.inputs import approved_list, naming
 from bootseal.cli.options import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from bootseal.formats.tpm.eventlog import Event, EventLog
+    from bootseal.measure import pcr_values
     from bootseal.measure.explain import Comparison
 
 _STYLES: Final = {"matching": "green", "unexpected": "bold red", "missing": "bold red"}
@@ -28,24 +31,55 @@ def log(
         Path | None,
         typer.Option(metavar="DIR|LIST", help="Build directory or approved list to compare with."),
     ] = None,
+    pcrs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="PCR values of the TPM, as tpm2_pcrread prints them."),
+    ] = None,
     slot: Annotated[str, typer.Option(help="Compare with this slot only.")] = "",
     as_json: Json = False,
 ) -> None:
     """Replay an event log, and explain it entry by entry.
 
-    With --against, exits with 3 unless the log is exactly that of an approved boot.
+    With --against, exits with 3 unless the log is exactly that of an approved boot; with --pcrs,
+    unless it adds up to the values of the TPM.
     """
-    from bootseal.errors import VerificationRefused
     from bootseal.formats.tpm import eventlog
-    from bootseal.measure.explain import Match, closest
+    from bootseal.measure.explain import closest
 
     with naming(file):
         found = eventlog.parse(file.read_bytes())
     best = closest(found.events, _boots(against, slot) if against else {})
+    values = _compare(found, pcrs) if pcrs else None
     if as_json:
-        console.emit_json(_document(found, best))
+        console.emit_json(_document(found, best, values))
     else:
         _print(found, best)
+        if values is not None:
+            _print_values(values)
+    _refuse(best, values)
+
+
+def _compare(found: EventLog, path: Path) -> pcr_values.Comparison:
+    from bootseal.measure import pcr_values
+    from bootseal.measure.approved import CAPPED
+
+    with naming(path):
+        return pcr_values.compare(found, pcr_values.parse(path.read_bytes()), [CAPPED])
+
+
+def _refuse(best: Comparison, values: pcr_values.Comparison | None) -> None:
+    from bootseal.errors import VerificationRefused
+    from bootseal.measure.explain import Match
+
+    if values is not None and values.differences:
+        first = values.differences[0]
+        more = len(values.differences) - 1
+        raise VerificationRefused(
+            f"the event log does not add up to the PCR values: {first.bank} PCR {first.pcr} holds "
+            f"{first.read.hex()}, the log leaves {first.logged.hex()}"
+            + (f" (and {more} more)" if more else ""),
+            hint="the log was altered, or something that it does not name extended the PCR",
+        )
     if best.differences:
         raise VerificationRefused(
             f"the event log is not that of {best.name}, the nearest approved boot: "
@@ -74,12 +108,18 @@ def _boots(against: Path, slot: str) -> dict[str, tuple[Event, ...]]:
     return boots
 
 
-def _document(found: EventLog, best: Comparison) -> dict[str, object]:
+def _document(
+    found: EventLog, best: Comparison, values: pcr_values.Comparison | None
+) -> dict[str, object]:
     from bootseal.formats.tpm import event_types, eventlog
 
     return {
         "schema": "bootseal.event-log/2",
+        "tpm": found.tpm,
         "algorithms": list(found.algorithms),
+        "algorithms_skipped": list(found.skipped),
+        "padding": found.padding,
+        "startup_locality": eventlog.startup_locality(found.events),
         "pcrs": {
             bank: {
                 str(pcr): value.hex()
@@ -88,6 +128,7 @@ def _document(found: EventLog, best: Comparison) -> dict[str, object]:
             for bank in found.algorithms
         },
         "compared_with": best.name,
+        "pcr_values": None if values is None else _values_document(values),
         "entries": [
             {
                 "match": str(entry.match) if best.name else "not compared",
@@ -104,11 +145,27 @@ def _document(found: EventLog, best: Comparison) -> dict[str, object]:
     }
 
 
+def _values_document(values: pcr_values.Comparison) -> dict[str, object]:
+    return {
+        "matches": not values.differences,
+        "compared": {bank: list(pcrs) for bank, pcrs in values.compared.items()},
+        "differences": [
+            {"bank": one.bank, "pcr": one.pcr, "read": one.read.hex(), "logged": one.logged.hex()}
+            for one in values.differences
+        ],
+        "capped": {bank: list(pcrs) for bank, pcrs in values.extended.items()},
+        "not_logged": {bank: list(pcrs) for bank, pcrs in values.not_logged.items()},
+        "not_read": {bank: list(pcrs) for bank, pcrs in values.not_read.items()},
+    }
+
+
 def _print(found: EventLog, best: Comparison) -> None:
     from bootseal.formats.tpm import eventlog
 
     title = f"compared with {best.name}" if best.name else "compared with nothing"
     console.out.print(f"[bold]{len(found.events)} entries, {console.untrusted(title)}[/]")
+    for note in _notes(found):
+        console.out.print(f"note: {note}")
     for entry in best.entries:
         number = f"{entry.number:3}" if entry.number >= 0 else "  -"
         word = str(entry.match)
@@ -119,3 +176,40 @@ def _print(found: EventLog, best: Comparison) -> None:
     for bank in found.algorithms:
         for pcr, value in sorted(eventlog.replay(found.events, bank).items()):
             console.out.print(f"  {bank}  PCR {pcr:<2}  {value.hex()}")
+
+
+def _notes(found: EventLog) -> Iterator[str]:
+    """Yield what a reader has to know about the log as a whole."""
+    if found.tpm == "1.2":
+        yield (
+            "this is a log in the form of a TPM 1.2, with SHA-1 digests only; firmware that also "
+            "writes a crypto-agile log gives it to the kernel as binary_bios_measurements of tpm0"
+        )
+    if found.skipped:
+        yield f"the digests of {', '.join(found.skipped)} were skipped: those PCRs are not told"
+    if found.padding:
+        yield f"{found.padding} bytes of filler after the last entry: a dump of the log's memory"
+
+
+def _print_values(values: pcr_values.Comparison) -> None:
+    """Print what was compared with the TPM, and what was not."""
+    wrong = {(one.bank, one.pcr) for one in values.differences}
+    for bank, pcrs in values.compared.items():
+        same = [pcr for pcr in pcrs if (bank, pcr) not in wrong]
+        console.out.print(f"  {bank}  as logged: PCR {_join(same)}")
+        for one in values.differences:
+            if one.bank == bank:
+                console.out.print(
+                    f"  {bank}  [bold red]differs:[/] PCR {one.pcr}: the TPM holds {one.read.hex()}"
+                )
+        for text, found in (
+            ("and then capped by the running system", values.extended[bank]),
+            ("in no entry, extended by the running system, not checked", values.not_logged[bank]),
+            ("in the log, its value was not given, not checked", values.not_read[bank]),
+        ):
+            if found:
+                console.out.print(f"  {bank}  {text}: PCR {_join(found)}")
+
+
+def _join(pcrs: Sequence[int]) -> str:
+    return ", ".join(map(str, pcrs)) or "none"

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _HASHED_STRINGS: Final = struct.Struct(">II")
 
-# Bounds of the verifier: IMAGE_MAX_HASHED_NODES, FIT_MAX_HASH_PATH_BUF, and regions by nodes.
+# Bounds of the verifier: IMAGE_MAX_HASHED_NODES, FIT_MAX_HASH_PATH_BUF, and regions by nodes. The
+# first holds for 'hashed-nodes' as well, where that is what is hashed.
 _MAX_NODES: Final = 100
 _MAX_PATHS: Final = 4096
 
@@ -48,13 +49,16 @@ def check_configuration(
         odd = sorted(set(signature.hashed_nodes) ^ set(nodes))
         message = f"'hashed-nodes' and the configuration disagree about {', '.join(odd)}"
         findings.append(finding("fit.hashed-nodes", signature.path, message))
+    if strictness.strict and len(signature.hashed_nodes) > _MAX_NODES:
+        message = f"'hashed-nodes' has {len(signature.hashed_nodes)} entries: U-Boot takes up to "
+        findings.append(finding("fit.hashed-nodes", signature.path, f"{message}{_MAX_NODES}"))
     findings += _check_limits(fit, configuration, nodes)
     size = _strings_size(fit, signature, strict=strictness.strict)
     if size is None:
         expected = f"0 and at most {fit.flat.header.size_strings}"
         message = f"'hashed-strings' is {signature.hashed_strings.hex() or 'missing'}: expected "
         return [*findings, finding("fit.hashed-strings", signature.path, message + expected)]
-    digest = algorithm.digest(fit_format.signed_chunks(fit.flat, nodes, size))
+    digest = algorithm.digest(fit.regions.chunks(nodes, size))
     return findings + _verify(signature, key, digest, algorithm)
 
 
@@ -80,7 +84,7 @@ def holds_by_list(
     size = _strings_size(fit, signature, strict=False)
     if algorithm is None or size is None or configuration.path not in signature.hashed_nodes:
         return False
-    chunks = fit_format.signed_chunks(fit.flat, set(signature.hashed_nodes), size)
+    chunks = fit.regions.chunks(signature.hashed_nodes, size)
     return not findings and not _verify(signature, key, algorithm.digest(chunks), algorithm)
 
 
@@ -100,7 +104,7 @@ def _check_limits(fit: Fit, configuration: Configuration, nodes: Collection[str]
     for names in configuration.references.values():
         for name in names:
             listed += fit_format.image_nodes(fit.image(name))
-    regions = len(fit_format.hashed_regions(fit.flat, set(nodes)))
+    regions = len(fit.regions.of(nodes))
     if (
         len(listed) <= _MAX_NODES
         and sum(len(path) + 1 for path in listed) <= _MAX_PATHS

@@ -57,6 +57,11 @@ def name(number: int) -> str:
     return _NAMES.get(number, f"{number:#010x}")
 
 
+def is_known(number: int) -> bool:
+    """Tell whether the specification names this event type."""
+    return number in _NAMES
+
+
 def number(text: str) -> int:
     """Return the event type of a name that `name` gave; -1 when it is none.
 

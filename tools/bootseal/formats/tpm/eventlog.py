@@ -2,10 +2,11 @@
 """Measured-boot events: what U-Boot is expected to log, the log itself, and its replay.
 
 The log is the TCG "crypto-agile" form, little-endian: one TCG_PCR_EVENT header that names the
-hash algorithms, then TCG_PCR_EVENT2 records.
+hash algorithms and the sizes of their digests, then TCG_PCR_EVENT2 records. The older form of a
+TPM 1.2, TCG_PCR_EVENT records with one SHA-1 digest each, is read too.
 
-Spec: TCG PC Client Platform Firmware Profile 1.05, section 10. U-Boot: lib/tpm_tcg2.c and
-bootm_measure() in boot/bootm.c, v2024.07 and later.
+Spec: TCG PC Client Platform Firmware Profile 1.05, sections 10 and 10.4.5.3 (StartupLocality).
+U-Boot: lib/tpm_tcg2.c and bootm_measure() in boot/bootm.c, v2024.07 and later.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
+from bootseal.formats.tpm import event_types
 from bootseal.formats.tpm.policy import PCR_COUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 PCR_FIRMWARE: Final = 0
 PCR_CONFIGURATION: Final = 1
@@ -38,11 +40,17 @@ _FDT_MAGIC: Final = bytes.fromhex("d00dfeed")
 _FDT_HEADER_SIZE: Final = 40
 SEPARATOR: Final = b"\xff" * 4
 _SIGNATURE: Final = b"Spec ID Event03\0"
+_STARTUP_LOCALITY: Final = b"StartupLocality\0"
+_LAST_LOCALITY: Final = 4
+# What unwritten memory and unwritten flash hold.
+_FILLERS: Final = (b"\x00", b"\xff")
 _ALGORITHMS: Final = {0x0004: "sha1", 0x000B: "sha256", 0x000C: "sha384", 0x000D: "sha512"}
 _ALGORITHM_IDS: Final = {name: number for number, name in _ALGORITHMS.items()}
+_UNREAD: Final = {0x0012: "sm3_256", 0x0027: "sha3_256", 0x0028: "sha3_384", 0x0029: "sha3_512"}
 # Platform class, version minor and major, errata, size of UINTN (2 is 64 bits).
 _SPEC_VERSION: Final = struct.pack("<IBBBB", 0, 0, 2, 2, 2)
 _SPEC_MAJOR: Final = 2
+_OLD_HEADER_SIZE: Final = 28
 
 
 class EventType(IntEnum):
@@ -75,10 +83,21 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLog:
-    """A parsed log: the banks its header declares, and the events after the header."""
+    """A parsed log.
+
+    Attributes:
+        algorithms: The banks that its header declares and that are read here.
+        events: The events after the header; after none in a log of a TPM 1.2.
+        skipped: The banks that its header declares and that are not read here, by name or number.
+        padding: How many bytes of a filler, 0x00 or 0xff, were after the last event.
+        tpm: "2.0", or "1.2".
+    """
 
     algorithms: tuple[str, ...]
     events: tuple[Event, ...]
+    skipped: tuple[str, ...] = ()
+    padding: int = 0
+    tpm: str = "2.0"
 
 
 def bootm_events(
@@ -151,12 +170,18 @@ def _declared(fdt: bytes | memoryview) -> bytes | memoryview:
 
 
 def replay(events: Iterable[Event], bank: str = "sha256") -> dict[int, bytes]:
-    """Return the values the events leave in the PCRs they extend, which start as zeros.
+    """Return the values the events leave in the PCRs they extend.
+
+    These start as zeros. PCR 0 starts as the locality that a StartupLocality event names, and is
+    among the values even if nothing extends it then.
 
     Raises:
-        FormatError: An event has no digest of this bank.
+        FormatError: An event has no digest of this bank, or see `startup_locality`.
     """
-    pcrs: dict[int, bytes] = {}
+    events = tuple(events)
+    start = startup_locality(events)
+    size = hashlib.new(bank, usedforsecurity=False).digest_size
+    pcrs = {PCR_FIRMWARE: start.to_bytes(size, "big")} if start else {}
     for event in events:
         if event.type == EventType.NO_ACTION:
             continue
@@ -168,8 +193,46 @@ def replay(events: Iterable[Event], bank: str = "sha256") -> dict[int, bytes]:
     return pcrs
 
 
+def startup_locality(events: Iterable[Event]) -> int:
+    """Return the locality that started the TPM: what PCR 0 holds before it is extended.
+
+    It is 0 unless an EV_NO_ACTION event of PCR 0 says otherwise, as TF-A and PC firmware log it.
+
+    Raises:
+        FormatError: The locality cannot start a TPM, there are two of them, or PCR 0 was extended
+            before. Such a log says two things about PCR 0.
+    """
+    found: int | None = None
+    extended = False
+    for event in events:
+        if event.pcr != PCR_FIRMWARE:
+            continue
+        if (locality := locality_of(event)) is None:
+            extended |= event.type != EventType.NO_ACTION
+        elif extended or found is not None or locality > _LAST_LOCALITY:
+            raise FormatError(
+                f"the event log has StartupLocality {locality} where PCR 0 cannot start from it: "
+                f"expected one such event, of locality 0 to {_LAST_LOCALITY}, before PCR 0 is "
+                "extended"
+            )
+        else:
+            found = locality
+    return found or 0
+
+
+def locality_of(event: Event) -> int | None:
+    """Return the locality of a StartupLocality event, nothing for every other event."""
+    is_one = (
+        event.pcr == PCR_FIRMWARE
+        and event.type == EventType.NO_ACTION
+        and event.data.startswith(_STARTUP_LOCALITY)
+        and len(event.data) == len(_STARTUP_LOCALITY) + 1
+    )
+    return event.data[-1] if is_one else None
+
+
 def emit(log: EventLog) -> bytes:
-    """Write a log as U-Boot does."""
+    """Write a log as U-Boot does: of a TPM 2.0, with the banks that are read here."""
     specification = _SIGNATURE + _SPEC_VERSION + struct.pack("<I", len(log.algorithms))
     for name in log.algorithms:
         specification += struct.pack("<HH", _ALGORITHM_IDS[name], hashlib.new(name).digest_size)
@@ -185,19 +248,38 @@ def emit(log: EventLog) -> bytes:
 
 
 def parse(data: bytes) -> EventLog:
-    """Read a log as the kernel shows it (`binary_bios_measurements`), to its last byte.
+    """Read a log as the kernel shows it (`binary_bios_measurements`), or its whole memory.
+
+    A filler behind the last event is not part of the log; any other byte behind it is an error.
+    Digests of banks that are not known here are skipped by the sizes that the header declares.
 
     Raises:
-        FormatError: It is cut short, too long, has bytes left over, or breaks its own header.
+        FormatError: It is cut short, too long, empty, has bytes left over, or breaks its own
+            header.
     """
     if len(data) > MAX_SIZE:
         raise FormatError(f"the event log has {len(data)} bytes: expected at most {MAX_SIZE}")
+    # Where the filler begins, or inside the last event if that ends in the same bytes.
+    end = min(len(data.rstrip(filler)) for filler in _FILLERS)
+    if end == 0:
+        raise FormatError(f"the event log is empty: its {len(data)} bytes hold no event")
     reader = _Reader(data)
-    algorithms = _read_header(reader)
+    old = _is_old(data)
+    sizes = {} if old else _read_header(reader)
     events = []
-    while reader.offset < len(data):
-        events.append(_read_event(reader, algorithms))
-    return EventLog(algorithms=algorithms, events=tuple(events))
+    while reader.offset < end:
+        events.append(_read_old_event(reader) if old else _read_event(reader, sizes))
+    log = EventLog(
+        algorithms=("sha1",) if old else tuple(_ALGORITHMS[n] for n in sizes if n in _ALGORITHMS),
+        events=tuple(events),
+        skipped=tuple(
+            _UNREAD.get(number, f"{number:#06x}") for number in sizes if number not in _ALGORITHMS
+        ),
+        padding=len(data) - reader.offset,
+        tpm="1.2" if old else "2.0",
+    )
+    startup_locality(log.events)
+    return log
 
 
 class _Reader:
@@ -219,7 +301,21 @@ class _Reader:
         return FormatError(f"event log, offset {self.offset}: {message}")
 
 
-def _read_header(reader: _Reader) -> tuple[str, ...]:
+def _is_old(data: bytes) -> bool:
+    """Tell whether the first event can only be one of a TPM 1.2: of a known type, with a digest.
+
+    The specification event of a TPM 1.2 log, `Spec ID Event00` or `02`, has no digest.
+    """
+    pcr, kind, digest = struct.unpack_from("<II20s", data.ljust(_OLD_HEADER_SIZE, b"\0"))
+    if pcr >= PCR_COUNT or not event_types.is_known(kind):
+        return False
+    if kind == EventType.NO_ACTION:
+        return data[32:46] == _SIGNATURE[:14] and data[46:47] in b"02"
+    return any(digest)
+
+
+def _read_header(reader: _Reader) -> dict[int, int]:
+    """Return the sizes of the digests by algorithm, in the header's order."""
     pcr, kind = reader.number(4, "PCR index"), reader.number(4, "event type")
     digest = reader.take(20, "SHA-1 digest")
     body = _Reader(reader.take(reader.number(4, "event size"), "specification event"))
@@ -229,34 +325,48 @@ def _read_header(reader: _Reader) -> tuple[str, ...]:
         raise reader.error("the header lacks the signature 'Spec ID Event03'")
     if (version := body.take(8, "version"))[5] != _SPEC_MAJOR:
         raise reader.error(f"specification version {version[5]}.{version[4]}: expected 2.x")
-    algorithms = []
+    sizes: dict[int, int] = {}
     for _ in range(body.number(4, "algorithm count")):
         number, size = body.number(2, "algorithm"), body.number(2, "digest size")
         name = _ALGORITHMS.get(number)
-        if name is None or hashlib.new(name).digest_size != size or name in algorithms:
+        wrong = name is not None and hashlib.new(name).digest_size != size
+        if wrong or not size or number in sizes:
             raise reader.error(f"algorithm {number:#06x} with {size} bytes is not expected here")
-        algorithms.append(name)
+        sizes[number] = size
     body.take(body.number(1, "vendor size"), "vendor information")
-    if not algorithms or body.offset != len(body.data):
+    if not sizes or body.offset != len(body.data):
         raise reader.error("the header declares no algorithm, or has bytes left over")
-    return tuple(algorithms)
+    return sizes
 
 
-def _read_event(reader: _Reader, algorithms: tuple[str, ...]) -> Event:
+def _read_event(reader: _Reader, sizes: Mapping[int, int]) -> Event:
+    pcr, kind = _read_place(reader)
+    if (count := reader.number(4, "digest count")) != len(sizes):
+        raise reader.error(f"{count} digests: the header declares {len(sizes)}")
+    digests: dict[int, bytes] = {}
+    for _ in sizes:
+        number = reader.number(2, "algorithm")
+        if number not in sizes or number in digests:
+            raise reader.error(f"a digest of algorithm {number:#06x} is not expected here")
+        digests[number] = reader.take(sizes[number], "digest")
+    data = reader.take(reader.number(4, "event size"), "event data")
+    known = {_ALGORITHMS[n]: digest for n, digest in digests.items() if n in _ALGORITHMS}
+    return Event(pcr=pcr, type=kind, digests=known, data=data)
+
+
+def _read_old_event(reader: _Reader) -> Event:
+    """Read a TCG_PCR_EVENT of a TPM 1.2."""
+    pcr, kind = _read_place(reader)
+    digest = reader.take(20, "SHA-1 digest")
+    data = reader.take(reader.number(4, "event size"), "event data")
+    return Event(pcr=pcr, type=kind, digests={"sha1": digest}, data=data)
+
+
+def _read_place(reader: _Reader) -> tuple[int, int]:
     pcr, kind = reader.number(4, "PCR index"), reader.number(4, "event type")
     if pcr >= PCR_COUNT:
         raise reader.error(f"PCR index {pcr}: expected less than {PCR_COUNT}")
-    if (count := reader.number(4, "digest count")) != len(algorithms):
-        raise reader.error(f"{count} digests: the header declares {len(algorithms)}")
-    digests: dict[str, bytes] = {}
-    for _ in algorithms:
-        number = reader.number(2, "algorithm")
-        name = _ALGORITHMS.get(number, "")
-        if name not in algorithms or name in digests:
-            raise reader.error(f"a digest of algorithm {number:#06x} is not expected here")
-        digests[name] = reader.take(hashlib.new(name).digest_size, f"{name} digest")
-    data = reader.take(reader.number(4, "event size"), "event data")
-    return Event(pcr=pcr, type=kind, digests=digests, data=data)
+    return pcr, kind
 
 
 def _digest(bank: str, data: bytes | memoryview) -> bytes:
