@@ -49,8 +49,9 @@ ROLES: Final = {
     "bootstate": "bootstate.img",
 }
 """Artefact roles and file names; the names are also those the layout's `file=` uses."""
-OPTIONAL: Final = {"uboot-config": "u-boot.config"}
-"""Likewise, for what a device may lack: U-Boot's finished .config."""
+OPTIONAL: Final = {"uboot-config": "u-boot.config", "null-cipher": "crypto_null.ko"}
+"""Likewise, for what a device may lack: U-Boot's finished .config, and a module of its kernel that
+no image has and two scenarios load."""
 _VARIANT: Final = "u-boot-*.config"
 _BOOTM_LEN: Final = "CONFIG_SYS_BOOTM_LEN"
 # Of the boot logic; U-Boot reads numbers as hexadecimal, with or without the prefix.
@@ -165,7 +166,7 @@ def describe(
         qemu=about.qemu,
         artefacts={
             role: device.describe(directory, directory / name)
-            for role, name in (ROLES | _configurations(directory)).items()
+            for role, name in (ROLES | _optional(directory)).items()
         },
         partitions=layout.partitions,
         slots=tuple(
@@ -187,8 +188,8 @@ def describe(
     )
 
 
-def _configurations(directory: Path) -> dict[str, str]:
-    """Return U-Boot's finished .config files by role: one, or one for each variant built."""
+def _optional(directory: Path) -> dict[str, str]:
+    """Return what there is of the optional files by role, and a .config for each variant of U-Boot."""
     found = {
         f"uboot-config-{path.stem.removeprefix('u-boot-')}": path.name
         for path in sorted(directory.glob(_VARIANT))
