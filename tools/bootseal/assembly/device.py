@@ -169,6 +169,7 @@ def describe(
             for role, name in (ROLES | _optional(directory)).items()
         },
         partitions=layout.partitions,
+        areas=layout.areas,
         slots=tuple(
             Slot.named(
                 slot,
