@@ -190,7 +190,7 @@ def describe(
 
 
 def _optional(directory: Path) -> dict[str, str]:
-    """Return what there is of the optional files by role, and a .config for each variant of U-Boot."""
+    """Return the optional files that are there, by role, with a .config for each U-Boot variant."""
     found = {
         f"uboot-config-{path.stem.removeprefix('u-boot-')}": path.name
         for path in sorted(directory.glob(_VARIANT))
