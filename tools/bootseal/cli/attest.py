@@ -71,7 +71,7 @@ def enrol(
     with naming(identity):
         said = messages.parse_identity(identity.read_bytes())
     record, credential = attest.enrol(said, trusted, name, datetime.now(UTC))
-    known.save(record)
+    known.admit(record)
     console.write(output, base64.b64encode(credential) + b"\n")
     console.status(
         "OK: {} has an endorsement certificate by {}; its key is certified when it answers",
@@ -97,7 +97,7 @@ def certify(
     known = Store(store)
     with naming(answer):
         secret = messages.parse_activation(answer.read_bytes())
-    known.save(attest.certify(known.record(name), secret, int(time.time())))
+    known.admit(attest.certify(known.record(name), secret, int(time.time())))
     console.status("OK: the attestation key of {} is certified", name)
 
 
