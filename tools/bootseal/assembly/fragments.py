@@ -14,7 +14,10 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from bootseal.errors import VerificationRefused
+from bootseal.files import read_bounded
 from bootseal.formats import kconfig
+from bootseal.formats.kinds.kind import TEXT
+from bootseal.formats.kinds.recognise import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -88,7 +91,7 @@ def read(path: Path, role: Role) -> Fragment:
         FormatError: A line is neither a setting nor a comment, or sets a symbol a second time.
         OSError: It cannot be read.
     """
-    settings = kconfig.parse(path.read_bytes(), str(path))
+    settings = kconfig.parse(checked(read_bounded(path), TEXT, str(path)), str(path))
     return Fragment(file=str(path), role=role, settings=settings)
 
 
@@ -103,7 +106,7 @@ def problems(config: Path, fragments: Sequence[Fragment]) -> tuple[Problem, ...]
         FormatError: The finished configuration is malformed.
         OSError: It cannot be read.
     """
-    finished = kconfig.parse(config.read_bytes(), str(config))
+    finished = kconfig.parse(checked(read_bounded(config), TEXT, str(config)), str(config))
     contradictions = list(_contradictions(fragments))
     # One of the two settings is lost as well, which says nothing new.
     known = {problem.symbol for problem in contradictions}

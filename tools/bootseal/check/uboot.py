@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from bootseal.device import digest_file
+from bootseal.files import read_bounded
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Severity
 from bootseal.fit.boot_loader import ELF_MAGIC, section
@@ -122,7 +123,7 @@ def check(target: Expected) -> Iterator[Finding]:
     yield from _as_described(target)
     config = target.artefacts.get("uboot-config")
     if config is not None and config.is_file():
-        yield from check_config(config.read_text(errors="replace"))
+        yield from check_config(read_bounded(config).decode(errors="replace"))
     if not target.control.startswith(_DEVICE_TREE):
         yield from check_binary(target.control)
 

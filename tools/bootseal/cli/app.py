@@ -107,6 +107,9 @@ def ending(command: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         console.err.print("interrupted")
         sys.exit(ExitCode.INTERRUPTED)
+    except MemoryError:
+        console.err.print("[bold red]error:[/] there is not enough memory for a file of this size")
+        sys.exit(ExitCode.TOOL)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.TOOL)

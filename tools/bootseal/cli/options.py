@@ -137,10 +137,13 @@ class TargetOptions:
             FormatError: Something is malformed.
         """
         from bootseal.check import expected
+        from bootseal.cli import inputs
         from bootseal.disk.layout import parse_wks
+        from bootseal.files import BOOT_LOADER
+        from bootseal.formats.kinds import kind as kinds
         from bootseal.keys.public import from_pem
 
-        key = None if policy_key is None else from_pem(policy_key.read_bytes())
+        key = None if policy_key is None else from_pem(inputs.read(policy_key, kinds.PUBLIC_KEY))
         if image.is_dir():
             if self.dtb is not None or self.layout is not None:
                 raise UsageError(
@@ -157,8 +160,9 @@ class TargetOptions:
                 "not given",
                 hint="bootseal disk check IMAGE --dtb u-boot.bin --layout LAYOUT.wks",
             )
-        declared = parse_wks(self.layout.read_text(errors="replace"), self.layout.name)
-        return expected.of_layout(image, self.dtb.read_bytes(), declared, policy_key=key)
+        control = inputs.read(self.dtb, kinds.U_BOOT, limit=BOOT_LOADER)
+        declared = parse_wks(inputs.read_text(self.layout), self.layout.name)
+        return expected.of_layout(image, control, declared, policy_key=key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

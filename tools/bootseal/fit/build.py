@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bootseal.device import digest_file
 from bootseal.errors import FormatError, ToolError, UsageError
-from bootseal.files import mapped, write_file
+from bootseal.files import mapped, resolved, write_file
 from bootseal.findings.model import refuse
 from bootseal.fit.verify import structure
 from bootseal.fit.verify.digest import digest
@@ -99,7 +99,7 @@ def build(spec: FitSpec, output: Path, *, epoch: int) -> None:
     with tempfile.TemporaryDirectory(prefix="bootseal-fit-") as name:
         directory = Path(name)
         for link, target in files.items():
-            (directory / link).symlink_to(target.resolve())
+            (directory / link).symlink_to(resolved(target))
         (directory / "fit.its").write_text(_render(spec))
         run(
             "mkimage",

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from bootseal.errors import BootsealError, UsageError
+from bootseal.files import read_bounded
 from bootseal.keys.algorithms import Algorithm
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def load(path: Path) -> Profile:
             contradicts another.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_bounded(path).decode())
     except (OSError, ValueError) as error:
         raise UsageError(f"key profile {path} cannot be read: {error}") from error
     try:

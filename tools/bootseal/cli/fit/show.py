@@ -32,8 +32,9 @@ def show(
     from bootseal.fit.coverage import coverage as map_of
     from bootseal.fit.show import describe
     from bootseal.formats.fit import model as fit_format
+    from bootseal.formats.kinds.kind import FIT
 
-    with opened(fit) as data:
+    with opened(fit, FIT) as data:
         view = describe(data)
         covered = map_of(fit_format.parse(data, lenient=True))
     if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import naming, now
+from bootseal.cli.inputs import naming, now, opened, read
 from bootseal.cli.options import KeyOptions, StrictnessOptions, pairs
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
@@ -80,6 +80,7 @@ def sign(
     """
     from bootseal.files import write_file
     from bootseal.fit.sign import Request, sign_file
+    from bootseal.formats.kinds.kind import FIT
 
     if dtb is None and dtb_output is not None:
         raise UsageError("--dtb-output without --dtb: there is no device tree to add the keys to")
@@ -93,7 +94,7 @@ def sign(
     )
     target = output or fit
     trusted = None if dtb is None else _trusting(dtb, fit, request, required)
-    with naming(fit):
+    with opened(fit, FIT):
         sign_file(fit, target, request)
     if trusted is not None and dtb is not None:
         write_file(dtb_output or dtb, trusted)
@@ -131,16 +132,17 @@ def _report(target: Path, keys: list[SigningKey]) -> None:
 
 def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:
     """Return a control device tree that requires the keys, with the FIT's algorithms."""
-    from bootseal.files import mapped
+    from bootseal import files
     from bootseal.fit import control_dtb
+    from bootseal.formats.kinds.kind import FIT, U_BOOT
 
     algorithms = {} if request.add is None else {request.add.hint: request.add.algorithm}
-    with naming(fit), mapped(fit) as data:
+    with opened(fit, FIT) as data:
         model = request.strictness.parse(data)
         found = [s for image in model.images for s in image.signatures]
         found += [s for each in model.configurations for s in each.signatures]
         algorithms.update({signature.hint: signature.algorithm for signature in found})
-    trusted = dtb.read_bytes()
+    trusted = read(dtb, U_BOOT, limit=files.BOOT_LOADER)
     with naming(dtb):
         for each in request.keys:
             if each.hint in algorithms:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bootseal.errors import ToolError, UsageError
+from bootseal.files import opened
 from bootseal.keys import published
 from bootseal.keys.manifest import containing
 from bootseal.keys.signers import file, pkcs11_uri, schemes
@@ -113,7 +114,7 @@ def write_reference(uri: str) -> bytes:
 def read_reference(path: Path) -> str:
     """Return the key URI a file refers to, empty for any other file and for none."""
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             line = stream.read(_REFERENCE_SIZE)
     except (FileNotFoundError, IsADirectoryError):
         return ""
