@@ -207,7 +207,7 @@ def force_sign(fit: bytes, key: FileSigner) -> bytes:
             nodes = fit_format.hashed_nodes(model, configuration)
             size = len(flat.strings)
             algorithm = Algorithm.parse(signature.algorithm, signature.padding)
-            digest = algorithm.digest(fit_format.signed_chunks(flat, nodes, size))
+            digest = algorithm.digest(fit_format.SignedRegions(flat).chunks(nodes, size))
             listed = b"".join(path.encode() + b"\0" for path in nodes)
             value = key.sign_digest(digest, algorithm)
             editor.set_property(signature.path, "value", value)

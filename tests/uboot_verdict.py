@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tests import uboot_tools
+
 from bootseal.errors import FormatError
 from bootseal.fit.verify.strictness import COMPAT
 from bootseal.fit.verify.verdict import inspect
 from bootseal.progress import Silent
-from bootseal.reference import uboot_tools
 from bootseal.reference.apt import Apt
 
 if TYPE_CHECKING:

@@ -23,12 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests import samples
+from tests import samples, uboot_tools
 from tests.uboot_verdict import EPOCH
 
 from bootseal.formats.fdt import model as fdt
 from bootseal.progress import Silent
-from bootseal.reference import uboot_tools
 from bootseal.reference.apt import Apt
 from bootseal.units import MIB
 

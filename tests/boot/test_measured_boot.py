@@ -185,6 +185,7 @@ def make_fit(reference: Reference, paths: dict[str, Path]) -> bytes:
         ramdisk=paths["initramfs"],
         hint=key.name,
         algorithm=key.algorithm.name,
+        arch="arm64",
     )
     fit_build.build(spec, paths["fit"], epoch=1)
     unsigned = paths["fit"].read_bytes()

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from tests import samples
 from tests.samples import CONFIGURATION, sample
+from tests.tree_edits import ANY_SUFFICES
 
 from bootseal.errors import BootsealError
-from bootseal.fit import control_dtb
 from bootseal.formats.fdt import model as fdt
 from bootseal.progress import Silent
 from bootseal.reference import apt
@@ -103,7 +103,7 @@ def make_cases(control: bytes) -> tuple[list[Case], bytes]:
                 Case(name=name, fit=made.fit, good=not elliptic and not padding, says=says),
                 Case(name=f"{name}, tampered", fit=evil, good=False, says=says),
             ]
-    return cases, control_dtb.set_required_mode(control, "any")
+    return cases, fdt.rewrite(control, ANY_SUFFICES)
 
 
 def change_load(root: fdt.Node) -> None:

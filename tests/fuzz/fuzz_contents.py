@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from bootseal.check import data_partition
+from bootseal.check.data import check as data_partition
 from bootseal.check.rootfs import programs as rootfs_programs
 from bootseal.errors import FormatError
 from bootseal.formats import capability, elf, erofs, luks2, module_signature

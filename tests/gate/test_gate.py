@@ -135,6 +135,7 @@ def test_gate_lets_pass_what_mkimage_makes(gate: Gate, tmp_path: Path) -> None:
         ramdisk=tmp_path / "initramfs",
         hint="dev",
         algorithm="sha256,rsa2048",
+        arch="arm64",
     )
     fit_build.build(spec, tmp_path / "fit.itb", epoch=0)
     unsigned = (tmp_path / "fit.itb").read_bytes()

@@ -53,6 +53,23 @@ class Qemu:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The memory of the board, as far as it is known.
+
+    Attributes:
+        bootm_len: CONFIG_SYS_BOOTM_LEN in bytes, what a kernel may be unpacked or moved to; None
+            for U-Boot's default on the kernel's architecture.
+        fit_address: Where the FIT is while it is verified; None if that is not known.
+    """
+
+    bootm_len: int | None = None
+    fit_address: int | None = None
+
+
+UNKNOWN_TARGET: Final = Target()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
     """One GPT partition, declared or found; GUIDs are in lower case.
 
@@ -167,6 +184,7 @@ class Device:
         slots: The bootable slots in the order U-Boot tries them.
         keys: SHA-256 fingerprints of the SubjectPublicKeyInfo by role: `fit`, `policy`.
         inputs: Everything it was made from.
+        target: Where its memory is.
     """
 
     schema: str = SCHEMA
@@ -180,6 +198,7 @@ class Device:
     slots: tuple[Slot, ...]
     keys: dict[str, str]
     inputs: tuple[Input, ...] = field(default=())
+    target: Target = field(default=UNKNOWN_TARGET)
 
     def partition(self, name: str) -> Partition:
         """Return the partition called `name`.

@@ -52,10 +52,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     roles = [f"--only={role}" for role in ("root", "fit", "policy")]
     assert run("keys", "generate", keys, *roles) is None
     (directory / "root.erofs").write_bytes(bytes(range(256)) * 64)
-    (directory / "Image.gz").write_bytes(gzip.compress(b"kernel", mtime=0))
+    (directory / "Image.gz").write_bytes(gzip.compress(bytes(0x38) + b"ARM\x64", mtime=0))
     (directory / "initramfs.cpio.gz").write_bytes(gzip.compress(b"initramfs", mtime=0))
     version = b"U-Boot 2026.01 (Jan 01 2026 - 00:00:00 +0000)\0"
-    (directory / "u-boot.bin").write_bytes(b"code" + version + fdt.emit(fdt.Node()))
+    (directory / "u-boot.bin").write_bytes(
+        b"code" + version + b"\0fit_addr=0x50000000\0" + fdt.emit(fdt.Node())
+    )
+    (directory / "u-boot.config").write_text("CONFIG_SYS_BOOTM_LEN=0x4000000\n")
     assert run("device", "verity", directory) is None
     assert run("device", "trees", directory, *trees(BOARD)) is None
     sign(directory, keys)
@@ -128,6 +131,7 @@ def test_described_device_is_one_like_any_other(made: Path) -> None:
     root_hash = json.loads((made / "verity.json").read_text())["root_hash"]
     assert [slot.root_hash for slot in found.slots] == [root_hash] * 2
     assert {i.name for i in found.inputs} >= {"meta-secureboot/files/wic/bootseal-ab.wks"}
+    assert found.target == device.Target(bootm_len=0x4000000, fit_address=0x50000000)
 
 
 def test_slot_trees_name_root_hash_and_rollback_index(made: Path) -> None:

@@ -8,11 +8,13 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.vectors import luks2_headers as headers
 
-from bootseal.check import data_partition
+from bootseal.check.data import check as data_partition
 from bootseal.device import Partition
 from bootseal.disk import image as source
 from bootseal.errors import FormatError
+from bootseal.findings.model import Severity
 from bootseal.formats import luks2
 
 if TYPE_CHECKING:
@@ -69,6 +71,60 @@ def test_partition_with_a_passphrase_is_refused(image: Path) -> None:
     assert {"disk.data-passphrase", "disk.data-no-tpm"} <= found
 
 
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """The header of a device that was booted with the provisioning station."""
+    path = tmp_path / "data"
+    path.write_bytes(headers.binary(headers.escrowed()))
+    with path.open("r+b") as file:
+        file.truncate(SIZE)
+    return path
+
+
+def errors(path: Path) -> list[str]:
+    entry = Partition(number=8, name="data", type="", uuid="", offset=0, size=SIZE)
+    with source.opened(path) as disk:
+        found = list(data_partition.check(disk, entry, headers.policy_key()))
+    return [each.id for each in found if each.severity is Severity.ERROR]
+
+
+def test_rotation_asked_for_is_accepted(made: Path) -> None:
+    token = made.with_name("token.json")
+    token.write_text('{"type":"bootseal-rotate","keyslots":[]}')
+    run("token", "import", "--json-file", token, made)
+
+    assert luks2.parse(made.read_bytes()[: 1 << 20]).sequence == 8
+    assert errors(made) == []
+
+
+def test_wipe_cut_off_after_the_keys_is_accepted(made: Path) -> None:
+    run("luksErase", "--batch-mode", made)
+
+    assert luks2.parse(made.read_bytes()[: 1 << 20]).keyslots == ()
+    assert errors(made) == []
+
+
+def test_wiped_partition_on_a_disk_that_keeps_blocks_is_accepted(made: Path) -> None:
+    with made.open("r+b") as file:
+        file.write(bytes(16 << 20))
+        file.write(b"left")
+
+    assert errors(made) == []
+
+
+@pytest.mark.parametrize("gone", ["recovery", "tpm2"])
+def test_key_slot_killed_by_hand_is_told_from_the_stages(made: Path, gone: str) -> None:
+    run("luksKillSlot", "--batch-mode", made, "1" if gone == "recovery" else "0")
+
+    assert errors(made) == ["disk.data-token" if gone == "recovery" else "disk.data-no-tpm"]
+
+
+def test_label_given_to_the_volume_is_refused(made: Path) -> None:
+    run("config", "--label=root", made)
+
+    assert errors(made) == ["disk.data-metadata"]
+
+
 def test_empty_partition_is_accepted_and_any_other_is_not(tmp_path: Path) -> None:
     entry = Partition(number=8, name="data", type="", uuid="", offset=0, size=SIZE)
     path = tmp_path / "empty"
@@ -80,5 +136,5 @@ def test_empty_partition_is_accepted_and_any_other_is_not(tmp_path: Path) -> Non
         file.seek(SIZE - 1)
         file.write(b"x")
     with source.opened(path) as disk:
-        (found,) = data_partition.check(disk, entry, None)
+        (found,) = data_partition.check(disk, entry, None, declared=True)
     assert found.id == "disk.data-header"

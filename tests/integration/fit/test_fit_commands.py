@@ -45,7 +45,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             serialization.NoEncryption(),
         )
     )
-    (directory / "Image.gz").write_bytes(gzip.compress(bytes(range(256)), mtime=0))
+    (directory / "Image.gz").write_bytes(
+        gzip.compress(bytes(range(256))[:0x38] + b"ARM\x64" + bytes(range(256)), mtime=0)
+    )
     (directory / "initramfs").write_bytes(b"initramfs")
     (directory / "board.dtb").write_bytes(fdt.emit(fdt.Node("", {"model": b"board\0"})))
     (directory / "u-boot.bin").write_bytes(b"code" + fdt.emit(fdt.Node()))

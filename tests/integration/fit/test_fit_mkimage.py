@@ -70,6 +70,7 @@ def spec(parts: Path, algorithm: str, slots: str = "ab") -> fit_build.FitSpec:
         ramdisk=parts / "initramfs",
         hint=f"dev{algorithm[-4:]}",
         algorithm=algorithm,
+        arch="arm64",
     )
 
 
@@ -205,6 +206,7 @@ def test_failed_build_leaves_no_file(parts: Path, tmp_path: Path) -> None:
         ramdisk=empty,
         hint="a",
         algorithm="sha256,rsa2048",
+        arch="arm64",
     )
     with pytest.raises(VerificationRefused, match=r"fit\.no-data"):
         fit_build.build(broken, tmp_path / "x.itb", epoch=EPOCH)

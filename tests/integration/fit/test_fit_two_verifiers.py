@@ -130,7 +130,7 @@ def control_vectors(good: Sample) -> dict[str, Sample]:
         both = control_dtb.add_key(
             control, stranger, hint=other_hint, algorithm="sha256,rsa2048", required="conf"
         )
-        return control_dtb.set_required_mode(both, mode)
+        return put(both, "/signature", required_mode=f"{mode}\0".encode())
 
     return {
         "no key": Sample(fit, offer_configuration(control, {"bootcmd": "x"})),

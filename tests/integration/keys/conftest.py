@@ -10,9 +10,7 @@ import pkcs11
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from tests.integration.keys.softhsm import LABEL, MODULE, PIN, SO_PIN, Token
-
-from bootseal.keys.signers import pkcs11 as tokens
+from tests.integration.keys.softhsm import LABEL, MODULE, PIN, SO_PIN, Token, log_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +58,7 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
 @pytest.fixture(autouse=True)
 def logged_out() -> Iterator[None]:
     yield
-    tokens.log_out()
+    log_out()
 
 
 def born_in_token() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootseal.keys.signers import pkcs11 as tokens
 from bootseal.keys.signers.base import Access
 from bootseal.keys.signers.pin import SecretSource
 
@@ -28,3 +29,10 @@ class Token:
     @property
     def access(self) -> Access:
         return Access(secret=SecretSource(file=self.pin_file))
+
+
+def log_out() -> None:
+    """End the sessions of this process with all tokens; its signers sign no more."""
+    while tokens._sessions:
+        _, session = tokens._sessions.popitem()
+        session.close()

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.keys.softhsm import PIN
+from tests.integration.keys.softhsm import PIN, log_out
 from tests.samples import unsigned
 
 from bootseal.cli.app import app
@@ -19,7 +19,6 @@ from bootseal.keys import profile
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.signers import offline
-from bootseal.keys.signers import pkcs11 as tokens
 from bootseal.keys.signers.file import FileSigner
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def test_pin_comes_from_a_file_then_the_environment_then_a_question(
 
     def run(number: int, *options: str, opens: bool = True) -> None:
         """Log in to the token, and go on."""
-        tokens.log_out()
+        log_out()
         uri = token.uri("object=rsa2048")
         arguments = prepare(command, token, uri, tmp_path / str(number))
         # Of `disk sign` the key is enough here: the disk is looked for once it is open.

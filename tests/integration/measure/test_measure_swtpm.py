@@ -200,7 +200,7 @@ def test_key_name_and_authorized_policy_are_the_tpms(
     name = chip.load_key(signer)
     chip.check_signature(entry_for(prediction, signer))
 
-    assert name == tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
+    assert name == tpm.key_name(key.modulus, key.exponent)
     with chip.session("--policy-session"):
         chip.policy_pcr()
         assert chip.policy_authorize() == tpm.policy_authorize(name)
@@ -239,7 +239,7 @@ def test_sealed_secret_opens_for_signed_states_and_no_other(
     attack = predict(fit_format.parse(fit(b"EVIL KERNEL")), "conf-a")
     key = signer.public_key
     assert isinstance(key, RsaPublicKey)
-    name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
+    name = tpm.key_name(key.modulus, key.exponent)
 
     with powered(tmp_path) as chip:
         # Sealed before anything was measured: to the vendor's key, not to a state.
@@ -273,7 +273,7 @@ def test_kept_policy_opens_the_same_secret_for_both_releases(
     document = pcr_policy.keep(pcr_policy.sign([update], signer), before, signer.public_key)
     key = signer.public_key
     assert isinstance(key, RsaPublicKey)
-    name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
+    name = tpm.key_name(key.modulus, key.exponent)
 
     with powered(tmp_path) as chip:
         chip.seal(tpm.policy_authorize(name))
@@ -326,7 +326,7 @@ def test_systemd_enrols_our_key_and_takes_our_signature_for_the_booted_state_alo
     (token,) = json.loads(metadata)["tokens"].values()
     key = signer.public_key
     assert isinstance(key, RsaPublicKey)
-    name = tpm.object_name(tpm.rsa_public_area(key.modulus, key.exponent))
+    name = tpm.key_name(key.modulus, key.exponent)
     assert token["tpm2-policy-hash"] == tpm.policy_authorize(name).hex()
 
 

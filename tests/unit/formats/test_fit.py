@@ -74,7 +74,7 @@ def test_hashed_nodes_follow_every_reference() -> None:
 def covered(data: bytes) -> bytes:
     model = fit.parse(data)
     nodes = fit.hashed_nodes(model, model.configuration("conf-a"))
-    return b"".join(fit.signed_chunks(model.flat, nodes, model.flat.header.size_strings))
+    return b"".join(model.regions.chunks(nodes, model.flat.header.size_strings))
 
 
 def change(path: str, name: str, value: bytes) -> bytes:
@@ -115,7 +115,7 @@ def test_payload_and_unlisted_nodes_are_not_covered(path: str, name: str) -> Non
 def test_regions_split_only_at_what_is_left_out() -> None:
     model = fit.parse(fdt.emit(tree()))
     nodes = fit.hashed_nodes(model, model.configuration("conf-a"))
-    regions = fit.hashed_regions(model.flat, nodes)
+    regions = model.regions.of(nodes)
     assert all(a.end < b.start for a, b in pairwise(regions))
     assert regions[0].start == model.flat.header.off_struct
     assert regions[-1].end == model.flat.header.off_strings
@@ -163,6 +163,6 @@ def test_damaged_fit_gives_a_model_or_a_format_error(data: st.DataObject) -> Non
     try:
         model = fit.parse(damaged)
         for conf in model.configurations:
-            fit.hashed_regions(model.flat, fit.hashed_nodes(model, conf))
+            model.regions.of(fit.hashed_nodes(model, conf))
     except FormatError:
         pass

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.scan import Tag
-from bootseal.formats.fit.regions import UNHASHED, Region, covered, hashed_regions
+from bootseal.formats.fit.regions import UNHASHED, Region, SignedRegions, covered
 
 NAMES = st.sampled_from(["a", "b", "data", "x"])
 PROPERTIES = st.dictionaries(NAMES, st.binary(max_size=5), max_size=3)
@@ -68,7 +68,7 @@ def test_regions_are_those_of_uboot(root: fdt.Node, data: st.DataObject) -> None
     flat = fdt.read(fdt.emit(root))
     paths = sorted({node.path for node in flat.root.walk()})
     nodes = set(data.draw(st.lists(st.sampled_from(paths), max_size=4)))
-    assert hashed_regions(flat, nodes) == regions_of_uboot(flat, nodes)
+    assert SignedRegions(flat).of(nodes) == regions_of_uboot(flat, nodes)
 
 
 @settings(deadline=None)
@@ -85,7 +85,7 @@ def test_end_of_an_unlisted_parent_belongs_to_the_region_it_closes() -> None:
     """A listed node below an unlisted one takes its parent's END_NODE along."""
     inner = fdt.Node("inner", {"x": b"1"})
     flat = fdt.read(fdt.emit(fdt.Node("", {}, [fdt.Node("outer", {}, [inner])])))
-    (first, last) = hashed_regions(flat, {"/outer/inner"})
+    (first, last) = SignedRegions(flat).of({"/outer/inner"})
     node = flat.find("/outer")
     assert node is not None
     assert first.end == node.end

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,9 +11,9 @@ import bootseal
 from bootseal import device
 from bootseal.assembly import disk_image
 from bootseal.assembly import slot_trees as devicetree
-from bootseal.device import Device, Input, Qemu, Slot
+from bootseal.device import Device, Input, Qemu, Slot, Target
 from bootseal.files import BOOT_LOADER, mapped, read_bounded
-from bootseal.formats import boot_partition
+from bootseal.formats import boot_partition, kconfig
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
 from bootseal.formats.uboot.environment import emit_environment
@@ -51,6 +52,10 @@ ROLES: Final = {
 """Artefact roles and file names; the names are also those the layout's `file=` uses."""
 OPTIONAL: Final = {"uboot-config": "u-boot.config"}
 """Likewise, for what a device may lack: U-Boot's finished .config."""
+_BOOTM_LEN: Final = "CONFIG_SYS_BOOTM_LEN"
+# Of the boot logic; U-Boot reads numbers as hexadecimal, with or without the prefix.
+_FIT_ADDRESS: Final = "fit_addr"
+_NUMBER: Final = re.compile(r"(?:0x)?[0-9A-Fa-f]{1,8}")
 FILES: Final = frozenset({*ROLES.values(), *OPTIONAL.values()})
 
 
@@ -66,6 +71,7 @@ class About:
         keys: Key directory it was signed with.
         root_hash: dm-verity root hash, lower-case hex.
         inputs: What it was made from.
+        target: Where the memory of the board is.
     """
 
     name: str
@@ -75,6 +81,26 @@ class About:
     keys: Path
     root_hash: str
     inputs: tuple[Input, ...]
+    target: Target
+
+
+def target(paths: Mapping[str, Path], config: Path) -> Target:
+    """Return what U-Boot says about the memory of its board.
+
+    Args:
+        paths: The artefacts by role.
+        config: U-Boot's finished .config; it need not be there.
+
+    Raises:
+        FormatError: The .config is malformed.
+    """
+    settings = kconfig.parse(read_bounded(config), config.name) if config.is_file() else {}
+    length = settings.get(_BOOTM_LEN)
+    address = uboot.variable(read_bounded(paths["bios"], limit=BOOT_LOADER), _FIT_ADDRESS)
+    return Target(
+        bootm_len=int(length.value, 16) if length and _NUMBER.fullmatch(length.value) else None,
+        fit_address=int(address, 16) if _NUMBER.fullmatch(address) else None,
+    )
 
 
 def slot_trees(
@@ -158,6 +184,7 @@ def describe(
             if key.role in {Role.FIT, Role.POLICY}
         },
         inputs=about.inputs,
+        target=about.target,
     )
 
 

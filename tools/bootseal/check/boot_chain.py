@@ -129,7 +129,7 @@ def _fits(disk: Disk, target: Expected, table: Table) -> tuple[list[SlotFit], li
         if entry is None:
             continue
         try:
-            fits.append(slot_fit.find(disk, slot, entry, fits))
+            fits.append(slot_fit.find(disk, slot, entry, target.memory, fits))
         except FormatError as error:
             findings.append(slot_fit.malformed(entry, error))
     return fits, findings

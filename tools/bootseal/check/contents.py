@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from bootseal.check import data_partition
+from bootseal.check.data import check as data_partition
 from bootseal.check.expected import DATA
 from bootseal.check.rootfs import check as rootfs
 from bootseal.check.rootfs.allowlist import Allowlist
@@ -51,7 +51,8 @@ def check(
                     disk, entry, allowlist or Allowlist(), production=production
                 )
         elif entry.name == DATA:
-            yield from data_partition.check(disk, entry, target.policy_key)
+            declared = any(partition.name == DATA for partition in target.partitions)
+            yield from data_partition.check(disk, entry, target.policy_key, declared=declared)
 
 
 def digest(disk: Disk, entry: Partition) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.check import contents, slot_fit
 from bootseal.check.rootfs import check as rootfs
-from bootseal.device import Partition, Slot
+from bootseal.device import UNKNOWN_TARGET, Partition, Slot
 from bootseal.disk import partitions
 from bootseal.errors import FormatError
 from bootseal.fit import diff as fit_diff
@@ -185,7 +185,7 @@ def _fit(disk: Disk, entry: Partition) -> SlotFit | None:
         pcrs={},
     )
     try:
-        found = slot_fit.find(disk, slot, entry)
+        found = slot_fit.find(disk, slot, entry, UNKNOWN_TARGET)
         _ = found.lenient
     except FormatError:
         return None

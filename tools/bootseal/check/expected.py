@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bootseal import device as devices
-from bootseal.device import Device, Partition, Slot
+from bootseal.device import UNKNOWN_TARGET, Device, Partition, Slot, Target
 from bootseal.errors import FormatError, UsageError
 from bootseal.files import BOOT_LOADER, read_bounded
 from bootseal.formats.uboot.binary import version_string
@@ -40,6 +40,7 @@ class Expected:
         fit_key: Fingerprint of the key U-Boot must require; empty when nothing says so.
         device: The device's description; None for an image on its own.
         directory: The directory of that.
+        memory: The memory of the board.
     """
 
     image: Path
@@ -50,6 +51,7 @@ class Expected:
     fit_key: str = ""
     device: Device | None = field(default=None)
     directory: Path | None = None
+    memory: Target = UNKNOWN_TARGET
 
     @property
     def version(self) -> bytes | None:
@@ -101,11 +103,17 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Expect
         fit_key=device.keys.get("fit", ""),
         device=device,
         directory=directory,
+        memory=device.target,
     )
 
 
 def of_layout(
-    image: Path, control: bytes, layout: Layout, *, policy_key: PublicKey | None = None
+    image: Path,
+    control: bytes,
+    layout: Layout,
+    *,
+    policy_key: PublicKey | None = None,
+    memory: Target = UNKNOWN_TARGET,
 ) -> Expected:
     """Return what an image on its own is checked against.
 
@@ -129,4 +137,5 @@ def of_layout(
         partitions=layout.partitions,
         slots=slots,
         policy_key=policy_key,
+        memory=memory,
     )

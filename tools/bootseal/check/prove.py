@@ -9,7 +9,6 @@ changes them on purpose makes the checksum fit, so they count as uncovered all t
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -24,7 +23,6 @@ from bootseal.errors import FormatError
 from bootseal.findings.model import Severity
 from bootseal.fit import prove as fit_prove
 from bootseal.fit.verify.digest import PayloadCache
-from bootseal.fit.verify.strictness import STRICT
 from bootseal.fit.verify.verdict import check_fit
 from bootseal.formats.verity import BLOCK
 from bootseal.measure.predict import predict
@@ -166,8 +164,8 @@ def _prove(checks: _Checks, spans: list[DiskRegion], seed: int, tries: int) -> R
 def _properties(disk: Disk, verdict: DiskVerdict, fit: SlotFit, seed: int) -> RegionProof:
     """Change every property of a FIT that is signed, and its payloads at their ends."""
     view = disk.view(fit.entry.offset, len(fit.data), private=True)
-    limits = dataclasses.replace(STRICT, max_size=fit.room)
-    proof = fit_prove.prove(view, verdict.chain.trust, strictness=limits, seed=seed, tries=2)
+    trust = verdict.chain.trust
+    proof = fit_prove.prove(view, trust, strictness=fit.strictness, seed=seed, tries=2)
     flips = [flip for mutant in proof.accepted for flip in mutant.flips]
     return RegionProof(
         name=f"{fit.entry.name}: each signed property of the FIT",
@@ -256,7 +254,7 @@ class _FitCheck:
         self.name = fit.entry.name
         self._view = disk.view(fit.entry.offset, len(fit.data), private=True)
         self._trust = verdict.chain.trust
-        self._strictness = dataclasses.replace(STRICT, max_size=fit.room)
+        self._strictness = fit.strictness
         self._cache = PayloadCache()
         self._known: dict[tuple[int, int], bool] = {}
         self._check(self._cache)

@@ -20,10 +20,11 @@ from bootseal.formats.verity import Tree
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bootseal.device import Partition, Slot
+    from bootseal.device import Partition, Slot, Target
     from bootseal.disk.image import Disk
     from bootseal.fit.control_dtb import Trust
     from bootseal.fit.verify.digest import PayloadCache
+    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Fit
 
 _PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
@@ -40,12 +41,14 @@ class SlotFit:
         entry: Its boot partition.
         data: The FIT, exactly; slots with the same FIT share one view of it.
         parsed: What it says, or why that cannot be told.
+        memory: The memory of the board that boots it.
     """
 
     slot: Slot
     entry: Partition
     data: memoryview
     parsed: Fit | FormatError
+    memory: Target
 
     @property
     def strict(self) -> Fit:
@@ -75,18 +78,26 @@ class SlotFit:
         return boot_partition.room(self.entry.size)
 
     @property
+    def strictness(self) -> Strictness:
+        """How the FIT is checked: strictly, for this board and this partition."""
+        return dataclasses.replace(STRICT, max_size=self.room, target=self.memory)
+
+    @property
     def policy_offset(self) -> int:
         """Offset of the PCR policy on the disk."""
         return self.entry.offset + self.room
 
 
-def find(disk: Disk, slot: Slot, entry: Partition, others: Sequence[SlotFit] = ()) -> SlotFit:
+def find(
+    disk: Disk, slot: Slot, entry: Partition, memory: Target, others: Sequence[SlotFit] = ()
+) -> SlotFit:
     """Return the FIT at the start of a boot partition.
 
     Args:
         disk: The disk.
         slot: The slot.
         entry: Its boot partition.
+        memory: The memory of the board.
         others: The FITs of other slots, which are not read again where they are the same.
 
     Raises:
@@ -101,7 +112,7 @@ def find(disk: Disk, slot: Slot, entry: Partition, others: Sequence[SlotFit] = (
         parsed: Fit | FormatError = fit_format.parse(data)
     except FormatError as error:
         parsed = error
-    return SlotFit(slot=slot, entry=entry, data=data, parsed=parsed)
+    return SlotFit(slot=slot, entry=entry, data=data, parsed=parsed, memory=memory)
 
 
 def check(found: SlotFit, trust: Trust, cache: PayloadCache) -> list[Finding]:
@@ -114,9 +125,8 @@ def check(found: SlotFit, trust: Trust, cache: PayloadCache) -> list[Finding]:
     """
     from bootseal.fit.verify.verdict import check_fit  # noqa: PLC0415 - while the roots are hashed
 
-    limits = dataclasses.replace(STRICT, max_size=found.room)
     try:
-        verdict = check_fit(found.strict, trust, strictness=limits, cache=cache)
+        verdict = check_fit(found.strict, trust, strictness=found.strictness, cache=cache)
     except FormatError as error:
         return [malformed(found.entry, error)]
     return list(dict.fromkeys(_place(found, each) for each in verdict.findings))

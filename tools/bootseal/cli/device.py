@@ -16,7 +16,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import now, opened, read, read_text
-from bootseal.cli.options import Json
+from bootseal.cli.options import Json, target
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -132,6 +132,16 @@ def describe(
     qemu_cpu: Annotated[str, typer.Option(help="QEMU -cpu.")] = "cortex-a57",
     qemu_cpus: Annotated[int, typer.Option(min=1, metavar="N", help="Number of processors.")] = 2,
     qemu_memory: Annotated[int, typer.Option(min=1, metavar="N", help="Memory in MiB.")] = 1024,
+    bootm_len: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="U-Boot's SYS_BOOTM_LEN, if u-boot.config is not there."),
+    ] = None,
+    fit_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Where U-Boot reads the FIT to, if not to its ${fit_addr}."
+        ),
+    ] = None,
 ) -> None:
     """Write device.json, once the disk image exists.
 
@@ -155,6 +165,8 @@ def describe(
     if manifest is not None:
         digest = device.digest_file(manifest)
         inputs.append(Input(name=manifest.name, version="", sha256=digest))
+    said = target(bootm_len, fit_address)
+    read = assembly.target(paths, directory / assembly.OPTIONAL["uboot-config"])
     about = assembly.About(
         name=name,
         login=login,
@@ -163,6 +175,10 @@ def describe(
         keys=keys,
         root_hash=verity_trees.load(_part(directory, rootfs.FACTS)).root_hash,
         inputs=tuple(inputs),
+        target=device.Target(
+            bootm_len=said.bootm_len or read.bootm_len,
+            fit_address=read.fit_address if said.fit_address is None else said.fit_address,
+        ),
     )
     found = assembly.predictions(paths)
     device.save(assembly.describe(about, _layout(layout), found, directory), directory)

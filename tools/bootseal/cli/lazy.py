@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from typer.core import TyperCommand
 
@@ -39,6 +39,22 @@ def group(places: Mapping[str, str]) -> type[TyperGroup]:
             return cast("TyperCommand | TyperGroup | None", self.commands.get(cmd_name))
 
     return Lazy
+
+
+def noun(package: str, help_: str, verbs: Sequence[str]) -> typer.Typer:
+    """Return the group of commands of a package.
+
+    Args:
+        package: Its full name.
+        help_: What its commands are about.
+        verbs: Modules of the package, each with the function of its own name that is the command;
+            an underscore at the end, which keeps a builtin's name free, is not part of the verb.
+    """
+    places = {v.rstrip("_").replace("_", "-"): f"{package}.{v}:{v}" for v in verbs}
+    app = typer.Typer(cls=group(places), no_args_is_help=True, help=help_)
+    # With a callback even a single verb stays a verb.
+    app.callback()(lambda: None)
+    return app
 
 
 def _load(name: str, place: str) -> TyperCommand | TyperGroup:

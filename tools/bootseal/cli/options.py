@@ -20,6 +20,7 @@ from bootseal.keys.signers.pin import PIN_FILE_VARIABLE, SecretSource
 
 if TYPE_CHECKING:
     from bootseal.check.expected import Expected
+    from bootseal.device import Target
     from bootseal.fit.verify.strictness import Strictness
     from bootseal.keys.signers.base import Access
 
@@ -124,6 +125,18 @@ class TargetOptions:
             metavar="WKS", help="The declared layout, a wic kickstart file. Needed for an IMAGE."
         ),
     ] = None
+    bootm_len: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="U-Boot's SYS_BOOTM_LEN, for an IMAGE; the default of the architecture if left "
+            "out.",
+        ),
+    ] = None
+    fit_address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Where U-Boot reads the FIT to, for an IMAGE."),
+    ] = None
 
     def expected(self, image: Path, policy_key: Path | None = None) -> Expected:
         """Return what a disk is checked against.
@@ -145,10 +158,12 @@ class TargetOptions:
 
         key = None if policy_key is None else from_pem(inputs.read(policy_key, kinds.PUBLIC_KEY))
         if image.is_dir():
-            if self.dtb is not None or self.layout is not None:
+            known = (self.dtb, self.layout, self.bootm_len, self.fit_address)
+            if any(option is not None for option in known):
                 raise UsageError(
                     f"{image} is a build directory, whose U-Boot and layout are known",
-                    hint="leave out --dtb and --layout, or name the image in it",
+                    hint="leave out --dtb, --layout, --bootm-len and --fit-address, or name the "
+                    "image in it",
                 )
             return expected.of_device(image, policy_key=key)
         if not image.exists():
@@ -162,7 +177,8 @@ class TargetOptions:
             )
         control = inputs.read(self.dtb, kinds.U_BOOT, limit=BOOT_LOADER)
         declared = parse_wks(inputs.read_text(self.layout), self.layout.name)
-        return expected.of_layout(image, control, declared, policy_key=key)
+        memory = target(self.bootm_len, self.fit_address)
+        return expected.of_layout(image, control, declared, policy_key=key, memory=memory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,12 +209,29 @@ class StrictnessOptions:
             rich_help_panel=_STRICTNESS,
         ),
     ] = None
+    bootm_len: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="The device's SYS_BOOTM_LEN, for example 64M; U-Boot's default for the "
+            "architecture if left out.",
+            rich_help_panel=_STRICTNESS,
+        ),
+    ] = None
+    fit_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where the device reads the FIT to: no image may be loaded there.",
+            rich_help_panel=_STRICTNESS,
+        ),
+    ] = None
 
     def chosen(self) -> Strictness:
         """Return what the options choose.
 
         Raises:
-            UsageError: The size is malformed.
+            UsageError: A size or an address is malformed.
         """
         from dataclasses import replace
 
@@ -210,6 +243,7 @@ class StrictnessOptions:
             strictness = replace(strictness, external_data=True)
         if self.max_size is not None:
             strictness = replace(strictness, max_size=parse_size(self.max_size))
+        strictness = replace(strictness, target=target(self.bootm_len, self.fit_address))
         _log.info(
             "strictness: %s, external data %s, up to %s bytes",
             strictness.name,
@@ -217,6 +251,35 @@ class StrictnessOptions:
             strictness.max_size,
         )
         return strictness
+
+
+def target(bootm_len: str | None, fit_address: str | None) -> Target:
+    """Return what `--bootm-len` and `--fit-address` say about the device's memory.
+
+    Raises:
+        UsageError: One of them is malformed.
+    """
+    from bootseal.device import Target
+    from bootseal.units import parse_size
+
+    return Target(
+        bootm_len=None if bootm_len is None else parse_size(bootm_len),
+        fit_address=None if fit_address is None else address(fit_address),
+    )
+
+
+def address(text: str) -> int:
+    """Read an address such as `0x40400000`.
+
+    Raises:
+        UsageError: It is not a number.
+    """
+    from bootseal.errors import UsageError
+
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise UsageError(f"address {text!r}: expected a number such as 0x40400000") from None
 
 
 def pairs(option: str, values: list[str] | None, form: str) -> dict[str, str]:

@@ -3,25 +3,33 @@
 
 from __future__ import annotations
 
+import bz2
 import logging
+import lzma
 import re
 import tempfile
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bootseal.device import digest_file
+from bootseal.device import UNKNOWN_TARGET, Target, digest_file
 from bootseal.errors import FormatError, ToolError, UsageError
-from bootseal.files import mapped, resolved, write_file
+from bootseal.files import mapped, opened, resolved, write_file
 from bootseal.findings.model import refuse
 from bootseal.fit.verify import structure
 from bootseal.fit.verify.digest import digest
+from bootseal.fit.verify.strictness import STRICT
+from bootseal.fit.verify.target import ARCHITECTURES, LOAD_ADDRESSES
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
+from bootseal.formats.kinds import recognise as kinds
+from bootseal.formats.kinds.kind import BOARD_TREE, COMPRESSED, KERNEL, RAMDISK, Kind, advice
 from bootseal.keys.algorithms import Algorithm
 from bootseal.proc import run
+from bootseal.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,13 +39,24 @@ _log: Final = logging.getLogger(__name__)
 _TIMEOUT: Final = 600.0
 _NAME: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _ADDRESSES: Final = 1 << 32
+# More than a block of bzip2.
+_BLOCK: Final = MIB
 _MAGICS: Final = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"\x04\x22\x4d\x18", "lz4"),
     (b"\x5d\x00\x00", "lzma"),
     (b"BZh", "bzip2"),
+    (b"\x89LZO", "lzo"),
 )
+_ARCHITECTURES: Final = {
+    Kind.KERNEL_ARM64: "arm64",
+    Kind.KERNEL_RISCV: "riscv",
+    Kind.KERNEL_ZIMAGE: "arm",
+}
+# Linux Documentation/arch/x86/boot.rst: xloadflags, XLF_KERNEL_64.
+_LOAD_FLAGS: Final = 0x236
+_KERNEL_64: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +78,7 @@ class FitSpec:
         algorithm: U-Boot name of the algorithm, for example `sha256,rsa2048`; its hash protects the
             images as well.
         arch: U-Boot name of the architecture.
+        target: The memory of the device.
     """
 
     description: str
@@ -70,16 +90,94 @@ class FitSpec:
     ramdisk: Path | None
     hint: str
     algorithm: str
-    arch: str = "arm64"
+    arch: str
+    target: Target = UNKNOWN_TARGET
 
 
 def detect_compression(path: Path) -> str:
     """Return U-Boot's name for the compression a file starts like, `none` for any other."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         start = file.read(4)
     found = next((name for magic, name in _MAGICS if start.startswith(magic)), "none")
     _log.info("%s: compression %s", path, found)
     return found
+
+
+def architecture(kernel: Path, named: str | None = None) -> str:
+    """Return U-Boot's name of the architecture a kernel is for.
+
+    Args:
+        kernel: Kernel as stored; gzip, bzip2 and lzma are looked into.
+        named: The architecture it is said to be for.
+
+    Raises:
+        UsageError: There is no such file, it is for another architecture than named, or nothing
+            tells which.
+        FormatError: U-Boot cannot start it as the kernel of a FIT.
+    """
+    if not kernel.is_file():
+        raise UsageError(f"kernel: there is no file {kernel}")
+    if named not in {None, *ARCHITECTURES}:
+        raise UsageError(f"architecture {named!r}: U-Boot knows {', '.join(ARCHITECTURES)}")
+    found = _architecture_of(kernel)
+    if named is not None and found not in {"", named}:
+        raise UsageError(f"{kernel} is a kernel for {found}: expected one for {named}")
+    if not (named or found):
+        raise UsageError(
+            f"{kernel}: nothing in it tells which architecture it is for",
+            hint="name it as U-Boot does, for example --arch arm64",
+        )
+    _log.info("%s: architecture %s", kernel, named or found)
+    return named or found
+
+
+def _architecture_of(kernel: Path) -> str:
+    """Return the architecture that the header of a kernel tells, "" if none does."""
+    with opened(kernel) as file:
+        stored = file.read(_BLOCK)
+    kind = kinds.check(stored, KERNEL, str(kernel))
+    compression = detect_compression(kernel)
+    if kind in COMPRESSED and compression == "none":
+        raise FormatError(
+            f"{kernel} is {kind} in a form that U-Boot cannot unpack",
+            hint=advice(kind, KERNEL, str(kernel)),
+        )
+    start = _unpacked_start(stored, compression, kernel)
+    kind = kinds.check(start, KERNEL, f"what is packed in {kernel}" if kind in COMPRESSED else "")
+    if kind is Kind.KERNEL_BZIMAGE:
+        flags = start[_LOAD_FLAGS : _LOAD_FLAGS + 1]
+        return "x86_64" if flags and flags[0] & _KERNEL_64 else "x86"
+    return _ARCHITECTURES.get(kind, "")
+
+
+def load_address(arch: str) -> int:
+    """Return where QEMU's virt machine takes a kernel of this architecture.
+
+    Raises:
+        UsageError: There is no such machine.
+    """
+    if (found := LOAD_ADDRESSES.get(arch)) is None:
+        raise UsageError(
+            f"no load address is known for {arch}",
+            hint="name where the kernel of the device runs: --load ADDRESS",
+        )
+    return found
+
+
+def _unpacked_start(stored: bytes, compression: str, name: Path) -> bytes:
+    """Return the first bytes of a kernel, unpacked if Python can."""
+    try:
+        match compression:
+            case "gzip":
+                return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(stored, kinds.HEAD)
+            case "bzip2":
+                return bz2.BZ2Decompressor().decompress(stored, kinds.HEAD)
+            case "lzma":
+                return lzma.LZMADecompressor().decompress(stored, kinds.HEAD)
+            case _:
+                return stored
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise FormatError(f"{name} cannot be unpacked: {error}") from error
 
 
 def build(spec: FitSpec, output: Path, *, epoch: int) -> None:
@@ -109,7 +207,7 @@ def build(spec: FitSpec, output: Path, *, epoch: int) -> None:
             env={"SOURCE_DATE_EPOCH": str(epoch)},
         )
         result = (directory / "fit.itb").read_bytes()
-    _check_result(result, files)
+    _check_result(result, files, spec.target)
     write_file(output, result)
 
 
@@ -142,6 +240,9 @@ def _check(spec: FitSpec) -> dict[str, Path]:
             raise UsageError(f"{role}: there is no file {path}")
     for path in spec.fdts.values():
         _check_tree(path)
+    if spec.ramdisk is not None:
+        with mapped(spec.ramdisk) as data:
+            kinds.check(data, RAMDISK, str(spec.ramdisk))
     found = detect_compression(spec.kernel)
     if found != spec.compression:
         raise UsageError(
@@ -152,10 +253,16 @@ def _check(spec: FitSpec) -> dict[str, Path]:
 
 def _check_tree(path: Path) -> None:
     with mapped(path) as data:
+        kinds.check(data, BOARD_TREE, str(path))
         try:
-            fdt.read(data, lenient=True)
+            root = fdt.read(data, lenient=True).root
         except FormatError as error:
             raise FormatError(f"{path}: {error.message}") from error
+    if any(child.name == "__overlay__" for node in root.children for child in node.children):
+        raise UsageError(
+            f"{path} is an overlay: a configuration boots with the device tree of a whole board",
+            hint=f"fdtoverlay -i BOARD.dtb -o MERGED.dtb {path}, and name MERGED.dtb",
+        )
 
 
 def _check_texts(spec: FitSpec) -> None:
@@ -171,10 +278,11 @@ def _check_texts(spec: FitSpec) -> None:
     Algorithm.parse(spec.algorithm)
 
 
-def _check_result(result: bytes, files: Mapping[str, Path]) -> None:
+def _check_result(result: bytes, files: Mapping[str, Path], target: Target) -> None:
     model = fit_format.parse(result)
     for role, path in files.items():
         image = model.image(role if role.startswith("fdt-") else f"{role}-1")
         if digest("sha256", image.payload).hex() != digest_file(path):
             raise ToolError(f"mkimage put something else than {path} into {image.path}")
-    refuse(structure.check(model), "the assembled FIT is refused")
+    strictness = replace(STRICT, target=target)
+    refuse(structure.check(model, strictness), "the assembled FIT is refused")

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _HINT: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _REQUIRED: Final = ("conf", "image")
-_MODES: Final = ("all", "any")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,24 +161,6 @@ def remove_key(data: bytes, public_key: PublicKey) -> bytes:
     def change(editor: Editor, _: Flat) -> None:
         for path in paths:
             editor.remove_node(path)
-
-    return _edited(data, change)
-
-
-def set_required_mode(data: bytes, mode: str) -> bytes:
-    """Say whether `all` required keys must have signed, or `any` one of them is enough.
-
-    Raises:
-        FormatError: `data` holds no device tree.
-        UsageError: The mode is another, or there are no keys.
-    """
-    if mode not in _MODES:
-        raise UsageError(f"required-mode is {mode!r}: expected one of {', '.join(_MODES)}")
-
-    def change(editor: Editor, tree: Flat) -> None:
-        if tree.find("/signature") is None:
-            raise UsageError("the control device tree has no keys: add one first")
-        editor.set_property("/signature", "required-mode", mode.encode() + b"\0")
 
     return _edited(data, change)
 

@@ -229,7 +229,7 @@ def digests(model: Fit) -> Iterator[tuple[Signature, bytes, Algorithm]]:
         for signature in configuration.signatures:
             if algorithm := _algorithm(signature):
                 size = int.from_bytes(signature.hashed_strings[4:8])
-                chunks = fit_format.signed_chunks(model.flat, set(signature.hashed_nodes), size)
+                chunks = model.regions.chunks(signature.hashed_nodes, size)
                 yield signature, algorithm.digest(chunks), algorithm
 
 

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Final
 from bootseal import proc
 from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.files import BOOT_LOADER, mapped, read_bounded, resolved, write_file
-from bootseal.findings.model import refuse
+from bootseal.findings.model import errors, refuse
 from bootseal.fit import control_dtb
 from bootseal.fit.control_dtb import Trust, TrustedKey
 from bootseal.fit.key_usage import digests
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import COMPAT
-from bootseal.fit.verify.verdict import check_fit
+from bootseal.fit.verify.verdict import check_signatures, check_unsigned
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.kinds.kind import FIT, U_BOOT
@@ -268,6 +268,8 @@ def _trust(done: Sequence[Signed], signers: dict[str, Signer]) -> dict[str, Trus
 
 def _check(data: bytes, trusts: dict[str, Trust]) -> None:
     fit, cache = COMPAT.parse(data), PayloadCache()
-    for name, trust in trusts.items():
-        verdict = check_fit(fit, trust, name, strictness=COMPAT, cache=cache)
-        refuse(verdict.errors, "the signed FIT is refused")
+    chosen = [each for each in fit.configurations if each.name in trusts]
+    found = check_unsigned(fit, chosen, COMPAT, cache)
+    for each in chosen:
+        found += check_signatures(fit, each, trusts[each.name], COMPAT, cache)[1]
+    refuse(errors(found), "the signed FIT is refused")

@@ -23,11 +23,12 @@ from bootseal.fit.relayout import FileLayout
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.signature import check_image
 from bootseal.fit.verify.strictness import STRICT
-from bootseal.fit.verify.verdict import check_fit, check_unsigned
+from bootseal.fit.verify.verdict import check_all, check_unsigned
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.fit.regions import covered
+from bootseal.formats.fit.regions import TagIndex
 from bootseal.keys.algorithms import Algorithm
+from bootseal.progress import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
 
     from bootseal.fit.add_signature import NewSignature
     from bootseal.fit.verify.strictness import Strictness
+    from bootseal.formats.fdt.edit import Piece
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Configuration, Fit, Signature
     from bootseal.keys.signers.base import Signer
+    from bootseal.progress import Progress
 
 _log: Final = logging.getLogger(__name__)
 
@@ -134,8 +137,14 @@ def collect(fit: Buffer, request: Request) -> None:
     _Work(fit, request).run()
 
 
-def sign_file(path: Path, output: Path, request: Request) -> None:
+def sign_file(path: Path, output: Path, request: Request, progress: Progress | None = None) -> None:
     """Sign a file; `output` may be the same one, and is replaced as a whole or not at all.
+
+    Args:
+        path: The FIT.
+        output: Where the signed FIT shall be.
+        request: How.
+        progress: Told what is being done.
 
     Raises:
         OSError: A file cannot be read or written.
@@ -143,10 +152,13 @@ def sign_file(path: Path, output: Path, request: Request) -> None:
         VerificationRefused: Likewise.
         UsageError: Likewise.
     """
+    steps = progress or Silent()
     with mapped(path) as fit:
         work = _Work(fit, request)
-        work.run()
-        write_parts(output, work.layout.parts(work.editor), check=work.check)
+        with steps.step(f"Sign {work.what}"):
+            work.run()
+        with steps.step("Verify what was signed"):
+            write_parts(output, work.layout.parts(work.editor), check=work.check)
 
 
 class _Work:
@@ -157,8 +169,15 @@ class _Work:
         self._cache = PayloadCache()
         self._trusted: dict[str, TrustedKey] = {}
         self._model = request.strictness.parse(fit)
+        self._images = {s.hint for image in self._model.images for s in image.signatures}
         self.editor = Editor(fit, lenient=self._model.lenient)
         self.layout = FileLayout(self._model, self.editor.size)
+
+    @property
+    def what(self) -> str:
+        """How much there is to sign, in words."""
+        number = len(self._model.configurations)
+        return "1 configuration" if number == 1 else f"{number} configurations"
 
     def run(self) -> None:
         """Sign images, then configurations, in file order."""
@@ -171,11 +190,17 @@ class _Work:
                 algorithm = _choose(signature, request.algorithm, key.signer)
                 digest = self._cache.digest(image, algorithm.hash_name)
                 self._write(signature, key, algorithm, digest, [])
-        hints = [key.hint for key in request.keys]
-        nodes = [(each, self._signatures(each, hints)) for each in model.configurations]
+        nodes = [(each, self._signatures(each)) for each in model.configurations]
+        # No signature covers what is written into a signature node from here on.
+        pieces = self.editor.pieces
+        index = TagIndex(pieces)
         for configuration, signatures in nodes:
             for signature, key in self._mine(signatures):
-                self._sign_configuration(configuration, signature, key)
+                paths = _nodes_to_sign(model, configuration, signature)
+                chunks = _signed_pieces(pieces, index, paths, signature)
+                algorithm = _choose(signature, request.algorithm, key.signer)
+                digest = algorithm.digest([*chunks, self.editor.strings])
+                self._write(signature, key, algorithm, digest, paths)
 
     def check(self, signed: memoryview) -> None:
         """Verify what was made of the FIT."""
@@ -185,49 +210,28 @@ class _Work:
         trust = Trust(
             keys=tuple(key for key in self._trusted.values() if key.required), any_suffices=False
         )
-        for configuration in model.configurations:
-            verdict = check_fit(
-                model, trust, configuration.name, strictness=strictness, cache=cache
-            )
-            refuse(verdict.errors, "the signed FIT is refused")
+        verdict = check_all(model, trust, strictness=strictness, cache=cache)
+        refuse(verdict.errors, "the signed FIT is refused")
         for image in model.images:
             for signature, key in self._mine(image.signatures):
                 trusted = self._trusted[key.hint]
                 found = check_image(image, signature, trusted, cache)
                 refuse(found, "the signed FIT is refused")
 
-    def _signatures(
-        self, configuration: Configuration, hints: Sequence[str]
-    ) -> tuple[Signature, ...]:
+    def _signatures(self, configuration: Configuration) -> tuple[Signature, ...]:
         """Return the signature nodes of a configuration, with the one that is to be added."""
         signatures = configuration.signatures
+        hints = [key.hint for key in self._request.keys]
         if self._request.add is not None:
             signatures = add_signature.add(self.editor, configuration, self._request.add, hints)
-        images = {s.hint for image in self._model.images for s in image.signatures}
         for hint in hints:
-            if hint not in images and all(signature.hint != hint for signature in signatures):
+            if all(signature.hint != hint for signature in signatures) and hint not in self._images:
                 raise _no_node(configuration, hint)
         return signatures
 
     def _mine(self, signatures: Sequence[Signature]) -> list[tuple[Signature, SigningKey]]:
         keys = {key.hint: key for key in self._request.keys}
         return [(s, keys[s.hint]) for s in signatures if s.hint in keys]
-
-    def _sign_configuration(
-        self, configuration: Configuration, signature: Signature, key: SigningKey
-    ) -> None:
-        paths = _nodes_to_sign(self._model, configuration, signature)
-        pieces = self.editor.pieces
-        included = covered(pieces, set(paths))
-        starts = zip(included, [False, *included[:-1]], strict=True)
-        if sum(now and not before for now, before in starts) + 1 > _MAX_REGIONS:
-            raise UsageError(
-                f"{signature.path}: the configuration has more parts than U-Boot can hash"
-            )
-        algorithm = _choose(signature, self._request.algorithm, key.signer)
-        chunks = [piece.raw for piece, yes in zip(pieces, included, strict=True) if yes]
-        digest = algorithm.digest([*chunks, self.editor.strings])
-        self._write(signature, key, algorithm, digest, paths)
 
     def _write(
         self,
@@ -275,6 +279,16 @@ def _nodes_to_sign(fit: Fit, configuration: Configuration, signature: Signature)
             hint="list every property of the configuration that names an image",
         )
     return paths
+
+
+def _signed_pieces(
+    pieces: Sequence[Piece], index: TagIndex, paths: Sequence[str], signature: Signature
+) -> list[Buffer]:
+    """Return what a signature over `paths` covers of the structure block."""
+    runs = index.runs(paths)
+    if len(runs) + 1 > _MAX_REGIONS:
+        raise UsageError(f"{signature.path}: the configuration has more parts than U-Boot can hash")
+    return [piece.raw for start, end in runs for piece in pieces[start:end]]
 
 
 def _choose(signature: Signature, algorithm: str | None, signer: Signer) -> Algorithm:

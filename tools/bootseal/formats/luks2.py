@@ -81,6 +81,8 @@ class Header:
         sequence: Counts the changes.
         uuid: As text.
         label: As text.
+        subsystem: As text.
+        checksum: Its algorithm.
         metadata: The JSON document.
         keyslots: Its key slots.
         segments: Its data.
@@ -93,6 +95,8 @@ class Header:
     sequence: int
     uuid: str
     label: str
+    subsystem: str
+    checksum: str
     metadata: dict[str, object]
     keyslots: tuple[Keyslot, ...]
     segments: tuple[Segment, ...]
@@ -108,6 +112,7 @@ class _Copy:
     label: bytes
     uuid: bytes
     subsystem: bytes
+    algorithm: bytes
     text: bytes
 
 
@@ -150,7 +155,7 @@ def _copy(view: memoryview, offset: int, magic: bytes) -> _Copy:
     text, _, rest = bytes(view[offset + _BINARY.size : offset + size]).partition(b"\0")
     if rest.strip(b"\0"):
         raise FormatError(f"{what} has something behind its metadata")
-    return _Copy(size, sequence, label, uuid, subsystem, text)
+    return _Copy(size, sequence, label, uuid, subsystem, algorithm, text)
 
 
 def _check_digest(raw: memoryview, algorithm: str, expected: bytes, what: str) -> None:
@@ -188,6 +193,8 @@ def _header(copy: _Copy) -> Header:
         sequence=copy.sequence,
         uuid=_text(copy.uuid, "the LUKS2 UUID"),
         label=_text(copy.label, "the LUKS2 label"),
+        subsystem=_text(copy.subsystem, "the LUKS2 subsystem"),
+        checksum=_text(copy.algorithm, "the LUKS2 checksum algorithm"),
         metadata=metadata,
         keyslots=slots,
         segments=tuple(_segment(number, fields) for number, fields in segments),

@@ -117,11 +117,6 @@ class Algorithm:
         """Bytes of a signature: those of the RSA modulus, or twice those of the curve's field."""
         return self.bits // 8 if self.kind.is_rsa else self.bits // 4
 
-    @property
-    def deterministic(self) -> bool:
-        """Whether every signer makes the same signature of the same digest."""
-        return self.kind.is_rsa and self.padding is Padding.PKCS1
-
     def digest(self, chunks: Iterable[bytes | bytearray | memoryview]) -> bytes:
         """Hash buffers in order as if they were one, without joining them."""
         state = hashlib.new(self.hash_name)

@@ -106,6 +106,7 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
             keys=parts.keys,
             root_hash=system.root.verity.root_hash,
             inputs=tuple(_inputs(parts)),
+            target=assembly.target(paths, staging / assembly.OPTIONAL["uboot-config"]),
         )
         return assembly.describe(about, layout, predictions, staging)
 
@@ -131,6 +132,7 @@ def _sign_fit(parts: Parts, paths: dict[str, Path]) -> None:
         ramdisk=paths["initramfs"],
         hint=key.name,
         algorithm=algorithm,
+        arch="arm64",
     )
     fit_build.build(spec, paths["fit"], epoch=parts.epoch)
     signer = key_directory.signer(parts.keys, Role.FIT)

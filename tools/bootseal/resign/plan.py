@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
@@ -19,7 +19,6 @@ from bootseal.check.rootfs import check as rootfs
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
 from bootseal.fit.resign import Resigning, ask, resign
-from bootseal.fit.verify.strictness import STRICT
 from bootseal.fit.verify.verdict import verify
 from bootseal.formats import boot_partition
 from bootseal.keys import public
@@ -100,7 +99,7 @@ def fits_of(disk: Disk, target: Expected, table: Table) -> tuple[SlotFit, ...]:
         entry = table.entry(slot.boot)
         if entry is None:
             raise FormatError(f"the disk has no partition {slot.boot}")
-        found.append(slot_fit.find(disk, slot, entry, found))
+        found.append(slot_fit.find(disk, slot, entry, target.memory, found))
     return tuple(found)
 
 
@@ -152,7 +151,7 @@ def how(fit: SlotFit, signing: Signing) -> Resigning:
         hint=signing.hint,
         algorithm=signing.algorithm,
         timestamp=signing.timestamp,
-        strictness=replace(STRICT, max_size=fit.room),
+        strictness=fit.strictness,
     )
 
 

@@ -211,7 +211,7 @@ def test_cloned_fit_satisfies_a_verifier_that_trusts_hashed_nodes(
     size = int.from_bytes(signature.hashed_strings[4:])
     algorithm = Algorithm.parse(ALGORITHM)
 
-    chunks = fit_format.signed_chunks(fit.flat, signature.hashed_nodes, size)
+    chunks = fit.regions.chunks(signature.hashed_nodes, size)
     verify_digest(signer.public_key, algorithm.digest(chunks), signature.value, algorithm)
 
     kernel = fit.image("kernel-1")

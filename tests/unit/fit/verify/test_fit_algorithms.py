@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.tree_edits import ANY_SUFFICES
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.fit import control_dtb
@@ -131,11 +132,11 @@ def test_old_and_new_key_sign_side_by_side(
     fit = rotated(signed, signer, p384)
     new = trust(p384, "sha384,ecdsa384", "next")
     both = control_dtb.add_key(control, p384.public_key, hint="next", algorithm=NEXT.algorithm)
-    for tree in (control, new, both, control_dtb.set_required_mode(both, "any")):
+    for tree in (control, new, both, fdt.rewrite(both, ANY_SUFFICES)):
         verify(fit, tree)
         verify(fit, tree, strictness=COMPAT)
     assert ids(signed, both) == {"fit.no-signature"}
-    assert ids(signed, control_dtb.set_required_mode(both, "any")) == set()
+    assert ids(signed, fdt.rewrite(both, ANY_SUFFICES)) == set()
     assert ids(fit, trust(p384, "sha384,ecdsa384", "other")) == {"fit.key-hint"}
 
 
@@ -172,13 +173,6 @@ def test_removed_key_is_no_longer_trusted(
     assert ids(signed, without) == {"fit.no-required-key"}
     with pytest.raises(UsageError, match="no key"):
         control_dtb.remove_key(without, signer.public_key)
-
-
-def test_unknown_mode_is_refused(control: bytes) -> None:
-    with pytest.raises(UsageError, match="'some'"):
-        control_dtb.set_required_mode(control, "some")
-    with pytest.raises(UsageError, match="no keys"):
-        control_dtb.set_required_mode(EMPTY, "any")
 
 
 def test_required_value_that_uboot_ignores_is_refused(signed: bytes, control: bytes) -> None:

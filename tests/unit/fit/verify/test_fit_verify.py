@@ -136,7 +136,7 @@ def test_any_flipped_bit_in_what_is_protected_is_refused(
     model = fit_format.parse(signed)
     conf = model.configuration(data.draw(st.sampled_from(["conf-a", "conf-b"])))
     nodes = fit_format.hashed_nodes(model, conf)
-    protected = [tuple(region) for region in fit_format.hashed_regions(model.flat, nodes)]
+    protected = [tuple(region) for region in model.regions.of(nodes)]
     strings = model.flat.header.off_strings
     size = int.from_bytes(conf.signatures[0].hashed_strings[4:])
     protected += [(strings, strings + size)]

@@ -110,6 +110,6 @@ def _sign_unchecked(fit: bytes, signer: Signer) -> bytes:
             size = int.from_bytes(signature.hashed_strings[4:])
             flat = fdt.read(editor.to_bytes())
             algorithm = Algorithm.parse(signature.algorithm, signature.padding)
-            digest = algorithm.digest(fit_format.signed_chunks(flat, nodes, size))
+            digest = algorithm.digest(fit_format.SignedRegions(flat).chunks(nodes, size))
             editor.set_property(signature.path, "value", signer.sign_digest(digest, algorithm))
     return editor.to_bytes()

@@ -3,22 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-import typer
-
 from bootseal.cli import lazy
 
-_PLACES: Final = {
-    "run": "bootseal.cli.boot.run:run",
-    "matrix": "bootseal.cli.boot.matrix:matrix",
-}
-
-app = typer.Typer(
-    cls=lazy.group(_PLACES), no_args_is_help=True, help="Run a device in QEMU, and attack it there."
+app = lazy.noun(
+    __name__,
+    "Run a device in QEMU, and attack it there.",
+    ("run", "matrix"),
 )
-
-
-@app.callback()
-def _boot() -> None:
-    """Keep every verb a verb of its own."""

@@ -10,8 +10,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import now
-from bootseal.cli.options import pairs
-from bootseal.errors import UsageError
+from bootseal.cli.options import address, pairs, target
 
 
 def build(
@@ -34,11 +33,30 @@ def build(
     algorithm: Annotated[
         str, typer.Option(help="Signature algorithm, by U-Boot's name.")
     ] = "sha256,rsa4096",
+    arch: Annotated[
+        str | None,
+        typer.Option(help="U-Boot's name of the architecture; the kernel's own if left out."),
+    ] = None,
     load: Annotated[
-        str, typer.Option(help="Load address; on arm64 a multiple of 2 MiB.")
-    ] = "0x40400000",
+        str | None,
+        typer.Option(
+            help="Load address; on arm64 and riscv a multiple of 2 MiB. Left out, it is one of "
+            "QEMU's virt machine for arm, arm64 and riscv."
+        ),
+    ] = None,
     entry: Annotated[
         str | None, typer.Option(help="Entry point; the load address if left out.")
+    ] = None,
+    bootm_len: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="The device's SYS_BOOTM_LEN; U-Boot's default for the architecture if left out.",
+        ),
+    ] = None,
+    fit_address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Where the device reads the FIT to."),
     ] = None,
     description: Annotated[str, typer.Option(help="One line of text.")] = "Signed by bootseal",
 ) -> None:
@@ -53,28 +71,23 @@ def build(
     """
     from bootseal.fit import build as fit_build
 
-    start = _address(load)
+    chosen = fit_build.architecture(kernel, arch)
+    start = fit_build.load_address(chosen) if load is None else address(load)
     spec = fit_build.FitSpec(
         description=description,
         kernel=kernel,
         compression=fit_build.detect_compression(kernel),
         load=start,
-        entry=start if entry is None else _address(entry),
+        entry=start if entry is None else address(entry),
         fdts={name: Path(file) for name, file in pairs("--fdt", fdt, "NAME=FILE").items()},
         ramdisk=ramdisk,
         hint=hint,
         algorithm=algorithm,
+        arch=chosen,
+        target=target(bootm_len, fit_address),
     )
     with console.TerminalProgress().step(f"Assemble {output}"):
         fit_build.build(spec, output, epoch=now())
     console.status(
         f"Next: bootseal fit sign {console.untrusted(str(output))} --key KEY.pem --hint {hint}"
     )
-
-
-def _address(text: str) -> int:
-    """Read an address such as `0x40400000`."""
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise UsageError(f"address {text!r}: expected a number such as 0x40400000") from None

@@ -95,7 +95,7 @@ def sign(
     target = output or fit
     trusted = None if dtb is None else _trusting(dtb, fit, request, required)
     with opened(fit, FIT):
-        sign_file(fit, target, request)
+        sign_file(fit, target, request, console.TerminalProgress())
     if trusted is not None and dtb is not None:
         write_file(dtb_output or dtb, trusted)
     _report(target, signing)

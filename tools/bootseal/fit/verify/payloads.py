@@ -11,23 +11,20 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.findings.catalogue import finding
 from bootseal.fit.verify.digest import STRONG, WEAK
+from bootseal.fit.verify.target import UNPACKING, kernel_room
 from bootseal.formats.fit.model import EXTERNAL, Place
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from bootseal.device import Target
     from bootseal.findings.model import Finding
     from bootseal.fit.verify.digest import PayloadCache
     from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Configuration, Fit, Hash, Image
 
-MAX_KERNEL: Final = 128 * MIB
-"""U-Boot's CONFIG_SYS_BOOTM_LEN on arm64: what a kernel may be decompressed to, in bytes."""
-
-MAX_GROWTH: Final = 20
-"""U-Boot decompresses other images into a buffer of this many times their size."""
-
+_UNPACKED: Final = frozenset({"", "none"})
 # mkimage aligns external data and its end to 4 bytes, or to what its option -B says.
 _MAX_GAP: Final = 4096
 _STEP: Final = MIB
@@ -44,17 +41,17 @@ def check(
     for image in chosen:
         yield from _check_place(image, strictness)
         if strictness.strict:
-            yield from _check_use(image, cache)
+            yield from _check_use(image, strictness, cache)
         yield from _check_hashes(image, strictness, cache)
     if strictness.strict:
         yield from _check_file(fit)
 
 
-def check_loads(fit: Fit, configuration: Configuration) -> Iterator[Finding]:
-    """Yield pairs of images of a configuration that are loaded over each other."""
+def check_loads(fit: Fit, configuration: Configuration, target: Target) -> Iterator[Finding]:
+    """Yield images of a configuration that are loaded over each other, or over the FIT."""
     names = {name for names in configuration.references.values() for name in names}
     loaded = sorted(
-        (image.load, image.load + len(image.payload), image.name)
+        (image.load, image.load + _room(image, target), image.name)
         for image in map(fit.image, names)
         if image.load is not None
     )
@@ -62,6 +59,23 @@ def check_loads(fit: Fit, configuration: Configuration) -> Iterator[Finding]:
         if start < end:
             message = f"{first} and {second} are loaded over each other at {start:#x}"
             yield finding("fit.load-overlap", configuration.path, message)
+    if target.fit_address is None:
+        return
+    fit_end = target.fit_address + len(fit.data)
+    for start, end, name in loaded:
+        if start < fit_end and target.fit_address < end:
+            message = (
+                f"{name} is loaded to {start:#x} and may reach to {end:#x}, over the FIT, which is "
+                f"at {target.fit_address:#x} to {fit_end:#x}"
+            )
+            yield finding("fit.load-overlap", configuration.path, message)
+
+
+def _room(image: Image, target: Target) -> int:
+    """Return how far U-Boot may write from the load address on; the gate counts the same way."""
+    if image.compression in _UNPACKED:
+        return len(image.payload)
+    return max(UNPACKING * len(image.payload), kernel_room(target, image.arch))
 
 
 def is_zero(view: memoryview) -> bool:
@@ -93,8 +107,8 @@ def _check_place(image: Image, strictness: Strictness) -> Iterator[Finding]:
         yield finding("fit.no-data", image.path, "the image has no data")
 
 
-def _check_use(image: Image, cache: PayloadCache) -> Iterator[Finding]:
-    compressed = image.compression not in {"", "none"}
+def _check_use(image: Image, strictness: Strictness, cache: PayloadCache) -> Iterator[Finding]:
+    compressed = image.compression not in _UNPACKED
     if image.load is not None and not image.type.startswith("kernel"):
         yield finding(
             "fit.load-address",
@@ -107,10 +121,15 @@ def _check_use(image: Image, cache: PayloadCache) -> Iterator[Finding]:
             "fit.noload-compressed", image.path, "U-Boot may write past its buffer: set load"
         )
     kernel = image.type.startswith("kernel")
-    limit = MAX_KERNEL if kernel else MAX_GROWTH * len(image.payload)
+    room = kernel_room(strictness.target, image.arch)
+    limit = room if kernel else UNPACKING * len(image.payload)
     # Linux unpacks a ramdisk itself; U-Boot then only passes it on.
     if compressed and image.type != "ramdisk" and cache.expanded(image, limit) > limit:
         message = f"it decompresses to more than the {limit} bytes that U-Boot has room for"
+        yield finding("fit.decompressed-size", image.path, message)
+    # U-Boot moves it to its load address under the same limit.
+    if image.type == "kernel" and not compressed and len(image.payload) > room:
+        message = f"it has {len(image.payload)} bytes: U-Boot has room for {room}"
         yield finding("fit.decompressed-size", image.path, message)
 
 

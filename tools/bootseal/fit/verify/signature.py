@@ -54,7 +54,7 @@ def check_configuration(
         expected = f"0 and at most {fit.flat.header.size_strings}"
         message = f"'hashed-strings' is {signature.hashed_strings.hex() or 'missing'}: expected "
         return [*findings, finding("fit.hashed-strings", signature.path, message + expected)]
-    digest = algorithm.digest(fit_format.signed_chunks(fit.flat, nodes, size))
+    digest = algorithm.digest(fit.regions.chunks(nodes, size))
     return findings + _verify(signature, key, digest, algorithm)
 
 
@@ -80,7 +80,7 @@ def holds_by_list(
     size = _strings_size(fit, signature, strict=False)
     if algorithm is None or size is None or configuration.path not in signature.hashed_nodes:
         return False
-    chunks = fit_format.signed_chunks(fit.flat, set(signature.hashed_nodes), size)
+    chunks = fit.regions.chunks(signature.hashed_nodes, size)
     return not findings and not _verify(signature, key, algorithm.digest(chunks), algorithm)
 
 
@@ -100,7 +100,7 @@ def _check_limits(fit: Fit, configuration: Configuration, nodes: Collection[str]
     for names in configuration.references.values():
         for name in names:
             listed += fit_format.image_nodes(fit.image(name))
-    regions = len(fit_format.hashed_regions(fit.flat, set(nodes)))
+    regions = len(fit.regions.of(nodes))
     if (
         len(listed) <= _MAX_NODES
         and sum(len(path) + 1 for path in listed) <= _MAX_PATHS

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bootseal.device import UNKNOWN_TARGET, Target
 from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
@@ -28,12 +29,14 @@ class Strictness:
         external_data: Whether the target takes data behind the tree, placed by `data-offset`. By
             `data-position` a strict check always refuses it.
         max_size: Bytes a tree may have: the target's CONFIG_FIT_SIGNATURE_MAX_SIZE.
+        target: The target's memory.
     """
 
     name: str
     strict: bool
     external_data: bool
     max_size: int = 0x10000000
+    target: Target = UNKNOWN_TARGET
 
     def parse(self, data: Buffer) -> Fit:
         """Read a FIT as strictly as it will be checked.

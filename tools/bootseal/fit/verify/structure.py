@@ -79,7 +79,7 @@ def check(
     found += payloads.check(fit, fit.images, strictness, cache or PayloadCache())
     for configuration in fit.configurations:
         found += _check_references(fit, configuration)
-        found += payloads.check_loads(fit, configuration)
+        found += payloads.check_loads(fit, configuration, strictness.target)
     return [*found, *_check_use(fit)]
 
 

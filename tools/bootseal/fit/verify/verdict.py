@@ -146,15 +146,35 @@ def check_fit(
         raise ValueError(f"a FIT to be checked as {strictness.name} is read by its parse()")
     known = PayloadCache() if cache is None else cache
     chosen, findings = _choose(fit, configuration, strictness)
-    findings[:0] = check_unsigned(fit, chosen, strictness, known)
+    return _verdict(fit, trust, chosen, findings, strictness, known)
+
+
+def check_all(
+    fit: Fit, trust: Trust, *, strictness: Strictness, cache: PayloadCache | None = None
+) -> FitVerdict:
+    """Check every configuration of a FIT as one that may boot, strictly or not.
+
+    The arguments are those of `check_fit`.
+    """
+    known = PayloadCache() if cache is None else cache
+    return _verdict(fit, trust, fit.configurations, [], strictness, known)
+
+
+def _verdict(
+    fit: Fit,
+    trust: Trust,
+    chosen: Sequence[Configuration],
+    about_choice: list[Finding],
+    strictness: Strictness,
+    cache: PayloadCache,
+) -> FitVerdict:
+    findings = [*check_unsigned(fit, chosen, strictness, cache), *about_choice]
     findings += _check_trust(trust)
     results: list[KeyVerdict] = []
     for each in chosen:
-        verdicts = [_check_key(fit, each, key, strictness) for key in trust.required("conf")]
+        verdicts, found = check_signatures(fit, each, trust, strictness, cache)
         results += verdicts
-        if not (trust.any_suffices and any(verdict.good for verdict in verdicts)):
-            findings += [f for verdict in verdicts for f in verdict.findings]
-        findings += _check_images(fit, each, trust, strictness, known)
+        findings += found
     unique = tuple(dict.fromkeys(findings))
     return FitVerdict(
         policy=strictness.name,
@@ -177,10 +197,16 @@ def uboot_accepts(
         FormatError: It would boot none of them, as the FIT is malformed to it as well.
     """
     fit, known = strictness.parse(data), PayloadCache() if cache is None else cache
-    return {
-        each.name: not check_fit(fit, trust, each.name, strictness=strictness, cache=known).errors
-        for each in fit.configurations
-    }
+    if errors([*_check_tree(fit, strictness), *_check_trust(trust)]):
+        return dict.fromkeys((each.name for each in fit.configurations), False)
+    found: dict[str, bool] = {}
+    for each in fit.configurations:
+        # Of two with one name it takes the first.
+        if each.name not in found:
+            problems = list(_check_one(fit, each, strictness, known))
+            problems += check_signatures(fit, each, trust, strictness, known)[1]
+            found[each.name] = not errors(problems)
+    return found
 
 
 def check_unsigned(
@@ -196,7 +222,10 @@ def check_unsigned(
     """
     if strictness.strict:
         return structure.check(fit, strictness, cache)
-    return list(_check_as_uboot(fit, configurations, strictness, cache))
+    found = list(_check_tree(fit, strictness))
+    for each in configurations:
+        found += _check_one(fit, each, strictness, cache)
+    return found
 
 
 def _choose(
@@ -217,19 +246,21 @@ def _choose(
     return [], [finding("fit.no-configuration", where, "there is no such configuration")]
 
 
-def _check_as_uboot(
-    fit: Fit, chosen: Sequence[Configuration], strictness: Strictness, cache: PayloadCache
-) -> Iterator[Finding]:
+def _check_tree(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
+    """Yield what a U-Boot refuses whichever configuration it is to boot."""
     yield from structure.check_size(fit, strictness)
     yield from structure.check_addresses(fit)
     if "description" not in fit.flat.root.properties:
         yield finding("fit.description", "/", "there is no description, which U-Boot demands")
-    for configuration in chosen:
-        if not configuration.references:
-            yield finding(
-                "fit.missing-image", configuration.path, "the configuration names no image"
-            )
-        yield from payloads.check(fit, _images(fit, configuration), strictness, cache)
+
+
+def _check_one(
+    fit: Fit, configuration: Configuration, strictness: Strictness, cache: PayloadCache
+) -> Iterator[Finding]:
+    """Yield what a U-Boot refuses of one configuration, apart from its signatures."""
+    if not configuration.references:
+        yield finding("fit.missing-image", configuration.path, "the configuration names no image")
+    yield from payloads.check(fit, _images(fit, configuration), strictness, cache)
 
 
 def _check_trust(trust: Trust) -> Iterator[Finding]:
@@ -243,6 +274,22 @@ def _check_trust(trust: Trust) -> Iterator[Finding]:
     for key in trust.required("image"):
         message = "U-Boot takes a signature by any key for one by this: use required=conf"
         yield finding("fit.image-key", key.path, message)
+
+
+def check_signatures(
+    fit: Fit,
+    configuration: Configuration,
+    trust: Trust,
+    strictness: Strictness,
+    cache: PayloadCache,
+) -> tuple[list[KeyVerdict], list[Finding]]:
+    """Check the signatures of one configuration and of its images."""
+    verdicts = [_check_key(fit, configuration, key, strictness) for key in trust.required("conf")]
+    findings: list[Finding] = []
+    if not (trust.any_suffices and any(verdict.good for verdict in verdicts)):
+        findings = [f for verdict in verdicts for f in verdict.findings]
+    findings += _check_images(fit, configuration, trust, strictness, cache)
+    return verdicts, findings
 
 
 def _check_key(

@@ -10,16 +10,18 @@ Spec: FIT specification; U-Boot doc/usage/fit/signature.rst and boot/image-fit-s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
 from bootseal.formats.fdt import model as fdt
-from bootseal.formats.fit.regions import UNHASHED, Region, hashed_regions, signed_chunks
+from bootseal.formats.fit.nodes import Configuration, Hash, Image, Place, Signature
+from bootseal.formats.fit.regions import UNHASHED, Region, SignedRegions
 from bootseal.units import align_up
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bootseal.formats.fdt.read import Flat, FlatNode
 
 __all__ = [
@@ -33,11 +35,10 @@ __all__ = [
     "Place",
     "Region",
     "Signature",
+    "SignedRegions",
     "hashed_nodes",
-    "hashed_regions",
     "image_nodes",
     "parse",
-    "signed_chunks",
 ]
 
 EXTERNAL: Final = UNHASHED - {"data"}
@@ -49,119 +50,6 @@ _ARM64_MAGIC: Final = b"ARM\x64"
 _ARM64_OFFSET: Final = 56
 _EXTERNAL_ALIGNMENT: Final = 4
 _WORD: Final = 4
-
-
-class Place(StrEnum):
-    """Where an image's data is, as U-Boot finds it: the last of these that the node has."""
-
-    NOWHERE = "nowhere"
-    EMBEDDED = "embedded"
-    OFFSET = "data-offset"
-    POSITION = "data-position"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hash:
-    """A hash node of an image; `ignored` is a non-zero `uboot-ignore`."""
-
-    path: str
-    algorithm: str
-    value: bytes
-    ignored: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """An image node.
-
-    Attributes:
-        name: Name of the node below `/images`.
-        path: Its path.
-        description: Free text, as are the next four: empty when the property is missing.
-        type: `kernel`, `ramdisk`, `flat_dt`, ...
-        os: Operating system.
-        arch: Architecture.
-        compression: `none`, `gzip`, ...
-        load: Load address, None without one.
-        entry: Entry point, None without one.
-        payload: View of the data; empty when there is none.
-        offset: Offset of the payload in the file, 0 when there is none.
-        place: Where the data is.
-        misplaced: Why external data cannot be read, empty when it can.
-        external: Whether the node has any property of external data.
-        hashes: The hash nodes in file order.
-        signatures: The signature nodes in file order.
-        node: The node itself.
-    """
-
-    name: str
-    path: str
-    description: str
-    type: str
-    os: str
-    arch: str
-    compression: str
-    load: int | None
-    entry: int | None
-    payload: memoryview
-    offset: int
-    place: Place
-    misplaced: str
-    external: bool
-    hashes: tuple[Hash, ...]
-    signatures: tuple[Signature, ...]
-    node: FlatNode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
-    """A signature node of a configuration or an image; missing properties are empty.
-
-    Attributes:
-        path: Path of the node.
-        algorithm: The `algo` property.
-        hint: The `key-name-hint` property.
-        padding: The `padding` property, `pkcs-1.5` when it is missing.
-        value: The signature, big-endian.
-        sign_images: The `sign-images` property, None when it is missing.
-        hashed_nodes: The `hashed-nodes` property.
-        hashed_strings: The `hashed-strings` property, two big-endian words when well formed.
-        timestamp: Seconds since 1970, None when missing.
-        node: The node itself.
-    """
-
-    path: str
-    algorithm: str
-    hint: str
-    padding: str
-    value: bytes
-    sign_images: tuple[str, ...] | None
-    hashed_nodes: tuple[str, ...]
-    hashed_strings: bytes
-    timestamp: int | None
-    node: FlatNode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
-    """A configuration node.
-
-    Attributes:
-        name: Name of the node below `/configurations`.
-        path: Its path.
-        description: Free text.
-        references: Property to names of existing images, in property order; every property counts
-            except those in `NOT_REFERENCES`.
-        signatures: The signature nodes in file order.
-        node: The node itself.
-    """
-
-    name: str
-    path: str
-    description: str
-    references: dict[str, tuple[str, ...]]
-    signatures: tuple[Signature, ...]
-    node: FlatNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +65,7 @@ class Fit:
         lenient: Whether it was read as U-Boot does.
         images: The image nodes in file order.
         configurations: The configuration nodes in file order.
+        regions: What signatures cover of it.
     """
 
     data: memoryview
@@ -187,6 +76,8 @@ class Fit:
     lenient: bool
     images: tuple[Image, ...]
     configurations: tuple[Configuration, ...]
+    regions: SignedRegions = field(repr=False, compare=False)
+    _images: dict[str, Image] = field(repr=False, compare=False)
 
     def image(self, name: str) -> Image:
         """Return the first image of this name.
@@ -194,9 +85,8 @@ class Fit:
         Raises:
             FormatError: There is none.
         """
-        for image in self.images:
-            if image.name == name:
-                return image
+        if (found := self._images.get(name)) is not None:
+            return found
         known = ", ".join(image.name for image in self.images) or "none"
         raise FormatError(f"the FIT has no image {name!r}: it has {known}")
 
@@ -231,7 +121,8 @@ def parse(data: fdt.Buffer, *, lenient: bool = False) -> Fit:
         missing = "/images" if images is None else "/configurations"
         raise FormatError(f"the device tree has no {missing} node, so it is not a FIT")
     reader = _Reader(memoryview(data).toreadonly(), lenient=lenient)
-    names = frozenset(child.name for child in images.children)
+    found = tuple(reader.image(node) for node in images.children)
+    names = {image.name: image for image in reversed(found)}
     return Fit(
         data=reader.data,
         flat=flat,
@@ -239,8 +130,10 @@ def parse(data: fdt.Buffer, *, lenient: bool = False) -> Fit:
         timestamp=reader.number(flat.root, "timestamp"),
         default=reader.text(configurations, "default"),
         lenient=lenient,
-        images=tuple(reader.image(node) for node in images.children),
+        images=found,
         configurations=tuple(reader.configuration(node, names) for node in configurations.children),
+        regions=SignedRegions(flat),
+        _images=names,
     )
 
 
@@ -316,7 +209,7 @@ class _Reader:
             node=node,
         )
 
-    def configuration(self, node: FlatNode, images: frozenset[str]) -> Configuration:
+    def configuration(self, node: FlatNode, images: Collection[str]) -> Configuration:
         references: dict[str, tuple[str, ...]] = {}
         for name, found in node.properties.items():
             named = tuple(text for text in _strings(bytes(found.value)) if text in images)

@@ -43,8 +43,10 @@ _BMAP: Final = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<bmap\b", 
 # Offset, mark and kind; the first that fits counts.
 _MARKS: Final = (
     (56, b"ARM\x64", Kind.KERNEL_ARM64),
+    (48, b"RISCV\0\0\0", Kind.KERNEL_RISCV),
     (56, b"RSC\x05", Kind.KERNEL_RISCV),
     (0x24, bytes.fromhex("18286f01"), Kind.KERNEL_ZIMAGE),
+    (0x24, bytes.fromhex("016f2818"), Kind.KERNEL_ZIMAGE),
     (0x202, b"HdrS", Kind.KERNEL_BZIMAGE),
     (0, b"MZ\0\0zimg", Kind.KERNEL_ZBOOT),
     (0, b"MZ", Kind.EFI),

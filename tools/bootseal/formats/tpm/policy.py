@@ -55,11 +55,15 @@ def pcr_selection(pcrs: Collection[int]) -> bytes:
     return struct.pack(">IHB", 1, _ALG_SHA256, _SELECT_SIZE) + bitmap
 
 
-def policy_pcr(values: Mapping[int, bytes]) -> bytes:
-    """Return the digest of a policy that is one TPM2_PolicyPCR over these values.
+def policy_pcr(values: Mapping[int, bytes], after: bytes = ZERO_DIGEST) -> bytes:
+    """Return the digest of a policy after one TPM2_PolicyPCR over these values.
 
-    H(zeros || TPM_CC_PolicyPCR || TPML_PCR_SELECTION || H(values by ascending index))
+    H(after || TPM_CC_PolicyPCR || TPML_PCR_SELECTION || H(values by ascending index))
     (part 3, 23.7).
+
+    Args:
+        values: PCR values by index.
+        after: The digest before it; zeros where it is the first.
 
     Raises:
         UsageError: No value, an index beyond 23, or a value that is not 32 bytes long.
@@ -69,7 +73,7 @@ def policy_pcr(values: Mapping[int, bytes]) -> bytes:
             raise UsageError(f"PCR {pcr} has {len(value)} bytes: expected {DIGEST_SIZE}")
     joined = hashlib.sha256(b"".join(values[pcr] for pcr in sorted(values))).digest()
     command = struct.pack(">I", _CC_POLICY_PCR)
-    return hashlib.sha256(ZERO_DIGEST + command + pcr_selection(values) + joined).digest()
+    return hashlib.sha256(after + command + pcr_selection(values) + joined).digest()
 
 
 def policy_authorize(key_name: bytes, policy_ref: bytes = b"") -> bytes:
@@ -86,19 +90,16 @@ def policy_authorize(key_name: bytes, policy_ref: bytes = b"") -> bytes:
     return hashlib.sha256(inner + policy_ref).digest()
 
 
-def rsa_public_area(modulus: int, exponent: int) -> bytes:
-    """Encode the TPMT_PUBLIC of an RSA key loaded to verify signatures (part 2, 12.2.4).
+def key_name(modulus: int, exponent: int) -> bytes:
+    """Return the TPM name of an RSA key that is loaded to verify signatures (part 2, 12.2.4).
 
-    The exponent is written out even when it is 65537, as tpm2_loadexternal and systemd do;
-    software that writes 0 for it computes another name for the same key.
+    nameAlg, then the digest of its TPMT_PUBLIC (part 1, 16). The exponent is written out even
+    when it is 65537, as tpm2_loadexternal and systemd do; software that writes 0 for it computes
+    another name for the same key.
     """
     size = modulus.bit_length()
     unique = modulus.to_bytes(-(-size // 8), "big")
     head = struct.pack(">HHIH", _ALG_RSA, _ALG_SHA256, _VERIFY_ATTRIBUTES, 0)
     parameters = struct.pack(">HHHI", _ALG_NULL, _ALG_NULL, size, exponent)
-    return head + parameters + struct.pack(">H", len(unique)) + unique
-
-
-def object_name(public_area: bytes) -> bytes:
-    """Return the name of an object: nameAlg, then the digest of its TPMT_PUBLIC (part 1, 16)."""
-    return struct.pack(">H", _ALG_SHA256) + hashlib.sha256(public_area).digest()
+    area = head + parameters + struct.pack(">H", len(unique)) + unique
+    return struct.pack(">H", _ALG_SHA256) + hashlib.sha256(area).digest()

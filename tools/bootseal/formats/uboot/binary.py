@@ -45,6 +45,20 @@ def version_string(binary: Buffer) -> bytes:
     return found.pop().rstrip(b"\0")
 
 
+def variable(binary: Buffer, name: str) -> str:
+    """Return what U-Boot's built-in environment says of a variable, "" if it has no such one.
+
+    Args:
+        binary: `u-boot.bin` or `u-boot-nodtb.bin`, not compressed.
+        name: The variable.
+
+    >>> variable(b"code" + bytes(1) + b"fit_addr=0x50000000" + bytes(2), "fit_addr")
+    '0x50000000'
+    """
+    found = re.search(rb"\0%s=([\x20-\x7e]{0,200})\0" % re.escape(name.encode()), binary)
+    return bytes(found[1]).decode() if found else ""
+
+
 def gate_version(binary: Buffer) -> int:
     """Return the version of the gate in front of the FIT code; 0 when this U-Boot has none.
 

@@ -145,13 +145,6 @@ def open_uri(uri: str, access: Access) -> TokenSigner:
     return TokenSigner(session, key, f"the key {wanted.key_text} in {where}")
 
 
-def log_out() -> None:
-    """End the sessions of this process with all tokens; its signers sign no more."""
-    while _sessions:
-        _, session = _sessions.popitem()
-        session.close()
-
-
 def _module_of_environment() -> Path:
     for name in MODULE_VARIABLES:
         if value := os.environ.get(name):

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""What a FIT has to know about the board that boots it: where its memory is, and how much of it.
+
+The defaults are those of U-Boot's Kconfig (CONFIG_SYS_BOOTM_LEN, v2026.01), and load addresses that
+suit QEMU's `virt` machine. A board of its own says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bootseal.units import MIB
+
+if TYPE_CHECKING:
+    from bootseal.device import Target
+
+ARCHITECTURES: Final = (
+    *("alpha", "arc", "arm", "arm64", "avr32", "blackfin", "ia64", "m68k", "microblaze", "mips"),
+    *("mips64", "nds32", "nios2", "or1k", "powerpc", "ppc", "riscv", "s390", "sandbox", "sh"),
+    *("sparc", "sparc64", "x86", "x86_64", "xtensa"),
+)
+"""What U-Boot calls the architectures, in a FIT's `arch` (boot/image.c, uimage_arch)."""
+
+UNPACKING: Final = 20
+"""U-Boot decompresses other images into a buffer of this many times their size."""
+
+LOAD_ADDRESSES: Final = {"arm64": 0x40400000, "arm": 0x40400000, "riscv": 0x84000000}
+"""Where a kernel is put on QEMU's `virt` machine, by architecture."""
+
+_BOOTM_LEN: Final = 8 * MIB
+_BOOTM_LENS: Final = {
+    # Without an architecture U-Boot refuses the image itself.
+    "": 128 * MIB,
+    "arm64": 128 * MIB,
+    "riscv": 128 * MIB,
+    "ppc": 128 * MIB,
+    "powerpc": 128 * MIB,
+    "x86": 16 * MIB,
+    "x86_64": 16 * MIB,
+}
+
+
+def kernel_room(target: Target, arch: str) -> int:
+    """Return how many bytes a kernel of an architecture may have when unpacked.
+
+    >>> from bootseal.device import UNKNOWN_TARGET
+    >>> kernel_room(UNKNOWN_TARGET, "riscv") == 128 * MIB
+    True
+    """
+    return _BOOTM_LENS.get(arch, _BOOTM_LEN) if target.bootm_len is None else target.bootm_len
