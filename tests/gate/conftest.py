@@ -154,8 +154,8 @@ def genuine(signer: FileSigner) -> bytes:
 
 @pytest.fixture(scope="session")
 def trust(signer: FileSigner) -> bytes:
-    """A control device tree that requires the signer's key."""
-    empty = fdt.emit(fdt.Node("", {"compatible": b"test\0"}))
+    """A boot loader with the gate, whose control device tree requires the signer's key."""
+    empty = b"bootseal gate 1\0" + fdt.emit(fdt.Node("", {"compatible": b"test\0"}))
     return control_dtb.add_key(
         empty, signer.public_key, hint="dev", algorithm="sha256,rsa2048", required="conf"
     )

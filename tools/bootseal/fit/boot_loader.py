@@ -66,12 +66,17 @@ def locate(data: Buffer) -> tuple[int, int]:
     )
 
 
+def has_gate(data: Buffer) -> bool:
+    """Return whether this is a boot loader with the gate; a device tree alone is not one."""
+    return bytes(data[:4]) != _FDT_MAGIC and GATE in bytes(data)
+
+
 def check_gate(data: Buffer) -> tuple[Finding, ...]:
     """Return a warning when this is a boot loader without the gate in front of U-Boot's FIT code.
 
     A device tree alone says nothing about the boot loader that it will be part of.
     """
-    if bytes(data[:4]) == _FDT_MAGIC or GATE in bytes(data):
+    if bytes(data[:4]) == _FDT_MAGIC or has_gate(data):
         return ()
     message = (
         "no gate in front of its FIT code, which has memory errors in every release: apply the "

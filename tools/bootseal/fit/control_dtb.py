@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.fit import key_nodes
-from bootseal.fit.boot_loader import ELF_MAGIC, locate
+from bootseal.fit.boot_loader import ELF_MAGIC, has_gate, locate
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.edit import Editor
 from bootseal.keys.algorithms import Algorithm
@@ -52,10 +52,17 @@ class TrustedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """All keys of a control device tree; with `any_suffices` one required key is enough."""
+    """What a control device tree trusts.
+
+    Attributes:
+        keys: All its keys.
+        any_suffices: Whether one required key is enough.
+        gated: Whether it was read from a boot loader with the gate of meta-secureboot's patches.
+    """
 
     keys: tuple[TrustedKey, ...]
     any_suffices: bool
+    gated: bool = False
 
     def required(self, what: str) -> tuple[TrustedKey, ...]:
         """Return the keys that are required for `conf` or `image`."""
@@ -70,11 +77,14 @@ def read_trust(data: Buffer) -> Trust:
     """
     start, end = locate(data)
     node = fdt.read(memoryview(data)[start:end]).find("/signature")
+    gated = has_gate(data)
     if node is None:
-        return Trust(keys=(), any_suffices=False)
+        return Trust(keys=(), any_suffices=False, gated=gated)
     mode = node.value("required-mode")
     return Trust(
-        keys=tuple(_read_key(child) for child in node.children), any_suffices=mode == b"any\0"
+        keys=tuple(_read_key(child) for child in node.children),
+        any_suffices=mode == b"any\0",
+        gated=gated,
     )
 
 

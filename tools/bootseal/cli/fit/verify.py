@@ -55,7 +55,7 @@ def verify(
 
     Example: bootseal fit verify fit.itb --dtb u-boot.bin
     """
-    from bootseal.findings.model import refuse
+    from bootseal.findings.model import Severity, refuse
     from bootseal.fit.boot_loader import check_gate
     from bootseal.fit.control_dtb import read_trust
     from bootseal.fit.verify.digest import PayloadCache
@@ -80,6 +80,10 @@ def verify(
         proof = _prove(data, trust, configuration, chosen, seed) if prove else None
     for finding in warnings:
         console.status(f"WARNING: {console.untrusted(str(dtb))}: {finding.message}")
+    for finding in verdict.findings:
+        if finding.severity is Severity.WARNING and finding not in warnings:
+            text = f"WARNING: {fit}: {finding.where}: {finding.message}"
+            console.status(console.untrusted(text))
     if as_json:
         console.emit_json(_document(verdict, accepts, proof))
     else:

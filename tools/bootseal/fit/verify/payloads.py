@@ -51,7 +51,7 @@ def check_loads(fit: Fit, configuration: Configuration, target: Target) -> Itera
     """Yield images of a configuration that are loaded over each other, or over the FIT."""
     names = {name for names in configuration.references.values() for name in names}
     loaded = sorted(
-        (image.load, image.load + _room(image, target), image.name)
+        (image.load, image.load + room(image, target), image.name)
         for image in map(fit.image, names)
         if image.load is not None
     )
@@ -71,7 +71,7 @@ def check_loads(fit: Fit, configuration: Configuration, target: Target) -> Itera
             yield finding("fit.load-overlap", configuration.path, message)
 
 
-def _room(image: Image, target: Target) -> int:
+def room(image: Image, target: Target) -> int:
     """Return how far U-Boot may write from the load address on; the gate counts the same way."""
     if image.compression in _UNPACKED:
         return len(image.payload)
@@ -121,15 +121,15 @@ def _check_use(image: Image, strictness: Strictness, cache: PayloadCache) -> Ite
             "fit.noload-compressed", image.path, "U-Boot may write past its buffer: set load"
         )
     kernel = image.type.startswith("kernel")
-    room = kernel_room(strictness.target, image.arch)
-    limit = room if kernel else UNPACKING * len(image.payload)
+    most = kernel_room(strictness.target, image.arch)
+    limit = most if kernel else UNPACKING * len(image.payload)
     # Linux unpacks a ramdisk itself; U-Boot then only passes it on.
     if compressed and image.type != "ramdisk" and cache.expanded(image, limit) > limit:
         message = f"it decompresses to more than the {limit} bytes that U-Boot has room for"
         yield finding("fit.decompressed-size", image.path, message)
     # U-Boot moves it to its load address under the same limit.
-    if image.type == "kernel" and not compressed and len(image.payload) > room:
-        message = f"it has {len(image.payload)} bytes: U-Boot has room for {room}"
+    if image.type == "kernel" and not compressed and len(image.payload) > most:
+        message = f"it has {len(image.payload)} bytes: U-Boot has room for {most}"
         yield finding("fit.decompressed-size", image.path, message)
 
 

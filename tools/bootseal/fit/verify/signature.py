@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _HASHED_STRINGS: Final = struct.Struct(">II")
 
-# Bounds of the verifier: IMAGE_MAX_HASHED_NODES, FIT_MAX_HASH_PATH_BUF, and regions by nodes.
+# Bounds of the verifier: IMAGE_MAX_HASHED_NODES, FIT_MAX_HASH_PATH_BUF, and regions by nodes. The
+# first holds for 'hashed-nodes' as well, where that is what is hashed.
 _MAX_NODES: Final = 100
 _MAX_PATHS: Final = 4096
 
@@ -48,6 +49,9 @@ def check_configuration(
         odd = sorted(set(signature.hashed_nodes) ^ set(nodes))
         message = f"'hashed-nodes' and the configuration disagree about {', '.join(odd)}"
         findings.append(finding("fit.hashed-nodes", signature.path, message))
+    if strictness.strict and len(signature.hashed_nodes) > _MAX_NODES:
+        message = f"'hashed-nodes' has {len(signature.hashed_nodes)} entries: U-Boot takes up to "
+        findings.append(finding("fit.hashed-nodes", signature.path, f"{message}{_MAX_NODES}"))
     findings += _check_limits(fit, configuration, nodes)
     size = _strings_size(fit, signature, strict=strictness.strict)
     if size is None:

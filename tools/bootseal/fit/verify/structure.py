@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from bootseal.findings.catalogue import finding
-from bootseal.fit.verify import payloads
+from bootseal.fit.verify import forms, payloads
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.formats.fdt.read import HEADER_SIZE
@@ -46,21 +46,6 @@ _TYPES: Final = {
     "ramdisk": ("ramdisk",),
     "script": ("script",),
 }
-_SIGNATURE_PROPERTIES: Final = frozenset(
-    {
-        "algo",
-        "comment",
-        "hashed-nodes",
-        "hashed-strings",
-        "key-name-hint",
-        "padding",
-        "sign-images",
-        "signer-name",
-        "signer-version",
-        "timestamp",
-        "value",
-    }
-)
 _ALIGNMENT: Final = 4
 _NAME: Final = re.compile(r"[A-Za-z0-9,._+-]+")
 
@@ -76,6 +61,7 @@ def check(
         cache: What is known about the payloads already.
     """
     found = [*_check_layout(fit, strictness), *_check_names(fit), *_check_nodes(fit)]
+    found += forms.check(fit)
     found += payloads.check(fit, fit.images, strictness, cache or PayloadCache())
     for configuration in fit.configurations:
         found += _check_references(fit, configuration)
@@ -151,8 +137,8 @@ def _check_nodes(fit: Fit) -> Iterator[Finding]:
                 "fit.unexpected-node", node.path, "only /images and /configurations belong here"
             )
         else:
-            allowed = frozenset({"default"} if node.name == "configurations" else ())
-            yield from _unsigned(node, node.properties.keys() - allowed)
+            kind = forms.Kind.CONFIGS if node.name == "configurations" else forms.Kind.IMAGES
+            yield from _unsigned(node, node.properties.keys() - forms.allowed(kind))
     for image in fit.images:
         yield from _check_children(image.node, ("hash", "signature"))
         if image.signatures:
@@ -164,7 +150,8 @@ def _check_nodes(fit: Fit) -> Iterator[Finding]:
         # OE puts hash nodes there: their content is not signed, and nothing reads it.
         for child in configuration.node.children:
             if child.name.startswith("hash"):
-                yield from _unsigned(child, child.properties.keys() - UNHASHED - {"algo"})
+                allowed = forms.allowed(forms.Kind.UNREAD)
+                yield from _unsigned(child, child.properties.keys() - UNHASHED - allowed)
 
 
 def _check_children(node: FlatNode, kinds: tuple[str, ...]) -> Iterator[Finding]:
@@ -175,7 +162,8 @@ def _check_children(node: FlatNode, kinds: tuple[str, ...]) -> Iterator[Finding]
         elif child.children:
             yield finding("fit.unexpected-node", child.children[0].path, "expected no nodes here")
         if child.name.startswith("signature"):
-            yield from _unsigned(child, child.properties.keys() - _SIGNATURE_PROPERTIES)
+            allowed = forms.allowed(forms.Kind.SIGNATURE)
+            yield from _unsigned(child, child.properties.keys() - allowed)
         else:
             yield from _unsigned(child, UNHASHED)
 
@@ -227,7 +215,10 @@ def _check_use(fit: Fit) -> Iterator[Finding]:
         yield finding(
             "fit.no-configuration", "/configurations", "there is no configuration to boot"
         )
-    if fit.default and fit.default not in names:
+    if fit.default is None:
+        message = "there is no default: bootm ADDRESS starts nothing, bootm ADDRESS#NAME does"
+        yield finding("fit.no-default", "/configurations", message)
+    elif fit.default not in names:
         yield finding(
             "fit.default", "/configurations", f"the default {fit.default!r} does not exist"
         )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, errors, refuse
 from bootseal.fit import control_dtb as trust_store
-from bootseal.fit.verify import payloads, releases, structure
+from bootseal.fit.verify import gate, payloads, releases, structure
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.signature import check_configuration, check_image, holds_by_list
 from bootseal.fit.verify.strictness import COMPAT, STRICT
@@ -154,10 +154,13 @@ def check_all(
 ) -> FitVerdict:
     """Check every configuration of a FIT as one that may boot, strictly or not.
 
-    The arguments are those of `check_fit`.
+    A default that does not exist is refused as well. The arguments are those of `check_fit`.
     """
     known = PayloadCache() if cache is None else cache
-    return _verdict(fit, trust, fit.configurations, [], strictness, known)
+    findings: list[Finding] = []
+    if not strictness.strict and fit.default is not None:
+        _, findings = _choose(fit, fit.default, strictness)
+    return _verdict(fit, trust, fit.configurations, findings, strictness, known)
 
 
 def _verdict(
@@ -170,6 +173,8 @@ def _verdict(
 ) -> FitVerdict:
     findings = [*check_unsigned(fit, chosen, strictness, cache), *about_choice]
     findings += _check_trust(trust)
+    if strictness.strict and trust.gated:
+        findings += gate.check(fit, strictness.target)
     results: list[KeyVerdict] = []
     for each in chosen:
         verdicts, found = check_signatures(fit, each, trust, strictness, cache)
@@ -239,6 +244,9 @@ def _choose(
             findings.append(finding("fit.default-unsigned", "/configurations", message))
         return list(fit.configurations), findings
     wanted = fit.default if name is None else name
+    if wanted is None:
+        message = "the FIT has no default configuration: name one with --configuration"
+        return [], [finding("fit.no-configuration", "/configurations", message)]
     found = [c for c in fit.configurations if c.name == wanted][: None if strictness.strict else 1]
     if found:
         return found, []
@@ -298,11 +306,14 @@ def _check_key(
     findings: list[Finding] = []
     good = by_list = False
     signatures = [s for s in configuration.signatures if s.value]
+    if strictness.strict and not key.hint:
+        message = "the required key has no key-name-hint, so no signature can name it"
+        findings.append(finding("fit.key-hint", key.path, message))
     for signature in signatures:
         problems = check_configuration(fit, configuration, signature, key, strictness)
         by_list = by_list or holds_by_list(fit, configuration, signature, key)
         if signature.hint == key.hint or not strictness.strict:
-            good = good or not problems
+            good = good or not (problems or (strictness.strict and not key.hint))
             findings += problems
         elif not problems:
             message = f"signed by {key.hint!r}, but the hint says {signature.hint!r}"

@@ -61,7 +61,7 @@ class Fit:
         flat: The tree.
         description: Free text.
         timestamp: Seconds since 1970, None when missing.
-        default: The unsigned default configuration, empty without one.
+        default: The unsigned name of the default configuration, None when it is missing.
         lenient: Whether it was read as U-Boot does.
         images: The image nodes in file order.
         configurations: The configuration nodes in file order.
@@ -72,7 +72,7 @@ class Fit:
     flat: Flat
     description: str
     timestamp: int | None
-    default: str
+    default: str | None
     lenient: bool
     images: tuple[Image, ...]
     configurations: tuple[Configuration, ...]
@@ -120,6 +120,7 @@ def parse(data: fdt.Buffer, *, lenient: bool = False) -> Fit:
     if images is None or configurations is None:
         missing = "/images" if images is None else "/configurations"
         raise FormatError(f"the device tree has no {missing} node, so it is not a FIT")
+    given = configurations.properties
     reader = _Reader(memoryview(data).toreadonly(), lenient=lenient)
     found = tuple(reader.image(node) for node in images.children)
     names = {image.name: image for image in reversed(found)}
@@ -128,7 +129,7 @@ def parse(data: fdt.Buffer, *, lenient: bool = False) -> Fit:
         flat=flat,
         description=reader.text(flat.root, "description"),
         timestamp=reader.number(flat.root, "timestamp"),
-        default=reader.text(configurations, "default"),
+        default=reader.text(configurations, "default") if "default" in given else None,
         lenient=lenient,
         images=found,
         configurations=tuple(reader.configuration(node, names) for node in configurations.children),
@@ -283,7 +284,7 @@ class _Reader:
             path=node.path,
             algorithm=self.text(node, "algo"),
             hint=self.text(node, "key-name-hint"),
-            padding=self.text(node, "padding") or "pkcs-1.5",
+            padding=self.text(node, "padding") if "padding" in node.properties else "pkcs-1.5",
             value=node.value("value") or b"",
             sign_images=None if sign_images is None else _strings(sign_images),
             hashed_nodes=_strings(node.value("hashed-nodes") or b""),
