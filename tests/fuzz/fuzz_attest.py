@@ -117,7 +117,7 @@ def seeds() -> dict[str, bytes]:
         "signature": b"\3" + signature,
         "evidence": b"\4" + evidence,
         "identity": b"\5" + documents.dump(messages.Identity(ek_certificate=b"", ak=ecc)),
-        "approved": b"\6" + approved.emit(approved.Approved(releases=(a_release(),))),
+        "approved": b"\6" + documents.dump(approved.Approved(releases=(a_release(),))),
     }
 
 

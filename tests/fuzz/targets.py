@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bootseal.errors import FormatError
 from bootseal.fit.control_dtb import read_trust
 from bootseal.fit.coverage import coverage
-from bootseal.fit.show import describe
+from bootseal.fit.show import document
 from bootseal.fit.verify.strictness import COMPAT, STRICT
 from bootseal.fit.verify.verdict import inspect, uboot_accepts
 from bootseal.formats.fdt import model as fdt
@@ -68,7 +68,7 @@ def check_model(data: bytes) -> None:
             continue
         found = coverage(fit)
         assert sum(found.totals.values()) == len(data)
-        describe(data)
+        document(fit)
         for image in fit.images:
             assert len(image.payload) <= len(data)
 

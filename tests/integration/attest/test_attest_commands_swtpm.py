@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.attest.fleet import command, listed, powered
 
+from bootseal import documents
 from bootseal.attest.store import Store
 from bootseal.errors import ToolError, UsageError
-from bootseal.measure import approved
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.tool("swtpm"), pytest.mark.tool("swtpm_setup"), pytest
 
 def test_command_line_accepts_once_and_names_the_replay(fleet: Fleet) -> None:
     approved_list, evidence = fleet.directory / "approved.json", fleet.directory / "evidence"
-    approved_list.write_bytes(approved.emit(listed(b"KERNEL 1", "1.0")))
+    approved_list.write_bytes(documents.dump(listed(b"KERNEL 1", "1.0")))
     verify = ("verify", evidence, "--store", fleet.directory / "store", "--approved", approved_list)
     with powered(fleet.state) as chip:
         chip.boot(b"KERNEL 1")
@@ -44,7 +44,7 @@ def test_command_line_accepts_once_and_names_the_replay(fleet: Fleet) -> None:
 
 def test_command_line_refuses_what_is_not_approved_with_exit_code_3(fleet: Fleet) -> None:
     approved_list, evidence = fleet.directory / "other.json", fleet.directory / "evidence-2"
-    approved_list.write_bytes(approved.emit(listed(b"KERNEL 2", "2.0")))
+    approved_list.write_bytes(documents.dump(listed(b"KERNEL 2", "2.0")))
     store = fleet.directory / "store"
     with powered(fleet.state) as chip:
         chip.boot(b"KERNEL 1")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.attest.fleet import QUOTED, ask, found_by, listed, now, powered, quote_with
 
-from bootseal.attest import messages, verify
+from bootseal.attest import verify
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.formats.tpm import eventlog, structures
 from bootseal.formats.tpm.eventlog import Event, EventType
@@ -291,7 +291,7 @@ def test_quote_of_every_scheme_is_verified(fleet: Fleet, algorithm: str, scheme:
         area, message, signature, name = (
             (chip.directory / file).read_bytes() for file in ("k.tpmt", "m", "s", "k.name")
         )
-    key = messages.parse_public(area)
+    key = structures.parse_public(area, "attestation key")
     sealed = structures.parse_signature(signature)
     verifying = credential.public_key(key.key)
 

@@ -53,6 +53,10 @@ def files(nodes: list[Node], *, production: bool = True) -> dict[str, Finding]:
         ("usr/lib/bootseal/development", b"", 0o100644, "root-development"),
         ("usr/bin/tool", b"", 0o104755, "root-setuid"),
         ("usr/bin/tool", b"", 0o102755, "root-setuid"),
+        ("bin/anything.shadow", b"", 0o104755, "root-setuid"),
+        ("usr/bin/deep/inside/sh.util-linux", b"", 0o104755, "root-setuid"),
+        ("usr/share/games/ssh-keysign", b"", 0o104755, "root-setuid"),
+        ("usr/local/x/dbus-daemon-launch-helper", b"", 0o104755, "root-setuid"),
         ("etc/config", b"", 0o100666, "root-world-writable"),
     ],
 )
@@ -120,6 +124,8 @@ def test_policy_file_adds_to_what_is_allowed(tmp_path: Path) -> None:
 
     assert allowlist.allows(policy.setuid, "opt/tool")
     assert allowlist.allows(policy.setuid, "usr/bin/su")
+    assert allowlist.allows(policy.setuid, "usr/lib/openssh/ssh-keysign")
+    assert allowlist.allows(policy.setuid, "bin/mount.util-linux")
     assert policy.module_key == key
     found = rootfs_files.check(
         [node(tmp_path, "opt/tool", mode=0o104755), node(tmp_path, "srv", mode=0o100666)],

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 import io
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from bootseal import proc
@@ -12,9 +14,6 @@ from bootseal.errors import ToolError, UsageError
 from bootseal.units import MIB, SECTOR, align_up, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from bootseal.disk.layout import Layout
 
 _DATA_ROOM: Final = 512 * MIB

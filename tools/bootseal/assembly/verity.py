@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from bootseal import device, documents, proc
 from bootseal.disk.layout import NAMESPACE
 from bootseal.errors import FormatError
 from bootseal.files import write_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BLOCK: Final = 4096
 

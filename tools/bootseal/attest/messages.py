@@ -11,7 +11,7 @@ from bootseal.formats.tpm import eventlog, structures
 
 if TYPE_CHECKING:
     from bootseal.formats.tpm.eventlog import EventLog
-    from bootseal.formats.tpm.structures import Public, Quote, Signature
+    from bootseal.formats.tpm.structures import Quote, Signature
 
 # A log of 64 KiB, the memory it has, is far below this in base64.
 _MAX_SIZE: Final = 1 << 18
@@ -105,12 +105,3 @@ def parse_evidence(data: bytes) -> Evidence:
         signature=structures.parse_signature(answer.signature),
         log=eventlog.parse(answer.event_log),
     )
-
-
-def parse_public(data: bytes) -> Public:
-    """Read an attestation key's TPMT_PUBLIC.
-
-    Raises:
-        FormatError: It is none.
-    """
-    return structures.parse_public(data, "attestation key")

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from bootseal import documents
 from bootseal.errors import UsageError, VerificationRefused
 from bootseal.files import write_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 DEVICE_SCHEMA: Final = "bootseal.attest-device/1"
 CHALLENGE_SCHEMA: Final = "bootseal.challenge/1"

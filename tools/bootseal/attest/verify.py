@@ -18,26 +18,25 @@ import hashlib
 import hmac
 import logging
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.attest.messages import parse_public
-from bootseal.attest.store import Record
+from bootseal.attest.store import Challenge, Record
 from bootseal.errors import UsageError, VerificationRefused
 from bootseal.findings.catalogue import finding
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm import policy as tpm
+from bootseal.formats.tpm.structures import parse_public
 from bootseal.keys.tpm import credential as tpm_keys
 from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved as lists
 from bootseal.measure.explain import Match, closest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from bootseal.attest.messages import Evidence, Identity
-    from bootseal.attest.store import Challenge
     from bootseal.findings.model import Finding
     from bootseal.formats.tpm.eventlog import Event
     from bootseal.keys.tpm.endorsement import Authority
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 _BANK: Final = "sha256"
+_KEY: Final = "attestation key"
 _SHOWN: Final = 4
 # With one of these the log says nothing about the device.
 _UNPROVEN: Final = frozenset({"attest.log", "attest.selection"})
@@ -96,7 +96,7 @@ def enrol(
         UsageError: The endorsement key is of no standard template.
     """
     vouched = endorsement.check(identity.ek_certificate, trusted, when)
-    key = parse_public(identity.ak)
+    key = parse_public(identity.ak, _KEY)
     tpm_keys.check_attestation_key(key)
     tpm_keys.public_key(key.key)
     secret = os.urandom(tpm_keys.SECRET_SIZE)
@@ -240,7 +240,7 @@ def _untrusted(evidence: Evidence, record: Record) -> Iterator[Finding]:
     if not record.certified:
         message = f"the attestation key of {record.name} was never certified"
         yield finding("attest.key-not-certified", "device", message)
-    public = parse_public(bytes.fromhex(record.ak))
+    public = parse_public(bytes.fromhex(record.ak), _KEY)
     try:
         tpm_keys.check_attestation_key(public)
     except VerificationRefused as error:

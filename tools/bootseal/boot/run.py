@@ -15,12 +15,11 @@ from bootseal.boot.machine.events import Ending
 from bootseal.boot.machine.session import switched_on
 from bootseal.boot.scenario import power_cycle
 from bootseal.boot.scenario.evaluate import evaluate
-from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Step
+from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Step, StepResult
 from bootseal.errors import UsageError
 from bootseal.files import read_bounded
 
 if TYPE_CHECKING:
-    from bootseal.boot.scenario.model import StepResult
     from bootseal.device import Device
     from bootseal.progress import Progress
 

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bootseal.check.data import check as data_partition
-from bootseal.check.expected import DATA
+from bootseal.check.expected import DATA, Expected
 from bootseal.check.rootfs import check as rootfs
 from bootseal.check.rootfs.allowlist import Allowlist
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bootseal.check.expected import Expected
     from bootseal.device import Partition
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding

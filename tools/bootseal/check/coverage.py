@@ -7,6 +7,7 @@ A byte is signed only when the chain that leads to it holds; `bootseal.check.dis
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -14,20 +15,17 @@ from typing import TYPE_CHECKING
 from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
 from bootseal.errors import FormatError
-from bootseal.fit.coverage import coverage
+from bootseal.fit.coverage import Part, coverage
 from bootseal.formats.boot_partition import POLICY_SIZE
 from bootseal.formats.verity import BLOCK, TREE_AT
 from bootseal.protection import State
 from bootseal.units import SECTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from bootseal.check.disk import DiskVerdict
     from bootseal.check.slot_fit import SlotFit
     from bootseal.device import Partition
     from bootseal.disk.image import Disk
-    from bootseal.fit.coverage import Part
 
 
 class CheckedBy(StrEnum):

@@ -9,23 +9,20 @@ from typing import TYPE_CHECKING
 
 from bootseal.check import boot_chain as chain
 from bootseal.check import partitions, slot_state, uboot, unallocated
-from bootseal.check.expected import BOOTSTATE
+from bootseal.check.expected import BOOTSTATE, Expected
 from bootseal.disk import bmap
+from bootseal.disk.partitions import Table
 from bootseal.disk.partitions import read as read_tables
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import finding
-from bootseal.findings.model import errors
-from bootseal.keys.public import from_pem
+from bootseal.findings.model import Finding, errors
+from bootseal.keys.public import PublicKey, from_pem
 
 if TYPE_CHECKING:
     from bootseal.check.boot_chain import Chain
-    from bootseal.check.expected import Expected
     from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.check.unallocated import Gap
     from bootseal.disk.image import Disk
-    from bootseal.disk.partitions import Table
-    from bootseal.findings.model import Finding
-    from bootseal.keys.public import PublicKey
     from bootseal.progress import Progress
 
 

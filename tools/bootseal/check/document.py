@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import bootseal
-from bootseal.check.coverage import regions
-from bootseal.findings.model import errors
+from bootseal.check.coverage import DiskRegion, regions
+from bootseal.findings.model import Finding, errors
 from bootseal.protection import State
 
 if TYPE_CHECKING:
-    from bootseal.check.coverage import DiskRegion
     from bootseal.check.disk import DiskVerdict
     from bootseal.check.expected import Expected
     from bootseal.disk.image import Disk
-    from bootseal.findings.model import Finding
     from bootseal.formats.gpt import GptEntry
 
 SCHEMA: Final = "bootseal.disk-verdict/2"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -11,8 +12,6 @@ from bootseal.findings.catalogue import finding
 from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from bootseal.device import Partition
     from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding

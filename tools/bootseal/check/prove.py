@@ -10,35 +10,30 @@ changes them on purpose makes the checksum fit, so they count as uncovered all t
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal.check import boot_chain, partitions
 from bootseal.check import slot_state as state
-from bootseal.check.coverage import CheckedBy, regions
+from bootseal.check.coverage import CheckedBy, DiskRegion, regions
 from bootseal.check.slot_policy import check_policy
 from bootseal.disk import hash_tree
 from bootseal.disk.partitions import read as read_tables
 from bootseal.errors import FormatError
-from bootseal.findings.model import Severity
+from bootseal.findings.model import Finding, Severity
 from bootseal.fit import prove as fit_prove
 from bootseal.fit.verify.digest import PayloadCache
-from bootseal.fit.verify.verdict import check_fit
+from bootseal.fit.verify.verdict import FitVerdict, check_fit
 from bootseal.formats.verity import BLOCK
-from bootseal.measure.predict import predict
+from bootseal.measure.predict import Prediction, predict
 from bootseal.protection import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from bootseal.check.coverage import DiskRegion
     from bootseal.check.disk import DiskVerdict
     from bootseal.check.expected import Expected
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
-    from bootseal.findings.model import Finding
-    from bootseal.fit.verify.verdict import FitVerdict
-    from bootseal.measure.predict import Prediction
     from bootseal.progress import Progress
 
 TRIES: Final = 200

@@ -4,22 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import finding
 from bootseal.formats import boot_partition
 from bootseal.measure import pcr_policy
-from bootseal.measure.predict import predict
+from bootseal.measure.predict import Prediction, predict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from bootseal.check.expected import Expected
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.hash_tree import Readable
     from bootseal.findings.model import Finding
-    from bootseal.measure.predict import Prediction
 
 
 def check_policies(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
@@ -11,8 +12,6 @@ from bootseal.findings.catalogue import finding
 from bootseal.formats.uboot.environment import parse_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.device import Partition
     from bootseal.disk.hash_tree import Readable
     from bootseal.findings.model import Finding

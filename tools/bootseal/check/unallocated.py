@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.check import slot_state
@@ -12,8 +13,6 @@ from bootseal.formats.verity import BLOCK
 from bootseal.units import SECTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.check.boot_chain import Chain
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table

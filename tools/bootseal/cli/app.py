@@ -100,12 +100,12 @@ def ending(command: Callable[[], object]) -> None:
     try:
         command()
     except BootsealError as error:
-        console.err.print(f"[bold red]error:[/] {console.untrusted_lines(error.message)}")
+        console.status("[bold red]error:[/] {}", console.lines(error.message))
         if error.hint:
-            console.err.print(f"[bold]try:[/]   {console.untrusted_lines(error.hint)}")
+            console.status("[bold]try:[/]   {}", console.lines(error.hint))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        console.err.print("interrupted")
+        console.status("interrupted")
         sys.exit(ExitCode.INTERRUPTED)
     except MemoryError:
         console.err.print("[bold red]error:[/] there is not enough memory for a file of this size")
@@ -115,8 +115,6 @@ def ending(command: Callable[[], object]) -> None:
         sys.exit(ExitCode.TOOL)
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        console.err.print(
-            f"[bold red]error:[/] {console.untrusted(f'{name}{error.strerror or error}')}"
-        )
+        console.status("[bold red]error:[/] {}{}", name, error.strerror or error)
         wrong_path = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
         sys.exit(ExitCode.USAGE if wrong_path else ExitCode.TOOL)

@@ -78,8 +78,9 @@ def enrol(
     known.save(record)
     console.write(output, base64.b64encode(credential) + b"\n")
     console.status(
-        f"OK: {console.untrusted(name)} has an endorsement certificate by "
-        f"{console.untrusted(record.ek_issuer)}; its key is certified when it answers"
+        "OK: {} has an endorsement certificate by {}; its key is certified when it answers",
+        name,
+        record.ek_issuer,
     )
 
 
@@ -103,7 +104,7 @@ def certify(
     with naming(answer):
         secret = messages.parse_activation(document)
     known.save(attest.certify(known.record(name), secret, int(time.time())))
-    console.status(f"OK: the attestation key of {console.untrusted(name)} is certified")
+    console.status("OK: the attestation key of {} is certified", name)
 
 
 @app.command()
@@ -125,7 +126,7 @@ def challenge(
     if as_json:
         console.emit_json(dataclasses.asdict(asked))
     else:
-        console.out.print(asked.nonce)
+        console.say(asked.nonce)
 
 
 @app.command()
@@ -195,6 +196,6 @@ def _print(verdict: AttestVerdict) -> None:
     runs = f"release {verdict.release}" if verdict.release else "no approved release"
     slot = f", slot {verdict.slot}" if verdict.slot else ""
     device = verdict.device or "unknown device"
-    console.out.print(f"{word}  {console.untrusted(f'{device}: {runs}{slot}')}")
+    console.say(f"{word}  {{}}: {{}}{{}}", device, runs, slot)
     for finding in verdict.findings:
-        console.out.print(f"  {finding.id}  {console.untrusted(finding.message)}")
+        console.say("  {}  {}", finding.id, finding.message)

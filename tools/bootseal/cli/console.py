@@ -1,53 +1,126 @@
 # SPDX-License-Identifier: MIT
-"""The terminal: results on stdout, everything else on stderr, untrusted text made harmless."""
+"""The terminal: results on stdout, everything else on stderr, untrusted text made harmless.
+
+What is printed is a template of ours, which may have rich's markup, and values that fill it. Values
+are text of others: their control, bidirectional and markup characters are escaped. Rich is loaded
+for a terminal and for tables alone, as it takes longer than most commands need.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from string import Formatter
+from typing import TYPE_CHECKING, Final
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from bootseal.documents import visible
 from bootseal.files import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from rich.console import Console
 
-_FORCE = bool(os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR")
-
-# A pipe has no width: give tables room there instead of folding them at 80 columns.
-_PIPE_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
-
-out = Console(
-    highlight=False,
-    soft_wrap=True,
-    force_terminal=True if _FORCE else None,
-    width=_PIPE_WIDTH,
-)
-err = Console(highlight=False, soft_wrap=True, stderr=True, force_terminal=True if _FORCE else None)
+_FORCE: Final = bool(os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR")
+# What makes rich take something else than a terminal for one, or the other way round.
+_DECIDED_BY_RICH: Final = {"FORCE_COLOR", "TTY_COMPATIBLE"}
+_MARKUP: Final = re.compile(r"\[/?[a-z ]*\]")
 
 
-def untrusted(text: str) -> str:
-    """Escape control, bidirectional and markup characters of text from elsewhere."""
-    return escape(visible(text))
+class Styled:
+    """A template with rich's markup, and the values that fill it; a part of other such texts."""
+
+    def __init__(self, template: str, *values: object) -> None:
+        self._template = template
+        self._values = values
+
+    def render(self, *, plain: bool) -> str:
+        """Return the text, `plain` or with rich's markup; in either the values are harmless."""
+        template = _MARKUP.sub("", self._template) if plain else self._template
+        return (
+            _Escaping(plain=plain).vformat(template, self._values, {}) if self._values else template
+        )
 
 
-def untrusted_lines(text: str) -> str:
-    """Like `untrusted`, for text of several lines."""
-    return "\n".join(untrusted(line) for line in text.splitlines())
+class _Escaping(Formatter):
+    def __init__(self, *, plain: bool) -> None:
+        self._plain = plain
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        if isinstance(value, Styled):
+            return value.render(plain=self._plain)
+        text = visible(format(value, format_spec))
+        if self._plain:
+            return text
+        from rich.markup import escape
+
+        return escape(text)
+
+
+def lines(text: str) -> Styled:
+    """Return a value of several lines, each of them untrusted."""
+    parts = text.splitlines()
+    return Styled("\n".join(["{}"] * len(parts)), *parts)
+
+
+class _Stream:
+    """Standard output or standard error."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @cached_property
+    def rich(self) -> Console:
+        """What draws on it."""
+        from rich.console import Console
+
+        # A pipe has no width: give tables room there instead of folding them at 80 columns.
+        piped = self._name == "stdout" and not sys.stdout.isatty() and "COLUMNS" not in os.environ
+        return Console(
+            stderr=self._name == "stderr",
+            highlight=False,
+            soft_wrap=True,
+            emoji=False,
+            force_terminal=_FORCE or None,
+            width=200 if piped else None,
+        )
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it is a terminal, or is to be taken for one."""
+        if os.environ.keys() & _DECIDED_BY_RICH:
+            return self.rich.is_terminal
+        return bool(getattr(sys, self._name).isatty())
+
+    def say(self, template: str, *values: object) -> None:
+        """Print a line: a template, and the untrusted values that fill it."""
+        text = Styled(template, *values)
+        if self.is_terminal:
+            self.rich.print(text.render(plain=False))
+        else:
+            stream = getattr(sys, self._name)
+            stream.write(f"{text.render(plain=True)}\n")
+            stream.flush()
+
+
+out = _Stream("stdout")
+err = _Stream("stderr")
+say = out.say
+"""Print a result: a template, and the untrusted values that fill it."""
+status = err.say
+"""Say one line on stderr, such as `OK: ...`: likewise."""
 
 
 def emit_json(document: object) -> None:
     """Print one JSON document on stdout."""
-    out.print(untrusted_lines(json.dumps(document, indent=2)))
+    typer.echo("\n".join(map(visible, json.dumps(document, indent=2).splitlines())))
 
 
 def write(target: str | Path, data: bytes) -> None:
@@ -65,21 +138,20 @@ def write(target: str | Path, data: bytes) -> None:
     write_file(Path(target), data)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
-    """Print a table on stdout; long values fold and are never cut off."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+    """Print a table on stdout; its cells are untrusted, and fold when they are long."""
     from rich.table import Table
 
-    grid = Table(title=title or None, title_justify="left", header_style="bold")
+    grid = Table(title=_markup(title) or None, title_justify="left", header_style="bold")
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
-        grid.add_row(*row)
-    out.print(grid, soft_wrap=False)
+        grid.add_row(*map(_markup, row))
+    out.rich.print(grid, soft_wrap=False)
 
 
-def status(text: str) -> None:
-    """Say one line on stderr, such as `OK: ...`."""
-    err.print(text)
+def _markup(cell: object) -> str:
+    return Styled("{}", cell).render(plain=False)
 
 
 class TerminalProgress:
@@ -96,16 +168,14 @@ class TerminalProgress:
         self._depth += 1
         try:
             if err.is_terminal and self._depth == 1:
-                with err.status(untrusted(title)):
+                with err.rich.status(_markup(title)):
                     yield
             else:
                 yield
         finally:
             self._depth -= 1
-        err.print(
-            f"{indent}[green]✓[/] {untrusted(title)} [dim]({time.monotonic() - start:.1f} s)[/]"
-        )
+        status("{}[green]✓[/] {} [dim]({:.1f} s)[/]", indent, title, time.monotonic() - start)
 
     def note(self, text: str) -> None:
         """Print a line that stays."""
-        err.print("  " * self._depth + f"[dim]· {untrusted(text)}[/]")
+        status("{}[dim]· {}[/]", "  " * self._depth, text)

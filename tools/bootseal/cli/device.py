@@ -65,8 +65,7 @@ def config(
         console.emit_json(_verdict(finished, given, found))
     fragments.refuse(found, finished)
     settings = sum(len(fragment.settings) for fragment in given)
-    name = console.untrusted(str(finished))
-    console.status(f"OK: {name} has every setting of its fragments ({settings})")
+    console.status("OK: {} has every setting of its fragments ({})", finished, settings)
 
 
 @app.command()
@@ -77,7 +76,7 @@ def verity(directory: _Directory) -> None:
 
     found = trees.format_tree(_part(directory, rootfs.IMAGE), directory / rootfs.TREE)
     trees.save(found, directory / rootfs.FACTS)
-    console.status(f"OK: root hash {found.root_hash}")
+    console.status("OK: root hash {}", found.root_hash)
 
 
 @app.command()
@@ -98,7 +97,7 @@ def trees(
     facts = verity_trees.load(_part(directory, rootfs.FACTS))
     parameters = read_text(bootargs)
     assembly.slot_trees(board, parameters, facts, rollback_index, _paths(directory))
-    console.status(f"OK: device trees of slots {' and '.join(assembly.SLOTS)}")
+    console.status("OK: device trees of slots {}", " and ".join(assembly.SLOTS))
 
 
 @app.command()
@@ -182,8 +181,8 @@ def describe(
     )
     found = assembly.predictions(paths)
     device.save(assembly.describe(about, _layout(layout), found, directory), directory)
-    console.status(f"OK: {console.untrusted(str(directory / device.FILE_NAME))}")
-    console.status(f"Next: bootseal boot run {console.untrusted(str(directory))}")
+    console.status("OK: {}", directory / device.FILE_NAME)
+    console.status("Next: bootseal boot run {}", directory)
 
 
 def _paths(directory: Path) -> dict[str, Path]:

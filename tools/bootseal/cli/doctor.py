@@ -128,10 +128,10 @@ def doctor(
         console.table(("program", "version", "needed by", "path, or Debian package"), rows)
     for path, findings in loaders.items():
         for finding in findings:
-            console.status(f"WARNING: {console.untrusted(path)}: {finding.message}")
+            console.status("WARNING: {}: {}", path, finding.message)
     if missing:
-        console.status(f"MISSING: {len(missing)} of {len(found)} programs. To install them:")
-        console.status(f"  apt-get install {' '.join(packages)}")
+        console.status("MISSING: {} of {} programs. To install them:", len(missing), len(found))
+        console.status("  apt-get install {}", " ".join(packages))
         raise typer.Exit(ExitCode.TOOL)
     console.status("OK: every program is installed")
 

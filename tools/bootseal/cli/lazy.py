@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from inspect import Parameter, Signature, cleandoc, signature
-from typing import TYPE_CHECKING, cast, get_type_hints
+from typing import cast, get_type_hints
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from typer.core import TyperCommand
 
 
 def group(places: Mapping[str, str]) -> type[TyperGroup]:

@@ -128,8 +128,12 @@ def _sign(program: str, options: list[tuple[str, str]], image: Path) -> None:
     )
     for each in mkimage.sign(job, find):
         console.status(
-            f"OK: {console.untrusted(each.path)} in {console.untrusted(str(image))} is signed by "
-            f"{each.fingerprint} ({console.untrusted(each.hint)}, {each.algorithm})"
+            "OK: {} in {} is signed by {} ({}, {})",
+            each.path,
+            image,
+            each.fingerprint,
+            each.hint,
+            each.algorithm,
         )
 
 

@@ -68,4 +68,4 @@ def build(
         console.table(("Role", "File", "Size", "SHA-256"), rows, title=str(directory))
     if made.profile == "dev":
         console.status("Signed with DEV keys: a device that trusts them protects nothing.")
-    console.status(f"Next: bootseal boot run {console.untrusted(str(directory))}")
+    console.status("Next: bootseal boot run {}", directory)

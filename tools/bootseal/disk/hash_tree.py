@@ -8,9 +8,10 @@ to what was found good is good, without another digest.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bootseal.disk import workers
@@ -18,8 +19,6 @@ from bootseal.formats import verity
 from bootseal.formats.verity import BLOCK, DIGEST, Layer, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from bootseal.disk.image import Disk
 
 _SPAN: Final = 256
@@ -108,21 +107,17 @@ def checking(disk: Disk, roots: Sequence[Root]) -> Iterator[Iterator[Bad]]:
         for first in range(0, layer.blocks, _SPAN)
     ]
 
-    def job(tasks: Iterable[int]) -> Iterator[tuple[int, ...]]:
-        buffers = _Buffers()
-        for order, level, span in map(spans.__getitem__, tasks):
-            bad = _check_span(disk, groups[order], buffers, level, span)
-            yield from sorted(
-                (order, -level, each.number, names.index(each.root), each.offset) for each in bad
-            )
+    buffers = _Buffers()
+
+    def job(task: int) -> list[Bad]:
+        order, level, span = spans[task]
+        bad = _check_span(disk, groups[order], buffers, level, span)
+        return sorted(bad, key=lambda each: (each.number, names.index(each.root)))
 
     count = workers.cores() if any(root.tree.blocks > _SMALL for root in roots) else 1
-    alone = nullcontext(job(range(len(spans))))
+    alone = nullcontext(map(job, range(len(spans))))
     with workers.started(job, len(spans), count) if count > 1 else alone as found:
-        yield (
-            Bad(root=names[index], level=-level, number=number, offset=offset)
-            for _, level, number, index, offset in found
-        )
+        yield chain.from_iterable(found)
 
 
 def _tree(root: Root) -> tuple[bytes, bytes, int]:

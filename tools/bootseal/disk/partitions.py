@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,8 +13,6 @@ from bootseal.formats import gpt
 from bootseal.units import SECTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from bootseal.disk.hash_tree import Readable
     from bootseal.findings.model import Finding
     from bootseal.formats.gpt import GptEntry, Header

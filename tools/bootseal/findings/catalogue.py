@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal.findings.model import Finding, Rule, Severity
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def _read(lines: Iterable[str]) -> dict[str, list[Rule]]:

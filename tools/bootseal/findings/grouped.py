@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from bootseal.findings.catalogue import finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from bootseal.findings.model import Finding
 
 _EXAMPLES: Final = 3

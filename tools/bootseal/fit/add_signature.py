@@ -7,19 +7,17 @@ every key.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.errors import UsageError
 from bootseal.formats.fdt.read import FlatNode
-from bootseal.formats.fit.model import Signature
+from bootseal.formats.fit.model import Configuration, Signature
 from bootseal.keys.algorithms import Algorithm, Padding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
     from bootseal.formats.fdt.edit import Editor
-    from bootseal.formats.fit.model import Configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,21 +7,16 @@ it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal.fit.verify.digest import STRONG
-from bootseal.formats.fdt.scan import Tag
+from bootseal.formats.fdt.scan import Tag, Token
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.fit.model import Place
+from bootseal.formats.fit.model import Fit, Image, Place
 from bootseal.formats.fit.regions import covered
 from bootseal.protection import State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bootseal.formats.fdt.scan import Token
-    from bootseal.formats.fit.model import Fit, Image
 
 # U-Boot reads these of a signature node; the rest of it is for people.
 _READ_OF_SIGNATURES: Final = frozenset(

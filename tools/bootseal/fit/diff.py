@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal.fit.verify.digest import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.formats.fdt.model import FlatNode
     from bootseal.formats.fit.model import Fit
 

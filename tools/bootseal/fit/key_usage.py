@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
@@ -24,14 +26,10 @@ from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.directory import inspect
-from bootseal.keys.public import RsaPublicKey, verify_digest
+from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
     from bootseal.formats.fit.model import Fit, Signature
-    from bootseal.keys.public import PublicKey
 
 _MAGIC: Final = bytes.fromhex("d00dfeed")
 _PEM: Final = b"-----BEGIN "

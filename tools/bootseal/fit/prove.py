@@ -9,23 +9,21 @@ change depends on a seed alone.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError
 from bootseal.findings.model import refuse
 from bootseal.fit.verify.digest import PayloadCache
-from bootseal.fit.verify.strictness import STRICT
+from bootseal.fit.verify.strictness import STRICT, Strictness
 from bootseal.fit.verify.verdict import check_fit
 from bootseal.formats.fdt.scan import Tag
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.fit.regions import covered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.fit.control_dtb import Trust
-    from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Configuration, Fit
 
 

@@ -9,18 +9,16 @@ Spec: U-Boot tools/fit_image.c, fit_extract_data() and the loop of fit_handle_fi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import UsageError
-from bootseal.formats.fit.model import Place
+from bootseal.formats.fit.model import Fit, Place
 from bootseal.units import align_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.formats.fdt.edit import Editor
     from bootseal.formats.fdt.model import Buffer
-    from bootseal.formats.fit.model import Fit
 
 # mkimage grows a tree with embedded data in these steps.
 _GROWTH: Final = 1024

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What a FIT holds, as data for tables and JSON. Nothing here says that a FIT is trustworthy."""
+"""What a FIT holds, as `fit show` says it. Nothing here says that a FIT is trustworthy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bootseal.fit.verify.digest import STRONG, WEAK, digest
-from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
-    from bootseal.formats.fdt.model import Buffer
-    from bootseal.formats.fit.model import Hash, Image, Place, Signature
+    from bootseal.formats.fit.model import Fit, Hash, Image, Signature
 
 
 class HashState(StrEnum):
@@ -31,127 +28,8 @@ class SignatureState(StrEnum):
     NOT_CHECKED = "signed, not checked"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HashView:
-    """A hash node; `value` is lower-case hex."""
-
-    name: str
-    algorithm: str
-    value: str
-    state: HashState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignatureView:
-    """A signature node; `timestamp` in seconds since 1970."""
-
-    name: str
-    algorithm: str
-    padding: str
-    hint: str
-    timestamp: int | None
-    sign_images: tuple[str, ...]
-    state: SignatureState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageView:
-    """An image; sizes and offsets in bytes, None where the FIT says nothing."""
-
-    name: str
-    description: str
-    type: str
-    os: str
-    arch: str
-    compression: str
-    offset: int
-    size: int
-    external: bool
-    place: Place
-    load: int | None
-    entry: int | None
-    hashes: tuple[HashView, ...]
-    signatures: tuple[SignatureView, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigurationView:
-    """A configuration; `images` lists the image names by property."""
-
-    name: str
-    description: str
-    default: bool
-    images: dict[str, tuple[str, ...]]
-    signatures: tuple[SignatureView, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitView:
-    """A FIT; `size` in bytes, `timestamp` in seconds since 1970."""
-
-    description: str
-    timestamp: int | None
-    size: int
-    images: tuple[ImageView, ...]
-    configurations: tuple[ConfigurationView, ...]
-
-
-def describe(data: Buffer) -> FitView:
-    """Describe a FIT.
-
-    Args:
-        data: The file; bytes behind the FIT are ignored.
-
-    Raises:
-        FormatError: It is not a FIT.
-    """
-    fit = fit_format.parse(data, lenient=True)
-    return FitView(
-        description=fit.description,
-        timestamp=fit.timestamp,
-        size=fit.flat.header.total_size,
-        images=tuple(_image(image) for image in fit.images),
-        configurations=tuple(
-            ConfigurationView(
-                name=each.name,
-                description=each.description,
-                default=each.name == fit.default,
-                images=each.references,
-                signatures=tuple(_signature(signature) for signature in each.signatures),
-            )
-            for each in fit.configurations
-        ),
-    )
-
-
-def _image(image: Image) -> ImageView:
-    return ImageView(
-        name=image.name,
-        description=image.description,
-        type=image.type,
-        os=image.os,
-        arch=image.arch,
-        compression=image.compression,
-        offset=image.offset,
-        size=len(image.payload),
-        external=image.external,
-        place=image.place,
-        load=image.load,
-        entry=image.entry,
-        hashes=tuple(
-            HashView(
-                name=_name(found.path),
-                algorithm=found.algorithm,
-                value=found.value.hex(),
-                state=_state(found, image),
-            )
-            for found in image.hashes
-        ),
-        signatures=tuple(_signature(signature) for signature in image.signatures),
-    )
-
-
-def _state(found: Hash, image: Image) -> HashState:
+def hash_state(found: Hash, image: Image) -> HashState:
+    """Compare a hash node with the data of its image."""
     if found.algorithm not in STRONG | WEAK:
         return HashState.UNKNOWN
     if not found.value:
@@ -160,17 +38,62 @@ def _state(found: Hash, image: Image) -> HashState:
     return HashState.MATCHES if matches else HashState.DIFFERS
 
 
-def _signature(signature: Signature) -> SignatureView:
-    return SignatureView(
-        name=_name(signature.path),
-        algorithm=signature.algorithm,
-        padding=signature.padding,
-        hint=signature.hint,
-        timestamp=signature.timestamp,
-        sign_images=signature.sign_images or (),
-        state=SignatureState.NOT_CHECKED if signature.value else SignatureState.UNSIGNED,
-    )
+def signature_state(signature: Signature) -> SignatureState:
+    """Say whether a node holds a signature."""
+    return SignatureState.NOT_CHECKED if signature.value else SignatureState.UNSIGNED
 
 
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]
+def name_of(node: Hash | Signature) -> str:
+    """Return the name of a node, without its path."""
+    return node.path.rpartition("/")[2]
+
+
+def document(fit: Fit) -> dict[str, object]:
+    """Return a FIT as JSON: digests in lower-case hex, sizes and offsets in bytes."""
+    return {
+        "description": fit.description,
+        "timestamp": fit.timestamp,
+        "size": fit.flat.header.total_size,
+        "images": [_image(image) for image in fit.images],
+        "configurations": [
+            {
+                "name": each.name,
+                "description": each.description,
+                "default": each.name == fit.default,
+                "images": each.references,
+                "signatures": [_signature(signature) for signature in each.signatures],
+            }
+            for each in fit.configurations
+        ],
+    }
+
+
+def _image(image: Image) -> dict[str, object]:
+    return {
+        **_picked(image, "name", "description", "type", "os", "arch", "compression", "offset"),
+        "size": len(image.payload),
+        **_picked(image, "external", "place", "load", "entry"),
+        "hashes": [
+            {
+                "name": name_of(found),
+                "algorithm": found.algorithm,
+                "value": found.value.hex(),
+                "state": hash_state(found, image),
+            }
+            for found in image.hashes
+        ],
+        "signatures": [_signature(signature) for signature in image.signatures],
+    }
+
+
+def _signature(signature: Signature) -> dict[str, object]:
+    return {
+        "name": name_of(signature),
+        **_picked(signature, "algorithm", "padding", "hint", "timestamp"),
+        "sign_images": signature.sign_images or (),
+        "state": signature_state(signature),
+    }
+
+
+def _picked(node: Image | Signature, *names: str) -> dict[str, object]:
+    return {name: getattr(node, name) for name in names}

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _MAGIC: Final = b"070701"
 _TRAILER: Final = "TRAILER!!!"

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import stat
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.formats.fdt.model import Buffer
 
 SUPERBLOCK_OFFSET: Final = 1024

@@ -9,13 +9,11 @@ Spec: Linux include/linux/module_signature.h; RFC 5652, 5.1 and 5.3.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal.errors import FormatError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MARK: Final = b"~Module signature appended~\n"
 

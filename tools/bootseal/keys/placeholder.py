@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -20,8 +21,6 @@ from bootseal.keys import public
 from bootseal.keys.certificate import make_private
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bootseal.keys.algorithms import KeyKind
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.file import PrivateKey

@@ -6,47 +6,28 @@ The format is described in keys-template/README.md.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from bootseal.errors import BootsealError, UsageError
+from bootseal import documents
+from bootseal.errors import BootsealError, FormatError, UsageError
 from bootseal.files import read_bounded
 from bootseal.keys.algorithms import Algorithm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 _log: Final = logging.getLogger(__name__)
 
-_T = TypeVar("_T")
-_E = TypeVar("_E", bound=StrEnum)
-
 DEV_PREFIX: Final = "DEV-"
-_KINDS: Final[dict[type, str]] = {
-    str: "a string",
-    int: "a whole number",
-    bool: "true or false",
-    dict: "a table",
-}
-_PROFILE_KEYS: Final = ("name", "development", "keys")
-_ENTRY_KEYS: Final = (
-    "name",
-    "algorithm",
-    "subject",
-    "issuer",
-    "authority",
-    "valid_days",
-    "storage",
-)
 # A file stem and a device tree node name at once (Devicetree Spec 2.2.1, without comma and plus).
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,26}")
 _POLICY_ALGORITHM: Final = "sha256,rsa2048"
@@ -78,7 +59,20 @@ class Storage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeySpec:
+class _Entry:
+    """What a profile says about a key."""
+
+    name: str
+    algorithm: Algorithm
+    subject: str
+    issuer: Role | None = None
+    authority: bool = False
+    valid_days: int
+    storage: Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySpec(_Entry):
     """One key as declared.
 
     Attributes:
@@ -93,13 +87,6 @@ class KeySpec:
     """
 
     role: Role
-    name: str
-    algorithm: Algorithm
-    subject: str
-    issuer: Role | None
-    authority: bool
-    valid_days: int
-    storage: Storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +96,13 @@ class Profile:
     name: str
     development: bool
     keys: tuple[KeySpec, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    name: str
+    development: bool
+    keys: dict[Role, _Entry]
 
 
 def find(name: str) -> Path:
@@ -141,57 +135,44 @@ def load(path: Path) -> Profile:
         document = tomllib.loads(read_bounded(path).decode())
     except (OSError, ValueError) as error:
         raise UsageError(f"key profile {path} cannot be read: {error}") from error
+    what = f"key profile {path}"
     try:
-        return _profile(document)
+        found = documents.decode(_Document, document, what, texts={Algorithm: Algorithm.parse})
+    except FormatError as error:
+        raise UsageError(error.message) from error
+    try:
+        return _profile(found)
     except BootsealError as error:
-        raise UsageError(f"key profile {path}: {error.message}", hint=error.hint) from error
+        raise UsageError(f"{what}: {error.message}", hint=error.hint) from error
 
 
-def _profile(document: Mapping[str, object]) -> Profile:
-    _refuse_unknown("key", document, _PROFILE_KEYS)
-    development = _get(document, "development", bool)
-    entries = _get(document, "keys", dict)
-    _refuse_unknown("role", entries, list(Role))
-    specs = {}
-    for role in Role:
-        if role in entries:
-            try:
-                specs[role] = _spec(role, _get(entries, role, dict), development=development)
-            except BootsealError as error:
-                raise UsageError(f"[keys.{role}]: {error.message}", hint=error.hint) from error
-    if not specs:
+def _profile(document: _Document) -> Profile:
+    if not document.keys:
         raise UsageError("it does not declare any keys")
+    specs = {}
+    for role in (role for role in Role if role in document.keys):
+        values = {each.name: getattr(document.keys[role], each.name) for each in fields(_Entry)}
+        spec = specs[role] = KeySpec(role=role, **values)
+        try:
+            _check(spec, development=document.development)
+        except BootsealError as error:
+            raise UsageError(f"[keys.{role}]: {error.message}", hint=error.hint) from error
     names = [spec.name.lower() for spec in specs.values()]
     for spec in specs.values():
         if names.count(spec.name.lower()) > 1:
             raise UsageError(f"the name {spec.name!r} is used by more than one key")
-    return Profile(name=_get(document, "name", str), development=development, keys=_ordered(specs))
+    return Profile(name=document.name, development=document.development, keys=_ordered(specs))
 
 
-def _spec(role: Role, entry: Mapping[str, object], *, development: bool) -> KeySpec:
-    _refuse_unknown("key", entry, _ENTRY_KEYS)
-    algorithm = Algorithm.parse(_get(entry, "algorithm", str))
-    if role is Role.POLICY and algorithm.name != _POLICY_ALGORITHM:
-        raise UsageError(
-            f"algorithm {algorithm.name}: systemd and TPMs need {_POLICY_ALGORITHM} here"
-        )
-    if role is Role.ESCROW and not algorithm.kind.is_rsa:
-        raise UsageError(f"algorithm {algorithm.name}: recovery keys are encrypted to an RSA key")
-    valid_days = _get(entry, "valid_days", int)
-    if valid_days < 1:
-        raise UsageError(f"valid_days is {valid_days}: expected at least 1")
-    spec = KeySpec(
-        role=role,
-        name=_get(entry, "name", str),
-        algorithm=algorithm,
-        subject=_get(entry, "subject", str),
-        issuer=_choice("issuer", _get(entry, "issuer", str), Role) if "issuer" in entry else None,
-        authority=_get(entry, "authority", bool) if "authority" in entry else False,
-        valid_days=valid_days,
-        storage=_choice("storage", _get(entry, "storage", str), Storage),
-    )
+def _check(spec: KeySpec, *, development: bool) -> None:
+    name = spec.algorithm.name
+    if spec.role is Role.POLICY and name != _POLICY_ALGORITHM:
+        raise UsageError(f"algorithm {name}: systemd and TPMs need {_POLICY_ALGORITHM} here")
+    if spec.role is Role.ESCROW and not spec.algorithm.kind.is_rsa:
+        raise UsageError(f"algorithm {name}: recovery keys are encrypted to an RSA key")
+    if spec.valid_days < 1:
+        raise UsageError(f"valid_days is {spec.valid_days}: expected at least 1")
     _check_names(spec, development=development)
-    return spec
 
 
 def _check_names(spec: KeySpec, *, development: bool) -> None:
@@ -246,36 +227,3 @@ def _ordered(specs: Mapping[Role, KeySpec]) -> tuple[KeySpec, ...]:
         ordered += ready
         pending = [spec for spec in pending if spec not in ready]
     return tuple(ordered)
-
-
-def _get(table: Mapping[str, object], key: str, kind: type[_T]) -> _T:
-    if key not in table:
-        raise UsageError(f"{key!r} is missing")
-    value = table[key]
-    # bool is an int to isinstance, and never one to a reader of the file.
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(f"{key} is {value!r}: expected {_KINDS[kind]}")
-    return value
-
-
-def _choice(what: str, value: str, kind: type[_E]) -> _E:
-    try:
-        return kind(value)
-    except ValueError:
-        raise _unknown(what, value, list(kind)) from None
-
-
-def _refuse_unknown(what: str, table: Iterable[str], known: Iterable[str]) -> None:
-    names = list(known)
-    for key in table:
-        if key not in names:
-            raise _unknown(what, key, names)
-
-
-def _unknown(what: str, value: str, known: Iterable[str]) -> UsageError:
-    names = list(known)
-    near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
-    return UsageError(
-        f"unknown {what} {value!r}: expected one of {', '.join(names)}",
-        hint=f"did you mean {near[0]!r}?" if near else "",
-    )

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,6 @@ from bootseal.keys import published
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Iterator
 
 MAX_FOUND: Final = 1000
 """Keys reported of one file; a trust store has some hundreds of certificates."""

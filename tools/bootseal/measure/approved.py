@@ -10,20 +10,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal import documents
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats.tpm import event_types, eventlog
 from bootseal.formats.tpm import policy as tpm
 from bootseal.formats.tpm.eventlog import PCR_INITRAMFS, Event
-from bootseal.measure.predict import CAP
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from bootseal.measure.predict import Prediction
+from bootseal.measure.predict import CAP, Prediction
 
 SCHEMA: Final = "bootseal.approved/1"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -185,11 +181,6 @@ def release(
         boots=tuple(_boot(slot, prediction) for slot, prediction in found),
         runtime=(CAPPED,),
     )
-
-
-def emit(approved: Approved) -> bytes:
-    """Write the list as JSON text."""
-    return documents.dump(approved)
 
 
 def parse(data: bytes) -> Approved:

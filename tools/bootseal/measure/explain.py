@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal.formats.tpm import event_types, eventlog
 from bootseal.formats.tpm.eventlog import Event, EventType
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _log: Final = logging.getLogger(__name__)
 

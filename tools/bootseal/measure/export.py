@@ -10,14 +10,13 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.errors import ToolError, UsageError
 from bootseal.formats.tpm import policy as tpm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.measure.approved import Approved, Boot, Release
 
 # Identifiers follow from content, so that an unchanged list gives an unchanged document.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -25,8 +26,6 @@ from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-
     from bootseal.keys.signers.base import Signer
     from bootseal.measure.predict import Prediction
 

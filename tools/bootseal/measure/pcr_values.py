@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +21,6 @@ from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.policy import PCR_COUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from bootseal.formats.tpm.eventlog import EventLog
     from bootseal.measure.approved import Extension
 

@@ -14,6 +14,7 @@ import re
 import shlex
 import time
 import urllib.parse
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,6 @@ from bootseal.errors import ToolError, UsageError
 from bootseal.reference import cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from bootseal.progress import Progress
 
 SUITE: Final = "trixie"

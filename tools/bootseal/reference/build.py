@@ -10,8 +10,9 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,9 +28,6 @@ from bootseal.reference.assemble import Parts, System, assemble
 from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from contextlib import AbstractContextManager
-
     from bootseal.device import Device
     from bootseal.progress import Progress
 

@@ -9,13 +9,11 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal import device
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 # Changed inputs make a new entry; without an end to the old ones the cache only grows.
 _KEPT: Final = 30 * 24 * 3600

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +21,6 @@ from bootseal.formats import cpio
 from bootseal.reference import cache, modules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bootseal.assembly.layer import Layer
     from bootseal.reference.kernel import Kernel
     from bootseal.reference.packages import Packages

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import lzma
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal import proc
 from bootseal.errors import FormatError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 DIRECTORY: Final = "usr/lib/modules"
 # depmod reads these to tell built-in drivers from missing ones.

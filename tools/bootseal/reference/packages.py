@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal.reference import apt, cache
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bootseal.progress import Progress
     from bootseal.reference.apt import Apt, Download
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import fnmatch
 import shutil
 import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,8 +17,6 @@ from bootseal.errors import ToolError
 from bootseal.reference import cache, modules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from bootseal.assembly.layer import Installed, Layer
     from bootseal.assembly.verity import Verity
     from bootseal.reference.kernel import Kernel

@@ -6,6 +6,7 @@ One row is the whole disk, one each partition, and one each FIT, which is small 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +14,6 @@ from bootseal.protection import State
 from bootseal.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from bootseal.check.coverage import DiskRegion
     from bootseal.check.document import DiskReport
 

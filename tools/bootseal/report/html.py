@@ -7,16 +7,13 @@ and characters that could hide something are shown as escapes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import jinja2
 from markupsafe import Markup
 
 import bootseal
 from bootseal.documents import visible
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def fill(template: str, values: Mapping[str, object]) -> str:

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
-from bootseal.boot.scenario.model import Outcome
+from bootseal.boot.scenario.model import MatrixResult, Outcome, ScenarioResult
 from bootseal.documents import visible
 from bootseal.findings.model import Severity
 from bootseal.report import serial_log
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bootseal.boot.scenario.model import MatrixResult, ScenarioResult
     from bootseal.check.document import DiskReport
 
 # Printable or surrogates, and yet not XML 1.0.

@@ -7,24 +7,22 @@ The page depends on the result and its logs alone, so the same run gives the sam
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup, escape
 
-from bootseal.boot.scenario.model import Outcome
+from bootseal.boot.scenario.model import MatrixResult, Outcome, ScenarioResult, StepResult
 from bootseal.documents import visible
 from bootseal.report import serial_log
 from bootseal.report.html import fill
 from bootseal.report.timeline import TimeLine, time_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
     from bootseal.boot.machine.events import Sighting
-    from bootseal.boot.scenario.model import MatrixResult, ScenarioResult, StepResult
 
 _MARKS: Final = {
     Outcome.PASSED: "\N{CHECK MARK}",

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Final
 import bootseal
 from bootseal.documents import visible
 from bootseal.findings.catalogue import rule
-from bootseal.findings.model import Severity
+from bootseal.findings.model import Finding, Severity
 
 if TYPE_CHECKING:
     from bootseal.check.document import DiskReport
-    from bootseal.findings.model import Finding
 
 _LEVELS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"

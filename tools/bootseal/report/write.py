@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bootseal.files import write_file
 from bootseal.report import junit, sarif
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bootseal.boot.scenario.model import MatrixResult
     from bootseal.check.document import DiskReport
 

@@ -63,16 +63,6 @@ def test_legacy_image_has_valid_checksums() -> None:
     assert struct.unpack(">I", wrapped[24:28])[0] == zlib.crc32(wrapped[64:])
 
 
-def test_archive_is_aligned_and_ends_in_a_trailer() -> None:
-    packed = forge.archive({"file": b"12345"})
-
-    assert packed.startswith(b"070701")
-    assert packed.count(b"070701") == 2
-    assert b"TRAILER!!!" in packed
-    assert len(packed) % 512 == 0
-    assert int(packed[54:62], 16) == 5
-
-
 def test_attacker_kernel_is_an_arm64_image_that_says_who_it_is() -> None:
     image = forge.attacker_kernel("test")
 

@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
@@ -17,8 +18,6 @@ from bootseal.keys.profile import Role
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bootseal.boot.scenario.workspace import Overlay, Workspace
 
 PARTITION: Final = "data"

@@ -8,6 +8,7 @@ can do. The FITs come from pure functions of the device's own FIT, in `forge_fit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bootseal.errors import UsageError
@@ -16,8 +17,6 @@ from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bootseal.boot.scenario.workspace import Workspace
     from bootseal.keys.signers.base import Signer
 

@@ -9,18 +9,13 @@ from __future__ import annotations
 import random
 import struct
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal.errors import UsageError
-from bootseal.units import KIB, align_up
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from bootseal.units import KIB
 
 _LEGACY_MAGIC: Final = 0x27051956
 _LEGACY_HEADER: Final = struct.Struct(">7I4B32s")
-_CPIO_MAGIC: Final = b"070701"
-_CPIO_ALIGNMENT: Final = 4
 SENTINEL: Final = "BOOTSEAL-ATTACKER-CODE-RUNS"
 """What every payload prints when a device runs it; no device may ever show it."""
 # Prints the NUL-terminated text behind it on the PL011 at 0x09000000, then PSCI SYSTEM_OFF.
@@ -84,29 +79,6 @@ def legacy_image(kernel: bytes, *, load: int, name: str = "linux") -> bytes:
         )
 
     return header(zlib.crc32(header(0))) + kernel
-
-
-def archive(files: Mapping[str, bytes]) -> bytes:
-    """Build an uncompressed cpio archive (`newc`) of root-owned regular files.
-
-    Linux unpacks several archives in a row, so this in front of an initramfs makes another valid
-    initramfs. The result is padded to 512 bytes.
-
-    Spec: Linux Documentation/driver-api/early-userspace/buffer-format.rst
-    """
-    entries = [*files.items(), ("TRAILER!!!", b"")]
-    packed = b"".join(_archive_entry(i, name, data) for i, (name, data) in enumerate(entries, 1))
-    return packed.ljust(align_up(len(packed), 512), b"\0")
-
-
-def _archive_entry(inode: int, name: str, data: bytes) -> bytes:
-    encoded = name.encode() + b"\0"
-    mode, links = 0o100644, 1
-    fields = (inode, mode, 0, 0, links, 0, len(data), 0, 0, 0, 0, len(encoded), 0)
-    head = _CPIO_MAGIC + b"".join(b"%08X" % field for field in fields) + encoded
-    return head.ljust(align_up(len(head), _CPIO_ALIGNMENT), b"\0") + data.ljust(
-        align_up(len(data), _CPIO_ALIGNMENT), b"\0"
-    )
 
 
 def attacker_kernel(detail: str) -> bytes:

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal.boot.attacks import forge
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.model import Node
 from bootseal.formats.fdt.scan import Tag
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 FIT_ADDRESS: Final = 0x50000000
 """Where the boot logic reads the FIT to; see bootseal.env."""

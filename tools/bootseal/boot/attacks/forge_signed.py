@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bootseal.boot.attacks import forge, forge_fit
 from bootseal.fit import sign as fit_sign
+from bootseal.formats import cpio
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fit import model as fit_format
@@ -52,7 +53,7 @@ def stranger(role: Role, algorithm: str) -> Signer:
 def other_initramfs(fit: bytes, signer: Signer) -> bytes:
     """Make and sign a FIT whose initramfs has one file more, for which no policy was signed."""
     name = forge_fit.referenced(fit, forge_fit.first_configuration(fit), "ramdisk")
-    more = forge.archive({"bootseal-other-build": b"nobody signed a policy for this\n"})
+    more = cpio.pack([cpio.file("bootseal-other-build", b"nobody signed a policy\n")], epoch=0)
     return sign_like(forge_fit.replace_payload(fit, name, more + _payload(fit, name)), signer)
 
 

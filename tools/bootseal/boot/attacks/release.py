@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
@@ -17,7 +19,7 @@ from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import forge, forge_fit, forge_signed
 from bootseal.boot.attacks import root as root_attacks
 from bootseal.boot.attacks.state import BOOTSTATE
-from bootseal.formats import boot_partition
+from bootseal.formats import boot_partition, cpio
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fdt.model import read
 from bootseal.formats.fit import model as fit_format
@@ -27,14 +29,10 @@ from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
 from bootseal.measure.pcr_policy import PcrPolicy
-from bootseal.measure.predict import predict
+from bootseal.measure.predict import Prediction, predict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from bootseal.boot.scenario.workspace import Workspace
-    from bootseal.measure.predict import Prediction
 
 INDEX: Final = 2
 """Rollback index of the other release; that of the built one is lower."""
@@ -138,7 +136,7 @@ def make(workspace: Workspace, index: int) -> SlotContents:
             fit, name, device_tree(old, root_hash=root_hash, blocks=blocks, index=index)
         )
     ramdisk = forge_fit.referenced(fit, first, "ramdisk")
-    more = forge.archive({"release": f"{index}\n".encode()})
+    more = cpio.pack([cpio.file("release", f"{index}\n".encode())], epoch=0)
     payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
     fit = forge_fit.replace_payload(fit, ramdisk, more + payload)
     fit = forge_signed.sign_like(fit, key_directory.signer(workspace.keys, Role.FIT))

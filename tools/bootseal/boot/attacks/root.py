@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
@@ -14,9 +16,6 @@ from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from bootseal.boot.scenario.workspace import Workspace
     from bootseal.device import Slot
 

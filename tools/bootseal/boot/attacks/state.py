@@ -6,6 +6,7 @@ Anyone who holds the device can write all of it, and none of it is signed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import fit as fit_attacks
@@ -16,8 +17,6 @@ from bootseal.formats.uboot.environment import emit_environment
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bootseal.boot.scenario.workspace import Workspace
 
 BOOTSTATE: Final = "bootstate"

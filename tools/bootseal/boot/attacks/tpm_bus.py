@@ -18,12 +18,11 @@ from bootseal.formats.fit import model as fit_format
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
-from bootseal.measure.predict import CAP, predict
+from bootseal.measure.predict import CAP, Prediction, predict
 
 if TYPE_CHECKING:
     from bootseal.boot.attacks.data_volume import Sealed
     from bootseal.boot.scenario.workspace import Workspace
-    from bootseal.measure.predict import Prediction
 
 _TIMEOUT: Final = 60.0
 _STORAGE_ROOT: Final = "0x81000001"

@@ -3,18 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from bootseal.boot.attacks import data_volume, tpm_bus
 from bootseal.boot.machine import escrow
 from bootseal.boot.scenario.runner import FIRST_BOOT
-from bootseal.boot.scenario.workspace import Overlay
+from bootseal.boot.scenario.workspace import Overlay, Workspace
 from bootseal.errors import VerificationRefused
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bootseal.boot.scenario.workspace import Workspace
 
 
 def nothing_more_handed_out(workspace: Workspace) -> None:

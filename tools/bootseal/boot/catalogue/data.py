@@ -8,7 +8,7 @@ from typing import Final
 from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import forge_signed
 from bootseal.boot.catalogue import after
-from bootseal.boot.catalogue.steps import closed, never_started, refused
+from bootseal.boot.catalogue.steps import came_up, closed, never_started, refused
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Scenario, Step
 from bootseal.boot.scenario.workspace import Tpm, Workspace
@@ -29,16 +29,7 @@ DATA: Final = (
         "the digest that closes the policy, which is sent in clear, and it finds the secret in the "
         "traffic of an unsealing without encryption.",
         prepare=Workspace.record_tpm,
-        steps=(
-            Step(
-                expect=Expectation(
-                    ending=Ending.UP,
-                    console=("root-verified:a", "data-opened"),
-                    status=ExpectedStatus(created=False),
-                ),
-                check=after.bus_is_silent,
-            ),
-        ),
+        steps=(came_up("root-verified:a", "data-opened", check=after.bus_is_silent),),
     ),
     Scenario(
         id="rotate-and-wipe",
@@ -48,25 +39,18 @@ DATA: Final = (
         "data, and the old one is gone. After `bootseal-data wipe` the next boot makes an empty "
         "volume with another recovery key, and the old one opens nothing.",
         steps=(
-            Step(
+            came_up(
+                *("data-opened", "rollback-lowest:1", "data-rotated", "data-opened"),
                 title="rotate",
-                expect=Expectation(
-                    ending=Ending.UP,
-                    console=("data-opened", "rollback-lowest:1", "data-rotated", "data-opened"),
-                    status=ExpectedStatus(created=False),
-                ),
                 actions=(
                     Action(do=Do.TYPE, when="shell", text=f"{_STATUS} && {_ROTATE} && reboot\r"),
                 ),
                 check=after.rotated,
             ),
-            Step(
+            came_up(
+                *("data-opened", "data-wiped", "recovery-handed-out", "data-opened"),
+                created=True,
                 title="wipe",
-                expect=Expectation(
-                    ending=Ending.UP,
-                    console=("data-opened", "data-wiped", "recovery-handed-out", "data-opened"),
-                    status=ExpectedStatus(created=True),
-                ),
                 actions=(Action(do=Do.TYPE, when="shell", text=f"{_WIPE} && reboot\r"),),
                 check=after.wiped,
             ),
@@ -96,15 +80,7 @@ DATA: Final = (
         about="The key is sealed to a policy and not to a password, so lockout does not affect it: "
         "the data opens, and the system reports the state of the TPM.",
         tpm=Tpm.LOCKED_OUT,
-        steps=(
-            Step(
-                expect=Expectation(
-                    ending=Ending.UP,
-                    console=("root-verified:a", "tpm-lockout", "data-opened"),
-                    status=ExpectedStatus(created=False),
-                )
-            ),
-        ),
+        steps=(came_up("root-verified:a", "tpm-lockout", "data-opened"),),
     ),
     Scenario(
         id="tpm-full",

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import forge_bits, forge_signed
-from bootseal.boot.catalogue.fit_attacks import FIT_ATTACKS
+from bootseal.boot.catalogue.fit_attacks import FIT_ATTACKS, Booted, FitAttack
 from bootseal.boot.catalogue.steps import refused
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bootseal.boot.catalogue.fit_attacks import Booted, FitAttack
     from bootseal.keys.signers.base import Signer
 
 _GROUP: Final = "fit"

@@ -13,6 +13,7 @@ docs/attacks.md; add to docs/disk.md what `disk check` finds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +22,6 @@ from bootseal.boot.catalogue.steps import refused, up, up_from_b
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bootseal.boot.scenario.model import Step
 
 _NO_PLACE: Final = "gate-refused:a node where none belongs"

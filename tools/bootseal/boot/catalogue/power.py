@@ -6,16 +6,9 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
-from bootseal.boot.scenario.model import (
-    STATUS,
-    Action,
-    Do,
-    Expectation,
-    ExpectedStatus,
-    Scenario,
-    Step,
-)
+from bootseal.boot.scenario.model import STATUS, Action, Do, Expectation, Scenario, Step
 
 CUTS: Final = 10
 _EARLY: Final = 3
@@ -28,14 +21,8 @@ _GROUP: Final = "power"
 
 def _twice(*actions: Action, seen: tuple[str, ...]) -> Step:
     """Come up, be reset by the actions, and come up again with data found and opened."""
-    return Step(
-        expect=Expectation(
-            ending=Ending.UP,
-            console=("root-verified:a", *seen, "u-boot", "slot-tried:a", "root-verified:a"),
-            status=ExpectedStatus(created=False),
-        ),
-        actions=actions,
-    )
+    console = ("root-verified:a", *seen, "u-boot", "slot-tried:a", "root-verified:a")
+    return came_up(*console, actions=actions)
 
 
 RESETS: Final = (

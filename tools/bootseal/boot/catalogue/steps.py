@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Step
+
+if TYPE_CHECKING:
+    from bootseal.boot.scenario.workspace import Workspace
 
 _REFUSAL_TIMEOUT: Final = 60.0
 # A serial line holds back what nobody reads, and Linux reads the console late: not too often.
@@ -15,15 +19,30 @@ _TYPING_INTERVAL: Final = 0.1
 _STARTED: Final = ("kernel-handover", "root-verified", "systemd")
 
 
-def up(*console: str, created: bool = False) -> Step:
-    """Come up from slot a with data opened; `console` is seen before the root is verified."""
+def came_up(
+    *console: str,
+    slot: str = "a",
+    created: bool = False,
+    title: str = "boot",
+    actions: tuple[Action, ...] = (),
+    prepare: Callable[[Workspace], None] | None = None,
+    check: Callable[[Workspace], None] | None = None,
+) -> Step:
+    """Come up from a slot with data opened, or made in this boot; `console` is seen on the way."""
     return Step(
         expect=Expectation(
-            ending=Ending.UP,
-            console=("slot-tried:a", *console, "root-verified:a"),
-            status=ExpectedStatus(created=created),
-        )
+            ending=Ending.UP, console=console, status=ExpectedStatus(slot=slot, created=created)
+        ),
+        title=title,
+        actions=actions,
+        prepare=prepare,
+        check=check,
     )
+
+
+def up(*console: str) -> Step:
+    """Come up from slot a with data opened; `console` is seen before the root is verified."""
+    return came_up("slot-tried:a", *console, "root-verified:a")
 
 
 def up_from_b(*console: str) -> Step:
@@ -88,6 +107,5 @@ def never_started(why: str) -> Step:
 
 def while_typing(text: str, *, when: str) -> Step:
     """Come up as usual while keys are pressed for eight seconds."""
-    step = up()
     action = Action(do=Do.TYPE, when=when, text=text, repeat=_TYPED, interval=_TYPING_INTERVAL)
-    return Step(expect=step.expect, actions=(action,))
+    return came_up("slot-tried:a", "root-verified:a", actions=(action,))

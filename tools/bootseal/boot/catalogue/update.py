@@ -6,18 +6,13 @@ from __future__ import annotations
 from typing import Final
 
 from bootseal.boot.attacks import release
+from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Scenario, Step
 
 _GROUP: Final = "update"
 _TRIED: Final = ("slot-tried:b", "root-verified:b")
 _BACK: Final = ("slot-tried:a", "root-verified:a")
-
-
-def _found(slot: str, *console: str) -> Expectation:
-    """Come up from the slot with the same data."""
-    system = ExpectedStatus(slot=slot, created=False)
-    return Expectation(ending=Ending.UP, console=console, status=system)
 
 
 UPDATES: Final = (
@@ -30,10 +25,11 @@ UPDATES: Final = (
         "initramfs of release 1 refuses to open its root, although its policy is still valid. Slot "
         "b starts again.",
         steps=(
-            Step(
+            came_up(
+                *(*_TRIED, "data-opened", f"rollback-raised:{release.INDEX}"),
+                slot="b",
                 title="release 2, first boot",
                 prepare=release.update(),
-                expect=_found("b", *_TRIED, "data-opened", f"rollback-raised:{release.INDEX}"),
             ),
             Step(
                 title="release 1 tried first",
@@ -85,7 +81,7 @@ UPDATES: Final = (
                     ),
                 ),
             ),
-            Step(title="release 1 again", expect=_found("a", *_BACK, "data-opened")),
+            came_up(*_BACK, "data-opened", title="release 1 again"),
         ),
     ),
 )

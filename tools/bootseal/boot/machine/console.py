@@ -9,14 +9,12 @@ has a vector for each row.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal.boot.machine.events import Phase, Sighting
 from bootseal.documents import visible
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # Colours, cursor movements and questions to the terminal (ECMA-48): noise to the patterns, escaped
 # where a person reads them.

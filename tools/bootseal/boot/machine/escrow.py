@@ -9,13 +9,11 @@ vendor's escrow key can open the CMS; a station cannot.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from bootseal import documents
 from bootseal.errors import FormatError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SCHEMA: Final = "bootseal.escrow/1"
 SUFFIX: Final = ".escrow"

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.errors import ToolError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bootseal.device import Qemu
 
 STATUS_PORT: Final = "io.bootseal.status"

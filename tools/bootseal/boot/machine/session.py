@@ -15,11 +15,12 @@ import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal import proc
 from bootseal.boot.machine import escrow, swtpm
@@ -28,9 +29,6 @@ from bootseal.boot.machine.events import Ending, Sighting
 from bootseal.boot.machine.qemu import Machine, Wiring, arguments
 from bootseal.boot.machine.qmp import Qmp
 from bootseal.errors import ToolError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RECORDING: Final = ".tpm"
 """Suffix of the recording of the TPM's traffic, next to the serial log."""

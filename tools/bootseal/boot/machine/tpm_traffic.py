@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 from bootseal.errors import FormatError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _HEAD: Final = re.compile(r" ?(?P<what>\S[^:]*): length (?P<size>\d+)\s*")
 _DATA: Final = re.compile(r"(?: [0-9A-F]{2})+ *")

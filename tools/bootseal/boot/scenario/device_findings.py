@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
@@ -14,8 +15,6 @@ from bootseal.measure.explain import Match, compare
 from bootseal.measure.predict import CAP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.boot.scenario.device_status import DataStatus, Mount, RootStatus, Status
     from bootseal.device import Device, Slot
     from bootseal.findings.model import Finding

@@ -4,28 +4,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.machine.console import phases
-from bootseal.boot.machine.events import Ending
+from bootseal.boot.machine.events import Ending, Sighting
 from bootseal.boot.scenario import device_status
 from bootseal.boot.scenario.device_findings import check
-from bootseal.boot.scenario.model import Outcome, StepResult
-from bootseal.boot.scenario.power_cycle import forbidden
+from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, Step, StepResult
+from bootseal.boot.scenario.power_cycle import Cycle, forbidden
 from bootseal.documents import visible
 from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
-from bootseal.findings.model import errors
+from bootseal.findings.model import Finding, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from bootseal.boot.machine.events import Sighting
     from bootseal.boot.scenario.device_status import Status
-    from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Step
-    from bootseal.boot.scenario.power_cycle import Cycle
     from bootseal.device import Device
-    from bootseal.findings.model import Finding
 
 _INTERESTING: Final = frozenset(
     {"bad-hash", "no-signature", "bad-signature", "signature-refused", "unit-address"}

@@ -13,17 +13,15 @@ pattern captured.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal
 
-from bootseal.boot.scenario.workspace import Tpm
+from bootseal.boot.scenario.workspace import Tpm, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bootseal.boot.machine.events import Ending, Phase, Sighting
-    from bootseal.boot.scenario.workspace import Workspace
     from bootseal.findings.model import Finding
 
 MATRIX_SCHEMA: Final = "bootseal.matrix/2"

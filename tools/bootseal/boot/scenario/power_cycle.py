@@ -4,20 +4,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never
 
 from bootseal.boot.machine.events import Ending, Sighting
-from bootseal.boot.machine.session import Off, Reset, StatusLine
-from bootseal.boot.scenario.model import ALWAYS_FORBIDDEN, POWER_ON, STATUS, Do
+from bootseal.boot.machine.session import Event, Off, Reset, Session, StatusLine
+from bootseal.boot.scenario.model import ALWAYS_FORBIDDEN, POWER_ON, STATUS, Action, Do, Step
 from bootseal.errors import Inconclusive
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
 
-    from bootseal.boot.machine.session import Event, Session
-    from bootseal.boot.scenario.model import Action, Step
 
 _SHUTDOWN_TIMEOUT: Final = 60.0
 _STOP_LATENCY: Final = 1.0

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,14 +29,12 @@ from bootseal.boot.scenario.model import (
     Scenario,
     ScenarioResult,
     Step,
+    StepResult,
 )
 from bootseal.boot.scenario.workspace import Workspace
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bootseal.boot.scenario.model import StepResult
     from bootseal.device import Device
 
 DIRECTORY: Final = "matrix"

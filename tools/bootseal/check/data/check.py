@@ -7,6 +7,7 @@ volume key is the one that this device made, and whether encrypted blocks were p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +20,6 @@ from bootseal.formats import luks2
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.device import Partition
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding

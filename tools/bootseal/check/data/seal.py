@@ -12,19 +12,17 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bootseal.check.data.header import Difference
 from bootseal.errors import FormatError
 from bootseal.formats.tpm import policy
 from bootseal.keys import public
-from bootseal.keys.public import RsaPublicKey
+from bootseal.keys.public import PublicKey, RsaPublicKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.formats.luks2 import Token
-    from bootseal.keys.public import PublicKey
 
 _UNUSED_PCR: Final = 12
 _KEYEDHASH: Final = b"\x00\x08\x00\x0b"

@@ -25,9 +25,15 @@ _SETUID: Final = (
     "usr/bin/chage", "usr/bin/chfn", "usr/bin/chsh", "usr/bin/crontab", "usr/bin/expiry",
     "usr/bin/gpasswd", "usr/bin/mount", "usr/bin/newgrp", "usr/bin/passwd", "usr/bin/ssh-agent",
     "usr/bin/su", "usr/bin/sudo", "usr/bin/umount", "usr/bin/wall", "usr/bin/write",
-    "usr/*/dbus-daemon-launch-helper", "usr/*/ssh-keysign", "usr/sbin/unix_chkpwd",
+    "usr/lib/dbus-1.0/dbus-daemon-launch-helper", "usr/libexec/dbus-daemon-launch-helper",
+    "usr/lib/openssh/ssh-keysign", "usr/libexec/ssh-keysign", "usr/sbin/unix_chkpwd",
     "bin/mount", "bin/su", "bin/umount",
-    "bin/*.util-linux", "bin/*.shadow", "usr/bin/*.util-linux", "usr/bin/*.shadow",
+    # OpenEmbedded's names for programs that several packages have.
+    "bin/mount.util-linux", "bin/su.shadow", "bin/su.util-linux", "bin/umount.util-linux",
+    "usr/bin/chfn.shadow", "usr/bin/chfn.util-linux", "usr/bin/chsh.shadow",
+    "usr/bin/chsh.util-linux", "usr/bin/mount.util-linux", "usr/bin/newgrp.shadow",
+    "usr/bin/passwd.shadow", "usr/bin/su.shadow", "usr/bin/su.util-linux",
+    "usr/bin/umount.util-linux", "usr/bin/wall.util-linux", "usr/bin/write.util-linux",
 )  # fmt: skip
 
 # What both install with cap_net_raw.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import struct
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,8 +22,6 @@ from bootseal.formats import erofs
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.device import Partition
     from bootseal.disk.filesystems.node import Node

@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from bootseal.check.rootfs.allowlist import allows
+from bootseal.check.rootfs.allowlist import Allowlist, allows
 from bootseal.findings.catalogue import finding
 from bootseal.findings.grouped import ByDirectory
 from bootseal.formats.elf import MAGIC
 from bootseal.keys import search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.disk.filesystems.node import Node
     from bootseal.findings.model import Finding
     from bootseal.keys.search import FoundKey

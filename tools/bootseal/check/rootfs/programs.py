@@ -8,22 +8,20 @@ import hashlib
 import io
 import lzma
 import zlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import BootsealError, FormatError
 from bootseal.findings.grouped import ByDirectory
 from bootseal.formats import elf, module_signature
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.public import EcPublicKey, der_to_raw, verify_digest
+from bootseal.keys.public import EcPublicKey, PublicKey, der_to_raw, verify_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.disk.filesystems.node import Node
     from bootseal.findings.model import Finding
     from bootseal.formats.elf import Elf
-    from bootseal.keys.public import PublicKey
 
 _MODULES: Final = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
 _MAX_MODULE: Final = 64 << 20

@@ -77,7 +77,7 @@ def _write_reports(result: MatrixResult, targets: dict[str, Path | None], logs: 
     for kind, target in targets.items():
         if target is not None:
             write_matrix(result, kind, target, logs=logs)
-            console.status(f"wrote {console.untrusted(str(target))}")
+            console.status("wrote {}", target)
 
 
 def _conclude(result: MatrixResult, directory: Path) -> None:
@@ -90,4 +90,4 @@ def _conclude(result: MatrixResult, directory: Path) -> None:
     if unproven := result.count(Outcome.INCONCLUSIVE):
         message = f"{unproven} of {total} scenarios were inconclusive"
         raise Inconclusive(message, hint=hint)
-    console.status(f"[green]OK[/]: {total} of {total} scenarios ended as they must")
+    console.status("[green]OK[/]: {} of {} scenarios ended as they must", total, total)

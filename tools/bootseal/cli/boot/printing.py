@@ -3,27 +3,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.scenario import device_status
 from bootseal.boot.scenario.device_findings import CAPPED_PCR
-from bootseal.boot.scenario.model import Outcome
+from bootseal.boot.scenario.model import MatrixResult, Outcome, Scenario, ScenarioResult, StepResult
 from bootseal.cli import console
+from bootseal.cli.console import Styled
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from bootseal.boot.run import Run
     from bootseal.boot.scenario.device_status import Status
-    from bootseal.boot.scenario.model import MatrixResult, Scenario, ScenarioResult, StepResult
     from bootseal.device import Device
 
 _MARKS: Final = {
-    Outcome.PASSED: "[green]PASSED[/]",
-    Outcome.FAILED: "[bold red]FAILED[/]",
-    Outcome.INCONCLUSIVE: "[yellow]INCONCLUSIVE[/]",
+    Outcome.PASSED: Styled("[green]PASSED[/]"),
+    Outcome.FAILED: Styled("[bold red]FAILED[/]"),
+    Outcome.INCONCLUSIVE: Styled("[yellow]INCONCLUSIVE[/]"),
 }
 _Row = tuple[str, str, tuple[str, ...]]
 
@@ -37,14 +36,14 @@ def show_run(done: Run, device: Device) -> None:
         rows += _system(device_status.load(result.status), device) if result.status else []
     except FormatError:
         rows.append(("status", "", ("status.malformed",)))
-    cells = []
+    cells: list[tuple[object, ...]] = []
     for name, value, ids in rows:
         wrong = [found[i] for i in ids if i in found]
         mark = "[bold red]REFUSED[/]" if wrong else "[green]OK[/]" if ids else ""
         text = "\n".join(filter(None, [value, *wrong]))
-        cells.append([console.untrusted(name), console.untrusted_lines(text), mark])
-    cells += [[name, console.untrusted(value), ""] for name, value in _course(result)]
-    title = console.untrusted(f"{device.name}, boot {done.number}")
+        cells.append((name, console.lines(text), Styled(mark)))
+    cells += [(name, value, "") for name, value in _course(result)]
+    title = f"{device.name}, boot {done.number}"
     console.table(["what", "found", "verdict"], cells, title=title)
 
 
@@ -82,12 +81,7 @@ def show_catalogue(scenarios: Sequence[Scenario]) -> None:
     from bootseal.boot.scenario.evaluate import expected
 
     rows = [
-        [
-            console.untrusted(s.id),
-            console.untrusted(s.group),
-            console.untrusted(s.title),
-            console.untrusted(", then ".join(expected(step.expect) for step in s.steps)),
-        ]
+        (s.id, s.group, s.title, ", then ".join(expected(step.expect) for step in s.steps))
         for s in scenarios
     ]
     console.table(["scenario", "group", "title", "must end"], rows)
@@ -97,15 +91,15 @@ def show_matrix(result: MatrixResult) -> None:
     """Print one row per scenario."""
     rows = [
         [
-            console.untrusted(r.id),
-            console.untrusted(r.expected),
-            console.untrusted_lines("\n".join(filter(None, [r.observed, r.reason]))),
+            r.id,
+            r.expected,
+            console.lines("\n".join(filter(None, [r.observed, r.reason]))),
             f"{r.duration:.0f} s",
             _MARKS[r.verdict],
         ]
         for r in result.results
     ]
-    title = console.untrusted(f"{result.device}: {len(rows)} scenarios in {result.duration:.0f} s")
+    title = f"{result.device}: {len(rows)} scenarios in {result.duration:.0f} s"
     console.table(["scenario", "must end", "ended", "time", "verdict"], rows, title=title)
 
 
@@ -120,13 +114,13 @@ class Ticker:
     def started(self, scenario: Scenario) -> None:
         """Say that a scenario begins."""
         with self._lock:
-            console.status(f"[dim]· {console.untrusted(scenario.id)} begins[/]")
+            console.status("[dim]· {} begins[/]", scenario.id)
 
     def finished(self, result: ScenarioResult) -> None:
         """Say how a scenario went."""
         with self._lock:
             self._done += 1
-            name = f"{self._done}/{max(self._total, self._done)} {console.untrusted(result.id)}"
-            console.status(f"{_MARKS[result.verdict]} {name} ({result.duration:.0f} s)")
+            name = f"{self._done}/{max(self._total, self._done)} {result.id}"
+            console.status("{} {} ({:.0f} s)", _MARKS[result.verdict], name, result.duration)
             if result.reason:
-                console.status(f"    {console.untrusted(result.reason)}")
+                console.status("    {}", result.reason)

@@ -57,9 +57,7 @@ def run(
 def _shell(name: str, *, login: bool) -> None:
     if not (console.err.is_terminal and console.out.is_terminal):
         raise UsageError("--shell needs a terminal", hint="leave out --shell to boot and check")
-    console.status(
-        f"booting {console.untrusted(name)}; leave with Ctrl-A X, Ctrl-A C is QEMU's monitor"
-    )
+    console.status("booting {}; leave with Ctrl-A X, Ctrl-A C is QEMU's monitor", name)
     if login:
         console.status(
             "it is a development image: a root shell follows; `systemctl poweroff` ends it"

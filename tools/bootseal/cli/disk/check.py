@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +15,6 @@ from bootseal.cli.options import DiskImage, Json, PolicyKey, TargetOptions
 from bootseal.errors import FormatError, VerificationRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bootseal.check.disk import DiskVerdict
     from bootseal.check.expected import Expected
     from bootseal.check.rootfs.allowlist import Allowlist
@@ -70,9 +69,7 @@ def check(
     if not as_json:
         printing.print_findings(verdict.findings, everything=everything)
     refuse(verdict, image)
-    console.status(
-        f"OK: {console.untrusted(str(image))} is accepted: every byte that runs is signed"
-    )
+    console.status("OK: {} is accepted: every byte that runs is signed", image)
 
 
 def _allowlist(path: Path) -> Allowlist:

@@ -42,14 +42,10 @@ def diff(first: _Disk, second: _Disk, *, as_json: Json = False) -> None:
         return
     if changes:
         rows = [
-            [
-                console.untrusted(text or "-")
-                for text in (c.part, c.where, c.name, c.before, c.after)
-            ]
-            for c in changes
+            [text or "-" for text in (c.part, c.where, c.name, c.before, c.after)] for c in changes
         ]
         console.table(["Part", "Where", "What", "First", "Second"], rows)
-    console.status(f"{len(changes)} differences")
+    console.status("{} differences", len(changes))
 
 
 def _side(path: Path, stack: ExitStack, *, keys: bool) -> Side:

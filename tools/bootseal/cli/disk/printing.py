@@ -3,28 +3,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from rich.text import Text
-
 from bootseal.cli import console
-from bootseal.findings.model import Severity
+from bootseal.cli.console import Styled
+from bootseal.findings.model import Finding, Severity
 from bootseal.protection import State
 from bootseal.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
     from bootseal.check.coverage import DiskRegion
     from bootseal.check.document import DiskReport
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
-    from bootseal.findings.model import Finding
 
 _MARKS: Final = {
-    Severity.ERROR: "[bold red]ERROR[/]",
-    Severity.WARNING: "[yellow]WARNING[/]",
-    Severity.INFO: "[dim]INFO[/]",
+    Severity.ERROR: Styled("[bold red]ERROR[/]"),
+    Severity.WARNING: Styled("[yellow]WARNING[/]"),
+    Severity.INFO: Styled("[dim]INFO[/]"),
 }
 
 
@@ -35,11 +32,12 @@ def print_findings(findings: Iterable[Finding], *, everything: bool) -> None:
     rows = [
         (
             _MARKS[each.severity],
-            console.untrusted(each.id),
-            console.untrusted(each.where),
+            each.id,
+            each.where,
             "" if each.offset is None else f"{each.offset:#x}",
-            console.untrusted_lines(each.message)
-            + (f"\n[dim]{console.untrusted(each.remedy)}[/]" if each.remedy else ""),
+            Styled(
+                "{}\n[dim]{}[/]" if each.remedy else "{}", console.lines(each.message), each.remedy
+            ),
         )
         for each in sorted(shown, key=lambda each: order.index(each.severity))
     ]
@@ -63,21 +61,20 @@ def print_map(report: DiskReport) -> None:
     from bootseal.report.disk_map import stretches
 
     for title, parts in stretches(report):
-        console.out.print(
-            f"[bold]{console.untrusted(title)}[/]  {format_size(parts[-1].end - parts[0].start)}"
-        )
-        console.out.print(_bar(parts), soft_wrap=False)
+        console.say("[bold]{}[/]  {}", title, format_size(parts[-1].end - parts[0].start))
+        console.say(_bar(parts))
     rows = []
     for state, (character, style) in _STATES.items():
         total = report.total(state)
         share = 100 * total / report.size if report.size else 0.0
-        rows.append((f"[{style}]{character}[/]", state, format_size(total), f"{share:.2f} %"))
+        mark = Styled(f"[{style}]{character}[/]")
+        rows.append((mark, state, format_size(total), f"{share:.2f} %"))
     console.table(("", "Protection", "Size", "Share of the disk"), rows)
 
 
-def _bar(parts: Sequence[DiskRegion]) -> Text:
+def _bar(parts: Sequence[DiskRegion]) -> str:
     start, end = parts[0].start, parts[-1].end
-    text = Text("  ")
+    text = "  "
     for cell in range(_CELLS):
         first = start + (end - start) * cell // _CELLS
         last = max(start + (end - start) * (cell + 1) // _CELLS, first + 1)
@@ -85,7 +82,7 @@ def _bar(parts: Sequence[DiskRegion]) -> Text:
         for part in parts:
             sizes[part.state] += max(min(part.end, last) - max(part.start, first), 0)
         character, style = _STATES[max(sizes, key=lambda state: sizes[state])]
-        text.append(character, style=style)
+        text += f"[{style}]{character}[/]"
     return text
 
 
@@ -103,17 +100,18 @@ def print_partitions(
     rows = []
     for each in table.entries:
         mark = "[bold red]DIFFERS[/]" if each.name in wrong else "[green]OK[/]"
+        mark = mark if each.name in declared else "[yellow]NOT DECLARED[/]"
         rows.append(
             (
                 str(each.number),
-                console.untrusted(each.name),
+                each.name,
                 f"{each.offset:#x}",
                 f"{each.end:#x}",
                 format_size(each.size),
-                f"{each.type}\n{each.uuid}",
-                mark if each.name in declared else "[yellow]NOT DECLARED[/]",
+                Styled("{}\n{}", each.type, each.uuid),
+                Styled(mark),
             )
         )
     columns = ("#", "Name", "Start", "End", "Size", "Type and GUID", "Declared")
     title = f"{disk.name.name}, {format_size(disk.size)}, {table.copies[0].header.disk}"
-    console.table(columns, rows, title=console.untrusted(title))
+    console.table(columns, rows, title=title)

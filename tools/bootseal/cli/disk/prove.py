@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bootseal.cli import console
+from bootseal.cli.console import Styled
 from bootseal.cli.disk.check import refuse
 from bootseal.cli.options import DiskImage, Json, PolicyKey, TargetOptions
 from bootseal.errors import VerificationRefused
@@ -51,7 +52,7 @@ def prove(
     else:
         rows = [
             (
-                console.untrusted(each.name),
+                each.name,
                 each.state,
                 format_size(each.size),
                 f"{each.refused}/{each.tries}",
@@ -67,14 +68,14 @@ def prove(
             f"{first.name} at {first.accepted}"
         )
     console.status(
-        f"OK: {refused} of {tried} changes in covered regions were refused (seed {seed})"
+        "OK: {} of {} changes in covered regions were refused (seed {})", refused, tried, seed
     )
     for each in proof.uncovered:
         noticed = "all noticed" if each.refused == each.tries else f"{each.refused} noticed"
-        console.status(f"not covered: {console.untrusted(each.name)} ({each.state}; {noticed})")
+        console.status("not covered: {} ({}; {})", each.name, each.state, noticed)
 
 
-def _verdict(*, covered: bool, good: bool) -> str:
+def _verdict(*, covered: bool, good: bool) -> Styled:
     if covered:
-        return "[green]REFUSED[/]" if good else "[bold red]NOT NOTICED[/]"
-    return "[dim]not covered[/]"
+        return Styled("[green]REFUSED[/]" if good else "[bold red]NOT NOTICED[/]")
+    return Styled("[dim]not covered[/]")

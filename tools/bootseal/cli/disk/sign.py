@@ -226,8 +226,8 @@ def _export(target: Expected, signing: Signing, recorders: list[Recorder], direc
     with opened(target.image) as disk:
         late.request_all(disk, target, partitions.read(disk, disk.size), signing)
     wanted = offline.export(directory, recorders, str(target.image))
-    console.status(f"OK: {len(wanted)} digests in {console.untrusted(str(directory))}")
-    console.status(f"next: sign them as {offline.SUMMARY} there says, then --import-signatures")
+    console.status("OK: {} digests in {}", len(wanted), directory)
+    console.status("next: sign them as {} there says, then --import-signatures", offline.SUMMARY)
 
 
 def _write(
@@ -272,7 +272,7 @@ def _print(record: Provenance, where: Path, *, as_json: bool) -> None:
             }
         )
     for role, fingerprint in record.keys.items():
-        console.status(f"OK: {console.untrusted(str(where))}: {role} signed by {fingerprint}")
+        console.status("OK: {}: {} signed by {}", where, role, fingerprint)
 
 
 def _key_file(directory: Path, role: str) -> str:

@@ -37,4 +37,4 @@ def sign_requests(
         raise UsageError(f"{requests} holds no requests for {role!r}")
     answer(requests, wanted, signers.open(key, keys.access()))
     for each in wanted:
-        console.status(f"OK: {each.name}: {each.algorithm.name}, digest {each.digest.hex()}")
+        console.status("OK: {}: {}, digest {}", each.name, each.algorithm.name, each.digest.hex())

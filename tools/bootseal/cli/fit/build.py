@@ -88,6 +88,4 @@ def build(
     )
     with console.TerminalProgress().step(f"Assemble {output}"):
         fit_build.build(spec, output, epoch=now())
-    console.status(
-        f"Next: bootseal fit sign {console.untrusted(str(output))} --key KEY.pem --hint {hint}"
-    )
+    console.status("Next: bootseal fit sign {} --key KEY.pem --hint {}", output, hint)

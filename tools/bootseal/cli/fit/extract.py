@@ -38,5 +38,5 @@ def extract(
             sys.stdout.buffer.write(payload)
             return
         write_new(output, payload)
-    name = f"{image!r} of {fit}: {len(payload)} bytes match their hashes, signatures not checked"
-    console.status(console.untrusted(name))
+    said = "{!r} of {}: {} bytes match their hashes, signatures not checked"
+    console.status(said, image, fit, len(payload))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from bootseal.cli import console
+from bootseal.cli.console import Styled
 from bootseal.findings.model import Severity
 from bootseal.protection import State
 from bootseal.units import format_size
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from bootseal.fit.coverage import Coverage, Part
     from bootseal.fit.diff import FitChange
     from bootseal.fit.prove import FitProof
-    from bootseal.fit.show import FitView, ImageView, SignatureView
     from bootseal.fit.verify.verdict import FitVerdict, KeyVerdict
+    from bootseal.formats.fit.model import Fit, Image, Signature
 
 _COLOURS: Final = {
     State.SIGNED: "green",
@@ -36,104 +37,87 @@ def print_verdict(verdict: FitVerdict, accepts: dict[str, bool], *, everything: 
         accepts: Whether a fixed U-Boot boots each configuration; empty when that is not asked.
         everything: Whether to print warnings and notes of an accepted FIT as well.
     """
-    rows = [
-        (
-            console.untrusted(result.configuration),
-            console.untrusted(result.key),
-            result.algorithm,
-            str(len(result.hashed_nodes)),
-            _signature_state(result),
-        )
-        for result in verdict.results
-    ]
-    if rows:
-        console.table(
-            ("configuration", "required key", "algorithm", "hashed nodes", "signature"), rows
-        )
-        console.out.print("SHA-256 of the public keys (SubjectPublicKeyInfo, DER)")
+    for each in verdict.results:
+        by = f"by {each.key} ({each.algorithm}) over {len(each.hashed_nodes)} nodes"
+        console.say("{}: {} signature {}", each.configuration, _signature_state(each), by)
+    if verdict.results:
+        console.say("SHA-256 of the public keys (SubjectPublicKeyInfo, DER)")
     for key, fingerprint in dict.fromkeys((r.key, r.fingerprint) for r in verdict.results):
-        console.out.print(f"{fingerprint}  {console.untrusted(key)}")
+        console.say("{}  {}", fingerprint, key)
     for finding in verdict.findings if everything else verdict.errors:
         colour = "red" if finding.severity is Severity.ERROR else "yellow"
-        text = console.untrusted(f"{finding.where}: {finding.message}")
-        console.out.print(f"[{colour}]{finding.severity}[/] {finding.id} {text}")
-
+        words = finding.severity, finding.id, finding.where, finding.message
+        console.say(f"[{colour}]{{}}[/] {{}} {{}}: {{}}", *words)
     if verdict.errors or everything:
         for note in verdict.notes:
             names = f" ({', '.join(note.identifiers)})" if note.identifiers else ""
-            console.out.print(
-                f"[cyan]note[/] U-Boot, {note.releases}: {console.untrusted(note.answer)}{names}"
-            )
+            console.say("[cyan]note[/] U-Boot, {}: {}{}", note.releases, note.answer, names)
     for name, accepted in accepts.items():
-        answer = "[yellow]boots[/]" if accepted else "refuses"
-        console.out.print(
-            f"[cyan]note[/] U-Boot with all published fixes {answer} {console.untrusted(name)}"
-        )
+        answer = Styled("[yellow]boots[/]") if accepted else "refuses"
+        console.say("[cyan]note[/] U-Boot with all published fixes {} {}", answer, name)
 
 
 def print_proof(proof: FitProof) -> None:
     """Print how many changes were refused, and each that was not."""
     refused = len(proof.mutants) - len(proof.accepted)
-    console.out.print(f"{refused}/{len(proof.mutants)} changes refused (seed {proof.seed})")
+    console.say("{}/{} changes refused (seed {})", refused, len(proof.mutants), proof.seed)
     for mutant in proof.accepted:
         flips = ", ".join(f"bit {bit} of byte {offset:#x}" for offset, bit in mutant.flips)
-        console.out.print(f"[red]NOT NOTICED[/] {console.untrusted(mutant.region)}: {flips}")
+        console.say("[red]NOT NOTICED[/] {}: {}", mutant.region, flips)
 
 
-def _signature_state(result: KeyVerdict) -> str:
+def _signature_state(result: KeyVerdict) -> Styled:
     if result.good:
-        return "[green]good[/]"
+        return Styled("[green]good[/]")
     missing = any(finding.id == "fit.no-signature" for finding in result.findings)
-    return "[red]MISSING[/]" if missing else "[red]BAD[/]"
+    return Styled("[red]MISSING[/]" if missing else "[red]BAD[/]")
 
 
-def print_view(view: FitView) -> None:
+def print_fit(fit: Fit) -> None:
     """Print images and configurations as an indented tree."""
-    size = f"{format_size(view.size)} ({view.size} bytes)"
-    console.out.print(
-        f"FIT {console.untrusted(repr(view.description))}, {size}, {_date(view.timestamp)}"
-    )
-    console.out.print("images")
-    for image in view.images:
-        console.out.print(
-            f"  [bold]{console.untrusted(image.name)}[/]: {console.untrusted(_image_line(image))}"
-        )
+    from bootseal.fit.show import hash_state, name_of
+
+    bytes_ = fit.flat.header.total_size
+    size = f"{format_size(bytes_)} ({bytes_} bytes)"
+    console.say("FIT {!r}, {}, {}", fit.description, size, _date(fit.timestamp))
+    console.say("images")
+    for image in fit.images:
+        console.say("  [bold]{}[/]: {}", image.name, _image_line(image))
         for found in image.hashes:
-            console.out.print(
-                f"    {console.untrusted(f'{found.name}: {found.algorithm}')} {found.state}"
-            )
-            console.out.print(f"      {found.value or 'no value'}")
+            state = hash_state(found, image)
+            console.say("    {}: {} {}", name_of(found), found.algorithm, state)
+            console.say("      {}", found.value.hex() or "no value")
         _print_signatures(image.signatures)
-    console.out.print("configurations")
-    for each in view.configurations:
-        default = " (default)" if each.default else ""
-        parts = "; ".join(f"{kind} {', '.join(names)}" for kind, names in each.images.items())
-        console.out.print(
-            f"  [bold]{console.untrusted(each.name)}[/]{default}: {console.untrusted(parts)}"
-        )
+    console.say("configurations")
+    for each in fit.configurations:
+        default = " (default)" if each.name == fit.default else ""
+        parts = "; ".join(f"{kind} {', '.join(names)}" for kind, names in each.references.items())
+        console.say("  [bold]{}[/]{}: {}", each.name, default, parts)
         _print_signatures(each.signatures)
 
 
-def _print_signatures(signatures: Sequence[SignatureView]) -> None:
+def _print_signatures(signatures: Sequence[Signature]) -> None:
+    from bootseal.fit.show import name_of, signature_state
+
     for signature in signatures:
-        text = f"{signature.name}: {signature.algorithm} {signature.padding}, key "
+        text = f"{name_of(signature)}: {signature.algorithm} {signature.padding}, key "
         text += f"{signature.hint!r}, {_date(signature.timestamp)}"
-        console.out.print(f"    {console.untrusted(text)}: {signature.state.upper()}")
+        console.say("    {}: {}", text, signature_state(signature).upper())
 
 
 def print_coverage(coverage: Coverage) -> None:
     """Print for every node which of its properties are in which state."""
-    console.out.print("coverage")
+    console.say("coverage")
     grouped: dict[str, dict[State, list[Part]]] = {}
     for part in coverage.parts:
         grouped.setdefault(part.path, {}).setdefault(part.state, []).append(part)
     for path, states in grouped.items():
-        console.out.print(f"  [bold]{console.untrusted(path)}[/]")
+        console.say("  [bold]{}[/]", path)
         for state, parts in states.items():
             names = ", ".join(dict.fromkeys(part.name for part in parts if part.name))
             size = sum(part.size for part in parts)
-            text = f": {console.untrusted(names)}" if names else ""
-            console.out.print(f"    [{_COLOURS[state]}]{state}[/], {size} bytes{text}")
+            text = f": {names}" if names else ""
+            console.say(f"    [{_COLOURS[state]}]{{}}[/], {{}} bytes{{}}", state, size, text)
 
 
 def print_totals(coverage: Coverage) -> None:
@@ -143,24 +127,24 @@ def print_totals(coverage: Coverage) -> None:
         f"[{_COLOURS[state]}]{state}[/] {size} ({100 * size / total:.1f} %)"
         for state, size in coverage.totals.items()
     ]
-    console.out.print(f"bytes: {', '.join(parts)}")
+    console.say(f"bytes: {', '.join(parts)}")
 
 
 def print_changes(changes: Sequence[FitChange]) -> None:
     """Print one line for each difference."""
     for change in changes:
-        where = console.untrusted(f"{change.path} {change.name}".rstrip())
+        where = f"{change.path} {change.name}".rstrip()
         if change.before:
-            console.out.print(f"[red]-[/] {where}: {console.untrusted(change.before)}")
+            console.say("[red]-[/] {}: {}", where, change.before)
         if change.after:
-            console.out.print(f"[green]+[/] {where}: {console.untrusted(change.after)}")
+            console.say("[green]+[/] {}: {}", where, change.after)
     if not changes:
-        console.out.print("no differences")
+        console.say("no differences")
 
 
-def _image_line(image: ImageView) -> str:
+def _image_line(image: Image) -> str:
     parts = [p for p in (image.type, image.arch, image.os, image.compression) if p]
-    parts.append(f"{format_size(image.size)} at {image.offset:#x}")
+    parts.append(f"{format_size(len(image.payload))} at {image.offset:#x}")
     parts += [f"load {image.load:#x}"] if image.load is not None else []
     parts += [f"entry {image.entry:#x}"] if image.entry is not None else []
     parts += [f"EXTERNAL DATA by {image.place}"] if image.external else []

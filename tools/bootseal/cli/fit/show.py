@@ -30,18 +30,18 @@ def show(
     Example: bootseal fit show fit.itb --coverage
     """
     from bootseal.fit.coverage import coverage as map_of
-    from bootseal.fit.show import describe
-    from bootseal.formats.fit import model as fit_format
+    from bootseal.fit.show import document
+    from bootseal.formats.fit.model import parse
     from bootseal.formats.kinds.kind import FIT
 
     with opened(fit, FIT) as data:
-        view = describe(data)
-        covered = map_of(fit_format.parse(data, lenient=True))
+        model = parse(data, lenient=True)
+        covered = map_of(model)
     if as_json:
-        document = {"schema": "bootseal.fit/1"} | dataclasses.asdict(view)
-        console.emit_json(document | {"coverage": dataclasses.asdict(covered)})
+        shown = {"schema": "bootseal.fit/1"} | document(model)
+        console.emit_json(shown | {"coverage": dataclasses.asdict(covered)})
         return
-    printing.print_view(view)
+    printing.print_fit(model)
     if coverage:
         printing.print_coverage(covered)
     printing.print_totals(covered)

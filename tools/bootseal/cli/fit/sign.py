@@ -125,9 +125,7 @@ def _signing_keys(uris: list[str], hints: list[str], access: Access) -> list[Sig
 def _report(target: Path, keys: list[SigningKey]) -> None:
     for each in keys:
         fingerprint = each.signer.public_key.fingerprint()
-        console.status(
-            f"OK: {console.untrusted(str(target))} is signed by {fingerprint} ({each.hint})"
-        )
+        console.status("OK: {} is signed by {} ({})", target, fingerprint, each.hint)
 
 
 def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:

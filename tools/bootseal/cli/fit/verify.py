@@ -79,11 +79,11 @@ def verify(
         accepts = _uboot(data, trust, chosen, cache) if chosen.strict and verdict.errors else {}
         proof = _prove(data, trust, configuration, chosen, seed) if prove else None
     for finding in warnings:
-        console.status(f"WARNING: {console.untrusted(str(dtb))}: {finding.message}")
+        console.status("WARNING: {}: {}", dtb, finding.message)
     for finding in verdict.findings:
         if finding.severity is Severity.WARNING and finding not in warnings:
             text = f"WARNING: {fit}: {finding.where}: {finding.message}"
-            console.status(console.untrusted(text))
+            console.status("{}", text)
     if as_json:
         console.emit_json(_document(verdict, accepts, proof))
     else:
@@ -92,7 +92,7 @@ def verify(
             printing.print_proof(proof)
     refuse(verdict.errors, f"{fit} is refused")
     _refuse_unnoticed(fit, proof)
-    console.status(f"OK: {console.untrusted(str(fit))} is verified ({chosen.name} policy)")
+    console.status("OK: {} is verified ({} policy)", fit, chosen.name)
 
 
 def _refuse_unnoticed(fit: Path, proof: FitProof | None) -> None:

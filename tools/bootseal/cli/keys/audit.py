@@ -38,13 +38,10 @@ def audit(
     elif found.findings:
         console.table(
             ("severity", "finding", "where", "what"),
-            [
-                (f.severity.value, f.id, console.untrusted(f.where), console.untrusted(f.message))
-                for f in found.findings
-            ],
+            [(f.severity.value, f.id, f.where, f.message) for f in found.findings],
         )
     if found.findings:
         errors = sum(f.severity is Severity.ERROR for f in found.findings)
-        console.status(f"REFUSED: {errors} errors, {len(found.findings) - errors} warnings")
+        console.status("REFUSED: {} errors, {} warnings", errors, len(found.findings) - errors)
         raise typer.Exit(ExitCode.REFUSED)
-    console.status(f"OK: nothing to report about {len(found.files)} files")
+    console.status("OK: nothing to report about {} files", len(found.files))

@@ -37,5 +37,4 @@ def export(
         raise UsageError(f"--for {form!r}: expected mkimage")
     signers = pairs("--signer", signer, "NAME=URI")
     names = for_mkimage(directory, output, signers=signers)
-    listed = ", ".join(console.untrusted(name) for name in names)
-    console.status(f"OK: {console.untrusted(str(output))} holds {listed}")
+    console.status("OK: {} holds {}", output, ", ".join(names))

@@ -43,7 +43,7 @@ def impact(
         found = trace(public_key.fingerprint(), tree, key=public_key)
     print_trace(found, as_json=as_json)
     if origin := published.origin(found.fingerprint):
-        console.status(f"PUBLISHED: anyone can sign with this key ({console.untrusted(origin)})")
+        console.status("PUBLISHED: anyone can sign with this key ({})", origin)
 
 
 def print_trace(found: Trace, *, as_json: bool) -> None:
@@ -62,20 +62,12 @@ def print_trace(found: Trace, *, as_json: bool) -> None:
     elif found.uses:
         console.table(
             ("file", "offset", "relation", "what"),
-            [
-                (
-                    console.untrusted(u.path),
-                    f"{u.offset:#x}",
-                    u.relation.value,
-                    console.untrusted(u.what),
-                )
-                for u in found.uses
-            ],
+            [(use.path, f"{use.offset:#x}", use.relation, use.what) for use in found.uses],
         )
     for path in found.skipped:
-        console.status(f"SKIPPED: {console.untrusted(path)} cannot be read")
+        console.status("SKIPPED: {} cannot be read", path)
     if found.public_key is None:
         console.status(
             "No file holds this key, so its signatures cannot be recognised: name its certificate."
         )
-    console.status(f"{len(found.uses)} uses of {found.fingerprint} in {found.files} files")
+    console.status("{} uses of {} in {} files", len(found.uses), found.fingerprint, found.files)

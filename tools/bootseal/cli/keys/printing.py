@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bootseal.cli import console
-from bootseal.findings.model import Severity
+from bootseal.findings.model import Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bootseal.findings.model import Finding
     from bootseal.keys.directory.directory import KeyDirectory, StoredKey
 
 
@@ -30,27 +28,20 @@ def print_directory(directory: KeyDirectory, *, as_json: bool) -> None:
     console.table(
         ("role", "name", "state", "algorithm", "not after", "private key"),
         [
-            (
-                console.untrusted(key.role),
-                console.untrusted(key.name),
-                key.state.value,
-                console.untrusted(key.algorithm.name),
-                f"{key.not_after:%Y-%m-%d}",
-                _place(key),
-            )
-            for key in directory.keys
+            (k.role, k.name, k.state, k.algorithm.name, f"{k.not_after:%Y-%m-%d}", _place(k))
+            for k in directory.keys
         ],
-        title=f"profile {console.untrusted(directory.profile)}",
+        title=f"profile {directory.profile}",
     )
-    console.out.print("SHA-256 of the public keys (SubjectPublicKeyInfo, DER)")
+    console.say("SHA-256 of the public keys (SubjectPublicKeyInfo, DER)")
     for key in directory.keys:
-        console.out.print(f"{key.public_key.fingerprint()}  {console.untrusted(key.name)}")
+        console.say("{}  {}", key.public_key.fingerprint(), key.name)
     print_findings([finding for key in directory.keys for finding in key.findings])
 
 
 def _place(key: StoredKey) -> str:
     if key.reference:
-        return console.untrusted(key.reference.partition("?")[0])
+        return key.reference.partition("?")[0]
     return "not here" if key.mode is None else f"file, {key.mode:04o}"
 
 
@@ -58,8 +49,8 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """Print findings, one a line."""
     for finding in findings:
         colour = "red" if finding.severity is Severity.ERROR else "yellow"
-        text = console.untrusted(f"{finding.where}: {finding.message}")
-        console.status(f"[{colour}]{finding.severity}[/]: {text}")
+        words = finding.severity, finding.where, finding.message
+        console.status(f"[{colour}]{{}}[/]: {{}}: {{}}", *words)
 
 
 def _document(key: StoredKey) -> dict[str, object]:

@@ -39,10 +39,10 @@ def revoke(
     public_key = public.from_crypto(
         certificate.read(directory / f"{revoked.name}.crt").public_key()
     )
-    console.status(f"{console.untrusted(revoked.name)} is revoked: {revoked.fingerprint}")
+    console.status("{} is revoked: {}", revoked.name, revoked.fingerprint)
     if not tree:
         console.status(
-            f"See what still trusts it: bootseal keys impact {revoked.fingerprint} TREE..."
+            "See what still trusts it: bootseal keys impact {} TREE...", revoked.fingerprint
         )
         return
     found = trace(revoked.fingerprint, tree, key=public_key)

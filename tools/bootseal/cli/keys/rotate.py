@@ -61,20 +61,19 @@ def _named(rotation: Rotation) -> dict[str, str | None]:
 
 
 def _explain(rotation: Rotation, directory: Path) -> None:
-    now, new = console.untrusted(rotation.current.name), console.untrusted(rotation.coming.name)
+    now, new = rotation.current.name, rotation.coming.name
     dtb = f"bootseal fit sign FIT ... --dtb u-boot.bin with {new}"
     if rotation.retired is None:
-        console.status(f"{now} remains the signing key; {new} is its successor.")
-        console.status(f"Put {new} into the control device tree of the next U-Boot: {dtb}.")
+        console.status("{} remains the signing key; {} is its successor.", now, new)
+        console.status("Put {} into the control device tree of the next U-Boot: {}.", new, dtb)
         console.status("Once every device runs that U-Boot, rotate again to let it take over.")
         return
-    old = console.untrusted(rotation.retired.name)
-    where = console.untrusted(str(directory))
-    console.status(f"{now} signs from now on; {old} is retired; {new} is the next.")
+    old = rotation.retired.name
+    console.status("{} signs from now on; {} is retired; {} is the next.", now, old, new)
     console.status(
-        f"1. Sign FITs with {now}, and with {old} as well while any device knows only that."
+        "1. Sign FITs with {}, and with {} as well while any device knows only that.", now, old
     )
     console.status(
-        f"2. Put {new} into the control device tree of the next U-Boot, and leave {old} out."
+        "2. Put {} into the control device tree of the next U-Boot, and leave {} out.", new, old
     )
-    console.status(f"3. Once every device runs it: bootseal keys revoke {where} {old}")
+    console.status("3. Once every device runs it: bootseal keys revoke {} {}", directory, old)

@@ -31,13 +31,9 @@ def show(
     if as_json:
         console.emit_json({"schema": "bootseal.key/1", "file": str(file)} | _file_document(key))
         return
-    rows = [
-        (label, str(value)) for label, value in _file_document(key).items() if label != "findings"
-    ]
-    console.table(
-        ("property", "value"),
-        [(label, console.untrusted(value)) for label, value in rows if value != "None"],
-    )
+    values = _file_document(key).items()
+    rows = [each for each in values if each[0] != "findings" and each[1] is not None]
+    console.table(("property", "value"), rows)
     printing.print_findings(key.findings)
 
 

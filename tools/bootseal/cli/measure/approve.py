@@ -20,6 +20,7 @@ def approve(
     u_boot: UBootBinary = None,
 ) -> None:
     """Add what a release measures to the approved list, which is created if missing."""
+    from bootseal import documents
     from bootseal.measure import approved as lists
     from bootseal.measure import inputs as sources
 
@@ -28,8 +29,11 @@ def approve(
         found = sources.predictions(artefacts)
     release = lists.release(name, found, artefacts.fit, artefacts.version or b"")
     before = approved_list(approved) if approved.exists() else lists.Approved()
-    console.write(approved, lists.emit(before.add(release)))
+    console.write(approved, documents.dump(before.add(release)))
     console.status(
-        f"OK: {console.untrusted(name)}, rollback index {release.rollback_index}, "
-        f"FIT {release.fit}: {len(release.boots)} boots approved"
+        "OK: {}, rollback index {}, FIT {}: {} boots approved",
+        name,
+        release.rollback_index,
+        release.fit,
+        len(release.boots),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bootseal.cli import console
+from bootseal.cli.console import Styled
 from bootseal.cli.inputs import approved_list, naming, read
 from bootseal.cli.options import Json
 
@@ -167,19 +168,17 @@ def _print(found: EventLog, best: Comparison) -> None:
     from bootseal.formats.tpm import eventlog
 
     title = f"compared with {best.name}" if best.name else "compared with nothing"
-    console.out.print(f"[bold]{len(found.events)} entries, {console.untrusted(title)}[/]")
+    console.say("[bold]{} entries, {}[/]", len(found.events), title)
     for note in _notes(found):
-        console.out.print(f"note: {note}")
+        console.say("note: {}", note)
     for entry in best.entries:
         number = f"{entry.number:3}" if entry.number >= 0 else "  -"
         word = str(entry.match)
-        label = f"[{_STYLES[word]}]{word:10}[/]" if best.name else "read"
-        console.out.print(
-            f"{number}  {label}  PCR {entry.event.pcr:<2}  {console.untrusted(entry.meaning)}"
-        )
+        label = Styled(f"[{_STYLES[word]}]{word:10}[/]" if best.name else "read")
+        console.say("{}  {}  PCR {:<2}  {}", number, label, entry.event.pcr, entry.meaning)
     for bank in found.algorithms:
         for pcr, value in sorted(eventlog.replay(found.events, bank).items()):
-            console.out.print(f"  {bank}  PCR {pcr:<2}  {value.hex()}")
+            console.say("  {}  PCR {:<2}  {}", bank, pcr, value.hex())
 
 
 def _notes(found: EventLog) -> Iterator[str]:
@@ -200,19 +199,18 @@ def _print_values(values: pcr_values.Comparison) -> None:
     wrong = {(one.bank, one.pcr) for one in values.differences}
     for bank, pcrs in values.compared.items():
         same = [pcr for pcr in pcrs if (bank, pcr) not in wrong]
-        console.out.print(f"  {bank}  as logged: PCR {_join(same)}")
+        console.say("  {}  as logged: PCR {}", bank, _join(same))
         for one in values.differences:
             if one.bank == bank:
-                console.out.print(
-                    f"  {bank}  [bold red]differs:[/] PCR {one.pcr}: the TPM holds {one.read.hex()}"
-                )
+                holds = f"PCR {one.pcr}: the TPM holds {one.read.hex()}"
+                console.say("  {}  [bold red]differs:[/] {}", bank, holds)
         for text, found in (
             ("and then capped by the running system", values.extended[bank]),
             ("in no entry, extended by the running system, not checked", values.not_logged[bank]),
             ("in the log, its value was not given, not checked", values.not_read[bank]),
         ):
             if found:
-                console.out.print(f"  {bank}  {text}: PCR {_join(found)}")
+                console.say("  {}  {}: PCR {}", bank, text, _join(found))
 
 
 def _join(pcrs: Sequence[int]) -> str:

@@ -89,15 +89,13 @@ def _print(slot: str, prediction: Prediction) -> None:
     from bootseal.measure.predict import MEANINGS
 
     title = f"configuration {prediction.configuration}" + (f", slot {slot}" if slot else "")
-    console.out.print(f"[bold]{console.untrusted(title)}[/]")
+    console.say("[bold]{}[/]", title)
     for bank, values in prediction.banks.items():
         for pcr, meaning in MEANINGS.items():
             value = values[pcr].hex() if pcr in values else "unknown without U-Boot's binary"
-            console.out.print(f"  {bank}  PCR {pcr}   {value}  {meaning}")
-    console.out.print(
-        f"  policy  {policy_digest(prediction).hex()}  over PCR {', '.join(map(str, PCRS))}"
+            console.say("  {}  PCR {}   {}  {}", bank, pcr, value, meaning)
+    console.say(
+        "  policy  {}  over PCR {}", policy_digest(prediction).hex(), ", ".join(map(str, PCRS))
     )
     for number, event in enumerate(prediction.events):
-        console.out.print(
-            f"  event {number:2}  PCR {event.pcr}  {console.untrusted(explain(event))}"
-        )
+        console.say("  event {:2}  PCR {}  {}", number, event.pcr, explain(event))

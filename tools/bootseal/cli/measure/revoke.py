@@ -18,8 +18,8 @@ def revoke(
     approved: ApprovedList,
 ) -> None:
     """Remove releases from the approved list."""
-    from bootseal.measure import approved as lists
+    from bootseal import documents
 
     after = approved_list(approved).remove(names)
-    console.write(approved, lists.emit(after))
-    console.status(f"OK: {len(after.releases)} releases are left on the list")
+    console.write(approved, documents.dump(after))
+    console.status("OK: {} releases are left on the list", len(after.releases))

@@ -60,11 +60,8 @@ def sign(
     pad_policy(data)
     console.write(output, data)
     names = ", ".join(prediction.configuration for prediction in predictions)
-    earlier = len(document.sha256) - new
-    console.status(
-        f"OK: {console.untrusted(names)} approved by key {signer.public_key.fingerprint()}"
-        + (f", {earlier} earlier states kept" if keep else "")
-    )
+    kept = f", {len(document.sha256) - new} earlier states kept" if keep else ""
+    console.status("OK: {} approved by key {}{}", names, signer.public_key.fingerprint(), kept)
 
 
 def _kept(

@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from bootseal.disk.filesystems.node import Content, Node, bounded, check_size, text
 from bootseal.files import mapped
 from bootseal.formats import capability, erofs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def read(image: Path, scratch: Path) -> list[Node]:

@@ -10,13 +10,11 @@ from __future__ import annotations
 import re
 import stat
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from bootseal.disk.filesystems.node import MAX_ENTRIES, Content, Node, bounded, check_size, text
 from bootseal.errors import FormatError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _ROOT: Final = 2
 _MAX_DEPTH: Final = 256
@@ -112,9 +110,7 @@ def _placed(node: Node, path: str, inode: int, scratch: Path) -> Node:
     content = None
     if node.regular:
         content = Content(path=scratch / "files" / str(inode), offset=0, size=node.size)
-    return Node(
-        path=path, mode=node.mode, uid=node.uid, gid=node.gid, size=node.size, content=content
-    )
+    return replace(node, path=path, content=content)
 
 
 def _run(image: Path, scratch: Path, commands: list[str]) -> bytes:

@@ -12,17 +12,15 @@ import mmap
 import os
 import stat
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from bootseal import proc
 from bootseal.errors import FormatError, ToolError
 from bootseal.units import GIB, MIB
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 MAX_ENTRIES: Final = 1 << 20
 MAX_CONTENT: Final = 8 * GIB

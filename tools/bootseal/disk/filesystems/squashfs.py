@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import stat
 import tarfile
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from bootseal.disk.filesystems.node import Content, Node, bounded, check_size
 from bootseal.errors import FormatError
 from bootseal.formats import capability
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _KINDS: Final = {
     tarfile.REGTYPE: stat.S_IFREG,

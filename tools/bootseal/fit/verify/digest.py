@@ -8,14 +8,13 @@ import hashlib
 import lzma
 import os
 import zlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Image
 

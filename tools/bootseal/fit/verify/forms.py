@@ -9,14 +9,13 @@ U-Boot prints or uses much of this before it has checked a signature, and the ga
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from bootseal.findings.catalogue import finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.findings.model import Finding
     from bootseal.formats.fdt.model import FlatNode
     from bootseal.formats.fit.model import Fit

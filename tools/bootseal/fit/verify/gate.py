@@ -9,14 +9,13 @@ Spec: meta-secureboot, first patch to U-Boot, boot/bootseal_gate.c.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bootseal.findings.catalogue import finding
 from bootseal.fit.verify.payloads import room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.device import Target
     from bootseal.findings.model import Finding
     from bootseal.formats.fit.model import Fit

@@ -8,12 +8,11 @@ Spec: U-Boot's history of boot/image-fit*.c and lib/libfdt; docs/fit.md has the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from bootseal.findings.model import Finding
 
 

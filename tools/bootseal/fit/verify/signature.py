@@ -8,6 +8,7 @@ the configuration instead of taken from `hashed-nodes`.
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import UsageError, VerificationRefused
@@ -17,8 +18,6 @@ from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import verify_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from bootseal.findings.model import Finding
     from bootseal.fit.control_dtb import TrustedKey
     from bootseal.fit.verify.digest import PayloadCache

@@ -10,6 +10,7 @@ in a large tree than in a small one.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.errors import FormatError
@@ -18,8 +19,6 @@ from bootseal.formats.fdt.read import HEADER_SIZE
 from bootseal.formats.fdt.scan import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bootseal.formats.fdt.model import Buffer
 
 _OWN: Final = frozenset({Tag.PROP, Tag.NOP})

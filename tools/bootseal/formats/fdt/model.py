@@ -10,8 +10,9 @@ Spec: Devicetree Specification v0.4, chapter 5.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal.errors import FormatError
 from bootseal.formats.fdt.read import (
@@ -25,9 +26,6 @@ from bootseal.formats.fdt.read import (
     total_size,
 )
 from bootseal.formats.fdt.scan import Buffer, Tag
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 __all__ = [
     "Buffer",

@@ -16,14 +16,12 @@ Spec: Devicetree Specification v0.4, chapter 5.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bootseal.errors import FormatError
 from bootseal.formats.fdt.scan import Buffer, Tag, Token, scan
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MAGIC: Final = 0xD00DFEED
 VERSION: Final = 17

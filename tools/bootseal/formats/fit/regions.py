@@ -13,14 +13,13 @@ Spec: U-Boot boot/fdt_region.c, fdt_find_regions().
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from bootseal.formats.fdt.scan import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-
     from bootseal.formats.fdt.read import Flat
 
 UNHASHED: Final = frozenset({"data", "data-size", "data-position", "data-offset"})

@@ -10,16 +10,12 @@ Spec: Devicetree Specification v0.4, chapter 5; U-Boot doc/usage/fit/source_file
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
-from bootseal.formats.fdt.scan import Tag
+from bootseal.formats.fdt.scan import Buffer, Tag
 from bootseal.formats.kinds.kind import Kind
 from bootseal.units import align_up
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bootseal.formats.fdt.scan import Buffer
 
 MAGIC: Final = bytes.fromhex("d00dfeed")
 MAX_TAGS: Final = 1 << 16

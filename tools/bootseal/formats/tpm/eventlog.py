@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats.tpm import event_types
 from bootseal.formats.tpm.policy import PCR_COUNT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 
 PCR_FIRMWARE: Final = 0
 PCR_CONFIGURATION: Final = 1

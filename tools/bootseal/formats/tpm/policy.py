@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Mapping
+from typing import Final
 
 from bootseal.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
 
 PCR_COUNT: Final = 24
 DIGEST_SIZE: Final = 32

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.units import KIB
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ENVIRONMENT_SIZE: Final = 16 * KIB
 _CRC: Final = 4

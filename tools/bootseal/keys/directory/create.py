@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -14,16 +16,12 @@ from bootseal.errors import UsageError
 from bootseal.files import write_file, write_new
 from bootseal.keys import certificate
 from bootseal.keys.certificate import Issuer
-from bootseal.keys.manifest import MANIFEST, KeyEntry, manifest_json
+from bootseal.keys.manifest import MANIFEST, KeyEntry, Manifest, manifest_json
 from bootseal.keys.signers import base as signers
 from bootseal.keys.signers.file import FileSigner
 from bootseal.keys.signers.pin import OTHERS_MAY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from bootseal.keys.manifest import Manifest
     from bootseal.keys.profile import KeySpec
     from bootseal.keys.signers.base import Access, Signer
 

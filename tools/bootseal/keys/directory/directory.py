@@ -11,7 +11,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import stat
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
@@ -25,23 +27,18 @@ from bootseal.keys.directory.create import (
     write_all,
 )
 from bootseal.keys.directory.inspect import expiry_findings, mode_findings, published_findings
-from bootseal.keys.manifest import MANIFEST, KeyState, Manifest, read_manifest
-from bootseal.keys.profile import Role, Storage
+from bootseal.keys.manifest import MANIFEST, KeyEntry, KeyState, Manifest, read_manifest
+from bootseal.keys.profile import KeySpec, Profile, Role, Storage
 from bootseal.keys.signers import base as signers
-from bootseal.progress import Silent
+from bootseal.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
     from datetime import datetime
-    from pathlib import Path
 
     from bootseal.findings.model import Finding
     from bootseal.keys.algorithms import Algorithm
-    from bootseal.keys.manifest import KeyEntry
-    from bootseal.keys.profile import KeySpec, Profile
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Access, Signer
-    from bootseal.progress import Progress
 
 _log: Final = logging.getLogger(__name__)
 

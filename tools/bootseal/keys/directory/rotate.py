@@ -12,6 +12,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -24,14 +25,11 @@ from bootseal.keys.directory.create import make, refuse_open_directory, write_al
 from bootseal.keys.directory.directory import issuer_with
 from bootseal.keys.manifest import KeyEntry, KeyState, Manifest, read_manifest
 from bootseal.keys.profile import KeySpec, Role, Storage
-from bootseal.progress import Silent
+from bootseal.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bootseal.keys.certificate import Issuer
     from bootseal.keys.signers.base import Access
-    from bootseal.progress import Progress
 
 _NUMBER: Final = re.compile(r"(.*?)(\d+)")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")

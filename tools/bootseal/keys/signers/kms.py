@@ -9,6 +9,7 @@ Spec: AWS KMS API reference, GetPublicKey and Sign.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -18,13 +19,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import public
-from bootseal.keys.algorithms import Padding
+from bootseal.keys.algorithms import Algorithm, Padding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from bootseal.keys.algorithms import Algorithm
-    from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Access
 
 SCHEME: Final = "awskms:///"
@@ -69,12 +66,8 @@ class KmsSigner:
         self._where = f"the KMS key {key_id}"
         with _explaining(self._where):
             answer = client.get_public_key(KeyId=key_id)
-        self._public = public.from_der(_bytes(answer["PublicKey"]))
-
-    @property
-    def public_key(self) -> PublicKey:
+        self.public_key = public.from_der(_bytes(answer["PublicKey"]))
         """The public half, fetched from the service."""
-        return self._public
 
     def sign_digest(self, digest: bytes, algorithm: Algorithm) -> bytes:
         """Have a digest signed.
@@ -83,7 +76,7 @@ class KmsSigner:
             UsageError: The key or the digest does not fit the algorithm.
             ToolError: The service refuses, or what it returns is not a signature by this key.
         """
-        public.check_request(self._public, digest, algorithm)
+        public.check_request(self.public_key, digest, algorithm)
         with _explaining(self._where):
             answer = self._client.sign(
                 KeyId=self._key_id,
@@ -94,7 +87,7 @@ class KmsSigner:
         signature = _bytes(answer["Signature"])
         if not algorithm.kind.is_rsa:
             signature = public.der_to_raw(signature, algorithm)
-        return public.accept_answer(self._public, digest, signature, algorithm, self._where)
+        return public.accept_answer(self.public_key, digest, signature, algorithm, self._where)
 
 
 def open_uri(uri: str, access: Access) -> KmsSigner:

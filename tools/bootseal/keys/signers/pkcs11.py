@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,18 +20,13 @@ import pkcs11
 
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import public
-from bootseal.keys.algorithms import KeyKind, Padding
+from bootseal.keys.algorithms import Algorithm, KeyKind, Padding
 from bootseal.keys.signers import pkcs11_uri
-from bootseal.keys.signers.pin import PIN_VARIABLE
+from bootseal.keys.signers.pin import PIN_VARIABLE, SecretSource
 from bootseal.keys.signers.pkcs11_objects import describe, find_private, read_public
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bootseal.keys.algorithms import Algorithm
-    from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Access
-    from bootseal.keys.signers.pin import SecretSource
     from bootseal.keys.signers.pkcs11_uri import Pkcs11Uri
 
 _log: Final = logging.getLogger(__name__)
@@ -67,12 +63,8 @@ class TokenSigner:
         self._key = key
         self._where = where
         with _explaining(where):
-            self._public = read_public(session, key, where)
-
-    @property
-    def public_key(self) -> PublicKey:
+            self.public_key = read_public(session, key, where)
         """The public half, read from the token."""
-        return self._public
 
     def sign_digest(self, digest: bytes, algorithm: Algorithm) -> bytes:
         """Sign a digest in the token.
@@ -81,10 +73,10 @@ class TokenSigner:
             UsageError: The key or the digest does not fit the algorithm.
             ToolError: The token refuses, or returns something that is not a signature by this key.
         """
-        public.check_request(self._public, digest, algorithm)
+        public.check_request(self.public_key, digest, algorithm)
         with _explaining(self._where):
             signature = self._sign(digest, algorithm)
-        return public.accept_answer(self._public, digest, signature, algorithm, self._where)
+        return public.accept_answer(self.public_key, digest, signature, algorithm, self._where)
 
     def _sign(self, digest: bytes, algorithm: Algorithm) -> bytes:
         if not isinstance(self._key, pkcs11.SignMixin):

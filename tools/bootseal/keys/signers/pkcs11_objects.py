@@ -11,10 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bootseal.errors import BootsealError, FormatError, UsageError
 from bootseal.keys import public
-from bootseal.keys.public import RsaPublicKey
+from bootseal.keys.public import PublicKey, RsaPublicKey
 
 if TYPE_CHECKING:
-    from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.pkcs11_uri import Pkcs11Uri
 
 # DER of the object identifiers that CKA_EC_PARAMS holds for a named curve (RFC 5480).

@@ -11,8 +11,9 @@ import hashlib
 import hmac
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
@@ -36,8 +37,6 @@ try:
 except ImportError:  # before cryptography 47
     from cryptography.hazmat.primitives.ciphers.modes import CFB
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SECRET_SIZE: Final = 32
 _REQUIRED: Final = (

@@ -7,6 +7,7 @@ publish lists, and a verifier at a production line may have no network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -17,13 +18,11 @@ from cryptography.hazmat.primitives import hashes
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.keys import public
 from bootseal.keys.certificate import is_authority
-from bootseal.keys.public import first_line
+from bootseal.keys.public import PublicKey, first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
-    from bootseal.keys.public import PublicKey
 
 Authority: TypeAlias = x509.Certificate
 
