@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderHook
 from rich.markup import escape
+from rich.text import Text
 
 from bootseal.documents import visible
 from bootseal.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from rich.console import ConsoleRenderable
 
 _FORCE = bool(os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR")
 
@@ -33,6 +36,27 @@ out = Console(
     width=_PIPE_WIDTH,
 )
 err = Console(highlight=False, soft_wrap=True, stderr=True, force_terminal=True if _FORCE else None)
+
+
+class Backstop(RenderHook):
+    """Shows what nobody escaped as replacement characters, so that no text moves the cursor."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Replace control and bidirectional characters in texts."""
+        for each in renderables:
+            if isinstance(each, Text):
+                each.plain = _harmless(each.plain)
+        return renderables
+
+
+def _harmless(text: str) -> str:
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
+
+
+for _console in (out, err):
+    _console.push_render_hook(Backstop())
 
 
 def untrusted(text: str) -> str:
@@ -69,11 +93,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str =
     """Print a table on stdout; long values fold and are never cut off."""
     from rich.table import Table
 
-    grid = Table(title=title or None, title_justify="left", header_style="bold")
+    grid = Table(title=_harmless(title) or None, title_justify="left", header_style="bold")
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*map(_harmless, row))
     out.print(grid, soft_wrap=False)
 
 
