@@ -151,6 +151,25 @@ def private(path: Path) -> Iterator[memoryview]:
         yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
+def stretches(descriptor: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield start and end of the stretches of a file between two offsets that are not holes.
+
+    What is a hole reads as zeros; what is none may do so, too.
+    """
+    while start < end:
+        try:
+            first = os.lseek(descriptor, start, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        if first >= end:
+            return
+        last = min(os.lseek(descriptor, first, os.SEEK_HOLE), end)
+        yield first, last
+        start = last
+
+
 def resolved(path: Path) -> Path:
     """Return a path without links; of links that lead to themselves, as far as they can be.
 

@@ -108,7 +108,7 @@ def ending(command: Callable[[], object]) -> None:
         console.status("interrupted")
         sys.exit(ExitCode.INTERRUPTED)
     except MemoryError:
-        console.err.print("[bold red]error:[/] there is not enough memory for a file of this size")
+        console.status("[bold red]error:[/] there is not enough memory for a file of this size")
         sys.exit(ExitCode.TOOL)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

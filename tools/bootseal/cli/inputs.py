@@ -99,11 +99,12 @@ def approved_list(path: Path) -> Approved:
         UsageError: There is no such file.
         FormatError: It is malformed.
     """
+    from bootseal import documents
     from bootseal.formats.kinds.kind import DOCUMENT
     from bootseal.measure import approved as lists
 
     try:
-        data = read(path, DOCUMENT)
+        data = read(path, DOCUMENT, limit=documents.MAX_SIZE)
         with naming(path):
             return lists.parse(data)
     except FileNotFoundError:

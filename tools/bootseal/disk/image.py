@@ -129,19 +129,7 @@ class Disk:
 
         What is a hole reads as zeros; what is none may do so, too.
         """
-        end = min(end, self.size)
-        while start < end:
-            try:
-                first = os.lseek(self.descriptor, start, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:
-                    return
-                raise
-            if first >= end:
-                return
-            last = min(os.lseek(self.descriptor, first, os.SEEK_HOLE), end)
-            yield first, last
-            start = last
+        yield from files.stretches(self.descriptor, start, min(end, self.size))
 
     def nonzero(self, start: int, end: int) -> int | None:
         """Return the offset of the first byte between two offsets that is not zero."""

@@ -29,7 +29,7 @@ from bootseal.formats.kinds import recognise as kinds
 from bootseal.formats.kinds.kind import BOARD_TREE, COMPRESSED, KERNEL, RAMDISK, Kind, advice
 from bootseal.keys.algorithms import Algorithm
 from bootseal.proc import run
-from bootseal.units import MIB
+from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 _TIMEOUT: Final = 600.0
+_LARGEST: Final = 512 * MIB
 _NAME: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _ADDRESSES: Final = 1 << 32
 # More than a block of bzip2.
@@ -236,8 +237,7 @@ def _check(spec: FitSpec) -> dict[str, Path]:
     if spec.ramdisk is not None:
         files["ramdisk"] = spec.ramdisk
     for role, path in files.items():
-        if not path.is_file():
-            raise UsageError(f"{role}: there is no file {path}")
+        _check_size(role, path)
     for path in spec.fdts.values():
         _check_tree(path)
     if spec.ramdisk is not None:
@@ -249,6 +249,15 @@ def _check(spec: FitSpec) -> dict[str, Path]:
             f"{spec.kernel} has compression {found!r}: the specification says {spec.compression!r}"
         )
     return files
+
+
+def _check_size(role: str, path: Path) -> None:
+    if not path.is_file():
+        raise UsageError(f"{role}: there is no file {path}")
+    if (size := path.stat().st_size) > _LARGEST:
+        raise UsageError(
+            f"{role}: {path} has {size} bytes: expected at most {format_size(_LARGEST)}"
+        )
 
 
 def _check_tree(path: Path) -> None:
