@@ -30,6 +30,8 @@ _SECONDS: Final = 15.0
 _LEAST: Final = 600
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
 
+pytestmark = pytest.mark.slow
+
 # Parameters that name what is written.
 WRITES: Final = frozenset(
     {
