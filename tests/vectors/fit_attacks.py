@@ -307,6 +307,33 @@ _OFFLINE: Final = (
             strict=True,
         )
     ),
+    _row(
+        "S30a",
+        "Padding of the signature emptied",
+        tree.put(tree.first_signature, padding=b"\0"),
+        "algorithm",
+    ),
+    _row(
+        "S30b",
+        "More than 100 entries in `hashed-nodes`",
+        tree.repeat_hashed_nodes,
+        "hashed-nodes",
+        boots=True,
+    ),
+    _row(
+        "S30c",
+        "Text for a terminal in `signer-name`",
+        tree.put(tree.first_signature, signer_name=b"\x1b[2J\0"),
+        "property-form",
+        boots=True,
+    ),
+    _row(
+        "S30d",
+        "`comment` without even a NUL",
+        tree.put(tree.first_signature, comment=b""),
+        "property-form",
+        boots=True,
+    ),
     _row("D3j", "data-offset without data-size", tree.external(data_offset=0), "external-bounds"),
     _row(
         "D3k",

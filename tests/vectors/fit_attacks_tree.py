@@ -166,6 +166,15 @@ def overlapping(fit: bytes) -> bytes:
     return moved[:place] + _WORD.pack(position) + moved[place + 4 :]
 
 
+def repeat_hashed_nodes(fit: bytes) -> bytes:
+    """List every signed node so often that there are more than U-Boot has room for."""
+
+    def change(signature: Node) -> None:
+        signature.properties["hashed-nodes"] *= 101
+
+    return on(first_signature, change)(fit)
+
+
 def hashed_strings(value: int) -> Callable[[bytes], bytes]:
     """Return an attack that sets the size in `hashed-strings`."""
     return put(first_signature, hashed_strings=bytes(4) + _WORD.pack(value))

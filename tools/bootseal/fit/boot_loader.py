@@ -15,6 +15,8 @@ from bootseal.errors import FormatError
 from bootseal.files import BOOT_LOADER
 from bootseal.findings.catalogue import finding
 from bootseal.formats.fdt import model as fdt
+from bootseal.formats.kinds import trees
+from bootseal.formats.kinds.kind import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +70,7 @@ def locate(data: Buffer) -> tuple[int, int]:
 
 def has_gate(data: Buffer) -> bool:
     """Return whether this is a boot loader with the gate; a device tree alone is not one."""
-    return bytes(data[:4]) != _FDT_MAGIC and GATE in bytes(data)
+    return GATE in bytes(data)
 
 
 def check_gate(data: Buffer) -> tuple[Finding, ...]:
@@ -76,7 +78,8 @@ def check_gate(data: Buffer) -> tuple[Finding, ...]:
 
     A device tree alone says nothing about the boot loader that it will be part of.
     """
-    if bytes(data[:4]) == _FDT_MAGIC or has_gate(data):
+    alone = bytes(data[:4]) == _FDT_MAGIC and trees.recognise(data) is not Kind.UBOOT_FIT
+    if alone or has_gate(data):
         return ()
     message = (
         "no gate in front of its FIT code, which has memory errors in every release: apply the "

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The keys U-Boot trusts: `/signature` of the device tree it carries for itself.
 
-All functions take that device tree on its own or inside a boot loader such as `u-boot.bin`; see
-`bootseal.fit.boot_loader` for where.
+All functions take that device tree on its own or inside a boot loader such as `u-boot.bin` or
+`u-boot.itb`; see `bootseal.fit.packed.control_trees` for where.
 
 Spec: U-Boot doc/usage/fit/signature.rst.
 """
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.fit import key_nodes
-from bootseal.fit.boot_loader import ELF_MAGIC, has_gate, locate
+from bootseal.fit.boot_loader import has_gate
+from bootseal.fit.packed import control_trees
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.edit import Editor
 from bootseal.keys.algorithms import Algorithm
@@ -73,11 +74,21 @@ def read_trust(data: Buffer) -> Trust:
     """Read the keys and how many of the required ones must have signed.
 
     Raises:
-        FormatError: There is no device tree, or a key in it is malformed.
+        FormatError: There is no device tree, a key in it is malformed, or several in one file
+            trust different keys.
     """
-    start, end = locate(data)
-    node = fdt.read(memoryview(data)[start:end]).find("/signature")
     gated = has_gate(data)
+    found = [_read_trust(tree, gated=gated) for tree in control_trees.find(data)]
+    if any(other != found[0] for other in found):
+        raise FormatError(
+            f"the {len(found)} control device trees in it trust different keys: expected one set",
+            hint="bootseal fit extract FILE IMAGE -o board.dtb, and name that one",
+        )
+    return found[0]
+
+
+def _read_trust(tree: Buffer, *, gated: bool) -> Trust:
+    node = fdt.read(tree).find("/signature")
     if node is None:
         return Trust(keys=(), any_suffices=False, gated=gated)
     mode = node.value("required-mode")
@@ -111,7 +122,8 @@ def add_key(
     tree stays as large as it was.
 
     Args:
-        data: Control device tree, or boot loader with one at its end.
+        data: Control device tree, or boot loader with one; hashes and checksums around it are
+            computed anew.
         public_key: The key to trust.
         hint: Its `key-name-hint`; the node is called `key-<hint>`, or `<hint>` for ECDSA.
         algorithm: U-Boot name of the algorithm, for example `sha256,rsa2048`.
@@ -122,8 +134,8 @@ def add_key(
 
     Raises:
         FormatError: `data` holds no device tree.
-        UsageError: The hint is not usable or taken by another key, or the key does not fit the
-            algorithm.
+        UsageError: The hint is not usable or taken by another key, the key does not fit the
+            algorithm, or a signature covers the device tree.
     """
     _check_key(public_key, hint, algorithm, required)
     name = key_nodes.node_name(public_key, hint)
@@ -177,17 +189,14 @@ def remove_key(data: bytes, public_key: PublicKey) -> bytes:
 
 def _edited(data: bytes, change: Callable[[Editor, Flat], None]) -> bytes:
     """Apply a change to the device tree in `data`, which keeps its free space."""
-    if data.startswith(ELF_MAGIC):
-        raise UsageError(
-            "an ELF file has no room for keys: change the device tree that goes into it",
-            hint="give u-boot.bin, or the .dtb file it is built with",
-        )
-    start, end = locate(data)
-    view = memoryview(data)[start:end]
-    editor = Editor(view)
-    slack = end - start - editor.size
-    change(editor, fdt.read(view))
-    return data[:start] + editor.to_bytes(editor.size + slack) + data[end:]
+
+    def edited(tree: bytes) -> bytes:
+        editor = Editor(tree)
+        slack = len(tree) - editor.size
+        change(editor, fdt.read(tree))
+        return editor.to_bytes(editor.size + slack)
+
+    return control_trees.edit(data, edited)
 
 
 def _read_key(node: FlatNode) -> TrustedKey:

@@ -10,7 +10,7 @@ Spec: U-Boot tools/image-host.c and tools/fit_image.c (v2023.01) for order, plac
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import bootseal
@@ -18,7 +18,7 @@ from bootseal.errors import UsageError, VerificationRefused
 from bootseal.files import mapped, write_parts
 from bootseal.findings.model import refuse
 from bootseal.fit import add_signature
-from bootseal.fit.control_dtb import Trust, TrustedKey
+from bootseal.fit.control_dtb import Trust, TrustedKey, read_trust
 from bootseal.fit.relayout import FileLayout
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.signature import check_image
@@ -31,7 +31,7 @@ from bootseal.keys.algorithms import Algorithm
 from bootseal.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bootseal.fit.add_signature import NewSignature
@@ -70,6 +70,10 @@ class Request:
         comment: Written as `comment`, None for none.
         strictness: What the FIT must be like; it decides on external data.
         add: Signature node to add to every configuration first, None for none.
+        required: What a key will be required for, `conf` or `image`, by hint. What is not there
+            follows from what the key signs.
+        control: The control device tree, or boot loader, that will check the result; None when it
+            is not known.
     """
 
     keys: Sequence[SigningKey]
@@ -80,6 +84,8 @@ class Request:
     comment: str | None = None
     strictness: Strictness = STRICT
     add: NewSignature | None = None
+    required: Mapping[str, str] = field(default_factory=dict)
+    control: bytes | None = None
 
 
 def sign(
@@ -207,16 +213,26 @@ class _Work:
         strictness = self._request.strictness
         model = strictness.parse(signed)
         cache = self._cache.moved(zip(self._model.images, model.images, strict=True))
-        trust = Trust(
-            keys=tuple(key for key in self._trusted.values() if key.required), any_suffices=False
-        )
-        verdict = check_all(model, trust, strictness=strictness, cache=cache)
+        verdict = check_all(model, self._trust(), strictness=strictness, cache=cache)
         refuse(verdict.errors, "the signed FIT is refused")
+        if self._request.control is not None:
+            trust = read_trust(self._request.control)
+            verdict = check_all(model, trust, strictness=strictness, cache=cache)
+            refuse(verdict.errors, "with this control device tree the signed FIT is refused")
         for image in model.images:
             for signature, key in self._mine(image.signatures):
                 trusted = self._trusted[key.hint]
                 found = check_image(image, signature, trusted, cache)
                 refuse(found, "the signed FIT is refused")
+
+    def _trust(self) -> Trust:
+        """Return the keys that the result is checked with."""
+        keys = self._trusted.values()
+        # Next to keys for configurations, one for images may sign a part of them.
+        sole = not any(key.required == "conf" for key in keys)
+        asked = self._request.required
+        chosen = [k for k in keys if k.required == "conf" or sole or k.hint in asked]
+        return Trust(keys=tuple(chosen), any_suffices=False)
 
     def _signatures(self, configuration: Configuration) -> tuple[Signature, ...]:
         """Return the signature nodes of a configuration, with the one that is to be added."""
@@ -248,7 +264,7 @@ class _Work:
             path="the signing key",
             hint=key.hint,
             algorithm=algorithm.name,
-            required="conf" if paths else "",
+            required=request.required.get(key.hint, "conf" if paths else "image"),
             public_key=key.signer.public_key,
         )
         properties = {

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bootseal.keys.signers.base import Access
 
 _TRUST: Final = "Trust in U-Boot"
+_REQUIRED: Final = ("conf", "image")
 
 
 def sign(
@@ -53,7 +55,8 @@ def sign(
     dtb: Annotated[
         Path | None,
         typer.Option(
-            help="U-Boot's control device tree, or u-boot.bin: make it require the keys.",
+            help="U-Boot's control device tree, or what holds it (u-boot.bin, u-boot.itb, "
+            "u-boot.img): make it require the keys.",
             rich_help_panel=_TRUST,
         ),
     ] = None,
@@ -62,9 +65,14 @@ def sign(
         typer.Option(help="Write it here instead of over --dtb.", rich_help_panel=_TRUST),
     ] = None,
     required: Annotated[
-        str,
-        typer.Option(help="What must be signed with them: conf or image.", rich_help_panel=_TRUST),
-    ] = "conf",
+        list[str] | None,
+        typer.Option(
+            metavar="[HINT=]conf|image",
+            help="What must be signed with the keys, or with this one; may be repeated. "
+            "If left out: conf for a key that signs configurations, else image.",
+            rich_help_panel=_TRUST,
+        ),
+    ] = None,
 ) -> None:
     """Sign every configuration of a FIT, and verify the result before it is written.
 
@@ -91,9 +99,11 @@ def sign(
         comment=comment,
         strictness=strictness.chosen(),
         add=_new_signature(add_signature, padding),
+        required=_required(required or [], hint),
     )
     target = output or fit
-    trusted = None if dtb is None else _trusting(dtb, fit, request, required)
+    trusted = None if dtb is None else _trusting(dtb, fit, request)
+    request = dataclasses.replace(request, control=trusted)
     with opened(fit, FIT):
         sign_file(fit, target, request, console.TerminalProgress())
     if trusted is not None and dtb is not None:
@@ -128,18 +138,37 @@ def _report(target: Path, keys: list[SigningKey]) -> None:
         console.status("OK: {} is signed by {} ({})", target, fingerprint, each.hint)
 
 
-def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:
+def _required(options: list[str], hints: list[str]) -> dict[str, str]:
+    """Return what each key shall be required for, where that is said."""
+    found: dict[str, str] = {}
+    for option in options:
+        hint, named, what = option.rpartition("=")
+        if what not in _REQUIRED or (named and hint not in hints):
+            raise UsageError(
+                f"--required {option}: expected conf or image, or HINT=conf or HINT=image for one "
+                f"of {', '.join(hints)}"
+            )
+        given = dict.fromkeys([hint] if named else hints, what)
+        if twice := found.keys() & given.keys():
+            raise UsageError(f"--required is given twice for {', '.join(sorted(twice))}")
+        found |= given
+    return found
+
+
+def _trusting(dtb: Path, fit: Path, request: Request) -> bytes:
     """Return a control device tree that requires the keys, with the FIT's algorithms."""
     from bootseal import files
     from bootseal.fit import control_dtb
     from bootseal.formats.kinds.kind import FIT, U_BOOT
 
     algorithms = {} if request.add is None else {request.add.hint: request.add.algorithm}
+    required = dict.fromkeys(algorithms, "conf")
     with opened(fit, FIT) as data:
         model = request.strictness.parse(data)
-        found = [s for image in model.images for s in image.signatures]
-        found += [s for each in model.configurations for s in each.signatures]
-        algorithms.update({signature.hint: signature.algorithm for signature in found})
+        for what, nodes in (("image", model.images), ("conf", model.configurations)):
+            found = [signature for node in nodes for signature in node.signatures]
+            algorithms |= {signature.hint: signature.algorithm for signature in found}
+            required |= dict.fromkeys((signature.hint for signature in found), what)
     trusted = read(dtb, U_BOOT, limit=files.BOOT_LOADER)
     with naming(dtb):
         for each in request.keys:
@@ -149,6 +178,6 @@ def _trusting(dtb: Path, fit: Path, request: Request, required: str) -> bytes:
                     each.signer.public_key,
                     hint=each.hint,
                     algorithm=algorithms[each.hint],
-                    required=required,
+                    required=request.required.get(each.hint, required[each.hint]),
                 )
     return trusted

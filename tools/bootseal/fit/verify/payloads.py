@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Configuration, Fit, Hash, Image
 
+PLACED: Final = frozenset({"firmware", "loadables", "standalone", "fpga"})
+"""Properties of configurations whose images are loaded to where they say."""
+
 _UNPACKED: Final = frozenset({"", "none"})
 # mkimage aligns external data and its end to 4 bytes, or to what its option -B says.
 _MAX_GAP: Final = 4096
@@ -38,10 +41,11 @@ def check(
     cache.compute(
         (image, found.algorithm) for image in chosen for found in image.hashes if found.value
     )
+    placed = _placed(fit) if strictness.strict else frozenset()
     for image in chosen:
         yield from _check_place(image, strictness)
         if strictness.strict:
-            yield from _check_use(image, strictness, cache)
+            yield from _check_use(image, strictness, cache, free=image.name in placed)
         yield from _check_hashes(image, strictness, cache)
     if strictness.strict:
         yield from _check_file(fit)
@@ -107,14 +111,30 @@ def _check_place(image: Image, strictness: Strictness) -> Iterator[Finding]:
         yield finding("fit.no-data", image.path, "the image has no data")
 
 
-def _check_use(image: Image, strictness: Strictness, cache: PayloadCache) -> Iterator[Finding]:
+def _placed(fit: Fit) -> frozenset[str]:
+    """Return the images that only a load address makes sense of.
+
+    Those are what an SPL starts, and what U-Boot puts next to a kernel for others to find.
+    """
+    found: set[str] = set()
+    others: set[str] = set()
+    for configuration in fit.configurations:
+        spl = "kernel" not in configuration.references
+        for name, images in configuration.references.items():
+            (found if spl or name in PLACED else others).update(images)
+    return frozenset(found - others)
+
+
+def _check_use(
+    image: Image, strictness: Strictness, cache: PayloadCache, *, free: bool
+) -> Iterator[Finding]:
     compressed = image.compression not in _UNPACKED
-    if image.load is not None and not image.type.startswith("kernel"):
+    if image.load is not None and not image.type.startswith("kernel") and not free:
         yield finding(
             "fit.load-address",
             image.path,
             f"a load address on {image.type or 'an image without type'} lets it overwrite what was "
-            "verified: expected one on kernels only",
+            "verified: expected one on kernels, firmware and loadables only",
         )
     if image.type == "kernel_noload" and compressed:
         yield finding(

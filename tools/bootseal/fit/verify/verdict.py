@@ -173,6 +173,7 @@ def _verdict(
 ) -> FitVerdict:
     findings = [*check_unsigned(fit, chosen, strictness, cache), *about_choice]
     findings += _check_trust(trust)
+    findings += _check_image_keys(chosen, trust, strictness)
     if strictness.strict and trust.gated:
         findings += gate.check(fit, strictness.target)
     results: list[KeyVerdict] = []
@@ -273,8 +274,11 @@ def _check_one(
 
 def _check_trust(trust: Trust) -> Iterator[Finding]:
     where = "control device tree"
-    if not trust.required("conf"):
+    if not trust.required("conf") and not trust.required("image"):
         yield finding("fit.no-required-key", where, "U-Boot would accept any FIT: no key")
+    elif trust.gated and not trust.required("conf"):
+        message = "no key is required for configurations: the gate of this U-Boot refuses every FIT"
+        yield finding("fit.no-required-key", where, message)
     for key in trust.keys:
         if key.required not in {"", "conf", "image"}:
             message = f"required is {key.required!r}, which U-Boot ignores: expected conf or image"
@@ -282,6 +286,25 @@ def _check_trust(trust: Trust) -> Iterator[Finding]:
     for key in trust.required("image"):
         message = "U-Boot takes a signature by any key for one by this: use required=conf"
         yield finding("fit.image-key", key.path, message)
+
+
+def _check_image_keys(
+    chosen: Sequence[Configuration], trust: Trust, strictness: Strictness
+) -> Iterator[Finding]:
+    """Yield the configurations that no key is required for, though one is for their images.
+
+    An SPL has no other way in many releases. A kernel must not be started like that.
+    """
+    if trust.required("conf") or not trust.required("image"):
+        return
+    message = (
+        "only the data of its images is signed: anyone can combine images of several FITs, and "
+        "change where they are loaded and started"
+    )
+    for each in chosen:
+        kernel = strictness.strict and "kernel" in each.references
+        identifier = "fit.kernel-by-image-key" if kernel else "fit.unsigned-configuration"
+        yield finding(identifier, each.path, message)
 
 
 def check_signatures(

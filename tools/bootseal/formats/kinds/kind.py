@@ -125,7 +125,12 @@ class Wanted(NamedTuple):
 FIT: Final = Wanted("a FIT", frozenset({Kind.FIT, Kind.UBOOT_FIT, Kind.TREE}))
 U_BOOT: Final = Wanted(
     "U-Boot or its control device tree",
-    frozenset({Kind.CONTROL_TREE, Kind.BOARD_TREE, Kind.TREE, Kind.UBOOT, Kind.ELF}),
+    frozenset(
+        {
+            *(Kind.CONTROL_TREE, Kind.BOARD_TREE, Kind.TREE),
+            *(Kind.UBOOT, Kind.UBOOT_FIT, Kind.UBOOT_UIMAGE, Kind.ELF),
+        }
+    ),
 )
 U_BOOT_BINARY: Final = Wanted("U-Boot's binary", frozenset({Kind.UBOOT, Kind.ELF}))
 KERNEL: Final = Wanted(
@@ -228,8 +233,6 @@ _NEXT_FOR: Final[dict[tuple[Kind, Wanted], str]] = {
     (Kind.FIT, KERNEL): "bootseal fit extract {file} kernel-1 -o Image",
     (Kind.FIT, BOARD_TREE): "bootseal fit extract {file} fdt-1 -o board.dtb",
     (Kind.FIT, U_BOOT): "name U-Boot's own device tree: u-boot.dtb, or u-boot.bin, which holds it",
-    (Kind.UBOOT_FIT, U_BOOT): "bootseal fit extract {file} fdt-1 -o u-boot.dtb  (its device tree)",
-    (Kind.UBOOT_UIMAGE, U_BOOT): "name u-boot.bin or u-boot.dtb of the same build",
     (Kind.ELF, KERNEL): "objcopy -O binary {file} Image  (or use Image of the same build)",
     (Kind.CERTIFICATE, PUBLIC_KEY): "openssl x509 -in {file} -noout -pubkey > key.pub",
     (Kind.BUNDLE, PUBLIC_KEY): "openssl x509 -in {file} -noout -pubkey > key.pub",
