@@ -102,7 +102,7 @@ def make(directory: Path) -> str:
             os.pwrite(disk.fileno(), content, each.offset)
             layout.append(
                 f"part --part-name {each.name} --part-type {each.type} --uuid {each.uuid}"
-                f" --align 1024 --fixed-size {each.size}"
+                f" --align 1024 --fixed-size {each.size // MIB}M"
             )
     board = fdt.emit(fdt.Node("", {}, [fdt.Node("chosen")]))
     control = control_dtb.add_key(board, key.public_key, hint="dev", algorithm="sha256,rsa2048")

@@ -80,6 +80,7 @@ class Partition:
         uuid: Unique GUID.
         offset: Bytes from the start of the disk.
         size: Bytes.
+        attributes: The attribute bits of UEFI 2.10, section 5.3.3.
     """
 
     number: int
@@ -88,11 +89,29 @@ class Partition:
     uuid: str
     offset: int
     size: int
+    attributes: int = 0
 
     @property
     def end(self) -> int:
         """Offset of the first byte behind it."""
         return self.offset + self.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawArea:
+    """Bytes outside of the partition table that belong there: a boot loader that a boot ROM reads.
+
+    Attributes:
+        name: What the layout calls it.
+        offset: Bytes from the start of the disk.
+        size: Bytes; 0 if it may reach to the next partition.
+        file: The file of the build it holds, empty if that is not declared.
+    """
+
+    name: str
+    offset: int
+    size: int
+    file: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +204,7 @@ class Device:
         keys: SHA-256 fingerprints of the SubjectPublicKeyInfo by role: `fit`, `policy`.
         inputs: Everything it was made from.
         target: Where its memory is.
+        areas: What the disk holds outside of its partitions.
     """
 
     schema: str = SCHEMA
@@ -199,6 +219,7 @@ class Device:
     keys: dict[str, str]
     inputs: tuple[Input, ...] = field(default=())
     target: Target = field(default=UNKNOWN_TARGET)
+    areas: tuple[RawArea, ...] = field(default=())
 
     def partition(self, name: str) -> Partition:
         """Return the partition called `name`.

@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     TOOL = 5
     INCONCLUSIVE = 6
     INTERRUPTED = 130
+    CLOSED_PIPE = 141
 
 
 class BootsealError(Exception):

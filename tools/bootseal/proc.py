@@ -190,5 +190,11 @@ def _failure(argv: Sequence[str], code: int, stderr: bytes) -> str:
         if code < 0
         else f"ended with exit code {code}"
     )
-    said = "\n".join(stderr.decode(errors="replace").strip().splitlines()[-_STDERR_LINES:])
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    if len(lines) > _STDERR_LINES:
+        # Some programs say first what is wrong, and then how they are used.
+        half = _STDERR_LINES // 2
+        left_out = f"... ({len(lines) - 2 * half} lines left out)"
+        lines = [*lines[:half], left_out, *lines[-half:]]
+    said = "\n".join(lines)
     return f"{shlex.join(argv)} {how}" + (f":\n{said}" if said else "")

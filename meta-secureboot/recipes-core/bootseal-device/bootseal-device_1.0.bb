@@ -17,14 +17,17 @@ SRC_URI = "\
     file://bootseal-shell.service \
     file://bootseal-status \
     file://bootseal-status.service \
+    file://check-header \
     file://create-data \
     file://crypttab \
     file://fetch-policy \
     file://fw_env.config \
     file://mark-good \
     file://masked-units \
+    file://measure.conf \
     file://rollback \
     file://udev-trigger.conf \
+    file://volume \
 "
 
 S = "${UNPACKDIR}"
@@ -38,9 +41,10 @@ REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 do_install() {
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/*.service
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-udev-trigger.service.d ${S}/udev-trigger.conf
+    install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-cryptsetup@data.service.d ${S}/measure.conf
     install -D -m 0644 -t ${D}${systemd_unitdir}/system-preset ${S}/90-bootseal.preset
     install -D -m 0644 -t ${D}${nonarch_libdir}/repart.d ${S}/50-data.conf
-    install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/create-data ${S}/fetch-policy ${S}/mark-good ${S}/rollback
+    install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/check-header ${S}/create-data ${S}/fetch-policy ${S}/mark-good ${S}/rollback ${S}/volume
     install -D -m 0755 -t ${D}${bindir} ${S}/bootseal-attest ${S}/bootseal-data ${S}/bootseal-status
     install -D -m 0644 -t ${D}${sysconfdir} ${S}/crypttab ${S}/fw_env.config
     install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_POLICY_KEY}.pub ${D}${systemd_unitdir}/tpm2-pcr-public-key.pem
@@ -62,13 +66,16 @@ FILES:${PN}-data = "\
     ${bindir}/bootseal-attest \
     ${bindir}/bootseal-data \
     ${nonarch_libdir}/repart.d/50-data.conf \
+    ${nonarch_libdir}/bootseal/check-header \
     ${nonarch_libdir}/bootseal/create-data \
     ${nonarch_libdir}/bootseal/escrow.crt \
     ${nonarch_libdir}/bootseal/fetch-policy \
     ${nonarch_libdir}/bootseal/rollback \
+    ${nonarch_libdir}/bootseal/volume \
     ${sysconfdir}/crypttab \
     ${systemd_system_unitdir}/bootseal-cap.service \
     ${systemd_system_unitdir}/bootseal-data.service \
+    ${systemd_system_unitdir}/systemd-cryptsetup@data.service.d/measure.conf \
     ${systemd_unitdir}/tpm2-pcr-public-key.pem \
 "
 FILES:${PN}-development = "\

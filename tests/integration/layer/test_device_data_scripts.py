@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,6 +17,7 @@ pytestmark = pytest.mark.tool("cryptsetup")
 
 FILES = Path(__file__).parents[3] / "meta-secureboot/recipes-core/bootseal-device/files"
 PASSPHRASE = b"wrong horse"
+SHELLS = [s for s in ("dash", "bash", "busybox") if shutil.which(s)]
 
 
 @pytest.fixture
@@ -129,3 +132,38 @@ def test_volume_key_is_the_same_for_every_key_slot(luks: Path) -> None:
     args = ["luksAddKey", *fast, "--key-file", "-", str(luks), str(second)]
     proc.run("cryptsetup", args, stdin=PASSPHRASE, timeout=60)
     assert data_volume.volume_key(luks, b"other") == key
+
+
+def slots(path: Path) -> list[str]:
+    args = ["luksDump", "--dump-json-metadata", str(path)]
+    return sorted(json.loads(proc.run("cryptsetup", args, timeout=60).stdout)["keyslots"])
+
+
+@pytest.mark.parametrize("shell_name", SHELLS)
+def test_slot_without_a_token_and_token_without_a_slot_are_cleaned_away(
+    luks: Path, shell_name: str
+) -> None:
+    for number in ("1", "2", "3"):
+        second = luks.with_name("second")
+        second.write_bytes(number.encode())
+        args = ["luksAddKey", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
+        args += ["--key-slot", number, "--key-file", "-", str(luks), str(second)]
+        proc.run("cryptsetup", args, stdin=PASSPHRASE, timeout=60)
+    # cryptsetup looks into a token of type systemd-tpm2 where it has systemd's library for it.
+    for named in ('"0"', '"2"', ""):
+        add_token(luks, f'{{"type":"systemd-recovery","keyslots":[{named}]}}')
+    add_token(luks, '{"type":"bootseal-rotate","keyslots":[]}')
+    text = (FILES / "bootseal-data").read_text()
+    names = ("tokens", "clean")
+    bodies = "\n".join(
+        text[text.index(f"\n{name}() {{\n") :].partition("\n}\n")[0] + "\n}" for name in names
+    )
+    command = [shell_name, *(["sh"] if shell_name == "busybox" else [])]
+    script = f"device='{luks}'\n{bodies}\nclean"
+    done = subprocess.run([*command, "-euc", script], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert slots(luks) == ["0", "2"]
+    said = shell("bootseal-data", "tokens", f"device='{luks}'").stdout
+    kept = ["0 systemd-recovery 0", "1 systemd-recovery 2", "3 bootseal-rotate -"]
+    assert said.splitlines() == kept

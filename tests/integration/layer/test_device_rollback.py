@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.tool("swtpm"), pytest.mark.tool("tpm2_nvdefine")]
 
 SCRIPT = Path(__file__).parents[3] / "meta-secureboot/recipes-core/bootseal-device/files/rollback"
 INDEX = "0x1500b00"
+ATTRIBUTES = "nt=bits|ppread|ppwrite|authread|authwrite|no_da|policydelete|platformcreate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,14 +128,134 @@ def test_index_that_could_be_deleted_is_not_accepted(chip: Path) -> None:
         refused = board.script("define")
 
         assert refused.returncode == 1
-        assert "has attributes 0x" in refused.stdout
+        assert "is not the one that this device makes" in refused.stdout
+
+
+def test_index_with_a_deletion_policy_of_somebody_else_is_not_accepted(chip: Path) -> None:
+    with powered(chip) as board:
+        squat(board)
+        for _ in ("unwritten", "written"):
+            refused = board.script("define")
+            assert refused.returncode == 1
+            assert "is not the one that this device makes" in refused.stdout
+            board.tool("tpm2_nvsetbits", "-C", INDEX, "-i", "0", INDEX)
+
+        # Which is right: someone else can delete it.
+        board.tool("tpm2_startauthsession", "--policy-session", "-S", "session")
+        board.tool("tpm2_policycommandcode", "-S", "session", "TPM2_CC_NV_UndefineSpaceSpecial")
+        board.tool("tpm2_nvundefine", "-S", "session", INDEX)
+
+
+def squat(board: Board) -> None:
+    """Define the index first, with the right attributes and a policy that deletes it."""
+    board.tool("tpm2_startauthsession", "-S", "trial")
+    command = "TPM2_CC_NV_UndefineSpaceSpecial"
+    board.tool("tpm2_policycommandcode", "-S", "trial", "-L", "policy", command)
+    board.tool("tpm2_flushcontext", "trial")
+    args = ["-C", "p", "-s", "8", "-L", "policy", "-a", ATTRIBUTES, INDEX]
+    board.tool("tpm2_nvdefine", *args)
+
+
+def test_index_of_another_size_is_not_accepted(chip: Path) -> None:
+    with powered(chip) as board:
+        (chip / "never").write_bytes(b"bootseal-this-is-never-undefined")
+        attributes = ATTRIBUTES.replace("nt=bits", "nt=ordinary")
+        args = ["-C", "p", "-s", "16", "-L", "never", "-a", attributes, INDEX]
+        board.tool("tpm2_nvdefine", *args)
+        assert "is not the one that this device makes" in board.script("define").stdout
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_index_with_a_password_is_not_accepted(chip: Path, *, written: bool) -> None:
+    with powered(chip) as board:
+        (chip / "never").write_bytes(b"bootseal-this-is-never-undefined")
+        args = ["-C", "p", "-s", "8", "-L", "never", "-a", ATTRIBUTES, "-p", "theirs", INDEX]
+        board.tool("tpm2_nvdefine", *args)
+        if written:
+            board.tool("tpm2_nvsetbits", "-C", INDEX, "-P", "theirs", "-i", "0", INDEX)
+        refused = board.script("define")
+        assert refused.returncode == 1
+        why = "cannot be read: it has a password" if written else "cannot be written"
+        assert why in refused.stdout
+
+
+def test_nobody_changes_the_seeds_once_the_hierarchy_is_closed(chip: Path) -> None:
+    changes = [["tpm2_changeeps"], ["tpm2_changepps"], ["tpm2_clear", "-c", "p"]]
+    with powered(chip) as board:
+        board.script("define")
+        closed = board.script("close")
+        assert (closed.returncode, closed.stdout, closed.stderr) == (0, "", "")
+        again = board.script("close")
+        assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+        more = [["tpm2_clear", "-c", "l"], ["tpm2_clearcontrol", "-C", "l", "c"]]
+        more += [["tpm2_hierarchycontrol", "-C", "p", "phEnable", "set"]]
+        for change in changes + more:
+            with pytest.raises(ToolError):
+                board.tool(*change)
+        # What the index is for still works.
+        board.release(1)
+        assert board.script("raise").returncode == 0
+        assert board.script("show").stdout == "1\n"
+
+
+def test_chip_that_was_closed_can_be_cleared_at_the_next_start(chip: Path) -> None:
+    with powered(chip) as board:
+        board.script("define")
+        board.release(1)
+        board.script("raise")
+        board.script("close")
+    swtpm.clear(chip / "tpm", chip)
+    with powered(chip) as board:
+        assert board.script("show").stdout == "1\n"
+
+
+def test_hierarchy_that_cannot_be_closed_is_an_error(chip: Path) -> None:
+    with powered(chip) as board:
+        board.tool("tpm2_changeauth", "-c", "p", "theirs")
+        refused = board.script("close")
+        assert refused.returncode == 1
+        assert "bootseal: rollback: the TPM" in refused.stdout
+    with powered(chip) as board:
+        board.environment["TPM2TOOLS_TCTI"] = "swtpm:path=/nonexistent"
+        assert board.script("close").returncode == 1
+
+
+# TPM2_NV_ReadPublic of the index, as the initramfs sends it, and where it takes the Name from.
+READ_PUBLIC = bytes.fromhex("8001 0000000e 00000169 01500b00")
+INIT = SCRIPT.parents[2] / "bootseal-initramfs/files/init"
+
+
+def test_initramfs_knows_the_index_by_the_same_names(chip: Path) -> None:
+    names = {
+        path.name: re.findall(r"^(fresh|written)=(\w+)$", path.read_text(), re.MULTILINE)
+        for path in (SCRIPT, INIT)
+    }
+    assert names["rollback"] == names["init"]
+    fresh, written = (value for _, value in names["init"])
+    text = INIT.read_text()
+    assert "code=$(tpm 8001 0000000e 00000169 01500b00)" in text
+    assert "case $(hex 60 34 /run/tpm) in" in text
+    with powered(chip) as board:
+        (chip / "never").write_bytes(b"bootseal-this-is-never-undefined")
+        args = ["-C", "p", "-s", "8", "-L", "never", "-a", ATTRIBUTES, INDEX]
+        board.tool("tpm2_nvdefine", *args)
+        assert name_in(board) == fresh
+        assert board.script("define").returncode == 0
+        assert name_in(board) == written
+
+
+def name_in(board: Board) -> str:
+    """Return the Name at the place of the answer where the initramfs looks for it."""
+    (board.directory / "command").write_bytes(READ_PUBLIC)
+    args = ["-o", "answer", "command"]
+    board.tool("tpm2_send", *args)
+    return (board.directory / "answer").read_bytes()[60:94].hex()
 
 
 def test_first_boot_cut_off_in_between_is_completed(chip: Path) -> None:
     with powered(chip) as board:
         (chip / "never").write_bytes(b"bootseal-this-is-never-undefined")
-        attributes = "nt=bits|ppread|ppwrite|authread|authwrite|no_da|policydelete|platformcreate"
-        args = ["-C", "p", "-s", "8", "-L", "never", "-a", attributes, INDEX]
+        args = ["-C", "p", "-s", "8", "-L", "never", "-a", ATTRIBUTES, INDEX]
         board.tool("tpm2_nvdefine", *args)
         assert board.script("show").returncode != 0
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bootseal import proc
 from bootseal.check import coverage
 from bootseal.check import disk as disk_check
 from bootseal.disk import image as source
@@ -392,3 +393,17 @@ def test_any_bytes_are_checked_without_a_traceback(
     del image[12 * MIB :]
 
     check_image(bytes(image))
+
+
+def test_disk_with_an_mbr_is_named_once(base: Base, tmp_path: Path) -> None:
+    image = tmp_path / "mbr.img"
+    with image.open("wb") as file:
+        file.truncate(base.target.image.stat().st_size)
+    script = b"label: dos\nstart=2048, size=8192, type=c, bootable\n"
+    proc.run("sfdisk", ["-q", image], stdin=script, timeout=30)
+
+    with source.opened(image) as disk:
+        verdict = disk_check.check(disk, base.target, Silent(), inside=False)
+
+    assert [found.id for found in verdict.errors] == ["disk.mbr-table"]
+    assert "MBR (DOS) partition table" in verdict.errors[0].message

@@ -25,14 +25,16 @@ if TYPE_CHECKING:
     from tests.unit.check.conftest import Base
     from typer.testing import Result
 
-LINE = "part --part-name {name} --part-type {type} --uuid {uuid} --align 1024 --fixed-size {size}\n"
+LINE = (
+    "part --part-name {name} --part-type {type} --uuid {uuid} --align 1024 --fixed-size {size}M\n"
+)
 
 
 @pytest.fixture
 def arguments(base: Base, tmp_path: Path) -> list[str]:
     """The good disk on its own, as arguments, and what it is checked against."""
     text = "bootloader --ptable gpt\n" + "".join(
-        LINE.format(name=p.name, type=p.type, uuid=p.uuid, size=p.size)
+        LINE.format(name=p.name, type=p.type, uuid=p.uuid, size=p.size // MIB)
         for p in base.target.partitions
     )
     assert base.target.policy_key is not None

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bootseal.device import RawArea
 from bootseal.disk.layout import parse_wks
 from bootseal.errors import FormatError
 from bootseal.units import MIB
@@ -77,23 +78,32 @@ def test_unknown_partition_name_is_refused_with_the_known_ones() -> None:
         pytest.param(TABLE + TABLE + PART, "found 2 and 1", id="two-tables"),
         pytest.param("bootloader --ptable msdos\n" + PART, "expected gpt", id="msdos"),
         pytest.param("bootloader --ptable gpt --diskid 1\n" + PART, "badly", id="diskid"),
-        pytest.param(TABLE + "include common.wks\n" + PART, "is neither", id="include"),
+        pytest.param(TABLE + "include common.wks\n" + PART, "not followed", id="include"),
+        pytest.param(TABLE + "partion x\n" + PART, "is neither", id="no such line"),
+        pytest.param("bootloader --timeout=0\n" + PART, "wic writes an MBR", id="no-ptable"),
+        pytest.param(TABLE + PART + " --size ${ROOM}", r"\$\{ROOM\} is a variable", id="variable"),
         pytest.param(TABLE + PART + " --sorce rawcopy", "did you mean --source", id="misspelt"),
-        pytest.param(TABLE + PART + " --active", "'--active' is not supported", id="unknown"),
-        pytest.param(TABLE + PART.replace(" one", " /boot one"), "'one' is not sup", id="mount"),
+        pytest.param(TABLE + PART + " --no-such-thing", "not an option of wic's", id="unknown"),
+        pytest.param(TABLE + PART + " /boot /mnt", "'/mnt' is not an option", id="two-mounts"),
+        pytest.param(TABLE + PART + " --hidden", "nothing of ours boots from", id="hidden"),
+        pytest.param(TABLE + PART + " --mbr", "nothing of ours boots from", id="hybrid"),
+        pytest.param(TABLE + PART + " --type logical", "a GPT has none", id="logical"),
         pytest.param(TABLE + PART + " --uuid", "--uuid lacks its value", id="no-value"),
         pytest.param(TABLE + PART + " --align 1024", "--align is given twice", id="twice"),
         pytest.param(TABLE + PART.replace("--align 1024", ""), "lacks --align", id="no-align"),
         pytest.param(TABLE + PART.replace("1024", "4"), "multiple of 1024", id="small-align"),
         pytest.param(TABLE + PART.replace("1024", "0"), "multiple of 1024", id="zero-align"),
         pytest.param(TABLE + PART.replace("1024", "1M"), "'1M' is not a number", id="align-unit"),
-        pytest.param(TABLE + PART.replace("1M", "1000"), "multiple of 1 MiB", id="odd-size"),
+        pytest.param(TABLE + PART.replace("1M", "1000K"), "multiple of 1 MiB", id="odd-size"),
+        pytest.param(
+            TABLE + PART.replace("--fixed-size", "--size"), "lacks --fixed-size", id="size"
+        ),
+        pytest.param(TABLE + PART + " --offset 16K", "expected a whole sector", id="offset"),
         pytest.param(TABLE + PART.replace("1M", "0"), "multiple of 1 MiB", id="no-size"),
         pytest.param(TABLE + PART.replace("1M", "big"), "size 'big'", id="no-number"),
         pytest.param(TABLE + PART.replace(TYPE, "efi"), "badly formed", id="type"),
         pytest.param(TABLE + PART.replace("one", "a/b"), "--part-name 'a/b'", id="name"),
         pytest.param(f"{TABLE}{PART}\n{PART}", "that of partition 1", id="same-name"),
-        pytest.param(TABLE + PART + " --source rootfs", "'rootfs' is not one of", id="source"),
         pytest.param(
             TABLE + PART + " --source rawcopy --sourceparams=file=../../etc/shadow",
             "is not file=NAME",
@@ -111,6 +121,76 @@ def test_layout_that_is_not_understood_is_refused(text: str, reason: str) -> Non
 def test_message_names_file_and_line() -> None:
     with pytest.raises(FormatError, match=r"^x\.wks:2: "):
         parse_wks(TABLE + "nonsense\n", "x.wks")
+
+
+WIC = (
+    "part /boot --source bootimg_partition --ondisk mmcblk0 --fstype=vfat --label boot --active"
+    " --use-uuid --align 1024 --fixed-size 64 --part-name esp\n"
+    "partition / --source rootfs --rootfs-dir=rootfs1 --fstype=ext4 --label root --align 4096"
+    " --fixed-size 1G --part-name root --exclude-path boot/ var/ --overhead-factor 1.2"
+    " --extra-space 10M --mkfs-extraopts='-O ^64bit' --fsuuid 2c71ef06\n"
+    "part swap --ondisk sda --fixed-size 44 --fstype=swap --align 1024 --part-name s\n"
+    'bootloader --ptable gpt --timeout=5 --append="rootwait console=tty0" --configfile=x.cfg\n'
+)
+
+
+def test_kickstart_file_of_other_layers_is_read() -> None:
+    layout = parse_wks("# short-description: a board\n" + WIC)
+
+    esp, root, swap = layout.partitions
+    assert (esp.offset, esp.size, esp.attributes) == (MIB, 64 * MIB, 4)
+    assert (root.offset, root.size, root.attributes) == (68 * MIB, 1024 * MIB, 0)
+    assert (swap.number, swap.offset) == (3, 1092 * MIB)
+    assert [each.type[:8] for each in layout.partitions] == ["ebd0a0a2", "0fc63daf", "0657fd6d"]
+    assert layout.drawn == {"esp", "root", "s"}
+    assert layout.sources == {"esp": "bootimg_partition", "root": "rootfs"}
+
+
+def test_all_that_a_layout_does_not_say_is_named_at_once() -> None:
+    text = "part /boot --label boot --fixed-size 64\npart / --align 4096 --size 100\n" + TABLE
+
+    with pytest.raises(FormatError) as refusal:
+        parse_wks(text, "x.wks")
+
+    assert refusal.value.message == (
+        "x.wks does not say all that a disk is checked against: line 1 (/boot) lacks --part-name, "
+        "--align; line 2 (/) lacks --part-name, --fixed-size"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "offset", "size"),
+    [
+        ("--align 32", 0x8000, 0),
+        ("--align 33", 33 * 1024, 0),
+        ("--offset 64s", 0x8000, 0),
+        ("--offset 32", 0x8000, 0),
+        ("--offset 8M --fixed-size 1M", 8 * MIB, MIB),
+        ("", 34 * 512, 0),
+    ],
+)
+def test_boot_loader_outside_of_the_table_is_declared(options: str, offset: int, size: int) -> None:
+    loader = f"part u-boot --source rawcopy --sourceparams=file=imx-boot --no-table {options}\n"
+
+    layout = parse_wks(TABLE + loader + PART)
+
+    assert layout.areas == (RawArea(name="u-boot", offset=offset, size=size, file="imx-boot"),)
+    assert layout.partitions[0].number == 1
+    assert layout.partitions[0].offset == (offset + size if size else MIB)
+
+
+@pytest.mark.parametrize(
+    ("loader", "reason"),
+    [
+        ("part --no-table --align 32", "--no-table needs a name"),
+        ("part x --no-table\npart x --no-table", "two areas .* are called 'x'"),
+        ("part x --no-table --offset 8K", "expected a whole sector from 0x4400 on"),
+    ],
+    ids=["no name", "twice", "over the table"],
+)
+def test_boot_loader_that_has_no_place_is_refused(loader: str, reason: str) -> None:
+    with pytest.raises(FormatError, match=reason):
+        parse_wks(f"{TABLE}{loader}\n{PART}")
 
 
 @given(st.text())

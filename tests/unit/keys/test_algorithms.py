@@ -39,7 +39,6 @@ def test_ecdsa_with_a_padding_is_refused() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "sha1,rsa2048",
         "sha256,rsa1024",
         "sha256,secp521r1",
         "sha256, rsa2048",
@@ -71,3 +70,20 @@ def test_digest_of_chunks_equals_digest_of_their_concatenation() -> None:
     digest = algorithm.digest([b"ab", memoryview(b"cd"), bytearray(b"e")])
 
     assert digest == hashlib.sha384(b"abcde").digest()
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("sha1,rsa2048", "sha256,rsa2048"),
+        ("sha1,rs2048", "sha256,rsa2048"),
+        ("sha1,rsa4096", "sha256,rsa4096"),
+        ("md5,rsa2048", "sha256,rsa2048"),
+        ("sha1", "sha256,rsa4096"),
+    ],
+)
+def test_weak_hash_is_refused_by_name_with_the_one_to_use(name: str, instead: str) -> None:
+    with pytest.raises(UsageError, match=r"is refused: collisions of .* are practical") as refusal:
+        Algorithm.parse(name)
+
+    assert refusal.value.hint == f"use {instead}"

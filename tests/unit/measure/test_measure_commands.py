@@ -7,6 +7,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.tree_edits import node
 from typer.testing import CliRunner
 
 from bootseal import device, documents, proc
@@ -104,6 +105,49 @@ def test_predict_of_one_configuration_prints_it_alone(fit: Path) -> None:
 
     assert "conf-b" in stdout
     assert "conf-a" not in stdout
+
+
+def with_overlay(root: fdt.Node) -> None:
+    """Let the configuration of slot b apply an overlay."""
+    node(root, "/configurations/conf-b").properties["fdt"] = b"fdt-a\0fdt-b\0"
+
+
+def test_overlay_is_not_predicted_and_does_not_spoil_the_others(fit: Path) -> None:
+    before, _ = measure("predict", fit, "--configuration", "conf-a")
+    fit.write_bytes(fdt.rewrite(fit.read_bytes(), with_overlay))
+
+    stdout, stderr = measure("predict", fit)
+    assert stdout == before
+    reason = "/configurations/conf-b: 'fdt' names fdt-a, fdt-b: overlays and several images are not"
+    assert f"WARNING: not predicted: {reason}" in stderr
+
+    document = json.loads(measure("predict", fit, "--json")[0])
+    assert [one["configuration"] for one in document["predictions"]] == ["conf-a"]
+    assert list(document["not_predicted"]) == ["conf-b"]
+
+
+def test_overlay_that_is_asked_for_or_belongs_to_a_slot_is_refused(built: Path) -> None:
+    fit = built / "fit.itb"
+    fit.write_bytes(fdt.rewrite(fit.read_bytes(), with_overlay))
+
+    with pytest.raises(FormatError, match="overlays and several images are not predicted"):
+        measure("predict", fit, "--configuration", "conf-b")
+    with pytest.raises(FormatError, match="overlays and several images are not predicted"):
+        measure("predict", built)
+    with pytest.raises(FormatError, match="overlays and several images are not predicted"):
+        measure(
+            "approve", fit, "--u-boot", built / "u-boot.bin", "--name", "1", "--list", built / "l"
+        )
+
+
+def test_fit_in_which_nothing_can_be_predicted_is_refused(fit: Path) -> None:
+    def change(root: fdt.Node) -> None:
+        root.children[:] = [each for each in root.children if each.name == "images"]
+
+    fit.write_bytes(fdt.rewrite(fit.read_bytes(), change))
+
+    with pytest.raises(FormatError, match="the FIT has no configuration to boot"):
+        measure("predict", fit)
 
 
 @pytest.mark.parametrize("from_device", [False, True], ids=["fit", "device"])

@@ -167,8 +167,8 @@ def no_device_tree(tree: fdt.Node) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (overlay, "expected the name of one image"),
-        (absent_ramdisk, "expected the name of one image"),
+        (overlay, "names fdt-a, fdt-b: overlays and several images are not predicted"),
+        (absent_ramdisk, "names ramdisk-2: expected one image of the FIT"),
         (no_fdt, "names no fdt"),
         (no_kernel, "names no kernel"),
         (external, "has no embedded data"),

@@ -50,8 +50,9 @@ ROLES: Final = {
     "bootstate": "bootstate.img",
 }
 """Artefact roles and file names; the names are also those the layout's `file=` uses."""
-OPTIONAL: Final = {"uboot-config": "u-boot.config"}
-"""Likewise, for what a device may lack: U-Boot's finished .config."""
+OPTIONAL: Final = {"uboot-config": "u-boot.config", "null-cipher": "crypto_null.ko"}
+"""Likewise, for what a device may lack: U-Boot's finished .config, and a module of its kernel that
+no image has and two scenarios load."""
 _BOOTM_LEN: Final = "CONFIG_SYS_BOOTM_LEN"
 # Of the boot logic; U-Boot reads numbers as hexadecimal, with or without the prefix.
 _FIT_ADDRESS: Final = "fit_addr"
@@ -169,6 +170,7 @@ def describe(
             if role in ROLES or (directory / name).is_file()
         },
         partitions=layout.partitions,
+        areas=layout.areas,
         slots=tuple(
             Slot.named(
                 slot,

@@ -33,10 +33,14 @@ def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:
         UsageError: A file is missing or larger than its partition.
         ToolError: sfdisk failed, or the host's disk is full.
     """
-    for name, file in layout.files.items():
+    if layout.sources:
+        name, source = next(iter(layout.sources.items()))
+        raise UsageError(f"partition {name} is filled by wic's source {source!r}: use wic")
+    places = _places(layout)
+    for name, (file, _, room) in places.items():
         if file not in contents:
             raise UsageError(f"partition {name} wants {file}: no such artefact")
-        length, room = contents[file].stat().st_size, layout.partition(name).size
+        length = contents[file].stat().st_size
         if length > room:
             raise UsageError(
                 f"{file} ({format_size(length)}) does not fit the partition"
@@ -48,8 +52,8 @@ def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:
         with partial.open("wb") as disk:
             disk.truncate(size)
         proc.run("sfdisk", ["--quiet", partial], stdin=script(layout).encode(), timeout=60)
-        for name, file in layout.files.items():
-            _copy(contents[file], partial, layout.partition(name).offset)
+        for file, offset, _ in places.values():
+            _copy(contents[file], partial, offset)
         partial.replace(target)
     except OSError as error:
         if error.errno != errno.ENOSPC:
@@ -59,6 +63,25 @@ def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _places(layout: Layout) -> dict[str, tuple[str, int, int]]:
+    """Return the file, the offset and the room of everything that is written, by name."""
+    starts = [area.offset for area in layout.areas]
+    starts += [partition.offset for partition in layout.partitions]
+    found = {
+        area.name: (
+            area.file,
+            area.offset,
+            area.size or min(start for start in starts if start > area.offset) - area.offset,
+        )
+        for area in layout.areas
+        if area.file
+    }
+    for name, file in layout.files.items():
+        partition = layout.partition(name)
+        found[name] = (file, partition.offset, partition.size)
+    return found
 
 
 def script(layout: Layout) -> str:

@@ -83,6 +83,10 @@ def regions(disk: Disk, verdict: DiskVerdict) -> tuple[DiskRegion, ...]:
         )
         for gap in verdict.gaps
     ]
+    found += [
+        _region("", area.name, area.start, area.end, State.UNSIGNED, CheckedBy.NONE)
+        for area in verdict.areas
+    ]
     return tuple(_disjoint(disk.size, found))
 
 

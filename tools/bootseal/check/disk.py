@@ -35,12 +35,14 @@ class DiskVerdict:
         table: Its partition tables.
         chain: What the chain of trust leads to.
         gaps: What belongs to nothing.
+        areas: What is declared outside of the partitions.
     """
 
     findings: tuple[Finding, ...]
     table: Table
     chain: Chain
     gaps: tuple[Gap, ...]
+    areas: tuple[Gap, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -82,16 +84,20 @@ def check(
         findings += found
     links = chain.check(disk, target, tables, progress)
     findings += links.findings
-    gaps = unallocated.gaps(disk, tables, links)
+    areas = unallocated.areas(disk, tables, target) if tables.copies else []
+    gaps = unallocated.gaps(disk, tables, links, areas)
     if tables.copies:
         with progress.step("what belongs to nothing"):
             findings += unallocated.check(disk, gaps)
+            findings += unallocated.check_areas(disk, areas, target)
     if inside:
         from bootseal.check import contents  # noqa: PLC0415 - slow to load
 
         with progress.step("what the partitions hold"):
             findings += contents.check(disk, target, tables.entries, allowlist)
-    return DiskVerdict(findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps))
+    return DiskVerdict(
+        findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps), areas=tuple(areas)
+    )
 
 
 def _policy_key(

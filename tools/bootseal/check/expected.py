@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bootseal import device as devices
-from bootseal.device import UNKNOWN_TARGET, Device, Partition, Slot, Target
+from bootseal.device import UNKNOWN_TARGET, Device, Partition, RawArea, Slot, Target
 from bootseal.errors import FormatError, UsageError
 from bootseal.files import BOOT_LOADER, read_bounded
 from bootseal.formats.uboot.binary import version_string
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bootseal.disk.layout import Layout
@@ -25,6 +27,7 @@ BOOTSTATE: Final = "bootstate"
 DATA: Final = "data"
 _BOOT: Final = "boot-"
 _KEYS: Final = "keys"
+_NO_FILES: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,8 @@ class Expected:
         device: The device's description; None for an image on its own.
         directory: The directory of that.
         memory: The memory of the board.
+        areas: What belongs on the disk outside of its partitions.
+        area_files: The files that these hold, by name, as far as they are at hand.
     """
 
     image: Path
@@ -52,6 +57,8 @@ class Expected:
     device: Device | None = field(default=None)
     directory: Path | None = None
     memory: Target = UNKNOWN_TARGET
+    areas: tuple[RawArea, ...] = ()
+    area_files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def version(self) -> bytes | None:
@@ -104,6 +111,12 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Expect
         device=device,
         directory=directory,
         memory=device.target,
+        areas=device.areas,
+        area_files={
+            area.name: directory / area.file
+            for area in device.areas
+            if area.file and (directory / area.file).is_file()
+        },
     )
 
 
@@ -114,14 +127,24 @@ def of_layout(
     *,
     policy_key: PublicKey | None = None,
     memory: Target = UNKNOWN_TARGET,
+    area_files: Mapping[str, Path] = _NO_FILES,
 ) -> Expected:
     """Return what an image on its own is checked against.
 
     Each partition `boot-X` of the layout makes a slot X with the configuration `conf-X`, the root
     `root-X` and its hash tree `root-X-verity`.
 
+    Args:
+        image: The disk image.
+        control: U-Boot.
+        layout: The declared layout.
+        policy_key: The key that must have signed the PCR policy.
+        memory: The memory of the board.
+        area_files: The files of the areas outside of the partitions, by name.
+
     Raises:
-        UsageError: The layout has no slot, or a slot lacks one of its partitions.
+        UsageError: The layout has no slot, a slot lacks one of its partitions, or there is no such
+            area.
     """
     names = [partition.name for partition in layout.partitions]
     found = [name.removeprefix(_BOOT) for name in names if name.startswith(_BOOT)]
@@ -131,10 +154,20 @@ def of_layout(
     if missing or not slots:
         lack = f"the partition {missing[0]!r}" if missing else f"a partition {_BOOT}X"
         raise UsageError(f"the layout lacks {lack}: it declares {', '.join(names)}")
+    if unknown := [name for name in area_files if all(a.name != name for a in layout.areas)]:
+        areas = ", ".join(area.name for area in layout.areas) or "none"
+        raise UsageError(
+            f"the layout declares no {unknown[0]!r} with --no-table: it declares {areas}"
+        )
     return Expected(
         image=image,
         control=control,
-        partitions=layout.partitions,
+        areas=layout.areas,
+        area_files=area_files,
+        partitions=tuple(
+            replace(each, uuid="") if each.name in layout.drawn else each
+            for each in layout.partitions
+        ),
         slots=slots,
         policy_key=policy_key,
         memory=memory,

@@ -28,6 +28,8 @@ def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
         declared: The declared partitions.
     """
     yield from table.findings
+    if not table.copies:
+        return  # Of no partition it can be told whether it is there.
     yield from _places(table)
     for name, values in (
         ("name", [entry.name for entry in table.entries]),
@@ -96,12 +98,13 @@ def _compare_entry(entry: GptEntry, declared: Partition) -> Iterator[Finding]:
     pairs = {
         "number": (declared.number, entry.number),
         "type": (declared.type.lower(), entry.type),
-        "guid": (declared.uuid.lower(), entry.uuid),
+        # wic draws a GUID that is not declared.
+        "guid": (declared.uuid.lower() or entry.uuid, entry.uuid),
         "place": (
             f"{declared.offset:#x}+{declared.size:#x}",
             f"{entry.offset:#x}+{entry.size:#x}",
         ),
-        "attributes": ("0x0", f"{entry.attributes:#x}"),
+        "attributes": (f"{declared.attributes:#x}", f"{entry.attributes:#x}"),
     }
     for what, (expected, observed) in pairs.items():
         if expected != observed:

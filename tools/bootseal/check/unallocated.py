@@ -10,15 +10,19 @@ from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
 from bootseal.findings.catalogue import finding
 from bootseal.formats.verity import BLOCK
-from bootseal.units import SECTOR
+from bootseal.units import MIB, SECTOR
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bootseal.check.boot_chain import Chain
+    from bootseal.check.expected import Expected
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding
 
 
+_STEP: Final = MIB
 _SHOWN: Final = 16
 """Bytes of what is found that a finding shows."""
 
@@ -31,9 +35,54 @@ class Gap(NamedTuple):
     end: int
 
 
-def gaps(disk: Disk, table: Table, chain: Chain) -> list[Gap]:
-    """Return all of them, in the order of the disk."""
-    found = list(_between(disk, table))
+def areas(disk: Disk, table: Table, target: Expected) -> list[Gap]:
+    """Return where the declared areas outside of the partitions are on this disk."""
+    found = []
+    for area in target.areas:
+        after = (e.offset for e in table.entries if e.offset > area.offset)
+        end = area.offset + area.size if area.size else min(after, default=disk.size)
+        found.append(Gap(area.name, area.offset, min(end, disk.size)))
+    return found
+
+
+def check_areas(disk: Disk, found: list[Gap], target: Expected) -> Iterator[Finding]:
+    """Yield where a declared area does not hold its file, and which have none to compare with."""
+    for area in found:
+        path = target.area_files.get(area.name)
+        if path is None:
+            yield finding(
+                "disk.boot-loader-unchecked",
+                area.name,
+                f"declared outside of the partition table, {area.start:#x} to {area.end:#x}, and "
+                "compared with nothing",
+                offset=area.start,
+            )
+        elif (offset := _difference(disk, area, path)) is not None:
+            yield finding(
+                "disk.boot-loader",
+                area.name,
+                f"it differs from {path.name} at {offset:#x}",
+                offset=offset,
+            )
+
+
+def _difference(disk: Disk, area: Gap, path: Path) -> int | None:
+    """Return the first offset at which an area is not its file, followed by zeros."""
+    place = area.start
+    with path.open("rb") as file:
+        while wanted := file.read(_STEP):
+            held = disk.read(place, max(0, min(len(wanted), area.end - place)))
+            if held != wanted:
+                pairs = zip(held, wanted, strict=False)
+                same = next((i for i, (a, b) in enumerate(pairs) if a != b), len(held))
+                return place + same
+            place += len(wanted)
+    return disk.nonzero(place, area.end)
+
+
+def gaps(disk: Disk, table: Table, chain: Chain, declared: list[Gap]) -> list[Gap]:
+    """Return all of them, in the order of the disk; what is declared outside belongs there."""
+    found = list(_between(disk, table, declared))
     for entry in table.entries:
         used = _used(entry.name, chain)
         if entry.name == BOOTSTATE:
@@ -74,9 +123,10 @@ def _used(name: str, chain: Chain) -> int | None:
     return None
 
 
-def _between(disk: Disk, table: Table) -> Iterator[Gap]:
+def _between(disk: Disk, table: Table, declared: list[Gap]) -> Iterator[Gap]:
     """Yield what is in no partition and in no partition table."""
     taken = [(0, SECTOR), *((entry.offset, entry.end) for entry in table.entries)]
+    taken += [(area.start, area.end) for area in declared]
     # A broken table still has its place, which the other one tells.
     room = SECTOR + max((copy.header.entries_size for copy in table.copies), default=0)
     taken += [(SECTOR, SECTOR + room), (disk.size - room, disk.size)]

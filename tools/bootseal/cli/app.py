@@ -6,9 +6,10 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import select
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -97,8 +98,14 @@ def ending(command: Callable[[], object]) -> None:
     """Run a command; what it raises becomes a message and a documented exit code."""
     # Leave as Ctrl-C does, so that QEMU and the TPM emulator are not left running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    output = _standard_output()
     try:
         command()
+    except SystemExit:
+        # Rich and typer end with 1 when nobody reads what they write.
+        if _nobody_reads(output):
+            _leave_closed_pipe()
+        raise
     except BootsealError as error:
         console.status("[bold red]error:[/] {}", console.lines(error.message))
         if error.hint:
@@ -110,11 +117,33 @@ def ending(command: Callable[[], object]) -> None:
     except MemoryError:
         console.status("[bold red]error:[/] there is not enough memory for a file of this size")
         sys.exit(ExitCode.TOOL)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.TOOL)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads(output):
+            _leave_closed_pipe()
         name = f"{error.filename}: " if error.filename else ""
         console.status("[bold red]error:[/] {}{}", name, error.strerror or error)
         wrong_path = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
         sys.exit(ExitCode.USAGE if wrong_path else ExitCode.TOOL)
+
+
+def _standard_output() -> int | None:
+    """Return a descriptor of standard output that nothing redirects; None if it is closed."""
+    try:
+        return os.dup(1)
+    except OSError:
+        return None
+
+
+def _nobody_reads(output: int | None) -> bool:
+    """Tell whether standard output is a pipe that its reader has closed."""
+    if output is None:
+        return False
+    poll = select.poll()
+    poll.register(output, select.POLLOUT)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def _leave_closed_pipe() -> NoReturn:
+    """End with the code that a shell shows for a program that SIGPIPE ended."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(ExitCode.CLOSED_PIPE)

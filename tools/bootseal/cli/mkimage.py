@@ -23,6 +23,7 @@ from bootseal.keys.signers.pin import PIN_FILE_VARIABLE
 
 if TYPE_CHECKING:
     from bootseal.keys.algorithms import Algorithm
+    from bootseal.keys.public import PublicKey
 
 SIGNER_VARIABLE: Final = "BOOTSEAL_SIGNER"
 PROGRAM_VARIABLE: Final = "BOOTSEAL_MKIMAGE"
@@ -115,6 +116,7 @@ def _sign(program: str, options: list[tuple[str, str]], image: Path) -> None:
         uri = _key_uri(hint, values, is_rsa=algorithm.kind.is_rsa)
         if uri not in opened:
             opened[uri] = signers.open(uri, access)
+            _warn_of_other_certificate(hint, opened[uri].public_key, _directory(values))
         return opened[uri]
 
     job = mkimage.Job(
@@ -125,6 +127,7 @@ def _sign(program: str, options: list[tuple[str, str]], image: Path) -> None:
         algorithm=values.get("-o"),
         control=Path(values["-K"]) if "-K" in values else None,
         required="-r" in values,
+        directory=_directory(values),
     )
     for each in mkimage.sign(job, find):
         console.status(
@@ -134,6 +137,28 @@ def _sign(program: str, options: list[tuple[str, str]], image: Path) -> None:
             each.fingerprint,
             each.hint,
             each.algorithm,
+        )
+
+
+def _directory(values: dict[str, str]) -> Path | None:
+    """Return the directory that -k names, if it names one."""
+    path = Path(values.get("-k", ""))
+    return path if "-k" in values and path.is_dir() else None
+
+
+def _warn_of_other_certificate(hint: str, signing: PublicKey, directory: Path | None) -> None:
+    """Say when the certificate that mkimage would give to U-Boot is that of another key."""
+    from bootseal.keys import certificate, public
+
+    path = None if directory is None else directory / f"{hint}.crt"
+    if path is None or not path.is_file():
+        return
+    certified = public.from_crypto(certificate.read(path).public_key())
+    if certified.fingerprint() != signing.fingerprint():
+        console.status(
+            "WARNING: {} is the certificate of another key: it has {}, and {} signs. A U-Boot that "
+            "was built with the certificate refuses this FIT",
+            *(path, certified.fingerprint(), signing.fingerprint()),
         )
 
 

@@ -137,6 +137,13 @@ class TargetOptions:
         str | None,
         typer.Option(metavar="ADDRESS", help="Where U-Boot reads the FIT to, for an IMAGE."),
     ] = None
+    boot_loader: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="What the layout declares with --no-table, for an IMAGE; may be repeated.",
+        ),
+    ] = None
 
     def expected(self, image: Path, policy_key: Path | None = None) -> Expected:
         """Return what a disk is checked against.
@@ -158,12 +165,12 @@ class TargetOptions:
 
         key = None if policy_key is None else from_pem(inputs.read(policy_key, kinds.PUBLIC_KEY))
         if image.is_dir():
-            known = (self.dtb, self.layout, self.bootm_len, self.fit_address)
-            if any(option is not None for option in known):
+            known = (self.dtb, self.layout, self.bootm_len, self.fit_address, self.boot_loader)
+            if any(option for option in known):
                 raise UsageError(
                     f"{image} is a build directory, whose U-Boot and layout are known",
-                    hint="leave out --dtb, --layout, --bootm-len and --fit-address, or name the "
-                    "image in it",
+                    hint="leave out --dtb, --layout, --bootm-len, --fit-address and --boot-loader, "
+                    "or name the image in it",
                 )
             return expected.of_device(image, policy_key=key)
         if not image.exists():
@@ -178,7 +185,15 @@ class TargetOptions:
         control = inputs.read(self.dtb, kinds.U_BOOT, limit=BOOT_LOADER)
         declared = parse_wks(inputs.read_text(self.layout), self.layout.name)
         memory = target(self.bootm_len, self.fit_address)
-        return expected.of_layout(image, control, declared, policy_key=key, memory=memory)
+        loaders = pairs("--boot-loader", self.boot_loader, "NAME=FILE")
+        return expected.of_layout(
+            image,
+            control,
+            declared,
+            policy_key=key,
+            memory=memory,
+            area_files={name: Path(file) for name, file in loaders.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The declared disk layout: the subset of wic's kickstart files that a secure-boot disk needs.
+"""The declared disk layout, read from a wic kickstart file.
 
-Only GPT and raw partitions of a fixed size are understood. Anything else is an error, because a
-partition that this reader skips would be one that is not checked.
+Every option of wic's is known here. Those that decide nothing about the partition table are taken
+and not looked at: what fills a partition is checked on the disk, not in the layout. What a disk
+cannot be checked without, such as a fixed size, is asked for in one message for the whole file.
 
-Spec: Yocto Project Reference Manual, "OpenEmbedded Kickstart (.wks) Reference".
+Spec: Yocto Project Reference Manual, "OpenEmbedded Kickstart (.wks) Reference"; wic, ksparser.py
+and plugins/imager/direct.py.
 """
 
 from __future__ import annotations
@@ -13,32 +15,48 @@ import difflib
 import re
 import shlex
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from bootseal.device import Partition
+from bootseal.device import Partition, RawArea
 from bootseal.errors import BootsealError, FormatError
-from bootseal.units import KIB, MIB, align_up, parse_size
+from bootseal.units import KIB, MIB, SECTOR, align_up, parse_size
 
 # Identifiers that wic would draw at random follow from names, so that equal input gives equal
 # disks. The namespace means nothing beyond this project.
 NAMESPACE: Final = uuid.UUID("6f1d9b0e-51a5-4e0b-9b6f-6f0b7c1de2a4")
 LABEL_ID: Final = str(uuid.uuid5(NAMESPACE, "disk"))
 
-_OPTIONS: Final = frozenset(
-    {
-        "--source",
-        "--sourceparams",
-        "--part-name",
-        "--part-type",
-        "--uuid",
-        "--align",
-        "--fixed-size",
-    }
+# wic's options of a partition, by how many values follow.
+_FLAGS: Final = frozenset(
+    {"--active", "--hidden", "--mbr", "--no-fstab-update", "--no-table", "--use-label"}
+    | {"--use-uuid"}
 )
-_TABLE_OPTIONS: Final = frozenset({"--ptable", "--diskid"})
-_REQUIRED: Final = ("--part-name", "--part-type", "--align", "--fixed-size")
-_SOURCES: Final = ("rawcopy", "empty")
+_LISTS: Final = frozenset({"--exclude-path", "--include-path"})
+_USED: Final = frozenset(
+    {"--align", "--fixed-size", "--fstype", "--label", "--offset", "--part-name", "--part-type"}
+    | {"--source", "--sourceparams", "--type", "--uuid"}
+)
+_LEFT: Final = frozenset(
+    {"--change-directory", "--extra-filesystem-space", "--extra-partition-space", "--extra-space"}
+    | {"--fsoptions", "--fspassno", "--fsuuid", "--mkfs-extraopts", "--ondisk", "--ondrive"}
+    | {"--overhead-factor", "--rootfs-dir", "--size", "--system-id"}
+)
+_OPTIONS: Final = _FLAGS | _LISTS | _USED | _LEFT
+_TABLE_OPTIONS: Final = frozenset(
+    {"--append", "--configfile", "--diskid", "--ptable", "--source", "--timeout"}
+)
+_REQUIRED: Final = ("--part-name", "--align", "--fixed-size")
+_RAWCOPY, _EMPTY = "rawcopy", "empty"
+# What parted makes of a partition whose type is not declared, by its file system.
+_LINUX: Final = "0fc63daf-8483-4772-8e79-3d69d8477de4"
+_BASIC: Final = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"
+_SWAP: Final = "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f"
+_TYPES: Final = {"vfat": _BASIC, "msdos": _BASIC, "swap": _SWAP}
+_LEGACY_BOOT: Final = 1 << 2
+# The protective MBR and the primary GPT, behind which wic begins.
+_TABLE_END: Final = 34 * SECTOR
+_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 # A GPT entry holds 36 UTF-16 code units; what follows keeps names usable in device paths.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,35}")
 _FILE: Final = re.compile(r"file=([A-Za-z0-9][A-Za-z0-9._-]*)")
@@ -52,11 +70,17 @@ class Layout:
         partitions: In the order of their offsets.
         files: The file of the deploy directory that a partition holds, by the partition's name.
         label_id: GUID of the disk, lower case.
+        areas: What belongs outside of the partitions (`--no-table`), in order.
+        drawn: The partitions whose GUID is not declared, which wic draws.
+        sources: What fills a partition if not a file, by the partition's name: a plugin of wic's.
     """
 
     partitions: tuple[Partition, ...]
     files: dict[str, str]
     label_id: str = LABEL_ID
+    areas: tuple[RawArea, ...] = ()
+    drawn: frozenset[str] = frozenset()
+    sources: dict[str, str] = field(default_factory=dict)
 
     @property
     def end(self) -> int:
@@ -84,97 +108,212 @@ def parse_wks(text: str, name: str = "layout") -> Layout:
         name: File name for messages.
 
     Raises:
-        FormatError: A line is not understood, or the layout contradicts itself.
+        FormatError: A line is not understood, the layout contradicts itself, or it does not say
+            all that a disk is checked against.
     """
-    tables: list[str] = []
-    partitions: list[Partition] = []
-    files: dict[str, str] = {}
+    reader = _Reader()
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            words = shlex.split(line, comments=True)
-            match words:
-                case []:
-                    continue
-                case ["bootloader", *options]:
-                    tables.append(_label_id(_options(options, _TABLE_OPTIONS)))
-                case ["part" | "partition", *options]:
-                    given = _options(options, _OPTIONS)
-                    partitions.append(_partition(given, partitions))
-                    if file := _file(given):
-                        files[partitions[-1].name] = file
-                case _:
-                    raise FormatError(f"{line!r} is neither 'bootloader --ptable gpt' nor 'part'")
+            reader.line(shlex.split(line, comments=True), number)
         except (BootsealError, ValueError) as error:
             raise FormatError(f"{name}:{number}: {error}") from error
-    if len(tables) != 1 or not partitions:
+    if reader.missing:
+        raise FormatError(
+            f"{name} does not say all that a disk is checked against: " + "; ".join(reader.missing),
+            hint="declare it there: docs/disk.md lists what a layout needs",
+        )
+    if len(reader.tables) != 1 or not reader.partitions:
         raise FormatError(
             f"{name}: expected one line 'bootloader --ptable gpt' and at least one partition,"
-            f" found {len(tables)} and {len(partitions)}"
+            f" found {len(reader.tables)} and {len(reader.partitions)}"
         )
-    return Layout(partitions=tuple(partitions), files=files, label_id=tables[0])
+    return Layout(
+        partitions=tuple(reader.partitions),
+        files=reader.files,
+        label_id=reader.tables[0],
+        areas=tuple(reader.areas),
+        drawn=frozenset(reader.drawn),
+        sources=reader.sources,
+    )
+
+
+class _Reader:
+    """What the lines so far have declared."""
+
+    def __init__(self) -> None:
+        self.tables: list[str] = []
+        self.partitions: list[Partition] = []
+        self.areas: list[RawArea] = []
+        self.files: dict[str, str] = {}
+        self.sources: dict[str, str] = {}
+        self.drawn: set[str] = set()
+        self.missing: list[str] = []
+        self._end = _TABLE_END
+
+    def line(self, words: list[str], number: int) -> None:
+        """Take one line.
+
+        Raises:
+            FormatError: It is not understood.
+        """
+        if variable := next((m for word in words if (m := _VARIABLE.search(word))), None):
+            raise FormatError(
+                f"{variable[0]} is a variable of the build: name the .wks file that the build made"
+            )
+        match words:
+            case []:
+                return
+            case ["bootloader", *rest]:
+                self.tables.append(_label_id(_options(rest, _TABLE_OPTIONS)[0]))
+            case ["part" | "partition", *rest]:
+                options, mount_point = _options(rest, _OPTIONS)
+                if "--no-table" in options:
+                    self._area(options, mount_point)
+                else:
+                    self._partition(options, mount_point, number)
+            case ["include", *_]:
+                raise FormatError("include is not followed: put the lines of that file here")
+            case _:
+                raise FormatError(f"{words[0]!r} is neither 'bootloader --ptable gpt' nor 'part'")
+
+    def _partition(self, options: dict[str, str], mount_point: str, number: int) -> None:
+        """Place a partition behind what was declared before."""
+        if missing := [option for option in _REQUIRED if option not in options]:
+            if "--offset" in options and "--align" in missing:
+                missing.remove("--align")
+            if missing:
+                called = mount_point or options.get("--part-name") or options.get("--label")
+                where = f"line {number}" + (f" ({called})" if called else "")
+                self.missing.append(f"{where} lacks {', '.join(missing)}")
+                return
+        placed = _place(options, len(self.partitions) + 1, self._end)
+        for other in self.partitions:
+            if placed.name == other.name or placed.uuid == other.uuid:
+                raise FormatError(
+                    f"name {placed.name!r} or its UUID is that of partition {other.number}"
+                )
+        self.partitions.append(placed)
+        self._end = placed.end
+        if "--uuid" not in options:
+            self.drawn.add(placed.name)
+        source = options.get("--source", _EMPTY)
+        if file := _file(options):
+            self.files[placed.name] = file
+        elif source != _EMPTY:
+            self.sources[placed.name] = source
+
+    def _area(self, options: dict[str, str], mount_point: str) -> None:
+        """Place what is outside of the partition table."""
+        file = _file(options)
+        names = (options.get("--part-name"), mount_point, options.get("--label"), file)
+        found = next((name.strip("/") for name in names if name and name.strip("/")), "")
+        if _NAME.fullmatch(found) is None:
+            raise FormatError(f"--no-table needs a name, such as a label: {found!r} is not one")
+        if any(found == other.name for other in self.areas):
+            raise FormatError(f"two areas outside of the partition table are called {found!r}")
+        alignment = _number("--align", options.get("--align", "0")) * KIB
+        offset = _offset(options, self._end, alignment or 1)
+        size = _size(options["--fixed-size"]) if "--fixed-size" in options else 0
+        self.areas.append(RawArea(name=found, offset=offset, size=size, file=file))
+        # Without a size it is taken to end before what the next alignment leads to.
+        self._end = offset + max(size, 1)
 
 
 def _label_id(options: dict[str, str]) -> str:
     """Return the disk's GUID from the line `bootloader`."""
     if options.get("--ptable") != "gpt":
-        raise FormatError(f"--ptable {options.get('--ptable', 'is not given')}: expected gpt")
+        given = options.get("--ptable", "is not given, so that wic writes an MBR")
+        raise FormatError(f"--ptable {given}: expected gpt")
     return str(uuid.UUID(options.get("--diskid", LABEL_ID)))
 
 
-def _options(words: list[str], known: frozenset[str]) -> dict[str, str]:
-    """Pair options with their values, `--name value` and `--name=value` alike."""
+def _options(words: list[str], known: frozenset[str]) -> tuple[dict[str, str], str]:
+    """Pair options with their values, `--name value` and `--name=value` alike.
+
+    Returns:
+        The options, and the mount point.
+    """
     options: dict[str, str] = {}
+    mount_point = ""
     queue = list(words)
     while queue:
-        option, equals, value = queue.pop(0).partition("=")
+        word = queue.pop(0)
+        if not word.startswith("--") and not mount_point and known is _OPTIONS:
+            mount_point = word
+            continue
+        option, equals, value = word.partition("=")
         if option not in known:
             near = difflib.get_close_matches(option, known, n=1)
             hint = f", did you mean {near[0]}?" if near else ""
-            raise FormatError(f"{option!r} is not supported{hint}")
-        if not equals and not queue:
-            raise FormatError(f"{option} lacks its value")
-        if option in options:
+            raise FormatError(f"{option!r} is not an option of wic's{hint}")
+        if option in options and option not in _LISTS:
             raise FormatError(f"{option} is given twice")
+        if option in _FLAGS:
+            options[option] = ""
+            continue
+        if not equals and (not queue or queue[0].startswith("--")):
+            raise FormatError(f"{option} lacks its value")
         options[option] = value if equals else queue.pop(0)
-    return options
+        while option in _LISTS and queue and not queue[0].startswith("--"):
+            queue.pop(0)
+    return options, mount_point
 
 
-def _partition(options: dict[str, str], before: list[Partition]) -> Partition:
-    """Place a partition behind those before it."""
-    if missing := [option for option in _REQUIRED if option not in options]:
-        raise FormatError(f"the partition lacks {', '.join(missing)}")
+def _place(options: dict[str, str], number: int, end: int) -> Partition:
+    """Return a partition, placed behind `end`."""
+    for option in ("--hidden", "--mbr"):
+        if option in options:
+            raise FormatError(f"{option} makes a partition that nothing of ours boots from")
+    if options.get("--type", "primary") != "primary":
+        raise FormatError(f"--type {options['--type']}: a GPT has none")
     name = options["--part-name"]
     if _NAME.fullmatch(name) is None:
         raise FormatError(f"--part-name {name!r} is not up to 36 letters, digits and . _ -")
-    alignment = _number("--align", options["--align"]) * KIB
+    alignment = _number("--align", options.get("--align", "1024")) * KIB
     if alignment == 0 or alignment % MIB:
         raise FormatError(f"--align {options['--align']} is not a multiple of 1024 (KiB)")
-    size = parse_size(options["--fixed-size"])
+    size = _size(options["--fixed-size"])
     if size == 0 or size % MIB:
         raise FormatError(f"--fixed-size {options['--fixed-size']} is not a multiple of 1 MiB")
-    unique = options.get("--uuid") or str(uuid.uuid5(NAMESPACE, name))
-    placed = Partition(
-        number=len(before) + 1,
+    kind = options.get("--part-type") or _TYPES.get(options.get("--fstype", ""), _LINUX)
+    return Partition(
+        number=number,
         name=name,
-        type=str(uuid.UUID(options["--part-type"])),
-        uuid=str(uuid.UUID(unique)),
-        offset=align_up(before[-1].end if before else 1, alignment),
+        type=str(uuid.UUID(kind)),
+        uuid=str(uuid.UUID(options.get("--uuid") or str(uuid.uuid5(NAMESPACE, name)))),
+        offset=_offset(options, end, alignment),
         size=size,
+        attributes=_LEGACY_BOOT if "--active" in options else 0,
     )
-    for other in before:
-        if placed.name == other.name or placed.uuid == other.uuid:
-            raise FormatError(f"name {name!r} or its UUID is that of partition {other.number}")
-    return placed
+
+
+def _offset(options: dict[str, str], end: int, alignment: int) -> int:
+    """Return where something begins behind `end`, or where `--offset` puts it (KiB)."""
+    if "--offset" not in options:
+        return align_up(end, alignment)
+    text = options["--offset"]
+    sectors = text[-1:] in {"s", "S"}
+    offset = _number("--offset", text[:-1]) * SECTOR if sectors else _size(text, KIB)
+    if offset < end or offset % SECTOR:
+        raise FormatError(
+            f"--offset {text} is {offset:#x}: expected a whole sector from {end:#x} on, behind "
+            "what is declared before"
+        )
+    return offset
+
+
+def _size(text: str, unit: int = MIB) -> int:
+    """Read a size; wic counts a bare number in MiB, for an offset in KiB."""
+    return int(text) * unit if text.isascii() and text.isdigit() else parse_size(text)
 
 
 def _file(options: dict[str, str]) -> str:
-    source = options.get("--source", "empty")
-    if source not in _SOURCES:
-        raise FormatError(f"--source {source!r} is not one of {', '.join(_SOURCES)}")
+    """Return the file that is copied as it is, empty if there is none."""
     parameters = options.get("--sourceparams", "")
-    if source == "empty":
-        if parameters:
-            raise FormatError("--sourceparams needs --source rawcopy")
+    source = options.get("--source", _EMPTY)
+    if source == _EMPTY and parameters:
+        raise FormatError("--sourceparams needs --source rawcopy")
+    if source != _RAWCOPY:
         return ""
     match = _FILE.fullmatch(parameters)
     if match is None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
 from bootseal.formats import gpt
+from bootseal.formats.kinds.kind import Kind
+from bootseal.formats.kinds.recognise import recognise
 from bootseal.units import SECTOR
 
 if TYPE_CHECKING:
@@ -59,6 +61,10 @@ def read(disk: Readable, size: int) -> Table:
         message = f"the disk has {size} bytes: expected a multiple of {SECTOR}"
         found = finding("disk.size", "disk", message)
         return Table(copies=(), entries=(), findings=(found,))
+    if _is_mbr_disk(disk, size):
+        message = "this disk has an MBR (DOS) partition table, and U-Boot's boot logic needs a GPT"
+        found = finding("disk.mbr-table", "disk", message, offset=0)
+        return Table(copies=(), entries=(), findings=(found,))
     try:
         gpt.check_protective_mbr(disk.read(0, SECTOR), size)
     except FormatError as error:
@@ -74,6 +80,13 @@ def read(disk: Readable, size: int) -> Table:
     entries = copies[0].entries if copies else ()
     ordered = tuple(sorted(entries, key=lambda entry: entry.offset))
     return Table(copies=tuple(copies), entries=ordered, findings=tuple(findings))
+
+
+def _is_mbr_disk(disk: Readable, size: int) -> bool:
+    """Tell whether a disk has an MBR instead of a GPT, and no remains of one."""
+    places = (SECTOR, size - SECTOR)
+    remains = any(disk.read(place, SECTOR).startswith(gpt.SIGNATURE) for place in places)
+    return not remains and recognise(disk.read(0, 2 * SECTOR)) is Kind.MBR
 
 
 def primary(read: Callable[[int, int], bytes], size: int) -> dict[str, GptEntry]:

@@ -82,4 +82,6 @@ def refuse(findings: Iterable[Finding], what: str) -> None:
         return
     first = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    raise VerificationRefused(f"{what}: {first.id} at {first.where}: {first.message}{more}")
+    raise VerificationRefused(
+        f"{what}: {first.id} at {first.where}: {first.message}{more}", hint=first.remedy
+    )

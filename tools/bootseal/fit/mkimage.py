@@ -23,8 +23,10 @@ from bootseal.findings.model import errors, refuse
 from bootseal.fit import control_dtb
 from bootseal.fit.control_dtb import Trust, TrustedKey
 from bootseal.fit.key_usage import digests
+from bootseal.fit.sign import nodes_to_sign
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.strictness import COMPAT
+from bootseal.fit.verify.structure import check_default
 from bootseal.fit.verify.verdict import check_signatures, check_unsigned
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
@@ -56,6 +58,7 @@ class Job:
         algorithm: Overrides what the signature nodes say (`-o`), None when it does not.
         control: Control device tree that shall get the keys (`-K`).
         required: Whether it shall require them (`-r`).
+        directory: Where the keys are that images are encrypted with (`-k`), None without one.
     """
 
     program: str
@@ -65,6 +68,7 @@ class Job:
     algorithm: str | None
     control: Path | None
     required: bool
+    directory: Path | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,8 @@ def sign(job: Job, find_signer: Callable[[str, Algorithm], Signer]) -> tuple[Sig
         work = Path(name)
         image, keys = work / "image", work / "keys"
         keys.mkdir(mode=0o700)
-        needed = _needed(job, work / "probe")
+        model = _probe(job, work / "probe")
+        needed = _needed(job, model)
         signers = {hint: find_signer(hint, algorithm) for hint, algorithm in needed.items()}
         for hint, algorithm in needed.items():
             _refuse_misfit(hint, algorithm, signers[hint])
@@ -106,6 +111,7 @@ def sign(job: Job, find_signer: Callable[[str, Algorithm], Signer]) -> tuple[Sig
             hint: placeholder.write(keys, hint, signer.public_key)
             for hint, signer in signers.items()
         }
+        _copy_cipher_keys(job, model, keys)
         arguments = [*job.options, "-k", str(keys)]
         control = work / "control"
         if job.control:
@@ -127,13 +133,25 @@ def sign(job: Job, find_signer: Callable[[str, Algorithm], Signer]) -> tuple[Sig
     return done
 
 
-def _needed(job: Job, probe: Path) -> dict[str, Algorithm]:
-    """Return the hints of the signature nodes and their algorithms, without signing anything."""
+def _probe(job: Job, probe: Path) -> Fit:
+    """Return the FIT as it is before anything is signed."""
     if job.update:
         probe = job.image
     else:
         _run(job, [*job.options], probe)
-    model = fit_format.parse(probe.read_bytes(), lenient=True)
+    return fit_format.parse(probe.read_bytes(), lenient=True)
+
+
+def _needed(job: Job, model: Fit) -> dict[str, Algorithm]:
+    """Return the hints of the signature nodes and their algorithms.
+
+    Raises:
+        UsageError: There is nothing to sign, or a node names no key.
+        VerificationRefused: A signature would not cover all images of its configuration.
+    """
+    for configuration in model.configurations:
+        for signature in configuration.signatures:
+            nodes_to_sign(model, configuration, signature)
     found: dict[str, Algorithm] = {}
     for signature in _signatures(model):
         if not signature.hint:
@@ -150,6 +168,34 @@ def _needed(job: Job, probe: Path) -> dict[str, Algorithm]:
             hint="give its configurations a signature node in the image tree source",
         )
     return found
+
+
+def _copy_cipher_keys(job: Job, model: Fit, keys: Path) -> None:
+    """Give mkimage the AES keys and initialisation vectors that images are encrypted with.
+
+    Spec: U-Boot tools/image-host.c, fit_image_setup_cipher().
+
+    Raises:
+        UsageError: One is not in the directory that `-k` names.
+    """
+    for image in model.images:
+        cipher = image.node.child("cipher")
+        if cipher is None:
+            continue
+        for name in ("key-name-hint", "iv-name-hint"):
+            hint = (cipher.value(name) or b"").rstrip(b"\0").decode(errors="replace")
+            if not hint:
+                continue
+            if "/" in hint:
+                raise UsageError(f"{cipher.path}: {name} {hint!r} leads out of the key directory")
+            source = None if job.directory is None else job.directory / f"{hint}.bin"
+            if source is None or not source.is_file():
+                raise UsageError(
+                    f"{cipher.path} wants the file {hint}.bin: mkimage encrypts with files only, "
+                    f"and there is none in {job.directory or 'any directory, as -k names none'}",
+                    hint=f"name the directory that holds {hint}.bin with -k",
+                )
+            write_file(keys / source.name, source.read_bytes(), mode=0o600)
 
 
 def _refuse_misfit(hint: str, algorithm: Algorithm, signer: Signer) -> None:
@@ -269,7 +315,7 @@ def _trust(done: Sequence[Signed], signers: dict[str, Signer]) -> dict[str, Trus
 def _check(data: bytes, trusts: dict[str, Trust]) -> None:
     fit, cache = COMPAT.parse(data), PayloadCache()
     chosen = [each for each in fit.configurations if each.name in trusts]
-    found = check_unsigned(fit, chosen, COMPAT, cache)
+    found = [*check_unsigned(fit, chosen, COMPAT, cache), *check_default(fit)]
     for each in chosen:
         found += check_signatures(fit, each, trusts[each.name], COMPAT, cache)[1]
     refuse(errors(found), "the signed FIT is refused")

@@ -202,7 +202,7 @@ class _Work:
         index = TagIndex(pieces)
         for configuration, signatures in nodes:
             for signature, key in self._mine(signatures):
-                paths = _nodes_to_sign(model, configuration, signature)
+                paths = nodes_to_sign(model, configuration, signature)
                 chunks = _signed_pieces(pieces, index, paths, signature)
                 algorithm = _choose(signature, request.algorithm, key.signer)
                 digest = algorithm.digest([*chunks, self.editor.strings])
@@ -282,8 +282,12 @@ class _Work:
             self.editor.set_property(signature.path, name, value)
 
 
-def _nodes_to_sign(fit: Fit, configuration: Configuration, signature: Signature) -> list[str]:
-    """Return the nodes a signature shall cover, as mkimage lists them."""
+def nodes_to_sign(fit: Fit, configuration: Configuration, signature: Signature) -> list[str]:
+    """Return the nodes a signature shall cover, as mkimage lists them.
+
+    Raises:
+        VerificationRefused: `sign-images` leaves out an image that the configuration names.
+    """
     paths = ["/", configuration.path]
     for name in signature.sign_images or _DEFAULT_SIGN_IMAGES:
         for image in configuration.references.get(name, ()):

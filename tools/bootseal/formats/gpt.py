@@ -86,7 +86,9 @@ def parse_header(sector: bytes) -> Header:
             something no header may say.
     """
     if len(sector) != SECTOR or not sector.startswith(SIGNATURE):
-        raise FormatError(f"found {sector[:8]!r}: expected the signature {SIGNATURE!r}")
+        raise FormatError(
+            f"found {sector[:8].hex()}: expected the signature {SIGNATURE.hex()}, 'EFI PART'"
+        )
     numbers = _HEADER.unpack_from(sector)
     _, revision, size, crc, reserved, place, other, first, last, guid = numbers[:10]
     entries, count, each, table = numbers[10:]

@@ -92,9 +92,14 @@ class Algorithm:
         """
         if padding not in tuple(Padding):
             raise _unknown("padding", padding, list(Padding))
+        hash_name, _, kind = name.partition(",")
+        if name not in NAMES and hash_name in _WEAK:
+            raise UsageError(
+                f"algorithm {name!r} is refused: collisions of {_WEAK[hash_name]} are practical",
+                hint=f"use {_nearest(f'sha256,{kind}', NAMES)}",
+            )
         if name not in NAMES:
             raise _unknown("algorithm", name, NAMES)
-        hash_name, _, kind = name.partition(",")
         return cls(hash_name=hash_name, kind=KeyKind(kind), padding=Padding(padding))
 
     @property
@@ -126,6 +131,13 @@ class Algorithm:
 
 
 NAMES: Final = tuple(f"{hash_name},{kind}" for hash_name in HASHES for kind in KeyKind)
+
+
+_WEAK: Final = {"sha1": "SHA-1", "md5": "MD5"}
+
+
+def _nearest(value: str, names: Iterable[str]) -> str:
+    return next(iter(difflib.get_close_matches(value, list(names), n=1, cutoff=0)))
 
 
 def _unknown(what: str, value: str, known: Iterable[str]) -> UsageError:

@@ -114,6 +114,32 @@ def predictions(
     ]
 
 
+def predictable(
+    source: Source, *, banks: Sequence[str] = BANKS, bootargs: bytes = b""
+) -> tuple[list[tuple[str, Prediction]], dict[str, str]]:
+    """Predict the boots of a source that can be predicted.
+
+    Returns:
+        What `predictions` returns, and why the other configurations are not among it, by name.
+
+    Raises:
+        FormatError: None can be, or one of a slot cannot.
+        UsageError: U-Boot has no such bank.
+    """
+    if source.slots:
+        return predictions(source, banks=banks, bootargs=bootargs), {}
+    found: list[tuple[str, Prediction]] = []
+    left_out: dict[str, FormatError] = {}
+    for each in fit.parse(source.fit).configurations:
+        try:
+            found += predictions(source, [each.name], banks=banks, bootargs=bootargs)
+        except FormatError as error:
+            left_out[each.name] = error
+    if not found:
+        raise next(iter(left_out.values()), FormatError("the FIT has no configuration to boot"))
+    return found, {name: error.message for name, error in left_out.items()}
+
+
 def _fit_of_disk(path: Path) -> bytes:
     """Return the FIT at the start of both boot partitions.
 

@@ -141,9 +141,17 @@ def _payload(fit: Fit, configuration: Configuration, kind: str) -> memoryview | 
         return None
     names = configuration.references.get(kind, ())
     listed = configuration.node.properties[kind].value
+    texts = ", ".join(text.decode(errors="replace") for text in bytes(listed).split(b"\0")[:-1])
+    if len(names) > 1:
+        raise FormatError(
+            f"{configuration.path}: {kind!r} names {texts}: overlays and several images are not "
+            "predicted",
+            hint="name the other configurations: --configuration NAME",
+        )
     if len(names) != 1 or bytes(listed) != names[0].encode() + b"\0":
         raise FormatError(
-            f"{configuration.path}: {kind!r} is {bytes(listed)!r}: expected the name of one image"
+            f"{configuration.path}: {kind!r} names {texts or 'nothing'}: expected one image of the "
+            "FIT"
         )
     image = fit.image(names[0])
     if image.external or "data" not in image.node.properties:

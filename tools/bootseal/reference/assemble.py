@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
@@ -21,10 +23,9 @@ from bootseal.fit.verify.verdict import verify
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
+from bootseal.reference import modules
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bootseal.assembly.layer import Layer
     from bootseal.device import Device
     from bootseal.disk.layout import Layout
@@ -88,6 +89,7 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
     ):
         shutil.copy(source, paths[role])
     shutil.copy(parts.uboot.config, staging / assembly.OPTIONAL["uboot-config"])
+    _copy_module(system, staging)
     layout_text = parts.layer.file(layer.LAYOUT).read_text()
     layout = parse_wks(layout_text, layer.LAYOUT)
     with progress.step("FIT assembled, signed and verified"):
@@ -109,6 +111,15 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
             target=assembly.target(paths, staging / assembly.OPTIONAL["uboot-config"]),
         )
         return assembly.describe(about, layout, predictions, staging)
+
+
+def _copy_module(system: System, staging: Path) -> None:
+    """Put the module of the null cipher next to the images, which do not have it."""
+    wanted = modules.closure(("crypto_null",), system.kernel.dependencies)
+    with tempfile.TemporaryDirectory(dir=staging) as scratch:
+        tree = system.packages.tree
+        copied = modules.install(tree, system.kernel.release, wanted, Path(scratch))
+        shutil.copy(Path(scratch) / copied[-1], staging / assembly.OPTIONAL["null-cipher"])
 
 
 def _device_trees(parts: Parts, paths: dict[str, Path]) -> None:

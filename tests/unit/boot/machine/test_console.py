@@ -101,6 +101,17 @@ LINES = [
         "bootseal: ROOT REFUSED: dm-verity did not open root-a",
     ),
     (
+        "rollback-unknown",
+        "0x01500b00",
+        "bootseal: ROLLBACK REFUSED: index 0x01500b00 of the TPM is not the one that this",
+    ),
+    ("volume-enrolled", "", "[  9.1] volume[2]: bootseal: volume: enrolled in the TPM"),
+    (
+        "boots-refused",
+        "",
+        "bootseal: boots: not a number of at most nine digits; counting from the start",
+    ),
+    (
         "rollback-refused",
         "1",
         "bootseal: ROLLBACK REFUSED: this release has index 1, and a newer one was found good",

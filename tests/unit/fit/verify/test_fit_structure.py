@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.tree_edits import node, put
 
+from bootseal.errors import VerificationRefused
 from bootseal.findings.model import Severity
+from bootseal.fit.control_dtb import read_trust
+from bootseal.fit.sign import Request, SigningKey, sign_request
+from bootseal.fit.verify.strictness import COMPAT, STRICT
 from bootseal.fit.verify.structure import check
+from bootseal.fit.verify.verdict import inspect, uboot_accepts
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bootseal.fit.verify.strictness import Strictness
+    from bootseal.keys.signers.file import FileSigner
 
 KERNEL = "/images/kernel-1"
 HASH = f"{KERNEL}/hash-1"
@@ -174,3 +182,59 @@ def test_nop_is_found(unsigned: bytes) -> None:
 def test_image_signature_is_only_a_warning(unsigned: bytes) -> None:
     fit = fit_format.parse(fdt.rewrite(unsigned, add(KERNEL, "signature-1")))
     assert [finding.severity for finding in check(fit)] == [Severity.WARNING]
+
+
+def sign_with(data: bytes, signer: FileSigner, strictness: Strictness) -> bytes:
+    keys = [SigningKey(signer=signer, hint="dev")]
+    return sign_request(data, Request(keys=keys, timestamp=0, strictness=strictness))
+
+
+def without_configurations(root: fdt.Node) -> None:
+    root.children[:] = [each for each in root.children if each.name != "configurations"]
+
+
+@pytest.mark.parametrize("strictness", [STRICT, COMPAT], ids=["strict", "compat"])
+def test_fit_of_images_alone_is_read_and_neither_verified_nor_signed(
+    signed: bytes, control: bytes, signer: FileSigner, strictness: Strictness
+) -> None:
+    images = fdt.rewrite(signed, without_configurations)
+    assert [image.name for image in fit_format.parse(images).images][:1] == ["kernel-1"]
+
+    (problem,) = inspect(images, control, strictness=strictness).errors
+    assert problem.id == "fit.no-configuration"
+    assert "nothing can be signed for all images together" in problem.message
+    with pytest.raises(VerificationRefused, match=r"fit\.no-configuration"):
+        sign_with(images, signer, strictness)
+    assert uboot_accepts(images, read_trust(control)) == {}
+
+
+def put_default(value: bytes) -> Callable[[fdt.Node], None]:
+    return put("/configurations", "default", value)
+
+
+def no_default(root: fdt.Node) -> None:
+    del node(root, "/configurations").properties["default"]
+
+
+def test_missing_default_is_said(signed: bytes, control: bytes) -> None:
+    evil = fdt.rewrite(signed, no_default)
+
+    strict = inspect(evil, control)
+    assert not strict.errors
+    assert "fit.no-default" in {found.id for found in strict.findings}
+    (problem,) = inspect(evil, control, strictness=COMPAT).errors
+    assert (
+        problem.message == "the FIT has no default: name one of conf-a, conf-b with --configuration"
+    )
+    assert not inspect(evil, control, "conf-b", strictness=COMPAT).errors
+
+
+def test_default_that_does_not_exist_is_neither_verified_nor_signed(
+    unsigned: bytes, signed: bytes, control: bytes, signer: FileSigner
+) -> None:
+    (problem,) = inspect(
+        fdt.rewrite(signed, put_default(b"conf-9\0")), control, strictness=COMPAT
+    ).errors
+    assert problem.id == "fit.default"
+    with pytest.raises(VerificationRefused, match=r"fit\.default"):
+        sign_with(fdt.rewrite(unsigned, put_default(b"conf-9\0")), signer, COMPAT)

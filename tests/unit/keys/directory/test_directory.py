@@ -263,7 +263,7 @@ ENTRY = {"name": "x", "algorithm": "sha256,rsa2048", "fingerprint": ""}
         ({"keys": {"fitt": {}}}, "keys is 'fitt': expected one of root"),
         ({"keys": []}, r"keys is \[\]: expected an object"),
         ({"keys": {"fit": ENTRY | {"name": "../x"}}}, "not the name"),
-        ({"keys": {"fit": ENTRY | {"algorithm": "md5"}}}, "'md5' is not supported"),
+        ({"keys": {"fit": ENTRY | {"algorithm": "md5"}}}, "'md5' is refused"),
     ],
     ids=["schema", "role", "kind", "name", "algorithm"],
 )

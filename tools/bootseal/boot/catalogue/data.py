@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final
 
 from bootseal.boot.attacks import fit as fit_attacks
-from bootseal.boot.attacks import forge_signed
+from bootseal.boot.attacks import foreign_volume, forge_signed
 from bootseal.boot.catalogue import after
 from bootseal.boot.catalogue.steps import came_up, closed, never_started, refused
 from bootseal.boot.machine.events import Ending
@@ -17,6 +18,35 @@ _GROUP: Final = "data"
 _STATUS: Final = "bootseal-data status"
 _ROTATE: Final = "bootseal-data rotate"
 _WIPE: Final = "bootseal-data wipe"
+_DIRECTORY: Final = "/data/bootseal"
+_COUNT: Final = f"{_DIRECTORY}/boots"
+# Files that a script of root reads; what they print if it runs them is not in the text typed here.
+_SHELL_TEXT: Final = "'PATH[$(echo BOOTSEAL-ATTACKER-CO''DE-RUNS >/dev/console)0]'"
+_HOSTILE: Final = (
+    f"mkfifo {_COUNT}; ln -s /dev/disk/by-partlabel/boot-b {_COUNT}.new",
+    f"echo {_SHELL_TEXT} >{_COUNT}; mkfifo {_COUNT}.new",
+    f"truncate -s 1T {_COUNT}; ln -s /dev/zero {_COUNT}.new",
+)
+
+
+def _refused(why: str) -> Step:
+    """Come up with data closed for the named reason, which is on the console too."""
+    system = ExpectedStatus(findings=("data.closed",), reason=why)
+    return Step(
+        expect=Expectation(
+            ending=Ending.UP,
+            console=("slot-tried:a", "root-verified:a", "data-closed"),
+            forbidden=("data-opened",),
+            status=system,
+        )
+    )
+
+
+def _filled(hostile: str) -> Action:
+    """Put files of an attacker's onto the data partition, and start again."""
+    text = f"rm -r {_DIRECTORY}; mkdir {_DIRECTORY}; {hostile}; reboot\r"
+    return Action(do=Do.TYPE, when="shell", text=text)
+
 
 DATA: Final = (
     Scenario(
@@ -53,6 +83,92 @@ DATA: Final = (
                 title="wipe",
                 actions=(Action(do=Do.TYPE, when="shell", text=f"{_WIPE} && reboot\r"),),
                 check=after.wiped,
+            ),
+        ),
+    ),
+    Scenario(
+        id="data-null-cipher",
+        title="Data partition without encryption: the null cipher in its header",
+        group=_GROUP,
+        about="A kernel of the maker's that knows cipher_null. Two words of the LUKS2 header and "
+        "its checksum are changed, which takes no key; the data would be written in the clear. The "
+        "device compares the whole header with the one that it writes before it opens anything.",
+        prepare=foreign_volume.null_cipher,
+        steps=(_refused(r'segments\.0\.encryption is "cipher_null-ecb"'),),
+    ),
+    Scenario(
+        id="data-null-slot",
+        title="Volume of an attacker's behind the TPM's own token",
+        group=_GROUP,
+        about="The same kernel. The TPM's key slot is turned into one that any key opens and that "
+        "holds a volume key of the attacker's.",
+        prepare=foreign_volume.null_slot,
+        steps=(_refused(r'keyslots\.0\.area\.encryption is "cipher_null-ecb"'),),
+    ),
+    Scenario(
+        id="data-replaced",
+        title="Another volume of the same device in the place of its data",
+        group=_GROUP,
+        about="The volume from before a wipe is put back. Its header is right and the TPM unseals "
+        "its key, but it is not the one that the TPM knows: what is measured of the volume key is "
+        "not what the boot that made the newer one enrolled.",
+        steps=(
+            Step(
+                title="first boot after the wipe",
+                prepare=foreign_volume.wipe,
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=("volume-enrolled", "recovery-handed-out", "data-opened"),
+                    status=ExpectedStatus(created=True),
+                ),
+            ),
+            dataclasses.replace(
+                _refused("not the volume that is enrolled in the TPM"),
+                title="the volume from before",
+                prepare=foreign_volume.put_back,
+            ),
+        ),
+    ),
+    Scenario(
+        id="data-content-hostile",
+        title="Files of an attacker's on the data partition (development image)",
+        group=_GROUP,
+        about="In the place of the files there that a script of root reads or writes: a FIFO and a "
+        "link to slot b's boot partition, shell text in the place of a number, a file of 1 TiB and "
+        "a link to endless zeros. Nothing of it is run, waited for or written through; the boot is "
+        "good, and the count starts again.",
+        steps=(
+            Step(
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=("data-opened",)
+                    + len(_HOSTILE) * ("root-verified:a", "data-opened", "boots-refused"),
+                    status=ExpectedStatus(created=False),
+                ),
+                actions=tuple(_filled(hostile) for hostile in _HOSTILE),
+                check=foreign_volume.slot_b_as_built,
+                timeout=1800.0,
+            ),
+        ),
+    ),
+    Scenario(
+        id="tpm-squatted",
+        title="Rollback index that someone else defined first",
+        group=_GROUP,
+        about="Before the first boot, someone with access to the TPM defines the index with the "
+        "right attributes and a policy that lets them delete it later. The initramfs compares the "
+        "whole Name of the index, and starts nothing.",
+        base="shipped",
+        tpm=Tpm.SQUATTED,
+        steps=(
+            Step(
+                expect=Expectation(
+                    ending=Ending.CONSOLE,
+                    console=("slot-tried:a", "kernel-handover", "rollback-unknown"),
+                    forbidden=("root-verified", "systemd"),
+                ),
+                until="rollback-unknown",
+                timeout=120.0,
             ),
         ),
     ),

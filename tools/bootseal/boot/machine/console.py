@@ -94,12 +94,18 @@ PATTERNS: Final = _patterns(
     ("root-verified", r"bootseal: root-([ab]) verified by dm-verity, starting the system"),
     ("root-refused", r"bootseal: ROOT REFUSED: (.*)"),
     ("rollback-refused", r"bootseal: ROLLBACK REFUSED: this release has index (\d+)"),
+    (
+        "rollback-unknown",
+        r"bootseal: ROLLBACK REFUSED: index (0x[0-9a-f]+) of the TPM is not the one",
+    ),
     ("rollback-raised", r"bootseal: rollback: releases below (\d+) are refused from now on"),
     ("rollback-lowest", r"^lowest rollback index accepted: (\d+)"),
     ("data-opened", r"bootseal: data: opened by key slot (\d+) \(systemd-tpm2\)"),
     ("data-closed", r"bootseal: data: closed: (.+)"),
     ("data-rotated", r"bootseal: data: TPM key slot replaced, the new one is (\d+)"),
     ("data-wiped", r"bootseal: data: wiped"),
+    ("volume-enrolled", r"bootseal: volume: enrolled in the TPM"),
+    ("boots-refused", r"bootseal: boots: not a number of at most nine digits"),
     ("recovery-handed-out", r"bootseal: data: recovery key handed out"),
     ("tpm-lockout", r"bootseal: data: the TPM is in lockout"),
     # systemd

@@ -7,6 +7,7 @@ its own next to it, so that nothing outside the directory is read or written.
 
 from __future__ import annotations
 
+import hashlib
 import select
 import shutil
 import socket
@@ -27,6 +28,10 @@ _ALG_SHA256: Final = 0x000B
 _NO_NV_SPACE: Final = 0x14B
 _FILLING: Final = 0x01A00000
 """First of the owner's NV indices that fill a chip."""
+_ROLLBACK: Final = 0x01500B00
+_ROLLBACK_ATTRIBUTES: Final = 0x42050425
+_OWNER: Final = 0x40000001
+_PLATFORM: Final = 0x4000000C
 _SETUP_TIMEOUT: Final = 120.0
 _START_TIMEOUT: Final = 10.0
 
@@ -34,6 +39,10 @@ _START_TIMEOUT: Final = 10.0
 _GET_CAPABILITY: Final = (1).to_bytes(4, "big")
 # TPM2_Clear(TPM_RH_PLATFORM) with an empty password session, TPM 2.0 Library part 3, 24.6.
 _CLEAR: Final = bytes.fromhex("8002 0000001b 00000126 4000000c 00000009 40000009 0000 00 0000")
+# TPM2_ClearControl(TPM_RH_PLATFORM) likewise, NO: the running system has disabled it. Part 3, 24.7.
+_ALLOW_CLEAR: Final = bytes.fromhex(
+    "8002 0000001c 00000127 4000000c 00000009 40000009 0000 00 0000 00"
+)
 # TPM2_PCR_Allocate(TPM_RH_PLATFORM) likewise, all SHA-1 PCRs and no SHA-256 one, part 3, 22.5.
 _SHA1_ONLY: Final = bytes.fromhex(
     "8002 0000002b 0000012b 4000000c 00000009 40000009 0000 00 0000"
@@ -162,6 +171,7 @@ def clear(state: Path, scratch: Path) -> None:
     Raises:
         ToolError: The emulator did not come up, or the TPM refused.
     """
+    _command(state, scratch, "TPM2_ClearControl", _ALLOW_CLEAR)
     _command(state, scratch, "TPM2_Clear", _CLEAR)
 
 
@@ -194,11 +204,33 @@ def fill(state: Path, scratch: Path) -> None:
                 raise ToolError(f"TPM2_NV_DefineSpace was refused with response code {code:#x}")
 
 
-def _define(index: int, size: int) -> bytes:
-    """Encode TPM2_NV_DefineSpace(TPM_RH_OWNER) of an ordinary index, part 3, 31.3; big endian."""
-    attributes = 1 << 2 | 1 << 18  # TPMA_NV_AUTHWRITE, TPMA_NV_AUTHREAD
-    public = struct.pack(">IHIHH", index, _ALG_SHA256, attributes, 0, size)
-    body = bytes.fromhex("40000001 00000009 40000009 0000 00 0000 0000")
+def squat(state: Path, scratch: Path) -> None:
+    """Define the rollback index as the device would, but for a policy that deletes it.
+
+    The policy is TPM2_PolicyCommandCode(TPM_CC_NV_UndefineSpaceSpecial), part 3, 23.11, which
+    anyone can satisfy. Arguments and errors as for `clear`.
+    """
+    policy = hashlib.sha256(bytes(32) + bytes.fromhex("0000016c 0000011f")).digest()
+    _command(
+        state,
+        scratch,
+        "TPM2_NV_DefineSpace",
+        _define(_ROLLBACK, 8, attributes=_ROLLBACK_ATTRIBUTES, policy=policy, hierarchy=_PLATFORM),
+    )
+
+
+def _define(
+    index: int,
+    size: int,
+    *,
+    attributes: int = 1 << 2 | 1 << 18,  # TPMA_NV_AUTHWRITE, TPMA_NV_AUTHREAD
+    policy: bytes = b"",
+    hierarchy: int = _OWNER,
+) -> bytes:
+    """Encode TPM2_NV_DefineSpace, part 3, 31.3; big endian."""
+    public = struct.pack(">IHIH", index, _ALG_SHA256, attributes, len(policy)) + policy
+    public += struct.pack(">H", size)
+    body = hierarchy.to_bytes(4, "big") + bytes.fromhex("00000009 40000009 0000 00 0000 0000")
     body += struct.pack(">H", len(public)) + public
     return struct.pack(">HII", 0x8002, 10 + len(body), 0x0000012A) + body
 

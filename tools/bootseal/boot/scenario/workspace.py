@@ -38,6 +38,8 @@ class Tpm(StrEnum):
     """The base's own chip in lockout, as after too many wrong guesses."""
     FULL = "full"
     """The base's own chip without room for another NV index."""
+    SQUATTED = "squatted"
+    """The base's own chip, whose rollback index someone else defined first and can delete."""
     NONE = "none"
     """No chip at all."""
 
@@ -47,6 +49,7 @@ _CHANGES: Final = {
     Tpm.OTHER_BANK: swtpm.exchange_bank,
     Tpm.LOCKED_OUT: swtpm.lock_out,
     Tpm.FULL: swtpm.fill,
+    Tpm.SQUATTED: swtpm.squat,
 }
 
 

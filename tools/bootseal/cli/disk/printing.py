@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bootseal.check.document import DiskReport
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
+    from bootseal.formats.gpt import GptEntry
+    from bootseal.formats.mbr import MbrPartition
 
 _MARKS: Final = {
     Severity.ERROR: Styled("[bold red]ERROR[/]"),
@@ -101,17 +103,45 @@ def print_partitions(
     for each in table.entries:
         mark = "[bold red]DIFFERS[/]" if each.name in wrong else "[green]OK[/]"
         mark = mark if each.name in declared else "[yellow]NOT DECLARED[/]"
-        rows.append(
-            (
-                str(each.number),
-                each.name,
-                f"{each.offset:#x}",
-                f"{each.end:#x}",
-                format_size(each.size),
-                Styled("{}\n{}", each.type, each.uuid),
-                Styled(mark),
-            )
+        rows.append((*_row(each), Styled(mark)))
+    console.table((*_COLUMNS, "Declared"), rows, title=_title(disk, table))
+
+
+def print_any_partitions(disk: Disk, table: Table) -> None:
+    """Print the partitions of a disk of which nothing is declared."""
+    rows = [_row(each) for each in table.entries]
+    console.table(_COLUMNS, rows, title=_title(disk, table))
+
+
+def print_mbr(disk: Disk, partitions: Sequence[MbrPartition]) -> None:
+    """Print the partitions of an MBR."""
+    rows = [
+        (
+            str(each.number),
+            f"{each.offset:#x}",
+            f"{each.offset + each.size:#x}",
+            format_size(each.size),
+            f"{each.type:#04x}{' (active)' if each.active else ''}",
         )
-    columns = ("#", "Name", "Start", "End", "Size", "Type and GUID", "Declared")
-    title = f"{disk.name.name}, {format_size(disk.size)}, {table.copies[0].header.disk}"
-    console.table(columns, rows, title=title)
+        for each in partitions
+    ]
+    title = f"{disk.name.name}, {format_size(disk.size)}, MBR (DOS) partition table"
+    console.table(("#", "Start", "End", "Size", "Type"), rows, title=title)
+
+
+_COLUMNS: Final = ("#", "Name", "Start", "End", "Size", "Type and GUID")
+
+
+def _title(disk: Disk, table: Table) -> str:
+    return f"{disk.name.name}, {format_size(disk.size)}, {table.copies[0].header.disk}"
+
+
+def _row(entry: GptEntry) -> tuple[object, ...]:
+    return (
+        str(entry.number),
+        entry.name,
+        f"{entry.offset:#x}",
+        f"{entry.end:#x}",
+        format_size(entry.size),
+        Styled("{}\n{}", entry.type, entry.uuid),
+    )

@@ -16,9 +16,13 @@ from bootseal.errors import FormatError, UsageError
 from bootseal.findings.model import Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bootseal.check.document import DiskReport
     from bootseal.check.expected import Expected
     from bootseal.disk.image import Disk
+    from bootseal.disk.partitions import Table
+    from bootseal.findings.model import Finding
 
 
 def show(
@@ -40,7 +44,9 @@ def show(
 ) -> None:
     """Print the partitions of a disk, or a map of what protects each byte.
 
-    The map takes a whole `disk check`, so that only what is signed is drawn as signed.
+    Without a layout or a build directory to compare with, they are printed as they are, those of
+    an MBR as well. The map takes a whole `disk check`, so that only what is signed is drawn as
+    signed.
 
     Example: bootseal disk show build/device --coverage --svg map.svg
     """
@@ -48,6 +54,10 @@ def show(
 
     if (svg or html) and not coverage:
         raise UsageError("--svg and --html without --coverage: there is nothing to draw")
+    if not coverage and target.layout is None and image.is_file():
+        with opened(image) as disk:
+            _any_disk(disk, as_json=as_json)
+        return
     expected = target.expected(image, policy_key)
     with opened(expected.image) as disk:
         if not coverage:
@@ -72,6 +82,54 @@ def _coverage(disk: Disk, target: Expected) -> DiskReport:
     return report(disk, target, check(disk, target, console.TerminalProgress(), inside=False))
 
 
+def _any_disk(disk: Disk, *, as_json: bool) -> None:
+    """Print the partitions of a disk that nothing is declared of."""
+    from bootseal.disk.partitions import read as read_tables
+    from bootseal.formats import mbr
+    from bootseal.formats.kinds import recognise as kinds
+    from bootseal.formats.kinds.kind import DISK
+
+    found = read_tables(disk, disk.size)
+    if found.copies:
+        if as_json:
+            console.emit_json(_document(disk, found, found.findings))
+        else:
+            printing.print_any_partitions(disk, found)
+        for problem in found.findings:
+            console.status("WARNING: {}", problem.message)
+        return
+    if found.findings[0].id != "disk.mbr-table":
+        kinds.check(disk.read(0, min(disk.size, kinds.HEAD)), DISK, str(disk.name))
+        raise FormatError(f"{disk.name} has no partition table: {found.findings[-1].message}")
+    partitions = mbr.read(disk.read)
+    if as_json:
+        console.emit_json(
+            {
+                "schema": "bootseal.disk/2",
+                "disk": {"name": disk.name.name, "size": disk.size, "guid": ""},
+                "table": "mbr",
+                "partitions": [dataclasses.asdict(each) for each in partitions],
+                "findings": [dataclasses.asdict(each) for each in found.findings],
+            }
+        )
+    else:
+        printing.print_mbr(disk, partitions)
+
+
+def _document(disk: Disk, table: Table, problems: Sequence[Finding]) -> dict[str, object]:
+    return {
+        "schema": "bootseal.disk/2",
+        "disk": {
+            "name": disk.name.name,
+            "size": disk.size,
+            "guid": table.copies[0].header.disk,
+        },
+        "table": "gpt",
+        "partitions": [dataclasses.asdict(each) for each in table.entries],
+        "findings": [dataclasses.asdict(each) for each in problems],
+    }
+
+
 def _partitions(disk: Disk, target: Expected, *, as_json: bool) -> None:
     from bootseal.check import partitions
     from bootseal.disk.partitions import read as read_tables
@@ -85,16 +143,9 @@ def _partitions(disk: Disk, target: Expected, *, as_json: bool) -> None:
     if not as_json:
         printing.print_partitions(disk, found, declared, wrong)
         return
-    guid = found.copies[0].header.disk
-    console.emit_json(
-        {
-            "schema": "bootseal.disk/2",
-            "disk": {"name": disk.name.name, "size": disk.size, "guid": guid},
-            "partitions": [
-                dataclasses.asdict(each)
-                | {"declared": each.name in declared, "as_declared": each.name not in wrong}
-                for each in found.entries
-            ],
-            "findings": [dataclasses.asdict(each) for each in problems],
-        }
-    )
+    compared = [
+        dataclasses.asdict(each)
+        | {"declared": each.name in declared, "as_declared": each.name not in wrong}
+        for each in found.entries
+    ]
+    console.emit_json(_document(disk, found, problems) | {"partitions": compared})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.cli import console
 from bootseal.cli.console import Styled
 from bootseal.findings.model import Severity
+from bootseal.formats.fit.model import Place
 from bootseal.protection import State
 from bootseal.units import format_size
 
@@ -147,8 +148,18 @@ def _image_line(image: Image) -> str:
     parts.append(f"{format_size(len(image.payload))} at {image.offset:#x}")
     parts += [f"load {image.load:#x}"] if image.load is not None else []
     parts += [f"entry {image.entry:#x}"] if image.entry is not None else []
-    parts += [f"EXTERNAL DATA by {image.place}"] if image.external else []
-    return ", ".join(parts)
+    return ", ".join([*parts, *_data_words(image)])
+
+
+def _data_words(image: Image) -> list[str]:
+    """Return what is to be said about the place of an image's data."""
+    if image.place is Place.NOWHERE:
+        return ["NO DATA"]
+    if not image.external:
+        return []
+    if image.place is Place.EMBEDDED:
+        return ["embedded data, with the SIZE OF EXTERNAL DATA left over"]
+    return [f"EXTERNAL DATA by {image.place}"]
 
 
 def _date(timestamp: int | None) -> str:

@@ -34,10 +34,15 @@ def predict(
     from bootseal.measure import inputs as sources
 
     artefacts = sources.load(source, u_boot=u_boot)
+    banks, arguments = bank or sources.BANKS, bootargs.encode()
+    left_out: dict[str, str] = {}
     with naming(source):
-        predictions = sources.predictions(
-            artefacts, configuration, banks=bank or sources.BANKS, bootargs=bootargs.encode()
-        )
+        if configuration:
+            predictions = sources.predictions(
+                artefacts, configuration, banks=banks, bootargs=arguments
+            )
+        else:
+            predictions, left_out = sources.predictable(artefacts, banks=banks, bootargs=arguments)
     if as_json:
         console.emit_json(
             {
@@ -45,11 +50,14 @@ def predict(
                 "bank": "sha256",
                 "firmware": (artefacts.version or b"").decode("ascii"),
                 "predictions": [_document(slot, found) for slot, found in predictions],
+                "not_predicted": left_out,
             }
         )
         return
     for slot, found in predictions:
         _print(slot, found)
+    for reason in left_out.values():
+        console.status("WARNING: not predicted: {}", reason)
 
 
 def _document(slot: str, prediction: Prediction) -> dict[str, object]:

@@ -207,18 +207,33 @@ def _check_use(fit: Fit) -> Iterator[Finding]:
         for names in configuration.references.values()
         for name in names
     }
-    for image in fit.images:
+    for image in fit.images if fit.configurations else ():
         if image.name not in used:
             yield finding("fit.unreferenced-image", image.path, "no configuration names this image")
-    names = {configuration.name for configuration in fit.configurations}
-    if not names:
+    yield from check_configurations(fit)
+    yield from check_default(fit)
+    if fit.configurations and fit.default is None:
+        names = ", ".join(each.name for each in fit.configurations)
         yield finding(
-            "fit.no-configuration", "/configurations", "there is no configuration to boot"
+            "fit.no-default",
+            "/configurations",
+            f"there is no default: bootm boots it by name alone, ADDRESS#NAME with one of {names}",
         )
-    if fit.default is None:
-        message = "there is no default: bootm ADDRESS starts nothing, bootm ADDRESS#NAME does"
-        yield finding("fit.no-default", "/configurations", message)
-    elif fit.default not in names:
+
+
+def check_configurations(fit: Fit) -> Iterator[Finding]:
+    """Yield a finding when there is no configuration, whose signature alone joins images."""
+    if not fit.configurations:
+        yield finding(
+            "fit.no-configuration",
+            "/configurations",
+            "there is no configuration: nothing can be signed for all images together",
+        )
+
+
+def check_default(fit: Fit) -> Iterator[Finding]:
+    """Yield a finding when the default configuration is named and does not exist."""
+    if fit.default is not None and all(each.name != fit.default for each in fit.configurations):
         yield finding(
             "fit.default", "/configurations", f"the default {fit.default!r} does not exist"
         )

@@ -157,10 +157,8 @@ def check_all(
     A default that does not exist is refused as well. The arguments are those of `check_fit`.
     """
     known = PayloadCache() if cache is None else cache
-    findings: list[Finding] = []
-    if not strictness.strict and fit.default is not None:
-        _, findings = _choose(fit, fit.default, strictness)
-    return _verdict(fit, trust, fit.configurations, findings, strictness, known)
+    about_choice = list(structure.check_default(fit))
+    return _verdict(fit, trust, fit.configurations, about_choice, strictness, known)
 
 
 def _verdict(
@@ -245,14 +243,23 @@ def _choose(
             findings.append(finding("fit.default-unsigned", "/configurations", message))
         return list(fit.configurations), findings
     wanted = fit.default if name is None else name
-    if wanted is None:
-        message = "the FIT has no default configuration: name one with --configuration"
-        return [], [finding("fit.no-configuration", "/configurations", message)]
     found = [c for c in fit.configurations if c.name == wanted][: None if strictness.strict else 1]
-    if found:
-        return found, []
-    where = f"/configurations/{wanted}"
-    return [], [finding("fit.no-configuration", where, "there is no such configuration")]
+    return found, [] if found else list(_no_choice(fit, name))
+
+
+def _no_choice(fit: Fit, name: str | None) -> Iterator[Finding]:
+    """Yield why none of a FIT's configurations would boot."""
+    names = ", ".join(each.name for each in fit.configurations)
+    if not fit.configurations:
+        return  # Which is a finding about the tree.
+    if name is not None:
+        message = f"there is no such configuration: the FIT has {names}"
+        yield finding("fit.no-configuration", f"/configurations/{name}", message)
+    elif fit.default is not None:
+        yield from structure.check_default(fit)
+    else:
+        message = f"the FIT has no default: name one of {names} with --configuration"
+        yield finding("fit.no-configuration", "/configurations", message)
 
 
 def _check_tree(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
@@ -261,6 +268,7 @@ def _check_tree(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
     yield from structure.check_addresses(fit)
     if "description" not in fit.flat.root.properties:
         yield finding("fit.description", "/", "there is no description, which U-Boot demands")
+    yield from structure.check_configurations(fit)
 
 
 def _check_one(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Flattened image trees: images, configurations, and the bytes a signature covers.
 
-A FIT is a device tree with `/images` and `/configurations`. The model looks into the caller's
-bytes and never copies a payload. Reading a FIT says nothing about its trustworthiness: names may
-repeat and hashes may be wrong; `bootseal.fit.verify.verdict` checks.
+A FIT is a device tree with `/images` and, if anything of it is to boot, `/configurations`. The
+model looks into the caller's bytes and never copies a payload. Reading a FIT says nothing about its
+trustworthiness: names may repeat and hashes may be wrong; `bootseal.fit.verify.verdict` checks.
 
 Spec: FIT specification; U-Boot doc/usage/fit/signature.rst and boot/image-fit-sig.c.
 """
@@ -117,10 +117,8 @@ def parse(data: fdt.Buffer, *, lenient: bool = False) -> Fit:
     flat = fdt.read(data, lenient=lenient)
     images = flat.root.child("images")
     configurations = flat.root.child("configurations")
-    if images is None or configurations is None:
-        missing = "/images" if images is None else "/configurations"
-        raise FormatError(f"the device tree has no {missing} node, so it is not a FIT")
-    given = configurations.properties
+    if images is None:
+        raise FormatError("the device tree has no /images node, so it is not a FIT")
     reader = _Reader(memoryview(data).toreadonly(), lenient=lenient)
     found = tuple(reader.image(node) for node in images.children)
     names = {image.name: image for image in reversed(found)}
@@ -129,10 +127,17 @@ def parse(data: fdt.Buffer, *, lenient: bool = False) -> Fit:
         flat=flat,
         description=reader.text(flat.root, "description"),
         timestamp=reader.number(flat.root, "timestamp"),
-        default=reader.text(configurations, "default") if "default" in given else None,
+        default=(
+            None
+            if configurations is None or "default" not in configurations.properties
+            else reader.text(configurations, "default")
+        ),
         lenient=lenient,
         images=found,
-        configurations=tuple(reader.configuration(node, names) for node in configurations.children),
+        configurations=tuple(
+            reader.configuration(node, names)
+            for node in (() if configurations is None else configurations.children)
+        ),
         regions=SignedRegions(flat),
         _images=names,
     )
