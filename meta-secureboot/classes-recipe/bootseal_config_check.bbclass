@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # For U-Boot and kernels: the finished .config must have every setting of every fragment. What
-# Kconfig dropped ends the build, and so does a fragment of the board that contradicts the layer's.
+# Kconfig dropped ends the build, and so does a fragment of the board that contradicts the layer's. Of
+# U-Boot, whole families are off: places for the environment, commands, file systems, networks.
 
 BOOTSEAL_CONFIG_DIR ?= ""
 BOOTSEAL_CONFIG_DIR[doc] = "Directory of the layer with the required fragments"
@@ -9,11 +10,13 @@ BOOTSEAL_CONFIG_REQUIRED ?= ""
 BOOTSEAL_CONFIG_REQUIRED[doc] = "The layer's fragments, whose settings must hold"
 BOOTSEAL_CONFIG_BOARD ?= ""
 BOOTSEAL_CONFIG_BOARD[doc] = "The board's fragments, in UNPACKDIR; they may only add settings"
+BOOTSEAL_CONFIG_OPTIONS ?= ""
+BOOTSEAL_CONFIG_OPTIONS[doc] = "Further options of `bootseal device config`"
 
 # The required fragments are read where the layer has them: a file of the same name, found earlier
 # in FILESPATH, does not take their place in the check.
 do_bootseal_config_check() {
-    set --
+    set -- ${BOOTSEAL_CONFIG_OPTIONS}
     for fragment in ${BOOTSEAL_CONFIG_REQUIRED}; do
         set -- "$@" --required "${BOOTSEAL_CONFIG_DIR}/$fragment"
     done

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: MIT
 #
-# The disk after the declared layout, and device.json, which describes all of it.
+# The disk after the declared layout, device.json, which describes all of it, and a last look.
 
-WKS_FILE ?= "bootseal-ab.wks"
+BOOTSEAL_WKS ?= "bootseal-ab.wks"
+BOOTSEAL_WKS[doc] = "Disk layout; its `file=` names are those of the device directory"
+# Machines set WKS_FILE for the images they know, in a file that is read before this one.
+WKS_FILE = "${BOOTSEAL_WKS}"
 # Everything the layout names is in BOOTSEAL_DEVICE; no other boot loader is wanted.
 WKS_FILE_DEPENDS = ""
 DEPLOY_DIR_IMAGE:task-rootfs-wicenv = "${BOOTSEAL_DEVICE}"
 
 BOOTSEAL_DATA_ROOM ?= "512M"
 BOOTSEAL_DATA_ROOM[doc] = "Free space at the end of the disk file, for the partition made on first boot"
-BOOTSEAL_LOGIN ?= "0"
-BOOTSEAL_LOGIN[doc] = "1 for images that offer a root shell on their serial console"
+BOOTSEAL_ALLOWLIST ?= ""
+BOOTSEAL_ALLOWLIST[doc] = "File that says what the root may hold besides the usual: `bootseal disk check --allow`"
 BOOTSEAL_QEMU ?= ""
 BOOTSEAL_QEMU[doc] = "Options of `bootseal device describe` that say how QEMU starts this machine"
 
@@ -39,16 +42,40 @@ do_bootseal_policy[vardepsexclude] = "WKS_FULL_PATH"
 do_bootseal_policy[depends] += "python3-bootseal-native:do_populate_sysroot"
 addtask bootseal_policy after do_bootseal_fit before do_image_wic
 
+# nooelint: oelint.task.noanonpython - the task is there for some layouts only
+python __anonymous() {
+    # A template is a layout once it is filled in, which is done for wic alone.
+    if d.getVar("BOOTSEAL_WKS").endswith(".in"):
+        bb.build.addtask("do_write_wks_template", "do_bootseal_policy", "do_image", d)
+}
+
 do_bootseal_device() {
     cd ${BOOTSEAL_DEVICE}
     cp --sparse=always ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.wic disk.img
     bootseal device describe . --name ${IMAGE_BASENAME}-${MACHINE} --keys ${BOOTSEAL_KEYS} \
         --layout ${WKS_FULL_PATH} --layer ${BOOTSEAL_LAYER} \
-        --manifest ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.manifest \
-        ${@'--login' if d.getVar('BOOTSEAL_LOGIN') == '1' else '--no-login'} ${BOOTSEAL_QEMU}
+        --manifest ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.manifest ${BOOTSEAL_QEMU}
 }
 do_bootseal_device[doc] = "Write device.json, which describes the whole directory"
 do_bootseal_device[file-checksums] += "${BOOTSEAL_KEY_CHECKSUMS} ${WKS_FILE_CHECKSUM}"
 do_bootseal_device[vardepsexclude] = "WKS_FULL_PATH"
-do_bootseal_device[depends] += "python3-bootseal-native:do_populate_sysroot"
+do_bootseal_device[depends] += "\
+    erofs-utils-native:do_populate_sysroot \
+    python3-bootseal-native:do_populate_sysroot \
+"
 addtask bootseal_device after do_image_wic before do_image_complete
+
+# The finished disk, checked as after delivery: U-Boot and each .config of it, the
+# signatures, and what the root holds. Production images that offer a login end here.
+do_bootseal_check() {
+    # Not by bbfatal: with it bitbake would not print the log, which has the reasons.
+    bootseal disk check ${BOOTSEAL_DEVICE} \
+        ${@'--allow ' + d.getVar('BOOTSEAL_ALLOWLIST') if d.getVar('BOOTSEAL_ALLOWLIST') else ''} || exit 1
+}
+do_bootseal_check[doc] = "Refuse a disk that `bootseal disk check` refuses"
+do_bootseal_check[file-checksums] += "${@'%s:True' % d.getVar('BOOTSEAL_ALLOWLIST') if d.getVar('BOOTSEAL_ALLOWLIST') else ''}"
+do_bootseal_check[depends] += "\
+    erofs-utils-native:do_populate_sysroot \
+    python3-bootseal-native:do_populate_sysroot \
+"
+addtask bootseal_check after do_bootseal_device before do_image_complete

@@ -11,7 +11,7 @@ BOOTSEAL_KERNEL_ADDRESS ?= ""
 BOOTSEAL_KERNEL_ADDRESS[doc] = "Where U-Boot unpacks the kernel; on arm64 a multiple of 2 MiB"
 BOOTSEAL_UBOOT ?= "u-boot.bin"
 BOOTSEAL_UBOOT[doc] = "Deployed file with U-Boot and its device tree, as it is flashed"
-BOOTSEAL_BOARD_DTS ?= "${DEPLOY_DIR_IMAGE}/${@os.path.basename((d.getVar('KERNEL_DEVICETREE') or '').split(' ')[0])}"
+BOOTSEAL_BOARD_DTS ?= "${DEPLOY_DIR_IMAGE}/${@bootseal_layer.fit.device_tree(d.getVar('KERNEL_DEVICETREE'))}"
 BOOTSEAL_BOARD_DTS[doc] = "Device tree of the board, source (.dts) or compiled (.dtb)"
 BOOTSEAL_BOOTARGS ?= "${BOOTSEAL_LAYER}/recipes-bsp/u-boot/files/bootargs"
 BOOTSEAL_BOOTARGS[doc] = "File with the kernel parameters; slot and root hash are added"
@@ -24,11 +24,17 @@ do_bootseal_fit() {
     cp ${DEPLOY_DIR_IMAGE}/${BOOTSEAL_INITRAMFS}-${MACHINE}.cpio.gz initramfs.cpio.gz
     cp ${DEPLOY_DIR_IMAGE}/${BOOTSEAL_UBOOT} u-boot.bin
     cp ${DEPLOY_DIR_IMAGE}/u-boot.dtb control.dtb
-    # Not there for recipes that configure U-Boot several times over.
-    if [ -e ${DEPLOY_DIR_IMAGE}/u-boot.config ]; then
-        cp ${DEPLOY_DIR_IMAGE}/u-boot.config u-boot.config
-    fi
+    # One, or one for each UBOOT_CONFIG.
+    found=
+    for config in ${DEPLOY_DIR_IMAGE}/u-boot.config ${DEPLOY_DIR_IMAGE}/u-boot-*.config; do
+        if [ -e "$config" ]; then
+            cp "$config" .
+            found=yes
+        fi
+    done
+    [ -n "$found" ] || bbfatal "U-Boot deployed no .config, so nothing can check it: require recipes-bsp/u-boot/u-boot-bootseal.inc in a bbappend of its recipe."
 
+    [ -f ${BOOTSEAL_BOARD_DTS} ] || bbfatal "BOOTSEAL_BOARD_DTS is ${BOOTSEAL_BOARD_DTS}, which is not a file: set it to the device tree of the board, .dts or .dtb."
     bootseal device trees . --board ${BOOTSEAL_BOARD_DTS} --bootargs ${BOOTSEAL_BOOTARGS} \
         --rollback-index ${BOOTSEAL_ROLLBACK_INDEX}
     bootseal fit build --description "${IMAGE_BASENAME} ${DISTRO_VERSION} for ${MACHINE}" \

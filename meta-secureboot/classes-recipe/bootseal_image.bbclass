@@ -11,3 +11,17 @@ IMAGE_FEATURES += "read-only-rootfs"
 IMAGE_LINGUAS = ""
 # Packages cannot be installed on a root that never changes.
 IMAGE_FEATURES:remove = "package-management"
+
+# nooelint: oelint.task.noanonpython - a recipe can only be skipped while it is parsed
+python __anonymous() {
+    # The image itself is looked at when it is finished, by do_bootseal_check; this is sooner.
+    if d.getVar("BOOTSEAL_PROFILE") != "production":
+        return
+    logins = bootseal_layer.image.logins(
+        d.getVar("IMAGE_FEATURES").split(), d.getVar("IMAGE_INSTALL").split()
+    )
+    if logins:
+        raise bb.parse.SkipRecipe(
+            f"BOOTSEAL_PROFILE is production, and the image offers a login: {', '.join(logins)}"
+        )
+}

@@ -94,6 +94,8 @@ READS: Final = {
     "device trees board": "board",
     "bootargs": "text",
     "manifest": "text",
+    "sources": "empty",
+    "boot_loader": "a=u-boot",
     "directory": "device",
 }
 # Values of other parameters that a command needs to come to its files.

@@ -45,7 +45,7 @@ def settings(debhost: Build, parts: Path, keys: Path) -> str:
     # A copy of what the recipes read, where the user of bitbake may.
     source = debhost.directory.parent / "parts"
     source.mkdir(exist_ok=True)
-    for name in ("root.erofs", "initramfs.cpio.gz"):
+    for name in ("root.erofs", "initramfs.cpio.gz", "Image.gz"):
         if not (source / name).exists():
             shutil.copy(parts / name, source / name)
     return f"""\
@@ -114,7 +114,7 @@ def test_a_missing_key_ends_the_build(
             "u-boot",
             "SRC_URI",
             "# CONFIG_FIT_SIGNATURE is not set",
-            r"verify\.cfg:\d+: CONFIG_FIT_SIGNATURE should be y, found n",
+            r"added\.cfg:1: CONFIG_FIT_SIGNATURE should be y, as \S+verify\.cfg:\d+ requires",
         ),
         (
             "u-boot",
@@ -127,6 +127,19 @@ def test_a_missing_key_ends_the_build(
             "BOOTSEAL_UBOOT_BOARD_FILES",
             "CONFIG_CMD_GO=y",
             r"added\.cfg:1: CONFIG_CMD_GO should be n, as \S+harden\.cfg:\d+ requires, found y",
+        ),
+        # The place for the environment of i.MX 8M; and what no fragment of the layer names.
+        (
+            "u-boot",
+            "BOOTSEAL_UBOOT_BOARD_FILES",
+            "CONFIG_ENV_IS_IN_MMC=y",
+            r"added\.cfg:1: CONFIG_ENV_IS_IN_MMC should be n, as \S+env\.cfg:\d+ requires, found y",
+        ),
+        (
+            "u-boot",
+            "BOOTSEAL_UBOOT_BOARD_FILES",
+            "CONFIG_CMD_GETTIME=y",
+            r"added\.cfg:1: CONFIG_CMD_GETTIME should be n, found y: a command outside of the",
         ),
         (
             "u-boot",
@@ -152,6 +165,8 @@ def test_a_missing_key_ends_the_build(
         "u-boot, switched off by another fragment",
         "u-boot, switched off by the board",
         "u-boot, switched on by the board",
+        "u-boot, environment on the disk",
+        "u-boot, a command that nobody named",
         "u-boot, malformed",
         "kernel, dropped",
         "kernel, switched on by the board",
@@ -174,6 +189,64 @@ def test_a_fragment_that_contradicts_or_does_not_stick_ends_the_build(
     assert re.search(said, done.text), done.text
 
 
+BOARDS = {
+    "imx8mp_evk": ("board/freescale/imx8mp_evk", "harden-poweroff.cfg harden-fat.cfg"),
+    "rpi_arm64": ("board/raspberrypi/rpi", "harden-stack.cfg harden-fat.cfg"),
+    "am62x_evm_a53": ("board/ti/am62x", "harden-poweroff.cfg"),
+}
+
+
+def of_board(settings: str, board: str, harden: str) -> str:
+    """Return the local.conf for another board's U-Boot: without a TPM, and with no fragment."""
+    values = {
+        "BOOTSEAL_REQUESTS": "",
+        "BOOTSEAL_UBOOT_BOARD_DIR": BOARDS[board][0],
+        "BOOTSEAL_UBOOT_BOARD_FILES": "",
+        "BOOTSEAL_UBOOT_HARDEN": harden,
+        "UBOOT_MACHINE": f"{board}_defconfig",
+    }
+    return settings + "".join(
+        f'{name}:forcevariable = "{value}"\n' for name, value in values.items()
+    )
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_fragments_hold_on_other_boards(debhost: Build, settings: str, board: str) -> None:
+    debhost.configure(of_board(settings, board, BOARDS[board][1]), layers=LAYERS)
+    done = debhost.bitbake("-c", "bootseal_config_check", "u-boot")
+    assert done.code == 0, done.text
+
+
+def test_what_a_board_cannot_hold_is_named_with_what_decides_it(
+    debhost: Build, settings: str
+) -> None:
+    harden = f"{BOARDS['am62x_evm_a53'][1]} harden-fat.cfg"
+    debhost.configure(of_board(settings, "am62x_evm_a53", harden), layers=LAYERS)
+    done = debhost.bitbake("-c", "bootseal_config_check", "u-boot")
+    assert done.code != 0
+    assert re.search(
+        r"harden-fat\.cfg:\d+: CONFIG_FS_FAT should be n, found y in \S+;"
+        r" selected by CONFIG_SPL_FS_FAT \(common/spl/Kconfig:\d+\)",
+        done.text,
+    ), done.text
+
+
+def test_every_configuration_of_u_boot_is_checked_and_deployed(
+    debhost: Build, settings: str
+) -> None:
+    variants = "".join(
+        f'UBOOT_CONFIG[{name}] = "qemu_arm64_defconfig"\n' for name in ("sd", "emmc")
+    )
+    extra = f'UBOOT_MACHINE:forcevariable = ""\nUBOOT_CONFIG = "sd emmc"\n{variants}'
+    debhost.configure(settings + extra, layers=LAYERS)
+    done = debhost.bitbake("u-boot:do_deploy")
+    assert done.code == 0, done.text
+    for name in ("sd", "emmc"):
+        text = (deployed(debhost) / f"u-boot-{name}.config").read_text()
+        assert "CONFIG_FIT_SIGNATURE=y" in text
+        assert "CONFIG_ENV_IS_IN_FLASH=y" not in text
+
+
 def test_u_boot_without_a_device_tree_of_its_own_ends_the_build(
     debhost: Build, settings: str
 ) -> None:
@@ -183,6 +256,126 @@ def test_u_boot_without_a_device_tree_of_its_own_ends_the_build(
     done = debhost.bitbake("u-boot:do_deploy")
     assert done.code != 0
     assert "holds no key and would verify nothing" in done.text
+
+
+OWN = {
+    "sysinit.target.wants/bootseal-cap.service",
+    "sysinit.target.wants/bootseal-data.service",
+    "multi-user.target.wants/bootseal-good.service",
+    "multi-user.target.wants/bootseal-status.service",
+}
+FOREIGN = {
+    "multi-user.target.wants/foreign-application.service",
+    "multi-user.target.wants/systemd-networkd.service",
+    "sockets.target.wants/dbus.socket",
+}
+
+
+def started(build: Build, settings: str, image: str) -> tuple[set[str], set[str]]:
+    """Return the units that an image's root enables, and those that it masks."""
+    build.configure(settings, layers=LAYERS)
+    done = build.bitbake(f"{image}:do_rootfs")
+    assert done.code == 0, done.text
+    units = next(build.directory.glob(f"tmp/work/*/{image}/*/rootfs/etc/systemd/system"))
+    links = {path: path.readlink() for path in units.rglob("*") if path.is_symlink()}
+    masked = {path.name for path, target in links.items() if str(target) == "/dev/null"}
+    wanted = {str(path.relative_to(units)) for path in links if path.parent.suffix == ".wants"}
+    return wanted, masked
+
+
+def test_an_image_keeps_services_that_the_layer_does_not_know(
+    debhost: Build, settings: str
+) -> None:
+    wanted, masked = started(debhost, settings, "foreign-image")
+    assert wanted >= OWN | FOREIGN
+    assert masked == {
+        "debug-shell.service",
+        "emergency.service",
+        "emergency.target",
+        "rescue.service",
+        "rescue.target",
+        "systemd-repart.service",
+    }
+
+
+MINIMAL = "".join(
+    f'{name}:append:pn-foreign-image = " bootseal-device-minimal"\n'
+    for name in ("DEBHOST_RECIPES", "DEBHOST_PACKAGES")
+)
+
+
+def test_the_preset_of_the_reference_device_leaves_them_off(debhost: Build, settings: str) -> None:
+    # Without D-Bus: the next test has it.
+    extra = f'{MINIMAL}DEBHOST_PACKAGES:remove:pn-foreign-image = "foreign-dbus"\n'
+    wanted, masked = started(debhost, settings + extra, "foreign-image")
+    assert wanted >= OWN
+    assert wanted & FOREIGN == {"multi-user.target.wants/foreign-application.service"}
+    assert masked >= {"dbus.service", "dbus.socket", "systemd-networkd.service"}
+
+
+def test_the_masks_of_the_reference_device_refuse_d_bus(debhost: Build, settings: str) -> None:
+    debhost.configure(settings + MINIMAL, layers=LAYERS)
+    done = debhost.bitbake("foreign-image:do_rootfs")
+    assert done.code != 0
+    assert "/etc/systemd/system/dbus.service is masked" in done.text
+
+
+def test_the_image_of_the_layer_starts_nothing_else(debhost: Build, settings: str) -> None:
+    wanted, masked = started(debhost, settings, "bootseal-image")
+    assert {name for name in wanted if not name.startswith("getty.target")} == OWN
+    assert masked >= {"dbus.service", "getty@.service", "systemd-networkd.service"}
+
+
+@pytest.fixture
+def production(debhost: Build, bootseal: Bootseal, settings: str, keys: Path) -> str:
+    """The local.conf of a device that ships: with other keys, and a kernel that is at hand."""
+    shipped = keys.with_name("keys-production")
+    if not shipped.exists():
+        options = ("--profile", "production", "--insecure-file-keys")
+        done = bootseal("keys", "generate", *options, shipped)
+        assert done.returncode == 0, done.stderr
+        debhost.own(shipped, *shipped.iterdir())
+    changed = settings.replace(f'"{keys}"', f'"{shipped}"').replace("/dev-keys", "/production")
+    return changed + 'PREFERRED_PROVIDER_virtual/kernel:forcevariable = "linux-reference"\n'
+
+
+def test_production_image_of_a_product_is_built_and_says_that_nobody_can_log_in(
+    debhost: Build, production: str
+) -> None:
+    debhost.configure(production, layers=LAYERS)
+    done = debhost.bitbake("foreign-image")
+    assert done.code == 0, done.text
+    described = json.loads((deployed(debhost) / "foreign-image/device.json").read_text())
+    assert (described["profile"], described["login"]) == ("production", False)
+
+
+def test_production_image_with_an_empty_root_password_ends_the_build(
+    debhost: Build, production: str
+) -> None:
+    debhost.configure(production, layers=LAYERS)
+    done = debhost.bitbake("open-image")
+    assert done.code != 0
+    assert "disk.root-empty-password" in done.text
+    assert "the account 'root' has an empty password" in done.text
+    assert not (deployed(debhost) / "open-image/device.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "word"),
+    [
+        ("IMAGE_FEATURES", "empty-root-password"),
+        ("IMAGE_FEATURES", "serial-autologin-root"),
+        ("IMAGE_INSTALL", "bootseal-device-development"),
+    ],
+)
+def test_production_image_whose_recipe_offers_a_login_is_not_begun(
+    debhost: Build, production: str, variable: str, word: str
+) -> None:
+    extra = f'{variable}:append:pn-foreign-image = " {word}"\n'
+    debhost.configure(production + extra, layers=LAYERS)
+    done = debhost.bitbake("-n", "foreign-image")
+    assert done.code != 0
+    assert f"BOOTSEAL_PROFILE is production, and the image offers a login: {word}" in done.text
 
 
 @pytest.fixture

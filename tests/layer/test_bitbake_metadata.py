@@ -30,6 +30,7 @@ ORDER = (
     "bootseal-image.do_bootseal_policy",
     "bootseal-image.do_image_wic",
     "bootseal-image.do_bootseal_device",
+    "bootseal-image.do_bootseal_check",
     "bootseal-image.do_image_complete",
 )
 
@@ -77,14 +78,36 @@ def test_the_image_resolves_and_its_tasks_are_in_order(whole: Build, keys: Path)
     [
         ("u-boot", {"UBOOT_SIGN_ENABLE": "1", "UBOOT_SIGN_KEYNAME": "DEV-fit-1"}),
         ("u-boot", {"FIT_HASH_ALG": "sha256", "FIT_SIGN_ALG": "rsa4096"}),
-        ("bootseal-image", {"IMAGE_FSTYPES": "erofs-lz4hc wic", "BOOTSEAL_LOGIN": "0"}),
+        ("bootseal-image", {"IMAGE_FSTYPES": "erofs-lz4hc wic"}),
         ("bootseal-image", {"WKS_FILE": "bootseal-ab.wks", "BOOTSEAL_FIT_KEY": "DEV-fit-1"}),
-        ("bootseal-image-dev", {"BOOTSEAL_LOGIN": "1"}),
     ],
 )
 def test_final_value(whole: Build, keys: Path, recipe: str, wanted: dict[str, str]) -> None:
     whole.configure(WHOLE + DEV.replace("@KEYS@", str(keys)))
     assert whole.values(recipe, *wanted) == wanted
+
+
+def test_a_layout_that_is_a_template_is_filled_in_before_it_is_read(
+    whole: Build, keys: Path
+) -> None:
+    template = whole.directory.parent / "product.wks.in"
+    shutil.copy(LAYER / "files/wic/bootseal-ab.wks", template)
+    layout = f'BOOTSEAL_WKS = "{template}"\n'
+    whole.configure(WHOLE + DEV.replace("@KEYS@", str(keys)) + layout)
+    done = whole.bitbake("-g", "bootseal-image")
+    assert done.code == 0, done.text
+    edges = graph((whole.directory / "task-depends.dot").read_text())
+    policy = "bootseal-image.do_bootseal_policy"
+    assert "bootseal-image.do_write_wks_template" in edges[policy]
+
+
+def test_disk_layout_of_the_machine_is_not_that_of_the_device(whole: Build, keys: Path) -> None:
+    # BSPs set it for their own images, in a file that is read before every class.
+    local = WHOLE + DEV.replace("@KEYS@", str(keys)) + 'WKS_FILE ?= "sdimage-raspberrypi.wks"\n'
+    whole.configure(local)
+    assert whole.values("bootseal-image", "WKS_FILE") == {"WKS_FILE": "bootseal-ab.wks"}
+    whole.configure(f'{local}BOOTSEAL_WKS = "product.wks"\n')
+    assert whole.values("bootseal-image", "WKS_FILE") == {"WKS_FILE": "product.wks"}
 
 
 @pytest.mark.parametrize(
@@ -137,6 +160,34 @@ def test_a_build_that_cannot_be_what_was_asked_for_ends_at_once(
     # Refused before anything was built, and not by a crash of ours.
     assert "Running task" not in done.text
     assert "Traceback" not in done.text
+
+
+def test_a_machine_of_another_architecture_is_refused(debhost: Build, keys: Path) -> None:
+    local = WHOLE + DEV.replace("@KEYS@", str(keys)) + "require conf/debhost.inc\n"
+    layers = (LAYER, Path(__file__).parent / "meta-debhost")
+    debhost.configure(f"{local}MACHINE = 'qemux86-64'\n", layers=layers)
+    done = debhost.bitbake("-n", "bootseal-image")
+    assert done.code != 0
+    assert "the machine qemux86-64 is x86_64" in done.text
+    assert "BOOTSEAL_CAPABILITIES" not in done.text
+
+
+def test_a_first_stage_in_a_multiconfig_is_left_alone(debhost: Build, keys: Path) -> None:
+    conf = debhost.directory / "conf/multiconfig"
+    conf.mkdir(parents=True, exist_ok=True)
+    (conf / "first.conf").write_text('TMPDIR = "${TOPDIR}/tmp-first"\n')
+    debhost.own(conf, *conf.iterdir())
+    local = WHOLE + DEV.replace("@KEYS@", str(keys)) + "require conf/debhost.inc\n"
+    layers = (LAYER, Path(__file__).parent / "meta-debhost")
+    debhost.configure(f"{local}BBMULTICONFIG = 'first'\n", layers=layers)
+    sources = {}
+    for target in ("u-boot", "mc:first:u-boot"):
+        done = debhost.bitbake("-e", target)
+        assert done.code == 0, done.text
+        (sources[target],) = re.findall(r'^SRC_URI="(.*)"$', done.text, re.MULTILINE)
+    assert "0001-boot-fit-put-a-gate" in sources["u-boot"]
+    assert "bootseal" not in sources["mc:first:u-boot"]
+    assert ".cfg" not in sources["mc:first:u-boot"].replace("disable-CONFIG_BLOBLIST.cfg", "")
 
 
 def test_yocto_check_layer_passes(checked: Build, oe_sources: Path) -> None:

@@ -10,7 +10,6 @@ import errno
 import mmap
 import os
 import stat
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
@@ -191,6 +190,8 @@ def write_new(path: Path, data: _Bytes, *, mode: int = _NEW) -> None:
         OSError: The directory cannot be written to.
     """
     _check_directory(path, path.parent)
+    import tempfile  # noqa: PLC0415 - slow to load, and most commands only read
+
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as new:
         new.write(data)
         new.flush()
@@ -242,6 +243,8 @@ def write_parts(
     _check_directory(path, target.parent)
     if target.exists() and not target.is_file():
         raise UsageError(f"{path} is not a regular file, and is not replaced by one")
+    import tempfile  # noqa: PLC0415 - slow to load, and most commands only read
+
     with tempfile.NamedTemporaryFile(
         dir=target.parent, prefix=f".{target.name}.", delete=False
     ) as new:

@@ -21,6 +21,7 @@ _ALWAYS: Final = ("slots", "verified-boot")
 # What has no default, because it is another on every machine.
 MACHINE_VARIABLES: Final = ("BOOTSEAL_KERNEL_ADDRESS", "BOOTSEAL_UBOOT_BOARD_DIR")
 PROFILES: Final = ("dev", "production")
+ARCHITECTURE: Final = "aarch64"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class Configuration:
     """The variables that the check looks at."""
 
     machine: str
+    architecture: str
     init_manager: str
     capabilities: frozenset[str]
     requests: frozenset[str]
@@ -65,6 +67,7 @@ class Configuration:
 
         return cls(
             machine=value("MACHINE"),
+            architecture=value("TARGET_ARCH"),
             init_manager=value("INIT_MANAGER"),
             capabilities=frozenset(value("BOOTSEAL_CAPABILITIES").split()),
             requests=frozenset(value("BOOTSEAL_REQUESTS").split()),
@@ -76,6 +79,14 @@ class Configuration:
 
 def configuration(given: Configuration) -> list[str]:
     """Return every reason not to build, each with what to do about it."""
+    if given.architecture != ARCHITECTURE:
+        # Nothing else is worth saying: what is missing cannot be declared.
+        reason = (
+            f"the machine {given.machine} is {given.architecture}: this layer secures 64-bit ARM"
+            " boards that start with U-Boot. For PCs with UEFI, see systemd-boot and uki.bbclass of"
+            " OE-Core"
+        )
+        return [reason]
     problems = _unknown("BOOTSEAL_CAPABILITIES", given.capabilities, CAPABILITIES)
     problems += _unknown("BOOTSEAL_REQUESTS", given.requests, REQUESTS)
     problems += _unmet(given)

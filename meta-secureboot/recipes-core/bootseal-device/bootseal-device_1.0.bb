@@ -8,7 +8,6 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda
 
 SRC_URI = "\
     file://50-data.conf \
-    file://90-bootseal.preset \
     file://bootseal-attest \
     file://bootseal-cap.service \
     file://bootseal-data \
@@ -26,13 +25,12 @@ SRC_URI = "\
     file://masked-units \
     file://measure.conf \
     file://rollback \
-    file://udev-trigger.conf \
     file://volume \
 "
 
 S = "${UNPACKDIR}"
 
-inherit features_check bootseal_keys
+inherit features_check systemd bootseal_keys
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
@@ -40,9 +38,7 @@ REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 # start, and the mark that makes an image a development image.
 do_install() {
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/*.service
-    install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-udev-trigger.service.d ${S}/udev-trigger.conf
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-cryptsetup@data.service.d ${S}/measure.conf
-    install -D -m 0644 -t ${D}${systemd_unitdir}/system-preset ${S}/90-bootseal.preset
     install -D -m 0644 -t ${D}${nonarch_libdir}/repart.d ${S}/50-data.conf
     install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/check-header ${S}/create-data ${S}/fetch-policy ${S}/mark-good ${S}/rollback ${S}/volume
     install -D -m 0755 -t ${D}${bindir} ${S}/bootseal-attest ${S}/bootseal-data ${S}/bootseal-status
@@ -61,6 +57,11 @@ PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 PACKAGES =+ "${PN}-data ${PN}-development"
 
+SYSTEMD_PACKAGES = "${PN} ${PN}-data ${PN}-development"
+SYSTEMD_SERVICE:${PN} = "bootseal-good.service bootseal-status.service"
+SYSTEMD_SERVICE:${PN}-data = "bootseal-cap.service bootseal-data.service"
+SYSTEMD_SERVICE:${PN}-development = "bootseal-shell.service"
+
 FILES:${PN} += "/data ${nonarch_libdir}/bootseal ${systemd_unitdir}"
 FILES:${PN}-data = "\
     ${bindir}/bootseal-attest \
@@ -73,6 +74,7 @@ FILES:${PN}-data = "\
     ${nonarch_libdir}/bootseal/rollback \
     ${nonarch_libdir}/bootseal/volume \
     ${sysconfdir}/crypttab \
+    ${sysconfdir}/systemd/system/systemd-repart.service \
     ${systemd_system_unitdir}/bootseal-cap.service \
     ${systemd_system_unitdir}/bootseal-data.service \
     ${systemd_system_unitdir}/systemd-cryptsetup@data.service.d/measure.conf \

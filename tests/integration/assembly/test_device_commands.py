@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bootseal import device
-from bootseal.assembly import disk_image
+from bootseal.assembly import disk_image, verity
 from bootseal.cli.app import app
 from bootseal.disk.layout import parse_wks
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
@@ -27,6 +27,8 @@ EPOCH = "1767225600"
 pytestmark = [
     pytest.mark.tool("mkimage"),
     pytest.mark.tool("dtc"),
+    pytest.mark.tool("fsck.erofs"),
+    pytest.mark.tool("mkfs.erofs"),
     pytest.mark.tool("veritysetup"),
     pytest.mark.tool("sfdisk"),
 ]
@@ -43,6 +45,17 @@ def run(*args: str | Path) -> BaseException | None:
     return error
 
 
+def make_root(directory: Path, files: dict[str, str]) -> None:
+    """Write root.erofs with some files."""
+    tree = directory.parent / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    for name, text in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+    (directory / "root.erofs").unlink(missing_ok=True)
+    verity.make_erofs(tree, directory / "root.erofs", epoch=int(EPOCH))
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with every part, and the keys next to it, as far as the disk."""
@@ -51,7 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory.mkdir()
     roles = [f"--only={role}" for role in ("root", "fit", "policy")]
     assert run("keys", "generate", keys, *roles) is None
-    (directory / "root.erofs").write_bytes(bytes(range(256)) * 64)
+    make_root(directory, {"etc/passwd": "root:*:0:0::/root:/bin/sh\n"})
     (directory / "Image.gz").write_bytes(gzip.compress(bytes(0x38) + b"ARM\x64", mtime=0))
     (directory / "initramfs.cpio.gz").write_bytes(gzip.compress(b"initramfs", mtime=0))
     version = b"U-Boot 2026.01 (Jan 01 2026 - 00:00:00 +0000)\0"
@@ -113,25 +126,54 @@ def describe(directory: Path) -> BaseException | None:
         "--layer",
         LAYER,
     ]
-    return run("device", "describe", directory, *names, "--login", "--qemu-memory", "512")
+    return run("device", "describe", directory, *names, "--qemu-memory", "512")
 
 
 def copy(made: Path, tmp_path: Path) -> Path:
     shutil.copytree(made.parent / "keys", tmp_path / "keys")
-    return Path(shutil.copytree(made, tmp_path / "parts"))
+    # The disk is large, and no test here writes to it.
+    disk = shutil.ignore_patterns("disk.img")
+    directory = Path(shutil.copytree(made, tmp_path / "parts", ignore=disk))
+    (directory / "disk.img").hardlink_to(made / "disk.img")
+    return directory
 
 
 def test_described_device_is_one_like_any_other(made: Path) -> None:
     assert describe(made) is None
 
     found = device.load(made)
-    assert (found.name, found.profile, found.login) == ("try-arm64", "dev", True)
+    assert (found.name, found.profile, found.login) == ("try-arm64", "dev", False)
     assert (found.epoch, found.qemu.memory) == (int(EPOCH), 512)
     assert found.artefacts["disk"].sha256 == device.digest_file(made / "disk.img")
     root_hash = json.loads((made / "verity.json").read_text())["root_hash"]
     assert [slot.root_hash for slot in found.slots] == [root_hash] * 2
     assert {i.name for i in found.inputs} >= {"meta-secureboot/files/wic/bootseal-ab.wks"}
     assert found.target == device.Target(bootm_len=0x4000000, fit_address=0x50000000)
+
+
+def test_login_is_what_the_root_says_and_nobody_else(made: Path, tmp_path: Path) -> None:
+    directory = copy(made, tmp_path)
+    make_root(directory, {"etc/shadow": "root::1::::::\n"})
+
+    assert describe(directory) is None
+
+    assert device.load(directory).login is True
+
+
+def test_configuration_of_each_uboot_is_an_artefact(made: Path, tmp_path: Path) -> None:
+    directory = copy(made, tmp_path)
+    (directory / "u-boot.config").unlink()
+    for kind in ("sd", "emmc"):
+        (directory / f"u-boot-{kind}.config").write_text(f"# {kind}\n")
+
+    assert describe(directory) is None
+
+    found = device.load(directory).artefacts
+    roles = {role: found[role].path for role in found if role.startswith("uboot-config")}
+    assert roles == {
+        "uboot-config-emmc": "u-boot-emmc.config",
+        "uboot-config-sd": "u-boot-sd.config",
+    }
 
 
 def test_slot_trees_name_root_hash_and_rollback_index(made: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from bootseal.assembly import fragments
 from bootseal.assembly.fragments import Kind, Role
 from bootseal.errors import FormatError, VerificationRefused
+from bootseal.formats.uboot import config as uboot_config
 
 if TYPE_CHECKING:
     from bootseal.assembly.fragments import Problem
@@ -181,6 +182,68 @@ def test_line_that_does_not_parse_is_refused_wherever_it_is(broken: str) -> None
     texts = {"board": "", "config": FINISHED, broken: "CONFIG_A y\n"}
     with pytest.raises(FormatError, match=rf"{broken}.*:1: 'CONFIG_A y' is not a setting"):
         compared(texts["config"], board=texts["board"])
+
+
+GOOD = "".join(f"CONFIG_{name}=y\n" for name in uboot_config.WANTED)
+
+
+def of_uboot(config: str, board: str = "", sources: Path | None = None) -> list[str]:
+    """Return what is wrong with a U-Boot's configuration that no required fragment speaks of."""
+    Path(".config").write_text(config)
+    Path("board.cfg").write_text(board)
+    given = [fragments.read(Path("board.cfg"), Role.BOARD)]
+    found = fragments.problems(Path(".config"), given, uboot=True, sources=sources)
+    assert {problem.kind for problem in found} <= {Kind.FORBIDDEN, Kind.LOST}
+    return [problem.message for problem in found]
+
+
+def test_good_uboot_is_accepted() -> None:
+    assert of_uboot(GOOD + "CONFIG_CMD_MMC=y\n", "CONFIG_CMD_MMC=y\n") == []
+
+
+@pytest.mark.parametrize(
+    ("symbol", "reason"),
+    [
+        ("ENV_IS_IN_MTD", "the boot command would be read from where anyone can write it"),
+        ("CMD_UBI", "a command outside of the allow-list"),
+        ("FS_EXFAT", "a file system would be parsed before it is verified"),
+        ("NET_LWIP", "the network would reach U-Boot"),
+    ],
+)
+def test_family_is_refused_by_the_name_of_what_asks_for_it(symbol: str, reason: str) -> None:
+    setting = f"CONFIG_{symbol}=y\n"
+    said = f":{{}}: CONFIG_{symbol} should be n, found y: {reason}"
+    # The fragment, whether or not Kconfig did what it asks for; else the configuration.
+    assert of_uboot(GOOD + setting, setting) == [f"board.cfg{said.format(1)}"]
+    assert of_uboot(GOOD, setting) == [f"board.cfg{said.format(1)}"]
+    assert of_uboot(GOOD + setting) == [f".config{said.format(6)}"]
+
+
+def test_board_that_switches_off_what_verifies_is_named() -> None:
+    off = "# CONFIG_FIT_SIGNATURE is not set\n"
+    said = "CONFIG_FIT_SIGNATURE should be y, found n: without it nothing is verified"
+    assert of_uboot(GOOD, off) == [f"board.cfg:1: {said}"]
+    assert of_uboot(GOOD.replace("CONFIG_FIT_SIGNATURE=y\n", "")) == [f".config: {said}"]
+
+
+def test_kernel_has_no_families() -> None:
+    Path(".config").write_text("CONFIG_NET=y\n")
+    Path("board.cfg").write_text("CONFIG_NET=y\n")
+    given = [fragments.read(Path("board.cfg"), Role.BOARD)]
+    assert fragments.problems(Path(".config"), given) == ()
+
+
+def test_lost_setting_is_said_with_its_cause(tmp_path: Path) -> None:
+    (tmp_path / "Kconfig").write_text("config SPL_FS_FAT\n\tselect FS_FAT\n")
+    Path("verify.cfg").write_text("# CONFIG_FS_FAT is not set\n")
+    Path(".config").write_text("CONFIG_SPL_FS_FAT=y\nCONFIG_FS_FAT=y\n")
+    given = [fragments.read(Path("verify.cfg"), Role.REQUIRED)]
+    (problem,) = fragments.problems(Path(".config"), given, sources=tmp_path)
+    assert problem.message == (
+        "verify.cfg:1: CONFIG_FS_FAT should be n, found y in .config:2;"
+        " selected by CONFIG_SPL_FS_FAT (Kconfig:2)"
+    )
+    assert problem.remedy == "change what decides it in a fragment of the board"
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from bootseal.check import uboot
+from bootseal.check.expected import Expected
+from bootseal.device import Device, Qemu, describe
 from bootseal.findings.model import Severity
+from bootseal.formats.uboot import config
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GOOD = b"\0bootcmd=run bootseal\0bootdelay=-2\0\0bootseal gate 1\0"
-CONFIG = "".join(
-    f"CONFIG_{name}=y\n"
-    for name in ("FIT", "FIT_SIGNATURE", "FIT_FULL_CHECK", "RSA_VERIFY", "ENV_IS_NOWHERE")
-)
+CONFIG = "".join(f"CONFIG_{name}=y\n" for name in config.WANTED)
 
 
 def test_good_uboot_has_no_findings() -> None:
     assert list(uboot.check_binary(GOOD)) == []
-    assert list(uboot.check_config(CONFIG)) == []
+    assert list(uboot.check_config(CONFIG.encode(), "u-boot.config")) == []
 
 
 @pytest.mark.parametrize("name", sorted(uboot.FORBIDDEN))
@@ -58,9 +63,71 @@ def test_damaged_elf_file_is_searched_as_text() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        pytest.param(CONFIG.replace("CONFIG_FIT=y\n", ""), "CONFIG_FIT is not set", id="missing"),
-        pytest.param(CONFIG + "CONFIG_CMD_GO=y\n", "CONFIG_CMD_GO is set", id="unwanted"),
+        pytest.param(
+            CONFIG.replace("CONFIG_FIT=y\n", ""),
+            ("u-boot.config", "CONFIG_FIT is not set: without it nothing is verified"),
+            id="missing",
+        ),
+        pytest.param(
+            CONFIG + "CONFIG_CMD_GO=y\n",
+            ("u-boot.config:6", "CONFIG_CMD_GO is set: a command outside of the allow-list"),
+            id="unwanted",
+        ),
+        pytest.param(
+            CONFIG + "CONFIG_CMD_GO y\n",
+            ("u-boot.config", "u-boot.config:6: 'CONFIG_CMD_GO y' is not a setting"),
+            id="malformed",
+        ),
     ],
 )
-def test_configuration_is_judged(text: str, named: str) -> None:
-    assert [f.message for f in uboot.check_config(text)] == [named]
+def test_configuration_is_checked(text: str, named: tuple[str, str]) -> None:
+    (found,) = uboot.check_config(text.encode(), "u-boot.config")
+    assert found.id == "disk.uboot-config"
+    assert found.severity is Severity.ERROR
+    assert found.where == named[0]
+    assert found.message.startswith(named[1])
+
+
+def target(directory: Path, configs: dict[str, str]) -> Expected:
+    """Return what a disk is checked against, whose U-Boot was configured several times."""
+    for name, text in configs.items():
+        (directory / name).write_text(text)
+    device = Device(
+        name="board",
+        profile="dev",
+        login=False,
+        epoch=0,
+        qemu=Qemu(system="", machine="", cpu="", cpus=1, memory=1),
+        artefacts={
+            f"uboot-config-{name}": describe(directory, directory / name) for name in configs
+        },
+        partitions=(),
+        slots=(),
+        keys={},
+    )
+    return Expected(
+        image=directory / "disk.img",
+        control=GOOD,
+        partitions=(),
+        slots=(),
+        device=device,
+        directory=directory,
+    )
+
+
+def test_every_configuration_of_uboot_is_checked(tmp_path: Path) -> None:
+    open_environment = f"{CONFIG}CONFIG_ENV_IS_IN_MMC=y\n"
+    configs = {"u-boot-sd.config": CONFIG, "u-boot-emmc.config": open_environment}
+    (found,) = uboot.check(target(tmp_path, configs))
+    assert found.where == "u-boot-emmc.config:6"
+    assert found.message.startswith("CONFIG_ENV_IS_IN_MMC is set: the boot command would be read")
+
+
+def test_every_configuration_is_compared_with_its_description(tmp_path: Path) -> None:
+    configs = {"u-boot-sd.config": CONFIG, "u-boot-emmc.config": CONFIG}
+    described = target(tmp_path, configs)
+    assert list(uboot.check(described)) == []
+    (tmp_path / "u-boot-emmc.config").write_text(f"{CONFIG}# another\n")
+    assert [(f.id, f.where) for f in uboot.check(described)] == [
+        ("disk.artefact", "u-boot-emmc.config")
+    ]

@@ -108,6 +108,27 @@ def test_device_is_a_finding_outside_of_dev_only(mode: int) -> None:
     assert files([device("dev/null"), device("dev/block/8:0")]) == {}
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "login"),
+    [
+        ("etc/passwd", b"root:x:0:0::/root:/bin/sh\n", False),
+        ("etc/shadow", b"root:*:1::::::\n", False),
+        ("usr/bin/tool", b"", False),
+        ("etc/passwd", b"root::0:0::/root:/bin/sh\n", True),
+        ("etc/shadow", b"root::1::::::\n", True),
+        ("etc/shadow", b"root:$6$salt$hash:1::::::\n", True),
+        ("root/.ssh/authorized_keys", b"ssh-ed25519 AAAA\n", True),
+        ("usr/lib/bootseal/development", b"", True),
+    ],
+)
+def test_root_that_lets_anyone_log_in_is_told(
+    tmp_path: Path, path: str, content: bytes, *, login: bool
+) -> None:
+    # A finding of another kind does not make it one.
+    nodes = [node(tmp_path, path, content), node(tmp_path, "etc/config", b"", 0o100666)]
+    assert rootfs_files.offers_login(nodes) is login
+
+
 def test_development_image_may_hold_its_shell(tmp_path: Path) -> None:
     nodes = [node(tmp_path, "usr/lib/bootseal/development")]
 

@@ -110,3 +110,17 @@ def test_without_a_required_fragment_nothing_is_checked() -> None:
 
     assert result.exit_code == ExitCode.USAGE
     assert "Missing option '--required'" in result.stderr
+
+
+def test_family_of_uboot_is_refused_and_named_by_kind() -> None:
+    wanted = ("FIT", "FIT_SIGNATURE", "FIT_FULL_CHECK", "RSA_VERIFY", "ENV_IS_NOWHERE")
+    text = "".join(f"CONFIG_{name}=y\n" for name in wanted)
+    Path(".config").write_text(f"{text}CONFIG_MMC=y\nCONFIG_ENV_IS_IN_MMC=y\n")
+
+    assert run()[0] == ExitCode.OK
+    code, out, _ = run("--uboot", "--json")
+
+    (problem,) = json.loads(out)["problems"]
+    assert code == ExitCode.REFUSED
+    assert (problem["kind"], problem["symbol"]) == ("forbidden", "CONFIG_ENV_IS_IN_MMC")
+    assert (problem["file"], problem["line"]) == (".config", 7)

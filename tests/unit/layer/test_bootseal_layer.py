@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TypedDict
 
 import pytest
-from bootseal_layer import checks, keys
+from bootseal_layer import checks, fit, fragments, image, keys
 
 
 class Change(TypedDict, total=False):
     """Fields of a configuration to put in the place of good ones."""
 
+    architecture: str
     init_manager: str
     capabilities: frozenset[str]
     requests: frozenset[str]
@@ -48,6 +49,7 @@ def write_keys(directory: Path, *, development: bool) -> str:
 def good(tmp_path: Path) -> checks.Configuration:
     return checks.Configuration(
         machine="qemuarm64",
+        architecture="aarch64",
         init_manager="systemd",
         capabilities=TRUSTED,
         requests=frozenset({"measured-boot", "encrypted-data"}),
@@ -65,6 +67,7 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
         def getVar(self, name: str) -> str | None:  # noqa: N802 - bitbake's name
             return {
                 "MACHINE": "qemuarm64",
+                "TARGET_ARCH": "aarch64",
                 "INIT_MANAGER": "systemd",
                 "BOOTSEAL_CAPABILITIES": " verified-boot slots tpm2",
                 "BOOTSEAL_REQUESTS": " encrypted-data  measured-boot",
@@ -85,6 +88,10 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
         ({"capabilities": TRUSTED | {"tmp2"}}, "'tmp2', did you mean tpm2?"),
         ({"requests": frozenset({"encrypted-data"})}, "encrypted-data needs measured-boot"),
         ({"requests": frozenset({"measured-bot"})}, "did you mean measured-boot?"),
+        (
+            {"architecture": "x86_64"},
+            "the machine qemuarm64 is x86_64: this layer secures 64-bit ARM",
+        ),
         ({"init_manager": "sysvinit"}, 'INIT_MANAGER = "systemd"'),
         ({"unset": ("BOOTSEAL_KERNEL_ADDRESS",)}, "BOOTSEAL_KERNEL_ADDRESS is not set"),
         ({"profile": ""}, "bootseal/bootseal/dev-keys"),
@@ -170,3 +177,41 @@ def test_checksums_cover_public_files_only(tmp_path: Path) -> None:
     assert names == ["keys.json", *(f"{r}-1.{end}" for r in keys.ROLES for end in ("crt", "pub"))]
     assert keys.name(directory, "fit") == "fit-1"
     assert keys.algorithm(directory, "policy") == "sha256,rsa4096"
+
+
+@pytest.mark.parametrize(
+    ("names", "tree"),
+    [
+        (None, ""),
+        ("", ""),
+        (" freescale/imx8mp-evk.dtb freescale/imx8mp-evk-rpmsg.dtb", "imx8mp-evk.dtb"),
+        ("ti/k3-am62x-sk-csi2.dtbo ti/k3-am625-sk.dtb", "k3-am625-sk.dtb"),
+        ("overlay.dtbo", ""),
+    ],
+    ids=["unset", "empty", "blank in front", "overlay in front", "overlays alone"],
+)
+def test_first_device_tree_of_the_machine(names: str | None, tree: str) -> None:
+    assert fit.device_tree(names) == tree
+
+
+def test_fragments_that_are_not_the_layers_are_the_boards() -> None:
+    merged = ["/u/verify.cfg", "/u/board.cfg", "/u/sub/vendor.cfg"]
+    assert fragments.others(merged, " verify.cfg  env.cfg ", "/u") == [
+        "board.cfg",
+        "sub/vendor.cfg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("features", "packages", "found"),
+    [
+        ("read-only-rootfs", "packagegroup-bootseal", []),
+        ("read-only-rootfs empty-root-password", "", ["empty-root-password"]),
+        ("serial-autologin-root", "bash", ["serial-autologin-root"]),
+        ("", "bootseal-device bootseal-device-development", ["bootseal-device-development"]),
+    ],
+)
+def test_recipe_that_offers_a_login_is_known_before_it_is_built(
+    features: str, packages: str, found: list[str]
+) -> None:
+    assert image.logins(features.split(), packages.split()) == found

@@ -16,6 +16,7 @@ from bootseal.reference import rootfs
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot"
 RECIPE = LAYER / "recipes-core/bootseal-device/bootseal-device_1.0.bb"
+MINIMAL = RECIPE.with_name("bootseal-device-minimal_1.0.bb")
 # What bitbake.conf and systemd.bbclass say of a distribution with merged /usr.
 VARIABLES = {
     "bindir": "/usr/bin",
@@ -30,9 +31,9 @@ VARIABLES = {
 }
 
 
-def value(name: str) -> str:
-    """Return the words of a variable of the recipe."""
-    match = re.search(rf'^{re.escape(name)} \+?= "([^"]*)"', RECIPE.read_text(), re.MULTILINE)
+def value(name: str, recipe: Path = RECIPE) -> str:
+    """Return the words of a variable of a recipe."""
+    match = re.search(rf'^{re.escape(name)} \+?= "([^"]*)"', recipe.read_text(), re.MULTILINE)
     assert match is not None, name
     return match[1].replace("\\\n", " ")
 
@@ -54,15 +55,17 @@ def packages() -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the recipe's own do_install, as a shell would."""
+    """Run the own do_install of both recipes, as a shell would."""
     target, keys = tmp_path_factory.mktemp("image"), tmp_path_factory.mktemp("keys")
     (keys / "DEV-policy.pub").write_text("policy key")
     (keys / "DEV-escrow.crt").write_text("escrow certificate")
-    body = re.search(r"^do_install\(\) \{\n(.*?)^\}", RECIPE.read_text(), re.MULTILINE | re.DOTALL)
-    assert body is not None
     paths = {"D": str(target), "S": str(LAYER / DEVICE), "BOOTSEAL_KEYS": str(keys)}
-    script = f"set -e\numask 022\n{expanded(body[1], paths)}"
-    subprocess.run(["/bin/sh", "-c", script], check=True)
+    for recipe in (RECIPE, MINIMAL):
+        text = recipe.read_text()
+        body = re.search(r"^do_install\(\) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+        assert body is not None
+        script = f"set -e\numask 022\n{expanded(body[1], paths)}"
+        subprocess.run(["/bin/sh", "-c", script], check=True)
     return target
 
 
@@ -75,12 +78,13 @@ def files(tree: Path) -> dict[str, int]:
     }
 
 
-def test_recipe_fetches_every_file_of_the_device() -> None:
+def test_two_recipes_share_the_files_of_the_device() -> None:
     wanted = {f"file://{path.name}" for path in (LAYER / DEVICE).iterdir()} - {"file://fstab"}
-    assert set(value("SRC_URI").split()) == wanted
+    fetched = value("SRC_URI").split() + value("SRC_URI", MINIMAL).split()
+    assert sorted(fetched) == sorted(wanted)
 
 
-def test_recipe_installs_what_the_reference_build_installs(installed: Path) -> None:
+def test_recipes_install_what_the_reference_build_installs(installed: Path) -> None:
     wanted = {str(f.target): f.mode for f in Layer(LAYER).device_files(login=True)}
     # base-files installs this one, from the same file: see its bbappend.
     del wanted["etc/fstab"]
@@ -88,9 +92,48 @@ def test_recipe_installs_what_the_reference_build_installs(installed: Path) -> N
     assert files(installed) == wanted | dict.fromkeys(made, 0o644)
 
 
-def test_recipe_masks_what_the_reference_build_masks(installed: Path) -> None:
+def test_recipes_mask_what_the_reference_build_masks(installed: Path) -> None:
     links = {path.name: str(path.readlink()) for path in installed.rglob("*") if path.is_symlink()}
     assert links == dict.fromkeys(Layer(LAYER).masked_units(), "/dev/null")
+
+
+def test_a_product_gets_only_the_masks_that_keep_it_safe() -> None:
+    # The rest, and the preset, are for the reference device: a product's services stay as they are.
+    never = {
+        "debug-shell.service",
+        "emergency.service",
+        "emergency.target",
+        "rescue.service",
+        "rescue.target",
+        "systemd-repart.service",
+    }
+    listed = (LAYER / DEVICE / "masked-units").read_text().splitlines()
+    assert {line for line in listed if not line.startswith("#")} == never
+    assert "preset" not in RECIPE.read_text()
+    assert "udev-trigger" not in RECIPE.read_text()
+
+
+def test_only_the_images_of_the_layer_keep_everything_else_off() -> None:
+    named = {
+        path.relative_to(LAYER).as_posix()
+        for path in LAYER.rglob("*")
+        if path.is_file() and path.suffix in {".bb", ".bbclass", ".conf", ".inc", ".bbappend"}
+        if "bootseal-device-minimal" in path.read_text()
+    }
+    assert named == {"recipes-core/images/bootseal-image.inc"}
+
+
+def test_every_unit_of_the_layer_is_enabled_by_its_package_and_by_the_preset() -> None:
+    units = {path.name for path in (LAYER / DEVICE).glob("*.service")}
+    packages = ("", "-data", "-development")
+    services = [
+        name for each in packages for name in value(f"SYSTEMD_SERVICE:${{PN}}{each}").split()
+    ]
+    assert sorted(services) == sorted(units)
+    assert re.search(r"^inherit .*\bsystemd\b", RECIPE.read_text(), re.MULTILINE)
+    preset = (LAYER / DEVICE / "90-bootseal.preset").read_text()
+    assert set(re.findall(r"^enable (\S+)$", preset, re.MULTILINE)) == units
+    assert preset.endswith("disable *\n")
 
 
 def test_recipe_of_the_tool_has_the_version_of_the_tool() -> None:
@@ -113,6 +156,9 @@ def test_what_only_development_images_hold_is_in_a_package_of_its_own(installed:
 
 @pytest.mark.parametrize("package", ["-data", "-development"])
 def test_every_pattern_of_a_package_names_a_file(installed: Path, package: str) -> None:
+    # Masks are links to /dev/null, which is not a file.
+    links = [path for path in installed.rglob("*") if path.is_symlink()]
     names = [f"/{name}" for name in files(installed)]
+    names += [f"/{path.relative_to(installed)}" for path in links]
     idle = [p for p in packages()[package] if not fnmatch.filter(names, p)]
     assert idle == []

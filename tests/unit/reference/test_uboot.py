@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.errors import FormatError, VerificationRefused
+from bootseal.formats.uboot import config as uboot_config
 from bootseal.reference import uboot
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class Kconfig:
         self.targets += targets
         config = tree / ".config"
         if targets == [uboot.DEFCONFIG]:
-            config.write_text("CONFIG_CMD_GO=y\n")
+            wanted = "".join(f"CONFIG_{name}=y\n" for name in uboot_config.WANTED)
+            config.write_text(f"{wanted}CONFIG_CMD_GO=y\n")
         elif targets == ["olddefconfig"]:
             last = {
                 line.removeprefix("# ").partition("=")[0].partition(" ")[0]: line
@@ -94,3 +96,10 @@ def test_u_boot_is_not_compiled_when_they_do_not(
 ) -> None:
     with pytest.raises(error, match=reason):
         compile_with(tmp_path, monkeypatch, board=board, dropped=dropped)
+
+
+def test_family_that_no_fragment_names_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(VerificationRefused, match="CONFIG_ENV_IS_IN_MMC should be n, found y"):
+        compile_with(tmp_path, monkeypatch, board="CONFIG_ENV_IS_IN_MMC=y\n")

@@ -53,6 +53,7 @@ ROLES: Final = {
 OPTIONAL: Final = {"uboot-config": "u-boot.config", "null-cipher": "crypto_null.ko"}
 """Likewise, for what a device may lack: U-Boot's finished .config, and a module of its kernel that
 no image has and two scenarios load."""
+_VARIANT: Final = "u-boot-*.config"
 _BOOTM_LEN: Final = "CONFIG_SYS_BOOTM_LEN"
 # Of the boot logic; U-Boot reads numbers as hexadecimal, with or without the prefix.
 _FIT_ADDRESS: Final = "fit_addr"
@@ -166,8 +167,7 @@ def describe(
         qemu=about.qemu,
         artefacts={
             role: device.describe(directory, directory / name)
-            for role, name in (ROLES | OPTIONAL).items()
-            if role in ROLES or (directory / name).is_file()
+            for role, name in (ROLES | _optional(directory)).items()
         },
         partitions=layout.partitions,
         areas=layout.areas,
@@ -188,6 +188,15 @@ def describe(
         inputs=about.inputs,
         target=about.target,
     )
+
+
+def _optional(directory: Path) -> dict[str, str]:
+    """Return the optional files that are there, by role, with a .config for each U-Boot variant."""
+    found = {
+        f"uboot-config-{path.stem.removeprefix('u-boot-')}": path.name
+        for path in sorted(directory.glob(_VARIANT))
+    }
+    return {role: name for role, name in OPTIONAL.items() if (directory / name).is_file()} | found
 
 
 def layer_inputs(files: Layer) -> list[Input]:

@@ -8,22 +8,25 @@ build.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 from bootseal.errors import VerificationRefused
 from bootseal.files import read_bounded
-from bootseal.formats import kconfig
+from bootseal.formats import kconfig, kconfig_tree
 from bootseal.formats.kinds.kind import TEXT
 from bootseal.formats.kinds.recognise import checked
+from bootseal.formats.uboot import config as uboot_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bootseal.formats.kconfig import Setting
+    from bootseal.formats.kconfig_tree import Tree
+    from bootseal.formats.uboot.config import Violation
 
 
 class Role(StrEnum):
@@ -42,6 +45,8 @@ class Kind(StrEnum):
     """Another fragment sets the symbol to another value."""
     LOST = "lost"
     """The finished configuration has another value."""
+    FORBIDDEN = "forbidden"
+    """No U-Boot of a bootseal device has it so, whatever its fragments say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,23 +100,39 @@ def read(path: Path, role: Role) -> Fragment:
     return Fragment(file=str(path), role=role, settings=settings)
 
 
-def problems(config: Path, fragments: Sequence[Fragment]) -> tuple[Problem, ...]:
+def problems(
+    config: Path,
+    fragments: Sequence[Fragment],
+    *,
+    uboot: bool = False,
+    sources: Path | None = None,
+) -> tuple[Problem, ...]:
     """Return every setting of a fragment that another one contradicts, or that did not stick.
 
     Args:
         config: The finished `.config`. A symbol that it does not have is off.
         fragments: The fragments that it was made with.
+        uboot: Whether it is U-Boot's, of which whole families of symbols are off.
+        sources: The source tree it belongs to, whose Kconfig files tell why a setting was lost.
 
     Raises:
         FormatError: The finished configuration is malformed.
-        OSError: It cannot be read.
+        OSError: It, or the source tree, cannot be read.
     """
     finished = kconfig.parse(checked(read_bounded(config), TEXT, str(config)), str(config))
-    contradictions = list(_contradictions(fragments))
-    # One of the two settings is lost as well, which says nothing new.
-    known = {problem.symbol for problem in contradictions}
-    lost = [p for p in _lost(config, finished, fragments) if p.symbol not in known]
-    return tuple(contradictions + lost)
+    ways = [_contradictions(fragments), _lost(config, finished, fragments)]
+    if uboot:
+        ways.insert(1, _forbidden_by_board(fragments, finished))
+        ways.append(_forbidden(config, finished))
+    found: list[Problem] = []
+    for way in ways:
+        # Of two settings that contradict each other one is lost as well, which says nothing new.
+        known = {problem.symbol for problem in found}
+        found += [problem for problem in way if problem.symbol not in known]
+    if sources is not None and any(problem.kind is not Kind.CONTRADICTION for problem in found):
+        tree = kconfig_tree.read(sources)
+        found = [_explained(problem, tree, finished) for problem in found]
+    return tuple(found)
 
 
 def refuse(found: Sequence[Problem], config: Path) -> None:
@@ -180,3 +201,63 @@ def _lost(
                 remedy="search for the symbol in menuconfig (with /): what it depends on is off,"
                 " or something that is not listed here decides otherwise",
             )
+
+
+def _forbidden_by_board(
+    fragments: Sequence[Fragment], finished: Mapping[str, Setting]
+) -> Iterator[Problem]:
+    """Yield what a fragment of the board switches on or off that no U-Boot may have so."""
+    for fragment in fragments:
+        if fragment.role is Role.REQUIRED:
+            continue
+        settings = {**finished, **fragment.settings}
+        for violation in uboot_config.violations(settings):
+            setting = fragment.settings.get(violation.symbol)
+            if setting is not None:
+                yield _forbidden_setting(
+                    violation,
+                    setting,
+                    fragment.file,
+                    f"take the line out of {fragment.file}: no fragment of a board may say so",
+                )
+
+
+def _forbidden(config: Path, finished: Mapping[str, Setting]) -> Iterator[Problem]:
+    """Yield what the finished configuration has without any fragment having asked for it."""
+    for violation in uboot_config.violations(finished):
+        yield _forbidden_setting(
+            violation,
+            finished.get(violation.symbol, kconfig.Setting(kconfig.OFF, 0)),
+            str(config),
+            "set it otherwise in a fragment of the board: it comes from the defconfig, or from what"
+            " Kconfig takes when nothing is said",
+        )
+
+
+def _forbidden_setting(violation: Violation, setting: Setting, file: str, remedy: str) -> Problem:
+    where = f"{file}:{setting.line}" if setting.line else file
+    return Problem(
+        kind=Kind.FORBIDDEN,
+        file=file,
+        line=setting.line,
+        symbol=violation.symbol,
+        expected=violation.expected,
+        observed=setting.value,
+        message=f"{where}: {violation.symbol} should be {violation.expected}, found"
+        f" {setting.value}: {violation.reason}",
+        remedy=remedy,
+    )
+
+
+def _explained(problem: Problem, tree: Tree, finished: Mapping[str, Setting]) -> Problem:
+    """Return a problem with what decided it, where the sources tell."""
+    if problem.kind is Kind.CONTRADICTION:
+        return problem
+    cause = kconfig_tree.cause(tree, problem.symbol, finished)
+    if not cause:
+        return problem
+    return replace(
+        problem,
+        message=f"{problem.message}; {cause}",
+        remedy="change what decides it in a fragment of the board",
+    )

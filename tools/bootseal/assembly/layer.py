@@ -28,7 +28,8 @@ BOARD_DTS: Final = f"{UBOOT}/qemu-virt-bootseal.dts"
 BOARD_CONFIG: Final = f"{UBOOT}/qemu-virt.cfg"
 BOOTARGS: Final = f"{UBOOT}/bootargs"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
-MASKED_UNITS: Final = f"{DEVICE}/masked-units"
+# What no device may start, and what the reference device does without.
+MASKED_UNITS: Final = (f"{DEVICE}/masked-units", f"{DEVICE}/minimal-masked-units")
 LAYOUT: Final = "files/wic/bootseal-ab.wks"
 
 # Files below DEVICE: the directory each goes to, and its mode.
@@ -119,13 +120,14 @@ class Layer:
             UsageError: No rule says where a file goes.
         """
         files = sorted(path for path in (self.directory / DEVICE).rglob("*") if path.is_file())
-        skipped = {PurePosixPath(MASKED_UNITS).name, *(() if login else _DEVELOPMENT)}
+        lists = (PurePosixPath(name).name for name in MASKED_UNITS)
+        skipped = {*lists, *(() if login else _DEVELOPMENT)}
         return tuple(_place(path) for path in files if path.name not in skipped)
 
     def masked_units(self) -> tuple[str, ...]:
-        """Return the names of the units that must never start."""
-        lines = self.file(MASKED_UNITS).read_text().splitlines()
-        return tuple(line for line in lines if line and not line.startswith("#"))
+        """Return the names of the units that never start on the reference device."""
+        lines = [line for name in MASKED_UNITS for line in self.file(name).read_text().splitlines()]
+        return tuple(sorted(line for line in lines if line and not line.startswith("#")))
 
 
 def _place(source: Path) -> Installed:

@@ -12,10 +12,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from bootseal.device import digest_file
+from bootseal.errors import FormatError
 from bootseal.files import read_bounded
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Severity
 from bootseal.fit.boot_loader import ELF_MAGIC, section
+from bootseal.formats import kconfig
+from bootseal.formats.uboot import config
 from bootseal.formats.uboot.binary import gate_version
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from bootseal.check.expected import Expected
     from bootseal.findings.model import Finding
 
+CONFIG_ROLE: Final = "uboot-config"
+"""Role of U-Boot's `.config`; of a build with several, each adds a hyphen and its type."""
 _DEVICE_TREE: Final = bytes.fromhex("d00dfeed")
 _COMMAND: Final = "_u_boot_list_2_cmd_2_"
 _DELAY: Final = re.compile(rb"\0bootdelay=([^\0]*)\0")
@@ -87,52 +92,21 @@ FORBIDDEN: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 
-# Settings of a finished .config without which nothing is verified, or something else may start.
-_WANTED: Final = ("FIT", "FIT_SIGNATURE", "FIT_FULL_CHECK", "RSA_VERIFY", "ENV_IS_NOWHERE")
-_UNWANTED: Final = (
-    "ANDROID_BOOT_IMAGE",
-    "BOOTSTD",
-    "CMD_BOOTI",
-    "CMD_BOOTZ",
-    "CMD_ELF",
-    "CMD_FDT",
-    "CMD_GO",
-    "CMD_LOADB",
-    "CMD_LOADS",
-    "CMD_MEMORY",
-    "CMD_SAVEENV",
-    "CMD_SOURCE",
-    "EFI_LOADER",
-    "ENV_IMPORT_FDT",
-    "ENV_IS_IN_EXT4",
-    "ENV_IS_IN_FAT",
-    "ENV_IS_IN_FLASH",
-    "ENV_IS_IN_MMC",
-    "ENV_IS_IN_SPI_FLASH",
-    "FIT_BEST_MATCH",
-    "FIT_SIGNATURE_IGNORE",
-    "LEGACY_IMAGE_FORMAT",
-    "NET",
-    "OF_BOARD",
-    "SUPPORT_RAW_INITRD",
-)
-
 
 def check(target: Expected) -> Iterator[Finding]:
     """Yield what U-Boot has that it should not have, and lacks that it should."""
     yield from _as_described(target)
-    config = target.artefacts.get("uboot-config")
-    if config is not None and config.is_file():
-        yield from check_config(read_bounded(config).decode(errors="replace"))
+    for role, path in target.artefacts.items():
+        if role.startswith(CONFIG_ROLE) and path.is_file():
+            yield from check_config(read_bounded(path), path.name)
     if not target.control.startswith(_DEVICE_TREE):
         yield from check_binary(target.control)
 
 
 def _as_described(target: Expected) -> Iterator[Finding]:
     """Yield when U-Boot's files are not those that `device.json` describes."""
-    for role in ("bios", "uboot-config"):
-        path = target.artefacts.get(role)
-        if target.device is None or path is None:
+    for role, path in target.artefacts.items():
+        if target.device is None or not (role == "bios" or role.startswith(CONFIG_ROLE)):
             continue
         expected = target.device.artefacts[role].sha256
         observed = digest_file(path) if path.is_file() else "nothing"
@@ -146,15 +120,23 @@ def _as_described(target: Expected) -> Iterator[Finding]:
             )
 
 
-def check_config(text: str) -> Iterator[Finding]:
-    """Yield what is wrong with a finished `.config`."""
-    enabled = set(re.findall(r"^CONFIG_(\w+)=y$", text, re.MULTILINE))
-    for name in _WANTED:
-        if name not in enabled:
-            yield finding("disk.uboot-config", "U-Boot's .config", f"CONFIG_{name} is not set")
-    for name in _UNWANTED:
-        if name in enabled:
-            yield finding("disk.uboot-config", "U-Boot's .config", f"CONFIG_{name} is set")
+def check_config(data: bytes, name: str) -> Iterator[Finding]:
+    """Yield what is wrong with a finished `.config`, of which `name` is what messages call it."""
+    try:
+        settings = kconfig.parse(data, name)
+    except FormatError as error:
+        yield finding("disk.uboot-config", name, error.message)
+        return
+    for violation in config.violations(settings):
+        found = settings.get(violation.symbol)
+        state = "is not set" if violation.expected == kconfig.ON else "is set"
+        yield finding(
+            "disk.uboot-config",
+            name if found is None else f"{name}:{found.line}",
+            f"{violation.symbol} {state}: {violation.reason}",
+            expected=violation.expected,
+            observed=kconfig.OFF if found is None else found.value,
+        )
 
 
 def check_binary(binary: bytes) -> Iterator[Finding]:

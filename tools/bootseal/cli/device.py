@@ -9,6 +9,7 @@ once for U-Boot and once for the kernel.
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,22 +46,30 @@ def config(
         list[Path] | None,
         typer.Option(help="Fragment that may only add to them; may be repeated."),
     ] = None,
+    uboot: Annotated[
+        bool, typer.Option("--uboot", help="It is U-Boot's: other ways in are off, by family.")
+    ] = False,
+    sources: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Its source tree, to say why a setting was lost."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the finished .config of U-Boot or a kernel with its fragments.
 
     Exits with 0 if the file has every setting of every fragment; with 3 if Kconfig dropped
-    one, or two fragments contradict each other; with 4 if a line of a fragment is neither a
-    setting nor a comment, or sets a symbol a second time.
+    one, two fragments contradict each other, or U-Boot has another place for its environment,
+    a command, a file system or a network that it must not have; with 4 if a line of a fragment
+    is neither a setting nor a comment, or sets a symbol a second time.
 
-    Example: bootseal device config --required verify.cfg --board board.cfg .config
+    Example: bootseal device config --uboot --required verify.cfg --board board.cfg .config
     """
     from bootseal.assembly import fragments
     from bootseal.assembly.fragments import Role
 
     given = [fragments.read(path, Role.REQUIRED) for path in required]
     given += [fragments.read(path, Role.BOARD) for path in board or ()]
-    found = fragments.problems(finished, given)
+    found = fragments.problems(finished, given, uboot=uboot, sources=sources)
     if as_json:
         console.emit_json(_verdict(finished, given, found))
     fragments.refuse(found, finished)
@@ -123,9 +132,6 @@ def describe(
         Path | None,
         typer.Option(help="List of what the device is made of, such as bitbake's manifest."),
     ] = None,
-    login: Annotated[
-        bool, typer.Option(help="The device offers a root shell on its console.")
-    ] = False,
     qemu_system: Annotated[str, typer.Option(help="QEMU program.")] = "qemu-system-aarch64",
     qemu_machine: Annotated[str, typer.Option(help="QEMU -machine.")] = "virt-7.2,gic-version=3",
     qemu_cpu: Annotated[str, typer.Option(help="QEMU -cpu.")] = "cortex-a57",
@@ -145,7 +151,8 @@ def describe(
     """Write device.json, once the disk image exists.
 
     From then on every command that takes a device takes this directory. The FIT is verified
-    once more, with the key in the boot loader next to it.
+    once more, with the key in the boot loader next to it; whether anyone can log in is read
+    out of the root file system.
     """
     from bootseal import device
     from bootseal.assembly import device as assembly
@@ -168,7 +175,7 @@ def describe(
     read = assembly.target(paths, directory / assembly.OPTIONAL["uboot-config"])
     about = assembly.About(
         name=name,
-        login=login,
+        login=_login(paths["root"]),
         epoch=now(),
         qemu=qemu,
         keys=keys,
@@ -210,6 +217,15 @@ def _verified_parts(directory: Path) -> dict[str, Path]:
     with opened(paths["fit"], FIT) as data:
         verify_fit(data, boot_loader[start:end])
     return paths
+
+
+def _login(root: Path) -> bool:
+    """Tell whether a root file system lets anyone log in."""
+    from bootseal.check.rootfs.files import offers_login
+    from bootseal.disk.filesystems import erofs
+
+    with tempfile.TemporaryDirectory(prefix="bootseal-root-") as scratch:
+        return offers_login(erofs.read(root, Path(scratch)))
 
 
 def _part(directory: Path, name: str) -> Path:

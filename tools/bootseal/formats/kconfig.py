@@ -13,6 +13,10 @@ from typing import Final
 
 from bootseal.errors import FormatError
 
+PREFIX: Final = "CONFIG_"
+"""What a symbol has in front of it in a `.config`, and not in a Kconfig file."""
+ON: Final = "y"
+"""The value of a symbol that is built in."""
 OFF: Final = "n"
 """The value of a symbol that is not set."""
 

@@ -14,6 +14,7 @@ from bootseal.assembly.fragments import Role
 from bootseal.assembly.layer import BOARD_CONFIG, digests
 from bootseal.errors import ToolError, VerificationRefused
 from bootseal.formats import kconfig
+from bootseal.formats.uboot import config as uboot_config
 from bootseal.reference import cache
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
         shutil.copy(tree / ".config", directory / "config")
         shutil.rmtree(tree)
 
-    key = cache.key(inputs, __file__, fragments.__file__, kconfig.__file__)
+    code = (__file__, fragments.__file__, kconfig.__file__, uboot_config.__file__)
+    key = cache.key(inputs, *code)
     found, cached = cache.entry("u-boot", key, fill)
     return Uboot(
         binary=found / BINARY,
@@ -180,7 +182,8 @@ def compile_tree(
         config.writelines(f"\n{path.read_text()}\n" for path in (*required, *board))
     make(tree, ["olddefconfig"], epoch=epoch)
     finished = tree / ".config"
-    fragments.refuse(fragments.problems(finished, given), finished)
+    found = fragments.problems(finished, given, uboot=True, sources=tree)
+    fragments.refuse(found, finished)
     make(tree, [BINARY], epoch=epoch)
 
 

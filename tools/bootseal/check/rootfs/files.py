@@ -6,7 +6,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING, Final
 
-from bootseal.check.rootfs.allowlist import allows
+from bootseal.check.rootfs.allowlist import Allowlist, allows
 from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
 from bootseal.findings.grouped import ByDirectory
@@ -16,7 +16,6 @@ from bootseal.formats import capability
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.disk.filesystems.node import Node
     from bootseal.findings.model import Finding
 
@@ -24,6 +23,11 @@ DEVELOPMENT: Final = (
     "usr/lib/bootseal/development",
     "usr/lib/systemd/system/bootseal-shell.service",
 )
+LOGINS: Final = frozenset({
+    "disk.root-authorized-keys", "disk.root-default-password", "disk.root-development",
+    "disk.root-empty-password",
+})  # fmt: skip
+"""Findings that say that anyone can log in."""
 _SECRETS: Final = (
     "etc/ssh/ssh_host_*_key", "etc/dropbear/dropbear_*_host_key", "var/lib/dropbear/*_host_key",
     "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/urandom/*-seed",
@@ -80,6 +84,16 @@ def check(
                 "anyone who holds one of these keys can log in on every device",
                 severity=Severity.ERROR if production else Severity.WARNING,
             )
+
+
+def offers_login(nodes: Sequence[Node]) -> bool:
+    """Tell whether a root file system lets anyone log in, in any of the ways that are known.
+
+    Raises:
+        FormatError: A file cannot be read.
+    """
+    found = check(nodes, Allowlist(), "", production=True)
+    return any(each.id in LOGINS for each in found)
 
 
 def _permissions(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[Finding]:

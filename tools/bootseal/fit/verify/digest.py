@@ -9,7 +9,6 @@ import lzma
 import os
 import zlib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from bootseal.units import MIB
@@ -57,6 +56,8 @@ class PayloadCache:
         if sum(map(len, missing.values())) < MIB:
             results = [digest(key[2], missing[key]) for key in largest]
         else:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to load
+
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 results = list(pool.map(lambda key: digest(key[2], missing[key]), largest))
         self._known.update(zip(largest, results, strict=True))

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
-require debhost-rootfs.inc
+require debhost-device.inc
 
-# The root of the reference device, with the layer's own units and scripts laid over it.
-DEBHOST_SOURCE = "root.erofs"
-DEBHOST_RECIPE = "bootseal-device"
-DEBHOST_PACKAGES = "bootseal-device bootseal-device-data"
+DEBHOST_RECIPES += "bootseal-device-minimal"
+DEBHOST_PACKAGES += "bootseal-device-minimal"

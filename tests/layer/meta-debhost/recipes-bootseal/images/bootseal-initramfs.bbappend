@@ -2,5 +2,5 @@
 require debhost-rootfs.inc
 
 DEBHOST_SOURCE = "initramfs.cpio.gz"
-DEBHOST_RECIPE = "bootseal-initramfs-init"
+DEBHOST_RECIPES = "bootseal-initramfs-init"
 DEBHOST_PACKAGES = "bootseal-initramfs-init"

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+SUMMARY = "Keeps everything off that the reference device does not need"
+DESCRIPTION = "A preset that ends in `disable *`, masks for units of systemd, and a udev that leaves \
+out terminals. For bootseal's own images: services of a product would stay off without a word."
+HOMEPAGE = "https://github.com/bootseal/bootseal"
+LICENSE = "MIT"
+LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"
+
+SRC_URI = "\
+    file://90-bootseal.preset \
+    file://minimal-masked-units \
+    file://udev-trigger.conf \
+"
+
+S = "${UNPACKDIR}"
+
+inherit allarch features_check
+
+REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
+
+do_install() {
+    install -D -m 0644 -t ${D}${systemd_unitdir}/system-preset ${S}/90-bootseal.preset
+    install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-udev-trigger.service.d ${S}/udev-trigger.conf
+    install -d ${D}${sysconfdir}/systemd/system
+    grep -v '^#' ${S}/minimal-masked-units | while read -r unit; do
+        ln -s /dev/null ${D}${sysconfdir}/systemd/system/$unit
+    done
+}
+
+FILES:${PN} += "${systemd_unitdir}"
+
+RDEPENDS:${PN} = "systemd"
