@@ -73,6 +73,28 @@ def test_check_accepts_a_good_disk(arguments: list[str]) -> None:
     assert sum(document["totals"].values()) == 12 << 20
 
 
+def test_check_says_that_a_declared_boot_loader_is_not_signed(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    loader = tmp_path / "imx-boot"
+    loader.write_bytes(b"boot loader")
+    layout = tmp_path / "layout.wks"
+    line = "part u-boot --source rawcopy --sourceparams=file=imx-boot --no-table --align 32\n"
+    layout.write_text(line + layout.read_text())
+    with (tmp_path / "disk.img").open("r+b") as disk:
+        os.pwrite(disk.fileno(), b"boot loader", 32 * KIB)
+
+    result = run("check", *arguments, "--no-inside", f"--boot-loader=u-boot={loader}")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert "NOT SIGNED: u-boot, outside of the partitions at 0x8000" in result.stderr
+    assert "disk.boot-loader-unchecked" not in result.stdout
+
+    loader.write_bytes(b"another one")
+    result = run("check", *arguments, "--no-inside", f"--boot-loader=u-boot={loader}")
+    assert code(result) == ExitCode.REFUSED
+    assert "disk.boot-loader at u-boot: it differs from imx-boot at 0x8000" in str(result.exception)
+
+
 def test_check_of_a_huge_disk_takes_little_memory(
     base: Base, arguments: list[str], tmp_path: Path
 ) -> None:

@@ -68,6 +68,8 @@ def check(
             _report(disk, expected, verdict, files, as_json=as_json)
     if not as_json:
         printing.print_findings(verdict.findings, everything=everything)
+    for area in verdict.areas:
+        console.status("NOT SIGNED: {}, outside of the partitions at {:#x}", area.name, area.start)
     refuse(verdict, image)
     console.status("OK: {} is accepted: every byte that runs is signed", image)
 
