@@ -204,6 +204,7 @@ class Device:
         keys: SHA-256 fingerprints of the SubjectPublicKeyInfo by role: `fit`, `policy`.
         inputs: Everything it was made from.
         target: Where its memory is.
+        disk_guid: GUID of the disk, lower case; empty when the build does not decide it.
         areas: What the disk holds outside of its partitions.
     """
 
@@ -219,6 +220,7 @@ class Device:
     keys: dict[str, str]
     inputs: tuple[Input, ...] = field(default=())
     target: Target = field(default=UNKNOWN_TARGET)
+    disk_guid: str = ""
     areas: tuple[RawArea, ...] = field(default=())
 
     def partition(self, name: str) -> Partition:

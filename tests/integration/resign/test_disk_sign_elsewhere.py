@@ -165,3 +165,66 @@ def test_requests_are_read_strictly(tmp_path: Path, change: dict[str, object]) -
 
     with pytest.raises(FormatError, match="does not hold signing requests"):
         load(tmp_path / "requests")
+
+
+DIGEST = Algorithm.parse("sha256,ecdsa256").digest([b"a FIT"])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (Algorithm.parse("sha256,ecdsa256").digest([b"another"]), "holds "),
+        (DIGEST + b"x", "holds "),
+        (b"", "holds "),
+        (None, "cannot be read"),
+    ],
+    ids=["other", "longer", "empty", "missing"],
+)
+def test_file_that_is_not_what_the_request_names_is_refused(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    algorithm = Algorithm.parse("sha256,ecdsa256")
+    requests = tmp_path / "requests"
+    key = make_key(tmp_path / "vault", algorithm.kind)
+    (wanted,) = asked(requests, key, algorithm, DIGEST)
+    path = requests / f"{wanted.name}.digest"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(VerificationRefused, match=said):
+        load(requests)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"digest": Algorithm.parse("sha256,ecdsa256").digest([b"another"]).hex()},
+        {"name": "fit-0123456789abcdef"},
+        {"command": "openssl pkeyutl -sign -in other.digest"},
+    ],
+    ids=["digest", "name", "command"],
+)
+def test_request_that_was_changed_on_the_way_is_refused(
+    tmp_path: Path, change: dict[str, str]
+) -> None:
+    algorithm = Algorithm.parse("sha256,ecdsa256")
+    requests = tmp_path / "requests"
+    asked(requests, make_key(tmp_path / "vault", algorithm.kind), algorithm, DIGEST)
+    path = requests / "requests.json"
+    document = json.loads(path.read_text())
+    document["requests"][0].update(change)
+    path.write_text(json.dumps(document))
+
+    with pytest.raises(VerificationRefused, match=r"expected|names|cannot be read"):
+        load(requests)
+
+
+def test_digest_without_a_request_is_refused(tmp_path: Path) -> None:
+    algorithm = Algorithm.parse("sha256,ecdsa256")
+    requests = tmp_path / "requests"
+    asked(requests, make_key(tmp_path / "vault", algorithm.kind), algorithm, DIGEST)
+    (requests / "fit-more.digest").write_bytes(DIGEST)
+
+    with pytest.raises(VerificationRefused, match=r"fit-more\.digest belongs to no request"):
+        load(requests)

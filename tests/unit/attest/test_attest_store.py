@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -109,3 +110,22 @@ def test_memory_is_closed_to_others(tmp_path: Path) -> None:
 
     assert (tmp_path / "store/devices").stat().st_mode & 0o077 == 0
     assert (tmp_path / "store/devices/dev-1.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("same", ["ek_key", "ek_certificate", "ak_name"])
+def test_one_tpm_is_not_two_devices(store: Store, same: str) -> None:
+    first = replace(record("dev-2"), ek_key="11", ek_certificate="22", ak_name="33")
+    other = replace(record("dev-3"), ek_key="44", ek_certificate="55", ak_name="66")
+    again = replace(
+        first,
+        name="dev-4",
+        ek_key="11" if same == "ek_key" else "77",
+        ek_certificate="22" if same == "ek_certificate" else "88",
+        ak_name="33" if same == "ak_name" else "99",
+    )
+    for each in (first, first, other):
+        store.admit(each)
+
+    with pytest.raises(VerificationRefused, match="is enrolled as 'dev-2' already"):
+        store.admit(again)
+    assert not store.known("dev-4")

@@ -11,14 +11,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.check.conftest import DISK
 
 from bootseal import proc
-from bootseal.check import coverage
+from bootseal.check import coverage, partitions
 from bootseal.check import disk as disk_check
+from bootseal.device import Partition
 from bootseal.disk import image as source
+from bootseal.disk.partitions import Copy, Table
 from bootseal.findings.model import Severity
 from bootseal.fit.sign import sign
 from bootseal.formats.fit import model as fit_format
+from bootseal.formats.gpt import GptEntry, Header
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.file import FileSigner
 from bootseal.progress import Silent
@@ -31,7 +35,6 @@ if TYPE_CHECKING:
     from tests.unit.check.conftest import Base
 
     from bootseal.check.disk import DiskVerdict
-    from bootseal.device import Partition
     from bootseal.formats.fdt.model import Buffer
     from bootseal.formats.fit.model import Fit
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 STATE = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
 FIRST, OTHER = str(uuid.UUID(int=1)), str(uuid.UUID(int=99))
+BEFORE = Partition(number=7, name="x", type=OTHER, uuid=OTHER, offset=0, size=MIB)
 TAIL = MIB - 64 * KIB
 
 
@@ -200,6 +204,101 @@ def test_partition_nobody_declared_is_refused_and_data_is_not(
 
     assert next(f.id for f in data.findings if f.where == "data") == "disk.data-present"
     assert "disk.unexpected" in {f.id for f in backdoor.errors}
+
+
+DATA_TYPE = "0fc63daf-8483-4772-8e79-3d69d8477de4"
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        pytest.param(lambda made: made, set(), id="as made"),
+        pytest.param(lambda made: replace(made, number=9), {"disk.partition-number"}, id="number"),
+        pytest.param(lambda made: replace(made, type=OTHER), {"disk.partition-type"}, id="type"),
+        pytest.param(
+            lambda made: replace(made, offset=0),
+            {"disk.partition-place", "disk.outside"},
+            id="place",
+        ),
+    ],
+)
+def test_data_partition_is_where_and_what_the_device_makes(
+    base: Base,
+    errors: Errors,
+    change: Callable[[Partition], Partition],
+    refusal: set[str],
+) -> None:
+    shorter = replace(base.target.partitions[-1], size=MIB)
+    data = replace(shorter, number=8, type=DATA_TYPE, uuid=OTHER, name="data", offset=shorter.end)
+    declared = [*base.target.partitions[:-1], shorter]
+    made = change(data)
+
+    found = errors(
+        base.partitioned([*declared, made]),
+        change=lambda target: replace(target, partitions=tuple(declared)),
+    )
+
+    assert {name for name in found if found[name] == "data"} == refusal
+
+
+def test_attributes_of_the_data_partition_are_compared() -> None:
+    entry = GptEntry(
+        number=8, name="data", type=DATA_TYPE, uuid=OTHER, offset=MIB, size=MIB, attributes=1 << 60
+    )
+    header = Header(
+        place=512,
+        other=8 * MIB,
+        first_usable=MIB,
+        last_usable=4 * MIB,
+        disk=OTHER,
+        entries=1024,
+        count=128,
+        entries_crc=0,
+    )
+    copy = Copy("primary", 512, header, (entry,))
+    table = Table(copies=(copy,), entries=(entry,), findings=())
+    before = replace(BEFORE, number=7)
+
+    found = {each.id for each in partitions.check(table, [before])}
+
+    assert "disk.partition-attributes" in found
+    assert "disk.partition-number" not in found
+
+
+def test_disk_with_another_guid_is_refused(errors: Errors) -> None:
+    same = errors(change=lambda target: replace(target, disk_guid=str(DISK)))
+    other = errors(change=lambda target: replace(target, disk_guid=OTHER))
+
+    assert same == {}
+    assert other == {"disk.guid": "primary GPT"}
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["init=/data/x", "systemd.debug_shell=ttyAMA0", "systemd.unit=rescue.target", "rd.break"],
+)
+def test_command_line_with_a_shell_is_refused(base: Base, errors: Errors, word: str) -> None:
+    found = errors(base.with_fit("boot-a", arguments=f" {word}"))
+
+    assert found["disk.bootargs-shell"] == "boot-a"
+
+
+@pytest.mark.parametrize("policy", [True, False])
+@pytest.mark.parametrize("inside", [True, False])
+def test_summary_says_what_was_checked_and_what_was_not(
+    base: Base, *, inside: bool, policy: bool
+) -> None:
+    key = base.target.policy_key if policy else None
+    with source.opened(base.target.image) as disk:
+        verdict = disk_check.check(
+            disk, replace(base.target, policy_key=key), Silent(), inside=inside
+        )
+
+    checked, unchecked = verdict.summary(inside=inside).split(". Not checked: ")
+    assert "to every block of root-a and root-b" in checked
+    assert ("PCR policies" in checked, "PCR policies" in unchecked) == (policy, not policy)
+    assert ("leads from the roots" in checked) == inside
+    assert ("what the file systems hold" in unchecked) == (not inside)
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,7 @@ def describe(
             for role, name in (ROLES | _optional(directory)).items()
         },
         partitions=layout.partitions,
+        disk_guid=layout.label_id if layout.names_disk else "",
         areas=layout.areas,
         slots=tuple(
             Slot.named(

@@ -36,6 +36,7 @@ class Record:
         name: Its name.
         ek_certificate: SHA-256 of its endorsement certificate, lower-case hex.
         ek_issuer: Who issued that.
+        ek_key: Fingerprint of its endorsement key; empty in records of older versions.
         ak: Its attestation key, TPMT_PUBLIC in lower-case hex.
         ak_name: The key's name, lower-case hex.
         secret_sha256: While the key is not certified: digest of what its TPM must tell.
@@ -52,6 +53,7 @@ class Record:
     ak: str
     ak_name: str
     secret_sha256: str
+    ek_key: str = ""
     certified: int = 0
     reset_count: int = 0
     restart_count: int = 0
@@ -105,6 +107,33 @@ class Store:
     def known(self, name: str) -> bool:
         """Tell whether there is a record of this device."""
         return self._device(name).exists()
+
+    def admit(self, record: Record) -> None:
+        """Write the record of a device that is enrolled or certified: one TPM is one device.
+
+        Raises:
+            VerificationRefused: Another device has the endorsement key, the certificate of it, or
+                the attestation key.
+            FormatError: A record is damaged.
+        """
+        for path in sorted(self._devices.glob("*.json")):
+            other = documents.load(Record, path)
+            same = [
+                what
+                for what, own, theirs in (
+                    ("endorsement key", record.ek_key, other.ek_key),
+                    ("endorsement certificate", record.ek_certificate, other.ek_certificate),
+                    ("attestation key", record.ak_name, other.ak_name),
+                )
+                if own and own == theirs
+            ]
+            if same and other.name != record.name:
+                raise VerificationRefused(
+                    f"the TPM of {record.name!r} is enrolled as {other.name!r} already: it has the "
+                    f"same {same[0]}",
+                    hint=f"{path} is its record; remove it when {other.name!r} no longer exists",
+                )
+        self.save(record)
 
     def save(self, record: Record) -> None:
         """Write a device's record."""

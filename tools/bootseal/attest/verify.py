@@ -105,6 +105,7 @@ def enrol(
         name=name,
         ek_certificate=vouched.fingerprint,
         ek_issuer=vouched.issuer,
+        ek_key=vouched.public_key.fingerprint(),
         ak=identity.ak.hex(),
         ak_name=key.name.hex(),
         secret_sha256=hashlib.sha256(secret).hexdigest(),

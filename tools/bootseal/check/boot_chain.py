@@ -158,6 +158,7 @@ def _roots(table: Table, fits: Iterable[SlotFit]) -> tuple[list[Root], list[Find
     findings: list[Finding] = []
     for fit in fits:
         slot = fit.slot
+        findings += slot_fit.shells(fit)
         root, hashes = table.entry(slot.root), table.entry(slot.verity)
         if root is None or hashes is None:
             continue

@@ -17,7 +17,6 @@ from bootseal.errors import FormatError
 from bootseal.fit import diff as fit_diff
 from bootseal.fit.control_dtb import read_trust
 from bootseal.formats.boot_partition import POLICY_SIZE
-from bootseal.formats.fdt import model as fdt
 from bootseal.formats.gpt import GptEntry
 
 if TYPE_CHECKING:
@@ -194,13 +193,9 @@ def _fit(disk: Disk, entry: Partition) -> SlotFit | None:
 
 def _bootargs(fit: SlotFit) -> str:
     try:
-        model = fit.lenient
-        configuration = model.configuration(fit.slot.configuration)
-        (name,) = configuration.references.get("fdt", ())
-        chosen = fdt.read(model.image(name).payload).find("/chosen")
-    except (FormatError, ValueError):
+        return slot_fit.command_line(fit)
+    except FormatError:
         return ""
-    return ((chosen and chosen.value("bootargs")) or b"").rstrip(b"\0").decode("latin-1")
 
 
 def _root_hash(fit: SlotFit) -> str:

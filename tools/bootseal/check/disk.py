@@ -49,6 +49,31 @@ class DiskVerdict:
         """The findings that refuse the disk."""
         return errors(self.findings)
 
+    def summary(self, *, inside: bool) -> str:
+        """Return what was checked of an accepted disk, and what was not.
+
+        Args:
+            inside: Whether the file systems were looked at.
+        """
+        roots = " and ".join(root.name for root in self.chain.roots)
+        checked = [
+            "the partitions are as declared",
+            f"U-Boot's keys lead over FITs and command lines to every block of {roots}",
+        ]
+        unchecked = ["what U-Boot itself is made of", "what programs do when they run"]
+        if any(each.id == "disk.policy-unchecked" for each in self.findings):
+            unchecked.insert(0, "the PCR policies, as no key is known")
+        else:
+            checked.append("the PCR policies are signed for these FITs")
+        if inside:
+            checked.append(
+                "nothing that docs/disk.md lists leads from the roots to programs, shells or "
+                "logins that nothing signs"
+            )
+        else:
+            unchecked.insert(0, "what the file systems hold")
+        return f"Checked: {'; '.join(checked)}. Not checked: {'; '.join(unchecked)}."
+
 
 def check(
     disk: Disk,
@@ -68,7 +93,7 @@ def check(
         allowlist: What they may hold; None allows what is usual.
     """
     tables = read_tables(disk, disk.size)
-    findings = list(partitions.check(tables, target.partitions))
+    findings = list(partitions.check(tables, target.partitions, target.disk_guid))
     # What leaves the disk was refused above, and cannot be looked at.
     inner = tuple(entry for entry in tables.entries if entry.end <= disk.size)
     tables = dataclasses.replace(tables, entries=inner)

@@ -38,6 +38,7 @@ class Expected:
         image: The disk image, or its `.bmap` file.
         control: U-Boot as a file: `u-boot.bin`, ELF, or its control device tree alone.
         partitions: The declared partitions; empty when nothing declares them.
+        disk_guid: The declared GUID of the disk, lower case; empty when nothing declares it.
         slots: The bootable slots; `root_hash` and `pcrs` are empty when nothing predicts them.
         policy_key: The key that must have signed the PCR policy; None when it is not known.
         fit_key: Fingerprint of the key U-Boot must require; empty when nothing says so.
@@ -54,6 +55,7 @@ class Expected:
     slots: tuple[Slot, ...]
     policy_key: PublicKey | None = None
     fit_key: str = ""
+    disk_guid: str = ""
     device: Device | None = field(default=None)
     directory: Path | None = None
     memory: Target = UNKNOWN_TARGET
@@ -105,6 +107,7 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Expect
         image=device.artefact(directory, "disk"),
         control=control,
         partitions=device.partitions,
+        disk_guid=device.disk_guid.lower(),
         slots=device.slots,
         policy_key=policy_key,
         fit_key=device.keys.get("fit", ""),
@@ -162,6 +165,7 @@ def of_layout(
     return Expected(
         image=image,
         control=control,
+        disk_guid=layout.label_id if layout.names_disk else "",
         areas=layout.areas,
         area_files=area_files,
         partitions=tuple(

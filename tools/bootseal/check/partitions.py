@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from bootseal.formats.gpt import GptEntry
 
 _ALIGNMENT: Final = MIB
+_LINUX_GENERIC: Final = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 
 
-def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
+def check(table: Table, declared: Sequence[Partition], disk_guid: str = "") -> Iterator[Finding]:
     """Yield what is wrong with the tables and the partitions.
 
     Args:
         table: What the tables say.
         declared: The declared partitions.
+        disk_guid: The declared GUID of the disk; empty when nothing declares it.
     """
     yield from table.findings
+    yield from _disk_guid(table, disk_guid)
     if not table.copies:
         return  # Of no partition it can be told whether it is there.
     yield from _places(table)
@@ -48,6 +51,7 @@ def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
                 "the disk has been booted: the data partition is made by the first boot",
                 offset=entry.offset,
             )
+            yield from _compare_data(entry, declared)
         else:
             yield finding(
                 "disk.unexpected", entry.name, "the partition is not declared", offset=entry.offset
@@ -59,6 +63,19 @@ def check(table: Table, declared: Sequence[Partition]) -> Iterator[Finding]:
                 partition.name,
                 "the declared partition is not there",
                 offset=partition.offset,
+            )
+
+
+def _disk_guid(table: Table, declared: str) -> Iterator[Finding]:
+    for copy in table.copies[:1]:
+        if declared and copy.header.disk != declared:
+            yield finding(
+                "disk.guid",
+                f"{copy.name} GPT",
+                f"the disk's GUID is {copy.header.disk}: declared is {declared}",
+                offset=copy.place,
+                expected=declared,
+                observed=copy.header.disk,
             )
 
 
@@ -95,17 +112,39 @@ def _places(table: Table) -> Iterator[Finding]:
 
 
 def _compare_entry(entry: GptEntry, declared: Partition) -> Iterator[Finding]:
+    yield from _differences(
+        entry,
+        {
+            "number": (declared.number, entry.number),
+            "type": (declared.type.lower(), entry.type),
+            # wic draws a GUID that is not declared.
+            "guid": (declared.uuid.lower() or entry.uuid, entry.uuid),
+            "place": (
+                f"{declared.offset:#x}+{declared.size:#x}",
+                f"{entry.offset:#x}+{entry.size:#x}",
+            ),
+            "attributes": (f"{declared.attributes:#x}", f"{entry.attributes:#x}"),
+        },
+    )
+
+
+def _compare_data(entry: GptEntry, declared: Sequence[Partition]) -> Iterator[Finding]:
+    """Compare the data partition with the one that systemd-repart makes behind the others.
+
+    Its GUID is the device's own; 50-data.conf has its type.
+    """
+    end = max((each.end for each in declared), default=0)
+    behind = f"from {end:#x} on"
     pairs = {
-        "number": (declared.number, entry.number),
-        "type": (declared.type.lower(), entry.type),
-        # wic draws a GUID that is not declared.
-        "guid": (declared.uuid.lower() or entry.uuid, entry.uuid),
-        "place": (
-            f"{declared.offset:#x}+{declared.size:#x}",
-            f"{entry.offset:#x}+{entry.size:#x}",
-        ),
-        "attributes": (f"{declared.attributes:#x}", f"{entry.attributes:#x}"),
+        "number": (max((each.number for each in declared), default=0) + 1, entry.number),
+        "type": (_LINUX_GENERIC, entry.type),
+        "attributes": ("0x0", f"{entry.attributes:#x}"),
+        "place": (behind, behind if entry.offset >= end else f"at {entry.offset:#x}"),
     }
+    yield from _differences(entry, pairs)
+
+
+def _differences(entry: GptEntry, pairs: Mapping[str, tuple[object, object]]) -> Iterator[Finding]:
     for what, (expected, observed) in pairs.items():
         if expected != observed:
             yield finding(

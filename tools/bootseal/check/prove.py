@@ -218,7 +218,7 @@ class _Checks:
         match region.kind:
             case CheckedBy.TABLE:
                 found = read_tables(disk, self._disk.size)
-                return partitions.check(found, self._target.partitions)
+                return partitions.check(found, self._target.partitions, self._target.disk_guid)
             case CheckedBy.STATE:
                 entry = self._verdict.table.entry(region.partition)
                 return () if entry is None else state.check(disk, entry)

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from bootseal.formats.fit.model import Fit
 
 _PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
+# kernel-command-line(7), bootparam(7) and the kernel's admin-guide/kernel-parameters.
+_SHELL: Final = re.compile(
+    r"(rd)?init=.*|(rd\.)?systemd[._](debug[-_]shell|run|unit|wants|setenv|import|extra[-_]unit).*"
+    r"|single|emergency|rescue|[sS1]|-[sb]|(rd\.)?break(=.*)?|rd\.(shell|debug).*|kgdb.*"
+    r"|sysrq_always_enabled.*|(rd\.)?systemd\.mount-extra=.*|(rd\.)?systemd\.set_credential.*"
+)
 _HEX: Final = re.compile("(?:[0-9a-f]{2})*")
 _NUMBER: Final = re.compile("[1-9][0-9]{0,12}")
 
@@ -152,11 +158,33 @@ def malformed(entry: Partition, error: FormatError) -> Finding:
     )
 
 
+def shells(found: SlotFit) -> Iterator[Finding]:
+    """Yield the words of a slot's command line that open a shell or start another system."""
+    try:
+        words = command_line(found).split()
+    except FormatError:
+        return
+    for word in words:
+        if _SHELL.fullmatch(word.strip("\"'")):
+            message = f"the command line has {word}, which opens a shell or starts another system"
+            offset = found.entry.offset
+            yield finding("disk.bootargs-shell", found.entry.name, message, offset=offset)
+
+
 def opens(found: SlotFit) -> Tree:
     """Return what the signed command line of a slot opens its root with.
 
     Raises:
         FormatError: It does not say, says it twice, or is the command line of another slot.
+    """
+    return parse_bootargs(command_line(found), found.slot.name)
+
+
+def command_line(found: SlotFit) -> str:
+    """Return the signed command line of a slot; empty where its device tree has none.
+
+    Raises:
+        FormatError: The slot has no device tree that can be read, or several.
     """
     model = found.lenient
     configuration = model.configuration(found.slot.configuration)
@@ -164,8 +192,7 @@ def opens(found: SlotFit) -> Tree:
     if len(names) != 1:
         raise FormatError(f"{configuration.path} names {len(names)} device trees: expected one")
     chosen = fdt.read(model.image(names[0]).payload).find("/chosen")
-    text = ((chosen and chosen.value("bootargs")) or b"").rstrip(b"\0").decode("latin-1")
-    return parse_bootargs(text, found.slot.name)
+    return ((chosen and chosen.value("bootargs")) or b"").rstrip(b"\0").decode("latin-1")
 
 
 def parse_bootargs(text: str, slot: str) -> Tree:

@@ -75,7 +75,7 @@ def enrol(
     with naming(identity):
         said = messages.parse_identity(document)
     record, credential = attest.enrol(said, trusted, name, datetime.now(UTC))
-    known.save(record)
+    known.admit(record)
     console.write(output, base64.b64encode(credential) + b"\n")
     console.status(
         "OK: {} has an endorsement certificate by {}; its key is certified when it answers",
@@ -103,7 +103,7 @@ def certify(
     document = read(answer, DOCUMENT)
     with naming(answer):
         secret = messages.parse_activation(document)
-    known.save(attest.certify(known.record(name), secret, int(time.time())))
+    known.admit(attest.certify(known.record(name), secret, int(time.time())))
     console.status("OK: the attestation key of {} is certified", name)
 
 

@@ -70,6 +70,7 @@ class Layout:
         partitions: In the order of their offsets.
         files: The file of the deploy directory that a partition holds, by the partition's name.
         label_id: GUID of the disk, lower case.
+        names_disk: Whether the file gives that GUID; wic draws another one otherwise.
         areas: What belongs outside of the partitions (`--no-table`), in order.
         drawn: The partitions whose GUID is not declared, which wic draws.
         sources: What fills a partition if not a file, by the partition's name: a plugin of wic's.
@@ -78,6 +79,7 @@ class Layout:
     partitions: tuple[Partition, ...]
     files: dict[str, str]
     label_id: str = LABEL_ID
+    names_disk: bool = False
     areas: tuple[RawArea, ...] = ()
     drawn: frozenset[str] = frozenset()
     sources: dict[str, str] = field(default_factory=dict)
@@ -130,7 +132,8 @@ def parse_wks(text: str, name: str = "layout") -> Layout:
     return Layout(
         partitions=tuple(reader.partitions),
         files=reader.files,
-        label_id=reader.tables[0],
+        label_id=reader.tables[0] or LABEL_ID,
+        names_disk=bool(reader.tables[0]),
         areas=tuple(reader.areas),
         drawn=frozenset(reader.drawn),
         sources=reader.sources,
@@ -220,11 +223,11 @@ class _Reader:
 
 
 def _label_id(options: dict[str, str]) -> str:
-    """Return the disk's GUID from the line `bootloader`."""
+    """Return the disk's GUID from the line `bootloader`; empty where it gives none."""
     if options.get("--ptable") != "gpt":
         given = options.get("--ptable", "is not given, so that wic writes an MBR")
         raise FormatError(f"--ptable {given}: expected gpt")
-    return str(uuid.UUID(options.get("--diskid", LABEL_ID)))
+    return str(uuid.UUID(options["--diskid"])) if "--diskid" in options else ""
 
 
 def _options(words: list[str], known: frozenset[str]) -> tuple[dict[str, str], str]:

@@ -32,6 +32,9 @@ _MAX_TAGS: Final = 8192
 _MAX_STRINGS: Final = 16 << 20
 _HEADER: Final = 64
 _MAX_PATH: Final = 4096
+_MAX_NAMED: Final = 256
+_SEARCH: Final = ("DT_RPATH", "DT_RUNPATH")
+_NEEDED: Final = ("DT_NEEDED", "DT_AUDIT", "DT_DEPAUDIT", "DT_FILTER", "DT_AUXILIARY")
 _EXECUTABLE: Final = 1
 _WRITABLE: Final = 2
 # Offset and form of e_shoff, e_shnum and e_shstrndx by ELF class.
@@ -71,6 +74,8 @@ class Elf:
         canary: Whether it uses the stack protector.
         fortified: Whether it uses a checked function; None when it calls none that could be.
         search: Its RPATH and RUNPATH entries.
+        interpreter: The program that loads it; empty without one.
+        needed: The libraries and auditors it is loaded with, as they are named.
     """
 
     program: bool
@@ -84,6 +89,8 @@ class Elf:
     canary: bool
     fortified: bool | None
     search: tuple[str, ...]
+    interpreter: str
+    needed: tuple[str, ...]
 
 
 class _Stream(io.RawIOBase):
@@ -195,8 +202,18 @@ def _judge(
         bind_now="DT_BIND_NOW" in known or bool(flags & _DF_BIND_NOW) or bool(more & _DF_1_NOW),
         canary=b"\0__stack_chk_fail\0" in strings,
         fortified=True if _CHECKED.search(strings) else None if not _checkable(strings) else False,
-        search=_search(strings, known),
+        search=tuple(part for text in _texts(strings, known, _SEARCH) for part in text.split(":")),
+        interpreter=_interpreter(data, segments),
+        needed=_texts(strings, known, _NEEDED),
     )
+
+
+def _interpreter(data: mmap.mmap | bytes, segments: list[_Segment]) -> str:
+    for segment in segments:
+        if segment.type == "PT_INTERP":
+            end = segment.offset + min(segment.size, _MAX_PATH)
+            return data[segment.offset : end].partition(b"\0")[0].decode(errors="replace")
+    return ""
 
 
 def _checkable(strings: bytes) -> bool:
@@ -220,10 +237,8 @@ def _strings(
     return b""
 
 
-def _search(strings: bytes, tags: dict[str, list[int]]) -> tuple[str, ...]:
-    found: list[str] = []
-    for name in ("DT_RPATH", "DT_RUNPATH"):
-        for start in tags.get(name, [])[:8]:
-            raw = strings[start : start + _MAX_PATH].partition(b"\0")[0]
-            found += raw.decode(errors="replace").split(":")
-    return tuple(found)
+def _texts(strings: bytes, tags: dict[str, list[int]], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the strings that entries of the dynamic table name."""
+    starts = [start for name in names for start in tags.get(name, [])[:_MAX_NAMED]]
+    raw = (strings[start : start + _MAX_PATH].partition(b"\0")[0] for start in starts)
+    return tuple(text.decode(errors="replace") for text in raw)

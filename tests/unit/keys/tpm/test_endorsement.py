@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -16,7 +16,7 @@ from bootseal.errors import FormatError, VerificationRefused
 from bootseal.keys.tpm import endorsement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 EK = "2.23.133.8.1"
@@ -32,12 +32,15 @@ OTHER_USAGES = (
 )
 
 
+Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
 class Party:
     """A key, and certificates by it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, key: Key | None = None) -> None:
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
 
     def certify(
         self,
@@ -47,6 +50,9 @@ class Party:
         usages: Sequence[str] = (),
         cert_sign: bool = True,
         end: datetime = NOW + timedelta(days=1),
+        path_length: int | None = None,
+        extension: x509.ExtensionType | None = None,
+        critical: bool = True,
     ) -> x509.Certificate:
         builder = (
             x509.CertificateBuilder()
@@ -56,7 +62,9 @@ class Party:
             .serial_number(x509.random_serial_number())
             .not_valid_before(NOW - timedelta(days=1))
             .not_valid_after(end)
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .add_extension(
+                x509.BasicConstraints(ca=authority, path_length=path_length), critical=True
+            )
         )
         if authority:
             others = dict.fromkeys(OTHER_USAGES, False)
@@ -65,6 +73,8 @@ class Party:
         if usages:
             named = [x509.ObjectIdentifier(usage) for usage in usages]
             builder = builder.add_extension(x509.ExtendedKeyUsage(named), critical=False)
+        if extension is not None:
+            builder = builder.add_extension(extension, critical=critical)
         return builder.sign(self.key, SHA256())
 
 
@@ -158,3 +168,93 @@ def test_file_of_authorities_holds_nothing_else(parties: tuple[Party, Party, Par
     plain = root.certify(ek, authority=False).public_bytes(Encoding.PEM)
     with pytest.raises(FormatError, match="file: CN=ek may not certify other keys"):
         endorsement.authorities(pem + plain, "file")
+
+
+def test_path_length_counts_the_authorities_below(parties: tuple[Party, Party, Party]) -> None:
+    root, issuer, ek = parties
+    middle = Party("middle")
+    path = [root.certify(middle), middle.certify(issuer, path_length=0)]
+
+    endorsement.check(leaf(issuer, ek), [*path, root.certify(root, path_length=2)], NOW)
+    for limit in (0, 1):
+        trusted = [*path, root.certify(root, path_length=limit)]
+        with pytest.raises(VerificationRefused, match=f"allows {limit} authorities below it"):
+            endorsement.check(leaf(issuer, ek), trusted, NOW)
+
+
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\5\0")
+NAMES = x509.NameConstraints(
+    permitted_subtrees=[x509.DNSName("example.com")], excluded_subtrees=None
+)
+POLICIES = x509.PolicyConstraints(require_explicit_policy=0, inhibit_policy_mapping=None)
+
+
+@pytest.mark.parametrize("place", ["leaf", "issuer", "root"])
+@pytest.mark.parametrize(
+    ("extension", "critical"),
+    [
+        (UNKNOWN, True),
+        (NAMES, True),
+        (NAMES, False),
+        (POLICIES, True),
+        (x509.InhibitAnyPolicy(0), True),
+    ],
+    ids=["unknown", "names", "names-not-critical", "policies", "inhibit"],
+)
+def test_limit_that_is_not_understood_is_refused(
+    parties: tuple[Party, Party, Party],
+    place: str,
+    extension: x509.ExtensionType,
+    *,
+    critical: bool,
+) -> None:
+    root, issuer, ek = parties
+
+    def made(by: Party, subject: Party, name: str) -> x509.Certificate:
+        chosen = extension if name == place else None
+        authority, usages = name != "leaf", [EK] if name == "leaf" else []
+        return by.certify(
+            subject, authority=authority, usages=usages, extension=chosen, critical=critical
+        )
+
+    trusted = [made(root, issuer, "issuer"), made(root, root, "root")]
+    with pytest.raises(VerificationRefused, match="which is not supported"):
+        endorsement.check(der(made(issuer, ek, "leaf")), trusted, NOW)
+
+
+def test_unknown_extension_that_is_not_critical_is_passed_over(
+    parties: tuple[Party, Party, Party],
+) -> None:
+    root, issuer, ek = parties
+    trusted = [root.certify(issuer, extension=UNKNOWN, critical=False), root.certify(root)]
+
+    assert endorsement.check(leaf(issuer, ek), trusted, NOW).anchor == "CN=root"
+
+
+def test_authority_for_another_use_is_refused(parties: tuple[Party, Party, Party]) -> None:
+    root, issuer, ek = parties
+
+    for usage in (EK, "2.5.29.37.0"):
+        trusted = [root.certify(issuer, usages=[usage]), root.certify(root)]
+        endorsement.check(leaf(issuer, ek), trusted, NOW)
+    trusted = [root.certify(issuer, usages=["1.3.6.1.5.5.7.3.1"]), root.certify(root)]
+    with pytest.raises(VerificationRefused, match="is limited to"):
+        endorsement.check(leaf(issuer, ek), trusted, NOW)
+
+
+WEAK: dict[str, Callable[[], Key]] = {
+    "small": lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505 - the weak one
+    "exponent": lambda: rsa.generate_private_key(3, 2048),
+    "curve": lambda: ec.generate_private_key(ec.SECP192R1()),
+}
+
+
+@pytest.mark.parametrize("kind", WEAK)
+@pytest.mark.parametrize("place", ["ek", "issuer", "root"])
+def test_weak_key_is_refused_wherever_it_is(kind: str, place: str) -> None:
+    names = ("root", "issuer", "ek")
+    root, issuer, ek = (Party(name, WEAK[kind]() if name == place else None) for name in names)
+    trusted = [root.certify(issuer), root.certify(root)]
+
+    with pytest.raises(VerificationRefused, match=f"the key of CN={place} is "):
+        endorsement.check(leaf(issuer, ek), trusted, NOW)

@@ -117,6 +117,7 @@ def load_null_cipher(workspace: Workspace) -> None:
     old = bytes(fit_format.parse(fit).image(name).payload)
     files = [
         cpio.file("crypto_null.ko", module),
+        cpio.directory("etc"),
         cpio.file("etc/modules", _modules(old) + b"/crypto_null.ko\n"),
     ]
     more = gzip.compress(cpio.pack(files, epoch=0), mtime=0)

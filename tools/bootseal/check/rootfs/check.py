@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Final
 from bootseal.check.rootfs import files as rootfs_files
 from bootseal.check.rootfs import keys as rootfs_keys
 from bootseal.check.rootfs import programs as rootfs_programs
+from bootseal.check.rootfs.starts import check as starts
+from bootseal.check.rootfs.starts import logins
+from bootseal.check.rootfs.starts.tree import Tree
 from bootseal.disk.filesystems import erofs as fs_erofs
 from bootseal.disk.filesystems import ext4, squashfs
 from bootseal.errors import FormatError
@@ -56,6 +59,9 @@ def check(
             yield from rootfs_files.check(nodes, allowlist, entry.name, production=production)
             yield from rootfs_keys.check(nodes, allowlist, entry.name)
             yield from rootfs_programs.check(nodes, allowlist, entry.name)
+            tree = Tree(nodes)
+            yield from starts.check(tree, entry.name)
+            yield from logins.check(tree, entry.name, production=production)
     except FormatError as error:
         yield finding(
             "disk.root-unreadable",

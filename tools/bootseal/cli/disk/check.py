@@ -46,7 +46,9 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a disk image: its layout, and that every byte that will run is signed.
+    """Check a disk image: its layout, its chain of signatures, and what its roots start.
+
+    The last line says what was checked and what was not.
 
     Exits with 0 if there are no errors, with 3 if there are, and with 4 if it is not a disk image
     at all.
@@ -71,7 +73,7 @@ def check(
     for area in verdict.areas:
         console.status("NOT SIGNED: {}, outside of the partitions at {:#x}", area.name, area.start)
     refuse(verdict, image)
-    console.status("OK: {} is accepted: every byte that runs is signed", image)
+    console.status("OK: {} is accepted. {}", image, verdict.summary(inside=inside))
 
 
 def _allowlist(path: Path) -> Allowlist:

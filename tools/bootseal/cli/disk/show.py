@@ -137,7 +137,7 @@ def _partitions(disk: Disk, target: Expected, *, as_json: bool) -> None:
     found = read_tables(disk, disk.size)
     if not found.copies:
         raise FormatError(f"{disk.name} has no partition table: {found.findings[-1].message}")
-    problems = list(partitions.check(found, target.partitions))
+    problems = list(partitions.check(found, target.partitions, target.disk_guid))
     wrong = {f.where for f in problems if f.severity is not Severity.INFO}
     declared = {each.name for each in target.partitions}
     if not as_json:

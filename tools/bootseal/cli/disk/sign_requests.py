@@ -25,7 +25,8 @@ def sign_requests(
 ) -> None:
     """Sign the digests of `disk sign --export-requests`, on the machine that has the key.
 
-    That machine cannot tell what they are digests of: be sure where they come from.
+    Every .digest file must hold what requests.json names. What it is the digest of, that machine
+    cannot tell: be sure where the directory comes from.
 
     Example: bootseal disk sign-requests requests --key 'pkcs11:token=vault;object=fit'
     """

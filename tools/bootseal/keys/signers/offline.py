@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
-from bootseal.errors import FormatError, UsageError
+from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.files import read_bounded, write_file
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm, Padding
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 SCHEMA: Final = "bootseal.signing-requests/1"
 FILE_NAME: Final = "requests.json"
 SUMMARY: Final = "SUMMARY.txt"
+_DIGEST: Final = ".digest"
+_AGAIN: Final = "export the requests again, and carry the whole directory"
 ROLES: Final = ("fit", "policy")
 _MAX_SIGNATURE: Final = 4096
+_LONGEST_DIGEST: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +138,7 @@ def export(directory: Path, recorders: Sequence[Recorder], subject: str) -> list
         raise UsageError(f"{directory} is not empty", hint="name a new directory")
     wanted = [each for recorder in recorders for each in recorder.wanted.values()]
     for each in wanted:
-        write_file(directory / f"{each.name}.digest", each.digest)
+        write_file(directory / f"{each.name}{_DIGEST}", each.digest)
     keys = {recorder.role: recorder.public_key.fingerprint() for recorder in recorders}
     document = _Requests(
         subject=subject,
@@ -158,19 +161,60 @@ def export(directory: Path, recorders: Sequence[Recorder], subject: str) -> list
 
 
 def load(directory: Path) -> list[Wanted]:
-    """Read the requests in a directory.
+    """Read the requests in a directory and compare them with the files next to them.
 
     Raises:
         UsageError: There are none.
         FormatError: They are malformed.
+        VerificationRefused: A file holds another digest than the request names, a request has
+            another name than its digest gives it, or a file belongs to no request.
     """
     path = directory / FILE_NAME
     try:
-        return [_parse(each) for each in documents.load(_Requests, path).requests]
+        found = documents.load(_Requests, path).requests
+        wanted = [_parse(each) for each in found]
     except FileNotFoundError:
         raise UsageError(f"{directory} holds no {FILE_NAME}") from None
     except (ValueError, UsageError, FormatError) as error:
         raise FormatError(f"{path} does not hold signing requests: {error}") from error
+    for request, each in zip(found, wanted, strict=True):
+        _compare(directory, request, each)
+    expected = {f"{each.name}{_DIGEST}" for each in wanted}
+    more = sorted({file.name for file in directory.glob(f"*{_DIGEST}")} - expected)
+    if more:
+        raise VerificationRefused(
+            f"{directory / more[0]} belongs to no request in {FILE_NAME}", hint=_AGAIN
+        )
+    return wanted
+
+
+def _compare(directory: Path, request: _Request, wanted: Wanted) -> None:
+    """Compare a request with its own name, its command, and the file that people look at."""
+    path = directory / f"{wanted.name}{_DIGEST}"
+    for what, expected, observed in (
+        ("name", wanted.name, request.name),
+        ("command", command(wanted), request.command),
+    ):
+        if expected != observed:
+            raise VerificationRefused(
+                f"{directory / FILE_NAME} gives digest {wanted.digest.hex()} the {what} "
+                f"{observed[:200]!r}: expected {expected!r}",
+                hint=_AGAIN,
+            )
+    try:
+        with path.open("rb") as file:
+            held = file.read(_LONGEST_DIGEST + 1)
+    except OSError as error:
+        raise VerificationRefused(
+            f"{path} cannot be read ({error.strerror}): expected the digest that {FILE_NAME} names",
+            hint=_AGAIN,
+        ) from error
+    if held != wanted.digest:
+        raise VerificationRefused(
+            f"{path} holds {held.hex()[: 2 * _LONGEST_DIGEST]}: {FILE_NAME} names "
+            f"{wanted.digest.hex()}",
+            hint=_AGAIN,
+        )
 
 
 def _parse(request: _Request) -> Wanted:

@@ -2,7 +2,9 @@
 """Endorsement certificates: what a TPM's maker says about the key that every TPM is born with.
 
 Spec: RFC 5280; TCG EK Credential Profile 2.5, section 3.2. Revocation is not checked: few makers
-publish lists, and a verifier at a production line may have no network.
+publish lists, and a verifier at a production line may have no network. What a path asks for and
+is not checked here, such as name constraints, is refused. cryptography's own verifier is made for
+web servers: it wants names and extensions that authorities of TPM makers do not have.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.keys import public
@@ -29,6 +32,19 @@ Authority: TypeAlias = x509.Certificate
 _EK_USAGE: Final = x509.ObjectIdentifier("2.23.133.8.1")
 _MAX_DEPTH: Final = 5
 _WEAK: Final = (hashes.MD5, hashes.SHA1)
+_MIN_RSA: Final = 2048
+_MIN_EXPONENT: Final = 65537
+_MIN_CURVE: Final = 256
+_ANY_USAGE: Final = x509.ObjectIdentifier("2.5.29.37.0")
+# What is checked, or says nothing that a path depends on; others may not be critical.
+_UNDERSTOOD: Final = (
+    x509.BasicConstraints,
+    x509.KeyUsage,
+    x509.ExtendedKeyUsage,
+    x509.SubjectAlternativeName,
+    x509.CertificatePolicies,
+)
+_REFUSED: Final = (x509.NameConstraints, x509.PolicyConstraints, x509.InhibitAnyPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +77,14 @@ def authorities(pem: bytes, where: str) -> list[Authority]:
             f"{where} does not hold certificates in PEM form ({first_line(error)})"
         ) from error
     for certificate in found:
-        if not is_authority(certificate):
+        try:
+            authority = is_authority(certificate)
+        except (ValueError, x509.DuplicateExtension) as error:
+            raise FormatError(
+                f"{where}: {_subject(certificate)} has extensions that cannot be read"
+                f" ({first_line(error)})"
+            ) from error
+        if not authority:
             raise FormatError(f"{where}: {_subject(certificate)} may not certify other keys")
     return found
 
@@ -77,13 +100,15 @@ def check(der: bytes, trusted: Sequence[Authority], when: datetime) -> Endorseme
 
     Raises:
         FormatError: It is not a certificate of a supported key.
-        VerificationRefused: It leads to none of the authorities, is not valid at that time, or
-            is not for an endorsement key.
+        VerificationRefused: It leads to none of the authorities, is not valid at that time, is
+            not for an endorsement key, or a certificate of the path is weak, sets a limit that
+            the path breaks, or one that is not understood.
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+        list(certificate.extensions)
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
         raise FormatError(
             f"the endorsement certificate of {len(der)} bytes cannot be read ({first_line(error)})"
         ) from error
@@ -110,15 +135,17 @@ def _anchor(
 ) -> Authority:
     """Follow the issuers up to an authority that signed itself."""
     current = certificate
+    # Authorities below the current one, those that issued to themselves left out (RFC 5280, 6.1.4).
+    below = 0
     for depth in range(_MAX_DEPTH):
-        if not current.not_valid_before_utc <= when <= current.not_valid_after_utc:
-            raise VerificationRefused(
-                f"the certificate of {_subject(current)} is valid from "
-                f"{current.not_valid_before_utc:%Y-%m-%d} to "
-                f"{current.not_valid_after_utc:%Y-%m-%d}: now is {when:%Y-%m-%d}"
-            )
-        if depth and current.subject == current.issuer:
-            return current
+        _check_validity(current, when)
+        _check_strength(current)
+        _check_extensions(current)
+        if depth:
+            _check_path_length(current, below)
+            if current.subject == current.issuer:
+                return current
+            below += 1
         issuer = next((one for one in trusted if _issued(current, one)), None)
         if issuer is None:
             raise VerificationRefused(
@@ -127,6 +154,65 @@ def _anchor(
             )
         current = issuer
     raise VerificationRefused(f"the path to an authority has more than {_MAX_DEPTH} certificates")
+
+
+def _check_validity(certificate: x509.Certificate, when: datetime) -> None:
+    if not certificate.not_valid_before_utc <= when <= certificate.not_valid_after_utc:
+        raise VerificationRefused(
+            f"the certificate of {_subject(certificate)} is valid from "
+            f"{certificate.not_valid_before_utc:%Y-%m-%d} to "
+            f"{certificate.not_valid_after_utc:%Y-%m-%d}: now is {when:%Y-%m-%d}"
+        )
+
+
+def _check_strength(certificate: x509.Certificate) -> None:
+    """Refuse a key that others could have: RSA or ECDSA, as large as is safe today."""
+    key = certificate.public_key()
+    match key:
+        case rsa.RSAPublicKey():
+            weak = key.key_size < _MIN_RSA or key.public_numbers().e < _MIN_EXPONENT
+            what = f"RSA with {key.key_size} bits and exponent {key.public_numbers().e}"
+        case ec.EllipticCurvePublicKey():
+            weak, what = key.curve.key_size < _MIN_CURVE, key.curve.name
+        case _:
+            weak, what = True, type(key).__name__
+    if weak:
+        raise VerificationRefused(
+            f"the key of {_subject(certificate)} is {what}: expected RSA with {_MIN_RSA} bits and "
+            f"exponent {_MIN_EXPONENT}, or an elliptic curve of {_MIN_CURVE} bits, at least"
+        )
+
+
+def _check_extensions(certificate: x509.Certificate) -> None:
+    """Refuse what would limit the path and is not checked here."""
+    for extension in certificate.extensions:
+        value = extension.value
+        unknown = extension.critical and not isinstance(value, _UNDERSTOOD)
+        if unknown or isinstance(value, _REFUSED):
+            name = type(value).__name__
+            if isinstance(value, x509.UnrecognizedExtension):
+                name = "unknown"
+            critical = "critical " if extension.critical else ""
+            raise VerificationRefused(
+                f"the certificate of {_subject(certificate)} has the {critical}extension "
+                f"{extension.oid.dotted_string} ({name}), which is not supported"
+            )
+    usages = _extended_usages(certificate)
+    if usages and not {_EK_USAGE, _ANY_USAGE} & set(usages):
+        raise VerificationRefused(
+            f"the certificate of {_subject(certificate)} is limited to "
+            f"{', '.join(usage.dotted_string for usage in usages)}: an endorsement key needs "
+            f"{_EK_USAGE.dotted_string}"
+        )
+
+
+def _check_path_length(authority: Authority, below: int) -> None:
+    limit = authority.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    if limit is not None and below > limit:
+        raise VerificationRefused(
+            f"the certificate of {_subject(authority)} allows {limit} authorities below it: "
+            f"the path has {below}"
+        )
 
 
 def _issued(certificate: x509.Certificate, issuer: Authority) -> bool:
