@@ -147,7 +147,8 @@ RAMDISK: Final = Wanted(
 )
 DISK: Final = Wanted(
     "a disk image with a GPT, as it is or compressed with gzip or zstd",
-    frozenset({Kind.GPT, Kind.GZIP, Kind.ZSTD}),
+    # The reader of partition tables names an MBR itself, and shows what is in it.
+    frozenset({Kind.GPT, Kind.MBR, Kind.GZIP, Kind.ZSTD}),
 )
 RAW_DISK: Final = Wanted("a disk image with a GPT", frozenset({Kind.GPT}))
 MEASURED: Final = Wanted("a FIT or a disk image with a GPT", FIT.kinds | RAW_DISK.kinds)
