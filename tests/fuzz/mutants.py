@@ -16,6 +16,7 @@ from tests.vectors.fit_attacks import CATALOGUE
 
 from bootseal.errors import BootsealError
 from bootseal.fit.prove import regions
+from bootseal.fit.verify import forms
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.model import Node
 from bootseal.formats.fdt.scan import Tag
@@ -32,6 +33,12 @@ _WORDS: Final = (0, 1, 2, 3, 4, 9, 16, 17, 56, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF
 _HEADER: Final = 40
 # Attacks that make everything large add nothing to a random mutant but time.
 _LARGE: Final = 1 << 16
+_SEEN: Final = frozenset({"kernel", "flat_dt", "ramdisk"})
+_FORMS: Final = (
+    b"", b"\0", b"text\0", b"text", b"a\0b\0", b"\x1b[2J\0", b"\xff\0",
+    "\u202e\0".encode(), b"sandbox\0", b"riscv\0", bytes(3), bytes(4), bytes(8),
+    bytes(12), bytes(7) + b"\1",
+)  # fmt: skip
 _NAMES: Final = (
     "data", "data-size", "data-offset", "data-position", "algo", "value", "hashed-nodes",
     "hashed-strings", "key-name-hint", "sign-images", "padding", "default", "kernel", "fdt",
@@ -50,15 +57,22 @@ def mutant(fit: bytes, seed: int) -> tuple[str, bytes]:
     kind = rng.choice(list(_KINDS))
     try:
         changed = _KINDS[kind](fit, rng)
-    except (BootsealError, LookupError, ValueError):
-        # A change that an earlier change of the same mutant made impossible.
+    except (BootsealError, LookupError, StopIteration, ValueError):
+        # A change that this FIT, or an earlier change of the same mutant, makes impossible.
         return "bits", _bits(fit, rng)
     return kind, changed
 
 
 def _signed(fit: bytes, rng: Random) -> bytes:
     model = fit_format.parse(fit, lenient=True)
-    region = rng.choice(regions(model, list(model.configurations), 1))
+    found = regions(model, list(model.configurations), 1)
+    data = {f"{image.path} data": image for image in model.images}
+    if not any(each.signatures for each in model.configurations):
+        # Keys for images sign nothing but data.
+        found = [region for region in found if region.name in data]
+    # U-Boot's tool does not look at the data of what an SPL loads.
+    unseen = {name for name, image in data.items() if image.type not in _SEEN}
+    region = rng.choice([region for region in found if region.name not in unseen])
     changed = bytearray(fit)
     for start, end in region.ranges:
         changed[rng.randrange(start, end)] ^= 1 << rng.randrange(8)
@@ -162,6 +176,22 @@ def _change_node(root: Node, rng: Random) -> None:
             node.properties[name] = rng.choice((*values, *numbers, b"", b"sha1,rsa2048\0"))
 
 
+def _forms(fit: bytes, rng: Random) -> bytes:
+    """Give one property another form: no text, two texts, a number of three bytes, a long list."""
+
+    def change(root: Node) -> None:
+        nodes = [root]
+        for node in nodes:
+            nodes += node.children
+        node = rng.choice([*nodes, *(n for n in nodes if n.name.startswith("signature"))])
+        name = rng.choice((*forms.RULES, *node.properties))
+        old = node.properties.get(name, b"x\0")
+        node.properties[name] = rng.choice((*_FORMS, old[:-1], old + b"\0", old * 101))
+
+    total = fdt.total_size(fit)
+    return fdt.rewrite(fit[:total], change) + fit[total:]
+
+
 def _attack(fit: bytes, rng: Random) -> bytes:
     changed = rng.choice(CATALOGUE).change(fit)
     if len(changed) > _LARGE:
@@ -177,5 +207,6 @@ _KINDS: Final[dict[str, Callable[[bytes, Random], bytes]]] = {
     "size": _size,
     "tags": _tags,
     "tree": _tree,
+    "forms": _forms,
     "attack": _attack,
 }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, errors, refuse
 from bootseal.fit import control_dtb as trust_store
-from bootseal.fit.verify import gate, payloads, releases, structure
+from bootseal.fit.verify import gate, payloads, releases, starting, structure
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.signature import check_configuration, check_image, holds_by_list
 from bootseal.fit.verify.strictness import COMPAT, STRICT
@@ -328,6 +328,8 @@ def check_signatures(
     if not (trust.any_suffices and any(verdict.good for verdict in verdicts)):
         findings = [f for verdict in verdicts for f in verdict.findings]
     findings += _check_images(fit, configuration, trust, strictness, cache)
+    if not strictness.strict and not trust.required("conf"):
+        findings += starting.check(fit, configuration)
     return verdicts, findings
 
 
