@@ -8,6 +8,7 @@ that looks at a device takes that directory and never asks which of the two made
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,17 @@ from bootseal.files import write_file
 
 SCHEMA: Final = "bootseal.device/1"
 FILE_NAME: Final = "device.json"
+
+# What ends in QEMU's arguments: no program but QEMU, no property that names a file.
+_SYSTEM: Final = re.compile(r"qemu-system-[a-z0-9_]{1,32}")
+_MACHINE: Final = re.compile(
+    r"[a-z0-9][a-z0-9._-]{0,63}"
+    r"(,(accel|acpi|aia|aia-guests|aclint|gic-version|highmem|iommu|its|mte|ras|secure"
+    r"|virtualization)=[a-z0-9.-]{1,16})*"
+)
+_CPU: Final = re.compile(r"[a-z0-9][A-Za-z0-9._-]{0,63}(,[a-z0-9_.-]{1,32}=(on|off|[0-9]{1,6}))*")
+_MOST_CPUS: Final = 512
+_MOST_MEMORY: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +262,12 @@ def describe(directory: Path, path: Path) -> Artefact:
 
 
 def save(device: Device, directory: Path) -> Path:
-    """Write `device.json` into `directory` and return its path."""
+    """Write `device.json` into `directory` and return its path.
+
+    Raises:
+        FormatError: It describes a machine that `load` would refuse.
+    """
+    _check_machine(device.qemu, FILE_NAME)
     target = directory / FILE_NAME
     write_file(target, documents.dump(device))
     return target
@@ -259,11 +276,17 @@ def save(device: Device, directory: Path) -> Path:
 def load(directory: Path) -> Device:
     """Read and validate `device.json` of a build directory.
 
+    The directory may come from someone else: the machine is one that can start nothing but QEMU
+    and name no file of the host, and artefacts are files inside the directory.
+
     Raises:
         UsageError: The directory holds no built device.
-        FormatError: The file is not a valid `bootseal.device/1` document.
+        FormatError: The file is not a valid `bootseal.device/1` document, or names what is outside
+            the directory or is not a file.
     """
     path = directory / FILE_NAME
+    if path.is_symlink():
+        raise FormatError(f"{path} is a link: expected a file")
     try:
         device = documents.load(Device, path)
     except NotADirectoryError:
@@ -273,7 +296,40 @@ def load(directory: Path) -> Device:
             f"{directory} holds no {FILE_NAME}, so it is not a built device",
             hint=f"bootseal reference build {directory}",
         ) from None
+    _check_machine(device.qemu, str(path))
     for role, artefact in device.artefacts.items():
-        if Path(artefact.path).is_absolute() or ".." in Path(artefact.path).parts:
-            raise FormatError(f"{path}: artefact {role!r} points outside the build directory")
+        _check_place(directory, artefact.path, f"{path}: artefact {role!r}")
     return device
+
+
+def _check_machine(qemu: Qemu, where: str) -> None:
+    for name, text, pattern, example in (
+        ("system", qemu.system, _SYSTEM, "qemu-system-aarch64"),
+        ("machine", qemu.machine, _MACHINE, "virt-7.2,gic-version=3"),
+        ("cpu", qemu.cpu, _CPU, "cortex-a57"),
+    ):
+        if pattern.fullmatch(text) is None:
+            shown = documents.visible(text)[:80]
+            raise FormatError(
+                f"{where}: qemu.{name} is '{shown}', which is not one that may be started: "
+                f"expected a value such as {example}"
+            )
+    for name, number, most in (
+        ("cpus", qemu.cpus, _MOST_CPUS),
+        ("memory", qemu.memory, _MOST_MEMORY),
+    ):
+        if not 1 <= number <= most:
+            raise FormatError(f"{where}: qemu.{name} is {number}: expected 1 to {most}")
+
+
+def _check_place(directory: Path, relative: str, what: str) -> None:
+    place = Path(relative)
+    if not relative or place.is_absolute() or ".." in place.parts:
+        raise FormatError(f"{what} points outside the build directory")
+    path = directory
+    for part in place.parts:
+        path /= part
+        if path.is_symlink():
+            raise FormatError(f"{what} is or is behind a link, {path}: expected a file")
+    if path.exists() and not path.is_file():
+        raise FormatError(f"{what} is not a file")

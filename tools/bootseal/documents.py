@@ -26,6 +26,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, TypeVar
 
 from bootseal.errors import BootsealError, FormatError
+from bootseal.files import read_bounded
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
@@ -99,8 +100,7 @@ def load(kind: type[_T], path: Path, *, texts: Texts | None = None) -> _T:
         FormatError: It is not strict JSON, or not what the model declares.
         OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        return read(kind, file.read(MAX_SIZE + 1), str(path), texts=texts)
+    return read(kind, read_bounded(path, limit=MAX_SIZE), str(path), texts=texts)
 
 
 def decode(kind: type[_T], value: object, what: str, *, texts: Texts | None = None) -> _T:

@@ -79,15 +79,18 @@ def test_kind_of_what_is_measured_and_its_slot_are_said(work: Path) -> None:
     assert "configuration conf-1: slot not known" in text
 
 
-@pytest.mark.parametrize("kind", ["raw", "gzip"])
+@pytest.mark.parametrize(
+    ("kind", "described"),
+    [("raw", "a file of unknown content"), ("gzip", "a file compressed with gzip")],
+)
 def test_kind_of_a_disk_image_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, described: str
 ) -> None:
     path = tmp_path / "disk"
     path.write_bytes(bytes(4096) if kind == "raw" else gzip.compress(bytes(4096)))
 
     with caplog.at_level(logging.INFO, "bootseal"), image.opened(path):
-        assert caplog.messages == [f"{path}: disk image, {kind}"]
+        assert caplog.messages == [f"{path}: {described}"]
 
 
 def test_profile_and_key_of_a_role_are_said(

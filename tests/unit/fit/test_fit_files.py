@@ -7,21 +7,20 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
 from bootseal import files
-from bootseal.errors import UsageError, VerificationRefused
+from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.fit.sign import Request, SigningKey, sign_file
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.fit.verify.verdict import verify
 from bootseal.formats.fdt import model as fdt
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bootseal.keys.signers.file import FileSigner
 
 
@@ -34,11 +33,39 @@ def test_mapped_file_is_what_it_holds(tmp_path: Path) -> None:
         assert bytes(view) == b""
 
 
-def test_pipe_is_read(tmp_path: Path) -> None:
+def test_pipe_is_read_unless_it_may_have_no_writer(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"content\n")
+    os.close(writer)
+    with files.mapped(Path(f"/dev/fd/{reader}")) as view:
+        assert bytes(view) == b"content\n"
+    os.close(reader)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with subprocess.Popen(["sh", "-c", f"echo content > {pipe}"]), files.mapped(pipe) as view:
-        assert bytes(view) == b"content\n"
+    for read in (files.mapped, files.private, files.opened):
+        with pytest.raises(UsageError, match="pipe is a FIFO: expected a file"), read(pipe):
+            pass
+
+
+def test_small_file_is_read_within_its_bound(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "sparse").touch()
+    os.truncate(tmp_path / "sparse", 1 << 40)
+    (tmp_path / "loop").symlink_to("loop")
+
+    assert files.read_bounded(tmp_path / "file", limit=7) == b"content"
+    for name, limit in (("file", 6), ("sparse", files.SMALL)):
+        with pytest.raises(FormatError, match=r"has more than .*, the most that is read of it"):
+            files.read_bounded(tmp_path / name, limit=limit)
+    for path in (Path("/dev/zero"), Path("a\0b"), Path("\ud800")):
+        with pytest.raises(UsageError, match=r"expected a file|cannot be the name of a file"):
+            files.read_bounded(path)
+    with pytest.raises(IsADirectoryError):
+        files.read_bounded(tmp_path)
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        files.read_bounded(tmp_path / "loop")
+    with pytest.raises(UsageError, match="there is no directory"):
+        files.write_file(tmp_path / "loop" / "file", b"x")
 
 
 def test_private_view_changes_no_file(tmp_path: Path) -> None:

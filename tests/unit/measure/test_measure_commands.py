@@ -48,7 +48,9 @@ def built(fit: Path) -> Path:
             profile="dev",
             login=True,
             epoch=0,
-            qemu=device.Qemu(system="aarch64", machine="virt", cpu="max", cpus=1, memory=1),
+            qemu=device.Qemu(
+                system="qemu-system-aarch64", machine="virt", cpu="max", cpus=1, memory=1
+            ),
             artefacts={
                 "fit": device.describe(fit.parent, fit),
                 "bios": device.describe(fit.parent, bios),

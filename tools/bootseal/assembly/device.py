@@ -12,6 +12,7 @@ from bootseal import device
 from bootseal.assembly import disk_image
 from bootseal.assembly import slot_trees as devicetree
 from bootseal.device import Device, Input, Qemu, Slot, Target
+from bootseal.files import BOOT_LOADER, mapped, read_bounded
 from bootseal.formats import boot_partition, kconfig
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
@@ -95,9 +96,9 @@ def target(paths: Mapping[str, Path], config: Path) -> Target:
     Raises:
         FormatError: The .config is malformed.
     """
-    settings = kconfig.parse(config.read_bytes(), config.name) if config.is_file() else {}
+    settings = kconfig.parse(read_bounded(config), config.name) if config.is_file() else {}
     length = settings.get(_BOOTM_LEN)
-    address = uboot.variable(paths["bios"].read_bytes(), _FIT_ADDRESS)
+    address = uboot.variable(read_bounded(paths["bios"], limit=BOOT_LOADER), _FIT_ADDRESS)
     return Target(
         bootm_len=int(length.value, 16) if length and _NUMBER.fullmatch(length.value) else None,
         fit_address=int(address, 16) if _NUMBER.fullmatch(address) else None,
@@ -130,8 +131,9 @@ def slot_trees(
 
 def predictions(paths: Mapping[str, Path]) -> dict[str, Prediction]:
     """Predict what each slot measures, from the artefacts alone."""
-    fit = fit_format.parse(paths["fit"].read_bytes())
-    version = uboot.version_string(paths["bios"].read_bytes())
+    version = uboot.version_string(read_bounded(paths["bios"], limit=BOOT_LOADER))
+    with mapped(paths["fit"]) as data:
+        fit = fit_format.parse(data)
     return {slot: predict(fit, f"conf-{slot}", version=version) for slot in SLOTS}
 
 
@@ -142,9 +144,8 @@ def boot_parts(layout: Layout, paths: Mapping[str, Path]) -> None:
         UsageError: They do not fit.
     """
     boot = layout.partition("boot-a")
-    content = boot_partition.emit(
-        paths["fit"].read_bytes(), paths["policy"].read_bytes(), boot.size
-    )
+    with mapped(paths["fit"]) as fit:
+        content = boot_partition.emit(bytes(fit), read_bounded(paths["policy"]), boot.size)
     disk_image.write_sparse(content, paths["boot"])
     paths["bootstate"].write_bytes(emit_environment(SLOT_STATE))
 

@@ -14,7 +14,10 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from bootseal.errors import VerificationRefused
+from bootseal.files import read_bounded
 from bootseal.formats import kconfig, kconfig_tree
+from bootseal.formats.kinds.kind import TEXT
+from bootseal.formats.kinds.recognise import checked
 from bootseal.formats.uboot import config as uboot_config
 
 if TYPE_CHECKING:
@@ -93,7 +96,7 @@ def read(path: Path, role: Role) -> Fragment:
         FormatError: A line is neither a setting nor a comment, or sets a symbol a second time.
         OSError: It cannot be read.
     """
-    settings = kconfig.parse(path.read_bytes(), str(path))
+    settings = kconfig.parse(checked(read_bounded(path), TEXT, str(path)), str(path))
     return Fragment(file=str(path), role=role, settings=settings)
 
 
@@ -116,7 +119,7 @@ def problems(
         FormatError: The finished configuration is malformed.
         OSError: It, or the source tree, cannot be read.
     """
-    finished = kconfig.parse(config.read_bytes(), str(config))
+    finished = kconfig.parse(checked(read_bounded(config), TEXT, str(config)), str(config))
     ways = [_contradictions(fragments), _lost(config, finished, fragments)]
     if uboot:
         ways.insert(1, _forbidden_by_board(fragments, finished))

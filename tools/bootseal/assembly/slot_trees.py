@@ -6,8 +6,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from bootseal import proc
+from bootseal import files, proc
 from bootseal.errors import UsageError
+from bootseal.formats.kinds.kind import BOARD_SOURCE
+from bootseal.formats.kinds.recognise import check
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,10 +47,13 @@ def read_source(board: Path) -> str:
     """
     if not board.is_file():
         raise UsageError(f"there is no device tree {board}")
-    if board.suffix == ".dtb":
-        args: list[str | Path] = ["--quiet", "-I", "dtb", "-O", "dts", board]
-        return proc.run("dtc", args, timeout=60).stdout.decode(errors="surrogateescape")
-    return board.read_text()
+    source = files.read_bounded(board)
+    if check(source, BOARD_SOURCE, str(board)) in BOARD_SOURCE.kinds:
+        args: list[str | Path] = ["--quiet", "-I", "dtb", "-O", "dts", "-"]
+        return proc.run("dtc", args, stdin=source, timeout=60).stdout.decode(
+            errors="surrogateescape"
+        )
+    return source.decode(errors="surrogateescape")
 
 
 def bootargs(base: str, slot: str, verity: Verity) -> str:

@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.boot.machine import qemu, swtpm
+from bootseal.boot.machine import qemu, state, swtpm
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.machine.session import switched_on
 from bootseal.boot.scenario import power_cycle
 from bootseal.boot.scenario.evaluate import evaluate
 from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Step, StepResult
 from bootseal.errors import UsageError
+from bootseal.files import read_bounded
 
 if TYPE_CHECKING:
     from bootseal.device import Device
@@ -45,16 +45,17 @@ class Run:
 def forget(directory: Path) -> None:
     """Forget the device's state: the next boot is its first, with a new TPM."""
     for name in (STATE, TPM, LOGS):
-        shutil.rmtree(directory / name, ignore_errors=True)
+        state.remove(directory / name)
 
 
 def machine(device: Device, directory: Path, progress: Progress) -> qemu.Machine:
     """Return the device's machine; make its disk overlay and its TPM when there are none yet.
 
     Raises:
-        UsageError: The state belongs to another build of the device.
+        UsageError: The state belongs to another build of the device, or leads out of the directory.
         ToolError: qemu-img or swtpm_setup failed.
     """
+    state.check_files(directory, (STATE, TPM, LOGS))
     disk = directory / STATE / "disk.qcow2"
     origin = directory / STATE / _ORIGIN
     shipped = device.artefact(directory, "disk")
@@ -62,11 +63,13 @@ def machine(device: Device, directory: Path, progress: Progress) -> qemu.Machine
     if not disk.exists():
         qemu.create_overlay(disk, shipped, backing_format="raw")
         origin.write_text(digest + "\n")
-    elif origin.read_text().strip() != digest:
-        raise UsageError(
-            f"{disk} was made from another build of {shipped}",
-            hint=f"bootseal boot run --reset {directory}",
-        )
+    else:
+        if not origin.exists() or read_bounded(origin).decode(errors="replace").strip() != digest:
+            raise UsageError(
+                f"{disk} was made from another build of {shipped}",
+                hint=f"bootseal boot run --reset {directory}",
+            )
+        state.check_overlay(disk, shipped, directory)
     if not (directory / TPM).exists():
         with progress.step("manufacture a TPM"):
             swtpm.manufacture(directory / TPM)

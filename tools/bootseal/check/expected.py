@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal import device as devices
 from bootseal.device import UNKNOWN_TARGET, Device, Partition, RawArea, Slot, Target
 from bootseal.errors import FormatError, UsageError
+from bootseal.files import BOOT_LOADER, read_bounded
 from bootseal.formats.uboot.binary import version_string
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Expect
     _log.info("%s: slots %s, layout and keys of %s", directory, names, devices.FILE_NAME)
     bios = device.artefact(directory, "bios")
     try:
-        control = bios.read_bytes()
+        control = read_bounded(bios, limit=BOOT_LOADER)
     except FileNotFoundError:
         raise UsageError(f"{bios} is missing, which {devices.FILE_NAME} lists") from None
     keys = directory / _KEYS

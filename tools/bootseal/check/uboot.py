@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.device import digest_file
 from bootseal.errors import FormatError
+from bootseal.files import read_bounded
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Severity
 from bootseal.fit.boot_loader import ELF_MAGIC, section
@@ -97,7 +98,7 @@ def check(target: Expected) -> Iterator[Finding]:
     yield from _as_described(target)
     for role, path in target.artefacts.items():
         if role.startswith(CONFIG_ROLE) and path.is_file():
-            yield from check_config(path.read_bytes(), path.name)
+            yield from check_config(read_bounded(path), path.name)
     if not target.control.startswith(_DEVICE_TREE):
         yield from check_binary(target.control)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
+from bootseal.files import opened
 from bootseal.findings.catalogue import finding
 from bootseal.formats.verity import BLOCK
 from bootseal.units import MIB, SECTOR
@@ -69,7 +70,7 @@ def check_areas(disk: Disk, found: list[Gap], target: Expected) -> Iterator[Find
 def _difference(disk: Disk, area: Gap, path: Path) -> int | None:
     """Return the first offset at which an area is not its file, followed by zeros."""
     place = area.start
-    with path.open("rb") as file:
+    with opened(path) as file:
         while wanted := file.read(_STEP):
             held = disk.read(place, max(0, min(len(wanted), area.end - place)))
             if held != wanted:

@@ -114,6 +114,9 @@ def ending(command: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         console.status("interrupted")
         sys.exit(ExitCode.INTERRUPTED)
+    except MemoryError:
+        console.status("[bold red]error:[/] there is not enough memory for a file of this size")
+        sys.exit(ExitCode.TOOL)
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads(output):
             _leave_closed_pipe()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import approved_list, naming
+from bootseal.cli.inputs import approved_list, naming, read
 from bootseal.cli.options import Json
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def enrol(
     from bootseal.attest import verify as attest
     from bootseal.attest.store import Store
     from bootseal.errors import UsageError
+    from bootseal.formats.kinds.kind import CERTIFICATE, DOCUMENT
     from bootseal.keys.tpm import endorsement
 
     known = Store(store)
@@ -66,10 +67,13 @@ def enrol(
             hint="--again replaces it; its key must then be certified again",
         )
     trusted = [
-        one for path in authority for one in endorsement.authorities(path.read_bytes(), str(path))
+        one
+        for path in authority
+        for one in endorsement.authorities(read(path, CERTIFICATE), str(path))
     ]
+    document = read(identity, DOCUMENT)
     with naming(identity):
-        said = messages.parse_identity(identity.read_bytes())
+        said = messages.parse_identity(document)
     record, credential = attest.enrol(said, trusted, name, datetime.now(UTC))
     known.admit(record)
     console.write(output, base64.b64encode(credential) + b"\n")
@@ -93,10 +97,12 @@ def certify(
     from bootseal.attest import messages
     from bootseal.attest import verify as attest
     from bootseal.attest.store import Store
+    from bootseal.formats.kinds.kind import DOCUMENT
 
     known = Store(store)
+    document = read(answer, DOCUMENT)
     with naming(answer):
-        secret = messages.parse_activation(answer.read_bytes())
+        secret = messages.parse_activation(document)
     known.admit(attest.certify(known.record(name), secret, int(time.time())))
     console.status("OK: the attestation key of {} is certified", name)
 
@@ -143,11 +149,13 @@ def verify(
     from bootseal.attest import verify as attest
     from bootseal.attest.store import Store
     from bootseal.errors import ExitCode, VerificationRefused
+    from bootseal.formats.kinds.kind import DOCUMENT
 
     known, now = Store(store), int(time.time())
     verifier = attest.Verifier(approved_list(approved))
+    document = read(answer, DOCUMENT)
     with naming(answer):
-        evidence = messages.parse_evidence(answer.read_bytes())
+        evidence = messages.parse_evidence(document)
     try:
         asked = known.take(evidence.quote.nonce, now=now)
     except VerificationRefused as refusal:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import now
+from bootseal.cli.inputs import now, opened, read, read_text
 from bootseal.cli.options import Json, target
 from bootseal.errors import UsageError
 
@@ -104,7 +104,7 @@ def trees(
     from bootseal.reference import rootfs
 
     facts = verity_trees.load(_part(directory, rootfs.FACTS))
-    parameters = bootargs.read_text()
+    parameters = read_text(bootargs)
     assembly.slot_trees(board, parameters, facts, rollback_index, _paths(directory))
     console.status("OK: device trees of slots {}", " and ".join(assembly.SLOTS))
 
@@ -201,18 +201,21 @@ def _paths(directory: Path) -> dict[str, Path]:
 def _verified_parts(directory: Path) -> dict[str, Path]:
     """Return the parts, of which the boot loader accepts the FIT."""
     from bootseal.assembly import device as assembly
+    from bootseal.files import BOOT_LOADER
     from bootseal.fit.boot_loader import locate
     from bootseal.fit.verify.verdict import verify as verify_fit
+    from bootseal.formats.kinds.kind import FIT, U_BOOT
 
     paths = {role: _part(directory, file) for role, file in assembly.ROLES.items()}
-    boot_loader = paths["bios"].read_bytes()
+    boot_loader = read(paths["bios"], U_BOOT, limit=BOOT_LOADER)
     start, end = locate(boot_loader)
-    if boot_loader[start:end] != paths["control-dtb"].read_bytes():
+    if boot_loader[start:end] != read(paths["control-dtb"], U_BOOT, limit=BOOT_LOADER):
         raise UsageError(
             f"{paths['control-dtb']} is not the device tree in {paths['bios']}:"
             " the two are of different builds"
         )
-    verify_fit(paths["fit"].read_bytes(), boot_loader[start:end])
+    with opened(paths["fit"], FIT) as data:
+        verify_fit(data, boot_loader[start:end])
     return paths
 
 
@@ -235,7 +238,7 @@ def _part(directory: Path, name: str) -> Path:
 def _layout(path: Path) -> Layout:
     from bootseal.disk.layout import parse_wks
 
-    return parse_wks(path.read_text(), path.name)
+    return parse_wks(read_text(path), path.name)
 
 
 def _verdict(

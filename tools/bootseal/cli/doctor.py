@@ -107,9 +107,14 @@ def doctor(
 
     Exits with 0 if everything is installed and with 5 if something is missing.
     """
+    from bootseal.cli.inputs import read
+    from bootseal.files import BOOT_LOADER
     from bootseal.fit.boot_loader import check_gate
+    from bootseal.formats.kinds.kind import U_BOOT
 
-    loaders = {str(path): check_gate(path.read_bytes()) for path in u_boot or ()}
+    loaders = {
+        str(path): check_gate(read(path, U_BOOT, limit=BOOT_LOADER)) for path in u_boot or ()
+    }
     found = [look(tool) for tool in TOOLS]
     missing = [f.tool for f in found if not f.path]
     packages = sorted({tool.package for tool in missing})

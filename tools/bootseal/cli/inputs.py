@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from bootseal.formats.kinds.kind import Wanted
     from bootseal.measure.approved import Approved
+
+_PIPED: Final = 256 << 20
 
 
 @contextmanager
@@ -28,22 +31,65 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: Path, *, writable: bool = False) -> Iterator[memoryview]:
+def opened(path: Path, wanted: Wanted, *, writable: bool = False) -> Iterator[memoryview]:
     """Give a view of a file or of standard input; errors in it name the file.
 
     Args:
         path: The file; `-` is standard input.
+        wanted: What it must be, unless nothing says what it is.
         writable: Give a private copy that may be changed.
+
+    Raises:
+        UsageError: There is no such file, or it is of another kind than a file.
+        FormatError: It is recognised as something else.
     """
     from bootseal import files
+    from bootseal.formats.kinds.recognise import check
 
-    with naming(path):
+    with ExitStack() as stack:
         if str(path) == "-":
-            data = sys.stdin.buffer.read()
-            yield memoryview(bytearray(data) if writable else data)
+            data = files.read_rest(sys.stdin.buffer, "standard input", limit=_PIPED)
+            view = memoryview(bytearray(data) if writable else data)
         else:
-            with (files.private if writable else files.mapped)(path) as view:
-                yield view
+            view = stack.enter_context((files.private if writable else files.mapped)(path))
+        check(view, wanted, str(path))
+        with naming(path):
+            yield view
+
+
+def read(path: Path, wanted: Wanted, *, limit: int | None = None) -> bytes:
+    """Return what a small file holds.
+
+    Args:
+        path: The file.
+        wanted: What it must be, unless nothing says what it is.
+        limit: Bytes it may have; `files.SMALL` if left out.
+
+    Raises:
+        UsageError: It is of another kind than a file.
+        FormatError: It is recognised as something else, or is too large.
+        OSError: It cannot be read.
+    """
+    from bootseal import files
+    from bootseal.formats.kinds.recognise import checked
+
+    return checked(files.read_bounded(path, limit=limit or files.SMALL), wanted, str(path))
+
+
+def read_text(path: Path) -> str:
+    """Return what a text file holds.
+
+    Raises:
+        UsageError: As `read`.
+        FormatError: Likewise, or it is not UTF-8.
+        OSError: Likewise.
+    """
+    from bootseal.formats.kinds.kind import TEXT
+
+    try:
+        return read(path, TEXT).decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} is not text: {error}") from error
 
 
 def approved_list(path: Path) -> Approved:
@@ -53,11 +99,14 @@ def approved_list(path: Path) -> Approved:
         UsageError: There is no such file.
         FormatError: It is malformed.
     """
+    from bootseal import documents
+    from bootseal.formats.kinds.kind import DOCUMENT
     from bootseal.measure import approved as lists
 
     try:
+        data = read(path, DOCUMENT, limit=documents.MAX_SIZE)
         with naming(path):
-            return lists.parse(path.read_bytes())
+            return lists.parse(data)
     except FileNotFoundError:
         raise UsageError(
             f"there is no approved list at {path}",

@@ -157,10 +157,13 @@ class TargetOptions:
             FormatError: Something is malformed.
         """
         from bootseal.check import expected
+        from bootseal.cli import inputs
         from bootseal.disk.layout import parse_wks
+        from bootseal.files import BOOT_LOADER
+        from bootseal.formats.kinds import kind as kinds
         from bootseal.keys.public import from_pem
 
-        key = None if policy_key is None else from_pem(policy_key.read_bytes())
+        key = None if policy_key is None else from_pem(inputs.read(policy_key, kinds.PUBLIC_KEY))
         if image.is_dir():
             known = (self.dtb, self.layout, self.bootm_len, self.fit_address, self.boot_loader)
             if any(option for option in known):
@@ -179,12 +182,13 @@ class TargetOptions:
                 "not given",
                 hint="bootseal disk check IMAGE --dtb u-boot.bin --layout LAYOUT.wks",
             )
-        declared = parse_wks(self.layout.read_text(errors="replace"), self.layout.name)
+        control = inputs.read(self.dtb, kinds.U_BOOT, limit=BOOT_LOADER)
+        declared = parse_wks(inputs.read_text(self.layout), self.layout.name)
         memory = target(self.bootm_len, self.fit_address)
         loaders = pairs("--boot-loader", self.boot_loader, "NAME=FILE")
         return expected.of_layout(
             image,
-            self.dtb.read_bytes(),
+            control,
             declared,
             policy_key=key,
             memory=memory,

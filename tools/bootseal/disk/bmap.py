@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.disk import workers
 from bootseal.errors import FormatError
+from bootseal.files import read_bounded
 from bootseal.findings.catalogue import finding
 from bootseal.units import MIB
 
@@ -103,8 +104,7 @@ def check(disk: Disk, image: Path) -> Iterator[Finding]:
     if path is None:
         return
     try:
-        with path.open("rb") as file:
-            found = parse(file.read(_MAX_SIZE + 1))
+        found = parse(read_bounded(path, limit=_MAX_SIZE))
     except FormatError as error:
         yield finding("disk.bmap", path.name, error.message)
         return

@@ -12,7 +12,6 @@ import gzip
 import logging
 import mmap
 import os
-import stat
 import tempfile
 import zlib
 from contextlib import contextmanager
@@ -20,7 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
+from bootseal import files
 from bootseal.errors import FormatError, ToolError, UsageError
+from bootseal.formats.kinds.kind import DISK, Kind, Wanted
+from bootseal.formats.kinds.recognise import HEAD, check
 from bootseal.units import GIB, MIB, format_size
 
 if TYPE_CHECKING:
@@ -31,8 +33,7 @@ _log: Final = logging.getLogger(__name__)
 MAX_SIZE: Final = 64 * GIB
 """A compressed image that unpacks to more is refused."""
 
-_GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_PACKED: Final = frozenset({Kind.GZIP, Kind.ZSTD})
 _CHUNK: Final = MIB
 _GRAIN: Final = 4096
 _ZEROS: Final = bytes(_CHUNK)
@@ -128,19 +129,7 @@ class Disk:
 
         What is a hole reads as zeros; what is none may do so, too.
         """
-        end = min(end, self.size)
-        while start < end:
-            try:
-                first = os.lseek(self.descriptor, start, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:
-                    return
-                raise
-            if first >= end:
-                return
-            last = min(os.lseek(self.descriptor, first, os.SEEK_HOLE), end)
-            yield first, last
-            start = last
+        yield from files.stretches(self.descriptor, start, min(end, self.size))
 
     def nonzero(self, start: int, end: int) -> int | None:
         """Return the offset of the first byte between two offsets that is not zero."""
@@ -153,35 +142,36 @@ class Disk:
 
 
 @contextmanager
-def opened(path: Path, *, max_size: int = MAX_SIZE) -> Iterator[Disk]:
+def opened(path: Path, *, max_size: int = MAX_SIZE, wanted: Wanted = DISK) -> Iterator[Disk]:
     """Open a disk image, raw or compressed with gzip or zstd, or the one a `.bmap` file is about.
 
     Args:
         path: The image, or its `.bmap` file, which is next to it.
         max_size: Largest disk in bytes to unpack.
+        wanted: What it must be, unless nothing says what it is.
 
     Raises:
         UsageError: There is no such image.
-        FormatError: The compressed image is damaged, or larger than that.
+        FormatError: It is recognised as something else than a disk with a GPT, or the compressed
+            image is damaged or larger than that.
         ToolError: There is no room to unpack it.
     """
     image = image_of(path) if path.suffix == ".bmap" else path
     if not image.exists():
         raise UsageError(f"there is no disk image {image}")
-    with image.open("rb") as file:
-        if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
-            raise UsageError(f"{image} is a directory: expected a disk image")
-        magic = file.read(4)
-        kind = "gzip" if magic.startswith(_GZIP) else "zstd" if magic.startswith(_ZSTD) else "raw"
-        _log.info("%s: disk image, %s", image, kind)
-        if kind == "raw":
+    if image.is_dir():
+        raise UsageError(f"{image} is a directory: expected a disk image")
+    with files.opened(image, devices=True) as file:
+        kind = check(file.read(HEAD), wanted, str(image))
+        _log.info("%s: %s", image, kind)
+        file.seek(0)
+        if kind not in _PACKED:
             size = file.seek(0, os.SEEK_END)
             yield Disk(name=image, path=image, size=size, descriptor=file.fileno())
             return
-        file.seek(0)
         with tempfile.NamedTemporaryFile(prefix="bootseal-disk-") as raw:
             try:
-                size = _unpack(file, raw.file, gzipped=kind == "gzip", limit=max_size)
+                size = _unpack(file, raw.file, gzipped=kind is Kind.GZIP, limit=max_size)
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
@@ -189,7 +179,9 @@ def opened(path: Path, *, max_size: int = MAX_SIZE) -> Iterator[Disk]:
                 raise ToolError(
                     f"no space left to unpack {image} in {where}", hint="TMPDIR=DIR puts it there"
                 ) from error
-            yield Disk(name=image, path=Path(raw.name), size=size, descriptor=raw.fileno())
+            disk = Disk(name=image, path=Path(raw.name), size=size, descriptor=raw.fileno())
+            check(disk.view(0, min(size, HEAD)), _unpacked(wanted), f"what {image} holds")
+            yield disk
 
 
 def image_of(bmap: Path) -> Path:
@@ -206,6 +198,10 @@ def image_of(bmap: Path) -> Path:
     raise UsageError(
         f"{bmap} has no image next to it: expected {base.name}, or that with .gz, .zst"
     )
+
+
+def _unpacked(wanted: Wanted) -> Wanted:
+    return Wanted("a disk image with a GPT", wanted.kinds - _PACKED)
 
 
 class _Reader(Protocol):

@@ -12,6 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
+from bootseal.files import BOOT_LOADER
 from bootseal.findings.catalogue import finding
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.kinds import trees
@@ -45,6 +46,10 @@ def locate(data: Buffer) -> tuple[int, int]:
     Raises:
         FormatError: There is none, or `data` is a damaged ELF file.
     """
+    if len(data) > BOOT_LOADER:
+        raise FormatError(
+            f"{len(data)} bytes are more than a boot loader has: expected up to {BOOT_LOADER}"
+        )
     if bytes(data[:4]) == _FDT_MAGIC:
         _log.info("control device tree: the file itself")
         return 0, fdt.total_size(data)

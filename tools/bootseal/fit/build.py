@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bootseal.device import UNKNOWN_TARGET, Target, digest_file
 from bootseal.errors import FormatError, ToolError, UsageError
-from bootseal.files import mapped, write_file
+from bootseal.files import mapped, opened, resolved, write_file
 from bootseal.findings.model import refuse
 from bootseal.fit.verify import structure
 from bootseal.fit.verify.digest import digest
@@ -26,10 +26,10 @@ from bootseal.fit.verify.target import ARCHITECTURES, LOAD_ADDRESSES
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.kinds import recognise as kinds
-from bootseal.formats.kinds.kind import COMPRESSED, KERNEL, Kind, advice
+from bootseal.formats.kinds.kind import BOARD_TREE, COMPRESSED, KERNEL, RAMDISK, Kind, advice
 from bootseal.keys.algorithms import Algorithm
 from bootseal.proc import run
-from bootseal.units import MIB
+from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 _TIMEOUT: Final = 600.0
+_LARGEST: Final = 512 * MIB
 _NAME: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _ADDRESSES: Final = 1 << 32
 # More than a block of bzip2.
@@ -96,7 +97,7 @@ class FitSpec:
 
 def detect_compression(path: Path) -> str:
     """Return U-Boot's name for the compression a file starts like, `none` for any other."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         start = file.read(4)
     found = next((name for magic, name in _MAGICS if start.startswith(magic)), "none")
     _log.info("%s: compression %s", path, found)
@@ -133,7 +134,7 @@ def architecture(kernel: Path, named: str | None = None) -> str:
 
 def _architecture_of(kernel: Path) -> str:
     """Return the architecture that the header of a kernel tells, "" if none does."""
-    with kernel.open("rb") as file:
+    with opened(kernel) as file:
         stored = file.read(_BLOCK)
     kind = kinds.check(stored, KERNEL, str(kernel))
     compression = detect_compression(kernel)
@@ -197,7 +198,7 @@ def build(spec: FitSpec, output: Path, *, epoch: int) -> None:
     with tempfile.TemporaryDirectory(prefix="bootseal-fit-") as name:
         directory = Path(name)
         for link, target in files.items():
-            (directory / link).symlink_to(target.resolve())
+            (directory / link).symlink_to(resolved(target))
         (directory / "fit.its").write_text(_render(spec))
         run(
             "mkimage",
@@ -236,10 +237,12 @@ def _check(spec: FitSpec) -> dict[str, Path]:
     if spec.ramdisk is not None:
         files["ramdisk"] = spec.ramdisk
     for role, path in files.items():
-        if not path.is_file():
-            raise UsageError(f"{role}: there is no file {path}")
+        _check_size(role, path)
     for path in spec.fdts.values():
         _check_tree(path)
+    if spec.ramdisk is not None:
+        with mapped(spec.ramdisk) as data:
+            kinds.check(data, RAMDISK, str(spec.ramdisk))
     found = detect_compression(spec.kernel)
     if found != spec.compression:
         raise UsageError(
@@ -248,8 +251,18 @@ def _check(spec: FitSpec) -> dict[str, Path]:
     return files
 
 
+def _check_size(role: str, path: Path) -> None:
+    if not path.is_file():
+        raise UsageError(f"{role}: there is no file {path}")
+    if (size := path.stat().st_size) > _LARGEST:
+        raise UsageError(
+            f"{role}: {path} has {size} bytes: expected at most {format_size(_LARGEST)}"
+        )
+
+
 def _check_tree(path: Path) -> None:
     with mapped(path) as data:
+        kinds.check(data, BOARD_TREE, str(path))
         try:
             root = fdt.read(data, lenient=True).root
         except FormatError as error:

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bootseal import documents
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
-from bootseal.files import mapped
+from bootseal.files import mapped, opened, stretches
 from bootseal.fit import control_dtb
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.formats.fdt import model as fdt
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 _MAGIC: Final = bytes.fromhex("d00dfeed")
 _PEM: Final = b"-----BEGIN "
 _SMALL: Final = 1 << 20
+_CHUNK: Final = 16 << 20
+
+Held: TypeAlias = Sequence[tuple[int, int]]
 
 
 class Relation(StrEnum):
@@ -133,10 +137,12 @@ class _Search:
     def look(self, path: Path) -> bool:
         """Examine a file; False when it cannot be read."""
         try:
+            with opened(path) as file:
+                held = [*stretches(file.fileno(), 0, os.fstat(file.fileno()).st_size)]
             with mapped(path) as data:
                 if len(data) <= _SMALL:
                     self._look_at_text(path, bytes(data))
-                self._look_at_trees(path, data)
+                self._look_at_trees(path, data, held)
         except OSError:
             return False
         return True
@@ -175,8 +181,8 @@ class _Search:
             if policy in texts:
                 self._found(path, 0, Relation.SIGNED, "PCR policy")
 
-    def _look_at_trees(self, path: Path, data: memoryview) -> None:
-        for start in _occurrences(data):
+    def _look_at_trees(self, path: Path, data: memoryview, held: Held) -> None:
+        for start in _occurrences(data, held):
             try:
                 view = data[start:]
                 size = fdt.total_size(view)
@@ -238,10 +244,18 @@ def _algorithm(signature: Signature) -> Algorithm | None:
         return None
 
 
-def _occurrences(data: memoryview) -> Iterator[int]:
-    """Yield the offsets of the magic number of device trees; they are aligned to words."""
-    whole = data.obj if hasattr(data.obj, "find") else bytes(data)
-    start = whole.find(_MAGIC)
-    while start >= 0:
-        yield start
-        start = whole.find(_MAGIC, start + 1)
+def _occurrences(data: memoryview, held: Held) -> Iterator[int]:
+    """Yield the offsets of the magic number of device trees; what is a hole is not looked at."""
+    whole = data.obj
+    if not isinstance(whole, mmap.mmap):
+        return
+    for first, last in held:
+        for begin in range(first, last, _CHUNK):
+            end = min(begin + _CHUNK + len(_MAGIC) - 1, last)
+            start = whole.find(_MAGIC, begin, end)
+            while start >= 0:
+                yield start
+                start = whole.find(_MAGIC, start + 1, end)
+            # What was read of a large file is not kept: it can be had again.
+            aligned = begin - begin % mmap.PAGESIZE
+            whole.madvise(mmap.MADV_DONTNEED, aligned, end - aligned)

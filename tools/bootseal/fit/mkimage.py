@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.errors import ToolError, UsageError, VerificationRefused
-from bootseal.files import write_file
+from bootseal.files import BOOT_LOADER, mapped, read_bounded, resolved, write_file
 from bootseal.findings.model import errors, refuse
 from bootseal.fit import control_dtb
 from bootseal.fit.control_dtb import Trust, TrustedKey
@@ -30,6 +30,8 @@ from bootseal.fit.verify.structure import check_default
 from bootseal.fit.verify.verdict import check_signatures, check_unsigned
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
+from bootseal.formats.kinds.kind import FIT, U_BOOT
+from bootseal.formats.kinds.recognise import check, checked
 from bootseal.keys import placeholder
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import EcPublicKey, verify_digest
@@ -95,7 +97,7 @@ def sign(job: Job, find_signer: Callable[[str, Algorithm], Signer]) -> tuple[Sig
         VerificationRefused: A U-Boot with all published fixes would refuse the result.
         FormatError: What mkimage was given or made is not a FIT.
     """
-    target = job.image.resolve()
+    target = resolved(job.image)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as name:
         work = Path(name)
         image, keys = work / "image", work / "keys"
@@ -113,7 +115,9 @@ def sign(job: Job, find_signer: Callable[[str, Algorithm], Signer]) -> tuple[Sig
         arguments = [*job.options, "-k", str(keys)]
         control = work / "control"
         if job.control:
-            control.write_bytes(job.control.read_bytes())
+            control.write_bytes(
+                checked(read_bounded(job.control, limit=BOOT_LOADER), U_BOOT, str(job.control))
+            )
             arguments += ["-K", str(control)]
         if job.required:
             arguments.append("-r")
@@ -206,7 +210,9 @@ def _refuse_misfit(hint: str, algorithm: Algorithm, signer: Signer) -> None:
 
 def _run(job: Job, arguments: list[str], image: Path) -> None:
     if job.update:
-        image.write_bytes(job.image.read_bytes())
+        with mapped(job.image) as data:
+            check(data, FIT, str(job.image))
+            image.write_bytes(data)
     proc.run(job.program, [*arguments, image], timeout=_TIMEOUT)
     if not image.is_file():
         raise ToolError(f"{job.program} exited with 0 but wrote no output file")

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from bootseal.files import read_bounded
 from bootseal.formats import kconfig
 
 if TYPE_CHECKING:
@@ -95,4 +96,4 @@ def _files(directory: Path) -> Iterator[tuple[str, str]]:
     """Yield the name, relative to the directory, and the text of each Kconfig file."""
     for path in sorted(directory.rglob("Kconfig*")):
         if path.is_file():
-            yield str(path.relative_to(directory)), path.read_text("utf-8", errors="replace")
+            yield str(path.relative_to(directory)), read_bounded(path).decode(errors="replace")

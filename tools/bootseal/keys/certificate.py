@@ -17,6 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bootseal.errors import FormatError, UsageError
+from bootseal.files import read_bounded
+from bootseal.formats.kinds.kind import CERTIFICATE
+from bootseal.formats.kinds.recognise import checked
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm, KeyKind
 from bootseal.keys.profile import Role
@@ -117,7 +120,7 @@ def read(path: Path) -> x509.Certificate:
         FormatError: It is not a certificate.
     """
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        return x509.load_pem_x509_certificate(checked(read_bounded(path), CERTIFICATE, str(path)))
     except FileNotFoundError:
         raise UsageError(f"there is no certificate at {path}") from None
     except ValueError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.errors import FormatError, UsageError
+from bootseal.files import resolved
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import NAME, Role
 
@@ -102,7 +103,7 @@ def containing(path: Path) -> Manifest | None:
     Raises:
         FormatError: There is one and it is not valid.
     """
-    directory = path.resolve().parent
+    directory = resolved(path).parent
     return read_manifest(directory) if (directory / MANIFEST).exists() else None
 
 

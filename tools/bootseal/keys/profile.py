@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from bootseal import documents
 from bootseal.errors import BootsealError, FormatError, UsageError
+from bootseal.files import read_bounded
 from bootseal.keys.algorithms import Algorithm
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def load(path: Path) -> Profile:
             contradicts another.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_bounded(path).decode())
     except (OSError, ValueError) as error:
         raise UsageError(f"key profile {path} cannot be read: {error}") from error
     what = f"key profile {path}"

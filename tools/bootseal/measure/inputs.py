@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
-from bootseal import device
+from bootseal import device, files
 from bootseal.disk import image, partitions
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import boot_partition, gpt
+from bootseal.formats import boot_partition
 from bootseal.formats.fit import model as fit
+from bootseal.formats.kinds import kind as kinds
+from bootseal.formats.kinds.recognise import check, checked
 from bootseal.formats.uboot import binary as uboot
 from bootseal.measure.predict import predict
-from bootseal.units import SECTOR
+from bootseal.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +32,7 @@ _log: Final = logging.getLogger(__name__)
 BANKS: Final = ("sha256", "sha384", "sha512")
 """What is predicted unless asked otherwise: SHA-1 is in some TPMs and decides nothing here."""
 
+_MAX_FIT: Final = 256 * MIB
 _SLOTS: Final = {"conf-a": "a", "conf-b": "b"}
 
 
@@ -64,20 +67,22 @@ def load(path: Path, *, u_boot: Path | None = None) -> Source:
     if path.is_dir():
         _log.info("%s: a build directory", path)
         built = device.load(path)
-        binary = u_boot or built.artefact(path, "bios")
         return Source(
-            fit=_read(built.artefact(path, "fit"), "FIT"),
-            version=uboot.version_string(_read(binary, "U-Boot")),
+            fit=_read(built.artefact(path, "fit"), kinds.FIT, _MAX_FIT),
+            version=_version(u_boot or built.artefact(path, "bios")),
             slots={slot.configuration: slot.name for slot in built.slots},
             name=built.name,
         )
-    version = uboot.version_string(_read(u_boot, "U-Boot")) if u_boot else None
-    with _opened(path) as file:
-        if file.read(SECTOR + len(gpt.SIGNATURE))[SECTOR:] == gpt.SIGNATURE:
-            _log.info("%s: a disk", path)
-            return Source(fit=_fit_of_disk(path), version=version, slots=dict(_SLOTS))
-    _log.info("%s: a FIT", path)
-    return Source(fit=_read(path, "FIT"), version=version, slots={})
+    version = _version(u_boot) if u_boot else None
+    try:
+        with files.mapped(path) as data:
+            found = check(data, kinds.MEASURED, str(path))
+    except FileNotFoundError:
+        raise UsageError(f"there is no FIT or disk at {path}") from None
+    _log.info("%s: %s", path, found)
+    if found is kinds.Kind.GPT:
+        return Source(fit=_fit_of_disk(path), version=version, slots=dict(_SLOTS))
+    return Source(fit=_read(path, kinds.FIT, _MAX_FIT), version=version, slots={})
 
 
 def predictions(
@@ -164,17 +169,14 @@ def _fit_of_disk(path: Path) -> bytes:
     return fits[0]
 
 
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise UsageError(f"there is no FIT or disk at {path}") from None
+def _version(binary: Path) -> bytes:
+    return uboot.version_string(_read(binary, kinds.U_BOOT_BINARY, files.BOOT_LOADER))
 
 
-def _read(path: Path, what: str) -> bytes:
+def _read(path: Path, wanted: kinds.Wanted, limit: int) -> bytes:
     try:
-        return path.read_bytes()
+        return checked(files.read_bounded(path, limit=limit), wanted, str(path))
     except FileNotFoundError:
-        raise UsageError(f"there is no {what} at {path}") from None
+        raise UsageError(f"{path} is missing: expected {wanted.phrase}") from None
     except IsADirectoryError:
-        raise UsageError(f"{path} is a directory: expected a {what}") from None
+        raise UsageError(f"{path} is a directory: expected {wanted.phrase}") from None

@@ -17,7 +17,7 @@ from bootseal.device import Artefact
 from bootseal.disk import bmap
 from bootseal.disk import image as source
 from bootseal.errors import UsageError
-from bootseal.files import write_file
+from bootseal.files import BOOT_LOADER, mapped, read_bounded, resolved, write_file
 from bootseal.fit import control_dtb
 from bootseal.formats import boot_partition
 from bootseal.resign import copy as resign_copy
@@ -109,7 +109,7 @@ class _Facts:
 def _write_image(
     target: Expected, origin: Path, plan: Plan, facts: _Facts, output: Path
 ) -> Provenance:
-    with _staging(output.resolve().parent) as staging, ThreadPoolExecutor(1) as pool:
+    with _staging(resolved(output).parent) as staging, ThreadPoolExecutor(1) as pool:
         image = staging / output.name
         before = pool.submit(resign_copy.digests, [origin])
         after = _sign_image(target, origin, image, plan)
@@ -140,7 +140,7 @@ def _sign_image(target: Expected, origin: Path, image: Path, plan: Plan) -> dict
             )
         changed = [(each.offset, each.offset + len(each.data)) for each in plan.patches]
         with source.opened(image) as disk:
-            renewed = bmap.renewed(bmap.parse(old.read_bytes()), disk, changed)
+            renewed = bmap.renewed(bmap.parse(read_bounded(old)), disk, changed)
         _map_of(image).write_bytes(renewed)
         written[_map_of(image)] = hashlib.sha256(renewed).hexdigest()
     return written
@@ -193,7 +193,7 @@ def _artefacts(device: Device, directory: Path, plan: Plan, signing: Signing) ->
         changed["policy"] = document
     if plan.control is not None:
         changed["bios"] = plan.control
-        control = device.artefact(directory, "control-dtb").read_bytes()
+        control = read_bounded(device.artefact(directory, "control-dtb"), limit=BOOT_LOADER)
         for key in control_dtb.read_keys(control):
             control = control_dtb.remove_key(control, key.public_key)
         changed["control-dtb"] = control_dtb.add_key(
@@ -203,7 +203,8 @@ def _artefacts(device: Device, directory: Path, plan: Plan, signing: Signing) ->
             algorithm=signing.algorithm.name,
         )
     if "boot" in device.artefacts:
-        old = device.artefact(directory, "boot").read_bytes()
+        with mapped(device.artefact(directory, "boot")) as view:
+            old = bytes(view)
         policy = old[boot_partition.room(len(old)) :] if document is None else document
         changed["boot"] = boot_partition.emit(plan.fits[first], policy, len(old))
     return {role: data for role, data in changed.items() if role in device.artefacts}
@@ -211,7 +212,7 @@ def _artefacts(device: Device, directory: Path, plan: Plan, signing: Signing) ->
 
 def _publish(device: Device, directory: Path, output: Path, staging: Path) -> None:
     """Move what was written into place, and copy the rest when that is another directory."""
-    if output.resolve() != directory.resolve():
+    if resolved(output) != resolved(directory):
         for artefact in device.artefacts.values():
             if not (staging / artefact.path).exists():
                 resign_copy.copy(directory / artefact.path, staging / artefact.path)

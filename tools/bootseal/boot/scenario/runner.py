@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import bootseal
 from bootseal import proc
-from bootseal.boot.machine import qemu, swtpm
+from bootseal.boot.machine import qemu, state, swtpm
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.machine.session import switched_on
 from bootseal.boot.scenario import power_cycle
@@ -141,7 +141,7 @@ class Runner:
         """
         started, clock = datetime.now(UTC), time.monotonic()
         versions = self._versions()
-        shutil.rmtree(self._directory / DIRECTORY, ignore_errors=True)
+        state.remove(self._directory / DIRECTORY)
         with tempfile.TemporaryDirectory(prefix="bootseal-matrix-") as scratch:
             swtpm.manufacture(Path(scratch) / "tpm")
             shipped = _Base(

@@ -9,6 +9,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
+from bootseal.files import read_bounded
+from bootseal.formats.kinds.kind import PUBLIC_KEY, TEXT
+from bootseal.formats.kinds.recognise import checked
 from bootseal.keys import public
 
 if TYPE_CHECKING:
@@ -77,7 +80,7 @@ def load(path: Path) -> Allowlist:
         FormatError: The key is none.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(checked(read_bounded(path), TEXT, str(path)).decode())
     except FileNotFoundError:
         raise UsageError(f"there is no allowlist {path}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -106,7 +109,7 @@ def _patterns(document: dict[str, object], name: str, path: Path) -> tuple[str, 
 
 def _key(path: Path) -> PublicKey:
     try:
-        return public.from_pem(path.read_bytes())
+        return public.from_pem(checked(read_bounded(path), PUBLIC_KEY, str(path)))
     except FileNotFoundError:
         raise UsageError(f"there is no module key {path}") from None
     except FormatError as error:

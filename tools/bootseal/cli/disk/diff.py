@@ -52,10 +52,11 @@ def _side(path: Path, stack: ExitStack, *, keys: bool) -> Side:
     from bootseal import device as devices
     from bootseal.check.diff import Side
     from bootseal.disk.image import opened
+    from bootseal.files import BOOT_LOADER, read_bounded
 
     if not path.is_dir():
         return Side(disk=stack.enter_context(opened(path)))
     device = devices.load(path)
-    control = device.artefact(path, "bios").read_bytes() if keys else None
+    control = read_bounded(device.artefact(path, "bios"), limit=BOOT_LOADER) if keys else None
     disk = stack.enter_context(opened(device.artefact(path, "disk")))
     return Side(disk=disk, control=control)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import now
+from bootseal.cli.inputs import now, read
 from bootseal.cli.options import DiskImage, Json, KeyOptions, TargetOptions
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
@@ -112,11 +112,12 @@ class RemoteKeys:
 
     def signers(self) -> tuple[Signer, Signer | None, list[Recorder]]:
         """Return what acts as the signers; recorders only note what they are asked to sign."""
+        from bootseal.formats.kinds.kind import PUBLIC_KEY
         from bootseal.keys.public import from_pem
         from bootseal.keys.signers.offline import Answers, Recorder
 
         halves = {
-            role: from_pem(path.read_bytes())
+            role: from_pem(read(path, PUBLIC_KEY))
             for role, path in (("fit", self.public_key), ("policy", self.policy_public_key))
             if path is not None
         }

@@ -27,10 +27,11 @@ def diff(
     """
     from bootseal.fit.diff import diff as compare
     from bootseal.formats.fit.model import parse
+    from bootseal.formats.kinds.kind import FIT
 
-    with opened(fit) as first:
+    with opened(fit, FIT) as first:
         old = parse(first, lenient=True)
-    with opened(other) as second:
+    with opened(other, FIT) as second:
         new = parse(second, lenient=True)
     changes = compare(old, new)
     if as_json:

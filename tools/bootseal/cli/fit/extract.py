@@ -30,8 +30,9 @@ def extract(
     """
     from bootseal.files import write_new
     from bootseal.fit.extract import extract as payload_of
+    from bootseal.formats.kinds.kind import FIT
 
-    with opened(fit) as data:
+    with opened(fit, FIT) as data:
         payload = payload_of(data, image)
         if str(output) == "-":
             sys.stdout.buffer.write(payload)

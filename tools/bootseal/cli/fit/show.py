@@ -32,8 +32,9 @@ def show(
     from bootseal.fit.coverage import coverage as map_of
     from bootseal.fit.show import document
     from bootseal.formats.fit.model import parse
+    from bootseal.formats.kinds.kind import FIT
 
-    with opened(fit) as data:
+    with opened(fit, FIT) as data:
         model = parse(data, lenient=True)
         covered = map_of(model)
     if as_json:

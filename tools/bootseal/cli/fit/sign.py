@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import naming, now
+from bootseal.cli.inputs import naming, now, opened, read
 from bootseal.cli.options import KeyOptions, StrictnessOptions, pairs
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
@@ -88,6 +88,7 @@ def sign(
     """
     from bootseal.files import write_file
     from bootseal.fit.sign import Request, sign_file
+    from bootseal.formats.kinds.kind import FIT
 
     if dtb is None and dtb_output is not None:
         raise UsageError("--dtb-output without --dtb: there is no device tree to add the keys to")
@@ -103,7 +104,7 @@ def sign(
     target = output or fit
     trusted = None if dtb is None else _trusting(dtb, fit, request)
     request = dataclasses.replace(request, control=trusted)
-    with naming(fit):
+    with opened(fit, FIT):
         sign_file(fit, target, request, console.TerminalProgress())
     if trusted is not None and dtb is not None:
         write_file(dtb_output or dtb, trusted)
@@ -156,18 +157,19 @@ def _required(options: list[str], hints: list[str]) -> dict[str, str]:
 
 def _trusting(dtb: Path, fit: Path, request: Request) -> bytes:
     """Return a control device tree that requires the keys, with the FIT's algorithms."""
-    from bootseal.files import mapped
+    from bootseal import files
     from bootseal.fit import control_dtb
+    from bootseal.formats.kinds.kind import FIT, U_BOOT
 
     algorithms = {} if request.add is None else {request.add.hint: request.add.algorithm}
     required = dict.fromkeys(algorithms, "conf")
-    with naming(fit), mapped(fit) as data:
+    with opened(fit, FIT) as data:
         model = request.strictness.parse(data)
         for what, nodes in (("image", model.images), ("conf", model.configurations)):
             found = [signature for node in nodes for signature in node.signatures]
             algorithms |= {signature.hint: signature.algorithm for signature in found}
             required |= dict.fromkeys((signature.hint for signature in found), what)
-    trusted = dtb.read_bytes()
+    trusted = read(dtb, U_BOOT, limit=files.BOOT_LOADER)
     with naming(dtb):
         for each in request.keys:
             if each.hint in algorithms:

@@ -12,7 +12,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.fit import printing
-from bootseal.cli.inputs import naming, opened
+from bootseal.cli.inputs import opened
 from bootseal.cli.options import FitFile, Json, StrictnessOptions
 from bootseal.errors import FormatError, VerificationRefused
 
@@ -55,20 +55,20 @@ def verify(
 
     Example: bootseal fit verify fit.itb --dtb u-boot.bin
     """
-    from bootseal.files import mapped
     from bootseal.findings.model import Severity, refuse
     from bootseal.fit.boot_loader import check_gate
     from bootseal.fit.control_dtb import read_trust
     from bootseal.fit.verify.digest import PayloadCache
     from bootseal.fit.verify.verdict import check_fit
+    from bootseal.formats.kinds.kind import FIT, U_BOOT
 
     chosen = strictness.chosen()
-    with mapped(dtb) as control, naming(dtb):
+    with opened(dtb, U_BOOT) as control:
         trust = read_trust(control)
         names = ", ".join(f"{key.hint} ({key.required})" for key in trust.keys)
         _log.info("%s: keys %s", dtb, names or "none")
         warnings = check_gate(control)
-    with opened(fit, writable=prove) as data:
+    with opened(fit, FIT, writable=prove) as data:
         cache = PayloadCache()
         try:
             model = chosen.parse(data)

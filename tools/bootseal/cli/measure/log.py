@@ -10,7 +10,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.console import Styled
-from bootseal.cli.inputs import approved_list, naming
+from bootseal.cli.inputs import approved_list, naming, read
 from bootseal.cli.options import Json
 
 if TYPE_CHECKING:
@@ -44,11 +44,13 @@ def log(
     With --against, exits with 3 unless the log is exactly that of an approved boot; with --pcrs,
     unless it adds up to the values of the TPM.
     """
+    from bootseal.formats.kinds.kind import EVENT_LOG
     from bootseal.formats.tpm import eventlog
     from bootseal.measure.explain import closest
 
+    data = read(file, EVENT_LOG)
     with naming(file):
-        found = eventlog.parse(file.read_bytes())
+        found = eventlog.parse(data)
     best = closest(found.events, _boots(against, slot) if against else {})
     values = _compare(found, pcrs) if pcrs else None
     if as_json:
@@ -61,11 +63,13 @@ def log(
 
 
 def _compare(found: EventLog, path: Path) -> pcr_values.Comparison:
+    from bootseal.formats.kinds.kind import TEXT
     from bootseal.measure import pcr_values
     from bootseal.measure.approved import CAPPED
 
+    data = read(path, TEXT)
     with naming(path):
-        return pcr_values.compare(found, pcr_values.parse(path.read_bytes()), [CAPPED])
+        return pcr_values.compare(found, pcr_values.parse(data), [CAPPED])
 
 
 def _refuse(best: Comparison, values: pcr_values.Comparison | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import approved_list, naming
+from bootseal.cli.inputs import approved_list, naming, read
 from bootseal.cli.options import Configurations, KeyOptions, MeasuredInput
 from bootseal.keys.signers.schemes import KEY_URI
 
@@ -67,12 +67,14 @@ def sign(
 def _kept(
     document: PcrPolicy, keep: Path, approved: Path | None, public_key: PublicKey
 ) -> PcrPolicy:
+    from bootseal.formats.kinds.kind import DOCUMENT
     from bootseal.measure import approved as lists
     from bootseal.measure import pcr_policy
 
     digests = None
     if approved:
         digests = lists.policy_digests(approved_list(approved), pcr_policy.PCRS)
+    data = read(keep, DOCUMENT)
     with naming(keep):
-        earlier = pcr_policy.parse(keep.read_bytes())
+        earlier = pcr_policy.parse(data)
     return pcr_policy.keep(document, earlier, public_key, digests)

@@ -147,7 +147,8 @@ RAMDISK: Final = Wanted(
 )
 DISK: Final = Wanted(
     "a disk image with a GPT, as it is or compressed with gzip or zstd",
-    frozenset({Kind.GPT, Kind.GZIP, Kind.ZSTD}),
+    # The reader of partition tables names an MBR itself, and shows what is in it.
+    frozenset({Kind.GPT, Kind.MBR, Kind.GZIP, Kind.ZSTD}),
 )
 RAW_DISK: Final = Wanted("a disk image with a GPT", frozenset({Kind.GPT}))
 MEASURED: Final = Wanted("a FIT or a disk image with a GPT", FIT.kinds | RAW_DISK.kinds)
@@ -161,7 +162,7 @@ KEY_FILE: Final = Wanted(
     "a private key, public key or certificate in PEM form",
     frozenset({Kind.PRIVATE_KEY, Kind.PUBLIC_KEY, Kind.CERTIFICATE, Kind.BUNDLE}),
 )
-EVENT_LOG: Final = Wanted("a TPM 2.0 event log", frozenset({Kind.EVENT_LOG}))
+EVENT_LOG: Final = Wanted("an event log", frozenset({Kind.EVENT_LOG, Kind.EVENT_LOG_12}))
 DOCUMENT: Final = Wanted("a JSON document", frozenset({Kind.JSON}))
 BMAP: Final = Wanted("a block map", frozenset({Kind.BMAP}))
 TEXT: Final = Wanted("a text file", frozenset({Kind.TEXT}))
@@ -225,7 +226,7 @@ _NEXT: Final[dict[Kind, str]] = {
     Kind.VERITY: _WHOLE,
     Kind.BMAP: "bootseal disk show {file}  (reads the image next to it)",
     Kind.EVENT_LOG: "bootseal measure log {file}",
-    Kind.EVENT_LOG_12: "read the log of a TPM 2.0: binary_bios_measurements in its own format",
+    Kind.EVENT_LOG_12: "bootseal measure log {file}",
     Kind.JSON: "grep '\"schema\"' {file}  (names what it is)",
 }
 # Where something better than that can be said, because of what was wanted.

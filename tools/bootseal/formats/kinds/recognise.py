@@ -121,6 +121,16 @@ def check(data: Buffer, wanted: Wanted, name: str) -> Kind:
     return found
 
 
+def checked(data: bytes, wanted: Wanted, name: str) -> bytes:
+    """Return the content of a file as it is, once `check` has let it pass.
+
+    Raises:
+        FormatError: As `check`.
+    """
+    check(data, wanted, name)
+    return data
+
+
 def _by_mark(head: bytes) -> Kind | None:
     for offset, mark, kind in _MARKS:
         if head.startswith(mark, offset):

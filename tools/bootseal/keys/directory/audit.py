@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import BootsealError
+from bootseal.files import read_bounded, resolved
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, Severity
 from bootseal.keys import certificate
@@ -75,7 +76,7 @@ def _directory(directory: Path) -> Iterator[Finding]:
 def _file(path: Path, keys: dict[Path, FileKey], max_age: timedelta) -> Iterator[Finding]:
     if path.is_symlink():
         yield finding(
-            "keys.symlink", str(path), f"points to {path.resolve()}, which is checked instead"
+            "keys.symlink", str(path), f"points to {resolved(path)}, which is checked instead"
         )
     if not path.is_file():
         yield finding("keys.unreadable", str(path), "is not a file")
@@ -83,7 +84,7 @@ def _file(path: Path, keys: dict[Path, FileKey], max_age: timedelta) -> Iterator
     if read_reference(path):
         yield from inspect.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
         return
-    if _ENCRYPTED in path.read_bytes():
+    if _ENCRYPTED in read_bounded(path):
         # Its public half is that of its certificate; passphrases are not asked for.
         yield from inspect.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
         return

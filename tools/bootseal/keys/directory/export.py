@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import UsageError
+from bootseal.files import read_bounded
 from bootseal.keys.directory.create import write_all
 from bootseal.keys.manifest import KeyState, read_manifest
 from bootseal.keys.profile import Role
@@ -53,7 +54,7 @@ def for_mkimage(directory: Path, output: Path, *, signers: dict[str, str]) -> tu
     files: dict[str, tuple[bytes, int]] = {}
     for entry in entries:
         private = _private(directory, entry.name, signers.get(entry.name, ""))
-        certificate = (directory / f"{entry.name}.crt").read_bytes()
+        certificate = read_bounded(directory / f"{entry.name}.crt")
         suffix = ".key" if entry.algorithm.kind.is_rsa else ".pem"
         files[f"{entry.name}{suffix}"] = private, _PRIVATE_MODE
         files[f"{entry.name}.crt"] = certificate, _PUBLIC_MODE
@@ -72,4 +73,4 @@ def _private(directory: Path, name: str, source: str) -> bytes:
             f"the private key of {name} is not in {directory}",
             hint=f"name where it lives: --signer {name}=pkcs11:token=...",
         )
-    return path.read_bytes()
+    return read_bounded(path)

@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError, UsageError
+from bootseal.files import read_bounded
 from bootseal.findings.catalogue import finding
+from bootseal.formats.kinds.kind import KEY_FILE, Kind
+from bootseal.formats.kinds.recognise import check
 from bootseal.keys import certificate, public, published
 from bootseal.keys.signers.file import parse_private
 from bootseal.keys.signers.pin import OTHERS_MAY
@@ -29,7 +32,7 @@ class FileKey:
     """What a single key or certificate file holds; certificate fields are None for other files.
 
     Attributes:
-        kind: `private key`, `public key` or `certificate`.
+        kind: `private key`, `public key`, `certificate` or `certificate and private key`.
         public_key: The public half.
         subject: RFC 4514.
         issuer: RFC 4514.
@@ -57,24 +60,31 @@ def show(path: Path, passphrase: bytes | None = None) -> FileKey:
         FormatError: It holds none of these.
     """
     try:
-        pem = path.read_bytes()
+        pem = read_bounded(path)
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}") from None
     mode = stat.S_IMODE(path.stat().st_mode)
-    if b"BEGIN CERTIFICATE" in pem:
+    kind = check(pem, KEY_FILE, str(path))
+    # Where there is a private key, it decides what may be said of the file.
+    exposed = mode_findings(path, mode) if kind is Kind.BUNDLE else ()
+    if kind in {Kind.CERTIFICATE, Kind.BUNDLE}:
         cert = certificate.read(path)
         key = public.from_crypto(cert.public_key())
         return FileKey(
-            kind="certificate",
+            kind="certificate" if kind is Kind.CERTIFICATE else "certificate and private key",
             public_key=key,
             subject=cert.subject.rfc4514_string(),
             issuer=cert.issuer.rfc4514_string(),
             authority=certificate.is_authority(cert),
             not_after=cert.not_valid_after_utc,
             mode=mode,
-            findings=(*expiry_findings(path, cert), *published_findings(path, key)),
+            findings=(
+                *exposed,
+                *expiry_findings(path, cert),
+                *published_findings(path, key),
+            ),
         )
-    if b"PRIVATE KEY" in pem:
+    if kind is Kind.PRIVATE_KEY:
         private = parse_private(pem, str(path), passphrase)
         key = public.from_crypto(private.public_key())
         return FileKey(

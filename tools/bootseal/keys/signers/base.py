@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bootseal.errors import ToolError, UsageError
+from bootseal.files import opened, resolved
 from bootseal.keys import published
 from bootseal.keys.manifest import containing
 from bootseal.keys.signers import file, pkcs11_uri, schemes
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 REFERENCE: Final = "bootseal-signer:"
 _REFERENCE_SIZE: Final = 4096
+_SYSTEM: Final = ("/usr", "/opt")
 _log: Final = logging.getLogger(__name__)
 
 
@@ -87,6 +89,8 @@ def open(  # noqa: A001 - reads as signers.open(...), as gzip.open does
         return signer
     path = Path(uri)
     reference = read_reference(path)
+    if reference.startswith(pkcs11_uri.SCHEME):
+        _check_module(path, pkcs11_uri.parse(reference).module_path)
     opened = _open_uri(reference, access) if reference else file.open_file(path, access.secret)
     manifest = containing(path)
     if manifest:
@@ -113,13 +117,27 @@ def write_reference(uri: str) -> bytes:
 def read_reference(path: Path) -> str:
     """Return the key URI a file refers to, empty for any other file and for none."""
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             line = stream.read(_REFERENCE_SIZE)
     except (FileNotFoundError, IsADirectoryError):
         return ""
     if not line.startswith(REFERENCE.encode()):
         return ""
     return line.decode(errors="replace").splitlines()[0].removeprefix(REFERENCE).strip()
+
+
+def _check_module(path: Path, module: Path | None) -> None:
+    """Refuse a library that a key file names, unless it is one that the system installed.
+
+    Raises:
+        UsageError: It is elsewhere; a key file may come from someone else.
+    """
+    if module is not None and not any(map(resolved(module).is_relative_to, _SYSTEM)):
+        raise UsageError(
+            f"{path} names the PKCS#11 module {module}: a key file may only name one below "
+            f"{' or '.join(_SYSTEM)}",
+            hint=f"take module-path out of {path}, and name the module with --module",
+        )
 
 
 def _say(where: str, signer: Signer) -> None:

@@ -12,6 +12,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from bootseal.errors import FormatError, UsageError
+from bootseal.files import SMALL, opened, read_rest
+from bootseal.formats.kinds.kind import PRIVATE_KEYS, SIGNING_KEY, Kind
+from bootseal.formats.kinds.recognise import check, recognise
 from bootseal.keys import public
 from bootseal.keys.algorithms import Padding
 from bootseal.keys.public import HASHES, der_to_raw, first_line
@@ -123,9 +126,9 @@ def _signing_padding(algorithm: Algorithm) -> padding.AsymmetricPadding:
 
 def _read_private(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            pem = file.read()
+            pem = read_rest(file, str(path), limit=SMALL)
     except FileNotFoundError:
         raise UsageError(
             f"there is no private key at {path}",
@@ -133,9 +136,11 @@ def _read_private(path: Path) -> bytes:
         ) from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a directory: expected a private key file") from None
-    if b"BEGIN PUBLIC KEY" in pem or b"BEGIN CERTIFICATE" in pem:
+    kind = recognise(pem)
+    if kind in {Kind.PUBLIC_KEY, Kind.CERTIFICATE}:
         raise UsageError(f"{path} holds a public key or certificate: signing needs the private key")
-    if b"PRIVATE KEY" in pem and mode & OTHERS_MAY:
+    check(pem, SIGNING_KEY, str(path))
+    if kind in PRIVATE_KEYS and mode & OTHERS_MAY:
         raise UsageError(
             f"{path} has mode {mode:04o}: a private key must not be accessible to other users",
             hint=f"chmod 600 {path}",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.files import write_file
+from bootseal.files import read_bounded, write_file
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm, Padding
 
@@ -89,8 +89,7 @@ class Answers:
         wanted = Wanted(role=self.role, digest=digest, algorithm=algorithm)
         path = self.directory / f"{wanted.name}.sig"
         try:
-            with path.open("rb") as file:
-                signature = file.read(_MAX_SIGNATURE)
+            signature = read_bounded(path, limit=_MAX_SIGNATURE)
         except FileNotFoundError:
             raise UsageError(
                 f"no signature {path}: it is missing, or the requests are for another disk",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import UsageError
+from bootseal.files import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,7 @@ class SecretSource:
 
 def _read(path: Path, what: str) -> bytes:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             secret = file.read(_LONGEST + 1)
     except FileNotFoundError:

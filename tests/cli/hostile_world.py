@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""The files that commands are given: good ones, and hostile ones to put in their place."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+import shutil
+import struct
+from typing import TYPE_CHECKING, Final
+
+import zstandard
+from tests import kinds, samples
+
+from bootseal import device as devices
+from bootseal import documents
+from bootseal.device import Artefact, Device, Qemu, Slot
+from bootseal.formats.kinds.kind import Kind
+from bootseal.measure import approved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LAYOUT: Final = """part --part-name boot-a --fixed-size 1M --part-type 1
+bootloader --ptable gpt
+"""
+_NODE: Final = struct.pack(">I4s", 1, b"a\0\0\0")
+
+
+def make(root: Path) -> None:
+    """Write good files, as far as commands need them to come to the file in question."""
+    root.mkdir()
+    of_kind = kinds.files(root)
+    sample = samples.sample("sha256,rsa2048")
+    given = {
+        "fit": sample.fit,
+        "other": sample.fit,
+        "control": sample.control,
+        "u-boot": of_kind[Kind.UBOOT],
+        "kernel": of_kind[Kind.KERNEL_ARM64],
+        "board": of_kind[Kind.BOARD_TREE],
+        "disk": of_kind[Kind.GPT],
+        "log": of_kind[Kind.EVENT_LOG],
+        "document": b"{}",
+        "approved": documents.dump(approved.Approved()),
+        "text": b"CONFIG_A=y\n",
+        "layout": LAYOUT.encode(),
+        "key.pub": of_kind[Kind.PUBLIC_KEY],
+        "key.crt": of_kind[Kind.CERTIFICATE],
+    }
+    for name, data in given.items():
+        (root / name).write_bytes(data)
+    (root / "key").write_bytes(of_kind[Kind.PRIVATE_KEY])
+    (root / "key").chmod(0o600)
+    for name in ("keys", "device", "requests", "store", "empty"):
+        (root / name).mkdir(mode=0o700)
+    shutil.copy(root / "key", root / "keys/a.key")
+    shutil.copy(root / "key.crt", root / "keys/a.crt")
+    _device(root / "device", sample, of_kind)
+
+
+def _device(directory: Path, sample: samples.Sample, of_kind: dict[Kind, bytes]) -> None:
+    files = {
+        "disk": ("disk.img", of_kind[Kind.GPT]),
+        "fit": ("fit.itb", sample.fit),
+        "bios": ("firmware.bin", of_kind[Kind.UBOOT]),
+        "control-dtb": ("u-boot.dtb", sample.control),
+    }
+    for name, data in files.values():
+        (directory / name).write_bytes(data)
+    device = Device(
+        name="d",
+        profile="dev",
+        login=True,
+        epoch=0,
+        qemu=Qemu(system="qemu-system-aarch64", machine="virt", cpu="max", cpus=1, memory=64),
+        artefacts={
+            role: Artefact(path=name, sha256="", size=len(data))
+            for role, (name, data) in files.items()
+        },
+        partitions=(),
+        slots=(Slot.named("a"), Slot.named("b")),
+        keys={},
+    )
+    devices.save(device, directory)
+
+
+def _written(data: bytes) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_bytes(data)
+        path.chmod(0o600)
+
+    return write
+
+
+def _sparse(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+def _deep(path: Path) -> None:
+    path.write_bytes(b'{"a":' * 300_000)
+
+
+def hostile(root: Path) -> dict[str, Callable[[Path], None]]:
+    """Return what writes a hostile file of each kind.
+
+    Args:
+        root: Where `make` wrote.
+    """
+    of_kind = kinds.files(root)
+    noise = random.Random(12).randbytes(1 << 16)  # noqa: S311 - the same in each run
+    fit = samples.sample("sha256,rsa2048").fit
+    many = fit[:56] + _NODE * 250_000
+    controls = b"\x1b[2J\xe2\x80\xae[bold]{\n" * 50
+    return {
+        "empty": _written(b""),
+        "controls": _written(controls),
+        "noise": _written(noise),
+        "sparse": _sparse,
+        "loop": lambda path: path.symlink_to(path.name),
+        "dangling": lambda path: path.symlink_to("nowhere"),
+        "fifo": os.mkfifo,
+        "directory": lambda path: path.mkdir(),
+        "device": lambda path: path.symlink_to("/dev/zero"),
+        "deep": _deep,
+        "surrogates": _written(b'{"schema": "bootseal.device/1\\ud800", "name": "\\u0000/../x"}'),
+        "number": _written(b'{"a": ' + b"9" * 20_000 + b"}"),
+        "cut-fit": _written(fit[: len(fit) // 2]),
+        "many-nodes": _written(many),
+        "uimage": _written(of_kind[Kind.UBOOT_UIMAGE] + of_kind[Kind.UBOOT]),
+        "gzip-bomb": _written(gzip.compress(bytes(64 << 20), 1, mtime=0)),
+        "zstd-bomb": _written(zstandard.ZstdCompressor().compress(bytes(128 << 20))),
+        "elf": _written(of_kind[Kind.ELF] + noise),
+        "bundle": _written(of_kind[Kind.BUNDLE]),
+        "der": _written(of_kind[Kind.DER_PRIVATE_KEY]),
+        "mbr": _written(of_kind[Kind.MBR]),
+        "log": _written(of_kind[Kind.EVENT_LOG_12]),
+    }
