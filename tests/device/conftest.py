@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,3 +130,18 @@ def raw_disk(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> RawDi
 def bench(directory: Path, raw_disk: RawDisk, tmp_path: Path) -> Iterator[Workbench]:
     yield Workbench(devices.load(directory), directory, tmp_path, raw_disk)
     raw_disk.restore()
+
+
+def link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # on another file system
+        shutil.copy(source, target)
+
+
+@pytest.fixture
+def own(directory: Path, tmp_path: Path) -> Path:
+    """Return a directory with the device's files, for the results of one run."""
+    left_out = shutil.ignore_patterns("matrix", "state", "logs", "tpm")
+    shutil.copytree(directory, tmp_path / "device", ignore=left_out, copy_function=link_or_copy)
+    return tmp_path / "device"

@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +14,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bootseal import device as devices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,16 +82,9 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(directory: Path, tmp_path: Path) -> Iterator[Terminal]:
-    """Start the command on a device that was never booted, whose files are the built ones."""
-    home = tmp_path / "device"
-    home.mkdir()
-    shutil.copy(directory / devices.FILE_NAME, home)
-    for artefact in devices.load(directory).artefacts.values():
-        link = home / artefact.path
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(directory / artefact.path)
-    started = Terminal([*COMMAND, str(home), "--shell"])
+def terminal(own: Path) -> Iterator[Terminal]:
+    """Start the command on a device that was never booted."""
+    started = Terminal([*COMMAND, str(own), "--shell"])
     yield started
     started.close()
 

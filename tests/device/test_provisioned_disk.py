@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +20,6 @@ from bootseal.disk import image
 from bootseal.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from bootseal.boot.scenario.model import Scenario, ScenarioResult, Step
@@ -81,18 +78,6 @@ class Checked:
         held = [f.message for f in verdict.findings if f.id.startswith("disk.data-")]
         self.said[title] = " ".join(held)
         raw.unlink()
-
-
-@pytest.fixture
-def own(directory: Path, tmp_path: Path) -> Path:
-    """Return a directory with the device's files, for the results of one run."""
-    left_out = shutil.ignore_patterns("matrix", "state", "logs", "tpm")
-    link: Callable[[str, str], object] = os.link
-    try:
-        shutil.copytree(directory, tmp_path / "d", ignore=left_out, copy_function=link)
-    except (shutil.Error, OSError):
-        shutil.copytree(directory, tmp_path / "d", ignore=left_out, dirs_exist_ok=True)
-    return tmp_path / "d"
 
 
 def test_disk_is_accepted_at_every_stage_of_its_data(own: Path) -> None:
