@@ -3,20 +3,25 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from pathlib import PurePosixPath
 
 
-def others(merged: Iterable[str], required: str, directory: str) -> list[str]:
+def others(sources: str, required: str) -> list[str]:
     """Return the fragments that are not the layer's, relative to where they are unpacked.
 
     Args:
-        merged: Paths of all fragments of the recipe, as `find_cfgs` lists them.
-        required: Names of the layer's.
-        directory: `UNPACKDIR`.
+        sources: `SRC_URI`.
+        required: Names of the layer's fragments.
     """
-    names = [os.path.relpath(path, directory) for path in merged]
+    names = [
+        str(_unpacked(url)) for url in sources.split() if url.partition(";")[0].endswith(".cfg")
+    ]
     return [name for name in names if name not in required.split()]
+
+
+def _unpacked(url: str) -> PurePosixPath:
+    place, *parameters = url.removeprefix("file://").split(";")
+    path = PurePosixPath(place)
+    subdirectory = dict(p.partition("=")[::2] for p in parameters).get("subdir", "")
+    # bitbake unpacks what is named by an absolute path without its directories.
+    return PurePosixPath(subdirectory, path.name if path.is_absolute() else path)

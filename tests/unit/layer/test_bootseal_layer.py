@@ -195,10 +195,16 @@ def test_first_device_tree_of_the_machine(names: str | None, tree: str) -> None:
 
 
 def test_fragments_that_are_not_the_layers_are_the_boards() -> None:
-    merged = ["/u/verify.cfg", "/u/board.cfg", "/u/sub/vendor.cfg"]
-    assert fragments.others(merged, " verify.cfg  env.cfg ", "/u") == [
+    sources = (
+        "git://host/u-boot.git;branch=master file://0001-a.patch file://verify.cfg"
+        " file://board.cfg file://sub/vendor.cfg;apply=no file://late.cfg;subdir=more"
+        " file:///product/files/own.cfg "
+    )
+    assert fragments.others(sources, " verify.cfg  env.cfg ") == [
         "board.cfg",
         "sub/vendor.cfg",
+        "more/late.cfg",
+        "own.cfg",
     ]
 
 
