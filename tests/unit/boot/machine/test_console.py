@@ -83,6 +83,11 @@ LINES = [
         "[   12.345678][  T123] device-mapper: verity: 254:4: metadata block 1 is corrupted",
     ),
     (
+        "verity-corruption",
+        "data",
+        "starting the system[    9.680150] device-mapper: verity: 254:4: data block 7 is corrupted",
+    ),
+    (
         "verity-restart",
         "",
         "[   12.4] reboot: Restarting system with command 'dm-verity device corrupted'",

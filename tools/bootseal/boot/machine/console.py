@@ -23,7 +23,8 @@ _ESCAPES: Final = re.compile(
 )
 # Longer than any honest line; a device that never ends its line must not fill our memory.
 _LONGEST: Final = 4096
-_STAMP: Final = r"(?:\[ *[0-9]+\.[0-9]+\] ?(?:\[ *[TC][0-9]+\] ?)?)?"
+# Where a message of the kernel begins: at times behind a line that a program has not ended.
+_KERNEL: Final = r"(?:^|\[ *[0-9]+\.[0-9]+\] ?(?:\[ *[TC][0-9]+\] ?)?)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +81,16 @@ PATTERNS: Final = _patterns(
     ("last-resort", r"^bootseal: slot ([ab]) has no attempts left, last resort"),
     ("all-refused", r"^bootseal: no slot could be started, powering off"),
     # Linux 6.12
-    ("kernel", rf"^{_STAMP}Booting Linux on physical CPU"),
-    ("init", rf"^{_STAMP}Run /init as init process"),
+    ("kernel", rf"{_KERNEL}Booting Linux on physical CPU"),
+    ("init", rf"{_KERNEL}Run /init as init process"),
     (
         "verity-corruption",
-        rf"^{_STAMP}device-mapper: verity: \S+ (data|metadata) block \d+ is corr",
+        rf"{_KERNEL}device-mapper: verity: \S+ (data|metadata) block \d+ is corr",
     ),
     ("verity-restart", r"Restarting system with command 'dm-verity device corrupted'"),
-    ("panic", rf"^{_STAMP}Kernel panic - not syncing: (.*)"),
-    ("restart", rf"^{_STAMP}reboot: Restarting system"),
-    ("power-down", rf"^{_STAMP}reboot: Power down"),
+    ("panic", rf"{_KERNEL}Kernel panic - not syncing: (.*)"),
+    ("restart", rf"{_KERNEL}reboot: Restarting system"),
+    ("power-down", rf"{_KERNEL}reboot: Power down"),
     # initramfs and units of meta-secureboot
     ("root-verified", r"bootseal: root-([ab]) verified by dm-verity, starting the system"),
     ("root-refused", r"bootseal: ROOT REFUSED: (.*)"),
