@@ -178,7 +178,7 @@ def compare(uboot: Uboot, samples: list[Sample], count: int, seed: int) -> Outco
             ):
                 note = _note(outcome, kind, mine, theirs, changed=fit != good.fit)
                 # Without a default the tool has nothing to boot, and a command names it.
-                default = "has no default configuration" not in mine
+                default = "has no default" not in mine
                 refused = default and theirs.device != uboot_verdict.OK
                 if refused and not reason(fit, good.control, _STRICT):
                     note = f"({kind}): accepted strictly, but by U-Boot {theirs}"

@@ -104,7 +104,12 @@ def read_rest(file: BinaryIO, name: str, *, limit: int) -> bytes:
         FormatError: That is more than the limit; `name` names it.
     """
     # A size that is known is not read, nor is memory taken for it.
-    if os.fstat(file.fileno()).st_size <= limit:
+    known = 0
+    if file.seekable():
+        place = file.tell()
+        known = file.seek(0, os.SEEK_END) - place
+        file.seek(place)
+    if known <= limit:
         data = file.read(limit + 1)
         if len(data) <= limit:
             return data

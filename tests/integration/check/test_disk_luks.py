@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,16 +13,24 @@ from tests.vectors import luks2_headers as headers
 
 from bootseal.check.data import check as data_partition
 from bootseal.device import Partition
-from bootseal.disk import image as source
+from bootseal.disk.image import Disk
 from bootseal.errors import FormatError
 from bootseal.findings.model import Severity
 from bootseal.formats import luks2
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.tool("cryptsetup")
 SIZE = 32 << 20
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Disk]:
+    """Open a volume as if it were a disk, which the reader of disk images refuses."""
+    with path.open("rb") as file:
+        yield Disk(name=path, path=path, size=SIZE, descriptor=file.fileno())
 
 
 @pytest.fixture
@@ -65,7 +74,7 @@ def test_damage_that_cryptsetup_mends_is_refused(image: Path) -> None:
 def test_partition_with_a_passphrase_is_refused(image: Path) -> None:
     entry = Partition(number=8, name="data", type="", uuid="", offset=0, size=SIZE)
 
-    with source.opened(image) as disk:
+    with opened(image) as disk:
         found = {finding.id for finding in data_partition.check(disk, entry, None)}
 
     assert {"disk.data-passphrase", "disk.data-no-tpm"} <= found
@@ -83,7 +92,7 @@ def made(tmp_path: Path) -> Path:
 
 def errors(path: Path) -> list[str]:
     entry = Partition(number=8, name="data", type="", uuid="", offset=0, size=SIZE)
-    with source.opened(path) as disk:
+    with opened(path) as disk:
         found = list(data_partition.check(disk, entry, headers.policy_key()))
     return [each.id for each in found if each.severity is Severity.ERROR]
 
@@ -130,11 +139,11 @@ def test_empty_partition_is_accepted_and_any_other_is_not(tmp_path: Path) -> Non
     path = tmp_path / "empty"
     with path.open("wb") as file:
         file.truncate(SIZE)
-    with source.opened(path) as disk:
+    with opened(path) as disk:
         assert list(data_partition.check(disk, entry, None)) == []
     with path.open("r+b") as file:
         file.seek(SIZE - 1)
         file.write(b"x")
-    with source.opened(path) as disk:
+    with opened(path) as disk:
         (found,) = data_partition.check(disk, entry, None, declared=True)
     assert found.id == "disk.data-header"
