@@ -48,8 +48,8 @@ def test_run_refused_device_exits_3_with_the_reason(tiny_device: Path) -> None:
     assert "boot-001.log" in done.stdout
 
 
-def test_run_silent_device_exits_6(tiny_device: Path) -> None:
-    assert bootseal("run", tiny_device, "--timeout", "0").returncode == 6
+def test_run_silent_device_exits_6(hanging_device: Path) -> None:
+    assert bootseal("run", hanging_device, "--timeout", "0").returncode == 6
 
 
 def test_terminated_run_leaves_neither_qemu_nor_swtpm_behind(hanging_device: Path) -> None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.device, pytest.mark.timeout(900)]
 
 COMMAND = [sys.executable, "-c", "from bootseal.cli.app import main; main()", "boot", "run"]
-# U-Boot's "## Loading" ends in a number sign too, but has another one in front.
-PROMPT = re.compile(rb"^[^#\n]*# \Z", re.MULTILINE)
-RESTARTED = re.compile(rb"U-Boot 20.*^[^#\n]*# \Z", re.MULTILINE | re.DOTALL)
+# A line without a blank: U-Boot's "block # " and "## Loading" have one, or another number sign.
+PROMPT = re.compile(rb"^[^# \n]*# \Z", re.MULTILINE)
+RESTARTED = re.compile(rb"U-Boot 20.*^[^# \n]*# \Z", re.MULTILINE | re.DOTALL)
 BOOT_TIMEOUT = 300.0
 ANSWER_TIMEOUT = 60.0
 
