@@ -139,3 +139,27 @@ def _copy(text: bytes, offset: int, magic: bytes, label: bytes, subsystem: bytes
     raw = bytearray((head + text).ljust(_SIZE, b"\0"))
     raw[448:480] = hashlib.sha256(raw).digest()
     return bytes(raw)
+
+
+def put(path: str, value: object) -> Callable[[Json], None]:
+    """Return a change that sets one field."""
+
+    def change(document: Json) -> None:
+        *parents, name = path.split("/")
+        for parent in parents:
+            document = document[parent]
+        document[name] = value
+
+    return change
+
+
+def drop(path: str) -> Callable[[Json], None]:
+    """Return a change that removes one field."""
+
+    def change(document: Json) -> None:
+        *parents, name = path.split("/")
+        for parent in parents:
+            document = document[parent]
+        del document[name]
+
+    return change

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.vectors import luks2_headers as headers
+from tests.vectors.luks2_headers import drop, put
 
 from bootseal.check.data import header as described
 from bootseal.errors import FormatError
@@ -99,26 +100,6 @@ def test_half_replaced_slot_is_accepted_while_one_is_replaced(check: Check, stag
     document = headers.STAGES[stage]()
     interrupted(document)
     assert check(printed(document)) == (0, "")
-
-
-def put(path: str, value: object) -> Callable[[Json], None]:
-    def change(document: Json) -> None:
-        *parents, name = path.split("/")
-        for parent in parents:
-            document = document[parent]
-        document[name] = value
-
-    return change
-
-
-def drop(path: str) -> Callable[[Json], None]:
-    def change(document: Json) -> None:
-        *parents, name = path.split("/")
-        for parent in parents:
-            document = document[parent]
-        del document[name]
-
-    return change
 
 
 def many(number: int) -> Callable[[Json], None]:

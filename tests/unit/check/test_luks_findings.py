@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.vectors import luks2_headers as headers
+from tests.vectors.luks2_headers import drop, put
 
 from bootseal.check.data import check as data_partition
 from bootseal.device import Partition
@@ -35,30 +36,6 @@ def inspect(document: Json, **binary: bytes) -> list[Finding]:
 
 def errors(document: Json, **binary: bytes) -> list[Finding]:
     return [found for found in inspect(document, **binary) if found.severity is Severity.ERROR]
-
-
-def put(path: str, value: object) -> Callable[[Json], None]:
-    """Return a change that sets one field."""
-
-    def change(document: Json) -> None:
-        *parents, name = path.split("/")
-        for parent in parents:
-            document = document[parent]
-        document[name] = value
-
-    return change
-
-
-def drop(path: str) -> Callable[[Json], None]:
-    """Return a change that removes one field."""
-
-    def change(document: Json) -> None:
-        *parents, name = path.split("/")
-        for parent in parents:
-            document = document[parent]
-        del document[name]
-
-    return change
 
 
 def passphrase(document: Json) -> None:
