@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bootseal.fit.verify.digest import STRONG
 from bootseal.formats.fdt.scan import Tag, Token
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.fit.model import Fit, Image, Place
 from bootseal.formats.fit.regions import covered
 from bootseal.protection import State
+
+if TYPE_CHECKING:
+    from bootseal.formats.fit.model import Fit, Image
 
 # U-Boot reads these of a signature node; the rest of it is for people.
 _READ_OF_SIGNATURES: Final = frozenset(
@@ -105,9 +107,7 @@ class _Map:
 
     def _behind(self, end: int) -> Iterator[Part]:
         """Yield what follows the strings block: slack, external data, and what is between."""
-        external = [
-            i for i in self._fit.images if i.place in {Place.OFFSET, Place.POSITION} and i.payload
-        ]
+        external = [image for image in self._fit.images if image.behind]
         yield from self._between("slack", end, self._fit.flat.header.total_size, State.UNUSED)
         end = self._fit.flat.header.total_size
         for image in sorted(external, key=lambda image: image.offset):

@@ -15,7 +15,6 @@ from bootseal.errors import FormatError, UsageError
 from bootseal.fit.relayout import FileLayout
 from bootseal.fit.verify.digest import STRONG, WEAK, digest
 from bootseal.formats.fdt.edit import Editor
-from bootseal.formats.fit.model import Place
 from bootseal.units import align_up
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from bootseal.formats.fit.model import Fit, Image
 
-_EXTERNAL: Final = frozenset({Place.OFFSET, Place.POSITION})
 _ALIGNMENTS: Final = (4096, 2048, 1024, 512, 256, 128, 64, 32, 16, 8, 4, 1)
 _END: Final = 4
 
@@ -52,7 +50,7 @@ def replace(fit: Fit, image: Image, data: bytes) -> bytes:
     Raises:
         UsageError: Another image has the same data, or data that cannot move is in the way.
     """
-    if image.place in _EXTERNAL:
+    if image.behind:
         return _replace_external(fit, image, data)
     editor = Editor(fit.data, lenient=True)
     layout = FileLayout(fit, editor.size)
@@ -64,7 +62,7 @@ def replace(fit: Fit, image: Image, data: bytes) -> bytes:
 
 def _replace_external(fit: Fit, image: Image, data: bytes) -> bytes:
     end = image.offset + len(image.payload)
-    external = [i for i in fit.images if i.place in _EXTERNAL and i.payload and i is not image]
+    external = [other for other in fit.images if other.behind and other is not image]
     if any(i.offset < end and image.offset < i.offset + len(i.payload) for i in external):
         raise UsageError(
             f"the data of {image.path} is that of another image as well: it cannot be changed",

@@ -72,6 +72,11 @@ class Image:
     signatures: tuple[Signature, ...]
     node: FlatNode
 
+    @property
+    def behind(self) -> bool:
+        """Whether it has data, and that is behind the tree."""
+        return bool(self.payload) and self.place in {Place.OFFSET, Place.POSITION}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
