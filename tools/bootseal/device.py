@@ -16,6 +16,7 @@ from typing import Final
 from bootseal import documents
 from bootseal.errors import FormatError, UsageError
 from bootseal.files import write_file
+from bootseal.target import UNKNOWN_TARGET, Target
 
 SCHEMA: Final = "bootseal.device/1"
 FILE_NAME: Final = "device.json"
@@ -50,23 +51,6 @@ class Qemu:
     cpu: str
     cpus: int
     memory: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """The memory of the board, as far as it is known.
-
-    Attributes:
-        bootm_len: CONFIG_SYS_BOOTM_LEN in bytes, what a kernel may be unpacked or moved to; None
-            for U-Boot's default on the kernel's architecture.
-        fit_address: Where the FIT is while it is verified; None if that is not known.
-    """
-
-    bootm_len: int | None = None
-    fit_address: int | None = None
-
-
-UNKNOWN_TARGET: Final = Target()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from bootseal.cli.app import app
 from bootseal.disk.layout import parse_wks
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
+from bootseal.target import Target
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot"
 FILES = LAYER / "recipes-bsp/u-boot/files"
@@ -148,7 +149,7 @@ def test_described_device_is_one_like_any_other(made: Path) -> None:
     root_hash = json.loads((made / "verity.json").read_text())["root_hash"]
     assert [slot.root_hash for slot in found.slots] == [root_hash] * 2
     assert {i.name for i in found.inputs} >= {"meta-secureboot/files/wic/bootseal-ab.wks"}
-    assert found.target == device.Target(bootm_len=0x4000000, fit_address=0x50000000)
+    assert found.target == Target(bootm_len=0x4000000, fit_address=0x50000000)
 
 
 def test_login_is_what_the_root_says_and_nobody_else(made: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import bootseal
 from bootseal import device
 from bootseal.assembly import disk_image
 from bootseal.assembly import slot_trees as devicetree
-from bootseal.device import Device, Input, Qemu, Slot, Target
+from bootseal.device import Device, Input, Qemu, Slot
 from bootseal.files import BOOT_LOADER, mapped, read_bounded
 from bootseal.formats import boot_partition, kconfig
 from bootseal.formats.fit import model as fit_format
@@ -20,6 +20,7 @@ from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure.predict import MEANINGS, predict
+from bootseal.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

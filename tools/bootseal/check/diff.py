@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.check import contents, slot_fit
 from bootseal.check.rootfs import check as rootfs
-from bootseal.device import UNKNOWN_TARGET, Partition, Slot
+from bootseal.device import Partition, Slot
 from bootseal.disk import partitions
 from bootseal.errors import FormatError
 from bootseal.fit import diff as fit_diff
 from bootseal.fit.control_dtb import read_trust
 from bootseal.formats.boot_partition import POLICY_SIZE
 from bootseal.formats.gpt import GptEntry
+from bootseal.target import UNKNOWN_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,10 +9,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bootseal import device as devices
-from bootseal.device import UNKNOWN_TARGET, Device, Partition, RawArea, Slot, Target
+from bootseal.device import Device, Partition, RawArea, Slot
 from bootseal.errors import FormatError, UsageError
 from bootseal.files import BOOT_LOADER, read_bounded
 from bootseal.formats.uboot.binary import version_string
+from bootseal.target import UNKNOWN_TARGET, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

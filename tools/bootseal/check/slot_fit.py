@@ -20,12 +20,13 @@ from bootseal.formats.verity import Tree
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bootseal.device import Partition, Slot, Target
+    from bootseal.device import Partition, Slot
     from bootseal.disk.image import Disk
     from bootseal.fit.control_dtb import Trust
     from bootseal.fit.verify.digest import PayloadCache
     from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Fit
+    from bootseal.target import Target
 
 _PARAMETER: Final = re.compile(r"bootseal\.(slot|roothash|salt|blocks)=(\S*)")
 # kernel-command-line(7), bootparam(7) and the kernel's admin-guide/kernel-parameters.

@@ -160,6 +160,7 @@ def describe(
     from bootseal.assembly.layer import Layer
     from bootseal.device import Input, Qemu
     from bootseal.reference import rootfs
+    from bootseal.target import Target
 
     # An older one must not describe newer parts.
     (directory / device.FILE_NAME).unlink(missing_ok=True)
@@ -181,7 +182,7 @@ def describe(
         keys=keys,
         root_hash=verity_trees.load(_part(directory, rootfs.FACTS)).root_hash,
         inputs=tuple(inputs),
-        target=device.Target(
+        target=Target(
             bootm_len=said.bootm_len or read.bootm_len,
             fit_address=read.fit_address if said.fit_address is None else said.fit_address,
         ),

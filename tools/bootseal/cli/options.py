@@ -20,9 +20,9 @@ from bootseal.keys.signers.pin import PIN_FILE_VARIABLE, SecretSource
 
 if TYPE_CHECKING:
     from bootseal.check.expected import Expected
-    from bootseal.device import Target
     from bootseal.fit.verify.strictness import Strictness
     from bootseal.keys.signers.base import Access
+    from bootseal.target import Target
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 KeysDir: TypeAlias = Annotated[
@@ -274,7 +274,7 @@ def target(bootm_len: str | None, fit_address: str | None) -> Target:
     Raises:
         UsageError: One of them is malformed.
     """
-    from bootseal.device import Target
+    from bootseal.target import Target
     from bootseal.units import parse_size
 
     return Target(

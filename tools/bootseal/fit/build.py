@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bootseal.device import UNKNOWN_TARGET, Target, digest_file
+from bootseal.device import digest_file
 from bootseal.errors import FormatError, ToolError, UsageError
 from bootseal.files import mapped, opened, resolved, write_file
 from bootseal.findings.model import refuse
 from bootseal.fit.verify import structure
 from bootseal.fit.verify.digest import digest
 from bootseal.fit.verify.strictness import STRICT
-from bootseal.fit.verify.target import ARCHITECTURES, LOAD_ADDRESSES
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.kinds import recognise as kinds
 from bootseal.formats.kinds.kind import BOARD_TREE, COMPRESSED, KERNEL, RAMDISK, Kind, advice
 from bootseal.keys.algorithms import Algorithm
 from bootseal.proc import run
+from bootseal.target import ARCHITECTURES, LOAD_ADDRESSES, UNKNOWN_TARGET, Target
 from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:

@@ -9,12 +9,11 @@ import hashlib
 
 import pytest
 
-from bootseal.device import UNKNOWN_TARGET, Target
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.fit.verify.structure import check
-from bootseal.fit.verify.target import kernel_room
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
+from bootseal.target import UNKNOWN_TARGET, Target, kernel_room
 from bootseal.units import MIB
 
 LOAD = 0x40400000

@@ -16,9 +16,9 @@ from bootseal.findings.catalogue import finding
 from bootseal.fit.verify.payloads import room
 
 if TYPE_CHECKING:
-    from bootseal.device import Target
     from bootseal.findings.model import Finding
     from bootseal.formats.fit.model import Fit
+    from bootseal.target import Target
 
 LIMITS: Final = {"MAX_NODES": 1024, "MAX_PROPS": 64, "MAX_PROP_NAME": 64, "MAX_LOADS": 64}
 """The gate's constants: nodes, properties of a node, the size of a name with its NUL, loads."""

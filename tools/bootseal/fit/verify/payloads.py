@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.findings.catalogue import finding
 from bootseal.fit.verify.digest import STRONG, WEAK
-from bootseal.fit.verify.target import UNPACKING, kernel_room
 from bootseal.formats.fit.model import EXTERNAL, Place
+from bootseal.target import UNPACKING, kernel_room
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bootseal.device import Target
     from bootseal.findings.model import Finding
     from bootseal.fit.verify.digest import PayloadCache
     from bootseal.fit.verify.strictness import Strictness
     from bootseal.formats.fit.model import Configuration, Fit, Hash, Image
+    from bootseal.target import Target
 
 PLACED: Final = frozenset({"firmware", "loadables", "standalone", "fpga"})
 """Properties of configurations whose images are loaded to where they say."""
@@ -192,7 +192,7 @@ def _check_hash(
 def _check_file(fit: Fit) -> Iterator[Finding]:
     """Check that the file is the tree and the external data, in order, and nothing else."""
     end = fit.flat.header.total_size
-    external = [i for i in fit.images if i.place in {Place.OFFSET, Place.POSITION} and i.payload]
+    external = [image for image in fit.images if image.behind]
     for image in external:
         if image.offset < end:
             message = f"the data at {image.offset:#x} is before {end:#x}, where it may begin"

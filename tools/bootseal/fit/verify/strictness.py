@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.device import UNKNOWN_TARGET, Target
 from bootseal.formats.fit import model as fit_format
+from bootseal.target import UNKNOWN_TARGET, Target
 
 if TYPE_CHECKING:
     from bootseal.formats.fdt.model import Buffer

@@ -7,12 +7,10 @@ suit QEMU's `virt` machine. A board of its own says otherwise.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import Final
 
 from bootseal.units import MIB
-
-if TYPE_CHECKING:
-    from bootseal.device import Target
 
 ARCHITECTURES: Final = (
     *("alpha", "arc", "arm", "arm64", "avr32", "blackfin", "ia64", "m68k", "microblaze", "mips"),
@@ -40,10 +38,27 @@ _BOOTM_LENS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The memory of the board, as far as it is known.
+
+    Attributes:
+        bootm_len: CONFIG_SYS_BOOTM_LEN in bytes, what a kernel may be unpacked or moved to; None
+            for U-Boot's default on the kernel's architecture.
+        fit_address: Where the FIT is while it is verified; None if that is not known.
+    """
+
+    bootm_len: int | None = None
+    fit_address: int | None = None
+
+
+UNKNOWN_TARGET: Final = Target()
+
+
 def kernel_room(target: Target, arch: str) -> int:
     """Return how many bytes a kernel of an architecture may have when unpacked.
 
-    >>> from bootseal.device import UNKNOWN_TARGET
+    >>> from bootseal.target import UNKNOWN_TARGET
     >>> kernel_room(UNKNOWN_TARGET, "riscv") == 128 * MIB
     True
     """
