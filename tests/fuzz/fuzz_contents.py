@@ -18,7 +18,7 @@ from bootseal.check.data import check as data_partition
 from bootseal.check.rootfs import programs as rootfs_programs
 from bootseal.errors import FormatError
 from bootseal.formats import capability, elf, erofs, luks2, module_signature
-from bootseal.keys import search
+from bootseal.keys.search import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
