@@ -155,7 +155,13 @@ def tpm_key() -> bytes:
 
 
 # How a key may be written, and whose fingerprint is known.
-CLOTHES = {
+Private = (
+    rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | x25519.X25519PrivateKey
+)
+CLOTHES: dict[str, tuple[bytes, Private | None]] = {
     "pkcs1 der, 1024 bits": (
         SMALL.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
         SMALL,
