@@ -17,16 +17,14 @@ from bootseal.findings.model import Severity
 
 
 def audit(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Any directory of keys and certificates.")
-    ],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Any directory.")],
     *,
     max_age: Annotated[
         int, typer.Option(help="Days after which a signing key should have been rotated.")
     ] = 1825,
     as_json: Json = False,
 ) -> None:
-    """Look for open permissions, old, weak, revoked and published keys, and files that disagree.
+    """Look for keys in every file, and for what is wrong with them and with their files.
 
     Exits with 3 if there is anything to report.
     """
@@ -34,14 +32,19 @@ def audit(
 
     found = examine(directory, max_age=timedelta(days=max_age))
     if as_json:
-        console.emit_json({"schema": "bootseal.key-audit/2"} | dataclasses.asdict(found))
+        console.emit_json({"schema": "bootseal.key-audit/3"} | dataclasses.asdict(found))
     elif found.findings:
         console.table(
             ("severity", "finding", "where", "what"),
             [(f.severity.value, f.id, f.where, f.message) for f in found.findings],
         )
+    for each in found.unchecked:
+        console.status("not looked for: {}", each)
+    keys = sum(len(each.keys) for each in found.files)
+    words = len(found.files), keys, len(found.skipped)
     if found.findings:
+        console.status("{} files with {} keys looked at, {} not", *words)
         errors = sum(f.severity is Severity.ERROR for f in found.findings)
         console.status("REFUSED: {} errors, {} warnings", errors, len(found.findings) - errors)
         raise typer.Exit(ExitCode.REFUSED)
-    console.status("OK: nothing to report about {} files", len(found.files))
+    console.status("OK: nothing to report about {} files with {} keys", *words[:2])

@@ -1,27 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""Looks through a directory of keys for what should not be there.
+"""Looks through a directory for keys, and for what should not be there.
 
-Any directory of PEM files can be audited; one with a `keys.json` is also held against that.
+Every file of any directory is looked at by its content; a directory with a `keys.json` is also held
+against that. What was looked at and what was not is part of the result.
 """
 
 from __future__ import annotations
 
 import stat
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import BootsealError
-from bootseal.files import read_bounded, resolved
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, Severity
-from bootseal.keys import certificate
+from bootseal.formats.kinds.kind import KEY_FILE, PRIVATE_KEYS, Kind
+from bootseal.keys import certificate, weakness
 from bootseal.keys.algorithms import KeyKind
-from bootseal.keys.directory import inspect
+from bootseal.keys.directory import contents, everywhere, inspect
+from bootseal.keys.directory.contents import Part, Skipped
 from bootseal.keys.manifest import MANIFEST, KeyState, Manifest, read_manifest
 from bootseal.keys.profile import Role
-from bootseal.keys.signers.base import read_reference
+from bootseal.keys.search import search
 from bootseal.keys.signers.pin import OTHERS_MAY
 
 if TYPE_CHECKING:
@@ -29,24 +31,48 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.keys.directory.inspect import FileKey
+    from bootseal.keys.search.found import FoundKey
 
 _SUFFIXES: Final = frozenset({".key", ".crt", ".pub", ".pem"})
-_ENCRYPTED: Final = b"ENCRYPTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """A file that was looked at, or one in an archive.
+
+    Attributes:
+        path: Where.
+        kind: What it is, in words.
+        keys: Forms of the keys and certificates in it.
+    """
+
+    path: str
+    kind: str
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What was looked at and what is wrong with it."""
+    """What was looked at and what is wrong with it.
 
-    files: tuple[str, ...]
+    Attributes:
+        files: What was looked at.
+        skipped: What was not.
+        unchecked: Weaknesses of keys that were not looked for, and what to type to change that.
+        findings: What is wrong.
+    """
+
+    files: tuple[Looked, ...]
+    skipped: tuple[Skipped, ...]
+    unchecked: tuple[str, ...]
     findings: tuple[Finding, ...]
 
 
 def audit(directory: Path, *, max_age: timedelta) -> Audit:
-    """Examine every key and certificate file of a directory.
+    """Examine every file of a directory, within the bounds of `contents`.
 
     Args:
-        directory: Any directory of PEM files.
+        directory: Any directory.
         max_age: Certificates of signing keys older than this are reported.
 
     Raises:
@@ -54,44 +80,80 @@ def audit(directory: Path, *, max_age: timedelta) -> Audit:
         OSError: It cannot be read.
     """
     manifest = read_manifest(directory) if (directory / MANIFEST).exists() else None
-    paths = sorted(path for path in directory.iterdir() if path.suffix in _SUFFIXES)
-    findings = [*_directory(directory)]
+    findings: list[Finding] = []
     keys: dict[Path, FileKey] = {}
-    for path in paths:
-        findings += _file(path, keys, max_age)
+    files: list[Looked] = []
+    skipped: list[Skipped] = []
+    everything: list[tuple[Part, FoundKey]] = []
+    for part in contents.walk(directory):
+        if isinstance(part, Skipped):
+            skipped.append(part)
+            continue
+        found = list(search.find(part.data))
+        if part.kind is Kind.DER_CERTIFICATE:
+            found = [replace(key, certificate=part.data) for key in found]
+        everything += [(part, key) for key in found]
+        forms = tuple(key.form for key in found)
+        files.append(Looked(path=_place(part), kind=part.kind.value, keys=forms))
+        if len(found) == search.MAX_FOUND:
+            reason = f"has more than {search.MAX_FOUND} keys, and the others"
+            skipped.append(Skipped(path=_place(part), reason=reason))
+        findings += _file(part, found, keys, max_age)
+    findings += [_skipped(each) for each in skipped]
+    findings += _directory(directory, files=everything, keys=keys)
+    findings += everywhere.check(everything)
     findings += _pairs(keys)
     findings += _duplicates(keys)
     if manifest:
-        findings += _manifest(directory, manifest, keys)
-    return Audit(files=tuple(path.name for path in paths), findings=tuple(findings))
+        findings += _manifest(directory, manifest, keys, everything)
+    return Audit(
+        files=tuple(files),
+        skipped=tuple(skipped),
+        unchecked=weakness.unchecked(),
+        findings=tuple(dict.fromkeys(findings)),
+    )
 
 
-def _directory(directory: Path) -> Iterator[Finding]:
+def _place(part: Part) -> str:
+    return f"{part.path}: {part.inside}" if part.inside else str(part.path)
+
+
+def _skipped(skipped: Skipped) -> Finding:
+    link = skipped.reason == contents.LINK
+    return finding(
+        "keys.symlink" if link else "keys.unseen",
+        skipped.path,
+        skipped.reason if link else f"{skipped.reason}: it was not looked at, or not all of it",
+    )
+
+
+def _directory(
+    directory: Path, *, files: list[tuple[Part, FoundKey]], keys: dict[Path, FileKey]
+) -> Iterator[Finding]:
     mode = stat.S_IMODE(directory.stat().st_mode)
-    private = any(path.suffix in {".key", ".pem"} for path in directory.iterdir())
+    private = any(key.private for _, key in files) or any(path.suffix == ".key" for path in keys)
     if private and mode & OTHERS_MAY:
         yield finding("keys.permissions", str(directory), f"mode {mode:04o}: expected 0700")
 
 
-def _file(path: Path, keys: dict[Path, FileKey], max_age: timedelta) -> Iterator[Finding]:
-    if path.is_symlink():
-        yield finding(
-            "keys.symlink", str(path), f"points to {resolved(path)}, which is checked instead"
-        )
-    if not path.is_file():
-        yield finding("keys.unreadable", str(path), "is not a file")
-        return
-    if read_reference(path):
+def _file(
+    part: Part, found: list[FoundKey], keys: dict[Path, FileKey], max_age: timedelta
+) -> Iterator[Finding]:
+    path = part.path
+    if any(key.private for key in found) or part.kind in PRIVATE_KEYS:
         yield from inspect.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
+    # Encrypted: the public half is that of its certificate; passphrases are not asked for.
+    encrypted = part.kind is Kind.PRIVATE_KEY and not any(key.spki for key in found)
+    if part.inside or part.kind is Kind.KEY_REFERENCE or (encrypted and found):
         return
-    if _ENCRYPTED in read_bounded(path):
-        # Its public half is that of its certificate; passphrases are not asked for.
-        yield from inspect.mode_findings(path, stat.S_IMODE(path.stat().st_mode))
+    if part.kind not in KEY_FILE.kinds and path.suffix not in _SUFFIXES:
         return
     try:
         key = keys[path] = inspect.show(path)
     except BootsealError as error:
-        yield finding("keys.unreadable", str(path), error.message)
+        # Other kinds of key than ours are no fault, and neither is a name.
+        if not found:
+            yield finding("keys.unreadable", str(path), error.message)
         return
     yield from key.findings
     if key.kind == "certificate":
@@ -136,12 +198,22 @@ def _duplicates(keys: dict[Path, FileKey]) -> Iterator[Finding]:
             )
 
 
-def _manifest(directory: Path, manifest: Manifest, keys: dict[Path, FileKey]) -> Iterator[Finding]:
+def _manifest(
+    directory: Path,
+    manifest: Manifest,
+    keys: dict[Path, FileKey],
+    files: list[tuple[Part, FoundKey]],
+) -> Iterator[Finding]:
     names = {entry.name for _, entry in manifest.entries()}
-    for path in keys:
+    for path in dict.fromkeys([*keys, *(part.path for part, key in files if key.private)]):
         if path.stem not in names:
             yield finding("keys.stray", str(path), f"{MANIFEST} does not know it")
+    roles: dict[str, str] = {}
     for role, entry in manifest.entries():
+        first = roles.setdefault(entry.fingerprint, role.value)
+        if first != role.value:
+            message = f"is the same key for two roles: {first} and {role}"
+            yield finding("keys.duplicate", str(directory / MANIFEST), message)
         path = directory / f"{entry.name}.crt"
         if path not in keys:
             yield finding("keys.missing", str(path), f"{MANIFEST} lists it")
