@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, cast
 from bootseal.check.data import check as data_partition
 from bootseal.check.rootfs import programs as rootfs_programs
 from bootseal.errors import FormatError
-from bootseal.formats import capability, elf, erofs, luks2, module_signature
-from bootseal.keys import search
+from bootseal.formats import capability, elf, erofs, fip, luks2, module_signature
+from bootseal.keys.search import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +77,15 @@ def one_elf(data: bytes) -> None:
                 list(rootfs_programs.weaknesses(found))
 
 
+def one_fip(data: bytes) -> None:
+    """Read a FIP, as it is and behind a good header; what is accepted is what the writer writes."""
+    for raw in (data, fip.emit({"nt-fw": b"U-Boot"})[:16] + data[16:]):
+        with suppress(FormatError):
+            found = fip.parse(raw)
+            images = {entry.name: raw[entry.offset : entry.end] for entry in found.entries}
+            assert fip.emit(images, alignment=found.alignment) == raw
+
+
 def one_keys(data: bytes) -> None:
     """Look for keys, and read the bytes as a kernel module's signature."""
     list(search.find(data))
@@ -90,5 +99,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "luks2": one_luks2,
     "erofs": one_erofs,
     "elf": one_elf,
+    "fip": one_fip,
     "keys": one_keys,
 }
