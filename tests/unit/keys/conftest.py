@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bootseal.cli import console
 from bootseal.keys import profile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # RSA-2048 throughout: these tests are about files and chains, not about key sizes.
@@ -47,3 +49,10 @@ def small_toml(tmp_path: Path) -> Path:
 @pytest.fixture
 def small(small_toml: Path) -> profile.Profile:
     return profile.load(small_toml)
+
+
+@pytest.fixture(autouse=True)
+def _console_of_its_own() -> Iterator[None]:
+    """Forget the width that a test gave the console, which is kept with it."""
+    yield
+    vars(console.out).pop("rich", None)
