@@ -19,7 +19,8 @@ from bootseal.check.rootfs import programs as rootfs_programs
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.firmware import verify as firmware
 from bootseal.formats import capability, elf, erofs, fip, luks2, module_signature
-from bootseal.keys import search, tbbr
+from bootseal.keys import tbbr
+from bootseal.keys.search import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable

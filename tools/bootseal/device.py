@@ -178,7 +178,7 @@ class Device:
         schema: Always `bootseal.device/1`.
         name: Short name, for example `reference-arm64`.
         profile: Key profile it was signed with: `dev` or `production`.
-        login: Whether the image offers a root shell on its serial console.
+        login: Whether anyone can log in, for example to a root shell on its serial console.
         epoch: SOURCE_DATE_EPOCH of the build, seconds since 1970.
         qemu: The virtual machine.
         artefacts: Files by role: `disk` (GPT image), `bios` (U-Boot with its control DTB),

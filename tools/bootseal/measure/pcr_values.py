@@ -31,7 +31,7 @@ FIRMWARE: Final = range(10)
 """The PCRs that only firmware and its boot loader extend; without an entry they are at zero."""
 
 _BANK: Final = re.compile(r"\s*([a-z][a-z0-9_]{2,15})\s*:\s*")
-_VALUE: Final = re.compile(r"\s*([0-9]{1,2})\s*:\s*(?:0x)?([0-9A-Fa-f]{40,128})\s*")
+_VALUE: Final = re.compile(r"\s*([0-9]{1,2})\s*:\s*(?:0x)?((?:[0-9A-Fa-f]{2}){20,64})\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
