@@ -79,9 +79,6 @@ class Kind(StrEnum):
     JSON = "a JSON document"
 
 
-TREES: Final = frozenset(
-    {Kind.FIT, Kind.UBOOT_FIT, Kind.CONTROL_TREE, Kind.OVERLAY, Kind.BOARD_TREE, Kind.TREE}
-)
 KERNELS: Final = frozenset(
     {
         Kind.KERNEL_ARM64,
