@@ -43,8 +43,9 @@ _ARC: Final = "1.3.6.1.4.1.4128.2100."
 _START: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280 section 4.1.2.5: no end
 _STANDARD: Final = (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier, x509.BasicConstraints)
+# What the library raises for malformed certificates; a TypeError for a name that is a BIT STRING.
 _UNREADABLE: Final = (
-    *(ValueError, UnsupportedAlgorithm, Warning),
+    *(ValueError, TypeError, UnsupportedAlgorithm, Warning),
     *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
 )
 _VERSION_3: Final = bytes.fromhex("a003020102")
