@@ -30,6 +30,8 @@ PROGRAM = "from bootseal.cli.app import main; main()"
             "text does not hold a private key: no BEGIN and END",
         ),
         ("firmware show text", 4, "text: the FIP has 6 bytes: its header alone has 16"),
+        ("firmware verify text", 2, "expected either --mrk or --mrk-hash"),
+        ("firmware verify text --mrk-hash 12", 2, "expected the 64 hexadecimal digits"),
         ("firmware build --image tb-fw=none -o new", 2, "none: No such file"),
         ("firmware build --image bl2=text -o new", 2, "TF-A has no image 'bl2'"),
         ("keys list directory", 2, "directory holds no keys.json"),

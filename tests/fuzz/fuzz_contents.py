@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, cast
 
 from bootseal.check.data import check as data_partition
 from bootseal.check.rootfs import programs as rootfs_programs
-from bootseal.errors import FormatError
+from bootseal.errors import FormatError, VerificationRefused
+from bootseal.firmware import verify as firmware
 from bootseal.formats import capability, elf, erofs, fip, luks2, module_signature
+from bootseal.keys import tbbr
 from bootseal.keys.search import search
 
 if TYPE_CHECKING:
@@ -84,6 +86,17 @@ def one_fip(data: bytes) -> None:
             found = fip.parse(raw)
             images = {entry.name: raw[entry.offset : entry.end] for entry in found.entries}
             assert fip.emit(images, alignment=found.alignment) == raw
+            verdict = firmware.check(found, "")
+            assert verdict.findings
+            assert sum(region.end - region.start for region in verdict.regions) == len(raw)
+
+
+def one_certificate(data: bytes) -> None:
+    """Read a certificate of a boot chain."""
+    with suppress(FormatError):
+        found = tbbr.read(data)
+        with suppress(VerificationRefused):
+            tbbr.verify(found, found.public_key)
 
 
 def one_keys(data: bytes) -> None:
@@ -98,6 +111,7 @@ def one_keys(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "luks2": one_luks2,
     "erofs": one_erofs,
+    "certificate": one_certificate,
     "elf": one_elf,
     "fip": one_fip,
     "keys": one_keys,

@@ -42,7 +42,7 @@ QEMU: Final = Qemu(
     system="qemu-system-aarch64",
     machine="virt-7.2,gic-version=3",
     cpu="cortex-a57",
-    cpus=2,
+    cpus=1,
     memory=1024,
 )
 KERNEL_ADDRESS: Final = 0x40200000

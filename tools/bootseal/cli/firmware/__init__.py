@@ -7,6 +7,6 @@ from bootseal.cli import lazy
 
 app = lazy.noun(
     __name__,
-    "Assemble and show the firmware image packages (FIPs) of Trusted Firmware-A.",
-    ("build", "show"),
+    "Assemble, sign, verify and show the firmware image packages (FIPs) of Trusted Firmware-A.",
+    ("build", "sign", "verify", "show"),
 )
