@@ -151,7 +151,7 @@ def _file(
     try:
         key = keys[path] = inspect.show(path)
     except BootsealError as error:
-        # Other kinds of key than ours are no fault, and neither is a name.
+        # A key of another kind than ours is not a fault, nor is a name.
         if not found:
             yield finding("keys.unreadable", str(path), error.message)
         return
