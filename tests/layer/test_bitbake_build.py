@@ -273,7 +273,7 @@ def test_u_boot_without_a_device_tree_of_its_own_ends_the_build(
 
 
 OWN = {
-    "sysinit.target.wants/bootseal-cap.service",
+    "sysinit.target.requires/bootseal-cap.service",
     "sysinit.target.wants/bootseal-data.service",
     "multi-user.target.wants/bootseal-good.service",
     "multi-user.target.wants/bootseal-status.service",
@@ -293,7 +293,11 @@ def started(build: Build, settings: str, image: str) -> tuple[set[str], set[str]
     units = next(build.directory.glob(f"tmp/work/*/{image}/*/rootfs/etc/systemd/system"))
     links = {path: path.readlink() for path in units.rglob("*") if path.is_symlink()}
     masked = {path.name for path, target in links.items() if str(target) == "/dev/null"}
-    wanted = {str(path.relative_to(units)) for path in links if path.parent.suffix == ".wants"}
+    wanted = {
+        str(path.relative_to(units))
+        for path in links
+        if path.parent.suffix in {".requires", ".wants"}
+    }
     return wanted, masked
 
 
