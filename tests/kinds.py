@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 from tests import samples
 
+from bootseal.formats import fip
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.kinds.kind import Kind
 
@@ -86,6 +87,7 @@ def _uimage(system: int, kind: int) -> bytes:
 def _programs() -> dict[Kind, bytes]:
     version = b"U-Boot 2026.01 (Nov 22 2026 - 04:49:03 +0000)\0"
     return {
+        Kind.FIP: fip.emit({"tb-fw": _PLAIN, "nt-fw": _PLAIN}),
         Kind.UBOOT: _at((0, b"\x0a\0\0\x14"), (3000, version)) + _trees()[Kind.CONTROL_TREE],
         Kind.UIMAGE: _uimage(5, 2),
         Kind.UBOOT_UIMAGE: _uimage(17, 5),

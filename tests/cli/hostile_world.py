@@ -38,6 +38,7 @@ def make(root: Path) -> None:
         "fit": sample.fit,
         "other": sample.fit,
         "control": sample.control,
+        "fip": of_kind[Kind.FIP],
         "u-boot": of_kind[Kind.UBOOT],
         "kernel": of_kind[Kind.KERNEL_ARM64],
         "board": of_kind[Kind.BOARD_TREE],
@@ -114,6 +115,8 @@ def hostile(root: Path) -> dict[str, Callable[[Path], None]]:
     noise = random.Random(12).randbytes(1 << 16)  # noqa: S311 - the same in each run
     fit = samples.sample("sha256,rsa2048").fit
     many = fit[:56] + _NODE * 250_000
+    fip = of_kind[Kind.FIP]
+    far = fip[:32] + struct.pack("<Q", (1 << 64) - 1) + fip[40:]
     controls = b"\x1b[2J\xe2\x80\xae[bold]{\n" * 50
     return {
         "empty": _written(b""),
@@ -130,6 +133,8 @@ def hostile(root: Path) -> dict[str, Callable[[Path], None]]:
         "number": _written(b'{"a": ' + b"9" * 20_000 + b"}"),
         "cut-fit": _written(fit[: len(fit) // 2]),
         "many-nodes": _written(many),
+        "cut-fip": _written(fip[: len(fip) // 2]),
+        "far-fip": _written(far),
         "uimage": _written(of_kind[Kind.UBOOT_UIMAGE] + of_kind[Kind.UBOOT]),
         "gzip-bomb": _written(gzip.compress(bytes(64 << 20), 1, mtime=0)),
         "zstd-bomb": _written(zstandard.ZstdCompressor().compress(bytes(128 << 20))),

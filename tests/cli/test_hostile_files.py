@@ -63,6 +63,11 @@ READS: Final = {
     "fdt": "a=board",
     "ramdisk": "text",
     "fit": "fit",
+    "fip": "fip",
+    "firmware build image": "tb-fw=u-boot",
+    "firmware sign key": "mrk=key",
+    "firmware sign public_key": "mrk=key.pub",
+    "mrk": "key.pub",
     "other": "other",
     "dtb": "control",
     "source": "fit",
@@ -106,6 +111,9 @@ NEEDS: Final = {
     "fit build": {"hint": "key-1", "output": "new", "arch": "arm64"},
     "fit sign": {"hint": "key-1", "output": "new", "dtb_output": "newer"},
     "fit extract": {"image": "kernel-1", "output": "new"},
+    "firmware build": {"output": "new"},
+    "firmware sign": {"key": "mrk=key", "output": "new"},
+    "firmware verify": {"mrk": "key.pub"},
     "measure sign": {"output": "new", "keep": "document"},
     "measure approve": {"name": "1.0"},
     "measure revoke": {"names": "1.0"},
@@ -215,7 +223,7 @@ def lines() -> Iterator[Line]:
             if not tried or not (each.names_a_file or named):
                 continue
             assert good is not None, f"say in READS or WRITES what {verb} {each.name} is"
-            prefix = "a=" if "=" in good else ""
+            prefix = good[: good.find("=") + 1]
             yield Line(verb, "hostile", line(verb, parameters, each.name, f"{prefix}hostile"))
             for member in MEMBERS.get(good, ()) if verb not in STARTS else ("device.json",):
                 if good in MEMBERS:

@@ -14,7 +14,17 @@ from bootseal.errors import ExitCode
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["keys"], ["fit"], ["measure"], ["disk"], ["reference"], ["boot"], ["doctor"]],
+    [
+        [],
+        ["keys"],
+        ["fit"],
+        ["firmware"],
+        ["measure"],
+        ["disk"],
+        ["reference"],
+        ["boot"],
+        ["doctor"],
+    ],
     ids=lambda arguments: " ".join(arguments) or "bootseal",
 )
 def test_help_of_every_noun_loads_no_cryptography(arguments: list[str]) -> None:

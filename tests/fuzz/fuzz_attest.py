@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Coverage-guided fuzzing of everything a device sends its verifier.
+"""Coverage-guided fuzzing of everything a device sends its verifier, and of PCR values next to it.
 
     pip install atheris
     python tests/fuzz/fuzz_attest.py CORPUS -max_total_time=600
@@ -10,6 +10,7 @@ chooses the reader; CORPUS is filled with well-formed structures when it is empt
 
 from __future__ import annotations
 
+import struct
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,18 +24,26 @@ with atheris.instrument_imports(include=["bootseal"]):
     from bootseal.attest import messages
     from bootseal.errors import BootsealError, VerificationRefused
     from bootseal.formats.tpm import eventlog, structures
-    from bootseal.formats.tpm.eventlog import EventLog
+    from bootseal.formats.tpm.eventlog import Event, EventLog, EventType
+    from bootseal.formats.tpm.policy import PCR_COUNT
     from bootseal.keys.tpm import credential, endorsement
-    from bootseal.measure import approved, explain
+    from bootseal.measure import approved, explain, pcr_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LOCALITY = Event(
+    pcr=0,
+    type=EventType.NO_ACTION,
+    digests={"sha256": bytes(32)},
+    data=b"StartupLocality\0\3",
+)
 FDT = bytes.fromhex("d00dfeed 00000030") + bytes(40)
 EXPECTED = eventlog.bootm_events(kernel=b"k", ramdisk=b"r", fdt=FDT, version=b"U-Boot")
 # The base point of P-256: a public key that everyone knows.
 GX = bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
 GY = bytes.fromhex("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
+LOCALITIES = 5
 WHEN = datetime(2026, 11, 22, tzinfo=UTC)
 
 
@@ -42,10 +51,23 @@ def read_log(data: bytes) -> None:
     log = eventlog.parse(data)
     for bank in log.algorithms:
         eventlog.replay(log.events, bank)
-    again = eventlog.parse(eventlog.emit(log))
-    assert again == log
+    if log.algorithms:
+        again = eventlog.parse(eventlog.emit(log))
+        assert again == EventLog(algorithms=log.algorithms, events=log.events)
+    assert log.padding < len(data)
+    assert 0 <= eventlog.startup_locality(log.events) < LOCALITIES
     for entry in explain.compare(log.events[:64], EXPECTED):
         assert entry.meaning
+
+
+def read_values(data: bytes) -> None:
+    """Read PCR values in front of a NUL, and compare them with the log behind it."""
+    text, _, raw = data.partition(b"\0")
+    read = pcr_values.parse(text)
+    for found in read.values():
+        assert all(0 <= pcr < PCR_COUNT for pcr in found)
+    log = eventlog.parse(raw) if raw else EventLog(algorithms=("sha256",), events=EXPECTED)
+    pcr_values.compare(log, read, [approved.CAPPED])
 
 
 def read_public(data: bytes) -> None:
@@ -73,6 +95,7 @@ READERS: tuple[Callable[[bytes], object], ...] = (
     messages.parse_identity,
     approved.parse,
     lambda data: endorsement.check(data, [], WHEN),
+    read_values,
 )
 
 
@@ -95,7 +118,19 @@ def a_release() -> approved.Release:
     )
 
 
+def other_bank() -> bytes:
+    """Return a log with the banks SM3-256 and SHA-256, of which the first is not read."""
+    header = (
+        b"Spec ID Event03\0" + bytes(4) + b"\0\2\0\2" + struct.pack("<I4H", 2, 0x12, 32, 0xB, 32)
+    )
+    digests = struct.pack("<IH32sH32s", 2, 0x12, b"\2" * 32, 0xB, b"\3" * 32)
+    event = struct.pack("<II", 0, EventType.S_CRTM_VERSION) + digests + struct.pack("<I", 1) + b"v"
+    return struct.pack("<II20xI", 0, EventType.NO_ACTION, len(header) + 1) + header + b"\0" + event
+
+
 def seeds() -> dict[str, bytes]:
+    replayed = eventlog.replay(EXPECTED)
+    text = "sha256:\n" + "".join(f"  {pcr} : 0x{of.hex()}\n" for pcr, of in replayed.items())
     log = eventlog.emit(EventLog(algorithms=("sha256",), events=EXPECTED))
     sized = (32).to_bytes(2)
     ecc = bytes.fromhex("0023000b00050072000000100018000b00030010") + sized + GX + sized + GY
@@ -117,6 +152,13 @@ def seeds() -> dict[str, bytes]:
         "signature": b"\3" + signature,
         "evidence": b"\4" + evidence,
         "identity": b"\5" + documents.dump(messages.Identity(ek_certificate=b"", ak=ecc)),
+        "locality": b"\0"
+        + eventlog.emit(EventLog(algorithms=("sha256",), events=(LOCALITY, *EXPECTED))),
+        "filler": b"\0" + log + bytes(64),
+        "unknown-bank": b"\0" + other_bank(),
+        "tpm12": b"\0" + struct.pack("<II20sI", 0, 8, b"\1" * 20, 4) + b"1.0\0",
+        "values": b"\x08" + text.encode(),
+        "values-of-log": b"\x08" + text.encode() + b"\0" + log,
         "approved": b"\6" + documents.dump(approved.Approved(releases=(a_release(),))),
     }
 

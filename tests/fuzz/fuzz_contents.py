@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, cast
 
 from bootseal.check.data import check as data_partition
 from bootseal.check.rootfs import programs as rootfs_programs
-from bootseal.errors import FormatError
-from bootseal.formats import capability, elf, erofs, luks2, module_signature
-from bootseal.keys import search
+from bootseal.errors import FormatError, VerificationRefused
+from bootseal.firmware import verify as firmware
+from bootseal.formats import capability, elf, erofs, fip, luks2, module_signature
+from bootseal.keys import tbbr
+from bootseal.keys.search import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +79,26 @@ def one_elf(data: bytes) -> None:
                 list(rootfs_programs.weaknesses(found))
 
 
+def one_fip(data: bytes) -> None:
+    """Read a FIP, as it is and behind a good header; what is accepted is what the writer writes."""
+    for raw in (data, fip.emit({"nt-fw": b"U-Boot"})[:16] + data[16:]):
+        with suppress(FormatError):
+            found = fip.parse(raw)
+            images = {entry.name: raw[entry.offset : entry.end] for entry in found.entries}
+            assert fip.emit(images, alignment=found.alignment) == raw
+            verdict = firmware.check(found, "")
+            assert verdict.findings
+            assert sum(region.end - region.start for region in verdict.regions) == len(raw)
+
+
+def one_certificate(data: bytes) -> None:
+    """Read a certificate of a boot chain."""
+    with suppress(FormatError):
+        found = tbbr.read(data)
+        with suppress(VerificationRefused):
+            tbbr.verify(found, found.public_key)
+
+
 def one_keys(data: bytes) -> None:
     """Look for keys, and read the bytes as a kernel module's signature."""
     list(search.find(data))
@@ -89,6 +111,8 @@ def one_keys(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "luks2": one_luks2,
     "erofs": one_erofs,
+    "certificate": one_certificate,
     "elf": one_elf,
+    "fip": one_fip,
     "keys": one_keys,
 }

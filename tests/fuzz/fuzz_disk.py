@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Coverage-guided fuzzing of everything that reads a disk.
 
-    python -m tests.fuzz.fuzz_disk disk|gpt|verity|others CORPUS -max_total_time=600
+    python -m tests.fuzz.fuzz_disk disk|gpt|verity|others|wks CORPUS -max_total_time=600
 
 `disk` checks a whole signed disk that the input changes in one place and, with one bit of it, gives
 checksums that fit again. The others ask a reader on its own, with checksums that fit, too: of
 partition tables; of hash trees, their superblocks and the command lines that open them; of slot
-states and block maps. A run ends at the first exception that is no `FormatError`, at an input that
-takes 20 seconds, or at 512 MiB. What such a run found is kept in tests/unit/check.
+states and block maps; of layouts. A run ends at the first exception that is no `FormatError`, at an
+input that takes 20 seconds, or at 512 MiB. What such a run found is kept in tests/unit/check.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ with atheris.instrument_imports(include=["bootseal"]):
     from bootseal.check.document import report
     from bootseal.disk import bmap, hash_tree
     from bootseal.disk import image as source
+    from bootseal.disk.layout import parse_wks
     from bootseal.errors import FormatError
     from bootseal.formats import gpt, verity
     from bootseal.formats.uboot import environment
@@ -36,6 +37,7 @@ with atheris.instrument_imports(include=["bootseal"]):
     from bootseal.report import junit, sarif
 
 SECTOR, MIB, KIB = 512, 1 << 20, 1 << 10
+WHOLE = "part --part-name root-a --align 1024 --fixed-size 1M"
 _ENTRIES = 128 * 128
 _BACKUP = SIZE - SECTOR - _ENTRIES
 _PLACES = (
@@ -147,6 +149,19 @@ def read_others(data: bytes) -> None:
         bmap.parse(data)
 
 
+def read_wks(data: bytes) -> None:
+    """Read a layout: lines as they are, and as options of a partition that is complete."""
+    text = data.decode(errors="replace")
+    for layout in (text, f"{WHOLE} {text}\nbootloader --ptable gpt\n"):
+        with contextlib.suppress(FormatError):
+            found = parse_wks(layout)
+            assert all(each.size > 0 for each in found.partitions)
+            ends = [each.offset + each.size for each in found.partitions]
+            assert all(
+                end <= each.offset for end, each in zip(ends, found.partitions[1:], strict=False)
+            )
+
+
 def main() -> None:
     """Fuzz until told otherwise."""
     options = ["-timeout=20", "-rss_limit_mb=512", "-max_len=4096", "-len_control=0"]
@@ -157,6 +172,7 @@ def main() -> None:
             "gpt": read_gpt,
             "verity": read_verity,
             "others": read_others,
+            "wks": read_wks,
         }
         atheris.Setup([sys.argv[0], *options, *sys.argv[2:]], targets[sys.argv[1]])
         atheris.Fuzz()

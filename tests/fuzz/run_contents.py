@@ -2,7 +2,7 @@
 """Runs one function of `fuzz_contents.py` under libFuzzer.
 
 pip install atheris
-python tests/fuzz/run_contents.py luks2|erofs|elf|keys CORPUS -max_total_time=600
+python tests/fuzz/run_contents.py luks2|erofs|elf|certificate|fip|keys CORPUS -max_total_time=600
 """
 
 from __future__ import annotations

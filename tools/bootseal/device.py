@@ -29,6 +29,7 @@ _MACHINE: Final = re.compile(
     r"|virtualization)=[a-z0-9.-]{1,16})*"
 )
 _CPU: Final = re.compile(r"[a-z0-9][A-Za-z0-9._-]{0,63}(,[a-z0-9_.-]{1,32}=(on|off|[0-9]{1,6}))*")
+_HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
 _MOST_CPUS: Final = 512
 _MOST_MEMORY: Final = 1 << 20
 
@@ -178,7 +179,7 @@ class Device:
         schema: Always `bootseal.device/1`.
         name: Short name, for example `reference-arm64`.
         profile: Key profile it was signed with: `dev` or `production`.
-        login: Whether the image offers a root shell on its serial console.
+        login: Whether anyone can log in, for example to a root shell on its serial console.
         epoch: SOURCE_DATE_EPOCH of the build, seconds since 1970.
         qemu: The virtual machine.
         artefacts: Files by role: `disk` (GPT image), `bios` (U-Boot with its control DTB),
@@ -265,8 +266,8 @@ def load(directory: Path) -> Device:
 
     Raises:
         UsageError: The directory holds no built device.
-        FormatError: The file is not a valid `bootseal.device/1` document, or names what is outside
-            the directory or is not a file.
+        FormatError: The file is not a valid `bootseal.device/1` document, a prediction in it is not
+            hex, or it names what is outside the directory or is not a file.
     """
     path = directory / FILE_NAME
     if path.is_symlink():
@@ -283,6 +284,8 @@ def load(directory: Path) -> Device:
     _check_machine(device.qemu, str(path))
     for role, artefact in device.artefacts.items():
         _check_place(directory, artefact.path, f"{path}: artefact {role!r}")
+    for slot in device.slots:
+        _check_digests(slot, f"{path}: slot {slot.name!r}")
     return device
 
 
@@ -304,6 +307,16 @@ def _check_machine(qemu: Qemu, where: str) -> None:
     ):
         if not 1 <= number <= most:
             raise FormatError(f"{where}: qemu.{name} is {number}: expected 1 to {most}")
+
+
+def _check_digests(slot: Slot, where: str) -> None:
+    predicted = {f"pcrs.{pcr}": text for pcr, text in slot.pcrs.items()}
+    for number, event in enumerate(slot.events):
+        predicted |= {f"events.{number}.sha256": event.sha256, f"events.{number}.data": event.data}
+    for name, text in predicted.items():
+        if _HEX.fullmatch(text) is None:
+            shown = documents.visible(text)[:80]
+            raise FormatError(f"{where}: {name} is '{shown}': expected bytes in lower-case hex")
 
 
 def _check_place(directory: Path, relative: str, what: str) -> None:

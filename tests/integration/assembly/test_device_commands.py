@@ -152,9 +152,20 @@ def test_described_device_is_one_like_any_other(made: Path) -> None:
     assert found.target == Target(bootm_len=0x4000000, fit_address=0x50000000)
 
 
-def test_login_is_what_the_root_says_and_nobody_else(made: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"etc/shadow": "root::1::::::\n"},
+        {"etc/inittab": "ttyAMA0::askfirst:-/bin/sh\n"},
+        {"etc/systemd/system/getty@.service": "[Service]\nExecStart=/sbin/agetty -a root tty1\n"},
+    ],
+    ids=["empty-password", "inittab", "automatic"],
+)
+def test_login_is_what_the_root_says_and_nobody_else(
+    made: Path, tmp_path: Path, files: dict[str, str]
+) -> None:
     directory = copy(made, tmp_path)
-    make_root(directory, {"etc/shadow": "root::1::::::\n"})
+    make_root(directory, files)
 
     assert describe(directory) is None
 

@@ -7,6 +7,7 @@ import os
 import stat
 import struct
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from bootseal.findings.model import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from bootseal.findings.model import Finding
 
@@ -73,6 +73,15 @@ def findings_of(image: Path) -> list[Finding]:
     path, entry = on_disk(image)
     with source.opened(path) as disk:
         return list(rootfs.check(disk, entry, Allowlist(), production=True))
+
+
+@pytest.mark.tool("mkfs.erofs", "fsck.erofs")
+def test_image_of_a_relative_name_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tree(tmp_path / "tree")
+    erofs(tmp_path / "tree", tmp_path / "image")
+    monkeypatch.chdir(tmp_path)
+
+    assert rootfs.image_offers_login(Path("image"))
 
 
 @TOOLS

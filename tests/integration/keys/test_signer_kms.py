@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from moto.kms.responses import KmsResponse
 from moto.kms.utils import ECDSAPrivateKey, RSAPrivateKey
 from moto.server import ThreadedMotoServer
+from tests.integration.keys.boot_loaders import check_chain
 
 from bootseal import documents
 from bootseal.errors import ToolError, UsageError, VerificationRefused
@@ -128,6 +129,13 @@ def test_signature_verifies_and_its_tampered_twin_is_refused(
     changed = bytes([signature[0] ^ 1]) + signature[1:]
     with pytest.raises(VerificationRefused, match="is not by key"):
         verify_digest(signer.public_key, digest, changed, algorithm)
+
+
+@pytest.mark.parametrize("kind", ["rsa2048", "ecdsa256"])
+def test_boot_loaders_with_their_root_in_the_service_are_good(
+    keys: dict[str, str], kind: str
+) -> None:
+    check_chain(signers.open(keys[kind]))
 
 
 def test_alias_key_id_and_arn_name_the_same_key(

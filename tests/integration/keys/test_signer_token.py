@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.keys.boot_loaders import check_chain
 from tests.integration.keys.softhsm import MODULE, PIN, Token, log_out
 from typer.testing import CliRunner
 
@@ -59,6 +60,11 @@ def test_signature_of_the_token_verifies_and_its_tampered_twin_is_refused(
     changed = bytes([signature[0] ^ 1]) + signature[1:]
     with pytest.raises(VerificationRefused, match="is not by key"):
         verify_digest(file_signer.public_key, digest, changed, algorithm)
+
+
+@pytest.mark.parametrize("kind", ["rsa2048", "ecdsa256", "ecdsa384"])
+def test_boot_loaders_with_their_root_in_the_token_are_good(token: Token, kind: str) -> None:
+    check_chain(signers.open(token.uri(f"object={kind}"), token.access))
 
 
 def test_key_born_in_the_token_signs(token: Token) -> None:

@@ -56,7 +56,7 @@ def test_tokens_are_read_with_type_and_key_slot(luks: Path) -> None:
 
     said = shell("bootseal-data", "tokens", f"device='{luks}'").stdout
 
-    assert said.splitlines() == ["0 bootseal-escrowed 0", "1 bootseal-rotate -"]
+    assert said.splitlines() == ["keyslot 0", "0 bootseal-escrowed 0", "1 bootseal-rotate -"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_token_type_of_other_characters_is_not_printed(luks: Path, kind: str) ->
 
     said = shell("bootseal-data", "tokens", f"device='{luks}'").stdout
 
-    assert said.splitlines() == ["0 unreadable 0", "1 bootseal-rotate -"]
+    assert said.splitlines() == ["keyslot 0", "0 unreadable 0", "1 bootseal-rotate -"]
 
 
 @pytest.mark.parametrize("function", ["say", "warn"])
@@ -154,16 +154,18 @@ def test_slot_without_a_token_and_token_without_a_slot_are_cleaned_away(
         add_token(luks, f'{{"type":"systemd-recovery","keyslots":[{named}]}}')
     add_token(luks, '{"type":"bootseal-rotate","keyslots":[]}')
     text = (FILES / "bootseal-data").read_text()
-    names = ("tokens", "clean")
+    names = ("tokens", "look", "clean")
     bodies = "\n".join(
         text[text.index(f"\n{name}() {{\n") :].partition("\n}\n")[0] + "\n}" for name in names
     )
     command = [shell_name, *(["sh"] if shell_name == "busybox" else [])]
-    script = f"device='{luks}'\n{bodies}\nclean"
+    script = f"device='{luks}'\n{bodies}\nlook\nclean"
     done = subprocess.run([*command, "-euc", script], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     assert slots(luks) == ["0", "2"]
     said = shell("bootseal-data", "tokens", f"device='{luks}'").stdout
-    kept = ["0 systemd-recovery 0", "1 systemd-recovery 2", "3 bootseal-rotate -"]
-    assert said.splitlines() == kept
+    assert said.splitlines() == [
+        *("keyslot 0", "keyslot 2"),
+        *("0 systemd-recovery 0", "1 systemd-recovery 2", "3 bootseal-rotate -"),
+    ]

@@ -223,7 +223,7 @@ def test_only_mark_good_opens_anything_on_the_data_partition(script: Path) -> No
 # Where a number may come from before a shell calculates with it: itself, the kernel, bytes that od
 # or hex printed as hexadecimal digits, and text that `number` matched.
 CLEAN = re.compile(
-    r"\d+$|\$\(\(|\$\(own_index\)$|\$\(number "
+    r"\d+$|\$\(\(|\$\(own_index\)$|\$\(bits 2>/dev/null\)$|\$\(number "
     r"|\$\(cat \"(/sys/class/block/\$name|\$block)/size\"\)$"
 )
 NAME = re.compile(r"(?<![\w$(])\$?([a-z_]+)(?![\w(/.-])")

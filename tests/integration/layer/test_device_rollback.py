@@ -135,9 +135,10 @@ def test_index_with_a_deletion_policy_of_somebody_else_is_not_accepted(chip: Pat
     with powered(chip) as board:
         squat(board)
         for _ in ("unwritten", "written"):
-            refused = board.script("define")
-            assert refused.returncode == 1
-            assert "is not the one that this device makes" in refused.stdout
+            for verb in ("define", "raise", "show"):
+                refused = board.script(verb)
+                assert (refused.returncode, refused.stderr) == (1, "")
+                assert "is not the one that this device makes" in refused.stdout
             board.tool("tpm2_nvsetbits", "-C", INDEX, "-i", "0", INDEX)
 
         # Which is right: someone else can delete it.
@@ -163,6 +164,14 @@ def test_index_of_another_size_is_not_accepted(chip: Path) -> None:
         args = ["-C", "p", "-s", "16", "-L", "never", "-a", attributes, INDEX]
         board.tool("tpm2_nvdefine", *args)
         assert "is not the one that this device makes" in board.script("define").stdout
+
+
+@pytest.mark.parametrize("verb", ["raise", "show"])
+def test_index_that_is_not_there_is_said(chip: Path, verb: str) -> None:
+    with powered(chip) as board:
+        refused = board.script(verb)
+        assert refused.returncode == 1
+        assert refused.stdout.endswith("makes: its Name is unknown\n")
 
 
 @pytest.mark.parametrize("written", [False, True])

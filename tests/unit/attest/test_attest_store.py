@@ -104,6 +104,14 @@ def test_damaged_record_is_malformed(store: Store, tmp_path: Path, damage: str) 
         store.record("dev-1")
 
 
+def test_record_with_half_a_byte_of_a_key_is_malformed(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "devices" / "dev-1.json"
+    path.write_text(path.read_text().replace('"ak": ""', '"ak": "abc"'))
+
+    with pytest.raises(FormatError, match="'ak' is not bytes"):
+        store.record("dev-1")
+
+
 def test_memory_is_closed_to_others(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     store.save(record("dev-1"))

@@ -207,3 +207,22 @@ def test_key_file_names_no_library_of_its_own(tmp_path: Path) -> None:
         with pytest.raises(Exception, match=r"none\.so") as seen:
             signers.open(str(key))
         assert "may only name" not in str(seen.value)
+
+
+@pytest.mark.parametrize("text", ["abc", "0x00", "AB", "zz"])
+@pytest.mark.parametrize("field", ["pcrs.8", "events.0.sha256", "events.0.data"])
+def test_prediction_that_is_not_hex_is_refused(directory: Path, field: str, text: str) -> None:
+    path = directory / "device.json"
+    event = {"pcr": 8, "type": 12, "sha256": "ab" * 32, "data": ""}
+    slot = {"name": "a", "configuration": "conf-a", "boot": "boot-a", "root": "root-a"}
+    slot |= {"verity": "root-a-verity", "root_hash": "ab" * 32}
+    good = slot | {"pcrs": {"8": "ab" * 32}, "events": [event]}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"slots": [good]}))
+    assert devices.load(directory).slots[0].events[0].data == ""
+
+    name = field.rpartition(".")[2]
+    bad = {"pcrs": {"8": text}} if field == "pcrs.8" else {"events": [event | {name: text}]}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"slots": [good | bad]}))
+
+    with pytest.raises(FormatError, match=f"slot 'a': {field} is '{text}': expected bytes"):
+        devices.load(directory)

@@ -19,6 +19,7 @@ from bootseal.check import disk as disk_check
 from bootseal.device import Partition
 from bootseal.disk import image as source
 from bootseal.disk.partitions import Copy, Table
+from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Severity
 from bootseal.fit.sign import sign
 from bootseal.formats.fit import model as fit_format
@@ -299,6 +300,25 @@ def test_summary_says_what_was_checked_and_what_was_not(
     assert ("PCR policies" in checked, "PCR policies" in unchecked) == (policy, not policy)
     assert ("leads from the roots" in checked) == inside
     assert ("what the file systems hold" in unchecked) == (not inside)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_summary_says_what_was_checked_of_the_data(base: Base, *, inside: bool) -> None:
+    with source.opened(base.target.image) as disk:
+        verdict = disk_check.check(disk, base.target, Silent(), inside=inside)
+    assert " data" not in verdict.summary(inside=inside)
+    entry = replace(verdict.table.entries[-1], name="data")
+    provisioned = (finding("disk.data-provisioned", "data", ""),) if inside else ()
+
+    with_data = replace(
+        verdict,
+        table=replace(verdict.table, entries=(*verdict.table.entries, entry)),
+        findings=provisioned,
+    )
+
+    checked, unchecked = with_data.summary(inside=inside).split(". Not checked: ")
+    assert ("LUKS2 header of data" in checked, "LUKS2 header" in unchecked) == (inside, not inside)
+    assert ("encrypted in data" in unchecked) == inside
 
 
 @pytest.mark.parametrize(

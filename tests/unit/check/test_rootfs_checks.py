@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bootseal.check.rootfs import allowlist
+from bootseal.check.rootfs import check as rootfs_check
 from bootseal.check.rootfs import files as rootfs_files
 from bootseal.check.rootfs import keys as rootfs_keys
 from bootseal.check.rootfs import programs as rootfs_programs
@@ -126,7 +127,7 @@ def test_root_that_lets_anyone_log_in_is_told(
 ) -> None:
     # A finding of another kind does not make it one.
     nodes = [node(tmp_path, path, content), node(tmp_path, "etc/config", b"", 0o100666)]
-    assert rootfs_files.offers_login(nodes) is login
+    assert rootfs_check.offers_login(nodes) is login
 
 
 def test_development_image_may_hold_its_shell(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bootseal.check.rootfs.check import offers_login
 from bootseal.check.rootfs.starts import check as starts
 from bootseal.check.rootfs.starts import logins
 from bootseal.check.rootfs.starts.tree import Tree
@@ -367,6 +368,16 @@ def test_way_to_a_shell_is_an_error(tmp_path: Path, case: str) -> None:
 
     assert {each.id for each in found} == {"disk.root-shell"}
     assert {each.severity for each in found} == {Severity.ERROR}
+
+
+@pytest.mark.parametrize("case", SHELLS)
+def test_root_with_a_way_to_a_shell_is_described_with_a_login(tmp_path: Path, case: str) -> None:
+    assert offers_login(tree(tmp_path, SHELLS[case]).nodes)
+
+
+@pytest.mark.parametrize("case", ["masked", "not-enabled", "getty", "rescue", "pam-debian", "sshd"])
+def test_root_without_one_is_not(tmp_path: Path, case: str) -> None:
+    assert not offers_login(tree(tmp_path, DATA[case]).nodes)
 
 
 @pytest.mark.parametrize("case", LOGINS)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SIGNING = (
     "disk sign",
     "disk sign-requests",
+    "firmware sign",
     "fit sign",
     "keys generate",
     "keys rotate",

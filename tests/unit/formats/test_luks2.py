@@ -59,7 +59,7 @@ def test_header_is_read() -> None:
     assert found.keyslots[0].area == range(32768, 32768 + 258048)
     assert found.segments[0].encryption == "aes-xts-plain64"
     assert (found.tokens[0].type, found.tokens[0].keyslots) == ("systemd-tpm2", (0,))
-    assert found.bound == {0}
+    assert found.bound == (0,)
 
 
 @pytest.mark.parametrize("place", [0, 7, 100, 5000, 0x4000, 0x4000 + 300, 0x4000 + 5000])

@@ -57,6 +57,7 @@ def test_values_of_several_banks_and_an_empty_one_are_read() -> None:
         (b"", "there are no PCR values"),
         (b"  sha256:\n", "there are no PCR values"),
         (b"0 : 0x" + b"00" * 32, "line 1: '0 : 0x"),
+        (b"sha256:\n  0 : 0x" + b"0" * 63, "line 2: '0 : 0x"),
         (b"sha256:\n  0 : 0x" + b"00" * 20, "line 2: 20 bytes: a value of sha256 has 32"),
         (b"sha256:\n" + (b"  0 : 0x" + b"00" * 32 + b"\n") * 2, "line 3: PCR 0 is there twice"),
         (b"sha256:\n  24: 0x" + b"00" * 32, "PCR 24 is there twice, or not in a TPM"),
@@ -64,7 +65,18 @@ def test_values_of_several_banks_and_an_empty_one_are_read() -> None:
         (b"\x7fELF\0\xff", "line 1"),
         (b" " * 65537, "expected at most 65536"),
     ],
-    ids=["empty", "no value", "no bank", "short", "twice", "PCR 24", "bank twice", "ELF", "long"],
+    ids=[
+        "empty",
+        "no value",
+        "no bank",
+        "half a byte",
+        "short",
+        "twice",
+        "PCR 24",
+        "bank twice",
+        "ELF",
+        "long",
+    ],
 )
 def test_text_that_tpm2_pcrread_does_not_print_is_malformed(data: bytes, reason: str) -> None:
     with pytest.raises(FormatError, match=reason):

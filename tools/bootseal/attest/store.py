@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from bootseal import documents
-from bootseal.errors import UsageError, VerificationRefused
+from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.files import write_file
 
 DEVICE_SCHEMA: Final = "bootseal.attest-device/1"
@@ -23,6 +23,7 @@ CHALLENGE_SCHEMA: Final = "bootseal.challenge/1"
 NONCE_SIZE: Final = 32
 QUOTED_PCRS: Final = tuple(range(10))
 """What a device is asked to quote: everything firmware measures into."""
+_HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # How long an answered or expired challenge is remembered, so that a late answer gets its reason.
 _MEMORY: Final = 24 * 3600
@@ -98,11 +99,14 @@ class Store:
         """
         path = self._device(name)
         try:
-            return documents.load(Record, path)
+            found = documents.load(Record, path)
         except FileNotFoundError:
             raise UsageError(
                 f"the verifier knows no device {name!r}", hint="bootseal attest enrol"
             ) from None
+        if _HEX.fullmatch(found.ak) is None:
+            raise FormatError(f"{path}: 'ak' is not bytes in lower-case hex")
+        return found
 
     def known(self, name: str) -> bool:
         """Tell whether there is a record of this device."""

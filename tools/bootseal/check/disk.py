@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bootseal.check import boot_chain as chain
 from bootseal.check import partitions, slot_state, uboot, unallocated
-from bootseal.check.expected import BOOTSTATE, Expected
+from bootseal.check.expected import BOOTSTATE, DATA, Expected
 from bootseal.disk import bmap
 from bootseal.disk.partitions import Table
 from bootseal.disk.partitions import read as read_tables
@@ -72,6 +72,10 @@ class DiskVerdict:
             )
         else:
             unchecked.insert(0, "what the file systems hold")
+        if any(each.id == "disk.data-provisioned" for each in self.findings):
+            checked.append("the LUKS2 header of data is one that the device makes")
+        if self.table.entry(DATA) is not None:
+            unchecked.append("what is encrypted in data" if inside else "data and its LUKS2 header")
         return f"Checked: {'; '.join(checked)}. Not checked: {'; '.join(unchecked)}."
 
 

@@ -21,7 +21,9 @@ from bootseal.errors import BootsealError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NOUNS: Final = ("keys", "fit", "measure", "attest", "disk", "reference", "device", "boot")
+_NOUNS: Final = (
+    *("keys", "fit", "firmware", "measure", "attest", "disk", "reference", "device", "boot"),
+)
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 _PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS}
 

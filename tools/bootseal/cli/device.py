@@ -9,7 +9,6 @@ once for U-Boot and once for the kernel.
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,6 +157,7 @@ def describe(
     from bootseal.assembly import device as assembly
     from bootseal.assembly import verity as verity_trees
     from bootseal.assembly.layer import Layer
+    from bootseal.check.rootfs.check import image_offers_login
     from bootseal.device import Input, Qemu
     from bootseal.reference import rootfs
     from bootseal.target import Target
@@ -176,7 +176,7 @@ def describe(
     read = assembly.target(paths, directory / assembly.OPTIONAL["uboot-config"])
     about = assembly.About(
         name=name,
-        login=_login(paths["root"]),
+        login=image_offers_login(paths["root"]),
         epoch=now(),
         qemu=qemu,
         keys=keys,
@@ -218,15 +218,6 @@ def _verified_parts(directory: Path) -> dict[str, Path]:
     with opened(paths["fit"], FIT) as data:
         verify_fit(data, boot_loader[start:end])
     return paths
-
-
-def _login(root: Path) -> bool:
-    """Tell whether a root file system lets anyone log in."""
-    from bootseal.check.rootfs.files import offers_login
-    from bootseal.disk.filesystems import erofs
-
-    with tempfile.TemporaryDirectory(prefix="bootseal-root-") as scratch:
-        return offers_login(erofs.read(root, Path(scratch)))
 
 
 def _part(directory: Path, name: str) -> Path:

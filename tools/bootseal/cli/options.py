@@ -34,6 +34,9 @@ DeviceDir: TypeAlias = Annotated[
 FitFile: TypeAlias = Annotated[
     Path, typer.Argument(metavar="FIT", help="The FIT; - reads standard input.")
 ]
+FipFile: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="FIP", help="The FIP; - reads standard input.")
+]
 DiskImage: TypeAlias = Annotated[
     Path,
     typer.Argument(

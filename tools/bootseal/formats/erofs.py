@@ -43,7 +43,6 @@ _PREFIXES: Final = {
 }  # fmt: skip
 _FLAT_PLAIN: Final = 0
 _FLAT_INLINE: Final = 2
-_CHUNK_BASED: Final = 4
 _MAX_NAME: Final = 255
 _MAX_LINK: Final = 4096
 _MAX_DIRECTORY: Final = 64 << 20

@@ -87,7 +87,7 @@ class Header:
         keyslots: Its key slots.
         segments: Its data.
         tokens: Its tokens.
-        bound: Key slots that a digest ties to a data segment.
+        bound: Key slots that the digests tie to data segments, as often as they name them.
         requirements: Features a reader must know.
     """
 
@@ -101,7 +101,7 @@ class Header:
     keyslots: tuple[Keyslot, ...]
     segments: tuple[Segment, ...]
     tokens: tuple[Token, ...]
-    bound: frozenset[int]
+    bound: tuple[int, ...]
     requirements: tuple[str, ...]
 
 
@@ -177,9 +177,9 @@ def _header(copy: _Copy) -> Header:
     _check_areas(slots, parts["config"], copy)
     numbers = {slot.number for slot in slots}
     segments = _numbered(parts["segments"], "segment")
-    bound: set[int] = set()
+    bound: list[int] = []
     for number, digest in _numbered(parts["digests"], "digest"):
-        bound |= set(_references(digest, "keyslots", numbers, f"digest {number}"))
+        bound += _references(digest, "keyslots", numbers, f"digest {number}")
         _references(digest, "segments", {n for n, _ in segments}, f"digest {number}")
     tokens = []
     for number, fields in _numbered(parts["tokens"], "token"):
@@ -199,7 +199,7 @@ def _header(copy: _Copy) -> Header:
         keyslots=slots,
         segments=tuple(_segment(number, fields) for number, fields in segments),
         tokens=tuple(tokens),
-        bound=frozenset(bound),
+        bound=tuple(bound),
         requirements=tuple(str(name) for name in _list(mandatory, "requirements")),
     )
 

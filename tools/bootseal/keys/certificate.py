@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bootseal.errors import FormatError, UsageError
@@ -21,7 +21,7 @@ from bootseal.files import read_bounded
 from bootseal.formats.kinds.kind import CERTIFICATE
 from bootseal.formats.kinds.recognise import checked
 from bootseal.keys import public
-from bootseal.keys.algorithms import Algorithm, KeyKind
+from bootseal.keys.algorithms import Algorithm, KeyKind, Padding
 from bootseal.keys.profile import Role
 from bootseal.keys.public import HASHES, Curve
 from bootseal.keys.signers.file import FileSigner
@@ -109,7 +109,8 @@ def certify(spec: KeySpec, signer: Signer, issuer: Issuer | None) -> x509.Certif
             x509.AuthorityKeyIdentifier.from_issuer_public_key(certifier_key), critical=False
         )
     )
-    return _sign(builder, certifier, issuer.hash_name if issuer else spec.algorithm.hash_name)
+    hash_name = issuer.hash_name if issuer else spec.algorithm.hash_name
+    return sign(builder, certifier, Algorithm(hash_name=hash_name, kind=certifier.public_key.kind))
 
 
 def read(path: Path) -> x509.Certificate:
@@ -150,22 +151,31 @@ def _end(spec: KeySpec, issuer: Issuer | None, start: datetime) -> datetime:
     return min(end, limit)
 
 
-def _sign(builder: x509.CertificateBuilder, signer: Signer, hash_name: str) -> x509.Certificate:
-    """Let any signer sign, where the library insists on a private key of its own."""
-    kind = signer.public_key.kind
-    template = builder.sign(_placeholder(is_rsa=kind.is_rsa), HASHES[hash_name])
+def sign(
+    builder: x509.CertificateBuilder, signer: Signer, algorithm: Algorithm
+) -> x509.Certificate:
+    """Let any signer sign, where the library insists on a private key of its own.
+
+    PSS is declared with a salt as long as the digest, which is what signers use.
+
+    Raises:
+        UsageError: The key does not fit the algorithm.
+    """
+    hashed, is_rsa = HASHES[algorithm.hash_name], algorithm.kind.is_rsa
+    pss = padding.PSS(mgf=padding.MGF1(hashed), salt_length=hashed.digest_size)
+    scheme = pss if algorithm.padding is Padding.PSS else None
+    template = builder.sign(_placeholder(is_rsa=is_rsa), hashed, rsa_padding=scheme)
     signed = template.tbs_certificate_bytes
-    algorithm = Algorithm(hash_name=hash_name, kind=kind)
     signature = signer.sign_digest(algorithm.digest([signed]), algorithm)
-    if not kind.is_rsa:
+    if not is_rsa:
         signature = public.raw_to_der(signature)
     # Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signature BIT STRING }
-    template_der = template.public_bytes(Encoding.DER)
-    after = template_der.index(signed) + len(signed)
-    old_signature = _der(_BIT_STRING, b"\0" + template.signature)
-    identifier = template_der[after : -len(old_signature)]
-    der = _der(_SEQUENCE, signed + identifier + _der(_BIT_STRING, b"\0" + signature))
-    return x509.load_der_x509_certificate(der)
+    template_bytes = template.public_bytes(Encoding.DER)
+    after = template_bytes.index(signed) + len(signed)
+    old_signature = der(_BIT_STRING, b"\0" + template.signature)
+    identifier = template_bytes[after : -len(old_signature)]
+    whole = der(_SEQUENCE, signed + identifier + der(_BIT_STRING, b"\0" + signature))
+    return x509.load_der_x509_certificate(whole)
 
 
 @cache
@@ -173,7 +183,12 @@ def _placeholder(*, is_rsa: bool) -> PrivateKey:
     return make_private(KeyKind.RSA2048 if is_rsa else KeyKind.ECDSA256)
 
 
-def _der(tag: int, content: bytes) -> bytes:
+def der(tag: int, content: bytes) -> bytes:
+    """Encode a value of one tag byte, ITU-T X.690 section 10.1.
+
+    >>> der(0x04, b"a").hex()
+    '040161'
+    """
     size = len(content)
     if size < _SHORT:
         return bytes([tag, size]) + content

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
@@ -31,7 +31,7 @@ FIRMWARE: Final = range(10)
 """The PCRs that only firmware and its boot loader extend; without an entry they are at zero."""
 
 _BANK: Final = re.compile(r"\s*([a-z][a-z0-9_]{2,15})\s*:\s*")
-_VALUE: Final = re.compile(r"\s*([0-9]{1,2})\s*:\s*(?:0x)?([0-9A-Fa-f]{40,128})\s*")
+_VALUE: Final = re.compile(r"\s*([0-9]{1,2})\s*:\s*(?:0x)?((?:[0-9A-Fa-f]{2}){20,64})\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +64,11 @@ class Comparison:
         not_read: The PCRs of the log whose value is not among those that were read, by bank.
     """
 
-    compared: dict[str, tuple[int, ...]]
-    differences: tuple[Difference, ...]
-    extended: dict[str, tuple[int, ...]]
-    not_logged: dict[str, tuple[int, ...]]
-    not_read: dict[str, tuple[int, ...]]
+    compared: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    differences: list[Difference] = field(default_factory=list)
+    extended: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    not_logged: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    not_read: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def parse(data: bytes) -> dict[str, dict[int, bytes]]:
@@ -132,31 +132,19 @@ def compare(
             f"{', '.join(bank for bank in read if read[bank])}: expected one in both",
             hint=f"tpm2_pcrread {'+'.join(log.algorithms) or 'sha256'} >FILE, on the device",
         )
-    found = [_compare_bank(bank, log, read[bank], runtime) for bank in banks]
-    return Comparison(
-        compared={one.bank: one.compared for one in found},
-        differences=tuple(difference for one in found for difference in one.differences),
-        extended={one.bank: one.extended for one in found},
-        not_logged={one.bank: one.not_logged for one in found},
-        not_read={one.bank: one.not_read for one in found},
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bank:
-    """The same for one bank."""
-
-    bank: str
-    compared: tuple[int, ...]
-    differences: tuple[Difference, ...]
-    extended: tuple[int, ...]
-    not_logged: tuple[int, ...]
-    not_read: tuple[int, ...]
+    found = Comparison()
+    for bank in banks:
+        _compare_bank(found, bank, log, read[bank], runtime)
+    return found
 
 
 def _compare_bank(
-    bank: str, log: EventLog, read: Mapping[int, bytes], runtime: Sequence[Extension]
-) -> _Bank:
+    found: Comparison,
+    bank: str,
+    log: EventLog,
+    read: Mapping[int, bytes],
+    runtime: Sequence[Extension],
+) -> None:
     logged = eventlog.replay(log.events, bank)
     after = dict(logged)
     for extension in (one for one in runtime if bank in one.digests):
@@ -166,18 +154,17 @@ def _compare_bank(
     compared = tuple(pcr for pcr in sorted(read) if pcr in logged or pcr in FIRMWARE)
     left = {pcr: logged.get(pcr, bytes(len(read[pcr]))) for pcr in compared}
     other = [pcr for pcr in compared if read[pcr] != left[pcr]]
-    return _Bank(
-        bank=bank,
-        compared=compared,
-        differences=tuple(
-            Difference(bank=bank, pcr=pcr, read=read[pcr], logged=left[pcr])
-            for pcr in other
-            if read[pcr] != after.get(pcr)
-        ),
-        extended=tuple(pcr for pcr in other if read[pcr] == after.get(pcr)),
-        not_logged=tuple(pcr for pcr in sorted(read) if pcr not in compared and _used(read[pcr])),
-        not_read=tuple(pcr for pcr in sorted(logged) if pcr not in read),
+    found.compared[bank] = compared
+    found.differences.extend(
+        Difference(bank=bank, pcr=pcr, read=read[pcr], logged=left[pcr])
+        for pcr in other
+        if read[pcr] != after.get(pcr)
     )
+    found.extended[bank] = tuple(pcr for pcr in other if read[pcr] == after.get(pcr))
+    found.not_logged[bank] = tuple(
+        pcr for pcr in sorted(read) if pcr not in compared and _used(read[pcr])
+    )
+    found.not_read[bank] = tuple(pcr for pcr in sorted(logged) if pcr not in read)
 
 
 def _used(value: bytes) -> bool:

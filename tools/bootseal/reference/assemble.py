@@ -13,6 +13,7 @@ from bootseal import documents
 from bootseal.assembly import device as assembly
 from bootseal.assembly import disk_image, layer, slot_trees
 from bootseal.assembly.device import About
+from bootseal.check.rootfs.check import image_offers_login
 from bootseal.device import Input, Qemu
 from bootseal.disk.layout import parse_wks
 from bootseal.fit import build as fit_build
@@ -41,7 +42,7 @@ QEMU: Final = Qemu(
     system="qemu-system-aarch64",
     machine="virt-7.2,gic-version=3",
     cpu="cortex-a57",
-    cpus=2,
+    cpus=1,
     memory=1024,
 )
 KERNEL_ADDRESS: Final = 0x40200000
@@ -66,7 +67,6 @@ class Parts:
     uboot: Uboot
     system: System
     keys: Path
-    login: bool
     epoch: int
     rollback_index: int = 1
 
@@ -99,10 +99,10 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
         predictions = _predict(parts, paths)
     with progress.step("disk written"):
         _write_disk(layout, paths, staging)
-    with progress.step("digests taken"):
+    with progress.step("root looked through for logins, digests taken"):
         about = About(
             name=NAME,
-            login=parts.login,
+            login=image_offers_login(paths["root"]),
             epoch=parts.epoch,
             qemu=QEMU,
             keys=parts.keys,

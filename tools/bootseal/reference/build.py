@@ -132,7 +132,7 @@ def _parts(layer: Layer, keys: Path, progress: Progress, *, login: bool, epoch: 
             raise
     if boot_loader.cached:
         progress.note(f"U-Boot {boot_loader.version}: unchanged, taken from the cache")
-    return Parts(layer=layer, uboot=boot_loader, system=system, keys=keys, login=login, epoch=epoch)
+    return Parts(layer=layer, uboot=boot_loader, system=system, keys=keys, epoch=epoch)
 
 
 def _vendor(keys: Path) -> dict[str, bytes]:

@@ -33,6 +33,13 @@ def test_arguments_depend_on_no_default_and_start_paused() -> None:
     assert value(args, "-bios") == "/b/u-boot.bin"
 
 
+def test_arguments_leave_the_accelerator_to_a_machine_that_names_one() -> None:
+    board = dataclasses.replace(BOARD, machine="virt,accel=kvm")
+    args = arguments(dataclasses.replace(MACHINE, qemu=board), WIRING)
+    assert value(arguments(MACHINE, WIRING), "-accel").startswith("tcg,tb-size=")
+    assert "-accel" not in args
+
+
 def test_arguments_disk_name_is_not_parsed() -> None:
     node = json.loads(value(arguments(MACHINE, WIRING), "-blockdev"))
     assert node["file"]["filename"] == "/d,isk q"

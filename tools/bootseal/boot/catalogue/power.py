@@ -59,17 +59,16 @@ RESETS: Final = (
 )
 
 
-def power_cuts(seed: int, count: int = CUTS) -> tuple[Scenario, ...]:
+def power_cuts(seed: int) -> tuple[Scenario, ...]:
     """Make one scenario per random moment at which the first boot loses its power.
 
     A few moments are in the boot loader, kernel and initramfs, most where the first boot writes.
 
     Args:
         seed: Fixes the moments; it is part of every title.
-        count: How many.
     """
     dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
-    return tuple(_power_cut(number, seed, dice) for number in range(1, count + 1))
+    return tuple(_power_cut(number, seed, dice) for number in range(1, CUTS + 1))
 
 
 def _power_cut(number: int, seed: int, dice: random.Random) -> Scenario:

@@ -43,6 +43,7 @@ _INTERESTING: Final = frozenset(
 
 # A device that restarts over and over must not fill the table.
 _SHOWN: Final = 12
+_LONGEST: Final = 200
 
 
 def evaluate(step: Step, ended: Cycle, device: Device, log: str) -> StepResult:
@@ -131,8 +132,7 @@ def _objections(
     if any(sighting.name == "tpm-silent" for sighting in ended.seen):
         yield Outcome.INCONCLUSIVE, "the TPM emulator did not answer U-Boot in time"
     if ended.ending is Ending.TIMEOUT:
-        reason = f"nothing within {step.timeout:g} s: expected {expected(expect)}"
-        yield Outcome.INCONCLUSIVE, reason
+        yield Outcome.INCONCLUSIVE, _overdue(step, ended)
     if ended.ending is Ending.CRASHED:
         yield Outcome.INCONCLUSIVE, "QEMU or the TPM emulator exited by itself"
     if ended.ending is not expect.ending:
@@ -143,6 +143,13 @@ def _objections(
         yield Outcome.FAILED, f"the console did not show {missing} in the expected order"
     if ended.ending is Ending.UP:
         yield from ((Outcome.FAILED, r) for r in _status(expect.status, system, findings))
+
+
+def _overdue(step: Step, ended: Cycle) -> str:
+    reason = f"not over within {step.timeout:g} s: expected {expected(step.expect)}"
+    if ended.last is None:
+        return f"{reason}; the console showed nothing"
+    return f"{reason}; its last line, at {ended.last.time:.0f} s: {ended.last.text[:_LONGEST]}"
 
 
 def _missing(wanted: tuple[str, ...], seen: tuple[Sighting, ...]) -> str:

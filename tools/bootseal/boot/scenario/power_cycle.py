@@ -16,6 +16,7 @@ from bootseal.errors import Inconclusive
 if TYPE_CHECKING:
     import threading
 
+    from bootseal.boot.machine.console import Line
 
 _SHUTDOWN_TIMEOUT: Final = 60.0
 _STOP_LATENCY: Final = 1.0
@@ -32,6 +33,7 @@ class Cycle:
         status: The last status line, b"" when none came.
         resets: How many times the machine was reset on the way.
         seen: Named console lines in order.
+        last: The console's last line, named or not; None when there was none.
     """
 
     ending: Ending
@@ -40,6 +42,7 @@ class Cycle:
     status: bytes
     resets: int
     seen: tuple[Sighting, ...]
+    last: Line | None
 
 
 def forbidden(step: Step) -> tuple[str, ...]:
@@ -116,6 +119,7 @@ def _cycle(session: Session, ending: Ending, duration: float, undone: int, statu
         status=status,
         resets=session.resets,
         seen=tuple(session.console.seen),
+        last=session.console.lines[-1] if session.console.lines else None,
     )
 
 

@@ -8,12 +8,14 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal.check.rootfs import files as rootfs_files
 from bootseal.check.rootfs import keys as rootfs_keys
 from bootseal.check.rootfs import programs as rootfs_programs
+from bootseal.check.rootfs.allowlist import Allowlist
 from bootseal.check.rootfs.starts import check as starts
 from bootseal.check.rootfs.starts import logins
 from bootseal.check.rootfs.starts.tree import Tree
@@ -25,7 +27,6 @@ from bootseal.formats import erofs
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
-    from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.device import Partition
     from bootseal.disk.filesystems.node import Node
     from bootseal.disk.image import Disk
@@ -35,6 +36,10 @@ _log: Final = logging.getLogger(__name__)
 
 POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"
 
+_LOGINS: Final = frozenset({
+    "disk.root-authorized-keys", "disk.root-default-password", "disk.root-development",
+    "disk.root-empty-password", "disk.root-shell",
+})  # fmt: skip
 _HEAD: Final = 2048
 _EXT_MAGIC: Final = 0xEF53
 _MAX_KEY: Final = 65536
@@ -70,6 +75,30 @@ def check(
             offset=entry.offset,
             expected="erofs, squashfs or ext4",
         )
+
+
+def offers_login(nodes: Sequence[Node]) -> bool:
+    """Tell whether a root file system lets anyone log in, in any of the ways that are known.
+
+    Raises:
+        FormatError: A file cannot be read.
+    """
+    found = chain(
+        rootfs_files.check(nodes, Allowlist(), "", production=True),
+        logins.check(Tree(nodes), "", production=True),
+    )
+    return any(each.id in _LOGINS for each in found)
+
+
+def image_offers_login(image: Path) -> bool:
+    """Tell whether an erofs image lets anyone log in.
+
+    Raises:
+        FormatError: It is damaged, or a file in it cannot be read.
+        ToolError: fsck.erofs is not installed.
+    """
+    with tempfile.TemporaryDirectory(prefix="bootseal-root-") as scratch:
+        return offers_login(fs_erofs.read(image, Path(scratch)))
 
 
 @contextmanager

@@ -23,11 +23,6 @@ DEVELOPMENT: Final = (
     "usr/lib/bootseal/development",
     "usr/lib/systemd/system/bootseal-shell.service",
 )
-LOGINS: Final = frozenset({
-    "disk.root-authorized-keys", "disk.root-default-password", "disk.root-development",
-    "disk.root-empty-password",
-})  # fmt: skip
-"""Findings that say that anyone can log in."""
 _SECRETS: Final = (
     "etc/ssh/ssh_host_*_key", "etc/dropbear/dropbear_*_host_key", "var/lib/dropbear/*_host_key",
     "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/urandom/*-seed",
@@ -84,16 +79,6 @@ def check(
                 "anyone who holds one of these keys can log in on every device",
                 severity=Severity.ERROR if production else Severity.WARNING,
             )
-
-
-def offers_login(nodes: Sequence[Node]) -> bool:
-    """Tell whether a root file system lets anyone log in, in any of the ways that are known.
-
-    Raises:
-        FormatError: A file cannot be read.
-    """
-    found = check(nodes, Allowlist(), "", production=True)
-    return any(each.id in LOGINS for each in found)
 
 
 def _permissions(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[Finding]:

@@ -10,12 +10,12 @@ from bootseal.check.rootfs.allowlist import Allowlist, allows
 from bootseal.findings.catalogue import finding
 from bootseal.findings.grouped import ByDirectory
 from bootseal.formats.elf import MAGIC
-from bootseal.keys import search
+from bootseal.keys.search import search
 
 if TYPE_CHECKING:
     from bootseal.disk.filesystems.node import Node
     from bootseal.findings.model import Finding
-    from bootseal.keys.search import FoundKey
+    from bootseal.keys.search.found import FoundKey
 
 
 _SELF_TEST: Final = "disk.root-self-test-key"

@@ -89,28 +89,26 @@ def _bar(parts: Sequence[DiskRegion]) -> str:
 
 
 def print_partitions(
-    disk: Disk, table: Table, declared: Collection[str], wrong: Collection[str]
+    disk: Disk, table: Table, declared: Collection[str] | None = None, wrong: Collection[str] = ()
 ) -> None:
     """Print the partitions of a disk.
 
     Args:
         disk: The disk.
         table: Its partition tables, of which one at least is well formed.
-        declared: Names of the declared partitions.
+        declared: Names of the declared partitions; None where nothing says.
         wrong: Names of those that are not as declared.
     """
+    title = f"{disk.name.name}, {format_size(disk.size)}, {table.copies[0].header.disk}"
+    if declared is None:
+        console.table(_COLUMNS, [_row(each) for each in table.entries], title=title)
+        return
     rows = []
     for each in table.entries:
         mark = "[bold red]DIFFERS[/]" if each.name in wrong else "[green]OK[/]"
         mark = mark if each.name in declared else "[yellow]NOT DECLARED[/]"
         rows.append((*_row(each), Styled(mark)))
-    console.table((*_COLUMNS, "Declared"), rows, title=_title(disk, table))
-
-
-def print_any_partitions(disk: Disk, table: Table) -> None:
-    """Print the partitions of a disk of which nothing is declared."""
-    rows = [_row(each) for each in table.entries]
-    console.table(_COLUMNS, rows, title=_title(disk, table))
+    console.table((*_COLUMNS, "Declared"), rows, title=title)
 
 
 def print_mbr(disk: Disk, partitions: Sequence[MbrPartition]) -> None:
@@ -130,10 +128,6 @@ def print_mbr(disk: Disk, partitions: Sequence[MbrPartition]) -> None:
 
 
 _COLUMNS: Final = ("#", "Name", "Start", "End", "Size", "Type and GUID")
-
-
-def _title(disk: Disk, table: Table) -> str:
-    return f"{disk.name.name}, {format_size(disk.size)}, {table.copies[0].header.disk}"
 
 
 def _row(entry: GptEntry) -> tuple[object, ...]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding
+    from bootseal.formats.mbr import MbrPartition
 
 
 def show(
@@ -94,7 +95,7 @@ def _any_disk(disk: Disk, *, as_json: bool) -> None:
         if as_json:
             console.emit_json(_document(disk, found, found.findings))
         else:
-            printing.print_any_partitions(disk, found)
+            printing.print_partitions(disk, found)
         for problem in found.findings:
             console.status("WARNING: {}", problem.message)
         return
@@ -103,29 +104,20 @@ def _any_disk(disk: Disk, *, as_json: bool) -> None:
         raise FormatError(f"{disk.name} has no partition table: {found.findings[-1].message}")
     partitions = mbr.read(disk.read)
     if as_json:
-        console.emit_json(
-            {
-                "schema": "bootseal.disk/2",
-                "disk": {"name": disk.name.name, "size": disk.size, "guid": ""},
-                "table": "mbr",
-                "partitions": [dataclasses.asdict(each) for each in partitions],
-                "findings": [dataclasses.asdict(each) for each in found.findings],
-            }
-        )
+        console.emit_json(_document(disk, found, found.findings, mbr=partitions))
     else:
         printing.print_mbr(disk, partitions)
 
 
-def _document(disk: Disk, table: Table, problems: Sequence[Finding]) -> dict[str, object]:
+def _document(
+    disk: Disk, table: Table, problems: Sequence[Finding], mbr: Sequence[MbrPartition] = ()
+) -> dict[str, object]:
+    guid = table.copies[0].header.disk if table.copies else ""
     return {
         "schema": "bootseal.disk/2",
-        "disk": {
-            "name": disk.name.name,
-            "size": disk.size,
-            "guid": table.copies[0].header.disk,
-        },
-        "table": "gpt",
-        "partitions": [dataclasses.asdict(each) for each in table.entries],
+        "disk": {"name": disk.name.name, "size": disk.size, "guid": guid},
+        "table": "gpt" if table.copies else "mbr",
+        "partitions": [dataclasses.asdict(each) for each in mbr or table.entries],
         "findings": [dataclasses.asdict(each) for each in problems],
     }
 

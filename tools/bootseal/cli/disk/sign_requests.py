@@ -21,9 +21,11 @@ def sign_requests(
     *,
     key: Annotated[str, typer.Option(metavar="URI", help=f"Signing key ({KEY_URI}).")],
     keys: KeyOptions,
-    role: Annotated[str, typer.Option(help="Requests to sign: fit or policy.")] = "fit",
+    role: Annotated[
+        str, typer.Option(help="Requests to sign: fit, policy, or a key of `firmware sign`.")
+    ] = "fit",
 ) -> None:
-    """Sign the digests of `disk sign --export-requests`, on the machine that has the key.
+    """Sign the digests that `--export-requests` wrote, on the machine that has the key.
 
     Every .digest file must hold what requests.json names. What it is the digest of, that machine
     cannot tell: be sure where the directory comes from.

@@ -130,7 +130,7 @@ def bounded(tool: str, args: Sequence[str | Path], *, cwd: Path, output: Path) -
 
     Args:
         tool: Program name.
-        args: Arguments.
+        args: Arguments; relative paths start from our own directory, not from `cwd`.
         cwd: Directory to run in.
         output: File that receives its standard output.
 
@@ -143,7 +143,8 @@ def bounded(tool: str, args: Sequence[str | Path], *, cwd: Path, output: Path) -
     """
     proc.find_tool(tool)
     limits = [f"--as={_MEMORY}", f"--fsize={MAX_CONTENT}", f"--cpu={int(TIMEOUT)}", "--core=0"]
-    command = [*limits, "--", proc.find_tool(tool), *args]
+    absolute = [arg.absolute() if isinstance(arg, Path) else arg for arg in args]
+    command = [*limits, "--", proc.find_tool(tool), *absolute]
     try:
         done = proc.run("prlimit", command, cwd=cwd, timeout=TIMEOUT, stdout_file=output)
     except ToolError as error:

@@ -254,12 +254,14 @@ def _no_choice(fit: Fit, name: str | None) -> Iterator[Finding]:
         return  # Which is a finding about the tree.
     if name is not None:
         message = f"there is no such configuration: the FIT has {names}"
-        yield finding("fit.no-configuration", f"/configurations/{name}", message)
+        remedy = f"--configuration NAME, with one of {names}"
+        yield finding("fit.no-configuration", f"/configurations/{name}", message, remedy=remedy)
     elif fit.default is not None:
         yield from structure.check_default(fit)
     else:
         message = f"the FIT has no default: name one of {names} with --configuration"
-        yield finding("fit.no-configuration", "/configurations", message)
+        remedy = "name the configuration that the device boots: --configuration NAME"
+        yield finding("fit.no-configuration", "/configurations", message, remedy=remedy)
 
 
 def _check_tree(fit: Fit, strictness: Strictness) -> Iterator[Finding]:

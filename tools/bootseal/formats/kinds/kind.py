@@ -22,6 +22,7 @@ class Kind(StrEnum):
     BOARD_TREE = "a device tree"
     TREE = "a device tree that names neither a board nor images"
 
+    FIP = "a firmware image package (FIP)"
     UBOOT = "a U-Boot binary"
     UIMAGE = "a legacy uImage"
     UBOOT_UIMAGE = "a legacy uImage that holds a U-Boot"
@@ -78,9 +79,6 @@ class Kind(StrEnum):
     JSON = "a JSON document"
 
 
-TREES: Final = frozenset(
-    {Kind.FIT, Kind.UBOOT_FIT, Kind.CONTROL_TREE, Kind.OVERLAY, Kind.BOARD_TREE, Kind.TREE}
-)
 KERNELS: Final = frozenset(
     {
         Kind.KERNEL_ARM64,
@@ -133,6 +131,16 @@ U_BOOT: Final = Wanted(
     ),
 )
 U_BOOT_BINARY: Final = Wanted("U-Boot's binary", frozenset({Kind.UBOOT, Kind.ELF}))
+FIP: Final = Wanted("a firmware image package (FIP)", frozenset({Kind.FIP}))
+FIRMWARE: Final = Wanted(
+    "a raw boot loader, a device tree or a certificate in DER form",
+    frozenset(
+        {
+            *(Kind.UBOOT, Kind.KERNEL_ARM64, Kind.DER_CERTIFICATE),
+            *(Kind.BOARD_TREE, Kind.TREE, Kind.CONTROL_TREE),
+        }
+    ),
+)
 KERNEL: Final = Wanted(
     "a kernel as U-Boot unpacks it: raw, or compressed with gzip, zstd, lz4, lzma, bzip2 or lzo",
     KERNELS - {Kind.KERNEL_ZBOOT}
@@ -184,6 +192,7 @@ _NEXT: Final[dict[Kind, str]] = {
     Kind.OVERLAY: "fdtoverlay -i BOARD.dtb -o merged.dtb {file}",
     Kind.BOARD_TREE: "bootseal fit build --fdt NAME={file} ...  (puts it into a FIT)",
     Kind.TREE: "fdtdump {file}",
+    Kind.FIP: "bootseal firmware show {file}",
     Kind.UBOOT: "bootseal doctor --u-boot {file}",
     Kind.UIMAGE: _PAYLOAD,
     Kind.UBOOT_UIMAGE: _PAYLOAD,
@@ -235,6 +244,7 @@ _NEXT_FOR: Final[dict[tuple[Kind, Wanted], str]] = {
     (Kind.FIT, BOARD_TREE): "bootseal fit extract {file} fdt-1 -o board.dtb",
     (Kind.FIT, U_BOOT): "name U-Boot's own device tree: u-boot.dtb, or u-boot.bin, which holds it",
     (Kind.ELF, KERNEL): "objcopy -O binary {file} Image  (or use Image of the same build)",
+    (Kind.ELF, FIRMWARE): "objcopy -O binary {file} image.bin  (or use the .bin of the build)",
     (Kind.CERTIFICATE, PUBLIC_KEY): "openssl x509 -in {file} -noout -pubkey > key.pub",
     (Kind.BUNDLE, PUBLIC_KEY): "openssl x509 -in {file} -noout -pubkey > key.pub",
     (Kind.PRIVATE_KEY, PUBLIC_KEY): "openssl pkey -in {file} -pubout -out key.pub",

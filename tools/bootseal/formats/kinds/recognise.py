@@ -42,6 +42,7 @@ _BMAP: Final = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<bmap\b", 
 
 # Offset, mark and kind; the first that fits counts.
 _MARKS: Final = (
+    (0, bytes.fromhex("010064aa"), Kind.FIP),
     (56, b"ARM\x64", Kind.KERNEL_ARM64),
     (48, b"RISCV\0\0\0", Kind.KERNEL_RISCV),
     (56, b"RSC\x05", Kind.KERNEL_RISCV),

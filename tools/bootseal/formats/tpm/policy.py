@@ -74,18 +74,18 @@ def policy_pcr(values: Mapping[int, bytes], after: bytes = ZERO_DIGEST) -> bytes
     return hashlib.sha256(after + command + pcr_selection(values) + joined).digest()
 
 
-def policy_authorize(key_name: bytes, policy_ref: bytes = b"") -> bytes:
+def policy_authorize(key_name: bytes) -> bytes:
     """Return the digest after TPM2_PolicyAuthorize, which discards what was there before.
 
-    H(H(zeros || TPM_CC_PolicyAuthorize || keySign name) || policyRef) (part 3, 23.16).
+    H(H(zeros || TPM_CC_PolicyAuthorize || keySign name) || policyRef) (part 3, 23.16); the
+    qualifier policyRef is empty, as systemd has it.
 
     Args:
         key_name: TPM name of the key that signs approved policies.
-        policy_ref: Qualifier that is signed along; systemd uses none.
     """
     command = struct.pack(">I", _CC_POLICY_AUTHORIZE)
     inner = hashlib.sha256(ZERO_DIGEST + command + key_name).digest()
-    return hashlib.sha256(inner + policy_ref).digest()
+    return hashlib.sha256(inner).digest()
 
 
 def key_name(modulus: int, exponent: int) -> bytes:

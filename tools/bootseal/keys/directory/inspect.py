@@ -52,11 +52,11 @@ class FileKey:
     findings: tuple[Finding, ...]
 
 
-def show(path: Path, passphrase: bytes | None = None) -> FileKey:
+def show(path: Path) -> FileKey:
     """Describe a private key, public key or certificate file in PEM form.
 
     Raises:
-        UsageError: There is no such file, or it is encrypted and the passphrase does not fit.
+        UsageError: There is no such file, or it is an encrypted private key.
         FormatError: It holds none of these.
     """
     try:
@@ -85,7 +85,7 @@ def show(path: Path, passphrase: bytes | None = None) -> FileKey:
             ),
         )
     if kind is Kind.PRIVATE_KEY:
-        private = parse_private(pem, str(path), passphrase)
+        private = parse_private(pem, str(path))
         key = public.from_crypto(private.public_key())
         return FileKey(
             kind="private key",

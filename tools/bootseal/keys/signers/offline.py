@@ -29,7 +29,13 @@ FILE_NAME: Final = "requests.json"
 SUMMARY: Final = "SUMMARY.txt"
 _DIGEST: Final = ".digest"
 _AGAIN: Final = "export the requests again, and carry the whole directory"
-ROLES: Final = ("fit", "policy")
+ROLES: Final = {
+    "fit": "a FIT configuration",
+    "policy": "a PCR policy",
+} | dict.fromkeys(
+    ("mrk", "fw-trusted", "fw-nontrusted", "fw-soc", "fw-boot"), "a certificate of a boot loader"
+)
+"""Whose signatures are asked for, and of what."""
 _MAX_SIGNATURE: Final = 4096
 _LONGEST_DIGEST: Final = 64
 
@@ -92,7 +98,7 @@ class Answers:
             signature = read_bounded(path, limit=_MAX_SIGNATURE)
         except FileNotFoundError:
             raise UsageError(
-                f"no signature {path}: it is missing, or the requests are for another disk",
+                f"no signature {path}: it is missing, or the requests are for something else",
                 hint=f"{command(wanted)}  (as {self.directory / SUMMARY} says)",
             ) from None
         if not algorithm.kind.is_rsa and len(signature) != algorithm.signature_size:
@@ -253,10 +259,9 @@ def _summary(subject: str, keys: dict[str, str], wanted: Sequence[Wanted]) -> st
     lines = [f"To be signed: {subject}", ""]
     lines += [f"{role} key   {fingerprint}" for role, fingerprint in keys.items()]
     for each in wanted:
-        meaning = "a FIT configuration" if each.role == "fit" else "a PCR policy"
         lines += [
             "",
-            f"{each.name}: {meaning}, {each.algorithm.name}",
+            f"{each.name}: {ROLES[each.role]}, {each.algorithm.name}",
             f"  digest  {each.digest.hex()}",
             f"  {command(each)}",
         ]

@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import os
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -133,8 +132,6 @@ def make_credential(
     endorsement: PublicKey,
     name: bytes,
     secret: bytes,
-    *,
-    random: Callable[[int], bytes] = os.urandom,
 ) -> bytes:
     """Wrap a secret so that only the TPM with this endorsement key opens it, for one other key.
 
@@ -146,7 +143,6 @@ def make_credential(
         endorsement: The endorsement key, of a standard template.
         name: Name of the key that must be in the same TPM.
         secret: At most as long as the digest of the template.
-        random: Source of the seed.
 
     Returns:
         The file that tpm2_activatecredential reads.
@@ -161,7 +157,7 @@ def make_credential(
     size = hashlib.new(template.hash_name).digest_size
     if len(secret) > size:
         raise UsageError(f"the secret has {len(secret)} bytes: expected at most {size}")
-    seed, encrypted_seed = _share(endorsement, template, size, random)
+    seed, encrypted_seed = _share(endorsement, template, size)
     storage = kdfa(template.hash_name, seed, b"STORAGE", name, template.aes_bits)
     encryptor = Cipher(algorithms.AES(storage), CFB(bytes(_BLOCK))).encryptor()
     identity = encryptor.update(_sized(secret)) + encryptor.finalize()
@@ -170,13 +166,11 @@ def make_credential(
     return _TOOLS_HEADER + _sized(_sized(tag) + identity) + _sized(encrypted_seed)
 
 
-def _share(
-    endorsement: PublicKey, template: _Template, size: int, random: Callable[[int], bytes]
-) -> tuple[bytes, bytes]:
+def _share(endorsement: PublicKey, template: _Template, size: int) -> tuple[bytes, bytes]:
     """Return a seed, and the form in which only the endorsement key can read it."""
     if isinstance(endorsement, RsaPublicKey):
         digest = _HASHES[template.hash_name]
-        seed = random(size)
+        seed = os.urandom(size)
         oaep = padding.OAEP(padding.MGF1(digest), digest, _IDENTITY)
         return seed, endorsement.crypto.encrypt(seed, oaep)
     ephemeral = ec.generate_private_key(endorsement.curve.crypto)

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal firmware`: the commands about firmware image packages."""
+
+from __future__ import annotations
+
+from bootseal.cli import lazy
+
+app = lazy.noun(
+    __name__,
+    "Assemble, sign, verify and show the firmware image packages (FIPs) of Trusted Firmware-A.",
+    ("build", "sign", "verify", "show"),
+)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal firmware sign`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.inputs import naming, opened, read
+from bootseal.cli.options import KeyOptions, pairs
+from bootseal.errors import UsageError
+from bootseal.keys.signers.schemes import KEY_URI
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bootseal.firmware.chain import Key
+    from bootseal.formats.fip import Fip
+    from bootseal.keys.signers.base import Access, Signer
+    from bootseal.keys.signers.offline import Recorder
+
+_ELSEWHERE: Final = "Keys on another machine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteKeys:
+    """Keys of which this machine has the public half: two steps, with the signing in between."""
+
+    public_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PEM",
+            help="Public half of a key that is elsewhere; may be repeated.",
+            rich_help_panel=_ELSEWHERE,
+        ),
+    ] = None
+    export_requests: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Step 1: write the digests to be signed there.",
+            rich_help_panel=_ELSEWHERE,
+        ),
+    ] = None
+    import_signatures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Step 2: finish with the signatures made there.",
+            rich_help_panel=_ELSEWHERE,
+        ),
+    ] = None
+
+    def signers(self) -> tuple[dict[str, Signer], list[Recorder]]:
+        """Return what acts as the signers by name, and those that only note what they are asked.
+
+        Raises:
+            UsageError: There is no step, or two.
+        """
+        from bootseal.formats.kinds.kind import PUBLIC_KEY
+        from bootseal.keys.public import from_pem
+        from bootseal.keys.signers.offline import Answers, Recorder
+
+        steps = [each for each in (self.export_requests, self.import_signatures) if each]
+        if len(steps) != bool(self.public_key):
+            raise UsageError(
+                "keys elsewhere need --public-key, and --export-requests or --import-signatures"
+            )
+        halves = {
+            name: from_pem(read(Path(file), PUBLIC_KEY))
+            for name, file in pairs("--public-key", self.public_key, "NAME=PEM").items()
+        }
+        if (directory := self.import_signatures) is not None:
+            return {
+                name: Answers(public_key=half, role=name, directory=directory)
+                for name, half in halves.items()
+            }, []
+        recorders = {name: Recorder(public_key=half, role=name) for name, half in halves.items()}
+        return {**recorders}, list(recorders.values())
+
+
+def sign(
+    fip: Annotated[Path, typer.Argument(metavar="FIP", help="The FIP to sign.")],
+    *,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=URI",
+            help=f"A key ({KEY_URI}) for mrk, fw-trusted, fw-nontrusted, fw-soc or fw-boot; "
+            "repeated for each.",
+        ),
+    ] = None,
+    elsewhere: RemoteKeys,
+    keys: KeyOptions,
+    counter: Annotated[int, typer.Option(min=0, help="Trusted firmware counter.")] = 0,
+    nt_counter: Annotated[int, typer.Option(min=0, help="Non-trusted firmware counter.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here instead of over FIP.")
+    ] = None,
+) -> None:
+    """Put the six certificates of TF-A's chain of trust into a FIP, and verify the result.
+
+    RSA keys sign by RSASSA-PSS, with SHA-256.
+
+    Example: bootseal firmware sign fip.bin --key mrk=mrk.key --key fw-trusted=trusted.key
+    --key fw-nontrusted=nontrusted.key --key fw-soc=soc.key --key fw-boot=boot.key --counter 1
+
+    With a key on another machine: --public-key mrk=mrk.pub --export-requests DIR in its place, sign
+    there as DIR/SUMMARY.txt says, then run the same with --import-signatures DIR.
+    """
+    from bootseal.firmware.chain import Counter
+    from bootseal.firmware.sign import sign as sign_fip
+    from bootseal.formats import fip as fips
+    from bootseal.formats.kinds.kind import FIP
+
+    counters = {Counter.TRUSTED: counter, Counter.NONTRUSTED: nt_counter}
+    with opened(fip, FIP) as data:
+        found = fips.parse(data)
+        remote, recorders = elsewhere.signers()
+        signers = _signers(pairs("--key", key, "NAME=URI"), remote, keys.access())
+        signed = sign_fip(found, signers, counters)
+    if elsewhere.export_requests is not None:
+        _export(elsewhere.export_requests, recorders, fip)
+        return
+    with naming(fip):
+        _verify(fips.parse(signed), signers)
+    console.write(output or fip, signed)
+    for name, signer in signers.items():
+        console.status("OK: {}: {} is {}", output or fip, name, signer.public_key.fingerprint())
+
+
+def _signers(
+    uris: Mapping[str, str], remote: Mapping[str, Signer], access: Access
+) -> dict[Key, Signer]:
+    """Return a signer for each key of the chain; each is named once, here or elsewhere."""
+    from bootseal.firmware.chain import Key
+    from bootseal.keys.signers import base as signers
+
+    names = [*uris, *remote]
+    if sorted(names) != sorted(Key):
+        wrong = [name for name in names if name not in tuple(Key) or names.count(name) > 1]
+        lacking = [name for name in Key if name not in names]
+        said = f"{wrong[0]!r} is not one of them, or given twice" if wrong else f"no {lacking[0]}"
+        raise UsageError(
+            f"the chain needs a key for each of {', '.join(Key)}: {said}",
+            hint=f"--key {lacking[0]}=URI" if lacking else "",
+        )
+    opened = {name: signers.open(uri, access) for name, uri in uris.items()} | dict(remote)
+    return {name: opened[name] for name in Key}
+
+
+def _export(directory: Path, recorders: list[Recorder], fip: Path) -> None:
+    from bootseal.keys.signers import offline
+
+    wanted = offline.export(directory, recorders, str(fip))
+    console.status("OK: {} digests in {}", len(wanted), directory)
+    console.status("next: sign them as {} there says, then --import-signatures", offline.SUMMARY)
+
+
+def _verify(signed: Fip, signers: Mapping[Key, Signer]) -> None:
+    from bootseal.findings.model import refuse
+    from bootseal.firmware.chain import Key
+    from bootseal.firmware.verify import check
+
+    root = signers[Key.MRK].public_key.fingerprint()
+    refuse(check(signed, root).findings, "what was signed does not verify")

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Signs and verifies the firmware image packages (FIPs) of Trusted Firmware-A."""
