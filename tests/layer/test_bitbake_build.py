@@ -7,6 +7,7 @@ system (meta-debhost, and README.md next to this file).
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import re
@@ -46,7 +47,8 @@ def settings(debhost: Build, parts: Path, keys: Path) -> str:
     source = debhost.directory.parent / "parts"
     source.mkdir(exist_ok=True)
     for name in ("root.erofs", "initramfs.cpio.gz", "Image.gz"):
-        if not (source / name).exists():
+        # Of another device than last time, perhaps.
+        if not (source / name).exists() or not filecmp.cmp(parts / name, source / name):
             shutil.copy(parts / name, source / name)
     return f"""\
 OE_FRAGMENTS += "{FRAGMENTS}/dev-keys {FRAGMENTS}/measured-boot {FRAGMENTS}/encrypted-data"
@@ -106,6 +108,13 @@ def test_a_missing_key_ends_the_build(
     assert said in refused.text
 
 
+CONTRADICTIONS = """\
+CONFIG_CMD_GO=y
+CONFIG_ENV_IS_IN_MMC=y
+# CONFIG_FIT_SIGNATURE is not set
+CONFIG_CMD_GETTIME=y"""
+
+
 @pytest.mark.parametrize(
     ("recipe", "variable", "fragment", "said"),
     [
@@ -114,66 +123,51 @@ def test_a_missing_key_ends_the_build(
             "u-boot",
             "SRC_URI",
             "# CONFIG_FIT_SIGNATURE is not set",
-            r"added\.cfg:1: CONFIG_FIT_SIGNATURE should be y, as \S+verify\.cfg:\d+ requires",
+            (r"added\.cfg:1: CONFIG_FIT_SIGNATURE should be y, as \S+verify\.cfg:\d+ requires",),
         ),
+        # ENV_IS_IN_MMC is the place for the environment of i.MX 8M; CMD_GETTIME is of those that no
+        # fragment of the layer names.
         (
             "u-boot",
             "BOOTSEAL_UBOOT_BOARD_FILES",
-            "# CONFIG_FIT_SIGNATURE is not set",
-            r"added\.cfg:1: CONFIG_FIT_SIGNATURE should be y, as \S+verify\.cfg:\d+ requires",
-        ),
-        (
-            "u-boot",
-            "BOOTSEAL_UBOOT_BOARD_FILES",
-            "CONFIG_CMD_GO=y",
-            r"added\.cfg:1: CONFIG_CMD_GO should be n, as \S+harden\.cfg:\d+ requires, found y",
-        ),
-        # The place for the environment of i.MX 8M; and what no fragment of the layer names.
-        (
-            "u-boot",
-            "BOOTSEAL_UBOOT_BOARD_FILES",
-            "CONFIG_ENV_IS_IN_MMC=y",
-            r"added\.cfg:1: CONFIG_ENV_IS_IN_MMC should be n, as \S+env\.cfg:\d+ requires, found y",
-        ),
-        (
-            "u-boot",
-            "BOOTSEAL_UBOOT_BOARD_FILES",
-            "CONFIG_CMD_GETTIME=y",
-            r"added\.cfg:1: CONFIG_CMD_GETTIME should be n, found y: a command outside of the",
+            CONTRADICTIONS,
+            (
+                r"added\.cfg:1: CONFIG_CMD_GO should be n, as \S+harden\.cfg:\d+ requires, found y",
+                r"added\.cfg:2: CONFIG_ENV_IS_IN_MMC should be n, as \S+env\.cfg:\d+ requires",
+                r"added\.cfg:3: CONFIG_FIT_SIGNATURE should be y, as \S+verify\.cfg:\d+ requires",
+                r"added\.cfg:4: CONFIG_CMD_GETTIME should be n, found y: a command outside of the",
+            ),
         ),
         (
             "u-boot",
             "BOOTSEAL_UBOOT_BOARD_FILES",
             "CONFIG_CMD_GO y",
-            r"added\.cfg:1: 'CONFIG_CMD_GO y' is not a setting",
+            (r"added\.cfg:1: 'CONFIG_CMD_GO y' is not a setting",),
         ),
         # What it depends on is off.
         (
             "linux-debian",
             "BOOTSEAL_KERNEL_BOARD_FILES",
             "CONFIG_USB_STORAGE=y",
-            r"added\.cfg:1: CONFIG_USB_STORAGE should be y, found n",
+            (r"added\.cfg:1: CONFIG_USB_STORAGE should be y, found n",),
         ),
         (
             "linux-debian",
             "BOOTSEAL_KERNEL_BOARD_FILES",
             "CONFIG_DEVMEM=y",
-            r"added\.cfg:1: CONFIG_DEVMEM should be n, as \S+lockdown\.cfg:\d+ requires, found y",
+            (r"added\.cfg:1: CONFIG_DEVMEM should be n, as \S+lockdown\.cfg:\d+ requires",),
         ),
     ],
     ids=[
         "u-boot, switched off by another fragment",
-        "u-boot, switched off by the board",
-        "u-boot, switched on by the board",
-        "u-boot, environment on the disk",
-        "u-boot, a command that nobody named",
+        "u-boot, switched on and off by the board",
         "u-boot, malformed",
         "kernel, dropped",
         "kernel, switched on by the board",
     ],
 )
 def test_a_fragment_that_contradicts_or_does_not_stick_ends_the_build(
-    debhost: Build, settings: str, recipe: str, variable: str, fragment: str, said: str
+    debhost: Build, settings: str, recipe: str, variable: str, fragment: str, said: tuple[str, ...]
 ) -> None:
     directory = debhost.directory.parent / f"{recipe}-fragment"
     directory.mkdir(exist_ok=True)
@@ -186,7 +180,8 @@ def test_a_fragment_that_contradicts_or_does_not_stick_ends_the_build(
     debhost.configure(settings + extra, layers=LAYERS)
     done = debhost.bitbake("-c", "bootseal_config_check", recipe)
     assert done.code != 0
-    assert re.search(said, done.text), done.text
+    for words in said:
+        assert re.search(words, done.text), done.text
 
 
 BOARDS = {
@@ -231,20 +226,39 @@ def test_what_a_board_cannot_hold_is_named_with_what_decides_it(
     ), done.text
 
 
+def of_variants(settings: str, **defconfigs: str) -> str:
+    """Return the local.conf for a U-Boot that is configured and built several times."""
+    variants = "".join(f'UBOOT_CONFIG[{name}] = "{each}"\n' for name, each in defconfigs.items())
+    names = " ".join(defconfigs)
+    return f'{settings}UBOOT_MACHINE:forcevariable = ""\nUBOOT_CONFIG = "{names}"\n{variants}'
+
+
 def test_every_configuration_of_u_boot_is_checked_and_deployed(
     debhost: Build, settings: str
 ) -> None:
-    variants = "".join(
-        f'UBOOT_CONFIG[{name}] = "qemu_arm64_defconfig"\n' for name in ("sd", "emmc")
-    )
-    extra = f'UBOOT_MACHINE:forcevariable = ""\nUBOOT_CONFIG = "sd emmc"\n{variants}'
-    debhost.configure(settings + extra, layers=LAYERS)
+    local = of_variants(settings, sd="qemu_arm64_defconfig", emmc="qemu_arm64_defconfig")
+    debhost.configure(local, layers=LAYERS)
     done = debhost.bitbake("u-boot:do_deploy")
     assert done.code == 0, done.text
     for name in ("sd", "emmc"):
         text = (deployed(debhost) / f"u-boot-{name}.config").read_text()
         assert "CONFIG_FIT_SIGNATURE=y" in text
         assert "CONFIG_ENV_IS_IN_FLASH=y" not in text
+
+
+def test_one_configuration_of_u_boot_that_does_not_hold_ends_the_build(
+    debhost: Build, settings: str
+) -> None:
+    # SPL of the second board reads U-Boot from FAT.
+    local = of_variants(settings, sd="qemu_arm64_defconfig", emmc="am62x_evm_a53_defconfig")
+    debhost.configure(local, layers=LAYERS)
+    done = debhost.bitbake("-c", "bootseal_config_check", "u-boot")
+    assert done.code != 0
+    assert re.search(
+        r"CONFIG_FS_FAT should be n, found y in \S+/am62x_evm_a53_defconfig-emmc/\.config",
+        done.text,
+    ), done.text
+    assert "qemu_arm64_defconfig-sd/.config;" not in done.text
 
 
 def test_u_boot_without_a_device_tree_of_its_own_ends_the_build(
@@ -259,7 +273,7 @@ def test_u_boot_without_a_device_tree_of_its_own_ends_the_build(
 
 
 OWN = {
-    "sysinit.target.wants/bootseal-cap.service",
+    "sysinit.target.requires/bootseal-cap.service",
     "sysinit.target.wants/bootseal-data.service",
     "multi-user.target.wants/bootseal-good.service",
     "multi-user.target.wants/bootseal-status.service",
@@ -279,7 +293,11 @@ def started(build: Build, settings: str, image: str) -> tuple[set[str], set[str]
     units = next(build.directory.glob(f"tmp/work/*/{image}/*/rootfs/etc/systemd/system"))
     links = {path: path.readlink() for path in units.rglob("*") if path.is_symlink()}
     masked = {path.name for path, target in links.items() if str(target) == "/dev/null"}
-    wanted = {str(path.relative_to(units)) for path in links if path.parent.suffix == ".wants"}
+    wanted = {
+        str(path.relative_to(units))
+        for path in links
+        if path.parent.suffix in {".requires", ".wants"}
+    }
     return wanted, masked
 
 

@@ -105,8 +105,18 @@ EOF
     install -d ${D}${libdir}/python3.11/site-packages
     echo 'Debian and a virtual environment hold the packages.' >${D}${libdir}/python3.11/site-packages/debhost.txt
 
-    # U-Boot's own, out of the tree that is being configured: a build directory links to it.
-    printf '#!/bin/sh\nexec sh ./source/scripts/kconfig/merge_config.sh "$@"\n' >${D}${bindir}/merge_config.sh
+    # U-Boot's own, out of the tree that is being configured: a build directory links to it, and is
+    # named by -O where it is not the current one.
+    cat >${D}${bindir}/merge_config.sh <<'EOF'
+#!/bin/sh
+directory=.
+previous=
+for word; do
+    [ "$previous" != -O ] || directory=$word
+    previous=$word
+done
+exec sh "$directory/source/scripts/kconfig/merge_config.sh" "$@"
+EOF
     chmod 0755 ${D}${bindir}/merge_config.sh
 }
 do_install[file-checksums] += "${THISDIR}/files/install_wheel.py:True"
