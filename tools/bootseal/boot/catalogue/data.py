@@ -44,7 +44,8 @@ def _refused(why: str) -> Step:
 
 def _filled(hostile: str) -> Action:
     """Put files of an attacker's onto the data partition, and start again."""
-    text = f"rm -r {_DIRECTORY}; mkdir {_DIRECTORY}; {hostile}; reboot\r"
+    # reboot returns at once: the shell must not ask again before the next start.
+    text = f"rm -r {_DIRECTORY}; mkdir {_DIRECTORY}; {hostile}; reboot; read wait\r"
     return Action(do=Do.TYPE, when="shell", text=text)
 
 
@@ -73,7 +74,7 @@ DATA: Final = (
                 *("data-opened", "rollback-lowest:1", "data-rotated", "data-opened"),
                 title="rotate",
                 actions=(
-                    Action(do=Do.TYPE, when="shell", text=f"{_STATUS} && {_ROTATE} && reboot\r"),
+                    Action(do=Do.TYPE, when="shell", text=f"{_STATUS} && {_ROTATE} && reboot; read wait\r"),
                 ),
                 check=after.rotated,
             ),
