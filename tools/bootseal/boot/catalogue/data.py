@@ -74,7 +74,11 @@ DATA: Final = (
                 *("data-opened", "rollback-lowest:1", "data-rotated", "data-opened"),
                 title="rotate",
                 actions=(
-                    Action(do=Do.TYPE, when="shell", text=f"{_STATUS} && {_ROTATE} && reboot; read wait\r"),
+                    Action(
+                        do=Do.TYPE,
+                        when="shell",
+                        text=f"{_STATUS} && {_ROTATE} && reboot; read wait\r",
+                    ),
                 ),
                 check=after.rotated,
             ),
