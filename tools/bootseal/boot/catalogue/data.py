@@ -74,11 +74,7 @@ DATA: Final = (
                 *("data-opened", "rollback-lowest:1", "data-rotated", "data-opened"),
                 title="rotate",
                 actions=(
-                    Action(
-                        do=Do.TYPE,
-                        when="shell",
-                        text=f"{_STATUS} && {_ROTATE} && reboot; read wait\r",
-                    ),
+                    Action(do=Do.TYPE, when="shell", text=f"{_STATUS} && {_ROTATE} && reboot\r"),
                 ),
                 check=after.rotated,
             ),

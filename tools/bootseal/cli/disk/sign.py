@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import now, read
+from bootseal.cli.inputs import now
 from bootseal.cli.options import DiskImage, Json, KeyOptions, TargetOptions
+from bootseal.cli.remote_keys import PANEL, ExportRequests, ImportSignatures, export, stand_ins
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from bootseal.resign.provenance import Provenance
 
 _HERE: Final = "Keys on this machine"
-_ELSEWHERE: Final = "Keys on another machine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,52 +85,26 @@ class RemoteKeys:
 
     public_key: Annotated[
         Path | None,
-        typer.Option(metavar="PEM", help="Public half of the FIT key.", rich_help_panel=_ELSEWHERE),
+        typer.Option(metavar="PEM", help="Public half of the FIT key.", rich_help_panel=PANEL),
     ] = None
     policy_public_key: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PEM", help="Public half of the policy key.", rich_help_panel=_ELSEWHERE
-        ),
+        typer.Option(metavar="PEM", help="Public half of the policy key.", rich_help_panel=PANEL),
     ] = None
-    export_requests: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Step 1: write the digests to be signed there.",
-            rich_help_panel=_ELSEWHERE,
-        ),
-    ] = None
-    import_signatures: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Step 2: finish with the signatures made there.",
-            rich_help_panel=_ELSEWHERE,
-        ),
-    ] = None
+    export_requests: ExportRequests = None
+    import_signatures: ImportSignatures = None
 
     def signers(self) -> tuple[Signer, Signer | None, list[Recorder]]:
         """Return what acts as the signers; recorders only note what they are asked to sign."""
-        from bootseal.formats.kinds.kind import PUBLIC_KEY
-        from bootseal.keys.public import from_pem
-        from bootseal.keys.signers.offline import Answers, Recorder
-
-        halves = {
-            role: from_pem(read(path, PUBLIC_KEY))
+        if self.export_requests is None and self.import_signatures is None:
+            raise UsageError("--public-key needs --export-requests or --import-signatures")
+        files = {
+            role: path
             for role, path in (("fit", self.public_key), ("policy", self.policy_public_key))
             if path is not None
         }
-        if (directory := self.import_signatures) is not None:
-            answers = {
-                role: Answers(public_key=half, role=role, directory=directory)
-                for role, half in halves.items()
-            }
-            return answers["fit"], answers.get("policy"), []
-        if self.export_requests is None:
-            raise UsageError("--public-key needs --export-requests or --import-signatures")
-        recorders = {role: Recorder(public_key=half, role=role) for role, half in halves.items()}
-        return recorders["fit"], recorders.get("policy"), list(recorders.values())
+        signers, recorders = stand_ins(files, self.import_signatures)
+        return signers["fit"], signers.get("policy"), recorders
 
 
 def sign(
@@ -220,14 +194,11 @@ def _signing(
 def _export(target: Expected, signing: Signing, recorders: list[Recorder], directory: Path) -> None:
     from bootseal.disk import partitions
     from bootseal.disk.image import opened
-    from bootseal.keys.signers import offline
     from bootseal.resign import plan as late
 
     with opened(target.image) as disk:
         late.request_all(disk, target, partitions.read(disk, disk.size), signing)
-    wanted = offline.export(directory, recorders, str(target.image))
-    console.status("OK: {} digests in {}", len(wanted), directory)
-    console.status("next: sign them as {} there says, then --import-signatures", offline.SUMMARY)
+    export(directory, recorders, target.image)
 
 
 def _write(

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import naming, opened, read
+from bootseal.cli.inputs import naming, opened
 from bootseal.cli.options import KeyOptions, pairs
+from bootseal.cli.remote_keys import PANEL, ExportRequests, ImportSignatures, export, stand_ins
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from bootseal.keys.signers.base import Access, Signer
     from bootseal.keys.signers.offline import Recorder
 
-_ELSEWHERE: Final = "Keys on another machine"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteKeys:
@@ -35,52 +34,26 @@ class RemoteKeys:
         typer.Option(
             metavar="NAME=PEM",
             help="Public half of a key that is elsewhere; may be repeated.",
-            rich_help_panel=_ELSEWHERE,
+            rich_help_panel=PANEL,
         ),
     ] = None
-    export_requests: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Step 1: write the digests to be signed there.",
-            rich_help_panel=_ELSEWHERE,
-        ),
-    ] = None
-    import_signatures: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Step 2: finish with the signatures made there.",
-            rich_help_panel=_ELSEWHERE,
-        ),
-    ] = None
+    export_requests: ExportRequests = None
+    import_signatures: ImportSignatures = None
 
     def signers(self) -> tuple[dict[str, Signer], list[Recorder]]:
         """Return what acts as the signers by name, and those that only note what they are asked.
 
         Raises:
-            UsageError: There is no step, or two.
+            UsageError: No step is named, or both are.
         """
-        from bootseal.formats.kinds.kind import PUBLIC_KEY
-        from bootseal.keys.public import from_pem
-        from bootseal.keys.signers.offline import Answers, Recorder
-
         steps = [each for each in (self.export_requests, self.import_signatures) if each]
         if len(steps) != bool(self.public_key):
             raise UsageError(
                 "keys elsewhere need --public-key, and --export-requests or --import-signatures"
             )
-        halves = {
-            name: from_pem(read(Path(file), PUBLIC_KEY))
-            for name, file in pairs("--public-key", self.public_key, "NAME=PEM").items()
-        }
-        if (directory := self.import_signatures) is not None:
-            return {
-                name: Answers(public_key=half, role=name, directory=directory)
-                for name, half in halves.items()
-            }, []
-        recorders = {name: Recorder(public_key=half, role=name) for name, half in halves.items()}
-        return {**recorders}, list(recorders.values())
+        named = pairs("--public-key", self.public_key, "NAME=PEM")
+        files = {name: Path(file) for name, file in named.items()}
+        return stand_ins(files, self.import_signatures)
 
 
 def sign(
@@ -124,7 +97,7 @@ def sign(
         signers = _signers(pairs("--key", key, "NAME=URI"), remote, keys.access())
         signed = sign_fip(found, signers, counters)
     if elsewhere.export_requests is not None:
-        _export(elsewhere.export_requests, recorders, fip)
+        export(elsewhere.export_requests, recorders, fip)
         return
     with naming(fip):
         _verify(fips.parse(signed), signers)
@@ -151,14 +124,6 @@ def _signers(
         )
     opened = {name: signers.open(uri, access) for name, uri in uris.items()} | dict(remote)
     return {name: opened[name] for name in Key}
-
-
-def _export(directory: Path, recorders: list[Recorder], fip: Path) -> None:
-    from bootseal.keys.signers import offline
-
-    wanted = offline.export(directory, recorders, str(fip))
-    console.status("OK: {} digests in {}", len(wanted), directory)
-    console.status("next: sign them as {} there says, then --import-signatures", offline.SUMMARY)
 
 
 def _verify(signed: Fip, signers: Mapping[Key, Signer]) -> None:

@@ -56,7 +56,7 @@ def show(path: Path) -> FileKey:
     """Describe a private key, public key or certificate file in PEM form.
 
     Raises:
-        UsageError: There is no such file, or it is an encrypted private key.
+        UsageError: The file is missing, or it is an encrypted private key.
         FormatError: It holds none of these.
     """
     try:

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""What commands share that sign with keys on another machine: two steps, the signing in between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.inputs import read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bootseal.keys.signers.base import Signer
+    from bootseal.keys.signers.offline import Recorder
+
+PANEL: Final = "Keys on another machine"
+
+ExportRequests: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Step 1: write the digests to be signed there.",
+        rich_help_panel=PANEL,
+    ),
+]
+ImportSignatures: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Step 2: finish with the signatures made there.",
+        rich_help_panel=PANEL,
+    ),
+]
+
+
+def stand_ins(
+    public_keys: Mapping[str, Path], signatures: Path | None
+) -> tuple[dict[str, Signer], list[Recorder]]:
+    """Return what acts as the signers of keys that are elsewhere, by role.
+
+    Args:
+        public_keys: Files with their public halves, by role.
+        signatures: Where the signatures are, in step 2; None in step 1.
+
+    Returns:
+        The signers, and in step 1 the same ones: they only note what they are asked to sign.
+    """
+    from bootseal.formats.kinds.kind import PUBLIC_KEY
+    from bootseal.keys.public import from_pem
+    from bootseal.keys.signers.offline import Answers, Recorder
+
+    halves = {role: from_pem(read(file, PUBLIC_KEY)) for role, file in public_keys.items()}
+    if signatures is not None:
+        return {
+            role: Answers(public_key=half, role=role, directory=signatures)
+            for role, half in halves.items()
+        }, []
+    recorders = {role: Recorder(public_key=half, role=role) for role, half in halves.items()}
+    return {**recorders}, list(recorders.values())
+
+
+def export(directory: Path, recorders: list[Recorder], subject: Path) -> None:
+    """Write what is to be signed elsewhere, and say what to do next."""
+    from bootseal.keys.signers import offline
+
+    wanted = offline.export(directory, recorders, str(subject))
+    console.status("OK: {} digests in {}", len(wanted), directory)
+    console.status("next: sign them as {} there says, then --import-signatures", offline.SUMMARY)
