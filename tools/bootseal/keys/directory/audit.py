@@ -92,12 +92,13 @@ def audit(directory: Path, *, max_age: timedelta) -> Audit:
         found = list(search.find(part.data))
         if part.kind is Kind.DER_CERTIFICATE:
             found = [replace(key, certificate=part.data) for key in found]
-        everything += [(part, key) for key in found]
+        # Without its content, which is large: all of a directory's need not fit into memory.
+        everything += [(replace(part, data=b""), key) for key in found]
         forms = tuple(key.form for key in found)
-        files.append(Looked(path=_place(part), kind=part.kind.value, keys=forms))
+        files.append(Looked(path=part.place, kind=part.kind.value, keys=forms))
         if len(found) == search.MAX_FOUND:
             reason = f"has more than {search.MAX_FOUND} keys, and the others"
-            skipped.append(Skipped(path=_place(part), reason=reason))
+            skipped.append(Skipped(path=part.place, reason=reason))
         findings += _file(part, found, keys, max_age)
     findings += [_skipped(each) for each in skipped]
     findings += _directory(directory, files=everything, keys=keys)
@@ -112,10 +113,6 @@ def audit(directory: Path, *, max_age: timedelta) -> Audit:
         unchecked=weakness.unchecked(),
         findings=tuple(dict.fromkeys(findings)),
     )
-
-
-def _place(part: Part) -> str:
-    return f"{part.path}: {part.inside}" if part.inside else str(part.path)
 
 
 def _skipped(skipped: Skipped) -> Finding:

@@ -65,6 +65,11 @@ class Part:
     kind: Kind
     data: bytes
 
+    @property
+    def place(self) -> str:
+        """The file, and the name in the archive if it is in one."""
+        return f"{self.path}: {self.inside}" if self.inside else str(self.path)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
@@ -117,8 +122,9 @@ def _special(mode: int) -> str:
 
 def _parts(path: Path, inside: str, data: bytes, depth: int) -> Iterator[Part | Skipped]:
     kind = recognise(data)
-    yield Part(path=path, inside=inside, kind=kind, data=data)
-    place = f"{path}: {inside}" if inside else str(path)
+    part = Part(path=path, inside=inside, kind=kind, data=data)
+    yield part
+    place = part.place
     if kind in _CLOSED:
         yield Skipped(path=place, reason=f"is {kind}, which is not unpacked")
     if kind not in _PACKED:

@@ -68,6 +68,6 @@ def _certificate(der: bytes, where: str) -> Iterator[Finding]:
 
 
 def _place(part: Part, key: FoundKey) -> str:
-    if part.inside:
-        return f"{part.path}: {part.inside}"
-    return str(part.path) if not key.offset else f"{part.path} at byte {key.offset}"
+    if part.inside or not key.offset:
+        return part.place
+    return f"{part.place} at byte {key.offset}"
