@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`bootseal boot run DIR --shell`, used as a person uses it: on a terminal, by typing.
 
-And `disk check` accepts what the device makes of its own disk: booted, rotated, wiped. The disk of a
-device whose recovery key was handed out is checked in test_resigning.py.
+And `disk check` accepts what the device makes of its own disk: booted, rotated, wiped. The disk of
+a device whose recovery key was handed out is checked in test_resigning.py.
 """
 
 from __future__ import annotations

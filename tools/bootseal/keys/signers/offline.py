@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.files import read_bounded, write_file
+from bootseal.files import opened, read_bounded, write_file
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm, Padding
 
@@ -208,7 +208,7 @@ def _compare(directory: Path, request: _Request, wanted: Wanted) -> None:
                 hint=_AGAIN,
             )
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             held = file.read(_LONGEST_DIGEST + 1)
     except OSError as error:
         raise VerificationRefused(
