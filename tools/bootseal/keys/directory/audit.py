@@ -20,7 +20,7 @@ from bootseal.formats.kinds.kind import KEY_FILE, PRIVATE_KEYS, Kind
 from bootseal.keys import certificate, weakness
 from bootseal.keys.algorithms import KeyKind
 from bootseal.keys.directory import contents, everywhere, inspect
-from bootseal.keys.directory.contents import Part, Skipped
+from bootseal.keys.directory.contents import FilePart, Skipped
 from bootseal.keys.manifest import MANIFEST, KeyState, Manifest, read_manifest
 from bootseal.keys.profile import Role
 from bootseal.keys.search import search
@@ -84,7 +84,7 @@ def audit(directory: Path, *, max_age: timedelta) -> Audit:
     keys: dict[Path, FileKey] = {}
     files: list[Looked] = []
     skipped: list[Skipped] = []
-    everything: list[tuple[Part, FoundKey]] = []
+    everything: list[tuple[FilePart, FoundKey]] = []
     for part in contents.walk(directory):
         if isinstance(part, Skipped):
             skipped.append(part)
@@ -125,7 +125,7 @@ def _skipped(skipped: Skipped) -> Finding:
 
 
 def _directory(
-    directory: Path, *, files: list[tuple[Part, FoundKey]], keys: dict[Path, FileKey]
+    directory: Path, *, files: list[tuple[FilePart, FoundKey]], keys: dict[Path, FileKey]
 ) -> Iterator[Finding]:
     mode = stat.S_IMODE(directory.stat().st_mode)
     private = any(key.private for _, key in files) or any(path.suffix == ".key" for path in keys)
@@ -134,7 +134,7 @@ def _directory(
 
 
 def _file(
-    part: Part, found: list[FoundKey], keys: dict[Path, FileKey], max_age: timedelta
+    part: FilePart, found: list[FoundKey], keys: dict[Path, FileKey], max_age: timedelta
 ) -> Iterator[Finding]:
     path = part.path
     if any(key.private for key in found) or part.kind in PRIVATE_KEYS:
@@ -189,7 +189,7 @@ def _duplicates(
     directory: Path,
     manifest: Manifest | None,
     keys: dict[Path, FileKey],
-    files: list[tuple[Part, FoundKey]],
+    files: list[tuple[FilePart, FoundKey]],
 ) -> Iterator[Finding]:
     """Yield keys under two names, each pair of names once, and keys for two roles."""
     uses = [
@@ -219,7 +219,7 @@ def _manifest(
     directory: Path,
     manifest: Manifest,
     keys: dict[Path, FileKey],
-    files: list[tuple[Part, FoundKey]],
+    files: list[tuple[FilePart, FoundKey]],
 ) -> Iterator[Finding]:
     names = {entry.name for _, entry in manifest.entries()}
     for path in dict.fromkeys([*keys, *(part.path for part, key in files if key.private)]):

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bootseal.findings.model import Finding
-    from bootseal.keys.directory.contents import Part
+    from bootseal.keys.directory.contents import FilePart
     from bootseal.keys.search.found import FoundKey
 
 _WEAK: Final = (hashes.MD5, hashes.SHA1)
 
 
-def check(found: Sequence[tuple[Part, FoundKey]]) -> Iterator[Finding]:
+def check(found: Sequence[tuple[FilePart, FoundKey]]) -> Iterator[Finding]:
     """Yield weak and published keys, and certificates that are weak or not valid."""
     weak: dict[bytes, list[str]] = {}
     sharing = set(weakness.shared_primes([key.spki for _, key in found if key.spki]))
@@ -43,7 +43,7 @@ def check(found: Sequence[tuple[Part, FoundKey]]) -> Iterator[Finding]:
             yield from _certificate(key.certificate, where)
 
 
-def place(part: Part, key: FoundKey) -> str:
+def place(part: FilePart, key: FoundKey) -> str:
     """Say where in a file a key was found."""
     if part.inside or not key.offset:
         return part.place
