@@ -145,7 +145,11 @@ def test_firmware_of_another_master_root_key_is_refused(armed: Base, errors: Err
     assert found["disk.firmware-root-key"] == "fw-a: tb-fw"
 
 
-@pytest.mark.parametrize("held", [b"", rom.HEAD + bytes(32), 2 * (rom.HEAD + b"\1" * 32)])
+@pytest.mark.parametrize(
+    "held",
+    [b"", rom.HEAD + bytes(32), 2 * (rom.HEAD + b"\1" * 32)],
+    ids=["none", "zeros", "others"],
+)
 def test_bl2_that_does_not_hold_this_root_key_alone_is_refused(
     armed: Base, errors: Errors, held: bytes
 ) -> None:
@@ -213,6 +217,7 @@ def test_bank_that_nothing_describes_is_named(armed: Base, tmp_path: Path) -> No
         (bytes.fromhex(ROOT), True),
         (b"", True),
     ],
+    ids=["alone", "another", "and another", "no DigestInfo", "none"],
 )
 def test_boot_rom_holds_this_root_key_alone(
     armed: Base, errors: Errors, tmp_path: Path, held: bytes, *, refused: bool
