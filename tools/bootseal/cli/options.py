@@ -58,7 +58,7 @@ UBootBinary: TypeAlias = Annotated[
     typer.Option(
         "--u-boot",
         metavar="FILE",
-        help="U-Boot's binary, for PCR 0; a build directory has its own.",
+        help="U-Boot's binary, or the FIP that it is in, for PCR 0; a build directory has its own.",
     ),
 ]
 Configurations: TypeAlias = Annotated[
