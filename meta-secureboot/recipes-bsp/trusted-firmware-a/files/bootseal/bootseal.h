@@ -116,6 +116,9 @@ int bootseal_choose(volatile struct bootseal_state *state, unsigned int wanted,
 		    bool kernel_reached);
 void bootseal_refuse(volatile struct bootseal_state *state);
 
+/* bootseal_fip.c */
+bool bootseal_fip_ok(const uint8_t *bank, size_t size);
+
 /* bootseal_tpm.c */
 #define BOOTSEAL_DIGEST_SIZE	32U
 

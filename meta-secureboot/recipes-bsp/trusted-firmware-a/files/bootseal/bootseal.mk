@@ -18,6 +18,7 @@ BOOTSEAL_WITHOUT	:=	drivers/io/io_semihosting.c			\
 
 BOOTSEAL_SOURCES	:=	${BOOTSEAL_PATH}/bootseal_bank.c		\
 				${BOOTSEAL_PATH}/bootseal_disk.c		\
+				${BOOTSEAL_PATH}/bootseal_fip.c			\
 				${BOOTSEAL_PATH}/bootseal_log.c			\
 				${BOOTSEAL_PATH}/bootseal_panic.S		\
 				${BOOTSEAL_PATH}/bootseal_plat.c		\

@@ -149,6 +149,10 @@ static void load_bank(void)
 		ERROR("bootseal: the disk cannot be read\n");
 		refuse();
 	}
+	if (!bootseal_fip_ok(copy, BOOTSEAL_BANK_SIZE)) {
+		ERROR("bootseal: the bank is not one FIP and zeros\n");
+		refuse();
+	}
 }
 
 /* Begin the log of what the TPM is told. */
