@@ -14,7 +14,7 @@ from tests.unit.firmware import fips
 from bootseal import device as devices
 from bootseal.check import coverage, firmware, prove
 from bootseal.check import disk as disk_check
-from bootseal.device import Device, Firmware, Qemu, describe
+from bootseal.device import Device, Qemu, describe
 from bootseal.disk import image as source
 from bootseal.findings.model import Severity
 from bootseal.firmware import rom
@@ -255,7 +255,6 @@ def device(armed: Base, directory: Path) -> Device:
         partitions=armed.target.partitions,
         slots=armed.target.slots,
         keys={},
-        firmware=Firmware(mrk=ROOT, counter=rom_disk.COUNTER, banks=tuple(rom_disk.BANKS)),
     )
 
 
