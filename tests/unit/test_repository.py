@@ -11,7 +11,7 @@ from bootseal.cli.doctor import TOOLS
 
 ROOT = Path(__file__).parents[2]
 # Present on every Debian machine.
-_ESSENTIAL = {"apt", "dpkg"}
+_ESSENTIAL = {"apt", "dpkg", "util-linux"}
 # These read what they, or the programs they ran, have written, and what the package brings.
 OWN_FILES = (
     *("assembly/", "boot/", "files.py", "reference/"),

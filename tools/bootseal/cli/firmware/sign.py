@@ -59,6 +59,12 @@ class RemoteKeys:
 def sign(
     fip: Annotated[Path, typer.Argument(metavar="FIP", help="The FIP to sign.")],
     *,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--keys", metavar="DIR", help="Key directory: its keys sign, unless another is named."
+        ),
+    ] = None,
     key: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,10 +83,10 @@ def sign(
 ) -> None:
     """Put the six certificates of TF-A's chain of trust into a FIP, and verify the result.
 
-    RSA keys sign by RSASSA-PSS, with SHA-256.
+    RSA keys sign by RSASSA-PSS, with SHA-256. Each key signs at one place, and one of a key
+    directory only at the place of its role.
 
-    Example: bootseal firmware sign fip.bin --key mrk=mrk.key --key fw-trusted=trusted.key
-    --key fw-nontrusted=nontrusted.key --key fw-soc=soc.key --key fw-boot=boot.key --counter 1
+    Example: bootseal firmware sign fip.bin --keys keys --counter 1 --nt-counter 1
 
     With a key on another machine: --public-key mrk=mrk.pub --export-requests DIR in its place, sign
     there as DIR/SUMMARY.txt says, then run the same with --import-signatures DIR.
@@ -94,7 +100,9 @@ def sign(
     with opened(fip, FIP) as data:
         found = fips.parse(data)
         remote, recorders = elsewhere.signers()
-        signers = _signers(pairs("--key", key, "NAME=URI"), remote, keys.access())
+        uris = pairs("--key", key, "NAME=URI")
+        signers = _signers(uris, remote, directory, keys.access())
+        _refuse_misplaced(signers, uris, elsewhere, directory)
         signed = sign_fip(found, signers, counters)
     if elsewhere.export_requests is not None:
         export(elsewhere.export_requests, recorders, fip)
@@ -107,23 +115,41 @@ def sign(
 
 
 def _signers(
-    uris: Mapping[str, str], remote: Mapping[str, Signer], access: Access
+    uris: Mapping[str, str], remote: Mapping[str, Signer], directory: Path | None, access: Access
 ) -> dict[Key, Signer]:
     """Return a signer for each key of the chain; each is named once, here or elsewhere."""
+    from bootseal.firmware import places
     from bootseal.firmware.chain import Key
     from bootseal.keys.signers import base as signers
 
     names = [*uris, *remote]
-    if sorted(names) != sorted(Key):
-        wrong = [name for name in names if name not in tuple(Key) or names.count(name) > 1]
-        lacking = [name for name in Key if name not in names]
+    wrong = [name for name in names if name not in tuple(Key) or names.count(name) > 1]
+    lacking = [name for name in Key if name not in names]
+    if wrong or (lacking and directory is None):
         said = f"{wrong[0]!r} is not one of them, or given twice" if wrong else f"no {lacking[0]}"
         raise UsageError(
             f"the chain needs a key for each of {', '.join(Key)}: {said}",
-            hint=f"--key {lacking[0]}=URI" if lacking else "",
+            hint=f"--keys DIR, or --key {lacking[0]}=URI" if lacking else "",
         )
     opened = {name: signers.open(uri, access) for name, uri in uris.items()} | dict(remote)
-    return {name: opened[name] for name in Key}
+    rest = {} if directory is None else places.signers(directory, access, wanted=lacking)
+    return {name: rest[name] if name in rest else opened[name] for name in Key}
+
+
+def _refuse_misplaced(
+    signers: Mapping[Key, Signer],
+    uris: Mapping[str, str],
+    elsewhere: RemoteKeys,
+    directory: Path | None,
+) -> None:
+    """Refuse a key that a key directory, of any of the keys, has for another place."""
+    from bootseal.firmware import places
+    from bootseal.keys.manifest import MANIFEST
+    from bootseal.keys.signers import schemes
+
+    files = [Path(uri) for uri in uris.values() if not schemes.find(uri)]
+    files += map(Path, pairs("--public-key", elsewhere.public_key, "NAME=PEM").values())
+    places.refuse_others(signers, [*files, *([directory / MANIFEST] if directory else [])])
 
 
 def _verify(signed: Fip, signers: Mapping[Key, Signer]) -> None:
