@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.device.conftest import check_booted, said_of_data
 
 from bootseal import device as devices
 from bootseal.boot.machine import swtpm
@@ -203,6 +204,9 @@ def test_uboot_boots_what_the_token_signed_and_opens_the_data(
     result = boot(signed.new, signed.new, tmp_path, UP)
 
     assert (result.verdict, result.ending) == (Outcome.PASSED, Ending.UP), result.reason
+    verdict = check_booted(signed.new, tmp_path / "disk.qcow2")
+    assert verdict.errors == ()
+    assert "LUKS2 data, with a recovery key that was handed out" in said_of_data(verdict)
 
 
 @pytest.mark.timeout(900)
