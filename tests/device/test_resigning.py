@@ -131,15 +131,15 @@ def test_image_on_its_own_becomes_the_same_disk(signed: Signed, tmp_path: Path) 
     device = devices.load(signed.old)
     layout = Path(__file__).parents[2] / "meta-secureboot/files/wic/bootseal-ab.wks"
     outputs = ["-o", tmp_path / "disk.img", "--dtb-output", tmp_path / "u-boot.bin"]
-    command = [device.artefact(signed.old, "disk"), "--dtb", device.artefact(signed.old, "bios"),
-               "--layout", layout, "--key", URI, "--hint", "vault-1", "--trust", *outputs]  # fmt: skip
+    disk, u_boot = (device.artefact(signed.old, role) for role in ("disk", "bios"))
+    options = ["--dtb", u_boot, "--layout", layout, "--key", URI, "--hint", "vault-1", "--trust"]
     if device.firmware is not None:
         with pytest.raises(subprocess.CalledProcessError) as info:
-            sign(*command)
+            sign(disk, *options, *outputs)
         assert b"fw-a holds boot loaders with U-Boot" in info.value.stderr.replace(b"\n", b" ")
         return
 
-    sign(*command)
+    sign(disk, *options, *outputs)
 
     new = devices.load(signed.new)
     assert devices.digest_file(tmp_path / "disk.img") == new.artefacts["disk"].sha256
