@@ -62,6 +62,7 @@ do_bootseal_device[vardepsexclude] = "WKS_FULL_PATH"
 do_bootseal_device[depends] += "\
     erofs-utils-native:do_populate_sysroot \
     python3-bootseal-native:do_populate_sysroot \
+    util-linux-native:do_populate_sysroot \
 "
 addtask bootseal_device after do_image_wic before do_image_complete
 
@@ -77,5 +78,6 @@ do_bootseal_check[file-checksums] += "${@'%s:True' % d.getVar('BOOTSEAL_ALLOWLIS
 do_bootseal_check[depends] += "\
     erofs-utils-native:do_populate_sysroot \
     python3-bootseal-native:do_populate_sysroot \
+    util-linux-native:do_populate_sysroot \
 "
 addtask bootseal_check after do_bootseal_device before do_image_complete

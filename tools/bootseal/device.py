@@ -15,11 +15,15 @@ from typing import Final
 
 from bootseal import documents
 from bootseal.errors import FormatError, UsageError
-from bootseal.files import write_file
+from bootseal.files import opened, write_file
 from bootseal.target import UNKNOWN_TARGET, Target
 
 SCHEMA: Final = "bootseal.device/1"
 FILE_NAME: Final = "device.json"
+
+ROM_ROLES: Final = ("rom", "firmware", "bl2", "bl31")
+"""Artefacts of a device with a boot ROM: all of them or none. The ROM is TF-A's BL1, `firmware` the
+FIP of BL2, BL31, U-Boot and their certificates."""
 
 # What ends in QEMU's arguments: no program but QEMU, no property that names a file.
 _SYSTEM: Final = re.compile(r"qemu-system-[a-z0-9_]{1,32}")
@@ -30,6 +34,8 @@ _MACHINE: Final = re.compile(
 )
 _CPU: Final = re.compile(r"[a-z0-9][A-Za-z0-9._-]{0,63}(,[a-z0-9_.-]{1,32}=(on|off|[0-9]{1,6}))*")
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_MOST_COUNTER: Final = 63
 _MOST_CPUS: Final = 512
 _MOST_MEMORY: Final = 1 << 20
 
@@ -172,6 +178,22 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Firmware:
+    """What the boot ROM starts from the disk.
+
+    Attributes:
+        mrk: SHA-256 of the master root key's SubjectPublicKeyInfo, which the ROM holds, lower-case
+            hex.
+        counter: Security version of the firmware: both counters of its certificates.
+        banks: The partitions that hold the FIP, in the order in which they are tried.
+    """
+
+    mrk: str
+    counter: int
+    banks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """A built device.
 
@@ -183,7 +205,8 @@ class Device:
         epoch: SOURCE_DATE_EPOCH of the build, seconds since 1970.
         qemu: The virtual machine.
         artefacts: Files by role: `disk` (GPT image), `bios` (U-Boot with its control DTB),
-            `control-dtb`, `fit`, `policy` (PCR signatures), `kernel`, `initramfs`, `root`, ...
+            `control-dtb`, `fit`, `policy` (PCR signatures), `kernel`, `initramfs`, `root`, ...;
+            with a boot ROM also those of `ROM_ROLES`.
         partitions: The disk's partitions in order.
         slots: The bootable slots in the order U-Boot tries them.
         keys: SHA-256 fingerprints of the SubjectPublicKeyInfo by role: `fit`, `policy`.
@@ -191,6 +214,7 @@ class Device:
         target: Where its memory is.
         disk_guid: GUID of the disk, lower case; empty when the build does not decide it.
         areas: What the disk holds outside of its partitions.
+        firmware: What its boot ROM starts; None for a device that starts with U-Boot.
     """
 
     schema: str = SCHEMA
@@ -207,6 +231,7 @@ class Device:
     target: Target = field(default=UNKNOWN_TARGET)
     disk_guid: str = ""
     areas: tuple[RawArea, ...] = field(default=())
+    firmware: Firmware | None = None
 
     def partition(self, name: str) -> Partition:
         """Return the partition called `name`.
@@ -232,10 +257,23 @@ class Device:
             known = ", ".join(self.artefacts)
             raise FormatError(f"{FILE_NAME} has no artefact {role!r}: it lists {known}") from None
 
+    def first_code(self, directory: Path) -> Path:
+        """Return the file with the first instruction: the boot ROM, or U-Boot without one.
+
+        Raises:
+            FormatError: There is none.
+        """
+        return self.artefact(directory, "bios" if self.firmware is None else "rom")
+
 
 def digest_file(path: Path) -> str:
-    """Return the SHA-256 of a file as lower-case hex."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file as lower-case hex.
+
+    Raises:
+        UsageError: As `files.opened`.
+        OSError: Likewise.
+    """
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -286,6 +324,7 @@ def load(directory: Path) -> Device:
         _check_place(directory, artefact.path, f"{path}: artefact {role!r}")
     for slot in device.slots:
         _check_digests(slot, f"{path}: slot {slot.name!r}")
+    _check_firmware(device, str(path))
     return device
 
 
@@ -317,6 +356,28 @@ def _check_digests(slot: Slot, where: str) -> None:
         if _HEX.fullmatch(text) is None:
             shown = documents.visible(text)[:80]
             raise FormatError(f"{where}: {name} is '{shown}': expected bytes in lower-case hex")
+
+
+def _check_firmware(device: Device, where: str) -> None:
+    """Refuse half a boot ROM, and firmware that names what is not there."""
+    there = [role for role in ROM_ROLES if role in device.artefacts]
+    wanted = [] if device.firmware is None else list(ROM_ROLES)
+    if there != wanted:
+        raise FormatError(
+            f"{where} lists {', '.join(there) or 'no artefact'} of a boot ROM: expected"
+            f" {', '.join(wanted) or 'none'}, as 'firmware' {'is' if wanted else 'is not'} there"
+        )
+    if device.firmware is None:
+        return
+    if _SHA256.fullmatch(device.firmware.mrk) is None:
+        shown = documents.visible(device.firmware.mrk)[:80]
+        raise FormatError(f"{where}: firmware.mrk is '{shown}': expected 64 lower-case hex digits")
+    if not 0 <= device.firmware.counter <= _MOST_COUNTER:
+        raise FormatError(
+            f"{where}: firmware.counter is {device.firmware.counter}: expected 0 to {_MOST_COUNTER}"
+        )
+    for bank in device.firmware.banks:
+        device.partition(bank)
 
 
 def _check_place(directory: Path, relative: str, what: str) -> None:

@@ -265,6 +265,7 @@ def test_whole_profile_lives_in_the_token(
     verify_digest(signer.public_key, digest, signer.sign_digest(digest, algorithm), algorithm)
     born = token.uri("object=born%20here")
     rotation = rotate(keys, algorithm="sha256,rsa2048", uri=born, access=token.access)
+    assert rotation.coming is not None
     assert rotation.coming.name == "fit-2"
     for name in ("root", "fit-1", "fit-2"):
         chain = ["verify", "-x509_strict", "-CAfile", keys / "root.crt", keys / f"{name}.crt"]

@@ -121,6 +121,63 @@ def test_artefact_is_a_file_inside_the_directory(directory: Path, path: str) -> 
         devices.load(directory)
 
 
+def with_rom(directory: Path, **firmware: object) -> None:
+    """Describe a boot ROM and what it starts, with some values of `firmware` changed."""
+    document = json.loads((directory / "device.json").read_text())
+    artefact = {"path": "firmware.bin", "sha256": "", "size": 1}
+    document["artefacts"] |= dict.fromkeys(devices.ROM_ROLES, artefact)
+    document["firmware"] = {"mrk": "0" * 64, "counter": 1, "banks": []} | firmware
+    (directory / "device.json").write_text(json.dumps(document))
+
+
+def test_device_with_a_boot_rom_starts_with_it(directory: Path) -> None:
+    without = devices.load(directory).first_code(directory)
+    with_rom(directory)
+    change(directory, "artefacts", "rom", {"path": "disk.img", "sha256": "", "size": 1})
+
+    assert without == directory / "firmware.bin"
+    assert devices.load(directory).first_code(directory) == directory / "disk.img"
+
+
+@pytest.mark.parametrize("role", devices.ROM_ROLES)
+def test_boot_rom_is_there_as_a_whole(directory: Path, role: str) -> None:
+    with_rom(directory)
+    document = json.loads((directory / "device.json").read_text())
+    del document["artefacts"][role]
+    (directory / "device.json").write_text(json.dumps(document))
+
+    with pytest.raises(FormatError, match=r"expected rom, firmware, bl2, bl31, as 'firmware' is"):
+        devices.load(directory)
+
+
+def test_boot_rom_without_firmware_is_refused(directory: Path) -> None:
+    change(directory, "artefacts", "rom", {"path": "firmware.bin", "sha256": "", "size": 1})
+
+    with pytest.raises(FormatError, match=r"lists rom of a boot ROM: expected none"):
+        devices.load(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("mrk", "0" * 63, r"firmware\.mrk is '0+': expected 64"),
+        ("mrk", "G" * 64, r"firmware\.mrk is 'G+': expected 64"),
+        ("mrk", "\x1b[2J", r"firmware\.mrk is .*: expected 64"),
+        ("counter", -1, r"firmware\.counter is -1: expected 0 to 63"),
+        ("counter", 64, r"firmware\.counter is 64: expected 0 to 63"),
+        ("banks", ["fw-a"], r"has no partition 'fw-a'"),
+    ],
+)
+def test_firmware_is_described_in_values_that_exist(
+    directory: Path, name: str, value: object, why: str
+) -> None:
+    with_rom(directory, **{name: value})
+
+    with pytest.raises(FormatError, match=why) as seen:
+        devices.load(directory)
+    assert "\x1b" not in seen.value.message
+
+
 @pytest.fixture
 def booted(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory that was booted here, as far as its files go."""

@@ -25,6 +25,8 @@ def test_shipped_layout_holds_both_slots_in_order() -> None:
 
     assert [partition.name for partition in layout.partitions] == [
         "bootstate",
+        "fw-a",
+        "fw-b",
         "boot-a",
         "boot-b",
         "root-a",
@@ -33,7 +35,14 @@ def test_shipped_layout_holds_both_slots_in_order() -> None:
         "root-b-verity",
     ]
     assert layout.partitions[0].offset == MIB
-    assert layout.end == 466 * MIB
+    assert layout.end == 474 * MIB
+
+
+def test_shipped_boot_loaders_are_where_the_boot_rom_reads_them() -> None:
+    layout = parse_wks(SHIPPED.read_text())
+
+    places = [(p.offset, p.size) for p in map(layout.partition, ("fw-a", "fw-b"))]
+    assert places == [(2 * MIB, 4 * MIB), (6 * MIB, 4 * MIB)]
 
 
 def test_shipped_layout_leaves_no_gap_and_no_overlap() -> None:

@@ -6,9 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.firmware import fips
 
 from bootseal.errors import UsageError
+from bootseal.firmware.chain import Key
 from bootseal.fit.key_usage import Relation, Trace, trace
+from bootseal.formats import fip
 from bootseal.keys.public import RsaPublicKey
 
 if TYPE_CHECKING:
@@ -104,3 +107,41 @@ def test_broken_files_are_passed_over(tmp_path: Path, signer: FileSigner) -> Non
 def test_missing_tree_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no file or directory"):
         trace("0" * 64, [tmp_path / "none"])
+
+
+def test_uses_in_boot_loaders_say_what_a_change_takes(tmp_path: Path) -> None:
+    signers = fips.signers()
+    package = fips.signed()
+    digests = {key: each.public_key.fingerprint() for key, each in signers.items()}
+    head = bytes.fromhex("3031300d060960864801650304020105000420")
+    (tmp_path / "rom.bin").write_bytes(b"BL1" + head + bytes.fromhex(digests[Key.MRK]) + b"more")
+    (tmp_path / "disk.img").write_bytes(bytes(4096) + package + bytes(512))
+
+    root = trace(digests[Key.MRK], [tmp_path])
+    boot = trace(digests[Key.BOOT], [tmp_path])
+
+    assert root.public_key == signers[Key.MRK].public_key
+    assert relations(root) == {
+        ("rom.bin", "trusts", "master root key of a ROM or BL2"),
+        ("disk.img", "signed by", "tb-fw-cert"),
+        ("disk.img", "signed by", "trusted-key-cert"),
+    }
+    assert {use.change.split(",")[0] for use in root.uses} == {
+        "a new ROM",
+        "firmware signed again",
+    }
+    assert relations(boot) == {
+        ("disk.img", "trusts", "nt-fw-key-cert"),
+        ("disk.img", "signed by", "nt-fw-cert"),
+    }
+    entry = next(each for each in fip.parse(package).entries if each.name == "nt-fw-cert")
+    assert 4096 + entry.offset in {use.offset for use in boot.uses}
+    assert {use.change.split(",")[0] for use in boot.uses} == {"firmware signed again"}
+
+
+def test_a_damaged_fip_has_no_uses(tmp_path: Path) -> None:
+    package = bytearray(fips.signed())
+    package[0x30] ^= 1
+    (tmp_path / "fip.bin").write_bytes(package)
+
+    assert trace(fips.root_hash(), [tmp_path]).uses == ()

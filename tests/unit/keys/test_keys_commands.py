@@ -120,6 +120,28 @@ def test_rotate_says_what_comes_next(keys: Path) -> None:
     assert (states["DEV-fit"], states["DEV-fit-2"]) == ("retired", "active")
 
 
+def test_rotate_of_a_firmware_key_says_that_the_old_one_is_still_started(
+    small_toml: Path, tmp_path: Path
+) -> None:
+    text = small_toml.read_text()
+    entry = text[text.index("[keys.fit]") : text.index("[keys.policy]")]
+    small_toml.write_text(text + entry.replace("fit", "fw-boot"))
+    bootseal_keys("generate", tmp_path / "k", "--profile", small_toml)
+
+    stdout, stderr = bootseal_keys("rotate", tmp_path / "k", "--role", "fw-boot", "--json")
+
+    assert json.loads(stdout) == {
+        "schema": "bootseal.key-rotation/1",
+        "retired": "DEV-fw-boot",
+        "current": "DEV-fw-boot-2",
+        "coming": None,
+    }
+    assert "DEV-fw-boot-2 signs from now on; DEV-fw-boot is retired" in stderr
+    assert "with a higher counter" in stderr
+    with pytest.raises(UsageError, match="unknown role 'fw-boots'"):
+        invoke("rotate", tmp_path / "k", "--role", "fw-boots")
+
+
 def test_revoke_ends_with_three_when_something_still_trusts_the_key(
     keys: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+import os
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -101,3 +103,33 @@ def test_badkeys_is_asked_where_it_is_installed(
     weakness.inspect(spki(N))
     assert asked[-1][1] == ["roca", "blocklist"]
     assert weakness.unchecked() == ()
+
+
+def primes_of_infineon() -> tuple[int, int]:
+    """Return two primes made as the library of Infineon's chips made them (CVE-2017-15361).
+
+    Modulo the product of the small primes, each is a power of 65537. Each number added is the
+    smallest with which the result is a prime.
+    """
+    small = math.prod(n for n in range(2, 168) if all(n % d for d in range(2, n)))
+    start = (3 << 1022) // small
+    p = (start + 58) * small + pow(65537, 1234567, small)
+    q = (start + (1 << 700) + 94) * small + pow(65537, 7654321, small)
+    return p, q
+
+
+def test_badkeys_itself_names_a_key_of_a_weak_generator_and_not_its_twin(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if os.environ.get("BOOTSEAL_CI") != "1":
+        pytest.importorskip("badkeys")
+    p, q = primes_of_infineon()
+
+    (found,) = weakness.inspect(spki(p * q))
+
+    assert "ROCA" in found
+    assert found.endswith("(badkeys)")
+    assert weakness.inspect(spki(p * GOOD.p)) == []
+    assert "badkeys --update-bl" in weakness.unchecked()[0]

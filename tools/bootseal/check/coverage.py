@@ -16,6 +16,7 @@ from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import Part, coverage
+from bootseal.formats import bank_choice
 from bootseal.formats.boot_partition import POLICY_SIZE
 from bootseal.formats.verity import BLOCK, TREE_AT
 from bootseal.protection import State
@@ -33,6 +34,8 @@ class CheckedBy(StrEnum):
 
     TABLE = "table"
     STATE = "slot state"
+    CHOICE = "bank choice"
+    FIRMWARE = "firmware"
     FIT = "FIT"
     POLICY = "policy"
     VERITY = "verity"
@@ -141,6 +144,16 @@ def _partition(disk: Disk, verdict: DiskVerdict, entry: Partition) -> Iterator[D
     if name == BOOTSTATE:
         end = min(start + slot_state.SIZE, entry.end)
         yield _region(name, "slot state", start, end, State.UNSIGNED, CheckedBy.STATE)
+        if verdict.banks:
+            start += bank_choice.PLACE
+            end = min(start + bank_choice.SIZE, entry.end)
+            yield _region(name, "bank choice", start, end, State.UNSIGNED, CheckedBy.CHOICE)
+        return
+    for bank in (bank for bank in verdict.banks if bank.entry.name == name):
+        for part in bank.verdict.regions:
+            state = part.state if bank.good or part.state is State.UNUSED else State.UNSIGNED
+            first, last = start + part.start, start + part.end
+            yield _region(name, part.name, first, last, state, CheckedBy.FIRMWARE)
         return
     for fit in chain.fits:
         good = fit.slot.name not in chain.refused

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootseal.check import boot_chain as chain
-from bootseal.check import partitions, slot_state, uboot, unallocated
+from bootseal.check import firmware, partitions, slot_state, uboot, unallocated
 from bootseal.check.expected import BOOTSTATE, DATA, Expected
 from bootseal.disk import bmap
 from bootseal.disk.partitions import Table
@@ -20,6 +20,7 @@ from bootseal.keys.public import PublicKey, from_pem
 
 if TYPE_CHECKING:
     from bootseal.check.boot_chain import Chain
+    from bootseal.check.firmware import Bank
     from bootseal.check.rootfs.allowlist import Allowlist
     from bootseal.check.unallocated import Gap
     from bootseal.disk.image import Disk
@@ -36,6 +37,7 @@ class DiskVerdict:
         chain: What the chain of trust leads to.
         gaps: What belongs to nothing.
         areas: What is declared outside of the partitions.
+        banks: The boot loaders that its boot ROM starts; none for a device without one.
     """
 
     findings: tuple[Finding, ...]
@@ -43,6 +45,7 @@ class DiskVerdict:
     chain: Chain
     gaps: tuple[Gap, ...]
     areas: tuple[Gap, ...] = ()
+    banks: tuple[Bank, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -61,6 +64,11 @@ class DiskVerdict:
             f"U-Boot's keys lead over FITs and command lines to every block of {roots}",
         ]
         unchecked = ["what U-Boot itself is made of", "what programs do when they run"]
+        if self.banks:
+            banks = " and ".join(bank.entry.name for bank in self.banks)
+            checked.insert(
+                1, f"the key in the boot ROM leads to every byte of {banks}, with this U-Boot"
+            )
         if any(each.id == "disk.policy-unchecked" for each in self.findings):
             unchecked.insert(0, "the PCR policies, as no key is known")
         else:
@@ -76,6 +84,8 @@ class DiskVerdict:
             checked.append("the LUKS2 header of data is one that the device makes")
         if self.table.entry(DATA) is not None:
             unchecked.append("what is encrypted in data" if inside else "data and its LUKS2 header")
+        if not self.banks:
+            unchecked.append("boot loader: not verified here, taken as immutable")
         return f"Checked: {'; '.join(checked)}. Not checked: {'; '.join(unchecked)}."
 
 
@@ -106,6 +116,8 @@ def check(
     if entry is not None:
         findings += slot_state.check(disk, entry)
     findings += uboot.check(target)
+    found, banks = firmware.check(disk, target, tables)
+    findings += found
     if inside and target.policy_key is None:
         with progress.step("the policy key in the root"):
             key, found = _policy_key(disk, target, tables)
@@ -114,7 +126,7 @@ def check(
     links = chain.check(disk, target, tables, progress)
     findings += links.findings
     areas = unallocated.areas(disk, tables, target) if tables.copies else []
-    gaps = unallocated.gaps(disk, tables, links, areas)
+    gaps = unallocated.gaps(disk, tables, links, areas, banks)
     if tables.copies:
         with progress.step("what belongs to nothing"):
             findings += unallocated.check(disk, gaps)
@@ -125,7 +137,12 @@ def check(
         with progress.step("what the partitions hold"):
             findings += contents.check(disk, target, tables.entries, allowlist)
     return DiskVerdict(
-        findings=tuple(findings), table=tables, chain=links, gaps=tuple(gaps), areas=tuple(areas)
+        findings=tuple(findings),
+        table=tables,
+        chain=links,
+        gaps=tuple(gaps),
+        areas=tuple(areas),
+        banks=banks,
     )
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bootseal import device as devices
-from bootseal.device import Device, Partition, RawArea, Slot
+from bootseal.device import Device, Firmware, Partition, RawArea, Slot
 from bootseal.errors import FormatError, UsageError
 from bootseal.files import BOOT_LOADER, read_bounded
 from bootseal.formats.uboot.binary import version_string
@@ -48,6 +48,8 @@ class Expected:
         memory: The memory of the board.
         areas: What belongs on the disk outside of its partitions.
         area_files: The files that these hold, by name, as far as they are at hand.
+        firmware: What its boot ROM starts; None for a device that starts with U-Boot, and where
+            nothing says.
     """
 
     image: Path
@@ -62,6 +64,7 @@ class Expected:
     memory: Target = UNKNOWN_TARGET
     areas: tuple[RawArea, ...] = ()
     area_files: Mapping[str, Path] = field(default_factory=dict)
+    firmware: Firmware | None = None
 
     @property
     def version(self) -> bytes | None:
@@ -121,6 +124,7 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Expect
             for area in device.areas
             if area.file and (directory / area.file).is_file()
         },
+        firmware=device.firmware,
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.check import boot_chain, partitions
+from bootseal.check import boot_chain, firmware, partitions
 from bootseal.check import slot_state as state
 from bootseal.check.coverage import CheckedBy, DiskRegion, regions
 from bootseal.check.slot_policy import check_policy
@@ -22,6 +22,8 @@ from bootseal.disk import hash_tree
 from bootseal.disk.partitions import read as read_tables
 from bootseal.errors import FormatError
 from bootseal.findings.model import Finding, Severity
+from bootseal.firmware.chain import Key
+from bootseal.firmware.prove import Changes
 from bootseal.fit import prove as fit_prove
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.verdict import FitVerdict, check_fit
@@ -181,6 +183,7 @@ class _Checks:
         self._target = target
         self._verdict = verdict
         self._fits: dict[str, _FitCheck] = {}
+        self._banks: dict[str, tuple[int, Changes]] = {}
         self.unique: list[SlotFit] = []
         self._predictions: dict[str, Prediction] = {}
         for fit in verdict.chain.fits:
@@ -191,9 +194,19 @@ class _Checks:
             else:
                 self._fits[fit.entry.name] = self._fits[same.entry.name]
             self._predictions[fit.slot.name] = predict(fit.strict, fit.slot.configuration)
+        same_banks: dict[bytes, Changes] = {}
+        for bank in verdict.banks:
+            data = bytes(bank.fip.data)
+            root_hash = bank.verdict.keys[Key.MRK]
+            changes = same_banks.setdefault(data, Changes(data, root_hash))
+            self._banks[bank.entry.name] = (bank.entry.offset, changes)
 
     def twin(self, region: DiskRegion) -> str:
         """Return the name of the region that has the same bytes, or its own."""
+        if region.kind is CheckedBy.FIRMWARE:
+            same = self._banks[region.partition][1]
+            first = next(name for name, (_, each) in self._banks.items() if each is same)
+            return region.name.replace(region.partition, first, 1)
         if region.kind is not CheckedBy.FIT:
             return region.name
         return region.name.replace(region.partition, self._fits[region.partition].name, 1)
@@ -205,6 +218,9 @@ class _Checks:
             case CheckedBy.FIT:
                 fit = self._fit(region)
                 return self._fits[region.partition].refuses(offset - fit.entry.offset, bit)
+            case CheckedBy.FIRMWARE:
+                start, changes = self._banks[region.partition]
+                return changes.refuses(offset - start, bit)
             case CheckedBy.VERITY:
                 return not self._holds(disk, region, offset)
             case CheckedBy.ZEROS:
@@ -222,6 +238,8 @@ class _Checks:
             case CheckedBy.STATE:
                 entry = self._verdict.table.entry(region.partition)
                 return () if entry is None else state.check(disk, entry)
+            case CheckedBy.CHOICE:
+                return firmware.check_choice(disk, self._verdict.table)
             case CheckedBy.POLICY:
                 return check_policy(disk, self._target, self._fit(region), self._predictions)
             case CheckedBy.SUPERBLOCK:

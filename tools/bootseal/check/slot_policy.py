@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import finding
 from bootseal.formats import boot_partition
-from bootseal.measure import pcr_policy
+from bootseal.measure import firmware, pcr_policy
 from bootseal.measure.predict import Prediction, predict
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.hash_tree import Readable
     from bootseal.findings.model import Finding
+    from bootseal.formats.tpm.eventlog import Event
 
 
 def check_policies(
@@ -34,11 +35,13 @@ def check_policies(
     """
     predictions: dict[str, Prediction] = {}
     findings: dict[str, list[Finding]] = {}
-    version = target.version
+    version, before = target.version, _before(target)
     for fit in fits:
         name = fit.slot.name
         try:
-            predictions[name] = predict(fit.strict, fit.slot.configuration, version=version)
+            predictions[name] = predict(
+                fit.strict, fit.slot.configuration, version=version, before=before
+            )
             findings[name] = list(_compare(fit, predictions[name]))
         except FormatError as error:
             findings[name] = [_finding("disk.prediction", fit, error.message)]
@@ -46,6 +49,12 @@ def check_policies(
         if fit.slot.name in predictions:
             findings[fit.slot.name] += check_policy(disk, target, fit, predictions)
     return findings
+
+
+def _before(target: Expected) -> tuple[Event, ...]:
+    if target.device is None or target.directory is None:
+        return ()
+    return firmware.of_device(target.device, target.directory)
 
 
 def check_policy(

@@ -11,7 +11,7 @@ import io
 import re
 from typing import TYPE_CHECKING, Final
 
-from bootseal.device import digest_file
+from bootseal.device import ROM_ROLES, digest_file
 from bootseal.errors import FormatError
 from bootseal.files import read_bounded
 from bootseal.findings.catalogue import finding
@@ -104,9 +104,10 @@ def check(target: Expected) -> Iterator[Finding]:
 
 
 def _as_described(target: Expected) -> Iterator[Finding]:
-    """Yield when U-Boot's files are not those that `device.json` describes."""
+    """Yield when the boot loader's files are not those that `device.json` describes."""
     for role, path in target.artefacts.items():
-        if target.device is None or not (role == "bios" or role.startswith(CONFIG_ROLE)):
+        boot_loader = role in {"bios", *ROM_ROLES} or role.startswith(CONFIG_ROLE)
+        if target.device is None or not boot_loader:
             continue
         expected = target.device.artefacts[role].sha256
         observed = digest_file(path) if path.is_file() else "nothing"

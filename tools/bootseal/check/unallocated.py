@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
 from bootseal.files import opened
 from bootseal.findings.catalogue import finding
+from bootseal.formats import bank_choice
 from bootseal.formats.verity import BLOCK
 from bootseal.units import MIB, SECTOR
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from bootseal.check.boot_chain import Chain
     from bootseal.check.expected import Expected
+    from bootseal.check.firmware import Bank
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding
@@ -81,13 +83,20 @@ def _difference(disk: Disk, area: Gap, path: Path) -> int | None:
     return disk.nonzero(place, area.end)
 
 
-def gaps(disk: Disk, table: Table, chain: Chain, declared: list[Gap]) -> list[Gap]:
+def gaps(
+    disk: Disk, table: Table, chain: Chain, declared: list[Gap], banks: Sequence[Bank] = ()
+) -> list[Gap]:
     """Return all of them, in the order of the disk; what is declared outside belongs there."""
     found = list(_between(disk, table, declared))
+    sizes = {bank.entry.name: len(bank.fip.data) for bank in banks}
     for entry in table.entries:
-        used = _used(entry.name, chain)
+        used = sizes.get(entry.name, _used(entry.name, chain))
         if entry.name == BOOTSTATE:
             used = slot_state.SIZE
+            if banks:
+                choice = entry.offset + bank_choice.PLACE
+                found.append(Gap(f"{entry.name}, unused", entry.offset + used, choice))
+                used = bank_choice.PLACE + bank_choice.SIZE
         end = next(
             (fit.policy_offset for fit in chain.fits if fit.entry.name == entry.name), entry.end
         )

@@ -54,6 +54,7 @@ TOOLS: Final = (
     Tool(name="veritysetup", package="cryptsetup-bin", used_by="reference build, boot matrix"),
     Tool(name="fsck.erofs", package="erofs-utils", used_by="disk check, disk diff", version=()),
     Tool(name="debugfs", package="e2fsprogs", used_by="disk check, disk diff", version=("-V",)),
+    Tool(name="prlimit", package="util-linux", used_by="disk check, disk diff"),
     Tool(name="sqfs2tar", package="squashfs-tools-ng", used_by="disk check, disk diff"),
     Tool(name="sfdisk", package="fdisk", used_by="reference build"),
     Tool(name="qemu-system-aarch64", package="qemu-system-arm", used_by="boot"),

@@ -21,6 +21,7 @@ from bootseal.keys.signers.pin import PIN_FILE_VARIABLE, SecretSource
 if TYPE_CHECKING:
     from bootseal.check.expected import Expected
     from bootseal.fit.verify.strictness import Strictness
+    from bootseal.keys.profile import Role
     from bootseal.keys.signers.base import Access
     from bootseal.target import Target
 
@@ -57,7 +58,7 @@ UBootBinary: TypeAlias = Annotated[
     typer.Option(
         "--u-boot",
         metavar="FILE",
-        help="U-Boot's binary, for PCR 0; a build directory has its own.",
+        help="U-Boot's binary, or the FIP that it is in, for PCR 0; a build directory has its own.",
     ),
 ]
 Configurations: TypeAlias = Annotated[
@@ -304,6 +305,20 @@ def address(text: str) -> int:
         return int(text, 0)
     except ValueError:
         raise UsageError(f"address {text!r}: expected a number such as 0x40400000") from None
+
+
+def key_role(name: str) -> Role:
+    """Return the role of a key by its name.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    from bootseal.keys.profile import Role
+
+    try:
+        return Role(name)
+    except ValueError:
+        raise UsageError(f"unknown role {name!r}: expected one of {', '.join(Role)}") from None
 
 
 def pairs(option: str, values: list[str] | None, form: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bootseal.errors import UsageError
-from bootseal.firmware import chain
+from bootseal.firmware import chain, places
 from bootseal.formats import fip
 from bootseal.keys import tbbr
 
@@ -30,8 +30,8 @@ def sign(found: Fip, signers: Mapping[Key, Signer], counters: Mapping[Counter, i
         The signed FIP. `verify.check` says whether it is good.
 
     Raises:
-        UsageError: An image is missing, or one is there that no certificate covers; or a counter
-            is too large.
+        UsageError: An image is missing, or one is there that no certificate covers; one key is to
+            sign at two places; or a counter is too large.
         ToolError: A token or service fails.
     """
     if lacking := chain.missing(found):
@@ -41,6 +41,7 @@ def sign(found: Fip, signers: Mapping[Key, Signer], counters: Mapping[Counter, i
         )
     if others := chain.strangers(found):
         raise UsageError(f"the FIP holds {others[0]}, which no certificate of the chain covers")
+    places.refuse_one_for_two(signers)
     for counter, value in counters.items():
         if not 0 <= value <= tbbr.MAX_COUNTER:
             raise UsageError(

@@ -2,8 +2,8 @@
 """Finds what trusts a key and what it signed, in a tree of files.
 
 Looked at: control device trees, alone and inside boot loaders, FITs and disks; FITs, alone and on
-disks; certificates, public and private keys; `keys.json`, `device.json` and PCR policies. What is
-compressed or encrypted is not opened.
+disks; boot ROMs, and FIPs, alone and on disks; certificates, public and private keys; `keys.json`,
+`device.json` and PCR policies. What is compressed or encrypted is not opened.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from bootseal.errors import BootsealError, FormatError, UsageError, Verification
 from bootseal.files import mapped, opened, stretches
 from bootseal.fit import control_dtb
 from bootseal.fit.verify.digest import PayloadCache
+from bootseal.formats import fip
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
+from bootseal.keys import tbbr
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.directory import inspect
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
@@ -32,10 +34,18 @@ from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
 if TYPE_CHECKING:
     from bootseal.formats.fit.model import Fit, Signature
 
-_MAGIC: Final = bytes.fromhex("d00dfeed")
+_TREE: Final = bytes.fromhex("d00dfeed")
 _PEM: Final = b"-----BEGIN "
 _SMALL: Final = 1 << 20
 _CHUNK: Final = 16 << 20
+
+# DigestInfo of SHA-256 up to the digest: TF-A puts it in front of the master root key's hash.
+_ROOT_HASH: Final = bytes.fromhex("3031300d060960864801650304020105000420")
+_NEW_ROM: Final = "a new ROM, and so new devices: none that exists can follow"
+_NEW_FIRMWARE: Final = (
+    "firmware signed again, with a higher counter: until that is a device's lowest, it starts what "
+    "this key signed"
+)
 
 Held: TypeAlias = Sequence[tuple[int, int]]
 
@@ -58,12 +68,14 @@ class Use:
         offset: Where in it, in bytes; 0 for the file as a whole.
         relation: How it relates to the key.
         what: What was found there.
+        change: What it takes to replace the key there; empty where there is nothing to say.
     """
 
     path: str
     offset: int
     relation: Relation
     what: str
+    change: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,13 +154,17 @@ class _Search:
             with mapped(path) as data:
                 if len(data) <= _SMALL:
                     self._look_at_text(path, bytes(data))
-                self._look_at_trees(path, data, held)
+                self._look_inside(path, data, held)
         except OSError:
             return False
         return True
 
-    def _found(self, path: Path, offset: int, relation: Relation, what: str) -> None:
-        self.uses.append(Use(path=str(path), offset=offset, relation=relation, what=what))
+    def _found(
+        self, path: Path, offset: int, relation: Relation, what: str, change: str = ""
+    ) -> None:
+        self.uses.append(
+            Use(path=str(path), offset=offset, relation=relation, what=what, change=change)
+        )
 
     def _is_it(self, key: PublicKey) -> bool:
         if key.fingerprint() != self.fingerprint:
@@ -181,18 +197,43 @@ class _Search:
             if policy in texts:
                 self._found(path, 0, Relation.SIGNED, "PCR policy")
 
-    def _look_at_trees(self, path: Path, data: memoryview, held: Held) -> None:
-        for start in _occurrences(data, held):
+    def _look_inside(self, path: Path, data: memoryview, held: Held) -> None:
+        """Examine what begins anywhere in a file."""
+        root = _ROOT_HASH + bytes.fromhex(self.fingerprint)
+        for start, magic in _occurrences(data, held, (_TREE, fip.HEADER, root)):
+            if magic == root:
+                what = "master root key of a ROM or BL2"
+                self._found(path, start, Relation.TRUSTS, what, _NEW_ROM)
+                continue
             try:
-                view = data[start:]
-                size = fdt.total_size(view)
-                tree = fdt.read(view[:size], lenient=True)
+                if magic == _TREE:
+                    self._look_at_tree(path, start, data[start:])
+                else:
+                    self._look_at_fip(path, start, data[start : start + fip.MAX_SIZE])
             except FormatError:
                 continue
-            if tree.find("/signature") is not None:
-                self._look_at_control(path, start, view[:size])
-            if tree.find("/images") is not None and tree.find("/configurations") is not None:
-                self._look_at_fit(path, start, view)
+
+    def _look_at_tree(self, path: Path, start: int, view: memoryview) -> None:
+        size = fdt.total_size(view)
+        tree = fdt.read(view[:size], lenient=True)
+        if tree.find("/signature") is not None:
+            self._look_at_control(path, start, view[:size])
+        if tree.find("/images") is not None and tree.find("/configurations") is not None:
+            self._look_at_fit(path, start, view)
+
+    def _look_at_fip(self, path: Path, start: int, view: memoryview) -> None:
+        found = fip.parse(view[: fip.size(view)])
+        for entry in found.entries:
+            try:
+                certificate = tbbr.read(bytes(found.data[entry.offset : entry.end]))
+            except FormatError:
+                continue
+            where = start + entry.offset
+            if self._is_it(certificate.public_key):
+                self._found(path, where, Relation.SIGNED, entry.name, _NEW_FIRMWARE)
+            for value in certificate.extensions.values():
+                if hashlib.sha256(value).hexdigest() == self.fingerprint:
+                    self._found(path, where, Relation.TRUSTS, entry.name, _NEW_FIRMWARE)
 
     def _look_at_control(self, path: Path, start: int, tree: memoryview) -> None:
         try:
@@ -244,18 +285,21 @@ def _algorithm(signature: Signature) -> Algorithm | None:
         return None
 
 
-def _occurrences(data: memoryview, held: Held) -> Iterator[int]:
-    """Yield the offsets of the magic number of device trees; what is a hole is not looked at."""
+def _occurrences(
+    data: memoryview, held: Held, magics: Sequence[bytes]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the offsets of texts, and which of them; what is a hole is not looked at."""
     whole = data.obj
     if not isinstance(whole, mmap.mmap):
         return
     for first, last in held:
         for begin in range(first, last, _CHUNK):
-            end = min(begin + _CHUNK + len(_MAGIC) - 1, last)
-            start = whole.find(_MAGIC, begin, end)
-            while start >= 0:
-                yield start
-                start = whole.find(_MAGIC, start + 1, end)
+            for magic in magics:
+                end = min(begin + _CHUNK + len(magic) - 1, last)
+                start = whole.find(magic, begin, end)
+                while start >= 0:
+                    yield start, magic
+                    start = whole.find(magic, start + 1, end)
             # What was read of a large file is not kept: it can be had again.
             aligned = begin - begin % mmap.PAGESIZE
-            whole.madvise(mmap.MADV_DONTNEED, aligned, end - aligned)
+            whole.madvise(mmap.MADV_DONTNEED, aligned, min(begin + _CHUNK, last) - aligned)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bootseal.formats.fdt.model import Buffer
 
 MAGIC: Final = bytes.fromhex("010064aa")
+HEADER: Final = bytes.fromhex("010064aa785634120000000000000000")
+"""The one right header of a FIP."""
 MAX_SIZE: Final = 64 * MIB
 """Bytes a FIP may have: more than any boot loader, and little enough to be held in memory."""
 MAX_ALIGNMENT: Final = MIB
@@ -177,6 +179,25 @@ def parse(data: Buffer) -> Fip:
     alignment = _alignment(entries, offset)
     _padding(data, entries, toc_end, alignment)
     return Fip(data=data, entries=tuple(entries), toc_end=toc_end, alignment=alignment)
+
+
+def size(data: Buffer) -> int:
+    """Return how many bytes the FIP at the start of something longer has, as its table says.
+
+    Nothing else of it is checked: `parse` does, given these bytes.
+
+    Raises:
+        FormatError: It does not start with a FIP, or its table does not end.
+
+    >>> size(emit({"nt-fw": b"U-Boot"}) + bytes(512))
+    102
+    """
+    _header(data)
+    for number in range(len(IMAGES) + 1):
+        raw, offset, _, _ = _unpack(data, _HEADER.size + number * _ENTRY.size)
+        if raw == _NULL:
+            return offset
+    raise FormatError(f"the ToC has more than {len(IMAGES)} entries: expected it to end")
 
 
 def _header(data: Buffer) -> None:

@@ -49,6 +49,11 @@ class Role(StrEnum):
     UPDATE = "update"
     DEVICE_CA = "device-ca"
     ESCROW = "escrow"
+    MRK = "mrk"
+    FW_TRUSTED = "fw-trusted"
+    FW_NONTRUSTED = "fw-nontrusted"
+    FW_SOC = "fw-soc"
+    FW_BOOT = "fw-boot"
 
 
 class Storage(StrEnum):

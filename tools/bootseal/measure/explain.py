@@ -16,6 +16,13 @@ from bootseal.formats.tpm.eventlog import Event, EventType
 
 _log: Final = logging.getLogger(__name__)
 
+# What our boot ROM and BL2 measure, by the data of the event.
+_BOOT_LOADERS: Final = {
+    b"BL_2\0": "BL2, the first boot loader that the boot ROM starts",
+    b"SECURE_RT_EL3\0": "BL31, the runtime firmware",
+    b"BL_33\0": "U-Boot with its control device tree",
+}
+
 _ERROR_SEPARATOR: Final = b"\x01\x00\x00\x00"
 # What U-Boot measures and logs in the same bytes.
 _SELF_DESCRIBING: Final = frozenset(
@@ -117,7 +124,10 @@ def explain(event: Event) -> str:
     >>> explain(Event(pcr=8, type=0xC, digests={}, data=b"linux" + bytes(1)))
     'the kernel, as it is stored in the FIT'
     """
-    text = _words(event)
+    if (event.pcr, event.type) == (eventlog.PCR_FIRMWARE, EventType.POST_CODE):
+        text = _BOOT_LOADERS.get(event.data) or _words(event)
+    else:
+        text = _words(event)
     if event.type in _SELF_DESCRIBING and not _fits(event):
         text += "; its digest is not that of its data"
     return text

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Identifiers follow from content, so that an unchanged list gives an unchanged document.
 _NAMESPACE: Final = uuid.UUID("9c8a2d54-6b0f-4e8e-8f43-0f7f3f8f2b8e")
 _BANK: Final = "sha256"
+# Says something about the log, and extends nothing: the policy that reads this leaves it out too.
+_NOTE: Final = "EV_NO_ACTION"
 _VENDOR: Final = "bootseal"
 # Named Information Hash Algorithm Registry (RFC 6920), which CoRIM uses.
 _HASH_NUMBERS: Final = {"sha256": 1, "sha384": 7, "sha512": 8}
@@ -76,6 +78,7 @@ def keylime_refstate(approved: Approved) -> bytes:
             "events": [
                 {"pcr": event.pcr, "type": event.type, _BANK: event.digests[_BANK]}
                 for event in reference.boot.events
+                if event.type != _NOTE
             ],
         }
         for reference in _references(approved)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a prediction is made from: a built device's directory, a disk, or a FIT.
 
-A disk holds no U-Boot: its binary is named too, or PCR 0 is not predicted.
+A disk holds U-Boot where it has boot loaders for a boot ROM. Of others, and of a FIT, U-Boot's
+binary is named too, or PCR 0 is not predicted.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 from bootseal import device, files
 from bootseal.disk import image, partitions
 from bootseal.errors import FormatError, UsageError
-from bootseal.formats import boot_partition
+from bootseal.formats import boot_partition, fip
 from bootseal.formats.fit import model as fit
 from bootseal.formats.kinds import kind as kinds
 from bootseal.formats.kinds.recognise import check, checked
 from bootseal.formats.uboot import binary as uboot
+from bootseal.measure import firmware
 from bootseal.measure.predict import predict
 from bootseal.units import MIB
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from bootseal.formats.tpm.eventlog import Event
     from bootseal.measure.predict import Prediction
 
 _log: Final = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ BANKS: Final = ("sha256", "sha384", "sha512")
 """What is predicted unless asked otherwise: SHA-1 is in some TPMs and decides nothing here."""
 
 _MAX_FIT: Final = 256 * MIB
+_BANKS: Final = ("fw-a", "fw-b")
 _SLOTS: Final = {"conf-a": "a", "conf-b": "b"}
 
 
@@ -43,6 +47,7 @@ class Source:
     Attributes:
         fit: The FIT.
         version: U-Boot's version string, None when U-Boot's binary is not at hand.
+        before: What was measured before U-Boot.
         slots: The slot of each configuration that belongs to one, in the order they are tried.
         name: Name of the device, empty when it has none.
     """
@@ -51,6 +56,7 @@ class Source:
     version: bytes | None
     slots: dict[str, str]
     name: str = ""
+    before: tuple[Event, ...] = ()
 
 
 def load(path: Path, *, u_boot: Path | None = None) -> Source:
@@ -58,22 +64,25 @@ def load(path: Path, *, u_boot: Path | None = None) -> Source:
 
     Args:
         path: A build directory with its `device.json`, a raw disk with a GPT, or a FIT.
-        u_boot: U-Boot's binary; a build directory has its own.
+        u_boot: U-Boot's binary, or the FIP that it is in; a build directory has its own.
 
     Raises:
-        UsageError: There is nothing to read, or the slots of a disk hold different FITs.
+        UsageError: There is nothing to read, the slots of a disk hold different FITs, or its banks
+            different boot loaders.
         FormatError: It is not what it should be.
     """
     if path.is_dir():
         _log.info("%s: a build directory", path)
         built = device.load(path)
+        version, before = _boot_loader(u_boot or built.artefact(path, "bios"))
         return Source(
             fit=_read(built.artefact(path, "fit"), kinds.FIT, _MAX_FIT),
-            version=_version(u_boot or built.artefact(path, "bios")),
+            version=version,
             slots={slot.configuration: slot.name for slot in built.slots},
             name=built.name,
+            before=before if u_boot else firmware.of_device(built, path),
         )
-    version = _version(u_boot) if u_boot else None
+    known = _boot_loader(u_boot) if u_boot else None
     try:
         with files.mapped(path) as data:
             found = check(data, kinds.MEASURED, str(path))
@@ -81,8 +90,16 @@ def load(path: Path, *, u_boot: Path | None = None) -> Source:
         raise UsageError(f"there is no FIT or disk at {path}") from None
     _log.info("%s: %s", path, found)
     if found is kinds.Kind.GPT:
-        return Source(fit=_fit_of_disk(path), version=version, slots=dict(_SLOTS))
-    return Source(fit=_read(path, kinds.FIT, _MAX_FIT), version=version, slots={})
+        held = known or _boot_loader_of_disk(path)
+        return _source(_fit_of_disk(path), held, dict(_SLOTS))
+    return _source(_read(path, kinds.FIT, _MAX_FIT), known, {})
+
+
+def _source(
+    data: bytes, boot_loader: tuple[bytes, tuple[Event, ...]] | None, slots: dict[str, str]
+) -> Source:
+    version, before = boot_loader or (None, ())
+    return Source(fit=data, version=version, slots=slots, before=before)
 
 
 def predictions(
@@ -108,7 +125,14 @@ def predictions(
     return [
         (
             source.slots.get(name, ""),
-            predict(model, name, bootargs=bootargs, version=source.version, banks=banks),
+            predict(
+                model,
+                name,
+                bootargs=bootargs,
+                version=source.version,
+                before=source.before,
+                banks=banks,
+            ),
         )
         for name in names
     ]
@@ -169,8 +193,42 @@ def _fit_of_disk(path: Path) -> bytes:
     return fits[0]
 
 
-def _version(binary: Path) -> bytes:
-    return uboot.version_string(_read(binary, kinds.U_BOOT_BINARY, files.BOOT_LOADER))
+def _boot_loader(path: Path) -> tuple[bytes, tuple[Event, ...]]:
+    """Return U-Boot's version string, and what a FIP with it has measured before."""
+    data = _read(path, kinds.U_BOOT_BINARY, fip.MAX_SIZE)
+    if not data.startswith(fip.MAGIC):
+        return uboot.version_string(data), ()
+    images = firmware.images(fip.parse(data))
+    return uboot.version_string(images["bios"]), firmware.events(images)
+
+
+def _boot_loader_of_disk(path: Path) -> tuple[bytes, tuple[Event, ...]] | None:
+    """Return the same of the FIP in both banks of a disk; nothing for a disk without banks.
+
+    Raises:
+        FormatError: A bank does not begin with a FIP.
+        UsageError: They hold different images.
+    """
+    held: list[dict[str, bytes]] = []
+    with image.opened(path) as disk:
+        found = partitions.primary(disk.read, disk.size)
+        for name in (name for name in _BANKS if name in found):
+            bank = found[name]
+            if disk.nonzero(bank.offset, bank.offset + bank.size) is None:
+                continue
+            data = disk.read(bank.offset, min(bank.size, fip.MAX_SIZE))
+            try:
+                held.append(firmware.images(fip.parse(data[: fip.size(data)])))
+            except FormatError as error:
+                raise FormatError(f"{path}: {name} does not hold a FIP: {error.message}") from error
+    if not held:
+        return None
+    if any(each != held[0] for each in held):
+        raise UsageError(
+            f"{path} holds different boot loaders in {' and '.join(_BANKS)}",
+            hint="predict each of them: --u-boot FIP",
+        )
+    return uboot.version_string(held[0]["bios"]), firmware.events(held[0])
 
 
 def _read(path: Path, wanted: kinds.Wanted, limit: int) -> bytes:

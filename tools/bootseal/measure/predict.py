@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bootseal.formats.fit.model import Configuration, Fit
 
 MEANINGS: Final = {
-    PCR_FIRMWARE: "U-Boot's version string",
+    PCR_FIRMWARE: "boot loaders and U-Boot's version string",
     PCR_CONFIGURATION: "device tree and boot arguments",
     PCR_KERNEL: "kernel",
     PCR_INITRAMFS: "initramfs",
@@ -87,6 +87,7 @@ def predict(
     *,
     bootargs: bytes = b"",
     version: bytes | None = None,
+    before: tuple[Event, ...] = (),
     banks: Sequence[str] = ("sha256",),
 ) -> Prediction:
     """Predict the measurements of one configuration, for U-Boot v2024.07 and later.
@@ -97,7 +98,9 @@ def predict(
         bootargs: U-Boot's `bootargs` variable, empty when unset. Arguments that the device tree
             carries in `/chosen` are part of the device tree and do not go here.
         version: U-Boot's version string (`formats.uboot.version_string`), for PCR 0.
-        banks: Hash algorithms; SHA-256 is always among them.
+        before: What was measured before U-Boot (`measure.firmware`).
+        banks: Hash algorithms; SHA-256 is always among them, and the only one when something was
+            measured before, in SHA-256 alone.
 
     Raises:
         FormatError: The FIT has no such configuration, or what U-Boot would measure cannot
@@ -116,8 +119,10 @@ def predict(
         fdt=board,
         bootargs=bootargs,
         version=version,
-        banks=list(dict.fromkeys(["sha256", *banks])),
+        banks=["sha256"] if before else list(dict.fromkeys(["sha256", *banks])),
     )
+    if version is not None:
+        events = (*before, *events)
     return Prediction(
         configuration=configuration,
         events=events,

@@ -9,6 +9,7 @@ import pytest
 
 from bootseal.errors import UsageError
 from bootseal.keys import certificate
+from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.directory import audit, export
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.directory.create import write_all
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bootseal.keys.profile import Profile
 
 LONG = timedelta(days=1000)
+EC = Algorithm.parse("sha256,ecdsa256")
 
 
 @pytest.fixture
@@ -50,6 +52,7 @@ def test_rotation_moves_the_successor_up_and_makes_the_next(keys: Path) -> None:
     after = read_manifest(keys)
     assert after.keys[Role.FIT] == before.keys[Role.FIT_NEXT] == rotation.current
     assert after.keys[Role.FIT_NEXT] == rotation.coming
+    assert rotation.coming is not None
     assert rotation.coming.name == "DEV-fit-3"
     ((role, retired),) = after.former
     assert (role, retired.name, retired.state) == (Role.FIT, "DEV-fit", KeyState.RETIRED)
@@ -62,7 +65,7 @@ def test_rotation_moves_the_successor_up_and_makes_the_next(keys: Path) -> None:
     )
     # The retired key still signs, for devices that do not know its successor.
     signers.open(str(keys / "DEV-fit.key"))
-    assert rotate(keys).coming.name == "DEV-fit-4"
+    assert (rotate(keys).coming or rotation.coming).name == "DEV-fit-4"
     assert [entry.name for _, entry in read_manifest(keys).former] == ["DEV-fit", "DEV-fit-2"]
 
 
@@ -74,8 +77,60 @@ def test_rotation_without_a_successor_makes_one_and_retires_nothing(
     rotation = rotate(tmp_path / "keys", algorithm="sha384,ecdsa384")
 
     assert rotation.retired is None
+    assert rotation.coming is not None
     assert (rotation.current.name, rotation.coming.name) == ("DEV-fit", "DEV-fit-2")
     assert key_directory.find(tmp_path / "keys", Role.FIT_NEXT).public_key.kind == "ecdsa384"
+
+
+@pytest.fixture
+def firmware_keys(small: Profile, tmp_path: Path) -> Path:
+    """A directory with root, and the keys of boot loaders."""
+    fit = next(spec for spec in small.keys if spec.role is Role.FIT)
+    more = tuple(
+        dataclasses.replace(
+            fit, role=role, name=f"DEV-{role}", subject=f"CN=DEV {role} 1", algorithm=EC
+        )
+        for role in (Role.MRK, Role.FW_TRUSTED, Role.FW_BOOT)
+    )
+    root = tuple(spec for spec in small.keys if spec.role is Role.ROOT)
+    key_directory.generate(dataclasses.replace(small, keys=(*root, *more)), tmp_path / "keys")
+    return tmp_path / "keys"
+
+
+@pytest.mark.parametrize("role", [Role.FW_TRUSTED, Role.FW_BOOT])
+def test_key_of_a_boot_loader_is_replaced_at_once(firmware_keys: Path, role: Role) -> None:
+    before = read_manifest(firmware_keys)
+
+    rotation = rotate(firmware_keys, role)
+
+    after = read_manifest(firmware_keys)
+    assert rotation.coming is None
+    assert rotation.current == after.keys[role] != before.keys[role]
+    assert (rotation.current.name, rotation.current.algorithm) == (f"DEV-{role}-2", EC)
+    ((former, retired),) = after.former
+    assert (former, retired.name, retired.state) == (role, f"DEV-{role}", KeyState.RETIRED)
+    assert {name: key for name, key in after.keys.items() if name is not role} == {
+        name: key for name, key in before.keys.items() if name is not role
+    }
+    cert = certificate.read(firmware_keys / f"DEV-{role}-2.crt")
+    cert.verify_directly_issued_by(certificate.read(firmware_keys / "DEV-root.crt"))
+    assert rotate(firmware_keys, role).current.name == f"DEV-{role}-3"
+
+
+@pytest.mark.parametrize(
+    ("role", "reason"),
+    [
+        (Role.MRK, "its hash is in the ROM"),
+        (Role.ROOT, "the role 'root' are not rotated: expected fit, fw-trusted"),
+        (Role.FW_SOC, "has no key with the role 'fw-soc' to rotate"),
+    ],
+)
+def test_key_that_cannot_be_rotated_stays(firmware_keys: Path, role: Role, reason: str) -> None:
+    before = {path.name: path.read_bytes() for path in firmware_keys.iterdir()}
+
+    with pytest.raises(UsageError, match=reason):
+        rotate(firmware_keys, role)
+    assert {path.name: path.read_bytes() for path in firmware_keys.iterdir()} == before
 
 
 def test_rotation_without_the_issuers_key_leaves_everything_as_it_was(keys: Path) -> None:
@@ -173,6 +228,26 @@ def test_audit_finds_each_fault(keys: Path) -> None:
         "keys.missing",
         "keys.symlink",
     }
+
+
+@pytest.mark.parametrize("name", ["DEV-fit", "DEV-policy"], ids=["one file", "two files"])
+def test_audit_finds_one_key_for_two_roles_once(keys: Path, name: str) -> None:
+    manifest = read_manifest(keys)
+    fit = manifest.keys[Role.FIT]
+    for suffix in ("key", "crt", "pub"):
+        (keys / f"DEV-policy.{suffix}").unlink()
+        if name != fit.name:
+            (keys / f"{name}.{suffix}").write_bytes((keys / f"{fit.name}.{suffix}").read_bytes())
+    for path in keys.glob("*.key"):
+        path.chmod(0o600)
+    policy = dataclasses.replace(fit, name=name)
+    write_all(keys, {}, dataclasses.replace(manifest, keys={**manifest.keys, Role.POLICY: policy}))
+
+    (found,) = [f for f in audit.audit(keys, max_age=LONG).findings if f.id == "keys.duplicate"]
+
+    shared = "two roles: policy and fit" if name == fit.name else "DEV-fit.key under another name"
+    assert found.message.startswith("is the same key ")
+    assert shared in found.message
 
 
 def test_audit_finds_old_and_revoked_keys(keys: Path) -> None:

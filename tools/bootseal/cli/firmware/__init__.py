@@ -7,6 +7,7 @@ from bootseal.cli import lazy
 
 app = lazy.noun(
     __name__,
-    "Assemble, sign, verify and show the firmware image packages (FIPs) of Trusted Firmware-A.",
-    ("build", "sign", "verify", "show"),
+    "Assemble, sign, verify and show the firmware image packages (FIPs) of Trusted Firmware-A, and "
+    "predict what they measure.",
+    ("build", "sign", "verify", "show", "predict"),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import console
+from bootseal.cli import chain_keys, console
 from bootseal.cli.inputs import naming, opened
 from bootseal.cli.options import KeyOptions, pairs
 from bootseal.cli.remote_keys import PANEL, ExportRequests, ImportSignatures, export, stand_ins
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bootseal.firmware.chain import Key
     from bootseal.formats.fip import Fip
-    from bootseal.keys.signers.base import Access, Signer
+    from bootseal.keys.signers.base import Signer
     from bootseal.keys.signers.offline import Recorder
 
 
@@ -39,6 +39,10 @@ class RemoteKeys:
     ] = None
     export_requests: ExportRequests = None
     import_signatures: ImportSignatures = None
+
+    def files(self) -> list[Path]:
+        """Return the files with the public halves."""
+        return [*map(Path, pairs("--public-key", self.public_key, "NAME=PEM").values())]
 
     def signers(self) -> tuple[dict[str, Signer], list[Recorder]]:
         """Return what acts as the signers by name, and those that only note what they are asked.
@@ -59,6 +63,12 @@ class RemoteKeys:
 def sign(
     fip: Annotated[Path, typer.Argument(metavar="FIP", help="The FIP to sign.")],
     *,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--keys", metavar="DIR", help="Key directory: its keys sign, unless another is named."
+        ),
+    ] = None,
     key: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,10 +87,10 @@ def sign(
 ) -> None:
     """Put the six certificates of TF-A's chain of trust into a FIP, and verify the result.
 
-    RSA keys sign by RSASSA-PSS, with SHA-256.
+    RSA keys sign by RSASSA-PSS, with SHA-256. Each key signs at one place, and one of a key
+    directory only at the place of its role.
 
-    Example: bootseal firmware sign fip.bin --key mrk=mrk.key --key fw-trusted=trusted.key
-    --key fw-nontrusted=nontrusted.key --key fw-soc=soc.key --key fw-boot=boot.key --counter 1
+    Example: bootseal firmware sign fip.bin --keys keys --counter 1 --nt-counter 1
 
     With a key on another machine: --public-key mrk=mrk.pub --export-requests DIR in its place, sign
     there as DIR/SUMMARY.txt says, then run the same with --import-signatures DIR.
@@ -94,7 +104,8 @@ def sign(
     with opened(fip, FIP) as data:
         found = fips.parse(data)
         remote, recorders = elsewhere.signers()
-        signers = _signers(pairs("--key", key, "NAME=URI"), remote, keys.access())
+        uris = pairs("--key", key, "NAME=URI")
+        signers = chain_keys.signers(uris, remote, elsewhere.files(), directory, keys.access())
         signed = sign_fip(found, signers, counters)
     if elsewhere.export_requests is not None:
         export(elsewhere.export_requests, recorders, fip)
@@ -104,26 +115,6 @@ def sign(
     console.write(output or fip, signed)
     for name, signer in signers.items():
         console.status("OK: {}: {} is {}", output or fip, name, signer.public_key.fingerprint())
-
-
-def _signers(
-    uris: Mapping[str, str], remote: Mapping[str, Signer], access: Access
-) -> dict[Key, Signer]:
-    """Return a signer for each key of the chain; each is named once, here or elsewhere."""
-    from bootseal.firmware.chain import Key
-    from bootseal.keys.signers import base as signers
-
-    names = [*uris, *remote]
-    if sorted(names) != sorted(Key):
-        wrong = [name for name in names if name not in tuple(Key) or names.count(name) > 1]
-        lacking = [name for name in Key if name not in names]
-        said = f"{wrong[0]!r} is not one of them, or given twice" if wrong else f"no {lacking[0]}"
-        raise UsageError(
-            f"the chain needs a key for each of {', '.join(Key)}: {said}",
-            hint=f"--key {lacking[0]}=URI" if lacking else "",
-        )
-    opened = {name: signers.open(uri, access) for name, uri in uris.items()} | dict(remote)
-    return {name: opened[name] for name in Key}
 
 
 def _verify(signed: Fip, signers: Mapping[Key, Signer]) -> None:

@@ -13,9 +13,10 @@ import typer
 from bootseal.cli import console
 from bootseal.cli.inputs import opened, read
 from bootseal.cli.options import FipFile, Json
-from bootseal.errors import UsageError
+from bootseal.errors import UsageError, VerificationRefused
 
 if TYPE_CHECKING:
+    from bootseal.firmware.prove import RegionProof
     from bootseal.firmware.verify import FirmwareVerdict
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -43,6 +44,13 @@ def verify(
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Show what is signed, byte range by byte range.")
     ] = False,
+    prove: Annotated[
+        bool,
+        typer.Option(
+            "--prove", help="Change it in memory, bit by bit, and see each change refused."
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(help="With --prove: seed for the choice of bits.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Check a FIP against a master root key: every certificate, every image, every other byte.
@@ -62,11 +70,13 @@ def verify(
     least = {Counter.TRUSTED: counter, Counter.NONTRUSTED: nt_counter}
     with opened(fip, FIP) as data:
         verdict = check(fips.parse(data), root_hash, least)
+        proofs = _proofs(bytes(data), verdict, root_hash, seed) if prove else None
     if as_json:
-        console.emit_json(_document(verdict, root_hash))
+        console.emit_json(_document(verdict, root_hash, proofs))
     else:
         _print(verdict, coverage=coverage)
     refuse(verdict.findings, f"{fip} is refused")
+    _say_proofs(proofs or [], fip, seed)
     console.status("OK: {} is verified: master root key {}", fip, root_hash)
 
 
@@ -86,8 +96,45 @@ def _root_hash(mrk: Path | None, mrk_hash: str | None) -> str:
     return wanted
 
 
-def _document(verdict: FirmwareVerdict, root_hash: str) -> dict[str, object]:
-    return {
+def _proofs(
+    data: bytes, verdict: FirmwareVerdict, root_hash: str, seed: int
+) -> list[RegionProof] | None:
+    """Return what became of changes to an accepted FIP."""
+    from bootseal.firmware.prove import prove
+
+    if verdict.findings:
+        return None
+    return list(prove(data, root_hash, verdict.regions, seed=seed))
+
+
+def _say_proofs(proofs: list[RegionProof], fip: Path, seed: int) -> None:
+    """Say how many changes were refused, and what no signature covers.
+
+    Raises:
+        VerificationRefused: A change of something that a signature covers went unnoticed.
+    """
+    covered = [each for each in proofs if each.covered]
+    refused, tried = sum(each.refused for each in covered), sum(each.tries for each in covered)
+    for each in covered:
+        if each.accepted is not None:
+            raise VerificationRefused(
+                f"{fip}: {tried - refused} of {tried} changes went unnoticed: first in {each.name} "
+                f"at {each.accepted}"
+            )
+    if covered:
+        said = "OK: {} of {} changes in covered regions were refused (seed {})"
+        console.status(said, refused, tried, seed)
+    for each in proofs:
+        if not each.covered:
+            noticed = f"{each.refused} of {each.tries} noticed"
+            console.status("not covered: {} ({}; {})", each.name, each.state, noticed)
+
+
+def _document(
+    verdict: FirmwareVerdict, root_hash: str, proofs: list[RegionProof] | None
+) -> dict[str, object]:
+    proved = {} if proofs is None else {"proof": [dataclasses.asdict(each) for each in proofs]}
+    return proved | {
         "schema": "bootseal.firmware-verdict/1",
         "accepted": not verdict.findings,
         "root_hash": root_hash,

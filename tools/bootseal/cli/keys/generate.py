@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bootseal.cli import console
 from bootseal.cli.keys import printing
-from bootseal.cli.options import Json, KeyOptions, pairs
-from bootseal.errors import UsageError
+from bootseal.cli.options import Json, KeyOptions, key_role, pairs
 from bootseal.keys.signers.schemes import EXAMPLES
-
-if TYPE_CHECKING:
-    from bootseal.keys.profile import Role
 
 
 def generate(
@@ -56,9 +52,9 @@ def generate(
     made = key_directory.generate(
         loaded,
         directory,
-        only=[_role(name) for name in only or []],
+        only=[key_role(name) for name in only or []],
         insecure_file_keys=insecure_file_keys,
-        tokens={_role(name): uri for name, uri in pairs("--token", token, "ROLE=URI").items()},
+        tokens={key_role(name): uri for name, uri in pairs("--token", token, "ROLE=URI").items()},
         access=keys.access(),
         progress=console.TerminalProgress(),
     )
@@ -67,12 +63,3 @@ def generate(
         console.status("Development keys: a device that trusts them protects nothing.")
     elif insecure_file_keys:
         console.status("Unencrypted file keys of a production profile: for rehearsals only.")
-
-
-def _role(name: str) -> Role:
-    from bootseal.keys.profile import Role
-
-    try:
-        return Role(name)
-    except ValueError:
-        raise UsageError(f"unknown role {name!r}: expected one of {', '.join(Role)}") from None

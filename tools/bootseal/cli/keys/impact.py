@@ -27,7 +27,7 @@ def impact(
     *,
     as_json: Json = False,
 ) -> None:
-    """Find what trusts a key and what it has signed.
+    """Find what trusts a key, what it has signed, and what a change of it takes.
 
     Example: bootseal keys impact keys/DEV-fit-1.crt device/
     """
@@ -64,6 +64,8 @@ def print_trace(found: Trace, *, as_json: bool) -> None:
             ("file", "offset", "relation", "what"),
             [(use.path, f"{use.offset:#x}", use.relation, use.what) for use in found.uses],
         )
+    for change in dict.fromkeys(use.change for use in found.uses if use.change):
+        console.status("To change it: {}.", change)
     for path in found.skipped:
         console.status("SKIPPED: {} cannot be read", path)
     if found.public_key is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.options import Json, KeyOptions, KeysDir
+from bootseal.cli.options import Json, KeyOptions, KeysDir, key_role
 from bootseal.keys.signers.schemes import EXAMPLES
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 def rotate(
     directory: KeysDir,
     *,
+    role: Annotated[
+        str,
+        typer.Option(help="Role of the key: fit, fw-trusted, fw-nontrusted, fw-soc or fw-boot."),
+    ] = "fit",
     algorithm: Annotated[
         str | None,
         typer.Option(help="Algorithm of the new key; that of the previous key if left out."),
@@ -31,7 +35,7 @@ def rotate(
     keys: KeyOptions,
     as_json: Json = False,
 ) -> None:
-    """Let the next FIT key take over, and generate its successor.
+    """Let the next FIT key take over, and generate its successor; or replace a firmware key.
 
     The key that has signed so far is retired: it may still sign for devices that know no other.
     """
@@ -39,6 +43,7 @@ def rotate(
 
     rotation = rotate_keys(
         directory,
+        key_role(role),
         algorithm=algorithm,
         uri=token,
         access=keys.access(),
@@ -61,6 +66,9 @@ def _named(rotation: Rotation) -> dict[str, str | None]:
 
 
 def _explain(rotation: Rotation, directory: Path) -> None:
+    if rotation.coming is None:
+        _explain_firmware(rotation, directory)
+        return
     now, new = rotation.current.name, rotation.coming.name
     dtb = f"bootseal fit sign FIT ... --dtb u-boot.bin with {new}"
     if rotation.retired is None:
@@ -77,3 +85,19 @@ def _explain(rotation: Rotation, directory: Path) -> None:
         "2. Put {} into the control device tree of the next U-Boot, and leave {} out.", new, old
     )
     console.status("3. Once every device runs it: bootseal keys revoke {} {}", directory, old)
+
+
+def _explain_firmware(rotation: Rotation, directory: Path) -> None:
+    now, old = rotation.current.name, rotation.retired.name if rotation.retired else ""
+    console.status("{} signs from now on; {} is retired. The ROM stays as it is.", now, old)
+    console.status(
+        "1. Sign the firmware again, with a higher counter: bootseal firmware sign FIP --keys {} "
+        "--counter N --nt-counter N",
+        directory,
+    )
+    console.status(
+        "2. Until a device has raised its lowest counter, it starts firmware with the "
+        "certificates of {} as well.",
+        old,
+    )
+    console.status("3. Once every device has: bootseal keys revoke {} {}", directory, old)

@@ -139,14 +139,14 @@ def bounded(tool: str, args: Sequence[str | Path], *, cwd: Path, output: Path) -
 
     Raises:
         FormatError: It failed, which is how these programs answer a damaged image.
-        ToolError: It is not installed.
+        ToolError: It, or prlimit, is not installed.
     """
-    proc.find_tool(tool)
+    program, limiter = proc.find_tool(tool), proc.find_tool("prlimit")
     limits = [f"--as={_MEMORY}", f"--fsize={MAX_CONTENT}", f"--cpu={int(TIMEOUT)}", "--core=0"]
     absolute = [arg.absolute() if isinstance(arg, Path) else arg for arg in args]
-    command = [*limits, "--", proc.find_tool(tool), *absolute]
+    command = [*limits, "--", program, *absolute]
     try:
-        done = proc.run("prlimit", command, cwd=cwd, timeout=TIMEOUT, stdout_file=output)
+        done = proc.run(limiter, command, cwd=cwd, timeout=TIMEOUT, stdout_file=output)
     except ToolError as error:
         last = error.message.strip().splitlines()[-1]
         raise FormatError(f"{tool} cannot read the file system: {last[:300]}") from error

@@ -130,7 +130,9 @@ U_BOOT: Final = Wanted(
         }
     ),
 )
-U_BOOT_BINARY: Final = Wanted("U-Boot's binary", frozenset({Kind.UBOOT, Kind.ELF}))
+U_BOOT_BINARY: Final = Wanted(
+    "U-Boot's binary, or a FIP with it", frozenset({Kind.UBOOT, Kind.ELF, Kind.FIP})
+)
 FIP: Final = Wanted("a firmware image package (FIP)", frozenset({Kind.FIP}))
 FIRMWARE: Final = Wanted(
     "a raw boot loader, a device tree or a certificate in DER form",

@@ -52,8 +52,9 @@ _OLD_HEADER_SIZE: Final = 28
 
 
 class EventType(IntEnum):
-    """The event types U-Boot uses; a log may hold others."""
+    """The event types that our TF-A and U-Boot use; a log may hold others."""
 
+    POST_CODE = 0x1
     NO_ACTION = 0x3
     SEPARATOR = 0x4
     S_CRTM_VERSION = 0x8
@@ -147,6 +148,20 @@ def bootm_events(
             data=data,
         )
         for pcr, kind, hashed, data in measured
+    )
+
+
+def version_events(version: bytes) -> tuple[Event, ...]:
+    """Return what U-Boot measures into PCR 0, in SHA-256: its version string, and the end.
+
+    Args:
+        version: U-Boot's version string without its NUL.
+    """
+    text = version + b"\0"
+    measured = ((EventType.S_CRTM_VERSION, text), (EventType.SEPARATOR, SEPARATOR))
+    return tuple(
+        Event(pcr=PCR_FIRMWARE, type=kind, digests={"sha256": _digest("sha256", data)}, data=data)
+        for kind, data in measured
     )
 
 

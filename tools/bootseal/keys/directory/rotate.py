@@ -3,7 +3,8 @@
 
 A rotation gives the role `fit` to the key that devices trust as `fit-next`, and makes a new
 `fit-next`. The old key is retired: it may still sign for devices whose U-Boot knows nothing newer.
-A revoked key signs nothing any more.
+The keys of boot loaders below the master root key need no successor that devices know: each
+firmware brings the certificates of its own. A revoked key signs nothing any more.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from bootseal.keys.certificate import Issuer
     from bootseal.keys.signers.base import Access
 
+FIRMWARE: Final = (Role.FW_TRUSTED, Role.FW_NONTRUSTED, Role.FW_SOC, Role.FW_BOOT)
+"""Roles whose keys are replaced with the next firmware."""
+
 _NUMBER: Final = re.compile(r"(.*?)(\d+)")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -42,79 +46,99 @@ class Rotation:
     Attributes:
         retired: The key that signed so far; None when there was no successor to take over, so
             that it goes on.
-        current: The key with the role `fit` now.
-        coming: The new key with the role `fit-next`.
+        current: The key with the role now.
+        coming: The new key with the role `fit-next`; None for a key of a boot loader, which has
+            no such successor.
     """
 
     retired: KeyEntry | None
     current: KeyEntry
-    coming: KeyEntry
+    coming: KeyEntry | None
 
 
 def rotate(
     directory: Path,
+    role: Role = Role.FIT,
     *,
     algorithm: str | None = None,
     uri: str = "",
     access: Access | None = None,
     progress: Progress | None = None,
 ) -> Rotation:
-    """Retire the FIT key in favour of its successor, and make the successor's successor.
+    """Retire a key in favour of the next.
 
-    When there is no successor yet, one is made and nothing is retired.
+    For `fit` that is its successor, whose own successor is made; when there is none yet, one is
+    made and nothing is retired. For a key of a boot loader it is a new one.
 
     Args:
-        directory: A key directory with a `fit` key.
+        directory: A key directory with such a key.
+        role: `fit`, or one of `FIRMWARE`.
         algorithm: Of the new key; that of the key before it when None.
         uri: Key URI of the new key when it is in a token; empty makes a file.
         access: What opening keys in tokens needs, such as a PIN.
         progress: Told about the new key.
 
     Raises:
-        UsageError: There is no `fit` key, the successor was revoked, or the private key of the
-            issuer is not there.
+        UsageError: There is no such key, keys with this role are not rotated, the successor was
+            revoked, or the private key of the issuer is not there.
         ToolError: A token fails.
     """
+    _check_role(role)
     refuse_open_directory(directory)
     manifest = read_manifest(directory)
-    current, successor = _in_use(directory, manifest)
+    current, successor = _in_use(directory, manifest, role)
     latest = successor or current
-    role = _issuer_role(directory, manifest, latest)
-    issuer = issuer_with(directory, role, access) if role else None
-    spec = _next_spec(directory, manifest, latest, issuer)
+    issuer_role = _issuer_role(directory, manifest, latest)
+    issuer = issuer_with(directory, issuer_role, access) if issuer_role else None
+    new_role = role if role in FIRMWARE else Role.FIT_NEXT
+    spec = _next_spec(directory, manifest, latest, new_role, issuer)
     if algorithm:
         spec = dataclasses.replace(spec, algorithm=Algorithm.parse(algorithm))
     with (progress or Silent()).step(f"{spec.name} ({spec.algorithm.name})"):
         made = make(spec, issuer, uri, access)
-    keys = dict(manifest.keys)
+    keys = manifest.keys | {spec.role: made.entry}
     former = manifest.former
     retired = None
-    if successor:
+    if successor or role in FIRMWARE:
         retired = current
         if current.state is KeyState.ACTIVE:
             retired = dataclasses.replace(current, state=KeyState.RETIRED, since=_today())
-        keys[Role.FIT] = successor
-        former += ((Role.FIT, retired),)
-    keys[Role.FIT_NEXT] = made.entry
+        keys[role] = successor or made.entry
+        former += ((role, retired),)
     write_all(directory, made.files, dataclasses.replace(manifest, keys=keys, former=former))
-    return Rotation(retired=retired, current=keys[Role.FIT], coming=made.entry)
+    coming = keys.get(Role.FIT_NEXT) if role is Role.FIT else None
+    return Rotation(retired=retired, current=keys[role], coming=coming)
 
 
-def _in_use(directory: Path, manifest: Manifest) -> tuple[KeyEntry, KeyEntry | None]:
-    """Return the FIT key and its successor, if there is one yet."""
-    if Role.FIT not in manifest.keys:
+def _check_role(role: Role) -> None:
+    if role is Role.MRK:
         raise UsageError(
-            f"{directory} has no key with the role 'fit' to rotate",
+            "the master root key is not rotated: its hash is in the ROM, and there is one",
+            hint="another one is for other devices: bootseal keys generate NEW-DIR, and a new ROM",
+        )
+    if role is not Role.FIT and role not in FIRMWARE:
+        raise UsageError(
+            f"keys with the role {role.value!r} are not rotated: expected fit, "
+            f"{', '.join(FIRMWARE)}",
+            hint="make another in a new directory: bootseal keys generate NEW-DIR",
+        )
+
+
+def _in_use(directory: Path, manifest: Manifest, role: Role) -> tuple[KeyEntry, KeyEntry | None]:
+    """Return the key with a role, and the successor of the FIT key if there is one yet."""
+    if role not in manifest.keys:
+        raise UsageError(
+            f"{directory} has no key with the role {role.value!r} to rotate",
             hint=f"bootseal keys list {directory}",
         )
-    successor = manifest.keys.get(Role.FIT_NEXT)
+    successor = manifest.keys.get(Role.FIT_NEXT) if role is Role.FIT else None
     if successor and successor.state is KeyState.REVOKED:
         raise UsageError(
             f"{successor.name}, the successor, was revoked on {successor.since}: devices that "
             "know it cannot be moved to it",
             hint="remove its line from keys.json and rotate again to make another",
         )
-    return manifest.keys[Role.FIT], successor
+    return manifest.keys[role], successor
 
 
 def revoke(directory: Path, key: str, *, reason: str) -> KeyEntry:
@@ -161,7 +185,7 @@ def is_fingerprint(text: str) -> bool:
 
 
 def _next_spec(
-    directory: Path, manifest: Manifest, latest: KeyEntry, issuer: Issuer | None
+    directory: Path, manifest: Manifest, latest: KeyEntry, role: Role, issuer: Issuer | None
 ) -> KeySpec:
     """Declare a key like the latest, with the next number in name and subject."""
     cert = certificate.read(directory / f"{latest.name}.crt")
@@ -175,7 +199,7 @@ def _next_spec(
     if issuer:
         days = min(days, (issuer.certificate.not_valid_after_utc - datetime.now(UTC)).days)
     return KeySpec(
-        role=Role.FIT_NEXT,
+        role=role,
         name=f"{stem}{number}",
         algorithm=latest.algorithm,
         subject=_subject(cert, number),

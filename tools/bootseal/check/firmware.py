@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""The boot loaders on a disk: what each bank holds, held against the key in the boot ROM.
+
+The ROM starts a bank whole or not at all, and looks at little besides the certificates. Here every
+byte of a bank has its one right value, and U-Boot is the one with whose keys the FITs are checked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal.check.expected import BOOTSTATE
+from bootseal.errors import FormatError, VerificationRefused
+from bootseal.files import BOOT_LOADER, read_bounded
+from bootseal.findings.catalogue import finding
+from bootseal.findings.model import Finding, errors
+from bootseal.firmware import rom
+from bootseal.firmware.verify import check as verify
+from bootseal.formats import bank_choice, fip
+
+if TYPE_CHECKING:
+    from bootseal.check.expected import Expected
+    from bootseal.device import Firmware, Partition
+    from bootseal.disk.hash_tree import Readable
+    from bootseal.disk.image import Disk
+    from bootseal.disk.partitions import Table
+    from bootseal.firmware.verify import FirmwareVerdict
+    from bootseal.formats.fip import Fip
+
+NAMES: Final = ("fw-a", "fw-b")
+"""What the banks are called where nothing describes them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bank:
+    """A bank with a whole FIP.
+
+    Attributes:
+        entry: Its partition.
+        fip: The FIP at its start.
+        verdict: What is known of that.
+        good: Whether the ROM's key leads to all of it, and it is the one that belongs there.
+    """
+
+    entry: Partition
+    fip: Fip
+    verdict: FirmwareVerdict
+    good: bool
+
+
+def check(disk: Disk, target: Expected, table: Table) -> tuple[list[Finding], tuple[Bank, ...]]:
+    """Check the boot loaders of a device with a boot ROM.
+
+    Args:
+        disk: The disk.
+        target: What it is checked against.
+        table: The partitions of the disk.
+
+    Returns:
+        What is wrong, and the banks that hold a FIP; of a device without a boot ROM none.
+    """
+    firmware = target.firmware
+    if firmware is None:
+        return [*_unchecked(disk, table)], ()
+    findings = [*_rom(target, firmware), *check_choice(disk, table)]
+    banks: list[Bank] = []
+    for name in firmware.banks:
+        entry = table.entry(name)
+        if entry is None:
+            continue
+        try:
+            found = fip.parse(content(disk, entry))
+        except FormatError as error:
+            findings.append(finding("disk.firmware", name, error.message, offset=entry.offset))
+            continue
+        verdict = verify(found, firmware.mrk)
+        problems = [*_bank(entry, found, verdict, target, firmware)]
+        findings += problems
+        banks.append(Bank(entry=entry, fip=found, verdict=verdict, good=not errors(problems)))
+    return findings, tuple(banks)
+
+
+def content(disk: Disk, entry: Partition) -> bytes:
+    """Return the FIP at the start of a bank, as far as its table of contents says that it goes.
+
+    Raises:
+        FormatError: There is none, or it is larger than the bank.
+    """
+    head = disk.read(entry.offset, min(entry.size, fip.MAX_SIZE))
+    size = fip.size(head)
+    if size > entry.size:
+        raise FormatError(f"the FIP has {size} bytes: the bank has {entry.size}")
+    return head[:size]
+
+
+def _bank(
+    entry: Partition,
+    found: Fip,
+    verdict: FirmwareVerdict,
+    target: Expected,
+    firmware: Firmware,
+) -> Iterator[Finding]:
+    for each in verdict.findings:
+        yield dataclasses.replace(each, where=f"{entry.name}: {each.where}", offset=entry.offset)
+    try:
+        rom.check(found.image("tb-fw") or b"", firmware.mrk, "BL2")
+    except VerificationRefused as error:
+        yield finding("disk.firmware-root-key", f"{entry.name}: tb-fw", error.message)
+    if found.image("nt-fw") != target.control:
+        message = "it is not the U-Boot with whose keys the FITs are checked"
+        yield finding("disk.firmware-u-boot", f"{entry.name}: nt-fw", message)
+    for counter, value in verdict.counters.items():
+        if value != firmware.counter:
+            yield finding(
+                "disk.firmware-counter",
+                entry.name,
+                f"its {counter.name.lower()} counter is {value}: declared is {firmware.counter}",
+                offset=entry.offset,
+                expected=str(firmware.counter),
+                observed=str(value),
+            )
+
+
+def _rom(target: Expected, firmware: Firmware) -> Iterator[Finding]:
+    """Yield why the boot ROM does not hold the declared key and no other."""
+    path = target.artefacts.get("rom")
+    if path is None or not path.is_file():
+        return  # That is a finding about the files of the build.
+    try:
+        rom.check(read_bounded(path, limit=BOOT_LOADER), firmware.mrk, "BL1")
+    except VerificationRefused as error:
+        yield finding("disk.firmware-root-key", path.name, error.message)
+
+
+def check_choice(disk: Readable, table: Table) -> Iterator[Finding]:
+    """Yield when the block that chooses a bank is not as one that the device writes."""
+    entry = table.entry(BOOTSTATE)
+    if entry is None or entry.size < bank_choice.PLACE + bank_choice.SIZE:
+        return
+    place = entry.offset + bank_choice.PLACE
+    try:
+        bank_choice.parse(disk.read(place, bank_choice.SIZE))
+    except FormatError as error:
+        yield finding("disk.firmware-choice", entry.name, error.message, offset=place)
+
+
+def _unchecked(disk: Disk, table: Table) -> Iterator[Finding]:
+    for name in NAMES:
+        entry = table.entry(name)
+        if entry is not None and disk.nonzero(entry.offset, entry.end) is not None:
+            message = "it holds something, and nothing says which key the boot ROM has"
+            yield finding("disk.firmware-unchecked", name, message, offset=entry.offset)
