@@ -112,6 +112,13 @@ def test_layout_says_what_wic_would_otherwise_draw_at_random() -> None:
     assert parse_wks(text) == replace(drawn, names_disk=True, drawn=frozenset())
 
 
+@pytest.mark.parametrize("path", sorted((LAYER / "files/wic").glob("*.wks")), ids=lambda p: p.name)
+def test_wic_makes_no_file_system_where_nothing_is_put(path: Path) -> None:
+    parts = [line for line in path.read_text().splitlines() if line.startswith("part ")]
+    # Without a word about it, wic makes a FAT file system.
+    assert [line for line in parts if "--source" not in line and "--fstype none" not in line] == []
+
+
 @pytest.mark.tool("systemd-analyze")
 def test_units_are_what_systemd_expects(tmp_path: Path) -> None:
     layer = Layer(LAYER)

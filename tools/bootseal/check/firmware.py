@@ -72,7 +72,7 @@ def check(disk: Disk, target: Expected, table: Table) -> tuple[list[Finding], tu
         if entry is None:
             continue
         try:
-            found = fip.parse(_content(disk, entry))
+            found = fip.parse(content(disk, entry))
         except FormatError as error:
             findings.append(finding("disk.firmware", name, error.message, offset=entry.offset))
             continue
@@ -83,8 +83,8 @@ def check(disk: Disk, target: Expected, table: Table) -> tuple[list[Finding], tu
     return findings, tuple(banks)
 
 
-def _content(disk: Disk, entry: Partition) -> bytes:
-    """Return the FIP at the start of a bank.
+def content(disk: Disk, entry: Partition) -> bytes:
+    """Return the FIP at the start of a bank, as far as its table of contents says that it goes.
 
     Raises:
         FormatError: There is none, or it is larger than the bank.
