@@ -346,6 +346,20 @@ def test_production_image_with_an_empty_root_password_ends_the_build(
     assert not (debhost.deployed / "open-image/device.json").exists()
 
 
+def test_other_keys_in_the_same_build_directory_take_the_place_of_the_first(
+    debhost: Build, settings: str, production: str
+) -> None:
+    for local, key in ((settings, "DEV-fit-1"), (production, "fit-1"), (settings, "DEV-fit-1")):
+        debhost.configure(local, layers=LAYERS)
+        done = debhost.bitbake("u-boot:do_deploy")
+        assert done.code == 0, done.text
+        control = debhost.deployed / "u-boot.dtb"
+        listed = subprocess.run(
+            ["fdtget", "--list", control, "/signature"], capture_output=True, text=True, check=True
+        )
+        assert listed.stdout.split() == [f"key-{key}"]
+
+
 @pytest.mark.parametrize(
     ("variable", "word"),
     [
