@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Authority: TypeAlias = x509.Certificate
 
 _EK_USAGE: Final = x509.ObjectIdentifier("2.23.133.8.1")
+_MANUFACTURER: Final = x509.ObjectIdentifier("2.23.133.2.1")
 _MAX_DEPTH: Final = 5
 _WEAK: Final = (hashes.MD5, hashes.SHA1)
 _ANY_USAGE: Final = x509.ObjectIdentifier("2.5.29.37.0")
@@ -54,12 +55,15 @@ class Endorsement:
         fingerprint: SHA-256 of the certificate, lower-case hex.
         issuer: Who issued it.
         anchor: Subject of the given authority that it leads to.
+        chip: What names the chip: its manufacturer, the key identifier of who issued the
+            certificate, and its serial number, with colons between them.
     """
 
     public_key: PublicKey
     fingerprint: str
     issuer: str
     anchor: str
+    chip: str
 
 
 def authorities(pem: bytes, where: str) -> list[Authority]:
@@ -125,7 +129,21 @@ def check(der: bytes, trusted: Sequence[Authority], when: datetime) -> Endorseme
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
         issuer=certificate.issuer.rfc4514_string(),
         anchor=_subject(anchor),
+        chip=_chip(certificate),
     )
+
+
+def _chip(certificate: x509.Certificate) -> str:
+    """Name a chip as TCG's "TPM 2.0 Keys for Device Identity and Attestation" has it, 8.1."""
+    manufacturer = identifier = ""
+    for extension in certificate.extensions:
+        value = extension.value
+        if isinstance(value, x509.AuthorityKeyIdentifier) and value.key_identifier:
+            identifier = value.key_identifier.hex()
+        if isinstance(value, x509.SubjectAlternativeName):
+            names = [a for name in value.get_values_for_type(x509.DirectoryName) for a in name]
+            manufacturer = next((str(a.value) for a in names if a.oid == _MANUFACTURER), "")
+    return f"{manufacturer}:{identifier}:{certificate.serial_number:x}"
 
 
 def _anchor(
