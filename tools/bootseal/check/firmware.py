@@ -19,7 +19,6 @@ from bootseal.files import BOOT_LOADER, read_bounded
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, errors
 from bootseal.firmware import rom
-from bootseal.firmware.verify import check as verify
 from bootseal.formats import bank_choice, fip
 from bootseal.formats.uboot.binary import version_string
 
@@ -67,6 +66,8 @@ def check(disk: Disk, target: Expected, table: Table) -> tuple[list[Finding], tu
     firmware = target.firmware
     if firmware is None:
         return [*_unchecked(disk, table)], ()
+    from bootseal.firmware.verify import check as verify  # noqa: PLC0415 - slow to load
+
     findings = [*_rom(target, firmware), *check_choice(disk, table)]
     banks: list[Bank] = []
     for name in firmware.banks:
