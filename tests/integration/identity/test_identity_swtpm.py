@@ -9,11 +9,8 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -355,90 +352,3 @@ def test_key_of_another_chip_does_not_load(board: Board, tmp_path: Path) -> None
     ):
         Board(chip=chip, root=tmp_path).script("token")
     assert not (tmp_path / "run/identity").exists()
-
-
-@contextmanager
-def broker(board: Board, directory: Path, crl: Path | None = None) -> Iterator[int]:
-    """Run mosquitto with client certificates on a free port; it trusts device-ca."""
-    keys, port = board.root / "keys", free_port()
-    args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    args += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    proc.run(
-        "openssl",
-        [*args, "-keyout", directory / "key.pem", "-out", directory / "cert.pem"],
-        timeout=30,
-    )
-    chain = (keys / "DEV-device-ca.crt").read_bytes() + (keys / "DEV-root.crt").read_bytes()
-    (directory / "ca.pem").write_bytes(chain)
-    lines = [
-        f"listener {port} 127.0.0.1",
-        f"cafile {directory / 'ca.pem'}",
-        f"certfile {directory / 'cert.pem'}",
-        f"keyfile {directory / 'key.pem'}",
-        "require_certificate true",
-        "use_identity_as_username true",
-        "allow_anonymous false",
-        "log_dest file " + str(directory / "log"),
-        "user root",
-    ]
-    lines += [f"crlfile {crl}"] if crl else []
-    (directory / "conf").write_text("\n".join(lines) + "\n")
-    with subprocess.Popen(["/usr/sbin/mosquitto", "-c", directory / "conf"]) as running:
-        try:
-            wait(port)
-            yield port
-        finally:
-            running.terminate()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def wait(port: int) -> None:
-    for _ in range(100):
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    pytest.fail("mosquitto does not listen")
-
-
-# MQTT 3.1.1: CONNECT with an empty client identifier, and DISCONNECT; accepted is CONNACK with 0.
-HELLO: Final = bytes.fromhex("100c 00044d51545404 02003c 0000 e000")
-ACCEPTED: Final = bytes.fromhex("20020000")
-
-
-def connect(board: Board, directory: Path, port: int) -> bytes:
-    """Connect with the key in the token, by OpenSSL's PKCS#11 engine; what the broker answers."""
-    pin = (board.root / "run/identity/pin").read_text()
-    key = f"pkcs11:token=device;object=identity;type=private;pin-value={pin}"
-    args: list[str | Path] = ["openssl", "s_client", "-quiet", "-connect", f"localhost:{port}"]
-    args += ["-CAfile", directory / "cert.pem", "-cert", board.root / "pem"]
-    args += ["-engine", "pkcs11", "-keyform", "engine", "-key", key]
-    env = os.environ | board.env | {"PKCS11_MODULE_PATH": str(library())}
-    done = subprocess.run(args, env=env, input=HELLO, capture_output=True, timeout=120, check=False)
-    board.flush()
-    return done.stdout
-
-
-@pytest.mark.tool("mosquitto")
-def test_broker_sees_the_device_and_refuses_it_when_revoked(board: Board, tmp_path: Path) -> None:
-    with broker(board, tmp_path) as port:
-        assert connect(board, tmp_path, port) == ACCEPTED
-    assert "u'dev-1'" in (tmp_path / "log").read_text()
-
-    store = ("--store", board.root / "copy")
-    shutil.copytree(board.root / "store", board.root / "copy")
-    keys = board.root / "keys"
-    authority = ("--ca", keys / "DEV-device-ca.crt", "--key", keys / "DEV-device-ca.key")
-    board.run("identity", "revoke", "dev-1", *store, "--reason", "keyCompromise")
-    board.run("identity", "crl", *store, *authority, "-o", tmp_path / "crl.pem")
-    (tmp_path / "log").unlink()
-    with broker(board, tmp_path, tmp_path / "crl.pem") as port:
-        assert connect(board, tmp_path, port) == b""
-    log = (tmp_path / "log").read_text()
-    assert "u'dev-1'" not in log
-    assert "certificate verify failed" in log
