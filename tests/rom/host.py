@@ -191,9 +191,7 @@ def _compile(directory: Path) -> None:
         clang("-no-pie", script, *parts, "-o", directory / name)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        library = list(
-            pool.map(compiled, (directory / f"mbedtls/library/{n}.c" for n in _LIBRARY))
-        )
+        library = list(pool.map(compiled, (directory / f"mbedtls/library/{n}.c" for n in _LIBRARY)))
     memmap, unbounded = compiled(tfa / _MEMMAP), compiled(directory / "unbounded.c")
     reader_only = compiled(HOST / "reader_only.c")
     own = sorted(OWN.glob("*.c"))
@@ -214,7 +212,5 @@ def _compile(directory: Path) -> None:
     fuzzer = "-fsanitize=fuzzer"
     link("fuzz-devices", fuzzer, *drivers, HOST / "fuzz_devices.c")
     parser = [tfa / name for name in _PARSER]
-    link(
-        "fuzz-fip", fuzzer, *parser, OWN / "bootseal_fip.c", HOST / "fuzz_fip.c", *library
-    )
+    link("fuzz-fip", fuzzer, *parser, OWN / "bootseal_fip.c", HOST / "fuzz_fip.c", *library)
     shutil.rmtree(objects)

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.tool("clang")
 FUZZ_SECONDS: Final = int(os.environ.get("BOOTSEAL_FUZZ_SECONDS", "5"))
 UNTOUCHED: Final = 999
 
-PUBLIC: Final = bytes.fromhex("01500b02000b420504250020") + b"bootseal-this-is-never-undefined\0\x08"
+PUBLIC: Final = (
+    bytes.fromhex("01500b02000b420504250020") + b"bootseal-this-is-never-undefined\0\x08"
+)
 WRITTEN: Final = PUBLIC[:6] + bytes([PUBLIC[6] | 0x20]) + PUBLIC[7:]
 NAME: Final = bytes.fromhex("0022000b") + bytes(32)
 

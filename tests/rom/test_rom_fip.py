@@ -93,8 +93,15 @@ def test_byte_behind_the_end_is_refused(rom: Programs) -> None:
     assert rom.ask("bl1", fips_, root()) == [OK, REFUSED, REFUSED]
 
 
-def test_gap_between_images_is_refused(rom: Programs) -> None:
-    assert rom.ask("bl1", [fips.signed("rsa2048", alignment=16)], root()) == [REFUSED]
+@pytest.mark.parametrize("alignment", [1, 16, 4096, 1 << 18])
+def test_padding_between_images_is_zero(rom: Programs, alignment: int) -> None:
+    fip = fips.signed("rsa2048", alignment=alignment)
+    (size,) = struct.unpack_from("<Q", fip, HEADER + 24)
+    padding = 416 + (-416 % alignment) + size
+    assert rom.ask("bl1", [fip], root()) == [OK]
+    if alignment > 1:
+        assert fip[padding] == 0
+        assert rom.ask("bl1", [flipped(fip, padding)], root()) == [REFUSED]
 
 
 @pytest.mark.parametrize("place", [0x3FFFF0, 0x400000, 0x10000000, 2**63 - 1, 2**63, 2**64 - 8])
@@ -127,9 +134,7 @@ def test_every_bit_of_a_certificate_is_refused_by_one_stage(rom: Programs) -> No
 
 
 @pytest.mark.parametrize(("bits", "expected"), [(0, OK), (0b1, OK), (0b11, REFUSED)])
-def test_counter_that_the_tpm_refuses_is_refused(
-    rom: Programs, bits: int, expected: str
-) -> None:
+def test_counter_that_the_tpm_refuses_is_refused(rom: Programs, bits: int, expected: str) -> None:
     fip = fips.signed("rsa2048", trusted=1, nontrusted=1, alignment=1)
     assert rom.ask("bl1", [fip], root(), bits) == [expected]
     assert rom.ask("bl2", [fip], root(), bits) == [expected]

@@ -26,6 +26,17 @@
 
 void plat_qemu_io_setup(void);
 
+/* What a sanitizer finds is not a refusal. */
+const char *__asan_default_options(void)
+{
+	return "exitcode=99";
+}
+
+const char *__ubsan_default_options(void)
+{
+	return "exitcode=99";
+}
+
 static image_desc_t bl2;
 static bl_mem_params_node_t loaded;
 
