@@ -116,7 +116,7 @@ def build() -> Programs:
     ours = [p for p in (*FILES.rglob("*"), *HOST.rglob("*")) if p.is_file()]
     inputs = {
         "sources": {item: sha for files in packages.values() for item, sha in files},
-        "ours": digests(ours),
+        "ours": digests(tuple(ours)),
         "compiler": proc.run("clang", ["--version"], timeout=60).stdout.decode(),
     }
 
@@ -143,7 +143,7 @@ def _unpack(source: Apt, package: str, tree: Path) -> None:
     for item in source.source(package):
         if item.file in wanted:
             strip = [] if ".debian.tar." in item.file else ["--strip-components=1"]
-            args = ["--extract", "--file", source.fetch(item), "-C", tree, *strip]
+            args: list[str | Path] = [*strip, "--extract", "--file", source.fetch(item), "-C", tree]
             proc.run("tar", args, timeout=300)
     for line in (tree / "debian/patches/series").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
@@ -151,8 +151,8 @@ def _unpack(source: Apt, package: str, tree: Path) -> None:
 
 
 def _patch(tree: Path, patch: Path) -> None:
-    args = ["-p1", "--batch", "--forward", "--fuzz=0", "--no-backup-if-mismatch", "-i", patch]
-    proc.run("patch", args, cwd=tree, timeout=120)
+    args = ["-p1", "--batch", "--forward", "--fuzz=0", "--no-backup-if-mismatch"]
+    proc.run("patch", [*args, "-i", patch], cwd=tree, timeout=120)
 
 
 def flags(directory: Path) -> list[str]:
@@ -197,7 +197,7 @@ def _compile(directory: Path) -> None:
     own = sorted(OWN.glob("*.c"))
     without = [path for path in own if path.stem != "bootseal_fip"]
     for stage in ("1", "2"):
-        base = [
+        base: list[str | Path] = [
             f"-DIMAGE_BL{stage}",
             *(tfa / name for name in (*_TFA, f"drivers/auth/tbbr/tbbr_cot_bl{stage}.c")),
             *(HOST / name for name in ("machine.c", "verify.c")),
