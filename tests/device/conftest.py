@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import device as devices
+from bootseal import proc
+from bootseal.boot.attacks.data_volume import PARTITION
 from bootseal.boot.scenario.workspace import Overlay, Workspace
 from bootseal.check import disk as disk_check
 from bootseal.check import expected as target
-from bootseal.disk import image
+from bootseal.disk import image, partitions
 from bootseal.errors import FormatError
 from bootseal.progress import Silent
 from bootseal.units import MIB
@@ -130,6 +132,37 @@ def raw_disk(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> RawDi
 def bench(directory: Path, raw_disk: RawDisk, tmp_path: Path) -> Iterator[Workbench]:
     yield Workbench(devices.load(directory), directory, tmp_path, raw_disk)
     raw_disk.restore()
+
+
+def check_booted(directory: Path, overlay: Path) -> DiskVerdict:
+    """Check the disk that a device has written to, and see that a changed copy is refused.
+
+    Args:
+        directory: The device.
+        overlay: Its disk; QEMU may have it open, when the guest has written everything out.
+    """
+    raw = overlay.with_suffix(".raw")
+    args = ["convert", "-U", "-f", "qcow2", "-O", "raw", str(overlay), str(raw)]
+    proc.run("qemu-img", args, timeout=300)
+    wanted = replace(target.of_device(directory), image=raw)
+    with image.opened(raw) as disk:
+        verdict = disk_check.check(disk, wanted, Silent())
+        data = partitions.read(disk, disk.size).entry(PARTITION)
+    assert data is not None
+    with raw.open("r+b") as file:
+        file.seek(data.offset + 4096)
+        file.write(b"[")
+    with image.opened(raw) as disk:
+        tampered = disk_check.check(disk, wanted, Silent())
+    assert {f.id for f in tampered.errors} - {f.id for f in verdict.errors} == {"disk.data-header"}
+    raw.unlink()
+    return verdict
+
+
+def said_of_data(verdict: DiskVerdict) -> str:
+    """Return the errors of a verdict, and what it says of the stage of the data partition."""
+    stages = ("disk.data-provisioned", "disk.data-wiped")
+    return "; ".join(f.message for f in verdict.findings if f in verdict.errors or f.id in stages)
 
 
 def link_or_copy(source: str, target: str) -> None:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal boot run DIR --shell`, used as a person uses it: on a terminal, by typing."""
+"""`bootseal boot run DIR --shell`, used as a person uses it: on a terminal, by typing.
+
+And `disk check` accepts what the device makes of its own disk: booted, rotated, wiped. The disk of
+a device whose recovery key was handed out is checked in test_resigning.py.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.device.conftest import check_booted, said_of_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,17 +94,26 @@ def terminal(own: Path) -> Iterator[Terminal]:
     started.close()
 
 
-def test_shell_answers_restarts_and_switches_the_device_off(terminal: Terminal) -> None:
+def test_shell_answers_restarts_and_switches_the_device_off(own: Path, terminal: Terminal) -> None:
+    disk = own / "state/disk.qcow2"
     terminal.wait_for(PROMPT, BOOT_TIMEOUT)
 
     # The answer is not in the echo of the question.
-    terminal.type("echo $((6 * 7)) on /data: $(findmnt -no FSTYPE /data || echo nothing)")
+    terminal.type("sync; echo $((6 * 7)) on /data: $(findmnt -no FSTYPE /data || echo nothing)")
     terminal.wait_for(re.compile(rb"\n42 on /data: ext4\n.*# \Z"), ANSWER_TIMEOUT)
+    booted = check_booted(own, disk)
 
-    terminal.type("reboot")
+    terminal.type("bootseal-data rotate && reboot")
     terminal.wait_for(RESTARTED, BOOT_TIMEOUT)
-    terminal.type("echo boot $(cat /run/bootseal/boots)")
-    terminal.wait_for(re.compile(rb"\nboot 2\n"), ANSWER_TIMEOUT)
+    terminal.type("sync; echo boot $(cat /run/bootseal/boots)")
+    terminal.wait_for(re.compile(rb"\nboot 2\n.*# \Z"), ANSWER_TIMEOUT)
+    rotated = check_booted(own, disk)
 
-    terminal.type("systemctl poweroff")
+    terminal.type("bootseal-data wipe && systemctl poweroff")
     assert terminal.ended(ANSWER_TIMEOUT) == 0
+    wiped = check_booted(own, disk)
+
+    assert [verdict.errors for verdict in (booted, rotated, wiped)] == [(), (), ()]
+    assert "LUKS2 data, opened by the TPM alone" in said_of_data(booted)
+    assert "LUKS2 data, opened by the TPM alone" in said_of_data(rotated)
+    assert "was wiped" in said_of_data(wiped)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.device.conftest import check_booted, said_of_data
 
 from bootseal import device as devices
 from bootseal.boot.machine import swtpm
@@ -27,8 +28,13 @@ from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, S
 from bootseal.check import disk as disk_check
 from bootseal.check import expected
 from bootseal.disk import image
+from bootseal.firmware.chain import Key
+from bootseal.keys.directory import directory as key_directory
+from bootseal.keys.profile import Role
 from bootseal.keys.signers.base import open as open_signer
 from bootseal.progress import Silent
+from bootseal.resign import copy as resign_copy
+from bootseal.resign.plan import Patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,9 +73,19 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
         make_token(work / "fit.key")
         command = [str(Path(sys.executable).with_name("bootseal")), "disk", "sign", name]
         options = ["--key", URI, "--hint", "vault-1", "--trust", "-o", str(work / "signed")]
+        options += firmware_keys(Path(name))
         subprocess.run([*command, *options], check=True, stdin=subprocess.DEVNULL)
         fingerprint = open_signer(str(work / "fit.key")).public_key.fingerprint()
         yield Signed(old=Path(name).absolute(), new=work / "signed", fingerprint=fingerprint)
+
+
+def firmware_keys(directory: Path) -> list[str]:
+    """Return options that name the keys of a device's boot loaders; none without a boot ROM."""
+    if devices.load(directory).firmware is None:
+        return []
+    keys = directory / "keys"
+    names = {key: key_directory.find(keys, Role(key)).name for key in Key}
+    return [w for k, name in names.items() for w in ("--firmware-key", f"{k}={keys / name}.key")]
 
 
 def make_token(key: Path) -> None:
@@ -98,18 +114,32 @@ def test_signed_disk_is_accepted_and_leads_to_the_token(signed: Signed) -> None:
 def test_what_boots_is_what_was_built(signed: Signed) -> None:
     old, new = devices.load(signed.old), devices.load(signed.new)
 
-    assert old.slots == new.slots
     same = {r for r in old.artefacts if old.artefacts[r].sha256 == new.artefacts[r].sha256}
-    assert set(old.artefacts) - same == {"disk", "bios", "control-dtb", "fit", "boot"}
+    changed = {"disk", "bios", "control-dtb", "fit", "boot"}
+    if old.firmware is None:
+        assert old.slots == new.slots
+    else:
+        # U-Boot has another key, and is measured.
+        changed.add("firmware")
+        for before, after in zip(old.slots, new.slots, strict=True):
+            assert before.pcrs.pop("0") != after.pcrs.pop("0")
+            assert before.pcrs == after.pcrs
+    assert set(old.artefacts) - same == changed
 
 
 def test_image_on_its_own_becomes_the_same_disk(signed: Signed, tmp_path: Path) -> None:
     device = devices.load(signed.old)
     layout = Path(__file__).parents[2] / "meta-secureboot/files/wic/bootseal-ab.wks"
     outputs = ["-o", tmp_path / "disk.img", "--dtb-output", tmp_path / "u-boot.bin"]
+    disk, u_boot = (device.artefact(signed.old, role) for role in ("disk", "bios"))
+    options = ["--dtb", u_boot, "--layout", layout, "--key", URI, "--hint", "vault-1", "--trust"]
+    if device.firmware is not None:
+        with pytest.raises(subprocess.CalledProcessError) as info:
+            sign(disk, *options, *outputs)
+        assert b"fw-a holds boot loaders with U-Boot" in info.value.stderr.replace(b"\n", b" ")
+        return
 
-    sign(device.artefact(signed.old, "disk"), "--dtb", device.artefact(signed.old, "bios"),
-         "--layout", layout, "--key", URI, "--hint", "vault-1", "--trust", *outputs)  # fmt: skip
+    sign(disk, *options, *outputs)
 
     new = devices.load(signed.new)
     assert devices.digest_file(tmp_path / "disk.img") == new.artefacts["disk"].sha256
@@ -129,7 +159,7 @@ def test_signing_elsewhere_gives_the_same_bytes(signed: Signed, tmp_path: Path) 
     policy.chmod(0o600)
     for key in (fit, policy):
         run("openssl", "pkey", "-in", key, "-pubout", "-out", key.with_suffix(".pub"))
-    common = ["--hint", "vault-2", "--trust"]
+    common = ["--hint", "vault-2", "--trust", *firmware_keys(signed.old)]
     public = ["--public-key", vault / "fit.pub", "--policy-public-key", vault / "policy.pub"]
 
     sign(signed.old, *public, *common, "--export-requests", requests)
@@ -144,6 +174,11 @@ def test_signing_elsewhere_gives_the_same_bytes(signed: Signed, tmp_path: Path) 
 
     assert check(tmp_path / "two").errors == ()
     one, two = devices.load(tmp_path / "one"), devices.load(tmp_path / "two")
+    if one.firmware is not None:
+        assert check(tmp_path / "one").errors == ()
+        # Certificates of boot loaders by RSA have random salts.
+        for each in (one, two):
+            del each.artefacts["disk"], each.artefacts["firmware"]
     assert one == two
     assert len(list(requests.glob("*.sig"))) == 4
 
@@ -169,6 +204,9 @@ def test_uboot_boots_what_the_token_signed_and_opens_the_data(
     result = boot(signed.new, signed.new, tmp_path, UP)
 
     assert (result.verdict, result.ending) == (Outcome.PASSED, Ending.UP), result.reason
+    verdict = check_booted(signed.new, tmp_path / "disk.qcow2")
+    assert verdict.errors == ()
+    assert "LUKS2 data, with a recovery key that was handed out" in said_of_data(verdict)
 
 
 @pytest.mark.timeout(900)
@@ -199,13 +237,22 @@ def check(directory: Path) -> disk_check.DiskVerdict:
 
 def boot(disk: Path, bios: Path, work: Path, expect: Expectation) -> StepResult:
     """Boot the disk of one device with the boot loader of one, on a new TPM."""
-    device = devices.load(disk)
+    device, loaders = devices.load(disk), devices.load(bios)
     overlay, tpm, log = work / "disk.qcow2", work / "tpm", work / "serial.log"
-    create_overlay(overlay, device.artefact(disk, "disk"), backing_format="raw")
+    content = device.artefact(disk, "disk")
+    if loaders.firmware is not None:
+        # Its boot ROM reads U-Boot from the disk.
+        package = loaders.artefact(bios, "firmware").read_bytes()
+        banks = [device.partition(name) for name in loaders.firmware.banks]
+        resign_copy.copy(content, work / "disk.img")
+        content = work / "disk.img"
+        patches = [Patch(each.offset, package.ljust(each.size, b"\0")) for each in banks]
+        resign_copy.patch(content, patches)
+    create_overlay(overlay, content, backing_format="raw")
     swtpm.manufacture(tpm)
     machine = Machine(
         qemu=device.qemu,
-        bios=devices.load(bios).artefact(bios, "bios"),
+        bios=loaders.first_code(bios),
         disk=overlay,
         tpm=tpm,
     )

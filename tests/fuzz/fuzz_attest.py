@@ -2,7 +2,7 @@
 """Coverage-guided fuzzing of everything a device sends its verifier, and of PCR values next to it.
 
     pip install atheris
-    python tests/fuzz/fuzz_attest.py CORPUS -max_total_time=600
+    python -m tests.fuzz.fuzz_attest CORPUS -max_total_time=600
 
 Any bytes must end in a model or a `BootsealError`, and no signature may be accepted. The first byte
 chooses the reader; CORPUS is filled with well-formed structures when it is empty.
@@ -20,13 +20,18 @@ from typing import TYPE_CHECKING
 import atheris
 
 with atheris.instrument_imports(include=["bootseal"]):
+    from tests import identity_samples
+
     from bootseal import documents
     from bootseal.attest import messages
     from bootseal.errors import BootsealError, VerificationRefused
     from bootseal.formats.tpm import eventlog, structures
     from bootseal.formats.tpm.eventlog import Event, EventLog, EventType
     from bootseal.formats.tpm.policy import PCR_COUNT
+    from bootseal.identity import messages as identity_messages
+    from bootseal.identity import verify as identity_verify
     from bootseal.keys.tpm import credential, endorsement
+    from bootseal.keys.tpm import identity as tpm_identity
     from bootseal.measure import approved, explain, pcr_values
 
 if TYPE_CHECKING:
@@ -44,6 +49,9 @@ EXPECTED = eventlog.bootm_events(kernel=b"k", ramdisk=b"r", fdt=FDT, version=b"U
 GX = bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
 GY = bytes.fromhex("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
 LOCALITIES = 5
+STRANGER = identity_samples.Device()
+VERIFIER = identity_verify.Verifier(identity_samples.release(STRANGER.kernel)[0])
+WHEN_ASKED = identity_samples.NOW
 WHEN = datetime(2026, 11, 22, tzinfo=UTC)
 
 
@@ -75,6 +83,8 @@ def read_public(data: bytes) -> None:
     key = credential.public_key(public.key)
     with suppress(VerificationRefused):
         credential.check_attestation_key(public)
+    tpm_identity.wrong_attributes(public)
+    tpm_identity.wrong_form(public)
     numbers = (b"\1", b"\1") if len(data) % 2 else (b"\1",)
     signature = structures.Signature(
         scheme=structures.Scheme.ECDSA, hash_name="sha256", numbers=numbers
@@ -84,6 +94,13 @@ def read_public(data: bytes) -> None:
     except VerificationRefused:
         return
     raise AssertionError("a signature nobody made was accepted")
+
+
+def read_proof(data: bytes) -> None:
+    """Read a proof; none is by a device that nobody has seen."""
+    proof = identity_messages.parse(data)
+    verdict = VERIFIER.inspect(proof, STRANGER.record, identity_samples.CHALLENGE, WHEN_ASKED)
+    assert "attest.signature" in {finding.id for finding in verdict.findings}
 
 
 READERS: tuple[Callable[[bytes], object], ...] = (
@@ -96,6 +113,9 @@ READERS: tuple[Callable[[bytes], object], ...] = (
     approved.parse,
     lambda data: endorsement.check(data, [], WHEN),
     read_values,
+    structures.parse_statement,
+    read_proof,
+    tpm_identity.read_request,
 )
 
 
@@ -145,7 +165,12 @@ def seeds() -> dict[str, bytes]:
     )
     signature = bytes.fromhex("0018000b") + (sized + b"\1" * 32) * 2
     evidence = documents.dump(messages.Answer(quote=quote, signature=signature, event_log=log))
+    device = identity_samples.Device()
+    made = device.answer()
     return {
+        "statement": b"\x09" + made.certification,
+        "proof": b"\x0a" + documents.dump(made),
+        "request": b"\x0b" + made.csr,
         "log": b"\0" + log,
         "public": b"\1" + ecc,
         "quote": b"\2" + quote,

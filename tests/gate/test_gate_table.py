@@ -13,7 +13,7 @@ from tests.gate.test_gate import agree
 
 from bootseal.errors import FormatError
 from bootseal.fit.verify import forms, gate
-from bootseal.fit.verify.forms import Form, Kind
+from bootseal.fit.verify.forms import NodeKind, PropertyForm
 from bootseal.fit.verify.verdict import inspect
 from bootseal.formats.fdt.model import Node
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 CONF: Final = "/configurations/conf-a"
 WITH_HASH: Final = child(CONF, Node("hash-1", {"algo": b"sha256\0"}))
 PLACES: Final = {
-    Kind.ROOT: "/",
-    Kind.IMAGES: "/images",
-    Kind.CONFIGS: "/configurations",
-    Kind.IMAGE: "/images/kernel-1",
-    Kind.CONFIG: CONF,
-    Kind.HASH: "/images/kernel-1/hash-1",
-    Kind.SIGNATURE: f"{CONF}/signature-1",
-    Kind.UNREAD: f"{CONF}/hash-1",
+    NodeKind.ROOT: "/",
+    NodeKind.IMAGES: "/images",
+    NodeKind.CONFIGS: "/configurations",
+    NodeKind.IMAGE: "/images/kernel-1",
+    NodeKind.CONFIG: CONF,
+    NodeKind.HASH: "/images/kernel-1/hash-1",
+    NodeKind.SIGNATURE: f"{CONF}/signature-1",
+    NodeKind.UNREAD: f"{CONF}/hash-1",
 }
 VALUES: Final = {
     "none": b"",
@@ -57,9 +57,9 @@ VALUES: Final = {
 }
 
 
-def made(name: str, kind: Kind, value: bytes) -> Make:
+def made(name: str, kind: NodeKind, value: bytes) -> Make:
     change = put(PLACES[kind], name, value)
-    return both(WITH_HASH, change) if kind is Kind.UNREAD else change
+    return both(WITH_HASH, change) if kind is NodeKind.UNREAD else change
 
 
 def test_gate_has_the_table_of_the_release_gate(gate_source: Path) -> None:
@@ -67,10 +67,11 @@ def test_gate_has_the_table_of_the_release_gate(gate_source: Path) -> None:
     table = text[text.index("} rules[] = {") : text.index("static const char * const unsigned")]
     rows = re.findall(r'\{ "([a-z-]+)", ([A-Z |]+), ([A-Z]+) \}', table)
     there = {
-        name: (frozenset(map(Kind, kinds.split(" | "))), Form(form)) for name, kinds, form in rows
+        name: (frozenset(map(NodeKind, kinds.split(" | "))), PropertyForm(form))
+        for name, kinds, form in rows
     }
     assert there == forms.RULES
-    assert set(re.search(r"enum kind \{(.*?)\}", text, re.DOTALL)[1].split()) >= set(Kind)  # type: ignore[index]
+    assert set(re.search(r"enum kind \{(.*?)\}", text, re.DOTALL)[1].split()) >= set(NodeKind)  # type: ignore[index]
 
 
 def test_gate_has_the_limits_of_the_release_gate(gate_source: Path) -> None:
@@ -81,10 +82,10 @@ def test_gate_has_the_limits_of_the_release_gate(gate_source: Path) -> None:
     assert {name: defined[name] for name in gate.LIMITS} == gate.LIMITS
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", NodeKind)
 @pytest.mark.parametrize("name", forms.RULES)
 def test_gate_and_release_gate_agree_about_every_form_of_a_property(
-    gate: Gate, genuine: bytes, trust: bytes, name: str, kind: Kind
+    gate: Gate, genuine: bytes, trust: bytes, name: str, kind: NodeKind
 ) -> None:
     fits = {what: made(name, kind, value)(genuine) for what, value in VALUES.items()}
     reasons = gate.check(list(fits.values()))
@@ -101,12 +102,12 @@ def test_gate_and_release_gate_agree_about_every_form_of_a_property(
     [
         (n, k)
         for n, (kinds, form) in forms.RULES.items()
-        if form is Form.TEXT
+        if form is PropertyForm.TEXT
         for k in sorted(kinds)
     ],
 )
 def test_text_that_is_not_one_printable_string_is_refused(
-    genuine: bytes, trust: bytes, name: str, kind: Kind
+    genuine: bytes, trust: bytes, name: str, kind: NodeKind
 ) -> None:
     for value in ("none", "escape", "tabulator", "beyond ASCII", "not UTF-8", "two texts"):
         fit = made(name, kind, VALUES[value])(genuine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 from bootseal.cli.doctor import TOOLS
@@ -12,6 +13,12 @@ from bootseal.cli.doctor import TOOLS
 ROOT = Path(__file__).parents[2]
 # Present on every Debian machine.
 _ESSENTIAL = {"apt", "dpkg", "util-linux"}
+# These read what they, or the programs they ran, have written, and what the package brings.
+OWN_FILES = (
+    *("assembly/", "boot/", "files.py", "reference/"),
+    *("disk/filesystems/ext4.py", "fit/build.py", "fit/mkimage.py", "keys/published.py"),
+    *("report/serial_log.py", "resign/copy.py"),
+)
 
 
 def tracked() -> list[Path]:
@@ -42,6 +49,25 @@ def test_modules_stay_small_enough_to_read() -> None:
         if (lines := len(path.read_text().splitlines())) > 400
     }
     assert long == {}
+
+
+def test_folders_stay_small_enough_to_know() -> None:
+    folders = Counter(path.parent.relative_to(ROOT) for path in tracked() if path.suffix == ".py")
+    assert {str(folder): files for folder, files in folders.items() if files > 16} == {}
+
+
+def test_input_files_are_opened_by_files() -> None:
+    """A FIFO never ends, a sparse file is larger than memory: what a user names may be either."""
+    bare = re.compile(r"(?<!inputs)\.read_(bytes|text)\(|\.open\(\"r")
+    package = ROOT / "tools/bootseal"
+    found = {
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in package.rglob("*.py")
+        if not str(path.relative_to(package)).startswith(OWN_FILES)
+        for line in path.read_text().splitlines()
+        if bare.search(line) and "__file__" not in line
+    }
+    assert found == set()
 
 
 def test_setup_installs_every_package_doctor_names() -> None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from bootseal import documents
 from bootseal.errors import FormatError, UsageError
-from bootseal.files import write_file
+from bootseal.files import opened, write_file
 from bootseal.target import UNKNOWN_TARGET, Target
 
 SCHEMA: Final = "bootseal.device/1"
@@ -267,8 +267,13 @@ class Device:
 
 
 def digest_file(path: Path) -> str:
-    """Return the SHA-256 of a file as lower-case hex."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file as lower-case hex.
+
+    Raises:
+        UsageError: As `files.opened`.
+        OSError: Likewise.
+    """
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -19,6 +19,7 @@ from bootseal.units import MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import BufferedReader
 
 _Bytes: TypeAlias = bytes | bytearray | memoryview
 _NEW: Final = 0o666
@@ -40,7 +41,7 @@ _KINDS: Final = (
 
 
 @contextmanager
-def opened(path: Path, *, devices: bool = False) -> Iterator[BinaryIO]:
+def opened(path: Path, *, devices: bool = False) -> Iterator[BufferedReader]:
     """Open a file for reading, but nothing that could block or never end.
 
     A pipe without a name is taken, such as that of `<(command)`.

@@ -56,7 +56,8 @@ def test_kas_file_passes_the_schema_of_kas(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["qemuarm64", "qemuarm64-production"])
 def test_every_repository_of_a_build_is_pinned_to_a_commit(name: str, tmp_path: Path) -> None:
-    document = dump(tmp_path, f"kas/{name}.yml", "kas/features/sstate-mirror.yml")
+    features = [f"kas/features/{each}.yml" for each in ("sstate-mirror", "rom")]
+    document = dump(tmp_path, f"kas/{name}.yml", *features)
     repositories, overrides = document["repos"], document["overrides"]
     assert isinstance(repositories, dict)
     assert isinstance(overrides, dict)
@@ -110,6 +111,13 @@ def test_layout_says_what_wic_would_otherwise_draw_at_random() -> None:
     assert not drawn.names_disk
     assert drawn.drawn
     assert parse_wks(text) == replace(drawn, names_disk=True, drawn=frozenset())
+
+
+@pytest.mark.parametrize("path", sorted((LAYER / "files/wic").glob("*.wks")), ids=lambda p: p.name)
+def test_wic_makes_no_file_system_where_nothing_is_put(path: Path) -> None:
+    parts = [line for line in path.read_text().splitlines() if line.startswith("part ")]
+    # Without a word about it, wic makes a FAT file system.
+    assert [line for line in parts if "--source" not in line and "--fstype none" not in line] == []
 
 
 @pytest.mark.tool("systemd-analyze")

@@ -16,7 +16,7 @@ import pytest
 from bootseal.errors import BootsealError, FormatError, UsageError, VerificationRefused
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import from_pem, verify_digest
-from bootseal.keys.signers.offline import Answers, Recorder, Wanted, export, load
+from bootseal.keys.signers.offline import Answers, Recorder, WantedSignature, export, load
 
 if TYPE_CHECKING:
     from bootseal.keys.public import PublicKey
@@ -43,7 +43,9 @@ def make_key(directory: Path, kind: str) -> PublicKey:
     return from_pem(public.stdout)
 
 
-def asked(directory: Path, key: PublicKey, algorithm: Algorithm, digest: bytes) -> list[Wanted]:
+def asked(
+    directory: Path, key: PublicKey, algorithm: Algorithm, digest: bytes
+) -> list[WantedSignature]:
     recorder = Recorder(public_key=key, role="fit")
     recorder.sign_digest(digest, algorithm)
     recorder.sign_digest(digest, algorithm)

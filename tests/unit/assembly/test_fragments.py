@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal.assembly import fragments
-from bootseal.assembly.fragments import Kind, Role
+from bootseal.assembly.fragments import FragmentRole, ProblemKind
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.formats.uboot import config as uboot_config
 
@@ -30,10 +30,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def compared(config: str, **boards: str) -> tuple[Problem, ...]:
     """Return what is wrong with a finished configuration, and boards' fragments by name."""
     Path(".config").write_text(config)
-    given = [fragments.read(Path(f"{name}.cfg"), Role.REQUIRED) for name in ("verify", "harden")]
+    given = [
+        fragments.read(Path(f"{name}.cfg"), FragmentRole.REQUIRED) for name in ("verify", "harden")
+    ]
     for name, text in boards.items():
         Path(f"{name}.cfg").write_text(text)
-        given.append(fragments.read(Path(f"{name}.cfg"), Role.BOARD))
+        given.append(fragments.read(Path(f"{name}.cfg"), FragmentRole.BOARD))
     return fragments.problems(Path(".config"), given)
 
 
@@ -91,7 +93,7 @@ def test_board_that_contradicts_is_refused_whatever_kconfig_made_of_it(
     for config in (finished, FINISHED):
         (problem,) = compared(config, board=board)
         assert problem.message == reason
-        assert problem.kind is Kind.CONTRADICTION
+        assert problem.kind is ProblemKind.CONTRADICTION
         assert problem.remedy == (
             "take the line out of board.cfg: a board's fragments may add settings"
             " and must not contradict required ones"
@@ -102,8 +104,8 @@ def test_order_of_the_fragments_does_not_decide() -> None:
     Path(".config").write_text(FINISHED)
     Path("board.cfg").write_text("CONFIG_CMD_GO=y\n")
     given = [
-        fragments.read(Path("board.cfg"), Role.BOARD),
-        fragments.read(Path("harden.cfg"), Role.REQUIRED),
+        fragments.read(Path("board.cfg"), FragmentRole.BOARD),
+        fragments.read(Path("harden.cfg"), FragmentRole.REQUIRED),
     ]
 
     (problem,) = fragments.problems(Path(".config"), given)
@@ -145,7 +147,7 @@ def test_two_boards_that_disagree_are_refused() -> None:
 def test_setting_that_did_not_stick_is_named(change: tuple[str, str], reason: str) -> None:
     (problem,) = compared(FINISHED.replace(*change))
     assert problem.message == reason
-    assert problem.kind is Kind.LOST
+    assert problem.kind is ProblemKind.LOST
     assert problem.remedy.startswith("search for the symbol in menuconfig")
 
 
@@ -191,9 +193,9 @@ def of_uboot(config: str, board: str = "", sources: Path | None = None) -> list[
     """Return what is wrong with a U-Boot's configuration that no required fragment speaks of."""
     Path(".config").write_text(config)
     Path("board.cfg").write_text(board)
-    given = [fragments.read(Path("board.cfg"), Role.BOARD)]
+    given = [fragments.read(Path("board.cfg"), FragmentRole.BOARD)]
     found = fragments.problems(Path(".config"), given, uboot=True, sources=sources)
-    assert {problem.kind for problem in found} <= {Kind.FORBIDDEN, Kind.LOST}
+    assert {problem.kind for problem in found} <= {ProblemKind.FORBIDDEN, ProblemKind.LOST}
     return [problem.message for problem in found]
 
 
@@ -229,7 +231,7 @@ def test_board_that_switches_off_what_verifies_is_named() -> None:
 def test_kernel_has_no_families() -> None:
     Path(".config").write_text("CONFIG_NET=y\n")
     Path("board.cfg").write_text("CONFIG_NET=y\n")
-    given = [fragments.read(Path("board.cfg"), Role.BOARD)]
+    given = [fragments.read(Path("board.cfg"), FragmentRole.BOARD)]
     assert fragments.problems(Path(".config"), given) == ()
 
 
@@ -237,7 +239,7 @@ def test_lost_setting_is_said_with_its_cause(tmp_path: Path) -> None:
     (tmp_path / "Kconfig").write_text("config SPL_FS_FAT\n\tselect FS_FAT\n")
     Path("verify.cfg").write_text("# CONFIG_FS_FAT is not set\n")
     Path(".config").write_text("CONFIG_SPL_FS_FAT=y\nCONFIG_FS_FAT=y\n")
-    given = [fragments.read(Path("verify.cfg"), Role.REQUIRED)]
+    given = [fragments.read(Path("verify.cfg"), FragmentRole.REQUIRED)]
     (problem,) = fragments.problems(Path(".config"), given, sources=tmp_path)
     assert problem.message == (
         "verify.cfg:1: CONFIG_FS_FAT should be n, found y in .config:2;"
@@ -257,7 +259,8 @@ def test_lost_setting_is_said_with_its_cause(tmp_path: Path) -> None:
 def test_fragments_of_the_layer_agree_with_each_other(directory: str, board: str) -> None:
     paths = sorted((SHIPPED / directory).glob("*.cfg"))
     given = [
-        fragments.read(path, Role.BOARD if path.name == board else Role.REQUIRED) for path in paths
+        fragments.read(path, FragmentRole.BOARD if path.name == board else FragmentRole.REQUIRED)
+        for path in paths
     ]
     lines = {
         f"{symbol}={setting.value}"

@@ -22,6 +22,8 @@ SIGNING = (
     "disk sign-requests",
     "firmware sign",
     "fit sign",
+    "identity crl",
+    "identity issue",
     "keys generate",
     "keys rotate",
     "measure sign",

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+import os
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -37,6 +39,7 @@ def spki(modulus: int, exponent: int = 65537) -> bytes:
     ("weak", "good", "reason"),
     [
         (spki(GOOD.p), spki(N), "RSA with 1024 bits"),
+        (spki((1 << 16384) + 1), spki(N), "RSA with 16385 bits"),
         (spki(N, 3), spki(N), "the public exponent 3"),
         (spki(P * (P + 200)), spki(P * (P + (1 << 1000))), "Fermat's method"),
         (
@@ -45,7 +48,7 @@ def spki(modulus: int, exponent: int = 65537) -> bytes:
             "192",
         ),
     ],
-    ids=["size", "exponent", "close primes", "curve"],
+    ids=["size", "too large", "exponent", "close primes", "curve"],
 )
 def test_weak_key_is_named_and_its_twin_is_not(weak: bytes, good: bytes, reason: str) -> None:
     (found,) = weakness.inspect(weak)
@@ -101,3 +104,49 @@ def test_badkeys_is_asked_where_it_is_installed(
     weakness.inspect(spki(N))
     assert asked[-1][1] == ["roca", "blocklist"]
     assert weakness.unchecked() == ()
+
+
+def primes_of_infineon() -> tuple[int, int]:
+    """Return two primes made as the library of Infineon's chips made them (CVE-2017-15361).
+
+    Modulo the product of the small primes, each is a power of 65537. Each number added is the
+    smallest with which the result is a prime.
+    """
+    small = math.prod(n for n in range(2, 168) if all(n % d for d in range(2, n)))
+    start = (3 << 1022) // small
+    p = (start + 58) * small + pow(65537, 1234567, small)
+    q = (start + (1 << 700) + 94) * small + pow(65537, 7654321, small)
+    return p, q
+
+
+@pytest.fixture
+def _with_badkeys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if os.environ.get("BOOTSEAL_CI") != "1":
+        pytest.importorskip("badkeys")
+
+
+@pytest.mark.usefixtures("_with_badkeys")
+def test_badkeys_itself_names_a_key_of_a_weak_generator_and_not_its_twin() -> None:
+    p, q = primes_of_infineon()
+
+    (found,) = weakness.inspect(spki(p * q))
+
+    assert "ROCA" in found
+    assert found.endswith("(badkeys)")
+    assert weakness.inspect(spki(p * GOOD.p)) == []
+    assert "badkeys --update-bl" in weakness.unchecked()[0]
+
+
+@pytest.mark.usefixtures("_with_badkeys")
+@pytest.mark.parametrize(
+    "modulus",
+    [1 << 2048, (1 << 2048) - 1, N**2, 1 << 65536],
+    ids=["power of two", "ones", "square", "too large"],
+)
+def test_no_modulus_is_too_odd_for_badkeys(modulus: int) -> None:
+    found = weakness.inspect(spki(modulus))
+
+    assert found
+    assert len([text for text in found if "Fermat" in text]) < 2

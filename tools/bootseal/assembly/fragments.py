@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bootseal.formats.uboot.config import Violation
 
 
-class Role(StrEnum):
+class FragmentRole(StrEnum):
     """Whose a fragment is."""
 
     REQUIRED = "required"
@@ -38,7 +38,7 @@ class Role(StrEnum):
     """The board's: it may add settings, and never contradicts a required one."""
 
 
-class Kind(StrEnum):
+class ProblemKind(StrEnum):
     """What is wrong with a setting."""
 
     CONTRADICTION = "contradiction"
@@ -60,7 +60,7 @@ class Fragment:
     """
 
     file: str
-    role: Role
+    role: FragmentRole
     settings: Mapping[str, Setting]
 
 
@@ -79,7 +79,7 @@ class Problem:
         remedy: What to do about it.
     """
 
-    kind: Kind
+    kind: ProblemKind
     file: str
     line: int
     symbol: str
@@ -89,7 +89,7 @@ class Problem:
     remedy: str
 
 
-def read(path: Path, role: Role) -> Fragment:
+def read(path: Path, role: FragmentRole) -> Fragment:
     """Read a fragment.
 
     Raises:
@@ -129,7 +129,9 @@ def problems(
         # Of two settings that contradict each other one is lost as well, which says nothing new.
         known = {problem.symbol for problem in found}
         found += [problem for problem in way if problem.symbol not in known]
-    if sources is not None and any(problem.kind is not Kind.CONTRADICTION for problem in found):
+    if sources is not None and any(
+        problem.kind is not ProblemKind.CONTRADICTION for problem in found
+    ):
         tree = kconfig_tree.read(sources)
         found = [_explained(problem, tree, finished) for problem in found]
     return tuple(found)
@@ -151,13 +153,13 @@ def refuse(found: Sequence[Problem], config: Path) -> None:
 
 def _contradictions(fragments: Sequence[Fragment]) -> Iterator[Problem]:
     # The required one first, so that the board's line is the one to change.
-    ordered = sorted(fragments, key=lambda fragment: fragment.role is not Role.REQUIRED)
+    ordered = sorted(fragments, key=lambda fragment: fragment.role is not FragmentRole.REQUIRED)
     for first, second in combinations(ordered, 2):
         for symbol, setting in second.settings.items():
             other = first.settings.get(symbol, setting)
             if other.value == setting.value:
                 continue
-            required = first.role is Role.REQUIRED and second.role is Role.BOARD
+            required = first.role is FragmentRole.REQUIRED and second.role is FragmentRole.BOARD
             if required:
                 remedy = (
                     f"take the line out of {second.file}: a board's fragments may add settings"
@@ -166,7 +168,7 @@ def _contradictions(fragments: Sequence[Fragment]) -> Iterator[Problem]:
             else:
                 remedy = f"take {symbol} out of {second.file} or {first.file}: only one can hold"
             yield Problem(
-                kind=Kind.CONTRADICTION,
+                kind=ProblemKind.CONTRADICTION,
                 file=second.file,
                 line=setting.line,
                 symbol=symbol,
@@ -190,7 +192,7 @@ def _lost(
                 continue
             where = f" in {config}:{found.line}" if found else f": {config} does not have it"
             yield Problem(
-                kind=Kind.LOST,
+                kind=ProblemKind.LOST,
                 file=fragment.file,
                 line=setting.line,
                 symbol=symbol,
@@ -208,7 +210,7 @@ def _forbidden_by_board(
 ) -> Iterator[Problem]:
     """Yield what a fragment of the board switches on or off that no U-Boot may have so."""
     for fragment in fragments:
-        if fragment.role is Role.REQUIRED:
+        if fragment.role is FragmentRole.REQUIRED:
             continue
         settings = {**finished, **fragment.settings}
         for violation in uboot_config.violations(settings):
@@ -237,7 +239,7 @@ def _forbidden(config: Path, finished: Mapping[str, Setting]) -> Iterator[Proble
 def _forbidden_setting(violation: Violation, setting: Setting, file: str, remedy: str) -> Problem:
     where = f"{file}:{setting.line}" if setting.line else file
     return Problem(
-        kind=Kind.FORBIDDEN,
+        kind=ProblemKind.FORBIDDEN,
         file=file,
         line=setting.line,
         symbol=violation.symbol,
@@ -251,7 +253,7 @@ def _forbidden_setting(violation: Violation, setting: Setting, file: str, remedy
 
 def _explained(problem: Problem, tree: Tree, finished: Mapping[str, Setting]) -> Problem:
     """Return a problem with what decided it, where the sources tell."""
-    if problem.kind is Kind.CONTRADICTION:
+    if problem.kind is ProblemKind.CONTRADICTION:
         return problem
     cause = kconfig_tree.cause(tree, problem.symbol, finished)
     if not cause:

@@ -40,6 +40,7 @@ class Record:
         ek_key: Fingerprint of its endorsement key; empty in records of older versions.
         ak: Its attestation key, TPMT_PUBLIC in lower-case hex.
         ak_name: The key's name, lower-case hex.
+        chip: What names its TPM in certificates; empty in records of older versions.
         secret_sha256: While the key is not certified: digest of what its TPM must tell.
         certified: When the key was certified, seconds since 1970; 0 while it is not.
         reset_count: Of the last accepted quote, as are the next two.
@@ -55,6 +56,7 @@ class Record:
     ak_name: str
     secret_sha256: str
     ek_key: str = ""
+    chip: str = ""
     certified: int = 0
     reset_count: int = 0
     restart_count: int = 0

@@ -106,6 +106,7 @@ def enrol(
         ek_certificate=vouched.fingerprint,
         ek_issuer=vouched.issuer,
         ek_key=vouched.public_key.fingerprint(),
+        chip=vouched.chip,
         ak=identity.ak.hex(),
         ak_name=key.name.hex(),
         secret_sha256=hashlib.sha256(secret).hexdigest(),

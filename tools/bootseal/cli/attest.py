@@ -11,7 +11,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import approved_list, naming, read
-from bootseal.cli.options import Json
+from bootseal.cli.options import DeviceName, Json, StoreDir
 
 if TYPE_CHECKING:
     from bootseal.attest.verify import AttestVerdict
@@ -21,21 +21,15 @@ app = typer.Typer(
     help="Ask a device what it booted, and check the answer.",
 )
 
-_Store = Annotated[
-    Path,
-    typer.Option("--store", metavar="DIR", help="The verifier's directory; created if missing."),
-]
-_Name = Annotated[str, typer.Argument(metavar="DEVICE", help="Name of the device.")]
-
 
 @app.command()
 def enrol(
-    name: _Name,
+    name: DeviceName,
     identity: Annotated[
         Path, typer.Argument(metavar="IDENTITY", help="Output of bootseal-attest identity.")
     ],
     *,
-    store: _Store,
+    store: StoreDir,
     authority: Annotated[
         list[Path],
         typer.Option(
@@ -86,12 +80,12 @@ def enrol(
 
 @app.command()
 def certify(
-    name: _Name,
+    name: DeviceName,
     answer: Annotated[
         Path, typer.Argument(metavar="ANSWER", help="Output of bootseal-attest activate.")
     ],
     *,
-    store: _Store,
+    store: StoreDir,
 ) -> None:
     """Check the answer to a credential: it proves that the attestation key is in the TPM."""
     from bootseal.attest import messages
@@ -109,9 +103,9 @@ def certify(
 
 @app.command()
 def challenge(
-    name: _Name,
+    name: DeviceName,
     *,
-    store: _Store,
+    store: StoreDir,
     validity: Annotated[
         int, typer.Option(min=1, max=86400, help="Seconds within which it must be answered.")
     ] = 300,
@@ -135,7 +129,7 @@ def verify(
         Path, typer.Argument(metavar="EVIDENCE", help="Output of bootseal-attest quote.")
     ],
     *,
-    store: _Store,
+    store: StoreDir,
     approved: Annotated[
         Path, typer.Option("--approved", metavar="LIST", help="The approved list.")
     ],

@@ -64,10 +64,10 @@ def config(
     Example: bootseal device config --uboot --required verify.cfg --board board.cfg .config
     """
     from bootseal.assembly import fragments
-    from bootseal.assembly.fragments import Role
+    from bootseal.assembly.fragments import FragmentRole
 
-    given = [fragments.read(path, Role.REQUIRED) for path in required]
-    given += [fragments.read(path, Role.BOARD) for path in board or ()]
+    given = [fragments.read(path, FragmentRole.REQUIRED) for path in required]
+    given += [fragments.read(path, FragmentRole.BOARD) for path in board or ()]
     found = fragments.problems(finished, given, uboot=uboot, sources=sources)
     if as_json:
         console.emit_json(_verdict(finished, given, found))

@@ -69,6 +69,12 @@ ApprovedList: TypeAlias = Annotated[
     Path, typer.Option("--list", "-l", metavar="LIST", help="The approved list.")
 ]
 
+StoreDir: TypeAlias = Annotated[
+    Path,
+    typer.Option("--store", metavar="DIR", help="The verifier's directory; created if missing."),
+]
+DeviceName: TypeAlias = Annotated[str, typer.Argument(metavar="DEVICE", help="Name of the device.")]
+
 _KEYS: Final = "PINs and tokens"
 _STRICTNESS: Final = "Strictness"
 _log: Final = logging.getLogger(__name__)

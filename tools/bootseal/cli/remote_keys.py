@@ -63,7 +63,7 @@ def stand_ins(
     return {**recorders}, list(recorders.values())
 
 
-def export(directory: Path, recorders: list[Recorder], subject: Path) -> None:
+def export(directory: Path, recorders: list[Recorder], subject: Path | str) -> None:
     """Write what is to be signed elsewhere, and say what to do next."""
     from bootseal.keys.signers import offline
 

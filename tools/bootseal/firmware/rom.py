@@ -46,6 +46,25 @@ def with_root_key(image: bytes, root_hash: str, what: str) -> bytes:
     return made
 
 
+def with_other_root_key(image: bytes, present: str, root_hash: str, what: str) -> bytes:
+    """Return BL1 or BL2 with the hash of another master root key than it has.
+
+    Args:
+        image: The image.
+        present: The hash that it has, lower-case hex.
+        root_hash: The hash that it is to have.
+        what: `BL1` or `BL2`, for messages.
+
+    Raises:
+        VerificationRefused: It does not hold the present hash alone, or the new one protects
+            nothing.
+    """
+    check(image, present, what)
+    made = image.replace(HEAD + bytes.fromhex(present), HEAD + bytes.fromhex(root_hash))
+    check(made, root_hash, what)
+    return made
+
+
 def check(image: bytes, root_hash: str, what: str) -> None:
     """Check that BL1 or BL2 holds the hash of this master root key and no other.
 

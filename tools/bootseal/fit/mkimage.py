@@ -139,7 +139,8 @@ def _probe(job: Job, probe: Path) -> Fit:
         probe = job.image
     else:
         _run(job, [*job.options], probe)
-    return fit_format.parse(probe.read_bytes(), lenient=True)
+    with mapped(probe) as data:
+        return fit_format.parse(data, lenient=True)
 
 
 def _needed(job: Job, model: Fit) -> dict[str, Algorithm]:
@@ -195,7 +196,7 @@ def _copy_cipher_keys(job: Job, model: Fit, keys: Path) -> None:
                     f"and there is none in {job.directory or 'any directory, as -k names none'}",
                     hint=f"name the directory that holds {hint}.bin with -k",
                 )
-            write_file(keys / source.name, source.read_bytes(), mode=0o600)
+            write_file(keys / source.name, read_bounded(source), mode=0o600)
 
 
 def _refuse_misfit(hint: str, algorithm: Algorithm, signer: Signer) -> None:

@@ -29,6 +29,8 @@ from bootseal.keys.signers.file import FileSigner
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
+
     from bootseal.keys.profile import KeySpec
     from bootseal.keys.signers.base import Signer
     from bootseal.keys.signers.file import PrivateKey
@@ -161,21 +163,51 @@ def sign(
     Raises:
         UsageError: The key does not fit the algorithm.
     """
-    hashed, is_rsa = HASHES[algorithm.hash_name], algorithm.kind.is_rsa
-    pss = padding.PSS(mgf=padding.MGF1(hashed), salt_length=hashed.digest_size)
-    scheme = pss if algorithm.padding is Padding.PSS else None
-    template = builder.sign(_placeholder(is_rsa=is_rsa), hashed, rsa_padding=scheme)
-    signed = template.tbs_certificate_bytes
+    template = builder.sign(*_stand_in(algorithm), rsa_padding=_pss(algorithm))
+    whole = _replaced(template, template.tbs_certificate_bytes, signer, algorithm)
+    return x509.load_der_x509_certificate(whole)
+
+
+def sign_list(
+    builder: x509.CertificateRevocationListBuilder, signer: Signer, algorithm: Algorithm
+) -> x509.CertificateRevocationList:
+    """Let any signer sign a revocation list, as `sign` does a certificate.
+
+    Raises:
+        UsageError: The key does not fit the algorithm.
+    """
+    template = builder.sign(*_stand_in(algorithm), rsa_padding=_pss(algorithm))
+    whole = _replaced(template, template.tbs_certlist_bytes, signer, algorithm)
+    return x509.load_der_x509_crl(whole)
+
+
+def _replaced(
+    template: x509.Certificate | x509.CertificateRevocationList,
+    signed: bytes,
+    signer: Signer,
+    algorithm: Algorithm,
+) -> bytes:
+    """Put a signer's signature in the place of that of a stand-in."""
     signature = signer.sign_digest(algorithm.digest([signed]), algorithm)
-    if not is_rsa:
+    if not algorithm.kind.is_rsa:
         signature = public.raw_to_der(signature)
-    # Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signature BIT STRING }
+    # SEQUENCE { what is signed, signatureAlgorithm, signature BIT STRING }
     template_bytes = template.public_bytes(Encoding.DER)
     after = template_bytes.index(signed) + len(signed)
     old_signature = der(_BIT_STRING, b"\0" + template.signature)
     identifier = template_bytes[after : -len(old_signature)]
-    whole = der(_SEQUENCE, signed + identifier + der(_BIT_STRING, b"\0" + signature))
-    return x509.load_der_x509_certificate(whole)
+    return der(_SEQUENCE, signed + identifier + der(_BIT_STRING, b"\0" + signature))
+
+
+def _stand_in(algorithm: Algorithm) -> tuple[PrivateKey, SHA256 | SHA384 | SHA512]:
+    return _placeholder(is_rsa=algorithm.kind.is_rsa), HASHES[algorithm.hash_name]
+
+
+def _pss(algorithm: Algorithm) -> padding.PSS | None:
+    if algorithm.padding is not Padding.PSS:
+        return None
+    hashed = HASHES[algorithm.hash_name]
+    return padding.PSS(mgf=padding.MGF1(hashed), salt_length=hashed.digest_size)
 
 
 @cache

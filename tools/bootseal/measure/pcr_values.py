@@ -35,7 +35,7 @@ _VALUE: Final = re.compile(r"\s*([0-9]{1,2})\s*:\s*(?:0x)?((?:[0-9A-Fa-f]{2}){20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class PcrDifference:
     """A PCR that does not hold what the log leaves in it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class PcrComparison:
     """A log compared with the PCRs of a TPM.
 
     Attributes:
@@ -65,7 +65,7 @@ class Comparison:
     """
 
     compared: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[PcrDifference] = field(default_factory=list)
     extended: dict[str, tuple[int, ...]] = field(default_factory=dict)
     not_logged: dict[str, tuple[int, ...]] = field(default_factory=dict)
     not_read: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -114,7 +114,7 @@ def _add(values: dict[int, bytes], bank: str, line: int, pcr: int, value: bytes)
 
 def compare(
     log: EventLog, read: Mapping[str, Mapping[int, bytes]], runtime: Sequence[Extension] = ()
-) -> Comparison:
+) -> PcrComparison:
     """Compare what a log leaves in the PCRs with what a TPM holds.
 
     Args:
@@ -132,14 +132,14 @@ def compare(
             f"{', '.join(bank for bank in read if read[bank])}: expected one in both",
             hint=f"tpm2_pcrread {'+'.join(log.algorithms) or 'sha256'} >FILE, on the device",
         )
-    found = Comparison()
+    found = PcrComparison()
     for bank in banks:
         _compare_bank(found, bank, log, read[bank], runtime)
     return found
 
 
 def _compare_bank(
-    found: Comparison,
+    found: PcrComparison,
     bank: str,
     log: EventLog,
     read: Mapping[int, bytes],
@@ -156,7 +156,7 @@ def _compare_bank(
     other = [pcr for pcr in compared if read[pcr] != left[pcr]]
     found.compared[bank] = compared
     found.differences.extend(
-        Difference(bank=bank, pcr=pcr, read=read[pcr], logged=left[pcr])
+        PcrDifference(bank=bank, pcr=pcr, read=read[pcr], logged=left[pcr])
         for pcr in other
         if read[pcr] != after.get(pcr)
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.assembly import fragments
-from bootseal.assembly.fragments import Role
+from bootseal.assembly.fragments import FragmentRole
 from bootseal.assembly.layer import BOARD_CONFIG, digests
 from bootseal.errors import ToolError, VerificationRefused
 from bootseal.formats import kconfig
@@ -173,8 +173,8 @@ def compile_tree(
         FormatError: A fragment is malformed.
         ToolError: The compiler failed.
     """
-    given = [fragments.read(path, Role.REQUIRED) for path in required]
-    given += [fragments.read(path, Role.BOARD) for path in board]
+    given = [fragments.read(path, FragmentRole.REQUIRED) for path in required]
+    given += [fragments.read(path, FragmentRole.BOARD) for path in board]
     # `all` ends with a check that the board takes its device tree from QEMU's memory, which is
     # what the fragments switch off on purpose: the tree with the key is part of the binary.
     make(tree, [DEFCONFIG], epoch=epoch)

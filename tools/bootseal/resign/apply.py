@@ -93,6 +93,9 @@ class _Facts:
         if signing.policy is not None:
             keys["policy"] = signing.policy.public_key.fingerprint()
             algorithms["policy"] = f"sha256,{signing.policy.public_key.kind}"
+        for place, signer in signing.firmware.items():
+            keys[place] = signer.public_key.fingerprint()
+            algorithms[place] = f"sha256,{signer.public_key.kind}"
         return Provenance(
             inputs=inputs,
             outputs=outputs,
@@ -178,10 +181,15 @@ def _stage(
         size = (staging / name).stat().st_size
         artefacts[role] = Artefact(path=name, sha256=outputs[name], size=size)
     record_ = facts.record(inputs, outputs)
-    keys = device.keys | dict(record_.keys)
-    return record_, dataclasses.replace(
+    keys = device.keys | {k: v for k, v in record_.keys.items() if k not in signing.firmware}
+    described = dataclasses.replace(
         device, artefacts=artefacts, keys=keys, profile=signing.profile or device.profile
     )
+    if plan.renewed is not None:
+        described = dataclasses.replace(
+            described, firmware=plan.renewed.firmware, slots=plan.renewed.slots
+        )
+    return record_, described
 
 
 def _artefacts(device: Device, directory: Path, plan: Plan, signing: Signing) -> dict[str, bytes]:
@@ -202,6 +210,8 @@ def _artefacts(device: Device, directory: Path, plan: Plan, signing: Signing) ->
             hint=signing.hint,
             algorithm=signing.algorithm.name,
         )
+    if plan.renewed is not None:
+        changed |= plan.renewed.files
     if "boot" in device.artefacts:
         with mapped(device.artefact(directory, "boot")) as view:
             old = bytes(view)

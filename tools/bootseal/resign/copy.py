@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal.disk import image
 from bootseal.disk.image import Disk
 from bootseal.errors import ToolError
+from bootseal.files import opened
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def copy(origin: Path, target: Path) -> None:
     Raises:
         OSError: There is no room.
     """
-    with origin.open("rb") as reader, target.open("wb") as writer:
+    with opened(origin) as reader, target.open("wb") as writer:
         try:
             fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
         except OSError:

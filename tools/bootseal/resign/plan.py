@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
@@ -25,17 +25,20 @@ from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm
 from bootseal.measure import pcr_policy as policy
 from bootseal.measure.predict import predict
+from bootseal.resign import firmware
 from bootseal.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bootseal.check.expected import Expected
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
+    from bootseal.firmware.chain import Key
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Signer
+    from bootseal.resign.firmware import Renewed
 
 _log: Final = logging.getLogger(__name__)
 
@@ -52,6 +55,8 @@ class Signing:
         trust: Whether U-Boot shall require this key, and no other, from now on.
         timestamp: Time of signing, seconds since 1970; None takes that of the old signatures.
         profile: Name of the key profile the device has then; empty leaves it.
+        firmware: Signs the boot loaders that a boot ROM starts, by place; empty for a device
+            without a boot ROM, and leaves them where U-Boot stays.
     """
 
     fit: Signer
@@ -61,6 +66,7 @@ class Signing:
     trust: bool = False
     timestamp: int | None = None
     profile: str = ""
+    firmware: Mapping[Key, Signer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +86,14 @@ class Plan:
         fits: The signed FITs by slot.
         policies: The signed PCR policies by slot; empty when they stay.
         control: U-Boot as it is then; None when it stays.
+        renewed: The boot loaders that a boot ROM starts then; None when they stay.
     """
 
     patches: tuple[Patch, ...]
     fits: dict[str, bytes]
     policies: dict[str, bytes]
     control: bytes | None
+    renewed: Renewed | None = None
 
 
 def fits_of(disk: Disk, target: Expected, table: Table) -> tuple[SlotFit, ...]:
@@ -136,12 +144,28 @@ def plan(disk: Disk, target: Expected, table: Table, signing: Signing) -> Plan:
     if signing.policy is not None:
         policies, tails = _policies(disk, fits, signing.policy)
         patches += tails
+    renewed = None
+    if banks := _banks(disk, target, table, signing, control):
+        renewed = firmware.renew(target, banks, fits, signing.firmware)
+        patches += [Patch(b.entry.offset, b.after.ljust(b.before, b"\0")) for b in banks]
     return Plan(
         patches=tuple(patches),
         fits=by_slot,
         policies=policies,
         control=control if signing.trust else None,
+        renewed=renewed,
     )
+
+
+def _banks(
+    disk: Disk, target: Expected, table: Table, signing: Signing, control: bytes
+) -> tuple[firmware.Bank, ...]:
+    """Return the boot loaders that are signed again, of every bank; nothing when they stay."""
+    if signing.firmware:
+        return firmware.signed(disk, target, table, signing.firmware, control, trust=signing.trust)
+    if signing.trust:
+        firmware.refuse_other_u_boot(disk, target, table)
+    return ()
 
 
 def how(fit: SlotFit, signing: Signing) -> Resigning:
@@ -177,6 +201,8 @@ def request_all(disk: Disk, target: Expected, table: Table, signing: Signing) ->
         UsageError: A key does not fit.
         VerificationRefused: A FIT has a flaw no signature should cover.
     """
+    control = trusting(target.control, signing) if signing.trust else target.control
+    _banks(disk, target, table, signing, control)
     fits = fits_of(disk, target, table)
     for fit in {id(fit.data): fit for fit in fits}.values():
         ask(fit.strict, how(fit, signing))

@@ -29,7 +29,7 @@ class Provenance:
     Attributes:
         inputs: SHA-256 of every file that was read and changed, by name.
         outputs: SHA-256 of what each became.
-        keys: Fingerprint of the key by role: `fit`, `policy`.
+        keys: Fingerprint of the key by role: `fit`, `policy`, and those of the boot loaders.
         algorithms: Algorithm by role.
         hint: Name of the FIT's key.
         profile: Key profile; empty when it stayed.

@@ -153,6 +153,19 @@ def test_one_private_key_under_two_names_is_found(directory: Path) -> None:
     assert ids(directory) == ["keys.duplicate"]
 
 
+@pytest.mark.parametrize("others", [["policy.pem"], ["policy.pem", "notes.txt", "policy.pub"]])
+def test_two_names_of_one_key_are_reported_once(directory: Path, others: list[str]) -> None:
+    public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    write(directory, "fit.key", PEM)
+    write(directory, "fit.pub", public)
+    assert ids(directory) == []
+
+    for name in others:
+        write(directory, name, public if name.endswith(".pub") else PEM)
+    names = {name.partition(".")[0] for name in others}
+    assert ids(directory) == ["keys.duplicate"] * len(names)
+
+
 @pytest.mark.parametrize("exponent", [3, 65537])
 def test_weak_key_is_found_in_any_file(directory: Path, exponent: int) -> None:
     modulus = KEY.public_key().public_numbers().n

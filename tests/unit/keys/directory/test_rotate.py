@@ -230,6 +230,26 @@ def test_audit_finds_each_fault(keys: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["DEV-fit", "DEV-policy"], ids=["one file", "two files"])
+def test_audit_finds_one_key_for_two_roles_once(keys: Path, name: str) -> None:
+    manifest = read_manifest(keys)
+    fit = manifest.keys[Role.FIT]
+    for suffix in ("key", "crt", "pub"):
+        (keys / f"DEV-policy.{suffix}").unlink()
+        if name != fit.name:
+            (keys / f"{name}.{suffix}").write_bytes((keys / f"{fit.name}.{suffix}").read_bytes())
+    for path in keys.glob("*.key"):
+        path.chmod(0o600)
+    policy = dataclasses.replace(fit, name=name)
+    write_all(keys, {}, dataclasses.replace(manifest, keys={**manifest.keys, Role.POLICY: policy}))
+
+    (found,) = [f for f in audit.audit(keys, max_age=LONG).findings if f.id == "keys.duplicate"]
+
+    shared = "two roles: policy and fit" if name == fit.name else "DEV-fit.key under another name"
+    assert found.message.startswith("is the same key ")
+    assert shared in found.message
+
+
 def test_audit_finds_old_and_revoked_keys(keys: Path) -> None:
     assert "keys.age" in ids(keys, timedelta(seconds=-1))
     revoke(keys, "DEV-fit", reason="")

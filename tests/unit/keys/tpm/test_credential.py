@@ -26,6 +26,7 @@ def area(signer: FileSigner, attributes: int = GOOD) -> Public:
     assert isinstance(key, EcPublicKey)
     return Public(
         attributes=attributes,
+        policy=b"",
         scheme=Scheme.ECDSA,
         scheme_hash="sha256",
         key=EccKey(curve=key.curve, x=key.x, y=key.y),

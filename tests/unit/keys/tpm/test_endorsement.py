@@ -242,10 +242,27 @@ def test_authority_for_another_use_is_refused(parties: tuple[Party, Party, Party
         endorsement.check(leaf(issuer, ek), trusted, NOW)
 
 
-WEAK: dict[str, Callable[[], Key]] = {
-    "small": lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505 - the weak one
-    "exponent": lambda: rsa.generate_private_key(3, 2048),
-    "curve": lambda: ec.generate_private_key(ec.SECP192R1()),
+CLOSE = (1037, 1697)
+
+
+def close_primes() -> rsa.RSAPrivateKey:
+    """Make a key of the two smallest primes above 3 * 2^1022."""
+    p, q = ((0b11 << 1022) + each for each in CLOSE)
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(65537, p * q)
+    return rsa.RSAPrivateNumbers(
+        p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), public
+    ).private_key()
+
+
+WEAK: dict[str, tuple[str, Callable[[], Key]]] = {
+    "small": (
+        "RSA with 1024 bits",
+        lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505 - the weak one
+    ),
+    "exponent": ("the public exponent 3", lambda: rsa.generate_private_key(3, 2048)),
+    "curve": ("the curve secp192r1", lambda: ec.generate_private_key(ec.SECP192R1())),
+    "close primes": ("two primes so close", close_primes),
 }
 
 
@@ -253,8 +270,9 @@ WEAK: dict[str, Callable[[], Key]] = {
 @pytest.mark.parametrize("place", ["ek", "issuer", "root"])
 def test_weak_key_is_refused_wherever_it_is(kind: str, place: str) -> None:
     names = ("root", "issuer", "ek")
-    root, issuer, ek = (Party(name, WEAK[kind]() if name == place else None) for name in names)
+    reason, make = WEAK[kind]
+    root, issuer, ek = (Party(name, make() if name == place else None) for name in names)
     trusted = [root.certify(issuer), root.certify(root)]
 
-    with pytest.raises(VerificationRefused, match=f"the key of CN={place} is "):
+    with pytest.raises(VerificationRefused, match=f"the key of CN={place} has {reason}"):
         endorsement.check(leaf(issuer, ek), trusted, NOW)

@@ -6,22 +6,23 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bootseal.cli import console
+from bootseal.cli import chain_keys, console
 from bootseal.cli.inputs import now
-from bootseal.cli.options import DiskImage, Json, KeyOptions, TargetOptions
+from bootseal.cli.options import DiskImage, Json, KeyOptions, TargetOptions, pairs
 from bootseal.cli.remote_keys import PANEL, ExportRequests, ImportSignatures, export, stand_ins
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:
     from bootseal.check.expected import Expected
+    from bootseal.firmware.chain import Key
     from bootseal.keys.algorithms import Algorithm
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Access, Signer
@@ -41,7 +42,8 @@ class LocalKeys:
         typer.Option(
             "--keys",
             metavar="DIR",
-            help="Key directory: its FIT key signs.",
+            help="Key directory: its FIT key signs, and of a device with a boot ROM those of the "
+            "boot loaders.",
             rich_help_panel=_HERE,
         ),
     ] = None
@@ -64,6 +66,15 @@ class LocalKeys:
         typer.Option(
             metavar="URI",
             help="Key to sign the PCR policies with; if left out, they stay as they are.",
+            rich_help_panel=_HERE,
+        ),
+    ] = None
+    firmware_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=URI",
+            help="Key of the boot loaders: mrk, fw-trusted, fw-nontrusted, fw-soc or fw-boot; "
+            "repeated for each. With --keys, those of the directory sign.",
             rich_help_panel=_HERE,
         ),
     ] = None
@@ -90,6 +101,14 @@ class RemoteKeys:
     policy_public_key: Annotated[
         Path | None,
         typer.Option(metavar="PEM", help="Public half of the policy key.", rich_help_panel=PANEL),
+    ] = None
+    firmware_public_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PEM",
+            help="Public half of a key of the boot loaders; may be repeated.",
+            rich_help_panel=PANEL,
+        ),
     ] = None
     export_requests: ExportRequests = None
     import_signatures: ImportSignatures = None
@@ -150,6 +169,8 @@ def sign(
     if trust and not image.is_dir() and dtb_output is None:
         raise UsageError("--trust with an IMAGE needs --dtb-output: where U-Boot is written")
     expected = target.expected(image)
+    chain, more = _chain(here, elsewhere, expected, opening.access())
+    signing, recorders = replace(signing, firmware=chain), [*recorders, *more]
     if elsewhere.export_requests is not None:
         _export(expected, signing, recorders, elsewhere.export_requests)
         return
@@ -167,9 +188,33 @@ def _signers(
         raise UsageError("expected one of --keys, --key and --public-key, and one step at a time")
     if elsewhere.public_key is not None:
         return elsewhere.signers()
-    if elsewhere != RemoteKeys():
-        raise UsageError("signing elsewhere needs --public-key")
+    step = elsewhere.export_requests or elsewhere.import_signatures
+    if elsewhere.policy_public_key or bool(step) != bool(elsewhere.firmware_public_key):
+        raise UsageError(
+            "signing elsewhere needs --public-key or --firmware-public-key, and --export-requests "
+            "or --import-signatures"
+        )
     return *here.signers(access), []
+
+
+def _chain(
+    here: LocalKeys, elsewhere: RemoteKeys, target: Expected, access: Access
+) -> tuple[dict[Key, Signer], list[Recorder]]:
+    """Return the signers of boot loaders, and those that only record; none without a boot ROM."""
+    uris = pairs("--firmware-key", here.firmware_key, "NAME=URI")
+    named = pairs("--firmware-public-key", elsewhere.firmware_public_key, "NAME=PEM")
+    if target.firmware is None:
+        if uris or named:
+            raise UsageError(
+                f"{target.image} is not of a device with a boot ROM, as far as is known"
+            )
+        return {}, []
+    if not (uris or named or here.directory):
+        return {}, []
+    halves = {name: Path(file) for name, file in named.items()}
+    remote, recorders = stand_ins(halves, elsewhere.import_signatures)
+    found = chain_keys.signers(uris, remote, halves.values(), here.directory, access)
+    return found, recorders
 
 
 def _signing(

@@ -22,7 +22,8 @@ def sign_requests(
     key: Annotated[str, typer.Option(metavar="URI", help=f"Signing key ({KEY_URI}).")],
     keys: KeyOptions,
     role: Annotated[
-        str, typer.Option(help="Requests to sign: fit, policy, or a key of `firmware sign`.")
+        str,
+        typer.Option(help="Requests to sign: fit, policy, device-ca or a key of `firmware sign`."),
     ] = "fit",
 ) -> None:
     """Sign the digests that `--export-requests` wrote, on the machine that has the key.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli import console
+from bootseal.cli import chain_keys, console
 from bootseal.cli.inputs import naming, opened
 from bootseal.cli.options import KeyOptions, pairs
 from bootseal.cli.remote_keys import PANEL, ExportRequests, ImportSignatures, export, stand_ins
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bootseal.firmware.chain import Key
     from bootseal.formats.fip import Fip
-    from bootseal.keys.signers.base import Access, Signer
+    from bootseal.keys.signers.base import Signer
     from bootseal.keys.signers.offline import Recorder
 
 
@@ -39,6 +39,10 @@ class RemoteKeys:
     ] = None
     export_requests: ExportRequests = None
     import_signatures: ImportSignatures = None
+
+    def files(self) -> list[Path]:
+        """Return the files with the public halves."""
+        return [*map(Path, pairs("--public-key", self.public_key, "NAME=PEM").values())]
 
     def signers(self) -> tuple[dict[str, Signer], list[Recorder]]:
         """Return what acts as the signers by name, and those that only note what they are asked.
@@ -101,8 +105,7 @@ def sign(
         found = fips.parse(data)
         remote, recorders = elsewhere.signers()
         uris = pairs("--key", key, "NAME=URI")
-        signers = _signers(uris, remote, directory, keys.access())
-        _refuse_misplaced(signers, uris, elsewhere, directory)
+        signers = chain_keys.signers(uris, remote, elsewhere.files(), directory, keys.access())
         signed = sign_fip(found, signers, counters)
     if elsewhere.export_requests is not None:
         export(elsewhere.export_requests, recorders, fip)
@@ -112,44 +115,6 @@ def sign(
     console.write(output or fip, signed)
     for name, signer in signers.items():
         console.status("OK: {}: {} is {}", output or fip, name, signer.public_key.fingerprint())
-
-
-def _signers(
-    uris: Mapping[str, str], remote: Mapping[str, Signer], directory: Path | None, access: Access
-) -> dict[Key, Signer]:
-    """Return a signer for each key of the chain; each is named once, here or elsewhere."""
-    from bootseal.firmware import places
-    from bootseal.firmware.chain import Key
-    from bootseal.keys.signers import base as signers
-
-    names = [*uris, *remote]
-    wrong = [name for name in names if name not in tuple(Key) or names.count(name) > 1]
-    lacking = [name for name in Key if name not in names]
-    if wrong or (lacking and directory is None):
-        said = f"{wrong[0]!r} is not one of them, or given twice" if wrong else f"no {lacking[0]}"
-        raise UsageError(
-            f"the chain needs a key for each of {', '.join(Key)}: {said}",
-            hint=f"--keys DIR, or --key {lacking[0]}=URI" if lacking else "",
-        )
-    opened = {name: signers.open(uri, access) for name, uri in uris.items()} | dict(remote)
-    rest = {} if directory is None else places.signers(directory, access, wanted=lacking)
-    return {name: rest[name] if name in rest else opened[name] for name in Key}
-
-
-def _refuse_misplaced(
-    signers: Mapping[Key, Signer],
-    uris: Mapping[str, str],
-    elsewhere: RemoteKeys,
-    directory: Path | None,
-) -> None:
-    """Refuse a key that a key directory, of any of the keys, has for another place."""
-    from bootseal.firmware import places
-    from bootseal.keys.manifest import MANIFEST
-    from bootseal.keys.signers import schemes
-
-    files = [Path(uri) for uri in uris.values() if not schemes.find(uri)]
-    files += map(Path, pairs("--public-key", elsewhere.public_key, "NAME=PEM").values())
-    places.refuse_others(signers, [*files, *([directory / MANIFEST] if directory else [])])
 
 
 def _verify(signed: Fip, signers: Mapping[Key, Signer]) -> None:

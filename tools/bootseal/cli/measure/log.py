@@ -62,7 +62,7 @@ def log(
     _refuse(best, values)
 
 
-def _compare(found: EventLog, path: Path) -> pcr_values.Comparison:
+def _compare(found: EventLog, path: Path) -> pcr_values.PcrComparison:
     from bootseal.formats.kinds.kind import TEXT
     from bootseal.measure import pcr_values
     from bootseal.measure.approved import CAPPED
@@ -72,7 +72,7 @@ def _compare(found: EventLog, path: Path) -> pcr_values.Comparison:
         return pcr_values.compare(found, pcr_values.parse(data), [CAPPED])
 
 
-def _refuse(best: Comparison, values: pcr_values.Comparison | None) -> None:
+def _refuse(best: Comparison, values: pcr_values.PcrComparison | None) -> None:
     from bootseal.errors import VerificationRefused
     from bootseal.measure.explain import Match
 
@@ -114,7 +114,7 @@ def _boots(against: Path, slot: str) -> dict[str, tuple[Event, ...]]:
 
 
 def _document(
-    found: EventLog, best: Comparison, values: pcr_values.Comparison | None
+    found: EventLog, best: Comparison, values: pcr_values.PcrComparison | None
 ) -> dict[str, object]:
     from bootseal.formats.tpm import event_types, eventlog
 
@@ -150,7 +150,7 @@ def _document(
     }
 
 
-def _values_document(values: pcr_values.Comparison) -> dict[str, object]:
+def _values_document(values: pcr_values.PcrComparison) -> dict[str, object]:
     return {
         "matches": not values.differences,
         "compared": {bank: list(pcrs) for bank, pcrs in values.compared.items()},
@@ -194,7 +194,7 @@ def _notes(found: EventLog) -> Iterator[str]:
         yield f"{found.padding} bytes of filler after the last entry: a dump of the log's memory"
 
 
-def _print_values(values: pcr_values.Comparison) -> None:
+def _print_values(values: pcr_values.PcrComparison) -> None:
     """Print what was compared with the TPM, and what was not."""
     wrong = {(one.bank, one.pcr) for one in values.differences}
     for bank, pcrs in values.compared.items():

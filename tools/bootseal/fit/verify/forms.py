@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bootseal.formats.fit.model import Fit
 
 
-class Kind(StrEnum):
+class NodeKind(StrEnum):
     """The kinds of nodes that a release FIT has."""
 
     ROOT = "ROOT"
@@ -35,7 +35,7 @@ class Kind(StrEnum):
     """A hash node of a configuration, as OE writes it."""
 
 
-class Form(StrEnum):
+class PropertyForm(StrEnum):
     """The forms of values."""
 
     ANY = "ANY"
@@ -47,28 +47,28 @@ class Form(StrEnum):
     """Two words: 0, and how much of the strings block is signed."""
 
 
-RULES: Final[dict[str, tuple[frozenset[Kind], Form]]] = {
-    "algo": (frozenset({Kind.HASH, Kind.SIGNATURE, Kind.UNREAD}), Form.TEXT),
-    "arch": (frozenset({Kind.IMAGE}), Form.TEXT),
-    "comment": (frozenset({Kind.SIGNATURE}), Form.TEXT),
-    "compression": (frozenset({Kind.IMAGE}), Form.TEXT),
-    "data": (frozenset({Kind.IMAGE}), Form.ANY),
-    "default": (frozenset({Kind.CONFIGS}), Form.TEXT),
-    "description": (frozenset({Kind.ROOT, Kind.IMAGE, Kind.CONFIG}), Form.TEXT),
-    "entry": (frozenset({Kind.IMAGE}), Form.NUMBER),
-    "hashed-nodes": (frozenset({Kind.SIGNATURE}), Form.ANY),
-    "hashed-strings": (frozenset({Kind.SIGNATURE}), Form.EXTENT),
-    "key-name-hint": (frozenset({Kind.SIGNATURE}), Form.TEXT),
-    "load": (frozenset({Kind.IMAGE}), Form.NUMBER),
-    "os": (frozenset({Kind.IMAGE}), Form.TEXT),
-    "padding": (frozenset({Kind.SIGNATURE}), Form.TEXT),
-    "sign-images": (frozenset({Kind.SIGNATURE}), Form.ANY),
-    "signer-name": (frozenset({Kind.SIGNATURE}), Form.TEXT),
-    "signer-version": (frozenset({Kind.SIGNATURE}), Form.TEXT),
-    "timestamp": (frozenset({Kind.ROOT, Kind.SIGNATURE}), Form.NUMBER),
-    "type": (frozenset({Kind.IMAGE}), Form.TEXT),
-    "uboot-ignore": (frozenset({Kind.HASH}), Form.NUMBER),
-    "value": (frozenset({Kind.SIGNATURE}), Form.ANY),
+RULES: Final[dict[str, tuple[frozenset[NodeKind], PropertyForm]]] = {
+    "algo": (frozenset({NodeKind.HASH, NodeKind.SIGNATURE, NodeKind.UNREAD}), PropertyForm.TEXT),
+    "arch": (frozenset({NodeKind.IMAGE}), PropertyForm.TEXT),
+    "comment": (frozenset({NodeKind.SIGNATURE}), PropertyForm.TEXT),
+    "compression": (frozenset({NodeKind.IMAGE}), PropertyForm.TEXT),
+    "data": (frozenset({NodeKind.IMAGE}), PropertyForm.ANY),
+    "default": (frozenset({NodeKind.CONFIGS}), PropertyForm.TEXT),
+    "description": (frozenset({NodeKind.ROOT, NodeKind.IMAGE, NodeKind.CONFIG}), PropertyForm.TEXT),
+    "entry": (frozenset({NodeKind.IMAGE}), PropertyForm.NUMBER),
+    "hashed-nodes": (frozenset({NodeKind.SIGNATURE}), PropertyForm.ANY),
+    "hashed-strings": (frozenset({NodeKind.SIGNATURE}), PropertyForm.EXTENT),
+    "key-name-hint": (frozenset({NodeKind.SIGNATURE}), PropertyForm.TEXT),
+    "load": (frozenset({NodeKind.IMAGE}), PropertyForm.NUMBER),
+    "os": (frozenset({NodeKind.IMAGE}), PropertyForm.TEXT),
+    "padding": (frozenset({NodeKind.SIGNATURE}), PropertyForm.TEXT),
+    "sign-images": (frozenset({NodeKind.SIGNATURE}), PropertyForm.ANY),
+    "signer-name": (frozenset({NodeKind.SIGNATURE}), PropertyForm.TEXT),
+    "signer-version": (frozenset({NodeKind.SIGNATURE}), PropertyForm.TEXT),
+    "timestamp": (frozenset({NodeKind.ROOT, NodeKind.SIGNATURE}), PropertyForm.NUMBER),
+    "type": (frozenset({NodeKind.IMAGE}), PropertyForm.TEXT),
+    "uboot-ignore": (frozenset({NodeKind.HASH}), PropertyForm.NUMBER),
+    "value": (frozenset({NodeKind.SIGNATURE}), PropertyForm.ANY),
 }
 
 _TEXT: Final = re.compile(rb"[ -~]*\0")
@@ -76,7 +76,7 @@ _NUMBERS: Final = frozenset({4, 8})
 _EXTENT: Final = 8
 
 
-def allowed(kind: Kind) -> frozenset[str]:
+def allowed(kind: NodeKind) -> frozenset[str]:
     """Return the properties that a node of a kind may have, where no signature covers them."""
     return frozenset(name for name, (kinds, _) in RULES.items() if kind in kinds)
 
@@ -85,41 +85,47 @@ def check(fit: Fit) -> Iterator[Finding]:
     """Yield the properties of a strictly read FIT that have another form than they must have."""
     for kind, node, parent in nodes(fit):
         for name, found in node.properties.items():
-            kinds, form = RULES.get(name, (frozenset[Kind](), Form.ANY))
-            value = bytes(found.value) if kind in kinds and form is not Form.ANY else b""
-            match form if kind in kinds else Form.ANY:
-                case Form.TEXT if _TEXT.fullmatch(value) is None:
+            kinds, form = RULES.get(name, (frozenset[NodeKind](), PropertyForm.ANY))
+            value = bytes(found.value) if kind in kinds and form is not PropertyForm.ANY else b""
+            match form if kind in kinds else PropertyForm.ANY:
+                case PropertyForm.TEXT if _TEXT.fullmatch(value) is None:
                     message = f"{name!r} is {value!r}: expected one string of printable ASCII"
                     yield finding("fit.property-form", node.path, message)
-                case Form.NUMBER if len(value) not in _NUMBERS:
+                case PropertyForm.NUMBER if len(value) not in _NUMBERS:
                     message = f"{name!r} has {len(value)} bytes: expected 4 or 8"
                     yield finding("fit.property-form", node.path, message)
-                case Form.EXTENT if parent is Kind.CONFIG and not _is_extent(fit, value):
+                case PropertyForm.EXTENT if parent is NodeKind.CONFIG and not _is_extent(
+                    fit, value
+                ):
                     yield _bad_extent(fit, node, value.hex() or "empty")
-        signed = kind is Kind.SIGNATURE and parent is Kind.CONFIG and node.value("value")
+        signed = kind is NodeKind.SIGNATURE and parent is NodeKind.CONFIG and node.value("value")
         if signed and "hashed-strings" not in node.properties:
             yield _bad_extent(fit, node, "missing")
 
 
-def nodes(fit: Fit) -> Iterator[tuple[Kind, FlatNode, Kind]]:
+def nodes(fit: Fit) -> Iterator[tuple[NodeKind, FlatNode, NodeKind]]:
     """Yield the nodes where a FIT has them, each with its kind and the kind of its parent."""
     root = fit.flat.root
-    yield Kind.ROOT, root, Kind.ROOT
+    yield NodeKind.ROOT, root, NodeKind.ROOT
     for name, outer, inner in (
-        ("images", Kind.IMAGES, Kind.IMAGE),
-        ("configurations", Kind.CONFIGS, Kind.CONFIG),
+        ("images", NodeKind.IMAGES, NodeKind.IMAGE),
+        ("configurations", NodeKind.CONFIGS, NodeKind.CONFIG),
     ):
         for top in root.children:
             if top.name != name:
                 continue
-            yield outer, top, Kind.ROOT
+            yield outer, top, NodeKind.ROOT
             for each in top.children:
                 yield inner, each, outer
                 for child in each.children:
                     if child.name.startswith("hash"):
-                        yield Kind.HASH if inner is Kind.IMAGE else Kind.UNREAD, child, inner
+                        yield (
+                            NodeKind.HASH if inner is NodeKind.IMAGE else NodeKind.UNREAD,
+                            child,
+                            inner,
+                        )
                     elif child.name.startswith("signature"):
-                        yield Kind.SIGNATURE, child, inner
+                        yield NodeKind.SIGNATURE, child, inner
 
 
 def _is_extent(fit: Fit, value: bytes) -> bool:

@@ -137,7 +137,9 @@ def _check_nodes(fit: Fit) -> Iterator[Finding]:
                 "fit.unexpected-node", node.path, "only /images and /configurations belong here"
             )
         else:
-            kind = forms.Kind.CONFIGS if node.name == "configurations" else forms.Kind.IMAGES
+            kind = (
+                forms.NodeKind.CONFIGS if node.name == "configurations" else forms.NodeKind.IMAGES
+            )
             yield from _unsigned(node, node.properties.keys() - forms.allowed(kind))
     for image in fit.images:
         yield from _check_children(image.node, ("hash", "signature"))
@@ -150,7 +152,7 @@ def _check_nodes(fit: Fit) -> Iterator[Finding]:
         # OE puts hash nodes there: their content is not signed, and nothing reads it.
         for child in configuration.node.children:
             if child.name.startswith("hash"):
-                allowed = forms.allowed(forms.Kind.UNREAD)
+                allowed = forms.allowed(forms.NodeKind.UNREAD)
                 yield from _unsigned(child, child.properties.keys() - UNHASHED - allowed)
 
 
@@ -162,7 +164,7 @@ def _check_children(node: FlatNode, kinds: tuple[str, ...]) -> Iterator[Finding]
         elif child.children:
             yield finding("fit.unexpected-node", child.children[0].path, "expected no nodes here")
         if child.name.startswith("signature"):
-            allowed = forms.allowed(forms.Kind.SIGNATURE)
+            allowed = forms.allowed(forms.NodeKind.SIGNATURE)
             yield from _unsigned(child, child.properties.keys() - allowed)
         else:
             yield from _unsigned(child, UNHASHED)

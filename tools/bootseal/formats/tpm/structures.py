@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TPM 2.0 structures that a device sends: public areas, quotes and signatures, strictly read.
+"""TPM 2.0 structures that a device sends: public areas, statements and signatures, strictly read.
 
 Everything is big-endian. Sizes are bounded by what the structures can hold, algorithms are those
 that this project verifies, and no byte may be left over.
@@ -13,7 +13,7 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from bootseal.errors import FormatError
 from bootseal.formats.tpm.policy import PCR_COUNT
@@ -22,7 +22,6 @@ HASHES: Final = {0x000B: "sha256", 0x000C: "sha384", 0x000D: "sha512"}
 """Hash algorithms by TPM_ALG_ID. SHA-1 is deliberately none of them."""
 
 _MAGIC: Final = b"\xffTCG"
-_ATTEST_QUOTE: Final = 0x8018
 _NULL: Final = 0x0010
 _CURVES: Final = {0x0003: ("prime256v1", 32), 0x0004: ("secp384r1", 48)}
 _DEFAULT_EXPONENT: Final = 65537
@@ -49,6 +48,14 @@ class Scheme(IntEnum):
     ECDSA = 0x0018
 
 
+class Attested(IntEnum):
+    """TPM_ST of what a TPM states (part 2, 6.9)."""
+
+    CERTIFY = 0x8017
+    QUOTE = 0x8018
+    CREATION = 0x801A
+
+
 class Attribute(IntFlag):
     """The bits of TPMA_OBJECT that decide what a key can do (part 2, 8.3)."""
 
@@ -56,6 +63,7 @@ class Attribute(IntFlag):
     FIXED_PARENT = 1 << 4
     SENSITIVE_DATA_ORIGIN = 1 << 5
     USER_WITH_AUTH = 1 << 6
+    NO_DA = 1 << 10
     RESTRICTED = 1 << 16
     DECRYPT = 1 << 17
     SIGN = 1 << 18
@@ -87,6 +95,7 @@ class Public:
 
     Attributes:
         attributes: TPMA_OBJECT.
+        policy: Digest of the policy that the key can be used by; empty for none.
         scheme: How the key signs, None when the caller may choose.
         scheme_hash: The hash it signs with, "" when the caller may choose.
         key: The key itself.
@@ -94,6 +103,7 @@ class Public:
     """
 
     attributes: int
+    policy: bytes
     scheme: Scheme | None
     scheme_hash: str
     key: Key
@@ -125,6 +135,38 @@ class Quote:
     firmware: int
     selection: tuple[tuple[str, tuple[int, ...]], ...]
     pcr_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A TPMS_ATTEST about one object.
+
+    Attributes:
+        kind: CREATION if the TPM made the object, CERTIFY if it only holds it.
+        nonce: What the verifier sent (extraData).
+        reset_count: How often the TPM was reset.
+        restart_count: How often it was resumed or restarted without a reset.
+        name: The object's name.
+    """
+
+    kind: Attested
+    nonce: bytes
+    reset_count: int
+    restart_count: int
+    name: bytes
+
+
+class _Head(NamedTuple):
+    """What all of TPMS_ATTEST begin with."""
+
+    kind: int
+    signer: bytes
+    nonce: bytes
+    clock: int
+    reset_count: int
+    restart_count: int
+    safe: bool
+    firmware: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +234,7 @@ def parse_public(data: bytes, what: str = "public area") -> Public:
     kind = reader.number(2, "type")
     name_hash = reader.hash_name("name algorithm")
     attributes = reader.number(4, "attributes")
-    reader.sized("policy", _MAX_DIGEST)
+    policy = reader.sized("policy", _MAX_DIGEST)
     if reader.number(2, "symmetric algorithm") != _NULL:
         reader.take(4, "symmetric parameters")
     scheme, scheme_hash = _scheme(reader)
@@ -208,6 +250,7 @@ def parse_public(data: bytes, what: str = "public area") -> Public:
     algorithm = next(number for number, name in HASHES.items() if name == name_hash)
     return Public(
         attributes=attributes,
+        policy=policy,
         scheme=scheme,
         scheme_hash=scheme_hash,
         key=key,
@@ -258,10 +301,55 @@ def parse_quote(data: bytes) -> Quote:
         FormatError: It is none.
     """
     reader = _Reader(data, "quote")
+    head = _head(reader, Attested.QUOTE)
+    selection = _selection(reader)
+    digest = reader.sized("PCR digest", _MAX_DIGEST)
+    reader.end()
+    return Quote(
+        signer=head.signer,
+        nonce=head.nonce,
+        clock=head.clock,
+        reset_count=head.reset_count,
+        restart_count=head.restart_count,
+        safe=head.safe,
+        firmware=head.firmware,
+        selection=selection,
+        pcr_digest=digest,
+    )
+
+
+def parse_statement(data: bytes) -> Statement:
+    """Read a TPMS_ATTEST that a TPM2_CertifyCreation or a TPM2_Certify made.
+
+    Layout: as `parse_quote` up to the firmware version, then TPM2B name, and TPM2B digest of the
+    creation data or qualified name (part 2, 10.12.7 and 10.12.3).
+
+    Raises:
+        FormatError: It is neither.
+    """
+    reader = _Reader(data, "statement")
+    head = _head(reader, Attested.CREATION, Attested.CERTIFY)
+    name = reader.sized("name", _MAX_NAME)
+    if head.kind == Attested.CREATION:
+        reader.sized("creation hash", _MAX_DIGEST)
+    else:
+        reader.sized("qualified name of the object", _MAX_NAME)
+    reader.end()
+    return Statement(
+        kind=Attested(head.kind),
+        nonce=head.nonce,
+        reset_count=head.reset_count,
+        restart_count=head.restart_count,
+        name=name,
+    )
+
+
+def _head(reader: _Reader, *kinds: Attested) -> _Head:
     if (magic := reader.take(4, "magic")) != _MAGIC:
         raise reader.error(f"the magic is {magic.hex()}: a TPM writes {_MAGIC.hex()}")
-    if (kind := reader.number(2, "type")) != _ATTEST_QUOTE:
-        raise reader.error(f"type {kind:#06x}: a quote is {_ATTEST_QUOTE:#06x}")
+    if (kind := reader.number(2, "type")) not in kinds:
+        wanted = " or ".join(f"{each:#06x}" for each in kinds)
+        raise reader.error(f"type {kind:#06x}: a {reader.what} is {wanted}")
     signer = reader.sized("qualified name", _MAX_NAME)
     nonce = reader.sized("nonce", _MAX_DIGEST)
     clock = reader.number(8, "clock")
@@ -269,20 +357,7 @@ def parse_quote(data: bytes) -> Quote:
     if (safe := reader.number(1, "safe")) > 1:
         raise reader.error(f"the flag 'safe' is {safe}: expected 0 or 1")
     firmware = reader.number(8, "firmware version")
-    selection = _selection(reader)
-    digest = reader.sized("PCR digest", _MAX_DIGEST)
-    reader.end()
-    return Quote(
-        signer=signer,
-        nonce=nonce,
-        clock=clock,
-        reset_count=resets,
-        restart_count=restarts,
-        safe=bool(safe),
-        firmware=firmware,
-        selection=selection,
-        pcr_digest=digest,
-    )
+    return _Head(kind, signer, nonce, clock, resets, restarts, bool(safe), firmware)
 
 
 def _selection(reader: _Reader) -> tuple[tuple[str, tuple[int, ...]], ...]:

@@ -20,7 +20,7 @@ from bootseal.formats.kinds.kind import KEY_FILE, PRIVATE_KEYS, Kind
 from bootseal.keys import certificate, weakness
 from bootseal.keys.algorithms import KeyKind
 from bootseal.keys.directory import contents, everywhere, inspect
-from bootseal.keys.directory.contents import Part, Skipped
+from bootseal.keys.directory.contents import FilePart, Skipped
 from bootseal.keys.manifest import MANIFEST, KeyState, Manifest, read_manifest
 from bootseal.keys.profile import Role
 from bootseal.keys.search import search
@@ -84,7 +84,7 @@ def audit(directory: Path, *, max_age: timedelta) -> Audit:
     keys: dict[Path, FileKey] = {}
     files: list[Looked] = []
     skipped: list[Skipped] = []
-    everything: list[tuple[Part, FoundKey]] = []
+    everything: list[tuple[FilePart, FoundKey]] = []
     for part in contents.walk(directory):
         if isinstance(part, Skipped):
             skipped.append(part)
@@ -104,7 +104,7 @@ def audit(directory: Path, *, max_age: timedelta) -> Audit:
     findings += _directory(directory, files=everything, keys=keys)
     findings += everywhere.check(everything)
     findings += _pairs(keys)
-    findings += _duplicates(keys)
+    findings += _duplicates(directory, manifest, keys, everything)
     if manifest:
         findings += _manifest(directory, manifest, keys, everything)
     return Audit(
@@ -125,7 +125,7 @@ def _skipped(skipped: Skipped) -> Finding:
 
 
 def _directory(
-    directory: Path, *, files: list[tuple[Part, FoundKey]], keys: dict[Path, FileKey]
+    directory: Path, *, files: list[tuple[FilePart, FoundKey]], keys: dict[Path, FileKey]
 ) -> Iterator[Finding]:
     mode = stat.S_IMODE(directory.stat().st_mode)
     private = any(key.private for _, key in files) or any(path.suffix == ".key" for path in keys)
@@ -134,7 +134,7 @@ def _directory(
 
 
 def _file(
-    part: Part, found: list[FoundKey], keys: dict[Path, FileKey], max_age: timedelta
+    part: FilePart, found: list[FoundKey], keys: dict[Path, FileKey], max_age: timedelta
 ) -> Iterator[Finding]:
     path = part.path
     if any(key.private for key in found) or part.kind in PRIVATE_KEYS:
@@ -185,32 +185,47 @@ def _pairs(keys: dict[Path, FileKey]) -> Iterator[Finding]:
                 )
 
 
-def _duplicates(keys: dict[Path, FileKey]) -> Iterator[Finding]:
-    seen: dict[str, Path] = {}
-    for path, key in keys.items():
-        first = seen.setdefault(key.public_key.fingerprint(), path)
-        if first.stem != path.stem:
-            yield finding(
-                "keys.duplicate", str(path), f"is the same key as {first.name} under another name"
-            )
+def _duplicates(
+    directory: Path,
+    manifest: Manifest | None,
+    keys: dict[Path, FileKey],
+    files: list[tuple[FilePart, FoundKey]],
+) -> Iterator[Finding]:
+    """Yield keys under two names, each pair of names once, and keys for two roles."""
+    uses = [
+        (key.fingerprint or key.digest, part.path, everywhere.place(part, key))
+        for part, key in files
+        if key.private
+    ]
+    uses += [(key.public_key.fingerprint(), path, str(path)) for path, key in keys.items()]
+    first: dict[str, Path] = {}
+    said = set()
+    for fingerprint, path, place in uses:
+        known = first.setdefault(fingerprint, path)
+        pair = frozenset({known.stem, path.stem})
+        if len(pair) > 1 and pair not in said:
+            said.add(pair)
+            message = f"is the same key as {known.name} under another name"
+            yield finding("keys.duplicate", place, message)
+    roles: dict[str, tuple[Role, str]] = {}
+    for role, entry in manifest.entries() if manifest else ():
+        other, name = roles.setdefault(entry.fingerprint, (role, entry.name))
+        if other != role and frozenset({name, entry.name}) not in said:
+            message = f"is the same key for two roles: {other} and {role}"
+            yield finding("keys.duplicate", str(directory / MANIFEST), message)
 
 
 def _manifest(
     directory: Path,
     manifest: Manifest,
     keys: dict[Path, FileKey],
-    files: list[tuple[Part, FoundKey]],
+    files: list[tuple[FilePart, FoundKey]],
 ) -> Iterator[Finding]:
     names = {entry.name for _, entry in manifest.entries()}
     for path in dict.fromkeys([*keys, *(part.path for part, key in files if key.private)]):
         if path.stem not in names:
             yield finding("keys.stray", str(path), f"{MANIFEST} does not know it")
-    roles: dict[str, str] = {}
     for role, entry in manifest.entries():
-        first = roles.setdefault(entry.fingerprint, role.value)
-        if first != role.value:
-            message = f"is the same key for two roles: {first} and {role}"
-            yield finding("keys.duplicate", str(directory / MANIFEST), message)
         path = directory / f"{entry.name}.crt"
         if path not in keys:
             yield finding("keys.missing", str(path), f"{MANIFEST} lists it")

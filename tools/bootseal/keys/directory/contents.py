@@ -50,7 +50,7 @@ _DAMAGED: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class FilePart:
     """A file, or one in an archive.
 
     Attributes:
@@ -84,7 +84,7 @@ class Skipped:
     reason: str
 
 
-def walk(directory: Path) -> Iterator[Part | Skipped]:
+def walk(directory: Path) -> Iterator[FilePart | Skipped]:
     """Yield every file under a directory.
 
     Raises:
@@ -120,9 +120,9 @@ def _special(mode: int) -> str:
     return "is a FIFO" if stat.S_ISFIFO(mode) else "is a socket or a device"
 
 
-def _parts(path: Path, inside: str, data: bytes, depth: int) -> Iterator[Part | Skipped]:
+def _parts(path: Path, inside: str, data: bytes, depth: int) -> Iterator[FilePart | Skipped]:
     kind = recognise(data)
-    part = Part(path=path, inside=inside, kind=kind, data=data)
+    part = FilePart(path=path, inside=inside, kind=kind, data=data)
     yield part
     place = part.place
     if kind in _CLOSED:

@@ -17,19 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bootseal.findings.model import Finding
-    from bootseal.keys.directory.contents import Part
+    from bootseal.keys.directory.contents import FilePart
     from bootseal.keys.search.found import FoundKey
 
 _WEAK: Final = (hashes.MD5, hashes.SHA1)
 
 
-def check(found: Sequence[tuple[Part, FoundKey]]) -> Iterator[Finding]:
-    """Yield weak and published keys, keys in two files, and certificates that are not valid."""
+def check(found: Sequence[tuple[FilePart, FoundKey]]) -> Iterator[Finding]:
+    """Yield weak and published keys, and certificates that are weak or not valid."""
     weak: dict[bytes, list[str]] = {}
-    private: dict[str, Part] = {}
     sharing = set(weakness.shared_primes([key.spki for _, key in found if key.spki]))
     for part, key in found:
-        where = _place(part, key)
+        where = place(part, key)
         if key.spki and key.spki not in weak:
             weak[key.spki] = weakness.inspect(key.spki)
         for reason in weak.get(key.spki, ()):
@@ -40,13 +39,15 @@ def check(found: Sequence[tuple[Part, FoundKey]]) -> Iterator[Finding]:
         if key.origin:
             message = f"a published test key ({key.origin}): anyone can sign with it"
             yield finding("keys.published", where, message)
-        if key.private:
-            first = private.setdefault(key.fingerprint or key.digest, part)
-            if first.path.stem != part.path.stem:
-                message = f"holds the same private key as {first.path.name}"
-                yield finding("keys.duplicate", where, message)
         if key.certificate:
             yield from _certificate(key.certificate, where)
+
+
+def place(part: FilePart, key: FoundKey) -> str:
+    """Say where in a file a key was found."""
+    if part.inside or not key.offset:
+        return part.place
+    return f"{part.place} at byte {key.offset}"
 
 
 def _certificate(der: bytes, where: str) -> Iterator[Finding]:
@@ -65,9 +66,3 @@ def _certificate(der: bytes, where: str) -> Iterator[Finding]:
     if isinstance(digest, _WEAK):
         message = f"the certificate is signed over {digest.name}: expected sha256 or better"
         yield finding("keys.weak-digest", where, message)
-
-
-def _place(part: Part, key: FoundKey) -> str:
-    if part.inside or not key.offset:
-        return part.place
-    return f"{part.place} at byte {key.offset}"

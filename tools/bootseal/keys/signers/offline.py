@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.errors import FormatError, UsageError, VerificationRefused
-from bootseal.files import read_bounded, write_file
+from bootseal.files import opened, read_bounded, write_file
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm, Padding
 
@@ -32,6 +32,7 @@ _AGAIN: Final = "export the requests again, and carry the whole directory"
 ROLES: Final = {
     "fit": "a FIT configuration",
     "policy": "a PCR policy",
+    "device-ca": "an identity certificate of a device, or a revocation list",
 } | dict.fromkeys(
     ("mrk", "fw-trusted", "fw-nontrusted", "fw-soc", "fw-boot"), "a certificate of a boot loader"
 )
@@ -41,7 +42,7 @@ _LONGEST_DIGEST: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedSignature:
     """A digest to be signed."""
 
     role: str
@@ -60,7 +61,7 @@ class Recorder:
 
     public_key: PublicKey
     role: str
-    wanted: dict[bytes, Wanted] = field(default_factory=dict)
+    wanted: dict[bytes, WantedSignature] = field(default_factory=dict)
 
     def sign_digest(self, digest: bytes, algorithm: Algorithm) -> bytes:
         """Keep the digest.
@@ -69,7 +70,7 @@ class Recorder:
             UsageError: The key or the digest does not fit the algorithm.
         """
         public.check_request(self.public_key, digest, algorithm)
-        self.wanted[digest] = Wanted(role=self.role, digest=digest, algorithm=algorithm)
+        self.wanted[digest] = WantedSignature(role=self.role, digest=digest, algorithm=algorithm)
         return bytes(algorithm.signature_size)
 
 
@@ -92,7 +93,7 @@ class Answers:
             VerificationRefused: It is not by this key, or of something else.
         """
         public.check_request(self.public_key, digest, algorithm)
-        wanted = Wanted(role=self.role, digest=digest, algorithm=algorithm)
+        wanted = WantedSignature(role=self.role, digest=digest, algorithm=algorithm)
         path = self.directory / f"{wanted.name}.sig"
         try:
             signature = read_bounded(path, limit=_MAX_SIGNATURE)
@@ -128,7 +129,7 @@ class _Requests:
     requests: tuple[_Request, ...]
 
 
-def export(directory: Path, recorders: Sequence[Recorder], subject: str) -> list[Wanted]:
+def export(directory: Path, recorders: Sequence[Recorder], subject: str) -> list[WantedSignature]:
     """Write the requests to a directory, which must be new or empty.
 
     Args:
@@ -166,7 +167,7 @@ def export(directory: Path, recorders: Sequence[Recorder], subject: str) -> list
     return wanted
 
 
-def load(directory: Path) -> list[Wanted]:
+def load(directory: Path) -> list[WantedSignature]:
     """Read the requests in a directory and compare them with the files next to them.
 
     Raises:
@@ -194,7 +195,7 @@ def load(directory: Path) -> list[Wanted]:
     return wanted
 
 
-def _compare(directory: Path, request: _Request, wanted: Wanted) -> None:
+def _compare(directory: Path, request: _Request, wanted: WantedSignature) -> None:
     """Compare a request with its own name, its command, and the file that people look at."""
     path = directory / f"{wanted.name}{_DIGEST}"
     for what, expected, observed in (
@@ -208,7 +209,7 @@ def _compare(directory: Path, request: _Request, wanted: Wanted) -> None:
                 hint=_AGAIN,
             )
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             held = file.read(_LONGEST_DIGEST + 1)
     except OSError as error:
         raise VerificationRefused(
@@ -223,14 +224,16 @@ def _compare(directory: Path, request: _Request, wanted: Wanted) -> None:
         )
 
 
-def _parse(request: _Request) -> Wanted:
+def _parse(request: _Request) -> WantedSignature:
     algorithm = Algorithm.parse(request.algorithm, request.padding or Padding.PKCS1)
     if request.role not in ROLES:
         raise ValueError(f"{request.role!r} is not a role")
-    return Wanted(role=request.role, digest=bytes.fromhex(request.digest), algorithm=algorithm)
+    return WantedSignature(
+        role=request.role, digest=bytes.fromhex(request.digest), algorithm=algorithm
+    )
 
 
-def answer(directory: Path, wanted: Sequence[Wanted], signer: Signer) -> None:
+def answer(directory: Path, wanted: Sequence[WantedSignature], signer: Signer) -> None:
     """Sign requests, each into the file that `Answers` looks for.
 
     Raises:
@@ -243,7 +246,7 @@ def answer(directory: Path, wanted: Sequence[Wanted], signer: Signer) -> None:
         write_file(directory / f"{each.name}.sig", signature)
 
 
-def command(wanted: Wanted) -> str:
+def command(wanted: WantedSignature) -> str:
     """Return how openssl answers a request, on the machine that holds the key."""
     algorithm = wanted.algorithm
     options = [f"-pkeyopt digest:{algorithm.hash_name}"]
@@ -255,7 +258,7 @@ def command(wanted: Wanted) -> str:
     )
 
 
-def _summary(subject: str, keys: dict[str, str], wanted: Sequence[Wanted]) -> str:
+def _summary(subject: str, keys: dict[str, str], wanted: Sequence[WantedSignature]) -> str:
     lines = [f"To be signed: {subject}", ""]
     lines += [f"{role} key   {fingerprint}" for role, fingerprint in keys.items()]
     for each in wanted:

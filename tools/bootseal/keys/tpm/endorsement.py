@@ -17,9 +17,10 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bootseal.errors import FormatError, VerificationRefused
-from bootseal.keys import public
+from bootseal.keys import public, weakness
 from bootseal.keys.certificate import is_authority
 from bootseal.keys.public import PublicKey, first_line
 
@@ -30,11 +31,9 @@ if TYPE_CHECKING:
 Authority: TypeAlias = x509.Certificate
 
 _EK_USAGE: Final = x509.ObjectIdentifier("2.23.133.8.1")
+_MANUFACTURER: Final = x509.ObjectIdentifier("2.23.133.2.1")
 _MAX_DEPTH: Final = 5
 _WEAK: Final = (hashes.MD5, hashes.SHA1)
-_MIN_RSA: Final = 2048
-_MIN_EXPONENT: Final = 65537
-_MIN_CURVE: Final = 256
 _ANY_USAGE: Final = x509.ObjectIdentifier("2.5.29.37.0")
 # What is checked, or says nothing that a path depends on; others may not be critical.
 _UNDERSTOOD: Final = (
@@ -56,12 +55,15 @@ class Endorsement:
         fingerprint: SHA-256 of the certificate, lower-case hex.
         issuer: Who issued it.
         anchor: Subject of the given authority that it leads to.
+        chip: What names the chip: its manufacturer, the key identifier of who issued the
+            certificate, and its serial number, with colons between them.
     """
 
     public_key: PublicKey
     fingerprint: str
     issuer: str
     anchor: str
+    chip: str
 
 
 def authorities(pem: bytes, where: str) -> list[Authority]:
@@ -127,7 +129,21 @@ def check(der: bytes, trusted: Sequence[Authority], when: datetime) -> Endorseme
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
         issuer=certificate.issuer.rfc4514_string(),
         anchor=_subject(anchor),
+        chip=_chip(certificate),
     )
+
+
+def _chip(certificate: x509.Certificate) -> str:
+    """Name a chip as TCG's "TPM 2.0 Keys for Device Identity and Attestation" has it, 8.1."""
+    manufacturer = identifier = ""
+    for extension in certificate.extensions:
+        value = extension.value
+        if isinstance(value, x509.AuthorityKeyIdentifier) and value.key_identifier:
+            identifier = value.key_identifier.hex()
+        if isinstance(value, x509.SubjectAlternativeName):
+            names = [a for name in value.get_values_for_type(x509.DirectoryName) for a in name]
+            manufacturer = next((str(a.value) for a in names if a.oid == _MANUFACTURER), "")
+    return f"{manufacturer}:{identifier}:{certificate.serial_number:x}"
 
 
 def _anchor(
@@ -166,21 +182,15 @@ def _check_validity(certificate: x509.Certificate, when: datetime) -> None:
 
 
 def _check_strength(certificate: x509.Certificate) -> None:
-    """Refuse a key that others could have: RSA or ECDSA, as large as is safe today."""
+    """Refuse a key that others could have: RSA or ECDSA, and not weak by any check there is."""
     key = certificate.public_key()
-    match key:
-        case rsa.RSAPublicKey():
-            weak = key.key_size < _MIN_RSA or key.public_numbers().e < _MIN_EXPONENT
-            what = f"RSA with {key.key_size} bits and exponent {key.public_numbers().e}"
-        case ec.EllipticCurvePublicKey():
-            weak, what = key.curve.key_size < _MIN_CURVE, key.curve.name
-        case _:
-            weak, what = True, type(key).__name__
+    if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        weak = weakness.inspect(spki)
+    else:
+        weak = [f"the kind {type(key).__name__}: expected RSA or ECDSA"]
     if weak:
-        raise VerificationRefused(
-            f"the key of {_subject(certificate)} is {what}: expected RSA with {_MIN_RSA} bits and "
-            f"exponent {_MIN_EXPONENT}, or an elliptic curve of {_MIN_CURVE} bits, at least"
-        )
+        raise VerificationRefused(f"the key of {_subject(certificate)} has {'; '.join(weak)}")
 
 
 def _check_extensions(certificate: x509.Certificate) -> None:

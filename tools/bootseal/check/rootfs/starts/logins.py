@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.check.rootfs.starts.tree import Tree
-    from bootseal.check.rootfs.starts.units import Setting
+    from bootseal.check.rootfs.starts.units import UnitSetting
     from bootseal.findings.model import Finding
 
 # Started by systemd-getty-generator and systemd-logind without a link.
@@ -179,7 +179,7 @@ def _unit_shell(tree: Tree, path: str, unit: str, started: frozenset[str]) -> st
     return ""
 
 
-def _terminal_shell(found: list[Setting], command: list[str]) -> str:
+def _terminal_shell(found: list[UnitSetting], command: list[str]) -> str:
     values = {setting.key: setting.value for setting in found}
     terminal = "TTYPath" in values or _TERMINAL.fullmatch(values.get("StandardInput", ""))
     words = [word for word in command if not word.startswith("-")]

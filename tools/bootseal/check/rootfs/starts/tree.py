@@ -31,7 +31,7 @@ _VIRTUAL: Final = re.compile(
 )
 
 
-class Mount(NamedTuple):
+class MountEntry(NamedTuple):
     """A line of fstab or a mount unit: `source` is the declaring file, without leading slash."""
 
     source: str
@@ -110,27 +110,29 @@ class Tree:
         counts = self.covered(found) and (self._volatile or not self.volatile(found))
         return found if counts else ""
 
-    def _mounts(self) -> Iterator[Mount]:
+    def _mounts(self) -> Iterator[MountEntry]:
         for mount in self._declared():
             where = posixpath.normpath(mount.where) if mount.where.startswith("/") else "/"
             bound = {"bind", "rbind"} & mount.options
             if where != "/" and (bound or not _VIRTUAL.fullmatch(mount.type)):
                 yield mount._replace(where=where)
 
-    def _declared(self) -> Iterator[Mount]:
+    def _declared(self) -> Iterator[MountEntry]:
         fstab = self.by_path.get("etc/fstab")
         for line in self.text(fstab).splitlines() if fstab else ():
             fields = [] if line.lstrip().startswith("#") else line.split()
             if len(fields) > 2:  # noqa: PLR2004 - device, place, type
                 device, where, kind = (_unescape(field) for field in fields[:3])
                 options = frozenset((fields[3:4] or [""])[0].split(","))
-                yield Mount("etc/fstab", device, where, kind, options)
+                yield MountEntry("etc/fstab", device, where, kind, options)
         for node in self.nodes:
             if node.regular and node.path.endswith(".mount") and "/systemd/" in node.path:
                 found = dict(_SETTING.findall(self.text(node)))
                 options = frozenset(found.get("Options", "").split(","))
                 where = found.get("Where", "").strip('"')
-                yield Mount(node.path, found.get("What", ""), where, found.get("Type", ""), options)
+                yield MountEntry(
+                    node.path, found.get("What", ""), where, found.get("Type", ""), options
+                )
 
 
 def _unescape(field: str) -> str:

@@ -31,7 +31,7 @@ _LONGEST: Final = 4096
 _PREFIXES: Final = "@-:+!|"
 
 
-class Setting(NamedTuple):
+class UnitSetting(NamedTuple):
     """A line of a unit: its number, the key and the value."""
 
     line: int
@@ -39,9 +39,9 @@ class Setting(NamedTuple):
     value: str
 
 
-def settings(text: str) -> list[Setting]:
+def settings(text: str) -> list[UnitSetting]:
     """Return the settings of a unit, continued lines put together."""
-    found: list[Setting] = []
+    found: list[UnitSetting] = []
     whole, start = "", 0
     for number, line in enumerate(text.splitlines(), start=1):
         if line.lstrip().startswith(("#", ";")) or (not line.strip() and not whole):
@@ -52,12 +52,12 @@ def settings(text: str) -> list[Setting]:
             continue
         key, equals, value = whole.partition("=")
         if equals:
-            found.append(Setting(start, key.strip(), value.strip()))
+            found.append(UnitSetting(start, key.strip(), value.strip()))
         whole = ""
     return found
 
 
-def lines(found: list[Setting]) -> Iterator[tuple[int, list[str]]]:
+def lines(found: list[UnitSetting]) -> Iterator[tuple[int, list[str]]]:
     """Yield the command lines of a unit with their numbers, variables of the unit replaced."""
     known = dict(
         word.partition("=")[::2]
@@ -103,7 +103,7 @@ def read(tree: Tree, text: str) -> Iterator[tuple[int, str]]:
             yield setting.line, target
 
 
-def _named(tree: Tree, setting: Setting) -> Iterator[str]:
+def _named(tree: Tree, setting: UnitSetting) -> Iterator[str]:
     """Yield the unsigned places that a setting takes code or variables from."""
     words = split(setting.value)
     if setting.key in _VARIABLES:

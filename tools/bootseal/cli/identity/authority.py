@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""The authority that certifies devices: its certificate, and its key here or on another machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from bootseal.cli.remote_keys import ExportRequests, ImportSignatures, export
+from bootseal.errors import UsageError
+from bootseal.keys.signers.schemes import KEY_URI
+
+if TYPE_CHECKING:
+    from bootseal.cli.options import KeyOptions
+    from bootseal.keys.identity import Authority
+    from bootseal.keys.signers.base import Signer
+    from bootseal.keys.signers.offline import Recorder
+
+_ROLE = "device-ca"
+
+AuthorityFile: TypeAlias = Annotated[
+    Path, typer.Option("--ca", metavar="PEM", help="Certificate of the authority, device-ca.")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityOptions:
+    """Where the authority's key is; on another machine, its public half is in the certificate."""
+
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help=f"Key of the authority ({KEY_URI})."),
+    ] = None
+    export_requests: ExportRequests = None
+    import_signatures: ImportSignatures = None
+
+    def signer(self, authority: Authority, keys: KeyOptions) -> tuple[Signer, list[Recorder]]:
+        """Return what signs, and what only notes what it is asked.
+
+        Raises:
+            UsageError: Not exactly one way to sign is named, or the key cannot be opened.
+        """
+        from bootseal.keys import identity as certificates
+        from bootseal.keys.signers import base as signers
+        from bootseal.keys.signers.offline import Answers, Recorder
+
+        ways = (self.key, self.export_requests, self.import_signatures)
+        if sum(each is not None for each in ways) != 1:
+            raise UsageError("expected one of --key, --export-requests and --import-signatures")
+        if self.key is not None:
+            return signers.open(self.key, keys.access()), []
+        half = certificates.authority_key(authority)
+        if self.import_signatures is not None:
+            directory = self.import_signatures
+            return Answers(public_key=half, role=_ROLE, directory=directory), []
+        recorder = Recorder(public_key=half, role=_ROLE)
+        return recorder, [recorder]
+
+    def exported(self, recorders: list[Recorder], subject: str) -> bool:
+        """In the first step, write what is to be signed; return whether this was it."""
+        if self.export_requests is None:
+            return False
+        export(self.export_requests, recorders, subject)
+        return True
