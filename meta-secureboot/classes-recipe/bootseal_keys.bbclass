@@ -12,7 +12,11 @@ BOOTSEAL_ESCROW_KEY[doc] = "Name of the key that recovery keys are encrypted to"
 BOOTSEAL_FIT_ALGORITHM = "${@bootseal_layer.keys.algorithm(d.getVar('BOOTSEAL_KEYS'), 'fit')}"
 BOOTSEAL_FIT_ALGORITHM[doc] = "Algorithm of the FIT key, as U-Boot names it"
 
+BOOTSEAL_MRK_KEY = "${@bootseal_layer.keys.name(d.getVar('BOOTSEAL_KEYS'), 'mrk')}"
+BOOTSEAL_MRK_KEY[doc] = "Name of the master root key, whose hash is in the boot ROM"
+
 BOOTSEAL_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'))}"
+BOOTSEAL_FIRMWARE_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'), bootseal_layer.keys.FIRMWARE_ROLES)}"
 
 # nooelint: oelint.task.noanonpython - there is no other place to say what parsing depends on
 python __anonymous() {

@@ -57,8 +57,23 @@ STRICTER: Final = {
     "the data of an image that the configuration names but U-Boot would not load": re.compile(
         r"(fit\.(image-hash|no-data|external-bounds) /images/(uboot|tee)\b[^;]*(; |$))+$"
     ),
+    "a default that is cut off before its zero byte": re.compile(
+        r"fit\.default .* does not exist$"
+    ),
 }
 """The stricter answers of docs/fit.md, by what our refusal says."""
+
+IMAGE_KEYS: Final = {
+    "image keys: the shape of the unsigned tree": re.compile(
+        r"format .*(the END tag is not at|nested more than|reaches 200 characters|has no name$)"
+    ),
+    "image keys: an image without a hash node": re.compile(r"(fit\.no-hash [^;]*(; |$))+$"),
+    "image keys: a configuration without an image": re.compile(r"fit\.missing-image .*no image$"),
+    "image keys: an image that the configuration does not name": re.compile(
+        r"(fit\.(image-hash|bad-signature) /images/[^;]*(; |$))+$"
+    ),
+}
+"""Those where keys are required for images only, and nothing signs the tree around them."""
 
 _STRICT: Final = replace(STRICT, external_data=True)
 _ALGORITHM: Final = "sha256,rsa2048"
@@ -176,7 +191,8 @@ def compare(uboot: Uboot, samples: list[Sample], count: int, seed: int) -> Outco
             for each, (kind, fit), mine, theirs in zip(
                 numbers, batch, reasons, answers.result(), strict=True
             ):
-                note = _note(outcome, kind, mine, theirs, changed=fit != good.fit)
+                known = STRICTER | IMAGE_KEYS if b"image\0" in good.control else STRICTER
+                note = _note(outcome, kind, mine, theirs, known, changed=fit != good.fit)
                 # Without a default the tool has nothing to boot, and a command names it.
                 default = "has no default" not in mine
                 refused = default and theirs.device != uboot_verdict.OK
@@ -190,7 +206,13 @@ def compare(uboot: Uboot, samples: list[Sample], count: int, seed: int) -> Outco
 
 
 def _note(
-    outcome: Outcome, kind: str, mine: str, theirs: uboot_verdict.Answer, *, changed: bool
+    outcome: Outcome,
+    kind: str,
+    mine: str,
+    theirs: uboot_verdict.Answer,
+    known: dict[str, re.Pattern[str]],
+    *,
+    changed: bool,
 ) -> str:
     """Count one mutant and return what is wrong with the answers to it."""
     outcome.mutants += 1
@@ -206,7 +228,7 @@ def _note(
     outcome.refused += 1
     if not boots:
         return ""
-    for name, pattern in STRICTER.items():
+    for name, pattern in known.items():
         if pattern.match(mine):
             outcome.stricter[name] += 1
             return ""

@@ -8,6 +8,7 @@ has the other variables.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import pwd
 import shutil
@@ -24,6 +25,11 @@ Bootseal = Callable[..., subprocess.CompletedProcess[str]]
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LAYER = ROOT / "meta-secureboot"
+LAYERS = (LAYER, HERE / "meta-debhost")
+"""Of a build in which Debian is the compiler and the native tools."""
+FRAGMENTS = "bootseal/bootseal"
+KERNEL_AT_HAND = 'PREFERRED_PROVIDER_virtual/kernel:forcevariable = "linux-reference"\n'
+"""For local.conf of a test that is about something else: the kernel of the reference device."""
 # Whichever copy of meta-tpm is at hand, it is the one to test with.
 _HEAD = """\
 POKY_BBLAYERS_CONF_VERSION = "2"
@@ -114,6 +120,11 @@ class Build:
         sys.stdout.write(done.stdout)
         return Run(code=done.returncode, text=done.stdout)
 
+    @property
+    def deployed(self) -> Path:
+        """Where the build leaves what it made."""
+        return self.directory / "tmp/deploy/images/qemuarm64"
+
     def bitbake(self, *arguments: str) -> Run:
         """Run bitbake."""
         return self.run("bitbake", *arguments)
@@ -197,3 +208,33 @@ def bootseal(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def _bootseal() -> Bootseal:
     """Return the function that runs the program."""
     return bootseal
+
+
+@pytest.fixture
+def parts(debhost: Build) -> Path:
+    """A finished reference device: the root file system comes out of it."""
+    directory = Path(os.environ.get("BOOTSEAL_OE_DEVICE", debhost.directory.parent / "reference"))
+    if not (directory / "device.json").is_file():
+        done = bootseal("reference", "build", directory)
+        assert done.returncode == 0, done.stderr
+    return directory
+
+
+@pytest.fixture
+def settings(debhost: Build, parts: Path, keys: Path) -> str:
+    """The local.conf of a device with everything the layer offers."""
+    packages = next((Path(sys.prefix) / "lib").glob("python3.*/site-packages"))
+    # A copy of what the recipes read, where the user of bitbake may.
+    source = debhost.directory.parent / "parts"
+    source.mkdir(exist_ok=True)
+    for name in ("root.erofs", "initramfs.cpio.gz", "Image.gz"):
+        # Of another device than last time, perhaps.
+        if not (source / name).exists() or not filecmp.cmp(parts / name, source / name):
+            shutil.copy(parts / name, source / name)
+    return f"""\
+OE_FRAGMENTS += "{FRAGMENTS}/dev-keys {FRAGMENTS}/measured-boot {FRAGMENTS}/encrypted-data"
+BOOTSEAL_KEYS = "{keys}"
+DEBHOST_DEVICE = "{source}"
+DEBHOST_SITE_PACKAGES = "{packages}"
+require conf/debhost.inc
+"""

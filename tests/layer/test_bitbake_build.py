@@ -7,61 +7,20 @@ system (meta-debhost, and README.md next to this file).
 
 from __future__ import annotations
 
-import filecmp
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.layer.conftest import KERNEL_AT_HAND, LAYERS
 
 if TYPE_CHECKING:
     from tests.layer.conftest import Bootseal, Build
 
 pytestmark = [pytest.mark.bitbake, pytest.mark.timeout(7200)]
-
-HERE = Path(__file__).parent
-FRAGMENTS = "bootseal/bootseal"
-LAYERS = (HERE.parents[1] / "meta-secureboot", HERE / "meta-debhost")
-
-
-@pytest.fixture
-def parts(debhost: Build, bootseal: Bootseal) -> Path:
-    """A finished reference device: the root file system comes out of it."""
-    directory = Path(os.environ.get("BOOTSEAL_OE_DEVICE", debhost.directory.parent / "reference"))
-    if not (directory / "device.json").is_file():
-        done = bootseal("reference", "build", directory)
-        assert done.returncode == 0, done.stderr
-    return directory
-
-
-@pytest.fixture
-def settings(debhost: Build, parts: Path, keys: Path) -> str:
-    """The local.conf of a device with everything the layer offers."""
-    packages = next((Path(sys.prefix) / "lib").glob("python3.*/site-packages"))
-    # A copy of what the recipes read, where the user of bitbake may.
-    source = debhost.directory.parent / "parts"
-    source.mkdir(exist_ok=True)
-    for name in ("root.erofs", "initramfs.cpio.gz", "Image.gz"):
-        # Of another device than last time, perhaps.
-        if not (source / name).exists() or not filecmp.cmp(parts / name, source / name):
-            shutil.copy(parts / name, source / name)
-    return f"""\
-OE_FRAGMENTS += "{FRAGMENTS}/dev-keys {FRAGMENTS}/measured-boot {FRAGMENTS}/encrypted-data"
-BOOTSEAL_KEYS = "{keys}"
-DEBHOST_DEVICE = "{source}"
-DEBHOST_SITE_PACKAGES = "{packages}"
-require conf/debhost.inc
-"""
-
-
-def deployed(build: Build) -> Path:
-    """Where a build leaves what it made."""
-    return build.directory / "tmp/deploy/images/qemuarm64"
 
 
 def required(control: Path, key: str) -> str:
@@ -78,10 +37,10 @@ def test_u_boot_demands_the_key_for_configurations(debhost: Build, settings: str
     done = debhost.bitbake("u-boot:do_deploy")
     assert done.code == 0, done.text
     assert done.complaints == []
-    assert required(deployed(debhost) / "u-boot.dtb", "DEV-fit-1") == "conf"
+    assert required(debhost.deployed / "u-boot.dtb", "DEV-fit-1") == "conf"
     # In the file that is flashed, and not only next to it.
-    control = (deployed(debhost) / "u-boot.dtb").read_bytes()
-    assert (deployed(debhost) / "u-boot.bin").read_bytes().endswith(control)
+    control = (debhost.deployed / "u-boot.dtb").read_bytes()
+    assert (debhost.deployed / "u-boot.bin").read_bytes().endswith(control)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +200,7 @@ def test_every_configuration_of_u_boot_is_checked_and_deployed(
     done = debhost.bitbake("u-boot:do_deploy")
     assert done.code == 0, done.text
     for name in ("sd", "emmc"):
-        text = (deployed(debhost) / f"u-boot-{name}.config").read_text()
+        text = (debhost.deployed / f"u-boot-{name}.config").read_text()
         assert "CONFIG_FIT_SIGNATURE=y" in text
         assert "CONFIG_ENV_IS_IN_FLASH=y" not in text
 
@@ -344,6 +303,15 @@ def test_the_image_of_the_layer_starts_nothing_else(debhost: Build, settings: st
     assert masked >= {"dbus.service", "getty@.service", "systemd-networkd.service"}
 
 
+def test_the_last_task_of_the_image_accepts_it(debhost: Build, settings: str) -> None:
+    debhost.configure(settings + KERNEL_AT_HAND, layers=LAYERS)
+    done = debhost.bitbake("bootseal-image")
+    assert done.code == 0, done.text
+    assert (debhost.deployed / "bootseal-image/device.json").is_file()
+    log = next(debhost.directory.glob("tmp/work/*/bootseal-image/*/temp/log.do_bootseal_check"))
+    assert "is accepted. Checked: " in " ".join(log.read_text().split())
+
+
 @pytest.fixture
 def production(debhost: Build, bootseal: Bootseal, settings: str, keys: Path) -> str:
     """The local.conf of a device that ships: with other keys, and a kernel that is at hand."""
@@ -354,7 +322,7 @@ def production(debhost: Build, bootseal: Bootseal, settings: str, keys: Path) ->
         assert done.returncode == 0, done.stderr
         debhost.own(shipped, *shipped.iterdir())
     changed = settings.replace(f'"{keys}"', f'"{shipped}"').replace("/dev-keys", "/production")
-    return changed + 'PREFERRED_PROVIDER_virtual/kernel:forcevariable = "linux-reference"\n'
+    return changed + KERNEL_AT_HAND
 
 
 def test_production_image_of_a_product_is_built_and_says_that_nobody_can_log_in(
@@ -363,7 +331,7 @@ def test_production_image_of_a_product_is_built_and_says_that_nobody_can_log_in(
     debhost.configure(production, layers=LAYERS)
     done = debhost.bitbake("foreign-image")
     assert done.code == 0, done.text
-    described = json.loads((deployed(debhost) / "foreign-image/device.json").read_text())
+    described = json.loads((debhost.deployed / "foreign-image/device.json").read_text())
     assert (described["profile"], described["login"]) == ("production", False)
 
 
@@ -375,7 +343,21 @@ def test_production_image_with_an_empty_root_password_ends_the_build(
     assert done.code != 0
     assert "disk.root-empty-password" in done.text
     assert "the account 'root' has an empty password" in done.text
-    assert not (deployed(debhost) / "open-image/device.json").exists()
+    assert not (debhost.deployed / "open-image/device.json").exists()
+
+
+def test_other_keys_in_the_same_build_directory_take_the_place_of_the_first(
+    debhost: Build, settings: str, production: str
+) -> None:
+    for local, key in ((settings, "DEV-fit-1"), (production, "fit-1"), (settings, "DEV-fit-1")):
+        debhost.configure(local, layers=LAYERS)
+        done = debhost.bitbake("u-boot:do_deploy")
+        assert done.code == 0, done.text
+        control = debhost.deployed / "u-boot.dtb"
+        listed = subprocess.run(
+            ["fdtget", "--list", control, "/signature"], capture_output=True, text=True, check=True
+        )
+        assert listed.stdout.split() == [f"key-{key}"]
 
 
 @pytest.mark.parametrize(
@@ -403,7 +385,7 @@ def device(debhost: Build, settings: str, tmp_path: Path) -> Path:
     done = debhost.bitbake("bootseal-image")
     assert done.code == 0, done.text
     assert done.complaints == []
-    published = deployed(debhost) / "bootseal-image"
+    published = debhost.deployed / "bootseal-image"
     copy = tmp_path / "device"
     shutil.copytree(published, copy)
     return copy

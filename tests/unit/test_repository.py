@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 from bootseal.cli.doctor import TOOLS
@@ -48,6 +49,11 @@ def test_modules_stay_small_enough_to_read() -> None:
         if (lines := len(path.read_text().splitlines())) > 400
     }
     assert long == {}
+
+
+def test_folders_stay_small_enough_to_know() -> None:
+    folders = Counter(path.parent.relative_to(ROOT) for path in tracked() if path.suffix == ".py")
+    assert {str(folder): files for folder, files in folders.items() if files > 16} == {}
 
 
 def test_input_files_are_opened_by_files() -> None:

@@ -16,6 +16,7 @@ CAPABILITIES: Final = {
     "verified-boot": "U-Boot has a device tree of its own, and something checks U-Boot",
     "slots": "the boot logic of this layer runs on the board",
     "tpm2": "a TPM 2.0 that U-Boot and Linux have drivers for",
+    "rom": "what starts the board is made here, and verifies Trusted Firmware-A's BL2",
 }
 _ALWAYS: Final = ("slots", "verified-boot")
 # What has no default, because it is another on every machine.
@@ -26,15 +27,17 @@ ARCHITECTURE: Final = "aarch64"
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a request needs of the machine, and of the product's other requests."""
+    """What a request needs of the machine, of the product's other requests, and of other layers."""
 
     capabilities: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 REQUESTS: Final = {
     "measured-boot": Needs(capabilities=("tpm2",)),
     "encrypted-data": Needs(capabilities=("tpm2",), requests=("measured-boot",)),
+    "rom": Needs(capabilities=("rom", "tpm2"), requests=("measured-boot",), layers=("meta-arm",)),
 }
 
 
@@ -56,6 +59,7 @@ class Configuration:
     requests: frozenset[str]
     profile: str
     keys: str
+    layers: frozenset[str] = frozenset()
     unset: tuple[str, ...] = ()
 
     @classmethod
@@ -73,6 +77,7 @@ class Configuration:
             requests=frozenset(value("BOOTSEAL_REQUESTS").split()),
             profile=value("BOOTSEAL_PROFILE"),
             keys=value("BOOTSEAL_KEYS"),
+            layers=frozenset(value("BBFILE_COLLECTIONS").split()),
             unset=tuple(name for name in MACHINE_VARIABLES if not value(name)),
         )
 
@@ -125,6 +130,11 @@ def _unmet(given: Configuration) -> list[str]:
             for other in needs.requests
             if other not in given.requests
         ]
+        problems += [
+            f"{request} needs the layer {layer}: bitbake-layers add-layer, with the path of it"
+            for layer in needs.layers
+            if layer not in given.layers
+        ]
     problems += [
         f"{request} was requested, and the machine {given.machine} does not declare {name}"
         f" ({CAPABILITIES[name]}). If that is so, say it in BOOTSEAL_CAPABILITIES of"
@@ -142,7 +152,8 @@ def _keys(given: Configuration) -> str:
             " bootseal/bootseal/dev-keys and bootseal/bootseal/production"
         )
     try:
-        development = keys.manifest(given.keys).development
+        roles = keys.ROLES + (keys.FIRMWARE_ROLES if "rom" in given.requests else ())
+        development = keys.manifest(given.keys, roles).development
     except keys.KeyDirectoryError as error:
         return str(error)
     if development and given.profile == "production":

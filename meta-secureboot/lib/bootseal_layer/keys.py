@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 SCHEMA: Final = "bootseal.keys/1"
 MANIFEST: Final = "keys.json"
 # Keys that sign, or whose public halves get into what is built.
 ROLES: Final = ("fit", "policy", "escrow")
+# With a boot ROM, these as well.
+FIRMWARE_ROLES: Final = ("mrk", "fw-trusted", "fw-nontrusted", "fw-soc", "fw-boot")
 # What is next to the private key, wherever that is.
 _PUBLIC: Final = (".crt", ".pub")
 
@@ -41,8 +43,12 @@ class Manifest:
     algorithms: dict[str, str]
 
 
-def manifest(directory: str) -> Manifest:
+def manifest(directory: str, roles: Sequence[str] = ROLES) -> Manifest:
     """Read the list of keys.
+
+    Args:
+        directory: Value of BOOTSEAL_KEYS.
+        roles: Those that must have a key, with its public files.
 
     Raises:
         KeyDirectoryError: There is none, or it is of another kind.
@@ -65,7 +71,7 @@ def manifest(directory: str) -> Manifest:
         raise KeyDirectoryError(f"{path} is not of the schema {SCHEMA}")
     try:
         entries = document["keys"]
-        if missing := [role for role in ROLES if role not in entries]:
+        if missing := [role for role in roles if role not in entries]:
             raise KeyDirectoryError(
                 f"{path} lists no key for the role {missing[0]}. With the profile that it was made"
                 f" from: bootseal keys generate --only {missing[0]} {directory}"
@@ -73,7 +79,8 @@ def manifest(directory: str) -> Manifest:
         # Anything but a plain "no" is taken for the more dangerous answer.
         development = document["development"] is not False
         names = {role: str(entry["name"]) for role, entry in entries.items()}
-        if lost := [name for name in _public(names) if not (Path(directory) / name).is_file()]:
+        public = _public(names, roles)
+        if lost := [each for each in public if not (Path(directory) / each).is_file()]:
             raise KeyDirectoryError(
                 f"{path} lists a key whose {lost[0]} is missing: copy it from where the keys were"
                 " made, or make others in a new directory with `bootseal keys generate`"
@@ -97,15 +104,15 @@ def algorithm(directory: str, role: str) -> str:
     return manifest(directory).algorithms[role]
 
 
-def checksums(directory: str) -> str:
+def checksums(directory: str, roles: Sequence[str] = ROLES) -> str:
     """List the public files that decide what a signature will be, as `file-checksums` wants them.
 
     The content of the keys is part of a task's hash with them; the private halves are not read.
     """
-    files = (MANIFEST, *_public(manifest(directory).names))
+    files = (MANIFEST, *_public(manifest(directory, roles).names, roles))
     return " ".join(f"{directory}/{each}:True" for each in files)
 
 
-def _public(names: Mapping[str, str]) -> list[str]:
+def _public(names: Mapping[str, str], roles: Sequence[str]) -> list[str]:
     """Return the public files of the keys that sign, or whose public halves are built in."""
-    return [f"{names[role]}{suffix}" for role in ROLES for suffix in _PUBLIC]
+    return [f"{names[role]}{suffix}" for role in roles for suffix in _PUBLIC]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bootseal.assembly.layer import DEVICE, LAYOUT, Layer
+from bootseal.assembly.layer import BOARD, DEVICE, Layer
 from bootseal.disk.layout import LABEL_ID, parse_wks
 
 ROOT = Path(__file__).parents[3]
@@ -56,7 +56,8 @@ def test_kas_file_passes_the_schema_of_kas(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["qemuarm64", "qemuarm64-production"])
 def test_every_repository_of_a_build_is_pinned_to_a_commit(name: str, tmp_path: Path) -> None:
-    document = dump(tmp_path, f"kas/{name}.yml", "kas/features/sstate-mirror.yml")
+    features = [f"kas/features/{each}.yml" for each in ("sstate-mirror", "rom")]
+    document = dump(tmp_path, f"kas/{name}.yml", *features)
     repositories, overrides = document["repos"], document["overrides"]
     assert isinstance(repositories, dict)
     assert isinstance(overrides, dict)
@@ -101,7 +102,7 @@ def test_every_layer_of_the_build_is_one_the_layer_depends_on(tmp_path: Path) ->
 
 
 def test_layout_says_what_wic_would_otherwise_draw_at_random() -> None:
-    text = (LAYER / LAYOUT).read_text()
+    text = (LAYER / BOARD.layout).read_text()
     bare = re.sub(r" --(uuid|diskid) \S+", "", text)
     assert bare != text
     assert f"--diskid {LABEL_ID}" in text

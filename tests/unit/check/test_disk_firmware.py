@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,10 +11,12 @@ import pytest
 from tests.unit.check import rom_disk
 from tests.unit.check.rom_disk import ROOT
 from tests.unit.firmware import fips
+from typer.testing import CliRunner
 
 from bootseal import device as devices
-from bootseal.check import coverage, firmware, prove
+from bootseal.check import coverage, diff, firmware, prove
 from bootseal.check import disk as disk_check
+from bootseal.cli.app import app
 from bootseal.device import Device, Qemu, describe
 from bootseal.disk import image as source
 from bootseal.findings.model import Severity
@@ -317,3 +320,36 @@ def test_refused_bank_is_not_drawn_as_signed(armed: Base, tmp_path: Path) -> Non
 def test_names_of_the_banks_are_those_of_the_layout() -> None:
     assert tuple(rom_disk.BANKS) == firmware.NAMES
     assert {*devices.ROM_ROLES} == {"rom", "firmware", "bl2", "bl31"}
+
+
+def test_show_names_what_the_banks_hold(armed: Base, base: Base, tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(with_bank(armed, "fw-b", b""))
+
+    result = CliRunner().invoke(app, ["disk", "show", str(path)], catch_exceptions=False)
+    document = json.loads(CliRunner().invoke(app, ["disk", "show", str(path), "--json"]).stdout)
+
+    assert "fw-a: " in result.stdout
+    assert "tb-fw, soc-fw, nt-fw, trusted-key-cert" in result.stdout
+    assert "fw-b: no boot loaders" in result.stdout
+    assert [each["size"] > 0 for each in document["banks"]] == [True, False]
+    plain = CliRunner().invoke(app, ["disk", "show", str(base.target.image), "--json"])
+    assert "banks" not in json.loads(plain.stdout)
+
+
+def test_diff_names_the_image_of_a_bank(armed: Base, tmp_path: Path) -> None:
+    images = rom_disk.images(armed)
+    other = rom_disk.signed(images | {"soc-fw": b"another BL31"})
+    path = tmp_path / "disk.img"
+    path.write_bytes(with_bank(armed, "fw-b", other))
+    with source.opened(armed.target.image) as first, source.opened(path) as second:
+        changes = list(diff.diff(diff.Side(disk=first), diff.Side(disk=second)))
+
+    assert [(each.part, each.where) for each in changes] == [
+        ("firmware", "fw-b: soc-fw"),
+        ("firmware", "fw-b: soc-fw-cert"),
+    ]
+    path.write_bytes(armed.flipped("fw-a", MIB - 1))
+    with source.opened(armed.target.image) as first, source.opened(path) as second:
+        (change,) = diff.diff(diff.Side(disk=first), diff.Side(disk=second))
+    assert (change.part, change.where, change.name) == ("partition", "fw-a", "content")

@@ -39,6 +39,7 @@ def spki(modulus: int, exponent: int = 65537) -> bytes:
     ("weak", "good", "reason"),
     [
         (spki(GOOD.p), spki(N), "RSA with 1024 bits"),
+        (spki((1 << 16384) + 1), spki(N), "RSA with 16385 bits"),
         (spki(N, 3), spki(N), "the public exponent 3"),
         (spki(P * (P + 200)), spki(P * (P + (1 << 1000))), "Fermat's method"),
         (
@@ -47,7 +48,7 @@ def spki(modulus: int, exponent: int = 65537) -> bytes:
             "192",
         ),
     ],
-    ids=["size", "exponent", "close primes", "curve"],
+    ids=["size", "too large", "exponent", "close primes", "curve"],
 )
 def test_weak_key_is_named_and_its_twin_is_not(weak: bytes, good: bytes, reason: str) -> None:
     (found,) = weakness.inspect(weak)
@@ -118,13 +119,16 @@ def primes_of_infineon() -> tuple[int, int]:
     return p, q
 
 
-def test_badkeys_itself_names_a_key_of_a_weak_generator_and_not_its_twin(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def _with_badkeys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if os.environ.get("BOOTSEAL_CI") != "1":
         pytest.importorskip("badkeys")
+
+
+@pytest.mark.usefixtures("_with_badkeys")
+def test_badkeys_itself_names_a_key_of_a_weak_generator_and_not_its_twin() -> None:
     p, q = primes_of_infineon()
 
     (found,) = weakness.inspect(spki(p * q))
@@ -133,3 +137,16 @@ def test_badkeys_itself_names_a_key_of_a_weak_generator_and_not_its_twin(
     assert found.endswith("(badkeys)")
     assert weakness.inspect(spki(p * GOOD.p)) == []
     assert "badkeys --update-bl" in weakness.unchecked()[0]
+
+
+@pytest.mark.usefixtures("_with_badkeys")
+@pytest.mark.parametrize(
+    "modulus",
+    [1 << 2048, (1 << 2048) - 1, N**2, 1 << 65536],
+    ids=["power of two", "ones", "square", "too large"],
+)
+def test_no_modulus_is_too_odd_for_badkeys(modulus: int) -> None:
+    found = weakness.inspect(spki(modulus))
+
+    assert found
+    assert len([text for text in found if "Fermat" in text]) < 2

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import pytest
-from bootseal_layer import checks, fit, fragments, image, keys
+from bootseal_layer import checks, fit, fragments, image, keys, tfa
 
 
 class Change(TypedDict, total=False):
@@ -19,18 +19,24 @@ class Change(TypedDict, total=False):
     init_manager: str
     capabilities: frozenset[str]
     requests: frozenset[str]
+    layers: frozenset[str]
     profile: str
     keys: str
     unset: tuple[str, ...]
 
 
 TRUSTED = frozenset({"verified-boot", "slots", "tpm2"})
+ROM: Change = {
+    "capabilities": TRUSTED | {"rom"},
+    "requests": frozenset({"measured-boot", "rom"}),
+    "layers": frozenset({"core", "meta-arm"}),
+}
 
 
 def write_keys(directory: Path, *, development: bool) -> str:
     entries = {
         role: {"name": f"{role}-1", "algorithm": "sha256,rsa4096", "fingerprint": "00"}
-        for role in keys.ROLES
+        for role in (*keys.ROLES, *keys.FIRMWARE_ROLES)
     }
     document = {
         "schema": keys.SCHEMA,
@@ -39,7 +45,7 @@ def write_keys(directory: Path, *, development: bool) -> str:
         "keys": entries,
     }
     (directory / keys.MANIFEST).write_text(json.dumps(document))
-    for role in keys.ROLES:
+    for role in entries:
         for suffix in ("crt", "pub"):
             (directory / f"{role}-1.{suffix}").touch()
     return str(directory)
@@ -75,9 +81,11 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
                 "BOOTSEAL_UBOOT_BOARD_DIR": "board/emulation/qemu-arm",
                 "BOOTSEAL_PROFILE": "dev",
                 "BOOTSEAL_KEYS": good.keys,
+                "BBFILE_COLLECTIONS": "core meta-arm",
             }.get(name)
 
-    assert checks.Configuration.read(Store()) == good
+    read = checks.Configuration.read(Store())
+    assert read == dataclasses.replace(good, layers=frozenset({"core", "meta-arm"}))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +96,9 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
         ({"capabilities": TRUSTED | {"tmp2"}}, "'tmp2', did you mean tpm2?"),
         ({"requests": frozenset({"encrypted-data"})}, "encrypted-data needs measured-boot"),
         ({"requests": frozenset({"measured-bot"})}, "did you mean measured-boot?"),
+        (ROM | {"capabilities": TRUSTED}, "rom was requested, and the machine qemuarm64 does not"),
+        (ROM | {"requests": frozenset({"rom"})}, "rom needs measured-boot"),
+        (ROM | {"layers": frozenset({"core"})}, "rom needs the layer meta-arm"),
         (
             {"architecture": "x86_64"},
             "the machine qemuarm64 is x86_64: this layer secures 64-bit ARM",
@@ -107,6 +118,43 @@ def test_problem_is_named_with_its_mend(
     found = checks.configuration(dataclasses.replace(good, **change))
     assert len(found) == 1
     assert said in found[0]
+
+
+def test_boot_rom_is_built_where_all_it_needs_is_there(good: checks.Configuration) -> None:
+    assert checks.configuration(dataclasses.replace(good, **ROM)) == []
+
+
+@pytest.mark.parametrize("role", keys.FIRMWARE_ROLES)
+def test_boot_rom_needs_every_key_of_its_chain(good: checks.Configuration, role: str) -> None:
+    path = Path(good.keys) / keys.MANIFEST
+    document = json.loads(path.read_text())
+    del document["keys"][role]
+    path.write_text(json.dumps(document))
+    (found,) = checks.configuration(dataclasses.replace(good, **ROM))
+    assert f"lists no key for the role {role}" in found
+    assert f"bootseal keys generate --only {role} {good.keys}" in found
+    assert checks.configuration(good) == []
+
+
+def test_master_root_key_has_an_algorithm_of_tf_a(tmp_path: Path) -> None:
+    directory = write_keys(tmp_path, development=True)
+    assert tfa.key_options(directory) == "KEY_ALG=rsa KEY_SIZE=4096"
+    path = tmp_path / keys.MANIFEST
+    path.write_text(path.read_text().replace("sha256,rsa4096", "sha256,ecdsa256"))
+    assert tfa.key_options(directory) == "KEY_ALG=ecdsa KEY_SIZE=256"
+    path.write_text(path.read_text().replace("sha256,ecdsa256", "sha512,rsa4096"))
+    with pytest.raises(keys.KeyDirectoryError, match="is sha512,rsa4096: TF-A takes sha256"):
+        tfa.key_options(directory)
+
+
+@pytest.mark.parametrize("version", ["2.12.10", "2.13.9", "2.14.1", "2.14.2", "2.14+git", "git"])
+def test_tf_a_that_does_not_check_bounds_is_patched(version: str) -> None:
+    assert "CVE-2026-34878" in tfa.bounds_patch(version)
+
+
+@pytest.mark.parametrize("version", ["2.8.45", "2.12.13", "2.14.3", "2.15", "2.15.0", "3.0"])
+def test_tf_a_that_checks_bounds_is_not_patched(version: str) -> None:
+    assert tfa.bounds_patch(version) == ""
 
 
 def test_machine_without_a_tpm_is_told_once_for_each_missing_capability(

@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.check import contents, slot_fit
+from bootseal.check import contents, firmware, slot_fit
 from bootseal.check.rootfs import check as rootfs
 from bootseal.device import Partition, Slot
 from bootseal.disk import partitions
@@ -44,7 +44,7 @@ class DiskChange:
     """One difference.
 
     Attributes:
-        part: `partition`, `key`, `policy`, `bootargs`, `root-hash`, `fit` or `file`.
+        part: `partition`, `key`, `firmware`, `policy`, `bootargs`, `root-hash`, `fit` or `file`.
         where: The partition, node, slot or path.
         name: What about it, such as `size` or a property; empty for the whole thing.
         before: The value in the first disk, empty when it is not there.
@@ -75,6 +75,9 @@ def diff(first: Side, second: Side) -> Iterator[DiskChange]:
         entries = old[name], new[name]
         if name.startswith(_BOOT):
             yield from _slot(first.disk, second.disk, *entries, seen)
+            continue
+        if name in firmware.NAMES and (changes := [*_bank(first.disk, second.disk, *entries)]):
+            yield from changes
             continue
         pair = tuple(
             contents.digest(side.disk, entry)
@@ -127,6 +130,26 @@ def _keys(side: Side) -> dict[str, str]:
         key.public_key.fingerprint(): f"{key.hint}, {key.algorithm}, required for {key.required}"
         for key in keys
     }
+
+
+def _bank(old: Disk, new: Disk, before: Partition, after: Partition) -> Iterator[DiskChange]:
+    """Compare the boot loaders of a bank, image by image."""
+    sides = firmware.inside(old, before), firmware.inside(new, after)
+    for name in dict.fromkeys((*sides[0].images, *sides[1].images)):
+        digests = [side.images.get(name, "") for side in sides]
+        if digests[0] != digests[1]:
+            texts = [f"sha256 {digest}" if digest else "" for digest in digests]
+            yield DiskChange(
+                part="firmware", where=f"{before.name}: {name}", before=texts[0], after=texts[1]
+            )
+    if sides[0].u_boot != sides[1].u_boot:
+        yield DiskChange(
+            part="firmware",
+            where=before.name,
+            name="U-Boot",
+            before=sides[0].u_boot,
+            after=sides[1].u_boot,
+        )
 
 
 def _slot(

@@ -8,6 +8,7 @@ byte of a bank has its one right value, and U-Boot is the one with whose keys th
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -18,8 +19,8 @@ from bootseal.files import BOOT_LOADER, read_bounded
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, errors
 from bootseal.firmware import rom
-from bootseal.firmware.verify import check as verify
 from bootseal.formats import bank_choice, fip
+from bootseal.formats.uboot.binary import version_string
 
 if TYPE_CHECKING:
     from bootseal.check.expected import Expected
@@ -65,6 +66,8 @@ def check(disk: Disk, target: Expected, table: Table) -> tuple[list[Finding], tu
     firmware = target.firmware
     if firmware is None:
         return [*_unchecked(disk, table)], ()
+    from bootseal.firmware.verify import check as verify  # noqa: PLC0415 - slow to load
+
     findings = [*_rom(target, firmware), *check_choice(disk, table)]
     banks: list[Bank] = []
     for name in firmware.banks:
@@ -81,6 +84,45 @@ def check(disk: Disk, target: Expected, table: Table) -> tuple[list[Finding], tu
         findings += problems
         banks.append(Bank(entry=entry, fip=found, verdict=verdict, good=not errors(problems)))
     return findings, tuple(banks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What a bank holds, whether or not anything is good about it.
+
+    Attributes:
+        bank: Name of its partition.
+        size: Bytes of its FIP, 0 when it does not begin with one.
+        images: SHA-256 of each image and certificate by fiptool's name, lower-case hex.
+        u_boot: U-Boot's version string; empty when it has none.
+    """
+
+    bank: str
+    size: int = 0
+    images: dict[str, str] = dataclasses.field(default_factory=dict)
+    u_boot: str = ""
+
+
+def held(disk: Disk, table: Table) -> list[Held]:
+    """Return what is in the banks of a disk; nothing for a disk without banks."""
+    return [inside(disk, entry) for entry in table.entries if entry.name in NAMES]
+
+
+def inside(disk: Disk, entry: Partition) -> Held:
+    """Return what is in a bank."""
+    try:
+        found = fip.parse(content(disk, entry))
+    except FormatError:
+        return Held(bank=entry.name)
+    digests = {
+        each.name: hashlib.sha256(found.data[each.offset : each.end]).hexdigest()
+        for each in found.entries
+    }
+    try:
+        u_boot = version_string(found.image("nt-fw") or b"").decode("ascii", "backslashreplace")
+    except FormatError:
+        u_boot = ""
+    return Held(bank=entry.name, size=len(found.data), images=digests, u_boot=u_boot)
 
 
 def content(disk: Disk, entry: Partition) -> bytes:

@@ -129,8 +129,13 @@ class _Map:
                 names.append(token.name)
             path = "/".join(names) or "/"
             name = token.name if token.tag is Tag.PROP else ""
-            state = State.SIGNED if signed and self._nodes else self._unsigned(token, path)
-            yield from self._between(path, token.start, token.end, state, name)
+            in_signature = signed and bool(self._nodes)
+            state = State.SIGNED if in_signature else self._unsigned(token, path)
+            # A hash of a payload ends where that does; a signature goes over the padding, too.
+            ends = not in_signature and token.tag is Tag.PROP
+            end = token.value + token.size if ends else token.end
+            yield from self._between(path, token.start, end, state, name)
+            yield from self._between(path, end, token.end, State.UNUSED, "padding")
             if token.tag is Tag.END_NODE:
                 names.pop()
 

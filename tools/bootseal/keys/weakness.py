@@ -24,6 +24,7 @@ _MAX_RSA: Final = 16384
 _MIN_EXPONENT: Final = 65537
 _MIN_CURVE: Final = 256
 _FERMAT: Final = 100
+_OURS: Final = "fermat"
 _BLOCKLIST: Final = "blocklist"
 _LISTS: Final = ("blocklist.dat", "badkeysdata.json")
 
@@ -44,6 +45,9 @@ def inspect(spki: bytes) -> list[str]:
     match key:
         case rsa.RSAPublicKey():
             numbers = key.public_numbers()
+            if numbers.n.bit_length() > _MAX_RSA:
+                # What follows would take minutes.
+                return [f"RSA with {numbers.n.bit_length()} bits: expected {_MAX_RSA} or fewer"]
             found = _rsa(numbers.n, numbers.e)
         case ec.EllipticCurvePublicKey() if key.curve.key_size < _MIN_CURVE:
             found = [f"the curve {key.curve.name}: expected {_MIN_CURVE} bits or more"]
@@ -96,7 +100,7 @@ def _rsa(modulus: int, exponent: int) -> list[str]:
         found.append(f"RSA with {modulus.bit_length()} bits: expected {_MIN_RSA} or more")
     if exponent < _MIN_EXPONENT:
         found.append(f"the public exponent {exponent}: expected {_MIN_EXPONENT} or more")
-    if modulus.bit_length() <= _MAX_RSA and _close(modulus):
+    if _close(modulus):
         found.append("two primes so close together that Fermat's method finds them")
     return found
 
@@ -126,11 +130,15 @@ def _known(spki: bytes) -> list[str]:
         return []
     import badkeys  # noqa: PLC0415 - optional, and nothing else here needs it
 
-    # Without its lists, this check ends the program.
-    checks = [name for name in badkeys.defaultchecks if name != _BLOCKLIST or _has_lists()]
+    # Without its lists, that check ends the program.
+    left_out = {_OURS} if _has_lists() else {_OURS, _BLOCKLIST}
+    checks = [name for name in badkeys.defaultchecks if name not in left_out]
     text = base64.b64encode(spki).decode()
     pem = f"-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n"
-    results = badkeys.checkpubkey(pem, checks=checks)["results"]
+    try:
+        results = badkeys.checkpubkey(pem, checks=checks)["results"]
+    except ArithmeticError as error:
+        return [f"numbers with which badkeys cannot calculate ({type(error).__name__})"]
     return [f"{badkeys.allchecks[name]['desc']} (badkeys)" for name in results]
 
 

@@ -15,6 +15,7 @@ from bootseal.units import format_size
 if TYPE_CHECKING:
     from bootseal.check.coverage import DiskRegion
     from bootseal.check.document import DiskReport
+    from bootseal.check.firmware import Held
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
     from bootseal.formats.gpt import GptEntry
@@ -109,6 +110,17 @@ def print_partitions(
         mark = mark if each.name in declared else "[yellow]NOT DECLARED[/]"
         rows.append((*_row(each), Styled(mark)))
     console.table((*_COLUMNS, "Declared"), rows, title=title)
+
+
+def print_banks(banks: Iterable[Held]) -> None:
+    """Print what the banks of boot loaders hold; nothing of it is verified here."""
+    for each in banks:
+        if not each.size:
+            console.say("{}: no boot loaders", each.bank)
+            continue
+        names = ", ".join(each.images)
+        console.say("{}: {}, {}", each.bank, format_size(each.size), names)
+        console.say("  {}", each.u_boot or "no version of U-Boot")
 
 
 def print_mbr(disk: Disk, partitions: Sequence[MbrPartition]) -> None:

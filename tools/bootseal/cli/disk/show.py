@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bootseal.check.document import DiskReport
     from bootseal.check.expected import Expected
+    from bootseal.check.firmware import Held
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
     from bootseal.findings.model import Finding
@@ -96,6 +97,7 @@ def _any_disk(disk: Disk, *, as_json: bool) -> None:
             console.emit_json(_document(disk, found, found.findings))
         else:
             printing.print_partitions(disk, found)
+            printing.print_banks(_banks(disk, found))
         for problem in found.findings:
             console.status("WARNING: {}", problem.message)
         return
@@ -109,11 +111,20 @@ def _any_disk(disk: Disk, *, as_json: bool) -> None:
         printing.print_mbr(disk, partitions)
 
 
+def _banks(disk: Disk, table: Table) -> list[Held]:
+    """Return what the banks hold that do not leave the disk."""
+    from bootseal.check.firmware import held
+
+    inner = tuple(entry for entry in table.entries if entry.end <= disk.size)
+    return held(disk, dataclasses.replace(table, entries=inner))
+
+
 def _document(
     disk: Disk, table: Table, problems: Sequence[Finding], mbr: Sequence[MbrPartition] = ()
 ) -> dict[str, object]:
     guid = table.copies[0].header.disk if table.copies else ""
-    return {
+    banks = [dataclasses.asdict(each) for each in _banks(disk, table)]
+    return ({"banks": banks} if banks else {}) | {
         "schema": "bootseal.disk/2",
         "disk": {"name": disk.name.name, "size": disk.size, "guid": guid},
         "table": "gpt" if table.copies else "mbr",
@@ -134,6 +145,7 @@ def _partitions(disk: Disk, target: Expected, *, as_json: bool) -> None:
     declared = {each.name for each in target.partitions}
     if not as_json:
         printing.print_partitions(disk, found, declared, wrong)
+        printing.print_banks(_banks(disk, found))
         return
     compared = [
         dataclasses.asdict(each)

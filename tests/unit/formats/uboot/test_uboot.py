@@ -11,7 +11,7 @@ import pytest
 from bootseal.errors import FormatError
 from bootseal.formats.uboot.binary import gate_version, version_string
 
-FILES = Path(__file__).parents[3] / "meta-secureboot/recipes-bsp/u-boot/files"
+FILES = Path(__file__).parents[4] / "meta-secureboot/recipes-bsp/u-boot/files"
 
 
 def test_gate_marker_of_the_patch_is_recognised() -> None:

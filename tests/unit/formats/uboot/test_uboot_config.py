@@ -11,7 +11,7 @@ from bootseal.formats import kconfig
 from bootseal.formats.kconfig import Setting
 from bootseal.formats.uboot import config
 
-FILES = Path(__file__).parents[3] / "meta-secureboot/recipes-bsp/u-boot/files"
+FILES = Path(__file__).parents[4] / "meta-secureboot/recipes-bsp/u-boot/files"
 GOOD = {f"CONFIG_{name}": Setting("y", 1) for name in config.WANTED}
 COMMAND = "a command outside of the allow-list"
 NETWORK = "the network would reach U-Boot"
