@@ -34,6 +34,11 @@ _MARKED: Final = re.compile(
 _POWER_CUT: Final = re.compile(r"power-cut-\d+")
 # Who is the first to refuse when the console shows this.
 _REFUSED_BY: Final = {
+    "bank-malformed": "boot ROM: not one FIP",
+    "bl2-refused": "boot ROM: BL2",
+    "image-refused": "BL2",
+    "tpm-failed": "boot ROM: TPM",
+    "no-boot-loader": "boot ROM",
     "gate-refused": "FIT gate",
     "bad-hint": "FIT gate: key name hint",
     "bad-hash": "U-Boot: image hash",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.errors import ToolError
-from bootseal.reference import cache, uboot
+from bootseal.reference import cache, sources, uboot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,18 +50,17 @@ def build(source: Apt, *, epoch: int, progress: Progress) -> Tools:
         VerificationRefused: The only version to be had is known to be vulnerable.
         ToolError: It cannot be fetched or built.
     """
-    files = uboot.source_files(source)
-    version = uboot.version_of(files)
+    package = uboot.find(source)
     inputs = {
-        "sources": {item.file: item.sha256 for item in files},
+        "sources": package.digests,
         "compiler": proc.run("cc", ["--version"], timeout=60).stdout.decode(),
         "epoch": epoch,
     }
 
     def fill(directory: Path) -> None:
         tree = directory / "source"
-        uboot.unpack([source.fetch(item) for item in files], tree, [])
-        with progress.step(f"U-Boot {version}: host tools built"):
+        sources.unpack(source, package, tree, [])
+        with progress.step(f"U-Boot {package.version}: host tools built"):
             uboot.make(tree, [_DEFCONFIG], epoch=epoch)
             # The one tool that needs GnuTLS, and it is not called here.
             with (tree / ".config").open("a") as config:
@@ -78,4 +77,4 @@ def build(source: Apt, *, epoch: int, progress: Progress) -> Tools:
         shutil.rmtree(tree)
 
     found, _ = cache.entry("u-boot-tools", cache.key(inputs, __file__, uboot.__file__), fill)
-    return Tools(directory=found, version=version)
+    return Tools(directory=found, version=package.version)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bootseal.assembly.layer import DEVICE, LAYOUT, Layer
+from bootseal.assembly.layer import BOARD, DEVICE, Layer
 from bootseal.disk.layout import LABEL_ID, parse_wks
 
 ROOT = Path(__file__).parents[3]
@@ -102,7 +102,7 @@ def test_every_layer_of_the_build_is_one_the_layer_depends_on(tmp_path: Path) ->
 
 
 def test_layout_says_what_wic_would_otherwise_draw_at_random() -> None:
-    text = (LAYER / LAYOUT).read_text()
+    text = (LAYER / BOARD.layout).read_text()
     bare = re.sub(r" --(uuid|diskid) \S+", "", text)
     assert bare != text
     assert f"--diskid {LABEL_ID}" in text

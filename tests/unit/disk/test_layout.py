@@ -15,6 +15,7 @@ from bootseal.errors import FormatError
 from bootseal.units import MIB
 
 SHIPPED = Path(__file__).parents[3] / "meta-secureboot/files/wic/bootseal-ab.wks"
+WITH_ROM = SHIPPED.with_name("bootseal-ab-rom.wks")
 TYPE = "3DE21764-95BD-54BD-A5C3-4ABE786F38A8"
 TABLE = "bootloader --ptable gpt\n"
 PART = f"part --part-name one --part-type {TYPE} --align 1024 --fixed-size 1M"
@@ -43,6 +44,14 @@ def test_shipped_boot_loaders_are_where_the_boot_rom_reads_them() -> None:
 
     places = [(p.offset, p.size) for p in map(layout.partition, ("fw-a", "fw-b"))]
     assert places == [(2 * MIB, 4 * MIB), (6 * MIB, 4 * MIB)]
+
+
+def test_shipped_layout_for_a_boot_rom_differs_in_what_is_in_the_banks_alone() -> None:
+    layout, with_rom = parse_wks(SHIPPED.read_text()), parse_wks(WITH_ROM.read_text())
+
+    assert with_rom.partitions == layout.partitions
+    assert with_rom.label_id == layout.label_id
+    assert with_rom.files == layout.files | dict.fromkeys(("fw-a", "fw-b"), "firmware.fip")
 
 
 def test_shipped_layout_leaves_no_gap_and_no_overlap() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 from bootseal.errors import ToolError
-from bootseal.reference import uboot
+from bootseal.reference import sources
 from bootseal.reference.apt import Download, parse_uris
 
 DIGEST = "ab" * 32
@@ -32,4 +32,4 @@ def test_source_package_without_debian_archive_is_refused() -> None:
     files = [Download(uri="u", file="u-boot_1.orig.tar.bz2", size=1, sha256=DIGEST)]
 
     with pytest.raises(ToolError, match="no usable source package 'u-boot'"):
-        uboot.version_of(files)
+        sources.of_files("u-boot", files)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import bootseal
 from bootseal import device
-from bootseal.assembly import disk_image
+from bootseal.assembly import disk_image, firmware
 from bootseal.assembly import slot_trees as devicetree
 from bootseal.device import Device, Input, Qemu, Slot
 from bootseal.files import BOOT_LOADER, mapped, read_bounded
@@ -19,6 +19,7 @@ from bootseal.formats.uboot import binary as uboot
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
+from bootseal.measure import firmware as measured
 from bootseal.measure.predict import MEANINGS, predict
 from bootseal.target import Target
 
@@ -51,9 +52,12 @@ ROLES: Final = {
     "bootstate": "bootstate.img",
 }
 """Artefact roles and file names; the names are also those the layout's `file=` uses."""
-OPTIONAL: Final = {"uboot-config": "u-boot.config", "null-cipher": "crypto_null.ko"}
-"""Likewise, for what a device may lack: U-Boot's finished .config, and a module of its kernel that
-no image has and two scenarios load."""
+OPTIONAL: Final = firmware.FILES | {
+    "uboot-config": "u-boot.config",
+    "null-cipher": "crypto_null.ko",
+}
+"""Likewise, for what a device may lack: a boot ROM and its firmware, U-Boot's finished .config, and
+a module of its kernel that no image has and two scenarios load."""
 _VARIANT: Final = "u-boot-*.config"
 _BOOTM_LEN: Final = "CONFIG_SYS_BOOTM_LEN"
 # Of the boot logic; U-Boot reads numbers as hexadecimal, with or without the prefix.
@@ -132,10 +136,16 @@ def slot_trees(
 
 def predictions(paths: Mapping[str, Path]) -> dict[str, Prediction]:
     """Predict what each slot measures, from the artefacts alone."""
-    version = uboot.version_string(read_bounded(paths["bios"], limit=BOOT_LOADER))
+    images = {
+        role: read_bounded(paths[role], limit=BOOT_LOADER)
+        for role in measured.ROLES
+        if role in paths and paths[role].is_file()
+    }
+    version = uboot.version_string(images["bios"])
+    before = measured.events(images) if set(measured.ROLES) <= set(images) else ()
     with mapped(paths["fit"]) as data:
         fit = fit_format.parse(data)
-    return {slot: predict(fit, f"conf-{slot}", version=version) for slot in SLOTS}
+    return {slot: predict(fit, f"conf-{slot}", version=version, before=before) for slot in SLOTS}
 
 
 def boot_parts(layout: Layout, paths: Mapping[str, Path]) -> None:
@@ -158,8 +168,11 @@ def describe(
 
     Raises:
         UsageError: The key directory cannot be read.
+        FormatError: A file of the boot ROM or its firmware is missing or malformed.
+        VerificationRefused: The boot ROM would not start the firmware.
     """
     keys = key_directory.list_keys(about.keys)
+    root_key = next((k.public_key.fingerprint() for k in keys.keys if k.role is Role.MRK), "")
     return Device(
         name=about.name,
         profile=keys.profile,
@@ -189,6 +202,7 @@ def describe(
         },
         inputs=about.inputs,
         target=about.target,
+        firmware=firmware.describe(directory, root_key),
     )
 
 

@@ -20,17 +20,14 @@ from bootseal.errors import UsageError
 _log: Final = logging.getLogger(__name__)
 
 UBOOT: Final = "recipes-bsp/u-boot/files"
+TFA: Final = "recipes-bsp/trusted-firmware-a/files"
 INITRAMFS: Final = "recipes-core/bootseal-initramfs/files"
 DEVICE: Final = "recipes-core/bootseal-device/files"
 
-BOARD_DTS: Final = f"{UBOOT}/qemu-virt-bootseal.dts"
-# Of the fragments for U-Boot, the one that a board would bring along.
-BOARD_CONFIG: Final = f"{UBOOT}/qemu-virt.cfg"
 BOOTARGS: Final = f"{UBOOT}/bootargs"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 # What no device may start, and what the reference device does without.
 MASKED_UNITS: Final = (f"{DEVICE}/masked-units", f"{DEVICE}/minimal-masked-units")
-LAYOUT: Final = "files/wic/bootseal-ab.wks"
 
 # Files below DEVICE: the directory each goes to, and its mode.
 _UNITS: Final = "usr/lib/systemd/system"
@@ -55,6 +52,44 @@ _PLACES: Final = {
 }
 # Only images that offer a root shell on the console get these.
 _DEVELOPMENT: Final = ("bootseal-shell.service",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """The layer's files for the QEMU virt machine, by how it starts.
+
+    Attributes:
+        machine: QEMU's -machine.
+        dts: Its device tree.
+        configs: Of the fragments for U-Boot, those that a board would bring along.
+        others: Of the fragments for U-Boot, those that are for another board.
+        layout: The disk.
+    """
+
+    machine: str
+    dts: str
+    configs: tuple[str, ...]
+    others: tuple[str, ...]
+    layout: str
+
+
+BOARD: Final = Board(
+    machine="virt-7.2,gic-version=3",
+    dts=f"{UBOOT}/qemu-virt-bootseal.dts",
+    configs=(f"{UBOOT}/qemu-virt.cfg", f"{UBOOT}/qemu-virt-bios.cfg"),
+    others=(f"{UBOOT}/qemu-virt-rom.cfg",),
+    layout="files/wic/bootseal-ab.wks",
+)
+"""The board that starts with U-Boot."""
+BOARD_WITH_ROM: Final = Board(
+    machine="virt-7.2,secure=on,gic-version=3",
+    dts=f"{UBOOT}/qemu-virt-bootseal-rom.dts",
+    configs=(f"{UBOOT}/qemu-virt.cfg", f"{UBOOT}/qemu-virt-rom.cfg"),
+    # The boot ROM measures before U-Boot.
+    others=(f"{UBOOT}/qemu-virt-bios.cfg", f"{UBOOT}/measured-first.cfg"),
+    layout="files/wic/bootseal-ab-rom.wks",
+)
+"""The board with a boot ROM."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +139,20 @@ class Layer:
         """Return U-Boot's fragments (`*.cfg`), patches (`*.patch`) or environments (`*.env`)."""
         return tuple(sorted((self.directory / UBOOT).glob(pattern)))
 
+    def tfa_patches(self) -> tuple[Path, ...]:
+        """Return the patches for TF-A."""
+        return tuple(sorted((self.directory / TFA).glob("*.patch")))
+
+    def tfa_sources(self) -> tuple[Path, ...]:
+        """Return the source files that we add to TF-A."""
+        folder = self.directory / TFA / "bootseal"
+        return tuple(sorted(path for path in folder.glob("*") if path.is_file()))
+
     def inputs(self) -> tuple[Path, ...]:
         """Return every file of the layer that can decide what the device is."""
-        folders = (self.directory / name for name in (UBOOT, INITRAMFS, DEVICE))
+        folders = (self.directory / name for name in (TFA, UBOOT, INITRAMFS, DEVICE))
         found = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
-        return tuple(sorted(found | {self.file(LAYOUT)}))
+        return tuple(sorted(found | set(self.file(BOARD.layout).parent.glob("*.wks"))))
 
     def device_files(self, *, login: bool) -> tuple[Installed, ...]:
         """Return what is installed on the root file system.

@@ -75,7 +75,7 @@ def machine(device: Device, directory: Path, progress: Progress) -> qemu.Machine
             swtpm.manufacture(directory / TPM)
     return qemu.Machine(
         qemu=device.qemu,
-        bios=device.artefact(directory, "bios"),
+        bios=device.first_code(directory),
         disk=disk,
         tpm=directory / TPM,
     )

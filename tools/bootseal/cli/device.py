@@ -195,8 +195,10 @@ def describe(
 
 def _paths(directory: Path) -> dict[str, Path]:
     from bootseal.assembly import device as assembly
+    from bootseal.assembly import firmware
 
-    return {role: directory / name for role, name in assembly.ROLES.items()}
+    files = assembly.ROLES | firmware.FILES
+    return {role: directory / name for role, name in files.items()}
 
 
 def _verified_parts(directory: Path) -> dict[str, Path]:
@@ -207,7 +209,9 @@ def _verified_parts(directory: Path) -> dict[str, Path]:
     from bootseal.fit.verify.verdict import verify as verify_fit
     from bootseal.formats.kinds.kind import FIT, U_BOOT
 
-    paths = {role: _part(directory, file) for role, file in assembly.ROLES.items()}
+    paths = _paths(directory)
+    for file in assembly.ROLES.values():
+        _part(directory, file)
     boot_loader = read(paths["bios"], U_BOOT, limit=BOOT_LOADER)
     start, end = locate(boot_loader)
     if boot_loader[start:end] != read(paths["control-dtb"], U_BOOT, limit=BOOT_LOADER):

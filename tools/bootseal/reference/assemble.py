@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.assembly import device as assembly
-from bootseal.assembly import disk_image, layer, slot_trees
+from bootseal.assembly import disk_image, firmware, layer, slot_trees
 from bootseal.assembly.device import About
 from bootseal.check.rootfs.check import image_offers_login
 from bootseal.device import Input, Qemu
@@ -24,10 +24,11 @@ from bootseal.fit.verify.verdict import verify
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
+from bootseal.reference import firmware as reference_firmware
 from bootseal.reference import modules
 
 if TYPE_CHECKING:
-    from bootseal.assembly.layer import Layer
+    from bootseal.assembly.layer import Board, Layer
     from bootseal.device import Device
     from bootseal.disk.layout import Layout
     from bootseal.measure.predict import Prediction
@@ -35,16 +36,10 @@ if TYPE_CHECKING:
     from bootseal.reference.kernel import Kernel
     from bootseal.reference.packages import Packages
     from bootseal.reference.rootfs import Root
+    from bootseal.reference.tfa import Tfa
     from bootseal.reference.uboot import Uboot
 
 NAME: Final = "reference-arm64"
-QEMU: Final = Qemu(
-    system="qemu-system-aarch64",
-    machine="virt-7.2,gic-version=3",
-    cpu="cortex-a57",
-    cpus=1,
-    memory=1024,
-)
 KERNEL_ADDRESS: Final = 0x40200000
 """Where U-Boot unpacks the kernel: the first multiple of 2 MiB in RAM that QEMU leaves alone."""
 
@@ -64,7 +59,9 @@ class Parts:
     """Everything the device is put together from."""
 
     layer: Layer
+    board: Board
     uboot: Uboot
+    tfa: Tfa | None
     system: System
     keys: Path
     epoch: int
@@ -79,7 +76,7 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
         VerificationRefused: What was signed does not verify with U-Boot's own device tree.
         ToolError: A program failed.
     """
-    paths = {role: staging / name for role, name in assembly.ROLES.items()}
+    paths = {role: staging / name for role, name in (assembly.ROLES | firmware.FILES).items()}
     system = parts.system
     for role, source in (
         ("kernel", system.kernel.image),
@@ -90,11 +87,14 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
         shutil.copy(source, paths[role])
     shutil.copy(parts.uboot.config, staging / assembly.OPTIONAL["uboot-config"])
     _copy_module(system, staging)
-    layout_text = parts.layer.file(layer.LAYOUT).read_text()
-    layout = parse_wks(layout_text, layer.LAYOUT)
+    name = parts.board.layout
+    layout = parse_wks(parts.layer.file(name).read_text(), name)
     with progress.step("FIT assembled, signed and verified"):
         _device_trees(parts, paths)
         _sign_fit(parts, paths)
+    if parts.tfa is not None:
+        with progress.step("boot ROM given its key, firmware signed"):
+            reference_firmware.write(parts.tfa, parts.keys, paths)
     with progress.step("PCR values predicted, policy signed"):
         predictions = _predict(parts, paths)
     with progress.step("disk written"):
@@ -104,7 +104,13 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
             name=NAME,
             login=image_offers_login(paths["root"]),
             epoch=parts.epoch,
-            qemu=QEMU,
+            qemu=Qemu(
+                system="qemu-system-aarch64",
+                machine=parts.board.machine,
+                cpu="cortex-a57",
+                cpus=1,
+                memory=1024,
+            ),
             keys=parts.keys,
             root_hash=system.root.verity.root_hash,
             inputs=tuple(_inputs(parts)),
@@ -123,7 +129,7 @@ def _copy_module(system: System, staging: Path) -> None:
 
 
 def _device_trees(parts: Parts, paths: dict[str, Path]) -> None:
-    board = parts.layer.file(layer.BOARD_DTS)
+    board = parts.layer.file(parts.board.dts)
     base = parts.layer.file(layer.BOOTARGS).read_text()
     assembly.slot_trees(board, base, parts.system.root.verity, parts.rollback_index, paths)
     paths["control-dtb"].write_bytes(slot_trees.compile_dts(board.read_text(), board.parent))
@@ -173,6 +179,7 @@ def _write_disk(layout: Layout, paths: dict[str, Path], staging: Path) -> None:
 
 def _inputs(parts: Parts) -> list[Input]:
     """List the packages, source files and layer files that went in."""
-    downloads = [*parts.system.packages.closure, *parts.uboot.sources]
+    built = (parts.uboot.package, *(parts.tfa.packages if parts.tfa else ()))
+    downloads = [*parts.system.packages.closure, *(f for each in built for f in each.files)]
     found = [Input(name=d.package, version=d.version, sha256=d.sha256) for d in downloads]
     return [*found, *assembly.layer_inputs(parts.layer)]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,23 +10,24 @@ from typing import TYPE_CHECKING, Final
 from bootseal import proc
 from bootseal.assembly import fragments
 from bootseal.assembly.fragments import FragmentRole
-from bootseal.assembly.layer import BOARD_CONFIG, digests
-from bootseal.errors import ToolError, VerificationRefused
+from bootseal.assembly.layer import digests
+from bootseal.errors import VerificationRefused
 from bootseal.formats import kconfig
 from bootseal.formats.uboot import config as uboot_config
-from bootseal.reference import cache
+from bootseal.reference import cache, sources
+from bootseal.reference.sources import CROSS_COMPILE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from bootseal.assembly.layer import Layer
+    from bootseal.assembly.layer import Board, Layer
     from bootseal.progress import Progress
-    from bootseal.reference.apt import Apt, Download
+    from bootseal.reference.apt import Apt
+    from bootseal.reference.sources import SourcePackage
 
 PACKAGE: Final = "u-boot"
 DEFCONFIG: Final = "qemu_arm64_defconfig"
-CROSS_COMPILE: Final = "aarch64-linux-gnu-"
 BINARY: Final = "u-boot-nodtb.bin"
 # CVE-2026-46728: older versions let the FIT say which of its nodes the signature covers.
 OLDEST: Final = "2025.01-3+deb13u1"
@@ -42,24 +42,23 @@ class Uboot:
     Attributes:
         binary: `u-boot-nodtb.bin`.
         config: The finished `.config`.
-        version: Version of the source package.
-        sources: The files of the source package.
+        package: The source package.
         cached: Whether it was built by an earlier run.
     """
 
     binary: Path
     config: Path
-    version: str
-    sources: tuple[Download, ...]
+    package: SourcePackage
     cached: bool
 
 
-def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot:
+def build(source: Apt, layer: Layer, machine: Board, *, epoch: int, progress: Progress) -> Uboot:
     """Build U-Boot, or take the cached build of the same inputs.
 
     Args:
         source: Where the source package comes from.
         layer: Where fragments, patches and boot logic come from.
+        machine: Which of the layer's files are for the board.
         epoch: SOURCE_DATE_EPOCH, seconds since 1970.
         progress: Told about the long steps.
 
@@ -69,14 +68,14 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
         FormatError: A fragment is malformed.
         ToolError: It cannot be fetched or built.
     """
-    files = source_files(source)
-    version = version_of(files)
+    package = find(source)
     patches, environments = layer.uboot_files("*.patch"), layer.uboot_files("*.env")
-    board = layer.file(BOARD_CONFIG)
-    required = tuple(path for path in layer.uboot_files("*.cfg") if path != board)
+    board = tuple(map(layer.file, machine.configs))
+    others = {*board, *map(layer.file, machine.others)}
+    required = tuple(path for path in layer.uboot_files("*.cfg") if path not in others)
     inputs = {
-        "sources": {item.file: item.sha256 for item in files},
-        "layer": digests(patches) | digests(environments) | digests((*required, board)),
+        "sources": package.digests,
+        "layer": digests(patches) | digests(environments) | digests((*required, *board)),
         "compiler": proc.run(f"{CROSS_COMPILE}gcc", ["--version"], timeout=60).stdout.decode(),
         "epoch": epoch,
     }
@@ -84,77 +83,48 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
     def fill(directory: Path) -> None:
         tree = directory / "source"
         with progress.step("U-Boot source fetched and patched"):
-            unpack([source.fetch(item) for item in files], tree, patches)
+            sources.unpack(source, package, tree, patches)
             for path in environments:
                 shutil.copy(path, tree / _BOARD)
-        with progress.step(f"U-Boot {version} built"):
-            compile_tree(tree, required, (board,), epoch=epoch)
+        with progress.step(f"U-Boot {package.version} built"):
+            compile_tree(tree, required, board, epoch=epoch)
         shutil.copy(tree / BINARY, directory)
         shutil.copy(tree / ".config", directory / "config")
         shutil.rmtree(tree)
 
-    code = (__file__, fragments.__file__, kconfig.__file__, uboot_config.__file__)
+    code = (__file__, sources.__file__, fragments.__file__, kconfig.__file__, uboot_config.__file__)
     key = cache.key(inputs, *code)
     found, cached = cache.entry("u-boot", key, fill)
     return Uboot(
         binary=found / BINARY,
         config=found / "config",
-        version=version,
-        sources=tuple(files),
+        package=package,
         cached=cached,
     )
 
 
-def source_files(source: Apt) -> list[Download]:
-    """Return the archives of the source package.
-
-    The signed index of sources holds the SHA-256 of every file, so the .dsc, which repeats those,
-    adds nothing; and the mirrors do not serve it for every version in the index.
-    """
-    return [f for f in source.source(PACKAGE) if not f.file.endswith((".dsc", ".asc"))]
-
-
-def version_of(files: Sequence[Download]) -> str:
-    """Return the version of the source package.
+def find(source: Apt) -> SourcePackage:
+    """Return the source package, if it is safe to build.
 
     Raises:
-        ToolError: The files are not those of a usable source package.
+        ToolError: Debian's index lists none.
         VerificationRefused: The version has a known way round the FIT signature.
     """
-    try:
-        debian = next(f.file for f in files if ".debian.tar." in f.file)
-    except StopIteration:
-        raise ToolError(f"Debian's index lists no usable source package {PACKAGE!r}") from None
-    version = debian.split("_")[1].split(".debian.tar.")[0]
-    try:
-        proc.run("dpkg", ["--compare-versions", version, "ge", OLDEST], timeout=60)
-    except ToolError:
-        raise VerificationRefused(
-            f"U-Boot {version} has the FIT signature bypass CVE-2026-46728:"
-            f" {OLDEST} or newer is needed"
-        ) from None
-    return version
+    return safe(sources.find(source, PACKAGE))
 
 
-def unpack(archives: Sequence[Path], tree: Path, patches: Sequence[Path]) -> None:
-    """Unpack a source package and apply Debian's patches, then the layer's.
+def safe(package: SourcePackage) -> SourcePackage:
+    """Return the package.
 
     Raises:
-        ToolError: A patch does not apply.
+        VerificationRefused: The version has a known way round the FIT signature.
     """
-    tree.mkdir()
-    for archive in archives:
-        debian = ".debian.tar." in archive.name
-        args = [] if debian else ["--strip-components=1"]
-        proc.run("tar", ["--extract", "--file", archive, "-C", tree, *args], timeout=300)
-    series = (tree / "debian/patches/series").read_text().split("\n")
-    names = [line.split()[0] for line in series if line.strip() and not line.startswith("#")]
-    for patch in [*(tree / "debian/patches" / name for name in names), *patches]:
-        args = ["-p1", "--batch", "--forward", "--fuzz=0", "--no-backup-if-mismatch"]
-        try:
-            proc.run("patch", [*args, "-i", patch], cwd=tree, timeout=120)
-        except ToolError as error:
-            raise ToolError(f"{patch.name} does not apply to U-Boot: {error.message}") from error
+    if not package.at_least(OLDEST):
+        raise VerificationRefused(
+            f"U-Boot {package.version} has the FIT signature bypass CVE-2026-46728:"
+            f" {OLDEST} or newer is needed"
+        )
+    return package
 
 
 def compile_tree(
@@ -193,12 +163,10 @@ def make(tree: Path, targets: Sequence[str], *, epoch: int) -> None:
     Raises:
         ToolError: It failed.
     """
-    env: Mapping[str, str] = {
+    env = {
         "SOURCE_DATE_EPOCH": str(epoch),
         "CROSS_COMPILE": CROSS_COMPILE,
         "KBUILD_BUILD_USER": "bootseal",
         "KBUILD_BUILD_HOST": "reference",
     }
-    proc.run(
-        "make", ["--silent", f"-j{os.cpu_count() or 1}", *targets], cwd=tree, timeout=3600, env=env
-    )
+    sources.make(tree, targets, env=env)

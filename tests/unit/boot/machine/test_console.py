@@ -14,6 +14,14 @@ from bootseal.documents import visible
 
 # Taken from consoles of U-Boot 2025.01, Linux 6.12 and systemd 257, and from meta-secureboot.
 LINES = [
+    ("bank", "a", "NOTICE:  bootseal: boot loader bank a"),
+    ("bank-malformed", "", "ERROR:   bootseal: the bank is not one FIP and zeros"),
+    ("bl2-refused", "", "ERROR:   Failed to load BL2 firmware."),
+    ("image-refused", "5", "ERROR:   BL2: Failed to load image id 5 (-80)"),
+    ("tpm-failed", "starting", "ERROR:   bootseal: TPM: starting: -5, 0x0"),
+    ("bank-refused", "b", "NOTICE:  bootseal: boot loader bank b refused"),
+    ("bank-refused", "a", "bootseal: boot loader bank a refused (panic)"),
+    ("no-boot-loader", "", "ERROR:   bootseal: no boot loader could be started, powering off"),
     ("u-boot", "2025.01-3+deb13u1", "U-Boot 2025.01-3+deb13u1 (Apr 08 2025 - 23:20:40 +0000)"),
     ("configuration", "conf-a", "   Using 'conf-a' configuration"),
     ("config-signed", "DEV-fit", "   Verifying Hash Integrity ... sha256,rsa2048:DEV-fit+ OK"),

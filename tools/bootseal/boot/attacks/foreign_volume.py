@@ -28,7 +28,7 @@ from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
-from bootseal.measure import pcr_policy
+from bootseal.measure import firmware, pcr_policy
 from bootseal.measure.predict import predict
 from bootseal.units import MIB, align_up
 
@@ -144,8 +144,10 @@ def _approve(workspace: Workspace, fit: bytes) -> None:
     bios = workspace.device.artefact(workspace.directory, "bios").read_bytes()
     version = uboot.version_string(bios)
     model = fit_format.parse(fit)
+    before = firmware.of_device(workspace.device, workspace.directory)
     found = {
-        s.name: predict(model, s.configuration, version=version) for s in workspace.device.slots
+        s.name: predict(model, s.configuration, version=version, before=before)
+        for s in workspace.device.slots
     }
     signer = key_directory.signer(workspace.keys, Role.POLICY)
     document = documents.dump(pcr_policy.sign(found.values(), signer))

@@ -27,7 +27,7 @@ from bootseal.formats.uboot import binary as uboot
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
-from bootseal.measure import pcr_policy
+from bootseal.measure import firmware, pcr_policy
 from bootseal.measure.pcr_policy import PcrPolicy
 from bootseal.measure.predict import Prediction, predict
 
@@ -143,8 +143,11 @@ def make(workspace: Workspace, index: int) -> SlotContents:
     version = uboot.version_string(
         workspace.device.artefact(workspace.directory, "bios").read_bytes()
     )
+    before = firmware.of_device(workspace.device, workspace.directory)
     predictions = {
-        slot.name: predict(fit_format.parse(fit), slot.configuration, version=version)
+        slot.name: predict(
+            fit_format.parse(fit), slot.configuration, version=version, before=before
+        )
         for slot in workspace.device.slots
     }
     return SlotContents(fit=fit, root=root, tree=tree, root_hash=root_hash, predictions=predictions)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bootseal.boot.attacks import firmware as firmware_attacks
 from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import forge_bits
 from bootseal.boot.catalogue.steps import refused
@@ -47,7 +48,7 @@ def _refused(
 
     def prepare(workspace: Workspace) -> None:
         bios = workspace.device.artefact(workspace.directory, "bios").read_bytes()
-        workspace.replace_bios(commanded(bios, command))
+        firmware_attacks.replace_uboot(workspace, commanded(bios, command))
         fit_attacks.changed(forge_bits.flip(forge_bits.KERNEL), slots)(workspace)
 
     return Scenario(

@@ -228,6 +228,7 @@ DATA: Final = (
         about="Nothing may run unmeasured. On this board a read where no chip answers is a bus "
         "error, and U-Boot resets, over and over.",
         base="shipped",
+        rom=False,
         tpm=Tpm.NONE,
         steps=(never_started("bus-error"),),
     ),

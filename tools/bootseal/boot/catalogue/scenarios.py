@@ -13,6 +13,7 @@ from typing import Final
 from bootseal.boot.catalogue import after
 from bootseal.boot.catalogue.commands import COMMANDS
 from bootseal.boot.catalogue.data import DATA
+from bootseal.boot.catalogue.firmware import FIRMWARE
 from bootseal.boot.catalogue.fit import FIT
 from bootseal.boot.catalogue.power import RESETS, power_cuts
 from bootseal.boot.catalogue.root import ROOT
@@ -45,7 +46,7 @@ _BOOT: Final = (
 
 
 SCENARIOS: Final = (
-    *(*_BOOT, *FIT, *ROOT, *STATE, *COMMANDS, *DATA),
+    *(*_BOOT, *FIRMWARE, *FIT, *ROOT, *STATE, *COMMANDS, *DATA),
     *(*UPDATES, *RESETS, *power_cuts(SEED)),
 )
 """Every scenario, in the order of the report."""

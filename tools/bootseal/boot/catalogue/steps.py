@@ -71,6 +71,21 @@ def refused(*why: str) -> Step:
     )
 
 
+def no_boot_loader(why: str = "") -> Step:
+    """Refuse the boot loaders of both banks, for the named reason if there is one; switch off."""
+    console: tuple[str, ...] = ()
+    for bank in ("a", "b"):
+        console += (f"bank:{bank}", *([why] if why else []), f"bank-refused:{bank}")
+    return Step(
+        expect=Expectation(
+            ending=Ending.POWERED_OFF,
+            console=(*console, "no-boot-loader"),
+            forbidden=("u-boot", *_STARTED),
+        ),
+        timeout=_REFUSAL_TIMEOUT,
+    )
+
+
 def closed(*findings: str) -> Step:
     """Come up with data closed, and say why."""
     system = ExpectedStatus(findings=("data.closed", *findings), reason=r"(?i)tpm|unseal|policy")

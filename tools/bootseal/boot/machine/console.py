@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The serial console: cuts bytes into timed lines, and names the lines that mean something.
 
-This is the only place where text decides anything. The table is pinned to U-Boot 2025.01, Linux
-6.12 and the boot logic and initramfs of meta-secureboot; tests/unit/boot/machine/test_console.py
-has a vector for each row.
+This is the only place where text decides anything. The table is pinned to TF-A 2.12, U-Boot
+2025.01, Linux 6.12 and the boot logic and initramfs of meta-secureboot;
+tests/unit/boot/machine/test_console.py has a vector for each row.
 """
 
 from __future__ import annotations
@@ -48,6 +48,14 @@ def _patterns(*rows: tuple[str, str], prompt: bool = False) -> tuple[Pattern, ..
 
 
 PATTERNS: Final = _patterns(
+    # TF-A 2.12 and the layer's part of it
+    ("bank", r"^NOTICE:  bootseal: boot loader bank ([ab])$"),
+    ("bank-malformed", r"^ERROR:   bootseal: the bank is not one FIP and zeros"),
+    ("bl2-refused", r"^ERROR:   Failed to load BL2 firmware"),
+    ("image-refused", r"^ERROR:   BL2: Failed to load image id (\d+)"),
+    ("tpm-failed", r"^ERROR:   bootseal: TPM: ([^:]+):"),
+    ("bank-refused", r"bootseal: boot loader bank ([ab]) refused"),
+    ("no-boot-loader", r"bootseal: no boot loader could be started, powering off"),
     # U-Boot 2025.01
     ("u-boot", r"^U-Boot (20\d\d\.\d\d\S*) \("),
     ("configuration", r"^\s+Using '([^']+)' configuration"),

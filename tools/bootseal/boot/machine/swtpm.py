@@ -29,6 +29,13 @@ _NO_NV_SPACE: Final = 0x14B
 _FILLING: Final = 0x01A00000
 """First of the owner's NV indices that fill a chip."""
 _ROLLBACK: Final = 0x01500B00
+_FIRMWARE: Final = 0x01500B02
+# In the place of a deletion policy, as the device has it: no policy has this digest.
+_NEVER_UNDEFINED: Final = b"bootseal-this-is-never-undefined"
+# TPM2_NV_SetBits by the platform hierarchy: bits 0 and 1.
+_REFUSE_BELOW_TWO: Final = bytes.fromhex(
+    "8002 00000027 00000135 4000000c 01500b02 00000009 40000009 0000 00 0000 0000000000000003"
+)
 _ROLLBACK_ATTRIBUTES: Final = 0x42050425
 _OWNER: Final = 0x40000001
 _PLATFORM: Final = 0x4000000C
@@ -217,6 +224,23 @@ def squat(state: Path, scratch: Path) -> None:
         "TPM2_NV_DefineSpace",
         _define(_ROLLBACK, 8, attributes=_ROLLBACK_ATTRIBUTES, policy=policy, hierarchy=_PLATFORM),
     )
+
+
+def raise_firmware(state: Path, scratch: Path) -> None:
+    """Refuse firmware below security version 2, as a device does that had a newer one.
+
+    TPM2_NV_DefineSpace and TPM2_NV_SetBits, part 3, 31.3 and 31.10. Arguments and errors as for
+    `clear`.
+    """
+    define = _define(
+        _FIRMWARE,
+        8,
+        attributes=_ROLLBACK_ATTRIBUTES,
+        policy=_NEVER_UNDEFINED,
+        hierarchy=_PLATFORM,
+    )
+    _command(state, scratch, "TPM2_NV_DefineSpace", define)
+    _command(state, scratch, "TPM2_NV_SetBits", _REFUSE_BELOW_TWO)
 
 
 def _define(

@@ -35,6 +35,8 @@ _INTERESTING: Final = frozenset(
         "no-key",
         "no-prompt",
     }
+    | {"bank-malformed", "bl2-refused", "image-refused", "bank-refused", "tpm-failed"}
+    | {"no-boot-loader"}
     | {"slot-refused", "all-refused", "last-resort"}
     | {"state-default", "verity-corruption", "verity-restart", "root-refused", "panic"}
     | {"rollback-refused", "data-closed", "tpm-lockout"}

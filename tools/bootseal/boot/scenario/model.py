@@ -151,6 +151,7 @@ class Scenario:
         about: For the report: why this is worth trying, and what stops it.
         base: Start from the disk as shipped, or from one that went through its first boot.
         tpm: The TPM it boots with.
+        rom: Whether it is for devices with a boot ROM or for those without; None for all.
         prepare: Changes the overlay (never the base) before the first step.
         steps: The power cycles.
     """
@@ -161,6 +162,7 @@ class Scenario:
     about: str = ""
     base: Literal["shipped", "provisioned"] = "provisioned"
     tpm: Tpm = Tpm.OWN
+    rom: bool | None = None
     prepare: Callable[[Workspace], None] | None = None
     steps: tuple[Step, ...]
 

@@ -103,6 +103,27 @@ def choose(catalogue: Sequence[Scenario], ids: Sequence[str]) -> tuple[Scenario,
     return tuple(s for s in catalogue if not ids or s.id in ids)
 
 
+def fitting(
+    scenarios: Sequence[Scenario], device: Device, ids: Sequence[str]
+) -> tuple[Scenario, ...]:
+    """Return the scenarios for this kind of device, with or without a boot ROM.
+
+    Args:
+        scenarios: What was chosen.
+        device: What was built.
+        ids: What was asked for by name.
+
+    Raises:
+        UsageError: One of these is for the other kind.
+    """
+    with_rom = device.firmware is not None
+    found = tuple(s for s in scenarios if s.rom in {None, with_rom})
+    if left := [name for name in ids if name not in {s.id for s in found}]:
+        kind = "without" if with_rom else "with"
+        raise UsageError(f"{', '.join(left)}: for a device {kind} a boot ROM")
+    return found
+
+
 class Runner:
     """One run of scenarios on one device.
 

@@ -40,6 +40,8 @@ class Tpm(StrEnum):
     """The base's own chip without room for another NV index."""
     SQUATTED = "squatted"
     """The base's own chip, whose rollback index someone else defined first and can delete."""
+    FIRMWARE_RAISED = "firmware-raised"
+    """The base's own chip, whose index of the firmware refuses security versions below 2."""
     NONE = "none"
     """No chip at all."""
 
@@ -50,6 +52,7 @@ _CHANGES: Final = {
     Tpm.LOCKED_OUT: swtpm.lock_out,
     Tpm.FULL: swtpm.fill,
     Tpm.SQUATTED: swtpm.squat,
+    Tpm.FIRMWARE_RAISED: swtpm.raise_firmware,
 }
 
 
@@ -161,7 +164,7 @@ class Workspace:
         self.tpm = work / "tpm"
         self._plugged = True
         self._record = False
-        self._bios = device.artefact(directory, "bios")
+        self._bios = device.first_code(directory)
         self._extra: tuple[str, ...] = ()
 
     @property

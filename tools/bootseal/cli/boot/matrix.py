@@ -56,6 +56,7 @@ def matrix(
         printing.show_catalogue(chosen)
         return
     device = devices.load(directory)
+    chosen = runner.fitting(chosen, device, scenario or [])
     watcher = printing.Ticker(len(chosen))
     engine = runner.Runner(
         device, directory, watcher, keys=keys or directory / "keys", patience=patience

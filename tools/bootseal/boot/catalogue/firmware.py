@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""Scenarios about the boot ROM and the boot loaders that it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bootseal.boot.attacks import firmware as attacks
+from bootseal.boot.catalogue.steps import came_up, no_boot_loader
+from bootseal.boot.scenario.model import Scenario
+from bootseal.boot.scenario.workspace import Tpm
+
+if TYPE_CHECKING:
+    from bootseal.boot.scenario.workspace import Workspace
+
+_GROUP: Final = "firmware"
+_FLIPS: Final = 10
+_TOC: Final = 16
+_MALFORMED, _BL2, _BL31, _UBOOT = (
+    "bank-malformed",
+    "bl2-refused",
+    "image-refused:3",
+    "image-refused:5",
+)
+
+
+class _Change(NamedTuple):
+    """A change to the FIP in both banks, and for what reason each is refused."""
+
+    id: str
+    title: str
+    change: Callable[[bytes], bytes]
+    why: str
+
+
+_CHANGES: Final = (
+    _Change("name", "a bit of its header: the name", attacks.at(0), _MALFORMED),
+    _Change("serial", "a bit of its header: the serial number", attacks.at(4), _MALFORMED),
+    _Change("flags", "a bit of its header: the flags", attacks.at(8), _MALFORMED),
+    _Change("toc-uuid", "a bit of the table: a UUID", attacks.at(_TOC), _MALFORMED),
+    _Change("toc-offset", "a bit of the table: an offset", attacks.at(_TOC + 16 + 6), _MALFORMED),
+    _Change("toc-size", "a bit of the table: a size", attacks.at(_TOC + 24), _MALFORMED),
+    _Change("toc-flags", "a bit of the table: flags", attacks.at(_TOC + 32), _MALFORMED),
+    _Change("bl2", "a bit of BL2", attacks.inside("tb-fw"), _BL2),
+    _Change("bl2-certificate", "a bit of BL2's certificate", attacks.inside("tb-fw-cert"), _BL2),
+    _Change(
+        "trusted-key",
+        "a bit of the trusted key certificate",
+        attacks.inside("trusted-key-cert"),
+        _BL31,
+    ),
+    _Change(
+        "soc-key", "a bit of the SoC key certificate", attacks.inside("soc-fw-key-cert"), _BL31
+    ),
+    _Change("soc-content", "a bit of BL31's certificate", attacks.inside("soc-fw-cert"), _BL31),
+    _Change("bl31", "a bit of BL31", attacks.inside("soc-fw"), _BL31),
+    _Change("nt-key", "a bit of the NT key certificate", attacks.inside("nt-fw-key-cert"), _UBOOT),
+    _Change("nt-content", "a bit of U-Boot's certificate", attacks.inside("nt-fw-cert"), _UBOOT),
+    _Change("u-boot", "a bit of U-Boot", attacks.inside("nt-fw"), _UBOOT),
+    _Change(
+        "control-tree",
+        "a bit of the last byte of U-Boot's device tree",
+        attacks.last_byte("nt-fw"),
+        _UBOOT,
+    ),
+    _Change("short", "only its first half", attacks.half, _BL2),
+    _Change("long", "a byte behind its end", attacks.behind, _MALFORMED),
+    _Change("foreign-key", "the same, signed with other keys", attacks.foreign, _BL2),
+)
+
+
+def _both(row: _Change) -> Scenario:
+    return Scenario(
+        id=f"firmware-{row.id}",
+        title=f"Boot loader in both banks: {row.title}",
+        group=_GROUP,
+        rom=True,
+        about="Neither bank starts, and the device switches off.",
+        base="shipped",
+        prepare=attacks.changed(row.change),
+        steps=(no_boot_loader(row.why),),
+    )
+
+
+def _other_bank(
+    id_: str, title: str, prepare: Callable[[Workspace], None], *why: str, about: str
+) -> Scenario:
+    return Scenario(
+        id=f"firmware-{id_}",
+        title=title,
+        group=_GROUP,
+        rom=True,
+        about=about,
+        prepare=prepare,
+        steps=(
+            came_up("bank:a", *why, "bank-refused:a", "bank:b", "slot-tried:a", "root-verified:a"),
+        ),
+    )
+
+
+def _flips(number: int) -> Scenario:
+    return Scenario(
+        id=f"firmware-flipped-{number:02}",
+        title=f"A random bit flipped in each bank (seed {number})",
+        group=_GROUP,
+        rom=True,
+        about="Wherever it is, it is covered: neither bank starts.",
+        base="shipped",
+        prepare=attacks.bits_at_random(number),
+        steps=(no_boot_loader(),),
+    )
+
+
+FIRMWARE: Final = (
+    *map(_both, _CHANGES),
+    *map(_flips, range(1, _FLIPS + 1)),
+    _other_bank(
+        "bank-a-flipped",
+        "One bit of U-Boot flipped in bank a",
+        attacks.changed(attacks.inside("nt-fw"), "a"),
+        _UBOOT,
+        about="BL2 refuses it and resets, and the other bank starts: PCR 0, the event log and the "
+        "data are as after any boot.",
+    ),
+    _other_bank(
+        "bank-a-torn",
+        "Power lost while bank a was written",
+        attacks.changed(attacks.half, "a"),
+        _BL2,
+        about="The certificates are at the end of a FIP, and are not there. The other bank starts.",
+    ),
+    _other_bank(
+        "bank-a-restarts",
+        "U-Boot of bank a, signed by its maker, that resets at once",
+        attacks.crashing("a"),
+        *("bank:a", "bank:a"),
+        about="It is verified, so it starts. Three starts without a kernel are enough: the other "
+        "bank starts.",
+    ),
+    Scenario(
+        id="firmware-bank-b",
+        title="Bank b chosen",
+        group=_GROUP,
+        rom=True,
+        about="As after an update of the boot loader.",
+        prepare=attacks.choose(1),
+        steps=(came_up("bank:b", "slot-tried:a", "root-verified:a"),),
+    ),
+    Scenario(
+        id="firmware-choice-noise",
+        title="Block that chooses the bank filled with random bytes",
+        group=_GROUP,
+        rom=True,
+        about="Anything but the one right form is bank a.",
+        prepare=attacks.choice_is_noise,
+        steps=(came_up("bank:a", "slot-tried:a", "root-verified:a"),),
+    ),
+    Scenario(
+        id="firmware-rolled-back",
+        title="Boot loader below the TPM's index, in both banks",
+        group=_GROUP,
+        rom=True,
+        about="The index of the TPM refuses its security version. BL1 and BL2 only read the index.",
+        base="shipped",
+        tpm=Tpm.FIRMWARE_RAISED,
+        steps=(no_boot_loader(_BL2),),
+    ),
+    Scenario(
+        id="firmware-newer",
+        title="The same index, and a boot loader with a higher security version",
+        group=_GROUP,
+        rom=True,
+        about="It starts: the maker signed it with the counter that the index asks for. The kernel "
+        "is reached.",
+        base="shipped",
+        tpm=Tpm.FIRMWARE_RAISED,
+        prepare=attacks.by_maker({}, counter=2),
+        steps=(came_up("bank:a", "slot-tried:a", "root-verified:a", created=True),),
+    ),
+    Scenario(
+        id="firmware-no-tpm",
+        title="TPM removed",
+        group=_GROUP,
+        rom=True,
+        about="Nothing may run unmeasured. On this board a read where no chip answers is a bus "
+        "error, which the boot ROM takes as the end of a bank.",
+        base="shipped",
+        tpm=Tpm.NONE,
+        steps=(no_boot_loader(),),
+    ),
+    Scenario(
+        id="firmware-other-rom",
+        title="Boot ROM with the hash of another root key",
+        group=_GROUP,
+        rom=True,
+        about="It starts nothing of this maker's.",
+        base="shipped",
+        prepare=attacks.foreign_rom,
+        steps=(no_boot_loader(_BL2),),
+    ),
+)
