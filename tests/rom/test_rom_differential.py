@@ -18,7 +18,7 @@ from bootseal.formats import fip
 if TYPE_CHECKING:
     from tests.rom.host import Programs
 
-MUTANTS: Final = int(os.environ.get("BOOTSEAL_MUTANTS", "300"))
+MUTANTS: Final = int(os.environ.get("BOOTSEAL_MUTANTS", "100"))
 KINDS: Final = ("rsa2048", "ecdsa256")
 # Parts of two releases by the same keys are what the index in the TPM is for.
 BEYOND: Final = {"firmware.counters-differ"}
