@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal import proc
 from bootseal.assembly.layer import digests
 from bootseal.progress import Silent
-from bootseal.reference import cache
+from bootseal.reference import cache, sources, tfa
 from bootseal.reference.apt import Apt
 
 if TYPE_CHECKING:
@@ -112,59 +112,36 @@ def build() -> Programs:
     """
     source = Apt.prepare()
     source.update(Silent())
-    packages = {name: _archives(source, name) for name in ("arm-trusted-firmware", "mbedtls")}
+    firmware, crypto = sources.find(source, tfa.PACKAGE), sources.find(source, tfa.MBEDTLS)
     ours = [p for p in (*FILES.rglob("*"), *HOST.rglob("*")) if p.is_file()]
     inputs = {
-        "sources": {item: sha for files in packages.values() for item, sha in files},
+        "sources": firmware.digests | crypto.digests,
         "ours": digests(tuple(ours)),
         "compiler": proc.run("clang", ["--version"], timeout=60).stdout.decode(),
     }
 
     def fill(directory: Path) -> None:
-        for name, place in (("arm-trusted-firmware", "tfa"), ("mbedtls", "mbedtls")):
-            _unpack(source, name, directory / place)
-        shutil.copy(directory / "tfa" / _MEMMAP, directory / "unbounded.c")
-        for patch in sorted(FILES.glob("*.patch")):
-            _patch(directory / "tfa", patch)
+        tree = directory / "tfa"
+        sources.unpack(source, crypto, directory / "mbedtls", [])
+        sources.unpack(source, firmware, tree, [])
+        shutil.copy(tree / _MEMMAP, directory / "unbounded.c")
+        sources.apply(firmware, tree, sorted(FILES.glob("*.patch")))
         _compile(directory)
 
-    found, _ = cache.entry("rom-tests", cache.key(inputs, __file__), fill)
+    found, _ = cache.entry("rom-tests", cache.key(inputs, __file__, sources.__file__), fill)
     return Programs(found)
-
-
-def _archives(source: Apt, package: str) -> list[tuple[str, str]]:
-    files = source.source(package)
-    return [(f.file, f.sha256) for f in files if not f.file.endswith((".dsc", ".asc"))]
-
-
-def _unpack(source: Apt, package: str, tree: Path) -> None:
-    tree.mkdir()
-    wanted = dict(_archives(source, package))
-    for item in source.source(package):
-        if item.file in wanted:
-            strip = [] if ".debian.tar." in item.file else ["--strip-components=1"]
-            args: list[str | Path] = [*strip, "--extract", "--file", source.fetch(item), "-C", tree]
-            proc.run("tar", args, timeout=300)
-    for line in (tree / "debian/patches/series").read_text().splitlines():
-        if line.strip() and not line.startswith("#"):
-            _patch(tree, tree / "debian/patches" / line.split()[0])
-
-
-def _patch(tree: Path, patch: Path) -> None:
-    args = ["-p1", "--batch", "--forward", "--fuzz=0", "--no-backup-if-mismatch"]
-    proc.run("patch", [*args, "-i", patch], cwd=tree, timeout=120)
 
 
 def flags(directory: Path) -> list[str]:
     """Return the compiler's options for all of it."""
-    tfa = directory / "tfa"
+    tree = directory / "tfa"
     includes = (
         HOST,
         OWN,
-        tfa,
-        tfa / "include",
-        tfa / "include/common/tbbr",
-        tfa / "plat/qemu/common",
+        tree,
+        tree / "include",
+        tree / "include/common/tbbr",
+        tree / "plat/qemu/common",
         directory / "mbedtls/include",
     )
     return [
@@ -175,7 +152,7 @@ def flags(directory: Path) -> list[str]:
 
 def _compile(directory: Path) -> None:
     common = [*flags(directory), "-fsanitize=fuzzer-no-link"]
-    tfa, objects = directory / "tfa", directory / "objects"
+    tree, objects = directory / "tfa", directory / "objects"
     objects.mkdir()
 
     def clang(*args: str | Path) -> None:
@@ -192,14 +169,14 @@ def _compile(directory: Path) -> None:
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         library = list(pool.map(compiled, (directory / f"mbedtls/library/{n}.c" for n in _LIBRARY)))
-    memmap, unbounded = compiled(tfa / _MEMMAP), compiled(directory / "unbounded.c")
+    memmap, unbounded = compiled(tree / _MEMMAP), compiled(directory / "unbounded.c")
     reader_only = compiled(HOST / "reader_only.c")
     own = sorted(OWN.glob("*.c"))
     without = [path for path in own if path.stem != "bootseal_fip"]
     for stage in ("1", "2"):
         base: list[str | Path] = [
             f"-DIMAGE_BL{stage}",
-            *(tfa / name for name in (*_TFA, f"drivers/auth/tbbr/tbbr_cot_bl{stage}.c")),
+            *(tree / name for name in (*_TFA, f"drivers/auth/tbbr/tbbr_cot_bl{stage}.c")),
             *(HOST / name for name in ("machine.c", "verify.c")),
             *library,
         ]
@@ -211,6 +188,6 @@ def _compile(directory: Path) -> None:
     link("devices", *drivers, HOST / "devices.c", HOST / "machine.c")
     fuzzer = "-fsanitize=fuzzer"
     link("fuzz-devices", fuzzer, *drivers, HOST / "fuzz_devices.c")
-    parser = [tfa / name for name in _PARSER]
+    parser = [tree / name for name in _PARSER]
     link("fuzz-fip", fuzzer, *parser, OWN / "bootseal_fip.c", HOST / "fuzz_fip.c", *library)
     shutil.rmtree(objects)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from tests.integration.attest.fleet import SCRIPT as ATTEST
-from tests.integration.attest.fleet import Fleet, command, listed, powered
+from tests.integration.attest.fleet import enrolled, listed, powered
 from typer.testing import CliRunner
 
 from bootseal import documents, proc
@@ -101,21 +101,6 @@ def start(root: Path) -> None:
     (root / "approved.json").write_bytes(documents.dump(listed(KERNEL, "1.0")))
     for name in ("data", "run"):
         (root / name).mkdir()
-
-
-def enrolled(root: Path) -> Fleet:
-    """Manufacture a chip, and enrol it by commands."""
-    state, store = root / "chip", root / "store"
-    swtpm.manufacture(state)
-    authorities = (state / "ca/issuer.pem", state / "ca/swtpm-localca-rootca-cert.pem")
-    identity, credential, answer = (root / n for n in ("identity", "credential", "answer"))
-    with powered(state) as chip:
-        identity.write_bytes(chip.script("identity"))
-        options = [f"--ca={path}" for path in authorities]
-        command("enrol", "dev-1", identity, *options, "--store", store, "-o", credential)
-        answer.write_bytes(chip.script("activate", credential.read_text().strip()))
-    command("certify", "dev-1", answer, "--store", store)
-    return Fleet(state=state, store=Store(store), directory=root, authorities=authorities)
 
 
 @pytest.fixture(scope="module")
