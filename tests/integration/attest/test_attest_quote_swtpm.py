@@ -8,6 +8,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import event_logs
 from tests.integration.attest.fleet import QUOTED, ask, found_by, listed, now, powered, quote_with
 
 from bootseal.attest import verify
@@ -163,7 +164,7 @@ def test_altered_log_is_refused(
     change: Callable[[EventLog], EventLog],
     expected: str,
 ) -> None:
-    log = eventlog.emit(change(answer.evidence().log))
+    log = event_logs.emit(change(answer.evidence().log))
 
     assert found_by(verifier, answer, answer.evidence(event_log=log)) == [expected]
 
