@@ -69,6 +69,9 @@ ApprovedList: TypeAlias = Annotated[
     Path, typer.Option("--list", "-l", metavar="LIST", help="The approved list.")
 ]
 
+ApprovedBy: TypeAlias = Annotated[
+    Path, typer.Option("--approved", metavar="LIST", help="The approved list.")
+]
 StoreDir: TypeAlias = Annotated[
     Path,
     typer.Option("--store", metavar="DIR", help="The verifier's directory; created if missing."),
