@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What protects some bytes, the words for it, and the negative control: each change is refused."""
+"""What protects some bytes, the words for it, and the proof: each change of them is refused."""
 
 from __future__ import annotations
 
