@@ -295,8 +295,8 @@ def test_missing_boto3_is_told_with_its_remedy(
     station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for package, name in ((aws, "register"), (signers, "amazon")):
-        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}")
-        monkeypatch.delattr(package, name)
+        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
+        monkeypatch.delattr(package, name, raising=False)
     monkeypatch.setitem(sys.modules, "boto3", None)
 
     told = station.refused(5)
