@@ -41,11 +41,8 @@ def build(
         ),
     ] = 1,
     rom: Annotated[
-        bool,
-        typer.Option(
-            "--rom", help="Start with a boot ROM, which takes U-Boot from one of two banks."
-        ),
-    ] = False,
+        bool, typer.Option(help="Start with a boot ROM, which takes U-Boot from one of two banks.")
+    ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print device.json instead of a table.")
     ] = False,

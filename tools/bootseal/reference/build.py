@@ -82,7 +82,7 @@ def build(
     keys: Path | None = None,
     login: bool = True,
     rollback_index: int = 1,
-    rom: bool = False,
+    rom: bool = True,
 ) -> Device:
     """Build the reference device.
 
