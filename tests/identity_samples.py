@@ -22,7 +22,7 @@ from bootseal.formats.fit import model as fit_format
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.identity import messages
-from bootseal.identity.messages import Answer, Proof
+from bootseal.identity.messages import IdentityAnswer, Proof
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import EcPublicKey
 from bootseal.keys.signers.file import FileSigner
@@ -136,13 +136,13 @@ class Device:
         last = sized(bytes(32)) if kind == CREATION else sized(b"\0\x0b" + bytes(32))
         return self._head(kind, nonce) + sized(name(public_area)) + last
 
-    def answer(self, **changes: bytes) -> Answer:
+    def answer(self, **changes: bytes) -> IdentityAnswer:
         """Return a genuine answer to `CHALLENGE`, with changes to what would be signed or sent."""
         key = changes.pop("key", area(self.identity, IDENTITY))
         certification = changes.pop("certification", self.statement(key))
         quote = changes.pop("quote", self.quote())
         _, prediction = release(self.kernel)
-        made = Answer(
+        made = IdentityAnswer(
             key=key,
             certification=certification,
             certification_signature=self.sign(certification),

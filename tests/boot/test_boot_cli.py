@@ -28,17 +28,25 @@ def bootseal(*args: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def look(pattern: str, pid: int) -> list[str]:
+    """Read files of a process, none of them if it has ended meanwhile."""
+    try:
+        return [path.read_text() for path in Path(f"/proc/{pid}").glob(pattern)]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 def descendants(pid: int) -> set[int]:
     found = {pid}
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
+    for text in look("task/*/children", pid):
+        for child in text.split():
             found |= descendants(int(child))
     return found
 
 
 def children(pid: int) -> set[str]:
     """Return the names of all descendants, each cut to 15 bytes by the kernel."""
-    return {Path(f"/proc/{child}/comm").read_text().strip() for child in descendants(pid)}
+    return {name.strip() for child in descendants(pid) for name in look("comm", child)}
 
 
 def test_run_refused_device_exits_3_with_the_reason(tiny_device: Path) -> None:

@@ -4,28 +4,15 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.attest.fleet import Answer, Fleet, ask, command, listed, powered
+from tests.integration.attest.fleet import Answer, Fleet, ask, enrolled, listed, powered
 
 from bootseal.attest import verify
-from bootseal.attest.store import Store
-from bootseal.boot.machine import swtpm
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     """Enrol through the command line, as an operator does."""
-    directory = tmp_path_factory.mktemp("attest")
-    state, store = directory / "chip", directory / "store"
-    swtpm.manufacture(state)
-    authorities = (state / "ca/issuer.pem", state / "ca/swtpm-localca-rootca-cert.pem")
-    identity, credential, answer = (directory / n for n in ("identity", "credential", "answer"))
-    with powered(state) as chip:
-        identity.write_bytes(chip.script("identity"))
-        options = [f"--ca={path}" for path in authorities]
-        command("enrol", "dev-1", identity, *options, "--store", store, "-o", credential)
-        answer.write_bytes(chip.script("activate", credential.read_text().strip()))
-    command("certify", "dev-1", answer, "--store", store)
-    return Fleet(state=state, store=Store(store), directory=directory, authorities=authorities)
+    return enrolled(tmp_path_factory.mktemp("attest"))
 
 
 @pytest.fixture(scope="module")

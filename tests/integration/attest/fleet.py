@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from bootseal import documents, proc
 from bootseal.attest import messages, verify
+from bootseal.attest.store import Store
 from bootseal.boot.machine import swtpm
 from bootseal.cli.attest import app
 from bootseal.formats.fdt import model as fdt
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootseal.attest.messages import Evidence
-    from bootseal.attest.store import Challenge, Record, Store
+    from bootseal.attest.store import Challenge, Record
 
 SCRIPT = (
     Path(__file__).parents[3] / "meta-secureboot/recipes-core/bootseal-device/files/bootseal-attest"
@@ -178,3 +179,18 @@ def quote_with(chip: Chip, answer: Answer, key: str, *options: str) -> Evidence:
 
 def identity(fleet: Fleet) -> messages.Identity:
     return messages.parse_identity((fleet.directory / "identity").read_bytes())
+
+
+def enrolled(root: Path) -> Fleet:
+    """Manufacture a chip, and enrol it by commands."""
+    state, store = root / "chip", root / "store"
+    swtpm.manufacture(state)
+    authorities = (state / "ca/issuer.pem", state / "ca/swtpm-localca-rootca-cert.pem")
+    identity, credential, answer = (root / n for n in ("identity", "credential", "answer"))
+    with powered(state) as chip:
+        identity.write_bytes(chip.script("identity"))
+        options = [f"--ca={path}" for path in authorities]
+        command("enrol", "dev-1", identity, *options, "--store", store, "-o", credential)
+        answer.write_bytes(chip.script("activate", credential.read_text().strip()))
+    command("certify", "dev-1", answer, "--store", store)
+    return Fleet(state=state, store=Store(store), directory=root, authorities=authorities)

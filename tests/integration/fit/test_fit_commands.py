@@ -310,7 +310,7 @@ def test_sign_refuses_options_that_do_not_fit(
 def test_show_prints_the_coverage_map(made: Path) -> None:
     stdout, error = run("show", made / "fit.itb", "--coverage")
     assert error is None
-    assert "consumed but unsigned, 20 bytes: default" in stdout
+    assert "consumed but unsigned, 19 bytes: default" in stdout
     assert "bytes: signed" in stdout
     document = json.loads(run("show", made / "fit.itb", "--json")[0])
     size = (made / "fit.itb").stat().st_size

@@ -213,11 +213,91 @@ def scripts() -> list[Path]:
     return found
 
 
+OPENED = {"mark-good": ["/data/bootseal"], "bootseal-identity": ["/data/identity"]}
+
+
 @pytest.mark.parametrize("script", scripts(), ids=lambda path: path.name)
-def test_only_mark_good_opens_anything_on_the_data_partition(script: Path) -> None:
+def test_a_script_opens_its_own_directory_on_the_data_partition_alone(script: Path) -> None:
     code = re.sub(r"^\s*#.*$", "", script.read_text(), flags=re.MULTILINE)
     opened = re.findall(r"(?<![\w/-])/data/[\w./-]+", code)
-    assert opened == (["/data/bootseal"] if script.name == "mark-good" else [])
+    assert opened == OPENED.get(script.name, [])
+
+
+def a_link(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def a_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_directory(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("put", [a_link, a_fifo, a_directory])
+@pytest.mark.parametrize(
+    ("name", "verb"),
+    [
+        ("key.pub", "token"),
+        ("key.priv", "token"),
+        ("ticket", "prove"),
+        ("certificate.pem", "status"),
+    ],
+)
+def test_identity_opens_regular_files_alone(
+    tmp_path: Path, shell: str, put: Callable[[Path], None], name: str, verb: str
+) -> None:
+    done = identity(tmp_path, shell, verb, without=name, put=put)
+    assert done.returncode == 1
+    assert f"{name} is not a regular file" in done.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_identity_goes_on_to_the_tpm_with_regular_files(tmp_path: Path, shell: str) -> None:
+    done = identity(tmp_path, shell, "token")
+    assert "not a regular file" not in done.stderr
+    assert "bootseal-identity: the TPM does not load the identity key" in done.stderr
+
+
+def identity(
+    root: Path,
+    shell: str,
+    verb: str,
+    *,
+    without: str = "",
+    put: Callable[[Path], None] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run the script on a key of five files, one of them put there by someone else."""
+    key = root / "identity"
+    key.mkdir()
+    for name in {"key.pub", "key.priv", "creation-hash", "ticket", "certificate.pem"} - {without}:
+        (key / name).write_text("X")
+    if put is not None:
+        put(key / without)
+    tools = root / "bin"
+    tools.mkdir()
+    # The TPM refuses what it is given, unless the test is about what comes after.
+    loads = "true" if verb == "prove" else "false"
+    for name, body in {"tpm2_load": loads, "tpm2_flushcontext": "true"}.items():
+        (tools / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tools / name).chmod(0o755)
+    script = LAYER / "recipes-core/bootseal-identity/files/bootseal-identity"
+    arguments = [verb, "00"] if verb == "prove" else [verb]
+    return subprocess.run(
+        [shell, *(["sh"] if shell == "busybox" else []), script, *arguments],
+        env={
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "KEY_DIR": str(key),
+            "TOKEN_DIR": str(root / "token"),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
 
 
 # Where a number may come from before a shell calculates with it: itself, the kernel, bytes that od

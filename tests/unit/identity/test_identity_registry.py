@@ -241,6 +241,18 @@ def test_certificate_of_a_device_is_not_an_authority(verifier: Verifier) -> None
         verifier.run("identity", "crl", "--store", verifier.store, "--ca", path, *verifier.key)
 
 
+def test_authority_with_an_extension_twice_is_malformed(
+    verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice(_: x509.Certificate) -> bool:
+        raise x509.DuplicateExtension("twice", x509.ObjectIdentifier("2.5.29.19"))
+
+    monkeypatch.setattr(certificate, "is_authority", twice)
+
+    with pytest.raises(FormatError, match=r"ca\.crt cannot be read: twice"):
+        verifier.sign("crl", *verifier.key)
+
+
 def test_certificate_does_not_outlive_its_issuer(verifier: Verifier) -> None:
     verifier.prove()
 

@@ -20,7 +20,7 @@ TRIES: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegionProof:
+class FipRegionProof:
     """What became of the changes in one region.
 
     Attributes:
@@ -74,7 +74,7 @@ class Changes:
 
 def prove(
     data: bytes, root_hash: str, regions: tuple[Region, ...], *, seed: int = 0, tries: int = TRIES
-) -> Iterator[RegionProof]:
+) -> Iterator[FipRegionProof]:
     """Change every region of an accepted FIP and check each change.
 
     Args:
@@ -93,7 +93,7 @@ def prove(
         choice = random.Random(f"{seed} {name}")  # noqa: S311 - repeatable on purpose
         tried = [(choice.choice(places), choice.randrange(8)) for _ in range(tries)]
         accepted = [each for each in tried if not changes.refuses(*each)]
-        yield RegionProof(
+        yield FipRegionProof(
             name=name,
             state=state,
             size=len(places),

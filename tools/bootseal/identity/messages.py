@@ -13,13 +13,13 @@ from bootseal.keys.tpm import identity as tpm_identity
 
 if TYPE_CHECKING:
     from bootseal.formats.tpm.structures import Public, Signature, Statement
-    from bootseal.keys.tpm.identity import Request
+    from bootseal.keys.tpm.identity import CertificateRequest
 
 _MAX_SIZE: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class IdentityAnswer:
     """An answer to a challenge, as sent.
 
     Attributes:
@@ -62,7 +62,7 @@ class Proof:
     attested: bytes
     statement: Statement
     signature: Signature
-    request: Request
+    request: CertificateRequest
     evidence: Evidence
 
 
@@ -72,7 +72,7 @@ def parse(data: bytes) -> Proof:
     Raises:
         FormatError: It is none, or one of its structures is truncated or malformed.
     """
-    answer = documents.read(Answer, data, "the proof", limit=_MAX_SIZE)
+    answer = documents.read(IdentityAnswer, data, "the proof", limit=_MAX_SIZE)
     return Proof(
         area=answer.key,
         key=structures.parse_public(answer.key, "identity key"),

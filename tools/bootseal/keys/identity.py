@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -111,7 +111,12 @@ def authority(path: Path, now: int) -> Authority:
     """
     found = certificate.read(path)
     when = datetime.fromtimestamp(now, UTC)
-    if not certificate.is_authority(found):
+    try:
+        certifies = certificate.is_authority(found)
+        authority_key(found)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        raise FormatError(f"{path} cannot be read: {public.first_line(error)}") from error
+    if not certifies:
         raise UsageError(
             f"{path} may not certify other keys: expected the certificate of a device-ca",
             hint="bootseal keys list DIR",

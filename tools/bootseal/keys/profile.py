@@ -14,9 +14,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
 from bootseal import documents
 from bootseal.errors import BootsealError, FormatError, UsageError
 from bootseal.files import read_bounded
@@ -186,11 +183,13 @@ def _check_names(spec: KeySpec, *, development: bool) -> None:
             f"name {spec.name!r} is not a file stem and node name: expected a letter, then at most "
             "26 letters, digits, dots, underscores or hyphens"
         )
+    from cryptography import x509  # noqa: PLC0415 - slow to load, and signing reads roles only
+
     try:
         subject = x509.Name.from_rfc4514_string(spec.subject)
     except ValueError as error:
         raise UsageError(f"subject {spec.subject!r} is not RFC 4514: {error}") from error
-    common = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    common = [str(a.value) for a in subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
     if len(common) != 1:
         raise UsageError(f"subject {spec.subject!r} has {len(common)} CN: expected one")
     if development and not (spec.name.startswith(DEV_PREFIX) and "DEV" in common[0]):

@@ -92,7 +92,16 @@ def unpack(source: Apt, package: SourcePackage, tree: Path, patches: Sequence[Pa
         proc.run("tar", ["--extract", "--file", archive, "-C", tree, *args], timeout=300)
     lines = (tree / "debian/patches/series").read_text().split("\n")
     names = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
-    for patch in [*(tree / "debian/patches" / name for name in names), *patches]:
+    apply(package, tree, [*(tree / "debian/patches" / name for name in names), *patches])
+
+
+def apply(package: SourcePackage, tree: Path, patches: Sequence[Path]) -> None:
+    """Apply patches to an unpacked source package.
+
+    Raises:
+        ToolError: A patch does not apply.
+    """
+    for patch in patches:
         try:
             proc.run("patch", [*_PATCH, "-i", patch], cwd=tree, timeout=120)
         except ToolError as error:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bank:
+class SignedBank:
     """A bank, and the FIP that it gets.
 
     Attributes:
@@ -62,7 +62,7 @@ class Renewed:
         slots: The slots with what they measure then.
     """
 
-    banks: tuple[Bank, ...]
+    banks: tuple[SignedBank, ...]
     files: dict[str, bytes]
     firmware: Firmware
     slots: tuple[Slot, ...]
@@ -92,7 +92,7 @@ def signed(
     control: bytes,
     *,
     trust: bool,
-) -> tuple[Bank, ...]:
+) -> tuple[SignedBank, ...]:
     """Sign the boot loaders of every bank; what signers that only record make is not good.
 
     Args:
@@ -118,7 +118,7 @@ def signed(
             hint="--trust puts the new key's hash into the ROM, for devices still to be made",
         )
     done: dict[bytes, bytes] = {}
-    banks: list[Bank] = []
+    banks: list[SignedBank] = []
     for name in firmware.banks:
         entry = table.entry(name)
         if entry is None:
@@ -132,13 +132,13 @@ def signed(
                 f"{name} has room for {format_size(entry.size)}: with its new signatures the FIP "
                 f"has {format_size(len(after))}"
             )
-        banks.append(Bank(entry=entry, before=len(content), after=after))
+        banks.append(SignedBank(entry=entry, before=len(content), after=after))
     return tuple(banks)
 
 
 def renew(
     target: Expected,
-    banks: tuple[Bank, ...],
+    banks: tuple[SignedBank, ...],
     fits: Sequence[SlotFit],
     signers: Mapping[Key, Signer],
 ) -> Renewed:

@@ -159,7 +159,7 @@ def plan(disk: Disk, target: Expected, table: Table, signing: Signing) -> Plan:
 
 def _banks(
     disk: Disk, target: Expected, table: Table, signing: Signing, control: bytes
-) -> tuple[firmware.Bank, ...]:
+) -> tuple[firmware.SignedBank, ...]:
     """Return the boot loaders that are signed again, of every bank; nothing when they stay."""
     if signing.firmware:
         return firmware.signed(disk, target, table, signing.firmware, control, trust=signing.trust)

@@ -43,7 +43,7 @@ _UNREADABLE: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class CertificateRequest:
     """A certification request (CSR). Its subject and extensions are not looked at.
 
     Attributes:
@@ -90,7 +90,7 @@ def wrong_form(found: Public) -> str:
     return ""
 
 
-def read_request(der: bytes) -> Request:
+def read_request(der: bytes) -> CertificateRequest:
     """Read a certification request, DER, with nothing left over.
 
     Raises:
@@ -112,4 +112,4 @@ def read_request(der: bytes) -> Request:
     # The library reads a BIT STRING that is not one of whole bytes.
     if not der.endswith(certificate.der(_BIT_STRING, b"\0" + signature)):
         raise FormatError("the certification request's signature is not a whole number of bytes")
-    return Request(public_key=key, signed=signed)
+    return CertificateRequest(public_key=key, signed=signed)

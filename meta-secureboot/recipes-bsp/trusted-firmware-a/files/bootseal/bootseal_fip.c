@@ -28,18 +28,52 @@ static const uuid_t order[] = {
 	UUID_NON_TRUSTED_FW_CONTENT_CERT,
 };
 
+#define ENTRIES		(ARRAY_SIZE(order) + 1U)
+
+/* The largest alignment of images. */
+#define MAX_ALIGNMENT	0x100000U
+
 static void read_entry(fip_toc_entry_t *entry, const uint8_t *bank, size_t i)
 {
 	memcpy(entry, bank + sizeof(fip_toc_header_t) + (i * sizeof(*entry)), sizeof(*entry));
 }
 
-/* Whether a bank of `size` bytes is one FIP, each image right behind the one before, and zeros. */
+/* What all offsets are multiples of. */
+static uint64_t find_alignment(const uint8_t *bank)
+{
+	fip_toc_entry_t entry;
+	uint64_t bits = MAX_ALIGNMENT;
+
+	for (size_t i = 0U; i < ENTRIES; i++) {
+		read_entry(&entry, bank, i);
+		bits |= entry.offset_address;
+	}
+
+	return bits & (~bits + 1U);
+}
+
+static bool is_zero(const uint8_t *bank, uint64_t from, uint64_t to)
+{
+	for (; from < to; from++) {
+		if (bank[from] != 0U) {
+			return false;
+		}
+	}
+
+	return true;
+}
+
+/*
+ * Whether a bank of `size` bytes is one FIP, each image at the first aligned place behind the one
+ * before, and zeros.
+ */
 bool bootseal_fip_ok(const uint8_t *bank, size_t size)
 {
 	static const uuid_t none;
 	fip_toc_header_t header;
 	fip_toc_entry_t entry;
-	uint64_t end = sizeof(header) + ((ARRAY_SIZE(order) + 1U) * sizeof(entry));
+	uint64_t mask, next, end = sizeof(header) + (ENTRIES * sizeof(entry));
+	bool last;
 
 	if (size < end) {
 		return false;
@@ -51,27 +85,19 @@ bool bootseal_fip_ok(const uint8_t *bank, size_t size)
 		return false;
 	}
 
-	for (size_t i = 0U; i < ARRAY_SIZE(order); i++) {
+	mask = find_alignment(bank) - 1U;
+	for (size_t i = 0U; i < ENTRIES; i++) {
+		last = (i == ARRAY_SIZE(order));
+		next = (end + mask) & ~mask;
 		read_entry(&entry, bank, i);
-		if ((memcmp(&entry.uuid, &order[i], sizeof(order[i])) != 0) ||
-		    (entry.offset_address != end) || (entry.flags != 0U) ||
-		    (entry.size == 0U) || (entry.size > (size - end))) {
+		if ((memcmp(&entry.uuid, last ? &none : &order[i], sizeof(none)) != 0) ||
+		    (entry.offset_address != next) || (next > size) || (entry.flags != 0U) ||
+		    ((entry.size == 0U) != last) || (entry.size > (size - next)) ||
+		    !is_zero(bank, end, next)) {
 			return false;
 		}
-		end += entry.size;
+		end = next + entry.size;
 	}
 
-	read_entry(&entry, bank, ARRAY_SIZE(order));
-	if ((memcmp(&entry.uuid, &none, sizeof(none)) != 0) || (entry.offset_address != end) ||
-	    (entry.size != 0U) || (entry.flags != 0U)) {
-		return false;
-	}
-
-	for (; end < size; end++) {
-		if (bank[end] != 0U) {
-			return false;
-		}
-	}
-
-	return true;
+	return is_zero(bank, end, size);
 }

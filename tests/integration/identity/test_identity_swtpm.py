@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: MIT
+"""The device's own script with a software TPM: its proof, its token, and clients that use it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from tests.integration.attest.fleet import SCRIPT as ATTEST
+from tests.integration.attest.fleet import enrolled, listed, powered
+from typer.testing import CliRunner
+
+from bootseal import documents, proc
+from bootseal.attest.store import Store
+from bootseal.boot.machine import swtpm
+from bootseal.cli.app import app
+from bootseal.errors import ToolError
+from bootseal.keys import public
+from bootseal.keys.algorithms import Algorithm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.attest.fleet import Chip
+
+SCRIPT: Final = (
+    Path(__file__).parents[3]
+    / "meta-secureboot/recipes-core/bootseal-identity/files/bootseal-identity"
+)
+KERNEL: Final = b"KERNEL 1"
+LIBRARY: Final = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/pkcs11/libtpm2_pkcs11.so")
+
+pytestmark = [
+    *(pytest.mark.tool(name) for name in ("swtpm", "swtpm_setup", "tpm2", "sqlite3", "openssl")),
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """A powered chip with a data partition and memory, and the verifier next to it."""
+
+    chip: Chip
+    root: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        return self.chip.env | {
+            "KEY_DIR": str(self.root / "data/identity"),
+            "ATTEST": str(ATTEST),
+            "TOKEN_DIR": str(self.root / "run/identity"),
+            "TPM2_PKCS11_STORE": str(self.root / "run/identity"),
+            "TPM2_PKCS11_BACKEND": "esysdb",
+            "TPM2_PKCS11_TCTI": self.chip.env["TPM2TOOLS_TCTI"],
+        }
+
+    def script(self, *args: str | Path) -> bytes:
+        return proc.run("sh", [SCRIPT, *args], env=self.env, timeout=300).stdout
+
+    def run(self, *args: str | Path, code: int = 0) -> str:
+        result = CliRunner().invoke(app, list(map(str, args)), catch_exceptions=False)
+        assert result.exit_code == code, result.output
+        return result.stdout
+
+    def verify(self, proof: bytes, *, code: int = 0) -> list[str]:
+        """Verify a proof by the command line; the ids of its findings."""
+        path = self.root / "proof"
+        path.write_bytes(proof)
+        store = ("--store", self.root / "store", "--approved", self.root / "approved.json")
+        found = json.loads(self.run("identity", "verify", path, *store, "--json", code=code))
+        return [each["id"] for each in found["findings"]]
+
+    def challenge(self) -> str:
+        return self.run("identity", "challenge", "dev-1", "--store", self.root / "store").strip()
+
+    def flush(self) -> None:
+        for kind in ("-t", "-l"):
+            self.chip.run("tpm2_flushcontext", kind)
+
+
+def start(root: Path) -> None:
+    """Give a chip its storage key, and the verifier its list."""
+    with powered(root / "chip") as chip:
+        # As systemd makes it. Without noDA, a failure in a session that is bound to it would count.
+        attributes = "restricted|decrypt|fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda"
+        args = ["-C", "o", "-G", "ecc256", "-a", attributes, "-c", "srk.ctx"]
+        chip.run("tpm2_createprimary", "-Q", *args)
+        chip.run("tpm2_flushcontext", "-t")
+        chip.run("tpm2_evictcontrol", "-Q", "-C", "o", "-c", "srk.ctx", "0x81000001")
+    (root / "approved.json").write_bytes(documents.dump(listed(KERNEL, "1.0")))
+    for name in ("data", "run"):
+        (root / name).mkdir()
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """A device in an approved boot with an identity key and a certificate for it."""
+    root = tmp_path_factory.mktemp("identity")
+    fleet = enrolled(root)
+    start(root)
+    keys = ("keys", "generate", "--profile", "dev", root / "keys", "--only", "root")
+    with powered(fleet.state) as chip:
+        chip.boot(KERNEL)
+        made = Board(chip=chip, root=root)
+        made.run(*keys, "--only", "device-ca")
+        made.script("create")
+        assert made.verify(made.script("prove", made.challenge())) == []
+        ca = ("--ca", root / "keys/DEV-device-ca.crt", "--key", root / "keys/DEV-device-ca.key")
+        made.run("identity", "issue", "dev-1", "--store", root / "store", *ca, "-o", root / "pem")
+        made.script("install", root / "pem")
+        yield made
+
+
+def test_record_names_the_chip(board: Board) -> None:
+    chip = Store(board.root / "store").record("dev-1").chip
+
+    assert re.fullmatch(r"id:[0-9A-F]{8}:[0-9a-f]{40}:[0-9a-f]+", chip), chip
+
+
+def test_openssl_accepts_the_certificate(board: Board) -> None:
+    keys = board.root / "keys"
+    args = ["verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", f"{keys}/DEV-root.crt"]
+    args += ["-untrusted", f"{keys}/DEV-device-ca.crt", f"{board.root}/pem"]
+    done = proc.run("openssl", args, timeout=30)
+
+    assert done.stdout.endswith(b"pem: OK\n")
+
+
+def test_status_names_the_certificate(board: Board) -> None:
+    (entry,) = json.loads(board.run("identity", "list", "--store", board.root / "store", "--json"))[
+        "identities"
+    ]
+
+    assert json.loads(board.script("status")) == {
+        "schema": "bootseal.identity-status/1",
+        "key": True,
+        "certificate": entry["serial"],
+        "token": True,
+    }
+
+
+def test_proof_counts_once(board: Board) -> None:
+    proof = board.script("prove", board.challenge())
+    assert board.verify(proof) == []
+
+    assert board.verify(proof, code=3) == ["attest.nonce"]
+
+
+def test_there_is_one_key(board: Board) -> None:
+    with pytest.raises(ToolError, match="there is an identity key"):
+        board.script("create")
+
+
+@pytest.mark.parametrize("nonce", ["", "XYZ", "00;reboot"])
+def test_what_is_not_a_nonce_is_refused(board: Board, nonce: str) -> None:
+    with pytest.raises(ToolError, match="not lower-case hex"):
+        board.script("prove", nonce)
+
+
+def test_certificate_of_another_key_is_not_installed(board: Board) -> None:
+    before = (board.root / "data/identity/certificate.pem").read_bytes()
+
+    with pytest.raises(ToolError, match="is for another key"):
+        board.script("install", board.root / "keys/DEV-root.crt")
+
+    assert (board.root / "data/identity/certificate.pem").read_bytes() == before
+
+
+def altered(board: Board, nonce: str, key: str, certified: str) -> bytes:
+    """Return a proof with the key and the statement that the chip makes by other commands."""
+    document = json.loads(board.script("prove", nonce))
+    board.chip.run("tpm2_readpublic", "-Q", "-c", key, "-f", "tpmt", "-o", "other.tpmt")
+    board.chip.run("tpm2_flushcontext", "-t")
+    ak = ("0x81010010", "-g", "sha256")
+    if certified == "certify":
+        args = ["-C", *ak, "-c", key, "-o", "att", "-s", "sig"]
+        board.chip.run("tpm2_certify", "-Q", *args)
+    else:
+        args = ["-C", *ak, "-c", key, "-d", "ch", "-t", "ct", "-q", nonce, "-s", "ecdsa"]
+        board.chip.run("tpm2_certifycreation", "-Q", *args, "-o", "sig", "--attestation", "att")
+    board.chip.run("tpm2_flushcontext", "-t")
+    names = {"key": "other.tpmt", "certification": "att", "certification_signature": "sig"}
+    for field, name in names.items():
+        data = (board.chip.directory / name).read_bytes()
+        document[field] = base64.b64encode(data).decode()
+    return json.dumps(document).encode()
+
+
+def test_imported_key_is_refused_although_the_tpm_certifies_it(board: Board) -> None:
+    pem = board.chip.directory / "soft.pem"
+    args = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(pem)]
+    proc.run("openssl", args, timeout=30)
+    args = ["-Q", "-C", "0x81000001", "-G", "ecc", "-i", "soft.pem", "-u", "soft.pub"]
+    board.chip.run("tpm2_import", *args, "-r", "soft.priv", "-a", "userwithauth|sign|noda")
+    board.flush()
+    args = ["-C", "0x81000001", "-u", "soft.pub", "-r", "soft.priv", "-c", "soft.ctx"]
+    board.chip.run("tpm2_load", "-Q", *args)
+    board.chip.run("tpm2_flushcontext", "-t")
+
+    proof = altered(board, board.challenge(), "soft.ctx", "certify")
+
+    found = board.verify(proof, code=3)
+    assert found[:3] == ["identity.statement", "identity.nonce", "identity.attributes"]
+    assert "identity.csr" in found
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "sensitivedataorigin|userwithauth|sign|noda",
+        "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign|decrypt|noda",
+        "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign",
+    ],
+    ids=["duplicable", "decrypting", "counting"],
+)
+def test_other_key_of_the_tpm_is_refused_for_its_attributes(board: Board, attributes: str) -> None:
+    args = ["-Q", "-C", "0x81000001", "-G", "ecc256", "-a", attributes, "-u", "u", "-r", "r"]
+    board.chip.run("tpm2_create", *args, "--creation-hash", "ch", "--creation-ticket", "ct")
+    board.chip.run("tpm2_flushcontext", "-t")
+    board.chip.run("tpm2_load", "-Q", "-C", "0x81000001", "-u", "u", "-r", "r", "-c", "k.ctx")
+    board.chip.run("tpm2_flushcontext", "-t")
+
+    proof = altered(board, board.challenge(), "k.ctx", "creation")
+
+    # The request in the proof is that of the genuine key.
+    assert board.verify(proof, code=3) == ["identity.attributes", "identity.csr"]
+
+
+def library() -> Path:
+    if LIBRARY.exists():
+        return LIBRARY
+    if os.environ.get("BOOTSEAL_CI") == "1":
+        pytest.fail(f"{LIBRARY} is missing: libtpm2-pkcs11-1 of ci/apt-packages.txt")
+    pytest.skip("libtpm2-pkcs11-1 is not installed")
+
+
+def test_store_has_the_schema_of_the_installed_tpm2_pkcs11(board: Board, tmp_path: Path) -> None:
+    """The library writes its own version into a store that it makes."""
+    code = "import pkcs11, sys; list(pkcs11.lib(sys.argv[1]).get_slots())"
+    env = board.env | {"TPM2_PKCS11_STORE": str(tmp_path)}
+    python(code, str(library()), env=env)
+
+    def schema(path: Path) -> str:
+        query = "SELECT schema_version FROM schema"
+        return proc.run(
+            "sqlite3", [path / "tpm2_pkcs11.sqlite3", query], timeout=30
+        ).stdout.decode()
+
+    assert schema(board.root / "run/identity") == schema(tmp_path), (
+        "tpm2-pkcs11 has another schema than bootseal-identity writes: change `schema` there"
+    )
+
+
+def python(code: str, *args: str, env: dict[str, str]) -> str:
+    """Run Python in a process of its own: the library looks at the environment once."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args],
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+SIGN: Final = """
+import hashlib, sys, pkcs11
+token = pkcs11.lib(sys.argv[1]).get_token(token_label="device")
+with token.open(user_pin=sys.argv[2]) as session:
+    objects = {type(each).__name__: each for each in session.get_objects()}
+    print(sorted(objects))
+    key = objects["PrivateKey"]
+    print(key[pkcs11.Attribute.SENSITIVE], key[pkcs11.Attribute.EXTRACTABLE])
+    digest = hashlib.sha256(b"message").digest()
+    print(key.sign(digest, mechanism=pkcs11.Mechanism.ECDSA).hex())
+"""
+
+
+def test_python_pkcs11_signs_with_the_token(board: Board) -> None:
+    pin = (board.root / "run/identity/pin").read_text()
+    objects, flags, signature = python(SIGN, str(library()), pin, env=board.env).splitlines()
+    board.flush()
+
+    assert objects == "['Certificate', 'PrivateKey', 'PublicKey']"
+    assert flags == "True False"
+    pem = proc.run("openssl", ["x509", "-in", board.root / "pem", "-noout", "-pubkey"], timeout=30)
+    digest, algorithm = hashlib.sha256(b"message").digest(), Algorithm.parse("sha256,ecdsa256")
+    public.verify_digest(public.from_pem(pem.stdout), digest, bytes.fromhex(signature), algorithm)
+
+
+def test_wrong_pin_is_refused_and_counts_nothing(board: Board) -> None:
+    def counted() -> str:
+        said = board.chip.run("tpm2_getcap", "properties-variable").decode()
+        found = re.search(r"TPM2_PT_LOCKOUT_COUNTER: (\w+)", said)
+        assert found is not None
+        return found[1]
+
+    before = counted()
+    with pytest.raises(AssertionError, match="PinIncorrect"):
+        python(SIGN, str(library()), "A" * 24, env=board.env)
+    board.flush()
+
+    assert counted() == before
+
+
+def test_pin_is_new_for_each_token_and_short_enough(board: Board) -> None:
+    path = board.root / "run/identity/pin"
+    first = path.read_text()
+    board.script("token")
+
+    assert re.fullmatch("[A-Z2-7]{24}", first)
+    assert path.read_text() != first
+    assert (board.root / "run/identity").stat().st_mode & 0o077 == 0
+
+
+def test_key_of_another_chip_does_not_load(board: Board, tmp_path: Path) -> None:
+    swtpm.manufacture(tmp_path / "chip")
+    start(tmp_path)
+    shutil.copytree(board.root / "data/identity", tmp_path / "data/identity")
+    # The cloned disk has everything; the chip is another one.
+    with (
+        powered(tmp_path / "chip") as chip,
+        pytest.raises(ToolError, match="the key is of another TPM"),
+    ):
+        Board(chip=chip, root=tmp_path).script("token")
+    assert not (tmp_path / "run/identity").exists()

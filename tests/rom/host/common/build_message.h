@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+
+static const char build_version[] = "host";

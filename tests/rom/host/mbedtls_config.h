@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * BL1's mbedtls, but for its heap: AddressSanitizer sees the ends of what malloc() gives, and not
+ * those within one static buffer.
+ */
+
+#include <drivers/auth/mbedtls/default_mbedtls_config.h>
+
+#undef MBEDTLS_MEMORY_BUFFER_ALLOC_C
