@@ -216,6 +216,9 @@ def test_disk_with_different_or_damaged_banks_is_refused(fit: Path) -> None:
         bootseal("measure", "predict", disk(fit, PACKAGE, other))
     with pytest.raises(FormatError, match="fw-b does not hold a FIP"):
         bootseal("measure", "predict", disk(fit, PACKAGE, b"x" + PACKAGE))
+    large = fip.emit(IMAGES | {"soc-fw": bytes(MIB)})
+    with pytest.raises(FormatError, match=r"fw-a does not hold a FIP: the FIP has .* the bank has"):
+        bootseal("measure", "predict", disk(fit, large, PACKAGE))
 
 
 def test_every_event_has_words() -> None:
