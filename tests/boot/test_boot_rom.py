@@ -47,7 +47,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def device(directory: Path) -> Device:
-    return build.build(directory, progress=Silent(), rom=True)
+    return build.build(directory, progress=Silent())
 
 
 def test_device_with_a_boot_rom_comes_up_as_built(device: Device, directory: Path) -> None:
