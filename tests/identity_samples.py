@@ -14,12 +14,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from tests import event_logs
 
 from bootseal import documents
 from bootseal.attest.store import QUOTED_PCRS, Challenge, Record
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.identity import messages
 from bootseal.identity.messages import IdentityAnswer, Proof
@@ -149,7 +149,7 @@ class Device:
             csr=request(self.identity),
             quote=quote,
             signature=self.sign(quote),
-            event_log=eventlog.emit(EventLog(algorithms=("sha256",), events=prediction.events)),
+            event_log=event_logs.emit(EventLog(algorithms=("sha256",), events=prediction.events)),
         )
         return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 

@@ -288,7 +288,7 @@ def attest_device(built: Built, session: Session, work: Path) -> None:
     challenge = known.ask("dev-1", now=int(time.time()), validity=3600)
     evidence = messages.parse_evidence(say(session, f"bootseal-attest quote {challenge.nonce}"))
     taken = known.take(evidence.quote.nonce, now=int(time.time()))
-    verdict = verifier.verify(evidence, known.record("dev-1"), taken, int(time.time()))
+    verdict = verifier.inspect(evidence, known.record("dev-1"), taken, int(time.time()))
     assert (verdict.release, verdict.slot) == ("1.0", "a")
 
     shorter = dataclasses.replace(evidence.log, events=evidence.log.events[1:])
