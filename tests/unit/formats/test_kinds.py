@@ -73,6 +73,12 @@ def test_pem_inside_a_binary_file_does_not_make_it_a_key() -> None:
     assert recognise(b"\1\2\0" * 100 + FILES[Kind.PRIVATE_KEY]) is Kind.UNKNOWN
 
 
+def test_document_that_quotes_a_certificate_is_a_document() -> None:
+    quoted = b"-----BEGIN CERTIFICATE-----\\n"
+    assert recognise(b'{"certificatePem": "' + quoted + b'"}') is Kind.JSON
+    assert recognise(b"# \n" + quoted) is Kind.CERTIFICATE
+
+
 def test_a_u_boot_with_the_header_of_a_kernel_is_a_u_boot() -> None:
     kernel = FILES[Kind.KERNEL_ARM64]
 
