@@ -26,6 +26,10 @@ HAS_PROVIDER: Final = PROVIDER.exists()
 # MQTT 3.1.1: CONNECT with an empty client identifier, and DISCONNECT; accepted is CONNACK with 0.
 HELLO: Final = bytes.fromhex("100c 00044d51545404 02003c 0000 e000")
 ACCEPTED: Final = bytes.fromhex("20020000")
+# A client of TLS 1.3 speaks before it knows whether it was refused; the server then hangs up, and
+# whether its reason arrives is chance. In TLS 1.2 the reason comes first.
+OPENSSL_12: Final = ("-tls1_2",)
+CURL_12: Final = ("--tls-max", "1.2")
 TOPIC: Final = "devices/dev-1"
 
 
@@ -88,11 +92,19 @@ def run(board: Board, *args: str | Path, given: bytes = b"") -> subprocess.Compl
 
 
 def openssl(
-    board: Board, server: Server, certificate: Path, *, key: Path | None = None
+    board: Board, server: Server, certificate: Path, *more: str, key: Path | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Say hello to a broker with `openssl s_client`, by the key in the token or in a file."""
     args: list[str | Path] = ["openssl", "s_client", "-quiet", "-verify_return_error"]
-    args += ["-connect", f"localhost:{server.port}", "-CAfile", server.ca, "-cert", certificate]
+    args += [
+        "-connect",
+        f"localhost:{server.port}",
+        "-CAfile",
+        server.ca,
+        "-cert",
+        certificate,
+        *more,
+    ]
     if key is not None:
         args += ["-key", key]
     elif HAS_PROVIDER:
@@ -112,13 +124,15 @@ def mosquitto(
     return run(board, *args, *more)
 
 
-def curl(board: Board, server: Server, certificate: Path) -> subprocess.CompletedProcess[bytes]:
+def curl(
+    board: Board, server: Server, certificate: Path, *more: str
+) -> subprocess.CompletedProcess[bytes]:
     """Ask the credentials endpoint, as Greengrass does."""
     args: list[str | Path] = ["curl", "-sS", "--cacert", server.ca, "--cert", certificate]
     args += ["--key", wrapped(board) if HAS_PROVIDER else uri(board)]
     args += ["-H", "x-amzn-iot-thingname: dev-1"]
     url = f"https://localhost:{server.port}/role-aliases/gateway/credentials"
-    return run(board, *args, url)
+    return run(board, *args, *more, url)
 
 
 AWSCRT: Final = """

@@ -126,13 +126,13 @@ def test_curl_gets_credentials(site: Site) -> None:
 
 
 def test_client_without_a_certificate_is_refused(site: Site) -> None:
-    args = ["openssl", "s_client", "-quiet", "-connect", f"localhost:{site.broker.port}"]
+    args = ["openssl", "s_client", "-quiet", "-tls1_2", "-connect", f"localhost:{site.broker.port}"]
     done = subprocess.run(
         [*args, "-CAfile", site.broker.ca], input=clients.HELLO, capture_output=True, check=False
     )
 
     assert done.stdout == b""
-    assert re.search("alert certificate required|alert handshake failure", alerts(done))
+    assert re.search("alert handshake failure", alerts(done))
     assert "peer did not return a certificate" in site.said()
 
 
@@ -145,13 +145,13 @@ def test_revoked_certificate_is_refused(site: Site, tmp_path: Path) -> None:
     trust = dataclasses.replace(site.trust, revoked=revoked)
 
     with servers.broker(tmp_path, trust) as broker:
-        done = clients.openssl(site.board, broker, site.certificate)
+        done = clients.openssl(site.board, broker, site.certificate, *clients.OPENSSL_12)
     assert done.stdout == b""
     assert "alert certificate revoked" in alerts(done)
     assert "u'dev-1'" not in broker.log.read_text()
 
     with servers.credentials_endpoint(tmp_path, trust) as endpoint:
-        done = clients.curl(site.board, endpoint, site.certificate)
+        done = clients.curl(site.board, endpoint, site.certificate, *clients.CURL_12)
     assert done.stdout == b""
     assert "certificate revoked" in alerts(done)
 
@@ -170,10 +170,10 @@ def test_certificate_of_another_authority_is_refused(site: Site, tmp_path: Path)
     args = ("--store", tmp_path / "store", *ca, "-o", tmp_path / "pem")
     board.run("identity", "issue", "dev-1", *args)
 
-    done = clients.openssl(board, site.broker, tmp_path / "pem")
+    done = clients.openssl(board, site.broker, tmp_path / "pem", *clients.OPENSSL_12)
 
     assert done.stdout == b""
-    assert re.search("alert (unknown ca|decrypt error|bad certificate)", alerts(done))
+    assert re.search("alert (unknown ca|decrypt error)", alerts(done))
     said = site.said()
     assert "certificate verify failed" in said
     assert "u'dev-1'" not in said
