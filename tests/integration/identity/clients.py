@@ -49,8 +49,9 @@ def environment(board: Board) -> dict[str, str]:
     lines = [
         "openssl_conf = init",
         "[init]\nproviders = providers",
-        "[providers]\ndefault = default\npkcs11 = pkcs11",
-        "[default]\nactivate = 1",
+        # Not [default]: OpenSSL looks there for what any other section lacks.
+        "[providers]\ndefault = base\npkcs11 = pkcs11",
+        "[base]\nactivate = 1",
         f"[pkcs11]\nmodule = {PROVIDER}\npkcs11-module-path = {library()}",
         "pkcs11-module-quirks = no-deinit no-operation-state\nactivate = 1",
     ]
