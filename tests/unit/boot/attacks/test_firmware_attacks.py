@@ -3,9 +3,17 @@
 
 from __future__ import annotations
 
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from tests.unit.firmware import fips
+
 from bootseal.boot.attacks import firmware
 from bootseal.firmware import chain, verify
 from bootseal.formats import fip
+from bootseal.keys import tbbr
+from bootseal.keys.signers.file import FileSigner
 
 IMAGES = {name: name.encode() * 100 for name in chain.REQUIRED}
 
@@ -33,6 +41,49 @@ def test_flips_change_one_bit_where_they_say() -> None:
         changed = change(content)
         differing = [i for i, (a, b) in enumerate(zip(content, changed, strict=True)) if a != b]
         assert differing == [place]
+
+
+@pytest.fixture(scope="module")
+def root_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+@pytest.fixture(scope="module")
+def package(root_key: rsa.RSAPrivateKey) -> bytes:
+    signers = fips.signers("rsa2048") | {chain.Key.MRK: FileSigner(root_key)}
+    return firmware.signed(fip.emit(IMAGES), {}, signers, 1)
+
+
+SCHEME = tuple[bytes, padding.AsymmetricPadding, hashes.HashAlgorithm]
+
+
+def by_own_words(package: bytes) -> SCHEME:
+    """Return the way in which the certificate is signed already."""
+    now = tbbr.read(fips.images(package)["tb-fw-cert"])
+    whole = fips.images(package)["tb-fw-cert"]
+    size = len(now.signature) + 5
+    identifier = whole[4 + len(now.signed) : -size]
+    scheme = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
+    return identifier, scheme, hashes.SHA256()
+
+
+@pytest.mark.parametrize("way", [firmware.PSS_SHA1, firmware.PKCS1_SHA256], ids=["sha1", "pkcs1"])
+def test_certificate_signed_in_another_way_is_refused_for_that_alone(
+    root_key: rsa.RSAPrivateKey, package: bytes, way: SCHEME
+) -> None:
+    root = FileSigner(root_key).public_key.fingerprint()
+    content = firmware.certified(package, root_key, *way)
+    found = x509.load_der_x509_certificate(fips.images(content)["tb-fw-cert"])
+    _, scheme, hashed = way
+
+    # The signature is good, and the same certificate as it was signed before is accepted.
+    root_key.public_key().verify(found.signature, found.tbs_certificate_bytes, scheme, hashed)
+    (finding,) = verify.check(fip.parse(content), root).findings
+    assert finding.id == "firmware.certificate"
+    assert "the signature algorithm is not one that TF-A accepts" in finding.message
+    again = firmware.certified(package, root_key, *by_own_words(package))
+    assert again != package
+    assert verify.check(fip.parse(again), root).findings == ()
 
 
 def test_torn_fip_is_its_beginning() -> None:
