@@ -11,20 +11,18 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-
+from bootseal import proc
 from bootseal.boot.attacks import forge, forge_signed
 from bootseal.errors import UsageError
-from bootseal.files import read_bounded
 from bootseal.firmware import chain, places, rom, sign
 from bootseal.formats import bank_choice, fip
 from bootseal.keys import certificate, tbbr
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
-from bootseal.keys.signers.file import parse_private
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bootseal.boot.scenario.workspace import Workspace
     from bootseal.keys.signers.base import Signer
 
@@ -43,18 +41,13 @@ _TORN: Final = 3
 _SEQUENCE, _BIT_STRING = 0x30, 0x03
 # Tag and length of a DER value of 256 bytes to 64 KiB.
 _HEAD: Final = 4
-_SHA1: Final = hashes.SHA1()  # noqa: S303 - that it is weak is why it is here
 # Without parameters, RSASSA-PSS is SHA-1, MGF1 with SHA-1 and a salt of 20 bytes: RFC 4055.
 PSS_SHA1: Final = (
     bytes.fromhex("300d06092a864886f70d01010a3000"),
-    padding.PSS(mgf=padding.MGF1(_SHA1), salt_length=_SHA1.digest_size),
-    _SHA1,
+    *("-sha1", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:20"),
 )
-PKCS1_SHA256: Final = (
-    bytes.fromhex("300d06092a864886f70d01010b0500"),
-    padding.PKCS1v15(),
-    hashes.SHA256(),
-)
+PKCS1_SHA256: Final = (bytes.fromhex("300d06092a864886f70d01010b0500"), "-sha256")
+_TIMEOUT: Final = 60.0
 
 
 def original(workspace: Workspace) -> bytes:
@@ -205,21 +198,17 @@ def certified_with_pkcs1(workspace: Workspace) -> None:
     install(workspace, certified(original(workspace), _root_key(workspace), *PKCS1_SHA256))
 
 
-def certified(
-    content: bytes,
-    private: rsa.RSAPrivateKey,
-    identifier: bytes,
-    scheme: padding.AsymmetricPadding,
-    hashed: hashes.HashAlgorithm,
-) -> bytes:
+def certified(content: bytes, key: Path, identifier: bytes, *options: str) -> bytes:
     """Sign BL2's certificate in a way that no signer of ours offers.
 
     Args:
         content: A signed FIP.
-        private: The master root key.
+        key: The master root key, RSA.
         identifier: The algorithm in DER form, RFC 8017 or 4055.
-        scheme: The same for the library.
-        hashed: Its hash.
+        options: The same for `openssl dgst`.
+
+    Raises:
+        ToolError: openssl cannot sign so.
     """
     found = fip.parse(content)
     parts = {entry.name: found.image(entry.name) or b"" for entry in found.entries}
@@ -229,18 +218,15 @@ def certified(
     value = certificate.der(_BIT_STRING, b"\0" + now.signature)
     old = whole[_HEAD + len(now.signed) : -len(value)]
     inside = certificate.der(_SEQUENCE, now.signed[_HEAD:].replace(old, identifier, 1))
-    value = certificate.der(_BIT_STRING, b"\0" + private.sign(inside, scheme, hashed))
+    args = ["dgst", *options, "-sign", str(key)]
+    signature = proc.run("openssl", args, stdin=inside, timeout=_TIMEOUT).stdout
+    value = certificate.der(_BIT_STRING, b"\0" + signature)
     parts["tb-fw-cert"] = certificate.der(_SEQUENCE, inside + identifier + value)
     return fip.emit(parts, alignment=found.alignment)
 
 
-def _root_key(workspace: Workspace) -> rsa.RSAPrivateKey:
-    """Open the master root key itself, as a signer refuses to sign in these ways."""
-    name = key_directory.find(workspace.keys, Role.MRK).name
-    private = parse_private(read_bounded(workspace.keys / f"{name}.key"), name)
-    if not isinstance(private, rsa.RSAPrivateKey):
-        raise UsageError(f"{name} is not an RSA key, which this attack needs")
-    return private
+def _root_key(workspace: Workspace) -> Path:
+    return workspace.keys / f"{key_directory.find(workspace.keys, Role.MRK).name}.key"
 
 
 def foreign_rom(workspace: Workspace) -> None:
