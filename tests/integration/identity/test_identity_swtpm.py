@@ -57,6 +57,7 @@ class Board:
     @property
     def env(self) -> dict[str, str]:
         return self.chip.env | {
+            "DATA": os.devnull,
             "KEY_DIR": str(self.root / "data/identity"),
             "ATTEST": str(ATTEST),
             "TOKEN_DIR": str(self.root / "run/identity"),
@@ -147,6 +148,7 @@ def test_status_names_the_certificate(board: Board) -> None:
         "key": True,
         "certificate": entry["serial"],
         "token": True,
+        "reason": "",
     }
 
 
