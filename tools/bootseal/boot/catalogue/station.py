@@ -52,7 +52,7 @@ _URI: Final = (
 )
 _SIGNED: Final = b"signed by the token\n"
 _REFUSED: Final = b"-----END: refused\n"
-_PATIENCE: Final = 120.0
+_PATIENCE: Final = 600.0
 _LONGEST: Final = 256 * 1024
 
 COMMANDS: Final = "; ".join(
