@@ -14,13 +14,13 @@ from tests.unit.firmware import fips
 from typer.testing import CliRunner
 
 from bootseal import device as devices
-from bootseal.check import coverage, diff, firmware, prove
+from bootseal.check import coverage, diff, prove
 from bootseal.check import disk as disk_check
 from bootseal.cli.app import app
 from bootseal.device import Device, Qemu, describe
 from bootseal.disk import image as source
 from bootseal.findings.model import Severity
-from bootseal.firmware import rom
+from bootseal.firmware import banks, rom
 from bootseal.firmware import verify as firmware_verify
 from bootseal.formats import bank_choice, fip
 from bootseal.progress import Silent
@@ -318,7 +318,7 @@ def test_refused_bank_is_not_drawn_as_signed(armed: Base, tmp_path: Path) -> Non
 
 
 def test_names_of_the_banks_are_those_of_the_layout() -> None:
-    assert tuple(rom_disk.BANKS) == firmware.NAMES
+    assert tuple(rom_disk.BANKS) == banks.NAMES
     assert {*devices.ROM_ROLES} == {"rom", "firmware", "bl2", "bl31"}
 
 

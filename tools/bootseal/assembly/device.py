@@ -38,7 +38,7 @@ SLOT_STATE: Final = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"
 
 ROLES: Final = {
     "disk": "disk.img",
-    "bios": "u-boot.bin",
+    "bios": firmware.U_BOOT,
     "control-dtb": "control.dtb",
     "fit": "fit.itb",
     "policy": "tpm2-pcr-signature.json",

@@ -9,7 +9,7 @@ from bootseal.device import Firmware
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.files import BOOT_LOADER, read_bounded
 from bootseal.findings.model import refuse
-from bootseal.firmware import rom, verify
+from bootseal.firmware import banks, rom, verify
 from bootseal.formats import fip
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ FILES: Final = {
     "bl31": "bl31.bin",
 }
 """Artefact roles and file names; the layout's `file=` uses that of the firmware."""
-BANKS: Final = ("fw-a", "fw-b")
-_IMAGES: Final = {"tb-fw": "bl2.bin", "soc-fw": "bl31.bin", "nt-fw": "u-boot.bin"}
+U_BOOT: Final = "u-boot.bin"
+"""Likewise of U-Boot, the artefact `bios`."""
 
 
 def describe(directory: Path, root_hash: str) -> Firmware | None:
@@ -49,7 +49,8 @@ def describe(directory: Path, root_hash: str) -> Firmware | None:
     found = fip.parse(_read(path))
     verdict = verify.check(found, root_hash)
     refuse(verdict.findings, f"{path} would not start")
-    for image, name in _IMAGES.items():
+    names = FILES | {"bios": U_BOOT}
+    for name, image in ((names[role], image) for role, image in banks.IMAGES.items()):
         if found.image(image) != _read(directory / name):
             raise VerificationRefused(f"{image} in {path} is not {name}: they are of two builds")
     counters = sorted(set(verdict.counters.values()))
@@ -57,7 +58,7 @@ def describe(directory: Path, root_hash: str) -> Firmware | None:
         raise VerificationRefused(
             f"the counters of {path} are {counters}: expected both to be the security version"
         )
-    return Firmware(mrk=root_hash, counter=counters[0], banks=BANKS)
+    return Firmware(mrk=root_hash, counter=counters[0], banks=banks.NAMES)
 
 
 def _read(path: Path) -> bytes:

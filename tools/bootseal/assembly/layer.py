@@ -60,13 +60,13 @@ _DEVELOPMENT: Final = ("bootseal-shell.service",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """The layer's files for the QEMU virt machine, by how it starts.
+    """The layer's files for the reference device: QEMU's virt machine with a boot ROM.
 
     Attributes:
         machine: QEMU's -machine.
         dts: Its device tree.
         configs: Of the fragments for U-Boot, those that a board would bring along.
-        others: Of the fragments for U-Boot, those that are for another board.
+        others: Of the fragments for U-Boot, those that are for boards without a boot ROM.
         layout: The disk.
     """
 
@@ -78,14 +78,6 @@ class Board:
 
 
 BOARD: Final = Board(
-    machine="virt-7.2,gic-version=3",
-    dts=f"{UBOOT}/qemu-virt-bootseal.dts",
-    configs=(f"{UBOOT}/qemu-virt.cfg", f"{UBOOT}/qemu-virt-bios.cfg"),
-    others=(f"{UBOOT}/qemu-virt-rom.cfg",),
-    layout="files/wic/bootseal-ab.wks",
-)
-"""The board that starts with U-Boot."""
-BOARD_WITH_ROM: Final = Board(
     machine="virt-7.2,secure=on,gic-version=3",
     dts=f"{UBOOT}/qemu-virt-bootseal-rom.dts",
     configs=(f"{UBOOT}/qemu-virt.cfg", f"{UBOOT}/qemu-virt-rom.cfg"),
@@ -93,7 +85,6 @@ BOARD_WITH_ROM: Final = Board(
     others=(f"{UBOOT}/qemu-virt-bios.cfg", f"{UBOOT}/measured-first.cfg"),
     layout="files/wic/bootseal-ab-rom.wks",
 )
-"""The board with a boot ROM."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from bootseal.check.rootfs import check as rootfs
 from bootseal.device import Partition, Slot
 from bootseal.disk import partitions
 from bootseal.errors import FormatError
+from bootseal.firmware import banks
 from bootseal.fit import diff as fit_diff
 from bootseal.fit.control_dtb import read_trust
 from bootseal.formats.boot_partition import POLICY_SIZE
@@ -76,7 +77,7 @@ def diff(first: Side, second: Side) -> Iterator[DiskChange]:
         if name.startswith(_BOOT):
             yield from _slot(first.disk, second.disk, *entries, seen)
             continue
-        if name in firmware.NAMES and (changes := [*_bank(first.disk, second.disk, *entries)]):
+        if name in banks.NAMES and (changes := [*_bank(first.disk, second.disk, *entries)]):
             yield from changes
             continue
         pair = tuple(

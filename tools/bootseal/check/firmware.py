@@ -11,14 +11,14 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bootseal.check.expected import BOOTSTATE
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.files import BOOT_LOADER, read_bounded
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, errors
-from bootseal.firmware import rom
+from bootseal.firmware import banks, rom
 from bootseal.formats import bank_choice, fip
 from bootseal.formats.uboot.binary import version_string
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from bootseal.disk.partitions import Table
     from bootseal.firmware.verify import FirmwareVerdict
     from bootseal.formats.fip import Fip
-
-NAMES: Final = ("fw-a", "fw-b")
-"""What the banks are called where nothing describes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,21 +66,21 @@ def check(disk: Disk, target: Expected, table: Table) -> tuple[list[Finding], tu
     from bootseal.firmware.verify import check as verify  # noqa: PLC0415 - slow to load
 
     findings = [*_rom(target, firmware), *check_choice(disk, table)]
-    banks: list[Bank] = []
+    held: list[Bank] = []
     for name in firmware.banks:
         entry = table.entry(name)
         if entry is None:
             continue
         try:
-            found = fip.parse(content(disk, entry))
+            found = fip.parse(banks.content(disk, entry.offset, entry.size))
         except FormatError as error:
             findings.append(finding("disk.firmware", name, error.message, offset=entry.offset))
             continue
         verdict = verify(found, firmware.mrk)
         problems = [*_bank(entry, found, verdict, target, firmware)]
         findings += problems
-        banks.append(Bank(entry=entry, fip=found, verdict=verdict, good=not errors(problems)))
-    return findings, tuple(banks)
+        held.append(Bank(entry=entry, fip=found, verdict=verdict, good=not errors(problems)))
+    return findings, tuple(held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +102,13 @@ class Held:
 
 def held(disk: Disk, table: Table) -> list[Held]:
     """Return what is in the banks of a disk; nothing for a disk without banks."""
-    return [inside(disk, entry) for entry in table.entries if entry.name in NAMES]
+    return [inside(disk, entry) for entry in table.entries if entry.name in banks.NAMES]
 
 
 def inside(disk: Disk, entry: Partition) -> Held:
     """Return what is in a bank."""
     try:
-        found = fip.parse(content(disk, entry))
+        found = fip.parse(banks.content(disk, entry.offset, entry.size))
     except FormatError:
         return Held(bank=entry.name)
     digests = {
@@ -123,19 +120,6 @@ def inside(disk: Disk, entry: Partition) -> Held:
     except FormatError:
         u_boot = ""
     return Held(bank=entry.name, size=len(found.data), images=digests, u_boot=u_boot)
-
-
-def content(disk: Disk, entry: Partition) -> bytes:
-    """Return the FIP at the start of a bank, as far as its table of contents says that it goes.
-
-    Raises:
-        FormatError: There is none, or it is larger than the bank.
-    """
-    head = disk.read(entry.offset, min(entry.size, fip.MAX_SIZE))
-    size = fip.size(head)
-    if size > entry.size:
-        raise FormatError(f"the FIP has {size} bytes: the bank has {entry.size}")
-    return head[:size]
 
 
 def _bank(
@@ -190,7 +174,7 @@ def check_choice(disk: Readable, table: Table) -> Iterator[Finding]:
 
 
 def _unchecked(disk: Disk, table: Table) -> Iterator[Finding]:
-    for name in NAMES:
+    for name in banks.NAMES:
         entry = table.entry(name)
         if entry is not None and disk.nonzero(entry.offset, entry.end) is not None:
             message = "it holds something, and nothing says which key the boot ROM has"

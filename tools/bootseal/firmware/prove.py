@@ -5,44 +5,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bootseal.errors import FormatError
 from bootseal.firmware.verify import check
 from bootseal.formats import fip
-from bootseal.protection import State
+from bootseal.protection import TRIES, RegionProof, State, prove_region
 
 if TYPE_CHECKING:
     from bootseal.firmware.coverage import Region
-
-TRIES: Final = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FipRegionProof:
-    """What became of the changes in one region.
-
-    Attributes:
-        name: The region.
-        state: What protects it.
-        size: Its size in bytes.
-        tries: How many changes were tried.
-        refused: How many of them were refused.
-        accepted: Offset and bit of the first that was not.
-    """
-
-    name: str
-    state: State
-    size: int
-    tries: int
-    refused: int
-    accepted: tuple[int, int] | None
-
-    @property
-    def covered(self) -> bool:
-        """Whether a signature leads to it, so that every change must be refused."""
-        return self.state is State.SIGNED
 
 
 class Changes:
@@ -74,7 +45,7 @@ class Changes:
 
 def prove(
     data: bytes, root_hash: str, regions: tuple[Region, ...], *, seed: int = 0, tries: int = TRIES
-) -> Iterator[FipRegionProof]:
+) -> Iterator[RegionProof]:
     """Change every region of an accepted FIP and check each change.
 
     Args:
@@ -89,15 +60,6 @@ def prove(
     for region in regions:
         groups.setdefault((region.name, region.state), []).append(region)
     for (name, state), parts in groups.items():
-        places = [offset for part in parts for offset in range(part.start, part.end)]
+        spans = [range(part.start, part.end) for part in parts]
         choice = random.Random(f"{seed} {name}")  # noqa: S311 - repeatable on purpose
-        tried = [(choice.choice(places), choice.randrange(8)) for _ in range(tries)]
-        accepted = [each for each in tried if not changes.refuses(*each)]
-        yield FipRegionProof(
-            name=name,
-            state=state,
-            size=len(places),
-            tries=tries,
-            refused=tries - len(accepted),
-            accepted=accepted[0] if accepted else None,
-        )
+        yield prove_region(name, state, spans, changes.refuses, choice, tries)

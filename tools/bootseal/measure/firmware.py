@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError
 from bootseal.files import BOOT_LOADER, read_bounded
+from bootseal.firmware.banks import IMAGES
 from bootseal.formats.tpm.eventlog import PCR_FIRMWARE, Event, EventType
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 ROLES: Final = {"bl2": b"BL_2\0", "bl31": b"SECURE_RT_EL3\0", "bios": b"BL_33\0"}
 """The artefacts that are measured, in order, each with the data of its event."""
-_IN_FIP: Final = {"bl2": "tb-fw", "bl31": "soc-fw", "bios": "nt-fw"}
 # The TPM was started at locality 0, so PCR 0 begins as zeros.
 _STARTED: Final = Event(
     pcr=PCR_FIRMWARE,
@@ -60,7 +60,7 @@ def images(found: Fip) -> dict[str, bytes]:
         FormatError: One is missing.
     """
     taken: dict[str, bytes] = {}
-    for role, name in _IN_FIP.items():
+    for role, name in IMAGES.items():
         image = found.image(name)
         if image is None:
             raise FormatError(f"the FIP has no {name}: what it measures cannot be predicted")

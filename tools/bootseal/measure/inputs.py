@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal import device, files
 from bootseal.disk import image, partitions
 from bootseal.errors import FormatError, UsageError
+from bootseal.firmware import banks as bank_of
 from bootseal.formats import boot_partition, fip
 from bootseal.formats.fit import model as fit
 from bootseal.formats.kinds import kind as kinds
@@ -36,7 +37,6 @@ BANKS: Final = ("sha256", "sha384", "sha512")
 """What is predicted unless asked otherwise: SHA-1 is in some TPMs and decides nothing here."""
 
 _MAX_FIT: Final = 256 * MIB
-_BANKS: Final = ("fw-a", "fw-b")
 _SLOTS: Final = {"conf-a": "a", "conf-b": "b"}
 
 
@@ -212,20 +212,20 @@ def _boot_loader_of_disk(path: Path) -> tuple[bytes, tuple[Event, ...]] | None:
     held: list[dict[str, bytes]] = []
     with image.opened(path) as disk:
         found = partitions.primary(disk.read, disk.size)
-        for name in (name for name in _BANKS if name in found):
+        for name in (name for name in bank_of.NAMES if name in found):
             bank = found[name]
             if disk.nonzero(bank.offset, bank.offset + bank.size) is None:
                 continue
-            data = disk.read(bank.offset, min(bank.size, fip.MAX_SIZE))
             try:
-                held.append(firmware.images(fip.parse(data[: fip.size(data)])))
+                data = bank_of.content(disk, bank.offset, bank.size)
+                held.append(firmware.images(fip.parse(data)))
             except FormatError as error:
                 raise FormatError(f"{path}: {name} does not hold a FIP: {error.message}") from error
     if not held:
         return None
     if any(each != held[0] for each in held):
         raise UsageError(
-            f"{path} holds different boot loaders in {' and '.join(_BANKS)}",
+            f"{path} holds different boot loaders in {' and '.join(bank_of.NAMES)}",
             hint="predict each of them: --u-boot FIP",
         )
     return uboot.version_string(held[0]["bios"]), firmware.events(held[0])

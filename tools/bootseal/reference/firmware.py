@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from bootseal.firmware import chain, places, rom, sign
+from bootseal.firmware import banks, chain, places, rom, sign
 from bootseal.formats import fip
 from bootseal.keys import tbbr
 from bootseal.reference import cache
@@ -44,11 +44,7 @@ def write(built: Tfa, keys: Path, paths: Mapping[str, Path]) -> None:
         image = (built.directory / name).read_bytes()
         paths[role].write_bytes(rom.with_root_key(image, root_hash, what))
     paths["bl31"].write_bytes((built.directory / "bl31.bin").read_bytes())
-    images = {
-        "tb-fw": paths["bl2"].read_bytes(),
-        "soc-fw": paths["bl31"].read_bytes(),
-        "nt-fw": paths["bios"].read_bytes(),
-    }
+    images = {name: paths[role].read_bytes() for role, name in banks.IMAGES.items()}
     inputs = {
         "images": {name: hashlib.sha256(image).hexdigest() for name, image in images.items()},
         "keys": {key: signer.public_key.fingerprint() for key, signer in signers.items()},

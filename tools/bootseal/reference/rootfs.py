@@ -201,6 +201,9 @@ def configure(packages: Path, tree: Path, masked: Iterable[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to("/dev/null")
     proc.run("systemd-sysusers", [f"--root={tree}"], timeout=120)
+    for path in (*(tree / "etc").glob("*-"), tree / "etc/.pwd.lock"):
+        # What it keeps of the files before; newer ones keep more.
+        path.unlink(missing_ok=True)
     for path in (tree / "etc").glob("*shadow*"):
         # It leaves them without any permission, which only root's mkfs.erofs would not mind.
         path.chmod(0o600)

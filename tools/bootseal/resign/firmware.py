@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bootseal.check import firmware as check
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.files import BOOT_LOADER, read_bounded
 from bootseal.findings.model import refuse
+from bootseal.firmware import banks as bank_of
 from bootseal.firmware import rom, verify
 from bootseal.firmware.chain import CERTIFICATES, Counter, Key
 from bootseal.firmware.sign import sign
@@ -74,7 +74,7 @@ def refuse_other_u_boot(disk: Disk, target: Expected, table: Table) -> None:
     Raises:
         UsageError: The disk has such boot loaders.
     """
-    names = check.NAMES if target.firmware is None else target.firmware.banks
+    names = bank_of.NAMES if target.firmware is None else target.firmware.banks
     for name in names:
         entry = table.entry(name)
         if entry is not None and disk.nonzero(entry.offset, entry.end) is not None:
@@ -123,7 +123,7 @@ def signed(
         entry = table.entry(name)
         if entry is None:
             raise FormatError(f"the disk has no partition {name}")
-        content = check.content(disk, entry)
+        content = bank_of.content(disk, entry.offset, entry.size)
         if content not in done:
             done[content] = _sign(name, content, target.control, control, firmware, signers)
         after = done[content]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.boot.attacks import firmware as attacks
@@ -14,7 +15,7 @@ from bootseal.boot.scenario.workspace import Tpm
 if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
 
-_GROUP: Final = "firmware"
+_scenario: Final = partial(Scenario, group="firmware", rom=True)
 _FLIPS: Final = 10
 _TOC: Final = 16
 _MALFORMED, _BL2, _BL31, _UBOOT = (
@@ -71,11 +72,9 @@ _CHANGES: Final = (
 
 
 def _both(row: _Change) -> Scenario:
-    return Scenario(
+    return _scenario(
         id=f"firmware-{row.id}",
         title=f"Boot loader in both banks: {row.title}",
-        group=_GROUP,
-        rom=True,
         about="Neither bank starts, and the device switches off.",
         base="shipped",
         prepare=attacks.changed(row.change),
@@ -86,11 +85,9 @@ def _both(row: _Change) -> Scenario:
 def _other_bank(
     id_: str, title: str, prepare: Callable[[Workspace], None], *why: str, about: str
 ) -> Scenario:
-    return Scenario(
+    return _scenario(
         id=f"firmware-{id_}",
         title=title,
-        group=_GROUP,
-        rom=True,
         about=about,
         prepare=prepare,
         steps=(
@@ -100,11 +97,9 @@ def _other_bank(
 
 
 def _flips(number: int) -> Scenario:
-    return Scenario(
+    return _scenario(
         id=f"firmware-flipped-{number:02}",
         title=f"A random bit flipped in each bank (seed {number})",
-        group=_GROUP,
-        rom=True,
         about="Wherever it is, it is covered: neither bank starts.",
         base="shipped",
         prepare=attacks.bits_at_random(number),
@@ -138,39 +133,31 @@ FIRMWARE: Final = (
         about="It is verified, so it starts. Three starts without a kernel are enough: the other "
         "bank starts.",
     ),
-    Scenario(
+    _scenario(
         id="firmware-bank-b",
         title="Bank b chosen",
-        group=_GROUP,
-        rom=True,
         about="As after an update of the boot loader.",
         prepare=attacks.choose(1),
         steps=(came_up("bank:b", "slot-tried:a", "root-verified:a"),),
     ),
-    Scenario(
+    _scenario(
         id="firmware-choice-noise",
         title="Block that chooses the bank filled with random bytes",
-        group=_GROUP,
-        rom=True,
         about="Anything but the one right form is bank a.",
         prepare=attacks.choice_is_noise,
         steps=(came_up("bank:a", "slot-tried:a", "root-verified:a"),),
     ),
-    Scenario(
+    _scenario(
         id="firmware-rolled-back",
         title="Boot loader below the TPM's index, in both banks",
-        group=_GROUP,
-        rom=True,
         about="The index of the TPM refuses its security version. BL1 and BL2 only read the index.",
         base="shipped",
         tpm=Tpm.FIRMWARE_RAISED,
         steps=(no_boot_loader(_BL2),),
     ),
-    Scenario(
+    _scenario(
         id="firmware-newer",
         title="The same index, and a boot loader with a higher security version",
-        group=_GROUP,
-        rom=True,
         about="It starts: the maker signed it with the counter that the index asks for. The kernel "
         "is reached.",
         base="shipped",
@@ -178,22 +165,18 @@ FIRMWARE: Final = (
         prepare=attacks.by_maker({}, counter=2),
         steps=(came_up("bank:a", "slot-tried:a", "root-verified:a", created=True),),
     ),
-    Scenario(
+    _scenario(
         id="firmware-no-tpm",
         title="TPM removed",
-        group=_GROUP,
-        rom=True,
         about="Nothing may run unmeasured. On this board a read where no chip answers is a bus "
         "error, which the boot ROM takes as the end of a bank.",
         base="shipped",
         tpm=Tpm.NONE,
         steps=(no_boot_loader(),),
     ),
-    Scenario(
+    _scenario(
         id="firmware-other-rom",
         title="Boot ROM with the hash of another root key",
-        group=_GROUP,
-        rom=True,
         about="It starts nothing of this maker's.",
         base="shipped",
         prepare=attacks.foreign_rom,

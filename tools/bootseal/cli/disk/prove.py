@@ -13,9 +13,8 @@ from bootseal.cli.console import Styled
 from bootseal.cli.disk.check import refuse
 from bootseal.cli.options import DiskImage, Json, PolicyKey, TargetOptions
 from bootseal.errors import VerificationRefused
+from bootseal.protection import TRIES
 from bootseal.units import format_size
-
-_TRIES = 200
 
 
 def prove(
@@ -24,7 +23,7 @@ def prove(
     target: TargetOptions,
     policy_key: PolicyKey = None,
     seed: Annotated[int, typer.Option(help="Seed for the choice of bits.")] = 0,
-    tries: Annotated[int, typer.Option(min=1, metavar="N", help="Changes per region.")] = _TRIES,
+    tries: Annotated[int, typer.Option(min=1, metavar="N", help="Changes per region.")] = TRIES,
     as_json: Json = False,
 ) -> None:
     """Change a disk in memory, bit by bit, and check that each change is refused.
@@ -47,8 +46,8 @@ def prove(
     covered = [region for region in proof.regions if region.covered]
     refused, tried = sum(r.refused for r in covered), sum(r.tries for r in covered)
     if as_json:
-        document: dict[str, object] = {"schema": "bootseal.disk-proof/1"}
-        console.emit_json(document | dataclasses.asdict(proof))
+        listed = [dataclasses.asdict(each) | {"covered": each.covered} for each in proof.regions]
+        console.emit_json({"schema": "bootseal.disk-proof/1", "seed": seed, "regions": listed})
     else:
         rows = [
             (
