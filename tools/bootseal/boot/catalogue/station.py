@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "device-1"
 _PORT: Final = "io.bootseal.station"
-_PATH: Final = f"/dev/virtio-ports/{_PORT}"
+PATH: Final = f"/dev/virtio-ports/{_PORT}"
+"""Where the device has its end of the port."""
 _URI: Final = (
     "pkcs11:token=device;object=identity;type=private?pin-source=file:/run/bootseal/identity/pin"
 )
@@ -57,7 +58,7 @@ _LONGEST: Final = 256 * 1024
 
 COMMANDS: Final = "; ".join(
     (
-        f"exec 3<>{_PATH}",
+        f"exec 3<>{PATH}",
         "bootseal-attest identity >&3",
         "read -r c <&3",
         'bootseal-attest activate "$c" >&3',
@@ -77,8 +78,13 @@ COMMANDS: Final = "; ".join(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Port:
-    """Our end of the port: what the device sends, and where it reads."""
+class Port:
+    """Our end of the port.
+
+    Attributes:
+        incoming: File descriptor of what the device sends.
+        outgoing: File descriptor of what it reads.
+    """
 
     incoming: int
     outgoing: int
@@ -92,12 +98,15 @@ class _Port:
         text, deadline = b"", time.monotonic() + _PATIENCE
         while not text.endswith(b"\n") and len(text) < _LONGEST:
             left = max(deadline - time.monotonic(), 0.0)
-            if not select.select([self.incoming], [], [], left)[0]:
-                raise Inconclusive(f"the device sent no line to the station: {text[-80:]!r}")
-            text += os.read(self.incoming, _LONGEST)
+            ready = select.select([self.incoming], [], [], left)[0]
+            data = os.read(self.incoming, _LONGEST) if ready else b""
+            if not data:
+                raise Inconclusive(f"the device sent no line to the station, only {text[-80:]!r}")
+            text += data
         return text
 
     def send(self, data: bytes) -> None:
+        """Send bytes, no more than a pipe holds."""
         os.write(self.outgoing, data)
 
 
@@ -128,7 +137,7 @@ def certify(workspace: Workspace) -> None:
         _check_signature(entry, port.line())
 
 
-def _proven(workspace: Workspace, port: _Port) -> Entry:
+def _proven(workspace: Workspace, port: Port) -> Entry:
     """Enrol the device, and take the proof of its identity key."""
     store, now = Store(workspace.work / "verifier"), int(time.time())
     trusted = [
@@ -187,13 +196,13 @@ def _approved(workspace: Workspace) -> Approved:
 
 
 @contextmanager
-def _opened(workspace: Workspace) -> Iterator[_Port]:
+def _opened(workspace: Workspace) -> Iterator[Port]:
     names = (("in", os.O_WRONLY), ("out", os.O_RDONLY | os.O_NONBLOCK))
     outgoing, incoming = (
         os.open(workspace.work / f"station.{suffix}", flags) for suffix, flags in names
     )
     try:
-        yield _Port(incoming=incoming, outgoing=outgoing)
+        yield Port(incoming=incoming, outgoing=outgoing)
     finally:
         os.close(incoming)
         os.close(outgoing)
