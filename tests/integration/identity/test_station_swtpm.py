@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 import pytest
 from tests.integration.attest.fleet import SCRIPT as ATTEST
 from tests.integration.attest.fleet import listed, powered
-from tests.integration.identity.test_identity_swtpm import KERNEL, SCRIPT, Board, start
+from tests.integration.identity.board import KERNEL, SCRIPT, Board, start
 
 from bootseal.boot.catalogue import station
 from bootseal.boot.machine import swtpm

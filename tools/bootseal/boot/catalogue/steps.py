@@ -89,6 +89,17 @@ def no_boot_loader(why: str = "") -> Step:
     )
 
 
+def reached_kernel(*console: str, forbidden: tuple[str, ...] = ()) -> Step:
+    """Start a kernel, which is as far as the boot loaders decide; `console` is seen before it."""
+    return Step(
+        expect=Expectation(
+            ending=Ending.CONSOLE, console=(*console, "kernel-handover"), forbidden=forbidden
+        ),
+        until="kernel-handover",
+        timeout=120.0,
+    )
+
+
 def closed(*findings: str) -> Step:
     """Come up with data closed, and say why."""
     system = ExpectedStatus(
