@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from tests.integration.attest.fleet import powered
-from tests.integration.identity.board import Board, certified, library, python, start
+from tests.integration.identity.board import SCRIPT, Board, certified, library, python, start
 
 from bootseal import proc
 from bootseal.attest.store import Store
@@ -21,6 +22,7 @@ from bootseal.boot.machine import swtpm
 from bootseal.errors import ToolError
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.search import search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +66,7 @@ def test_status_names_the_certificate(board: Board) -> None:
         "key": True,
         "certificate": entry["serial"],
         "token": True,
+        "reason": "",
     }
 
 
@@ -232,3 +235,99 @@ def test_key_of_another_chip_does_not_load(board: Board, tmp_path: Path) -> None
     ):
         Board(chip=chip, root=tmp_path).script("token")
     assert not (tmp_path / "run/identity").exists()
+
+
+def test_clear_ends_the_key_and_the_script_says_so(board: Board, tmp_path: Path) -> None:
+    (tmp_path / "chip").mkdir()
+    shutil.copy2(board.chip.directory / swtpm.STATE_FILE, tmp_path / "chip")
+    (tmp_path / "scratch").mkdir()
+    swtpm.clear(tmp_path / "chip", tmp_path / "scratch")
+    start(tmp_path)
+    shutil.copytree(board.root / "data/identity", tmp_path / "data/identity")
+    with powered(tmp_path / "chip") as chip:
+        cleared = Board(chip=chip, root=tmp_path)
+        with pytest.raises(ToolError, match="the TPM does not load the identity key"):
+            cleared.script("token")
+        status = json.loads(cleared.script("status"))
+
+    assert (status["key"], status["token"]) == (True, False)
+    assert status["reason"].startswith("the TPM does not load the identity key: it was cleared")
+
+
+def test_closed_data_partition_is_the_reason(board: Board, tmp_path: Path) -> None:
+    env = board.env | {"DATA": str(tmp_path / "data"), "KEY_DIR": str(tmp_path / "identity")}
+    env["TOKEN_DIR"] = str(tmp_path / "run/identity")
+
+    for verb in ("create", "token"):
+        with pytest.raises(ToolError, match="the data partition is closed"):
+            proc.run("sh", [SCRIPT, verb], env=env, timeout=60)
+    status = json.loads(proc.run("sh", [SCRIPT, "status"], env=env, timeout=60).stdout)
+
+    assert (status["key"], status["token"]) == (False, False)
+    assert status["reason"].startswith("the data partition is closed")
+
+
+@pytest.mark.parametrize("program", ["tpm2_create", "tpm2_flushcontext", "sync", "mv"])
+def test_power_cut_in_create_leaves_a_key_or_none(
+    board: Board, tmp_path: Path, program: str
+) -> None:
+    cut(tmp_path / "bin", program)
+    env = board.env | {"KEY_DIR": str(tmp_path / "identity")}
+    torn = env | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+
+    with pytest.raises(ToolError):
+        proc.run("sh", [SCRIPT, "create"], env=torn, timeout=60)
+    assert not (tmp_path / "identity").exists()
+
+    proc.run("sh", [SCRIPT, "create"], env=env, timeout=60)
+    names = {"creation", "creation-hash", "key.priv", "key.pub", "ticket"}
+    assert {path.name for path in (tmp_path / "identity").iterdir()} == names
+
+
+@pytest.mark.parametrize("program", ["cat", "sync", "mv"])
+def test_power_cut_in_install_leaves_the_old_certificate(
+    board: Board, tmp_path: Path, program: str
+) -> None:
+    cut(tmp_path / "bin", program)
+    key = tmp_path / "identity"
+    shutil.copytree(board.root / "data/identity", key)
+    before = (key / "certificate.pem").read_bytes()
+    # The same certificate in another form, to tell the old file from the new one.
+    (key / "certificate.pem").write_bytes(b"old\n" + before)
+    env = board.env | {"KEY_DIR": str(key), "TOKEN_DIR": str(tmp_path / "token")}
+    torn = env | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+
+    with pytest.raises(ToolError):
+        proc.run("sh", [SCRIPT, "install", board.root / "pem"], env=torn, timeout=60)
+    assert (key / "certificate.pem").read_bytes() == b"old\n" + before
+
+    proc.run("sh", [SCRIPT, "install", board.root / "pem"], env=env, timeout=120)
+    assert (key / "certificate.pem").read_bytes() == before
+    board.flush()
+
+
+def cut(directory: Path, program: str) -> None:
+    """Put a program in the place of another that ends the script, as a power cut would."""
+    directory.mkdir()
+    (directory / program).write_text("#!/bin/sh\nkill -KILL $PPID\n")
+    (directory / program).chmod(0o755)
+
+
+def private(*roots: Path) -> list[str]:
+    return [
+        path.name
+        for root in roots
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+        if any(key.private for key in search.find(path.read_bytes()))
+    ]
+
+
+def test_what_the_device_keeps_holds_no_private_key(board: Board, tmp_path: Path) -> None:
+    """Neither the data partition, decrypted, nor the memory of the token."""
+    kept = (board.root / "data", board.root / "run")
+    assert private(*kept) == []
+
+    shutil.copytree(board.root / "data", tmp_path / "data")
+    shutil.copy2(board.root / "keys/DEV-device-ca.key", tmp_path / "data/identity")
+    assert private(tmp_path / "data") == ["DEV-device-ca.key"]

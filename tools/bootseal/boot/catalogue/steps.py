@@ -23,6 +23,7 @@ def came_up(
     *console: str,
     slot: str = "a",
     created: bool = False,
+    identity: str = "",
     title: str = "boot",
     actions: tuple[Action, ...] = (),
     prepare: Callable[[Workspace], None] | None = None,
@@ -31,7 +32,9 @@ def came_up(
     """Come up from a slot with data opened, or made in this boot; `console` is seen on the way."""
     return Step(
         expect=Expectation(
-            ending=Ending.UP, console=console, status=ExpectedStatus(slot=slot, created=created)
+            ending=Ending.UP,
+            console=console,
+            status=ExpectedStatus(slot=slot, created=created, identity=identity),
         ),
         title=title,
         actions=actions,
@@ -99,7 +102,11 @@ def reached_kernel(*console: str, forbidden: tuple[str, ...] = ()) -> Step:
 
 def closed(*findings: str) -> Step:
     """Come up with data closed, and say why."""
-    system = ExpectedStatus(findings=("data.closed", *findings), reason=r"(?i)tpm|unseal|policy")
+    system = ExpectedStatus(
+        findings=("data.closed", *findings),
+        reason=r"(?i)tpm|unseal|policy",
+        identity=r"^no key, .*: the data partition is closed",
+    )
     return Step(
         expect=Expectation(
             ending=Ending.UP, console=("slot-tried:a", "root-verified:a"), status=system
