@@ -23,13 +23,14 @@ UBOOT: Final = "recipes-bsp/u-boot/files"
 TFA: Final = "recipes-bsp/trusted-firmware-a/files"
 INITRAMFS: Final = "recipes-core/bootseal-initramfs/files"
 DEVICE: Final = "recipes-core/bootseal-device/files"
+IDENTITY: Final = "recipes-core/bootseal-identity/files"
 
 BOOTARGS: Final = f"{UBOOT}/bootargs"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 # What no device may start, and what the reference device does without.
 MASKED_UNITS: Final = (f"{DEVICE}/masked-units", f"{DEVICE}/minimal-masked-units")
 
-# Files below DEVICE: the directory each goes to, and its mode.
+# Files below DEVICE and IDENTITY: the directory each goes to, and its mode.
 _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
     "*.service": (_UNITS, 0o644),
@@ -38,12 +39,15 @@ _PLACES: Final = {
     "50-data.conf": ("usr/lib/repart.d", 0o644),
     "bootseal-attest": ("usr/bin", 0o755),
     "bootseal-data": ("usr/bin", 0o755),
+    "bootseal-identity": ("usr/bin", 0o755),
     "bootseal-status": ("usr/bin", 0o755),
     "measure.conf": (f"{_UNITS}/systemd-cryptsetup@data.service.d", 0o644),
     "check-header": ("usr/lib/bootseal", 0o755),
     "create-data": ("usr/lib/bootseal", 0o755),
     "fetch-policy": ("usr/lib/bootseal", 0o755),
+    "identity.env": ("usr/lib/bootseal", 0o644),
     "mark-good": ("usr/lib/bootseal", 0o755),
+    "openssl.cnf": ("usr/lib/bootseal", 0o644),
     "rollback": ("usr/lib/bootseal", 0o755),
     "volume": ("usr/lib/bootseal", 0o755),
     "crypttab": ("etc", 0o644),
@@ -141,7 +145,7 @@ class Layer:
 
     def inputs(self) -> tuple[Path, ...]:
         """Return every file of the layer that can decide what the device is."""
-        folders = (self.directory / name for name in (TFA, UBOOT, INITRAMFS, DEVICE))
+        folders = (self.directory / name for name in (TFA, UBOOT, INITRAMFS, DEVICE, IDENTITY))
         found = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
         return tuple(sorted(found | set(self.file(BOARD.layout).parent.glob("*.wks"))))
 
@@ -154,7 +158,8 @@ class Layer:
         Raises:
             UsageError: No rule says where a file goes.
         """
-        files = sorted(path for path in (self.directory / DEVICE).rglob("*") if path.is_file())
+        folders = (self.directory / name for name in (DEVICE, IDENTITY))
+        files = sorted(p for folder in folders for p in folder.rglob("*") if p.is_file())
         lists = (PurePosixPath(name).name for name in MASKED_UNITS)
         skipped = {*lists, *(() if login else _DEVELOPMENT)}
         return tuple(_place(path) for path in files if path.name not in skipped)

@@ -60,6 +60,8 @@ _DIRECTORIES: Final = ("data", "dev", "proc", "run", "sys", "tmp", "var")
 _LINKS: Final = {
     "etc/mtab": "../proc/self/mounts",
     "usr/bin/awk": "mawk",
+    # Where the layer's openssl.cnf has it: Debian's library is one directory further down.
+    "usr/lib/pkcs11": "aarch64-linux-gnu/pkcs11",
     "usr/lib/systemd/system/default.target": "multi-user.target",
 }
 # What Debian's maintainer scripts would write.

@@ -18,7 +18,7 @@ from bootseal.boot.scenario.workspace import Tpm, Workspace
 _scenario: Final = partial(Scenario, group="data")
 _STATUS: Final = "bootseal-data status"
 _ROTATE: Final = "bootseal-data rotate"
-_WIPE: Final = "bootseal-data wipe"
+_WIPE: Final = "bootseal-identity create && bootseal-identity token && bootseal-data wipe"
 _DIRECTORY: Final = "/data/bootseal"
 _COUNT: Final = f"{_DIRECTORY}/boots"
 # Files that a script of root reads; what they print if it runs them is not in the text typed here.
@@ -67,7 +67,8 @@ DATA: Final = (
         title="Key slot replaced, then all data wiped (development image)",
         about="The owner does this. After `bootseal-data rotate` a new key slot opens the same "
         "data, and the old one is gone. After `bootseal-data wipe` the next boot makes an empty "
-        "volume with another recovery key, and the old one opens nothing.",
+        "volume with another recovery key, and the old one opens nothing. An identity key is gone "
+        "with the data.",
         steps=(
             came_up(
                 *("data-opened", "rollback-lowest:1", "data-rotated", "data-opened"),
@@ -78,8 +79,10 @@ DATA: Final = (
                 check=after.rotated,
             ),
             came_up(
-                *("data-opened", "data-wiped", "recovery-handed-out", "data-opened"),
+                *("data-opened", "identity-token:without", "data-wiped"),
+                *("recovery-handed-out", "data-opened"),
                 created=True,
+                identity="^no key, no certificate, no token: there is no identity key",
                 title="wipe",
                 actions=(Action(do=Do.TYPE, when="shell", text=f"{_WIPE} && reboot\r"),),
                 check=after.wiped,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.boot.attacks import firmware as attacks
-from bootseal.boot.catalogue.steps import came_up, no_boot_loader
+from bootseal.boot.catalogue.steps import came_up, no_boot_loader, reached_kernel
 from bootseal.boot.scenario.model import Scenario
 from bootseal.boot.scenario.workspace import Tpm
 
@@ -119,13 +119,6 @@ FIRMWARE: Final = (
         "data are as after any boot.",
     ),
     _other_bank(
-        "bank-a-torn",
-        "Power lost while bank a was written",
-        attacks.changed(attacks.half, "a"),
-        _BL2,
-        about="The certificates are at the end of a FIP, and are not there. The other bank starts.",
-    ),
-    _other_bank(
         "bank-a-restarts",
         "U-Boot of bank a, signed by its maker, that resets at once",
         attacks.crashing("a"),
@@ -144,8 +137,35 @@ FIRMWARE: Final = (
         id="firmware-choice-noise",
         title="Block that chooses the bank filled with random bytes",
         about="Anything but the one right form is bank a.",
+        base="shipped",
         prepare=attacks.choice_is_noise,
-        steps=(came_up("bank:a", "slot-tried:a", "root-verified:a"),),
+        steps=(reached_kernel("bank:a", "slot-tried:a", forbidden=("bank-refused",)),),
+    ),
+    _scenario(
+        id="firmware-update-cut",
+        title="Power cut while bank b is written",
+        about="An update writes the bank that is not in use, and then chooses it. Bank a starts; "
+        "bank b is not looked at.",
+        base="shipped",
+        prepare=attacks.changed(attacks.half, "b"),
+        steps=(reached_kernel("bank:a", "slot-tried:a", forbidden=("bank:b",)),),
+    ),
+    _scenario(
+        id="firmware-switch-cut",
+        title="Power cut while the block that chooses bank b is written",
+        about="It is all there or it is not: with a part of it, bank a starts.",
+        base="shipped",
+        prepare=attacks.choice_is_torn,
+        steps=(reached_kernel("bank:a", "slot-tried:a", forbidden=("bank:b",)),),
+    ),
+    _scenario(
+        id="firmware-switch-early",
+        title="Bank b chosen before all of it was on the disk, and then a power cut",
+        about="Of a FIP the certificates come last, and are not there. The choice is only which "
+        "bank is first: bank b is refused, and bank a starts.",
+        base="shipped",
+        prepare=attacks.switched_early,
+        steps=(reached_kernel("bank:b", _BL2, "bank-refused:b", "bank:a", "slot-tried:a"),),
     ),
     _scenario(
         id="firmware-rolled-back",
@@ -158,12 +178,37 @@ FIRMWARE: Final = (
     _scenario(
         id="firmware-newer",
         title="The same index, and a boot loader with a higher security version",
-        about="It starts: the maker signed it with the counter that the index asks for. The kernel "
-        "is reached.",
+        about="It starts: the maker signed it with the counter that the index asks for.",
         base="shipped",
         tpm=Tpm.FIRMWARE_RAISED,
         prepare=attacks.by_maker({}, counter=2),
-        steps=(came_up("bank:a", "slot-tried:a", "root-verified:a", created=True),),
+        steps=(reached_kernel("bank:a", "slot-tried:a", forbidden=("bank-refused",)),),
+    ),
+    _scenario(
+        id="firmware-mixed",
+        title="The same index, BL2 and BL31 of a newer boot loader, U-Boot of the one before",
+        about="Each part is signed by the maker. The index refuses the version in U-Boot's own "
+        "certificates, in both banks.",
+        base="shipped",
+        tpm=Tpm.FIRMWARE_RAISED,
+        prepare=attacks.mixed,
+        steps=(no_boot_loader(_UBOOT),),
+    ),
+    _scenario(
+        id="firmware-sha1",
+        title="BL2's certificate signed with SHA-1, by the maker",
+        about="The signature is right, and the hash is not one that the boot ROM knows.",
+        base="shipped",
+        prepare=attacks.certified_with_sha1,
+        steps=(no_boot_loader(_BL2),),
+    ),
+    _scenario(
+        id="firmware-pkcs1",
+        title="BL2's certificate signed with PKCS#1 v1.5, by the maker",
+        about="The signature is right, and the boot ROM takes RSASSA-PSS alone.",
+        base="shipped",
+        prepare=attacks.certified_with_pkcs1,
+        steps=(no_boot_loader(_BL2),),
     ),
     _scenario(
         id="firmware-no-tpm",
