@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
-from tests.integration.identity.board import LIBRARIES, library
+from tests.integration.identity.board import LIBRARIES, SCRIPT, library
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tests.integration.identity.servers import Server
 
 PROVIDER: Final = LIBRARIES / "ossl-modules/pkcs11.so"
+# What the device has, and where its own library is.
+CONFIGURATION: Final = SCRIPT.with_name("openssl.cnf")
+INSTALLED: Final = "/usr/lib/pkcs11/libtpm2_pkcs11.so"
 HAS_PROVIDER: Final = PROVIDER.exists()
 # MQTT 3.1.1: CONNECT with an empty client identifier, and DISCONNECT; accepted is CONNACK with 0.
 HELLO: Final = bytes.fromhex("100c 00044d51545404 02003c 0000 e000")
@@ -46,17 +49,10 @@ def environment(board: Board) -> dict[str, str]:
     names = os.environ | board.env | {"PKCS11_MODULE_PATH": str(library())}
     if not HAS_PROVIDER:
         return names
-    lines = [
-        "openssl_conf = init",
-        "[init]\nproviders = providers",
-        # Not [default]: OpenSSL looks there for what any other section lacks.
-        "[providers]\ndefault = base\npkcs11 = pkcs11",
-        "[base]\nactivate = 1",
-        f"[pkcs11]\nmodule = {PROVIDER}\npkcs11-module-path = {library()}",
-        "pkcs11-module-quirks = no-deinit no-operation-state\nactivate = 1",
-    ]
     path = board.root / "openssl.cnf"
-    path.write_text("\n".join(lines) + "\n")
+    text = CONFIGURATION.read_text()
+    assert INSTALLED in text
+    path.write_text(text.replace(INSTALLED, str(library())))
     return names | {"OPENSSL_CONF": str(path)}
 
 
@@ -92,28 +88,29 @@ def run(board: Board, *args: str | Path, given: bytes = b"") -> subprocess.Compl
         board.flush()
 
 
+def openssl_command(
+    board: Board, server: Server, certificate: Path, *more: str, key: Path | None = None
+) -> list[str | Path]:
+    """Return the command that connects, by the key in the token or in a file."""
+    args: list[str | Path] = ["openssl", "s_client", "-quiet", "-verify_return_error"]
+    args += ["-connect", f"localhost:{server.port}", "-CAfile", server.ca, "-cert", certificate]
+    args += more
+    if key is not None:
+        return [*args, "-key", key]
+    # With -engine, all of OpenSSL would go through the engine, tpm2-tss's own use of it too.
+    return [
+        *args,
+        "-key",
+        uri(board) if HAS_PROVIDER else f"org.openssl.engine:pkcs11:{uri(board)}",
+    ]
+
+
 def openssl(
     board: Board, server: Server, certificate: Path, *more: str, key: Path | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Say hello to a broker with `openssl s_client`, by the key in the token or in a file."""
-    args: list[str | Path] = ["openssl", "s_client", "-quiet", "-verify_return_error"]
-    args += [
-        "-connect",
-        f"localhost:{server.port}",
-        "-CAfile",
-        server.ca,
-        "-cert",
-        certificate,
-        *more,
-    ]
-    if key is not None:
-        args += ["-key", key]
-    elif HAS_PROVIDER:
-        args += ["-key", uri(board)]
-    else:
-        # With -engine, all of OpenSSL would go through the engine, tpm2-tss's own use of it too.
-        args += ["-key", f"org.openssl.engine:pkcs11:{uri(board)}"]
-    return run(board, *args, given=HELLO)
+    command = openssl_command(board, server, certificate, *more, key=key)
+    return run(board, *command, given=HELLO)
 
 
 def mosquitto(

@@ -18,7 +18,6 @@ from tests.integration.identity import clients, servers
 from tests.integration.identity.board import certified
 from tests.integration.identity.servers import Server, Trust
 
-from bootseal import proc
 from bootseal.identity.registry import Registry
 
 if TYPE_CHECKING:
@@ -57,20 +56,11 @@ class Site:
         return text
 
 
-def revocation_list(board: Board, store: Path, output: Path) -> Path:
-    board.run("identity", "crl", "--store", store, *board.authority, "-o", output)
-    return output
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     root = tmp_path_factory.mktemp("site")
     with certified(root) as board:
-        keys = root / "keys"
-        chain = (keys / "DEV-device-ca.crt").read_bytes() + (keys / "DEV-root.crt").read_bytes()
-        (root / "chain.pem").write_bytes(chain)
-        revoked = revocation_list(board, root / "store", root / "crl.pem")
-        trust = Trust(authorities=root / "chain.pem", revoked=revoked)
+        trust = Trust.of(board, root)
         for name in ("broker", "endpoint"):
             (root / name).mkdir()
         with (
@@ -141,7 +131,8 @@ def test_revoked_certificate_is_refused(site: Site, tmp_path: Path) -> None:
     shutil.copytree(root / "store", tmp_path / "store")
     store = ("--store", tmp_path / "store")
     site.board.run("identity", "revoke", "dev-1", *store, "--reason", "keyCompromise")
-    revoked = revocation_list(site.board, tmp_path / "store", tmp_path / "crl.pem")
+    revoked = tmp_path / "crl"
+    site.board.run("identity", "crl", *store, *site.board.authority, "-o", revoked)
     trust = dataclasses.replace(site.trust, revoked=revoked)
 
     with servers.broker(tmp_path, trust) as broker:
@@ -184,27 +175,18 @@ def test_another_key_is_refused_with_the_devices_certificate(site: Site, tmp_pat
 
     The certificate is a genuine one of this authority: that of a second key, which the token lacks.
     """
-    board, other = site.board, tmp_path / "other.key"
-    args: list[str | Path]
-    args = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", other]
-    proc.run("openssl", args, timeout=30)
+    board = site.board
+    other, certificate = servers.certify_file(board, tmp_path, "dev-2")
     done = clients.openssl(board, site.broker, site.certificate, key=other)
     assert done.stdout == b""
     assert "key values mismatch" in alerts(done)
 
-    keys = board.root / "keys"
-    args = ["req", "-new", "-key", other, "-subj", "/CN=dev-2", "-out", tmp_path / "csr"]
-    proc.run("openssl", args, timeout=30)
-    args = ["x509", "-req", "-in", tmp_path / "csr", "-CA", keys / "DEV-device-ca.crt"]
-    args += ["-CAkey", keys / "DEV-device-ca.key", "-CAcreateserial", "-days", "1"]
-    args += ["-CAserial", tmp_path / "serial", "-out", tmp_path / "dev-2.pem"]
-    proc.run("openssl", args, timeout=30)
     site.said()
-    done = clients.openssl(board, site.broker, tmp_path / "dev-2.pem", key=other)
+    done = clients.openssl(board, site.broker, certificate, key=other)
     assert done.stdout == clients.ACCEPTED, alerts(done)
     assert "u'dev-2'" in site.said()
 
-    done = clients.awscrt(board, site.broker, tmp_path / "dev-2.pem")
+    done = clients.awscrt(board, site.broker, certificate)
     assert done.returncode == 1
     said = site.said()
     assert "bad signature" in said
