@@ -32,6 +32,7 @@ _MARKED: Final = re.compile(
     re.DOTALL,
 )
 _POWER_CUT: Final = re.compile(r"power-cut-\d+")
+_KERNEL: Final = "kernel-handover"
 # Who is the first to refuse when the console shows this.
 _REFUSED_BY: Final = {
     "bank-malformed": "boot ROM: not one FIP",
@@ -117,7 +118,7 @@ def _step_end(step: Step) -> str:
         case Ending.POWERED_OFF:
             return f"{refused}power-off"
         case Ending.CONSOLE:
-            return f"{refused}reset"
+            return f"{refused}{'the kernel starts' if step.until == _KERNEL else 'reset'}"
         case Ending.UP:
             closed = ", data stays closed" if "data.closed" in expect.status.findings else ""
             again = " again" if seen.count("root-verified") > 1 else ""

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import struct
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Final
 
@@ -14,15 +15,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from tests import event_logs
 
 from bootseal import documents
 from bootseal.attest.store import QUOTED_PCRS, Challenge, Record
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.identity import messages
 from bootseal.identity.messages import IdentityAnswer, Proof
+from bootseal.identity.registry import Entry
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.public import EcPublicKey
 from bootseal.keys.signers.file import FileSigner
@@ -149,7 +151,7 @@ class Device:
             csr=request(self.identity),
             quote=quote,
             signature=self.sign(quote),
-            event_log=eventlog.emit(EventLog(algorithms=("sha256",), events=prediction.events)),
+            event_log=event_logs.emit(EventLog(algorithms=("sha256",), events=prediction.events)),
         )
         return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
@@ -165,3 +167,25 @@ def request(signer: FileSigner) -> bytes:
     more = x509.BasicConstraints(ca=True, path_length=None)
     asked = builder.add_extension(more, critical=True).sign(signer._private, SHA256())
     return asked.public_bytes(Encoding.DER)
+
+
+def issued(record: Record, *, proven: int = NOW, serial: str = "4" * 32) -> Entry:
+    """Return an entry of the registry with a certificate, which nobody vouches for."""
+    signer = new_key()
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, record.name)])
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject)
+    builder = builder.not_valid_before(datetime.fromtimestamp(proven, UTC))
+    until = datetime.fromtimestamp(proven, UTC) + timedelta(days=365)
+    builder = builder.not_valid_after(until).serial_number(int(serial, 16))
+    made = builder.public_key(signer._private.public_key()).sign(signer._private, SHA256())
+    return Entry(
+        serial=serial,
+        device=record.name,
+        key=area(signer, IDENTITY),
+        ak_name=record.ak_name,
+        release="1.0",
+        proven=proven,
+        authority="ca",
+        certificate=made.public_bytes(Encoding.DER),
+        not_after=int(until.timestamp()),
+    )

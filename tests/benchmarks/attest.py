@@ -16,12 +16,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from tests import event_logs
+
 from bootseal import documents
 from bootseal.attest import messages, verify
 from bootseal.attest.store import QUOTED_PCRS, Challenge, Record
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm, KeyKind, Padding
@@ -96,7 +97,7 @@ def measure(kind: KeyKind) -> dict[str, object]:
     """Verify one quote many times, against a list of 50 releases."""
     signer = FileSigner(certificate.make_private(kind))
     prediction = predict(fit_format.parse(fit(b"KERNEL 7")), "conf-a", version=VERSION)
-    log = eventlog.emit(EventLog(algorithms=("sha256",), events=prediction.events))
+    log = event_logs.emit(EventLog(algorithms=("sha256",), events=prediction.events))
     record = Record(
         name="dev-1",
         ek_certificate="",

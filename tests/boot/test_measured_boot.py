@@ -22,6 +22,7 @@ from bootseal.assembly import device as assembly
 from bootseal.attest import messages
 from bootseal.attest import verify as attest
 from bootseal.attest.store import Store
+from bootseal.boot.attacks.firmware import signed
 from bootseal.boot.machine import qemu, swtpm
 from bootseal.boot.machine.events import Ending, Sighting
 from bootseal.boot.machine.session import Session, StatusLine, switched_on
@@ -30,6 +31,7 @@ from bootseal.boot.scenario.device_findings import capped
 from bootseal.boot.scenario.evaluate import evaluate
 from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, Step
 from bootseal.boot.scenario.workspace import Overlay
+from bootseal.firmware import places
 from bootseal.fit import build as fit_build
 from bootseal.fit.build import FitSpec
 from bootseal.fit.sign import sign
@@ -42,11 +44,12 @@ from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.keys.tpm import endorsement
-from bootseal.measure import approved, inputs, pcr_policy
+from bootseal.measure import approved, firmware, inputs, pcr_policy
 from bootseal.measure.approved import Approved
 from bootseal.progress import Silent
 from bootseal.reference import build
 from bootseal.reference.assemble import KERNEL_ADDRESS
+from bootseal.reference.firmware import COUNTER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,9 +120,9 @@ def other_system(reference: Reference) -> Variant:
 def other_kernel(reference: Reference) -> Variant:
     """Exchange the kernel's bytes, and the day U-Boot says it was built."""
     kernel = gzip.decompress(reference.path("kernel").read_bytes())
-    firmware, count = BUILT.subn(b"(Feb 29 2028 - ", reference.path("bios").read_bytes())
+    u_boot, count = BUILT.subn(b"(Feb 29 2028 - ", reference.path("bios").read_bytes())
     assert count
-    parts = {"kernel": gzip.compress(kernel, 1, mtime=0), "bios": firmware}
+    parts = {"kernel": gzip.compress(kernel, 1, mtime=0), "bios": u_boot}
     return Variant(name="other-kernel", parts=parts, changed=frozenset({0, 8}))
 
 
@@ -144,8 +147,11 @@ def make(reference: Reference, variant: Variant, work: Path) -> Built:
     for role in ("kernel", "initramfs", "fdt-a", "fdt-b", "bios"):
         paths[role].write_bytes(variant.parts.get(role) or reference.path(role).read_bytes())
     fit = make_fit(reference, paths)
+    before = {role: reference.path(role).read_bytes() for role in ("bl2", "bl31")}
+    before["bios"] = paths["bios"].read_bytes()
     artefacts = inputs.Source(
         fit=fit,
+        before=firmware.events(before),
         version=uboot.version_string(paths["bios"].read_bytes()),
         slots={f"conf-{slot}": slot for slot in assembly.SLOTS},
     )
@@ -157,9 +163,18 @@ def make(reference: Reference, variant: Variant, work: Path) -> Built:
     for slot in assembly.SLOTS:
         name = f"boot-{slot}"
         overlay.write(name, 0, boot_partition.emit(fit, document, overlay.size(name)))
+    signers = places.signers(reference.directory / build.KEYS)
+    loaders = signed(
+        reference.path("firmware").read_bytes(), {"nt-fw": before["bios"]}, signers, COUNTER
+    )
+    for bank in ("fw-a", "fw-b"):
+        overlay.write(bank, 0, loaders.ljust(overlay.size(bank), b"\0"))
     swtpm.manufacture(work / "tpm")
     machine = qemu.Machine(
-        qemu=reference.device.qemu, bios=paths["bios"], disk=overlay.path, tpm=work / "tpm"
+        qemu=reference.device.qemu,
+        bios=reference.path("rom"),
+        disk=overlay.path,
+        tpm=work / "tpm",
     )
     slots = tuple(expected(slot, predictions[slot.name]) for slot in reference.device.slots)
     return Built(
@@ -273,10 +288,12 @@ def attest_device(built: Built, session: Session, work: Path) -> None:
     challenge = known.ask("dev-1", now=int(time.time()), validity=3600)
     evidence = messages.parse_evidence(say(session, f"bootseal-attest quote {challenge.nonce}"))
     taken = known.take(evidence.quote.nonce, now=int(time.time()))
-    verdict = verifier.verify(evidence, known.record("dev-1"), taken, int(time.time()))
+    verdict = verifier.inspect(evidence, known.record("dev-1"), taken, int(time.time()))
     assert (verdict.release, verdict.slot) == ("1.0", "a")
 
-    shorter = dataclasses.replace(evidence.log, events=evidence.log.events[1:])
+    # The first event extends nothing; the second one is BL2.
+    events = (*evidence.log.events[:1], *evidence.log.events[2:])
+    shorter = dataclasses.replace(evidence.log, events=events)
     altered = dataclasses.replace(evidence, log=shorter)
     refused = verifier.inspect(altered, known.record("dev-1"), taken, int(time.time()))
     assert [finding.id for finding in refused.findings] == ["attest.log"]

@@ -74,6 +74,8 @@ def test_scenario_is_refused_at_its_place(
     bench: Workbench, scenario: str, finding: str, place: str
 ) -> None:
     fits(bench, scenario)
+    if finding == "disk.firmware-u-boot" and bench.device.firmware is None:
+        pytest.skip("without a boot ROM, U-Boot is not on the disk")
     for prepare in PREPARED[scenario]:
         prepare(bench)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import atheris
 
 with atheris.instrument_imports(include=["bootseal"]):
-    from tests import identity_samples
+    from tests import event_logs, identity_samples
 
     from bootseal import documents
     from bootseal.attest import messages
@@ -60,7 +60,7 @@ def read_log(data: bytes) -> None:
     for bank in log.algorithms:
         eventlog.replay(log.events, bank)
     if log.algorithms:
-        again = eventlog.parse(eventlog.emit(log))
+        again = eventlog.parse(event_logs.emit(log))
         assert again == EventLog(algorithms=log.algorithms, events=log.events)
     assert log.padding < len(data)
     assert 0 <= eventlog.startup_locality(log.events) < LOCALITIES
@@ -151,7 +151,7 @@ def other_bank() -> bytes:
 def seeds() -> dict[str, bytes]:
     replayed = eventlog.replay(EXPECTED)
     text = "sha256:\n" + "".join(f"  {pcr} : 0x{of.hex()}\n" for pcr, of in replayed.items())
-    log = eventlog.emit(EventLog(algorithms=("sha256",), events=EXPECTED))
+    log = event_logs.emit(EventLog(algorithms=("sha256",), events=EXPECTED))
     sized = (32).to_bytes(2)
     ecc = bytes.fromhex("0023000b00050072000000100018000b00030010") + sized + GX + sized + GY
     quote = (
@@ -178,7 +178,7 @@ def seeds() -> dict[str, bytes]:
         "evidence": b"\4" + evidence,
         "identity": b"\5" + documents.dump(messages.Identity(ek_certificate=b"", ak=ecc)),
         "locality": b"\0"
-        + eventlog.emit(EventLog(algorithms=("sha256",), events=(LOCALITY, *EXPECTED))),
+        + event_logs.emit(EventLog(algorithms=("sha256",), events=(LOCALITY, *EXPECTED))),
         "filler": b"\0" + log + bytes(64),
         "unknown-bank": b"\0" + other_bank(),
         "tpm12": b"\0" + struct.pack("<II20sI", 0, 8, b"\1" * 20, 4) + b"1.0\0",

@@ -12,7 +12,9 @@ from tests.unit.test_repository import tracked
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
-    path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/README.md")]
+    path
+    for pattern in ("*.md", "docs/*.md", "*/README.md", "tools/bootseal/findings/*.md")
+    for path in ROOT.glob(pattern)
 )
 
 

@@ -5,18 +5,38 @@ HOMEPAGE = "https://github.com/bootseal/bootseal"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"
 
-SRC_URI = "file://bootseal-identity"
+SRC_URI = "\
+    file://bootseal-identity \
+    file://bootseal-identity.service \
+    file://identity.env \
+    file://openssl.cnf \
+"
 
 S = "${UNPACKDIR}"
 
-inherit features_check
+inherit features_check systemd
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
 do_install() {
     install -D -m 0755 -t ${D}${bindir} ${S}/bootseal-identity
+    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/bootseal-identity.service
+    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/identity.env ${S}/openssl.cnf
+    sed -i 's:/usr/lib/pkcs11:${libdir}/pkcs11:' ${D}${nonarch_libdir}/bootseal/openssl.cnf
 }
 
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
-RDEPENDS:${PN} = "bootseal-device-data coreutils openssl-bin sqlite3 tpm2-pkcs11 tpm2-tools"
+SYSTEMD_SERVICE:${PN} = "bootseal-identity.service"
+
+FILES:${PN} += "${nonarch_libdir}/bootseal"
+
+RDEPENDS:${PN} = "\
+    bootseal-device-data \
+    coreutils \
+    openssl-bin \
+    pkcs11-provider \
+    sqlite3 \
+    tpm2-pkcs11 \
+    tpm2-tools \
+"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests import event_logs
 from typer.testing import CliRunner
 
 from bootseal import documents, proc
@@ -20,7 +21,6 @@ from bootseal.attest.store import Store
 from bootseal.boot.machine import swtpm
 from bootseal.cli.attest import app
 from bootseal.formats.fdt import model as fdt
-from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import EventLog
 from bootseal.keys.tpm import endorsement
 from bootseal.measure import approved, inputs
@@ -99,7 +99,7 @@ class Chip:
             dataclasses.replace(event, digests={"sha256": event.digests["sha256"]})
             for event in prediction.events
         )
-        log = eventlog.emit(EventLog(algorithms=("sha256",), events=events))
+        log = event_logs.emit(EventLog(algorithms=("sha256",), events=events))
         (self.directory / "event-log").write_bytes(log)
 
 

@@ -8,6 +8,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import event_logs
 from tests.integration.attest.fleet import QUOTED, ask, found_by, listed, now, powered, quote_with
 
 from bootseal.attest import verify
@@ -31,7 +32,7 @@ pytestmark = [pytest.mark.tool("swtpm"), pytest.mark.tool("swtpm_setup"), pytest
 def test_fresh_quote_of_an_approved_release_is_accepted(
     answer: Answer, verifier: verify.Verifier
 ) -> None:
-    verdict = verifier.verify(answer.evidence(), answer.record, answer.challenge, now())
+    verdict = verifier.inspect(answer.evidence(), answer.record, answer.challenge, now())
 
     assert (verdict.release, verdict.slot, verdict.rollback_index) == ("1.0", "a", 7)
     assert verdict.accepted
@@ -163,7 +164,7 @@ def test_altered_log_is_refused(
     change: Callable[[EventLog], EventLog],
     expected: str,
 ) -> None:
-    log = eventlog.emit(change(answer.evidence().log))
+    log = event_logs.emit(change(answer.evidence().log))
 
     assert found_by(verifier, answer, answer.evidence(event_log=log)) == [expected]
 
@@ -184,7 +185,7 @@ def test_log_of_a_release_that_is_not_approved_is_refused_and_explained(
     both = Approved(
         releases=(*listed(b"KERNEL 1", "1.0").releases, *listed(b"KERNEL 2", "2").releases)
     )
-    again = verify.Verifier(both).verify(answer.evidence(), answer.record, answer.challenge, now())
+    again = verify.Verifier(both).inspect(answer.evidence(), answer.record, answer.challenge, now())
     assert again.release == "2"
 
 
@@ -224,7 +225,7 @@ def test_counter_that_went_back_is_refused(answer: Answer, verifier: verify.Veri
 
 def test_record_moves_on_with_an_accepted_answer(answer: Answer, verifier: verify.Verifier) -> None:
     evidence = answer.evidence()
-    verdict = verifier.verify(evidence, answer.record, answer.challenge, now())
+    verdict = verifier.inspect(evidence, answer.record, answer.challenge, now())
 
     after = verify.seen(answer.record, verdict, evidence)
 

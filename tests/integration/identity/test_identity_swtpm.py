@@ -9,36 +9,24 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from tests.integration.attest.fleet import SCRIPT as ATTEST
-from tests.integration.attest.fleet import enrolled, listed, powered
-from typer.testing import CliRunner
+from tests.integration.attest.fleet import powered
+from tests.integration.identity.board import SCRIPT, Board, certified, library, python, start
 
-from bootseal import documents, proc
+from bootseal import proc
 from bootseal.attest.store import Store
 from bootseal.boot.machine import swtpm
-from bootseal.cli.app import app
 from bootseal.errors import ToolError
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.search import search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.integration.attest.fleet import Chip
-
-SCRIPT: Final = (
-    Path(__file__).parents[3]
-    / "meta-secureboot/recipes-core/bootseal-identity/files/bootseal-identity"
-)
-KERNEL: Final = b"KERNEL 1"
-LIBRARY: Final = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/pkcs11/libtpm2_pkcs11.so")
 
 pytestmark = [
     *(pytest.mark.tool(name) for name in ("swtpm", "swtpm_setup", "tpm2", "sqlite3", "openssl")),
@@ -47,78 +35,9 @@ pytestmark = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
-    """A powered chip with a data partition and memory, and the verifier next to it."""
-
-    chip: Chip
-    root: Path
-
-    @property
-    def env(self) -> dict[str, str]:
-        return self.chip.env | {
-            "KEY_DIR": str(self.root / "data/identity"),
-            "ATTEST": str(ATTEST),
-            "TOKEN_DIR": str(self.root / "run/identity"),
-            "TPM2_PKCS11_STORE": str(self.root / "run/identity"),
-            "TPM2_PKCS11_BACKEND": "esysdb",
-            "TPM2_PKCS11_TCTI": self.chip.env["TPM2TOOLS_TCTI"],
-        }
-
-    def script(self, *args: str | Path) -> bytes:
-        return proc.run("sh", [SCRIPT, *args], env=self.env, timeout=300).stdout
-
-    def run(self, *args: str | Path, code: int = 0) -> str:
-        result = CliRunner().invoke(app, list(map(str, args)), catch_exceptions=False)
-        assert result.exit_code == code, result.output
-        return result.stdout
-
-    def verify(self, proof: bytes, *, code: int = 0) -> list[str]:
-        """Verify a proof by the command line; the ids of its findings."""
-        path = self.root / "proof"
-        path.write_bytes(proof)
-        store = ("--store", self.root / "store", "--approved", self.root / "approved.json")
-        found = json.loads(self.run("identity", "verify", path, *store, "--json", code=code))
-        return [each["id"] for each in found["findings"]]
-
-    def challenge(self) -> str:
-        return self.run("identity", "challenge", "dev-1", "--store", self.root / "store").strip()
-
-    def flush(self) -> None:
-        for kind in ("-t", "-l"):
-            self.chip.run("tpm2_flushcontext", kind)
-
-
-def start(root: Path) -> None:
-    """Give a chip its storage key, and the verifier its list."""
-    with powered(root / "chip") as chip:
-        # As systemd makes it. Without noDA, a failure in a session that is bound to it would count.
-        attributes = "restricted|decrypt|fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda"
-        args = ["-C", "o", "-G", "ecc256", "-a", attributes, "-c", "srk.ctx"]
-        chip.run("tpm2_createprimary", "-Q", *args)
-        chip.run("tpm2_flushcontext", "-t")
-        chip.run("tpm2_evictcontrol", "-Q", "-C", "o", "-c", "srk.ctx", "0x81000001")
-    (root / "approved.json").write_bytes(documents.dump(listed(KERNEL, "1.0")))
-    for name in ("data", "run"):
-        (root / name).mkdir()
-
-
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
-    """A device in an approved boot with an identity key and a certificate for it."""
-    root = tmp_path_factory.mktemp("identity")
-    fleet = enrolled(root)
-    start(root)
-    keys = ("keys", "generate", "--profile", "dev", root / "keys", "--only", "root")
-    with powered(fleet.state) as chip:
-        chip.boot(KERNEL)
-        made = Board(chip=chip, root=root)
-        made.run(*keys, "--only", "device-ca")
-        made.script("create")
-        assert made.verify(made.script("prove", made.challenge())) == []
-        ca = ("--ca", root / "keys/DEV-device-ca.crt", "--key", root / "keys/DEV-device-ca.key")
-        made.run("identity", "issue", "dev-1", "--store", root / "store", *ca, "-o", root / "pem")
-        made.script("install", root / "pem")
+    with certified(tmp_path_factory.mktemp("identity")) as made:
         yield made
 
 
@@ -147,6 +66,7 @@ def test_status_names_the_certificate(board: Board) -> None:
         "key": True,
         "certificate": entry["serial"],
         "token": True,
+        "reason": "",
     }
 
 
@@ -237,14 +157,6 @@ def test_other_key_of_the_tpm_is_refused_for_its_attributes(board: Board, attrib
     assert board.verify(proof, code=3) == ["identity.attributes", "identity.csr"]
 
 
-def library() -> Path:
-    if LIBRARY.exists():
-        return LIBRARY
-    if os.environ.get("BOOTSEAL_CI") == "1":
-        pytest.fail(f"{LIBRARY} is missing: libtpm2-pkcs11-1 of ci/apt-packages.txt")
-    pytest.skip("libtpm2-pkcs11-1 is not installed")
-
-
 def test_store_has_the_schema_of_the_installed_tpm2_pkcs11(board: Board, tmp_path: Path) -> None:
     """The library writes its own version into a store that it makes."""
     code = "import pkcs11, sys; list(pkcs11.lib(sys.argv[1]).get_slots())"
@@ -260,20 +172,6 @@ def test_store_has_the_schema_of_the_installed_tpm2_pkcs11(board: Board, tmp_pat
     assert schema(board.root / "run/identity") == schema(tmp_path), (
         "tpm2-pkcs11 has another schema than bootseal-identity writes: change `schema` there"
     )
-
-
-def python(code: str, *args: str, env: dict[str, str]) -> str:
-    """Run Python in a process of its own: the library looks at the environment once."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *args],
-        env=os.environ | env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 SIGN: Final = """
@@ -337,3 +235,99 @@ def test_key_of_another_chip_does_not_load(board: Board, tmp_path: Path) -> None
     ):
         Board(chip=chip, root=tmp_path).script("token")
     assert not (tmp_path / "run/identity").exists()
+
+
+def test_clear_ends_the_key_and_the_script_says_so(board: Board, tmp_path: Path) -> None:
+    (tmp_path / "chip").mkdir()
+    shutil.copy2(board.chip.directory / swtpm.STATE_FILE, tmp_path / "chip")
+    (tmp_path / "scratch").mkdir()
+    swtpm.clear(tmp_path / "chip", tmp_path / "scratch")
+    start(tmp_path)
+    shutil.copytree(board.root / "data/identity", tmp_path / "data/identity")
+    with powered(tmp_path / "chip") as chip:
+        cleared = Board(chip=chip, root=tmp_path)
+        with pytest.raises(ToolError, match="the TPM does not load the identity key"):
+            cleared.script("token")
+        status = json.loads(cleared.script("status"))
+
+    assert (status["key"], status["token"]) == (True, False)
+    assert status["reason"].startswith("the TPM does not load the identity key: it was cleared")
+
+
+def test_closed_data_partition_is_the_reason(board: Board, tmp_path: Path) -> None:
+    env = board.env | {"DATA": str(tmp_path / "data"), "KEY_DIR": str(tmp_path / "identity")}
+    env["TOKEN_DIR"] = str(tmp_path / "run/identity")
+
+    for verb in ("create", "token"):
+        with pytest.raises(ToolError, match="the data partition is closed"):
+            proc.run("sh", [SCRIPT, verb], env=env, timeout=60)
+    status = json.loads(proc.run("sh", [SCRIPT, "status"], env=env, timeout=60).stdout)
+
+    assert (status["key"], status["token"]) == (False, False)
+    assert status["reason"].startswith("the data partition is closed")
+
+
+@pytest.mark.parametrize("program", ["tpm2_create", "tpm2_flushcontext", "sync", "mv"])
+def test_power_cut_in_create_leaves_a_key_or_none(
+    board: Board, tmp_path: Path, program: str
+) -> None:
+    cut(tmp_path / "bin", program)
+    env = board.env | {"KEY_DIR": str(tmp_path / "identity")}
+    torn = env | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+
+    with pytest.raises(ToolError):
+        proc.run("sh", [SCRIPT, "create"], env=torn, timeout=60)
+    assert not (tmp_path / "identity").exists()
+
+    proc.run("sh", [SCRIPT, "create"], env=env, timeout=60)
+    names = {"creation", "creation-hash", "key.priv", "key.pub", "ticket"}
+    assert {path.name for path in (tmp_path / "identity").iterdir()} == names
+
+
+@pytest.mark.parametrize("program", ["cat", "sync", "mv"])
+def test_power_cut_in_install_leaves_the_old_certificate(
+    board: Board, tmp_path: Path, program: str
+) -> None:
+    cut(tmp_path / "bin", program)
+    key = tmp_path / "identity"
+    shutil.copytree(board.root / "data/identity", key)
+    before = (key / "certificate.pem").read_bytes()
+    # The same certificate in another form, to tell the old file from the new one.
+    (key / "certificate.pem").write_bytes(b"old\n" + before)
+    env = board.env | {"KEY_DIR": str(key), "TOKEN_DIR": str(tmp_path / "token")}
+    torn = env | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+
+    with pytest.raises(ToolError):
+        proc.run("sh", [SCRIPT, "install", board.root / "pem"], env=torn, timeout=60)
+    assert (key / "certificate.pem").read_bytes() == b"old\n" + before
+
+    proc.run("sh", [SCRIPT, "install", board.root / "pem"], env=env, timeout=120)
+    assert (key / "certificate.pem").read_bytes() == before
+    board.flush()
+
+
+def cut(directory: Path, program: str) -> None:
+    """Put a program in the place of another that ends the script, as a power cut would."""
+    directory.mkdir()
+    (directory / program).write_text("#!/bin/sh\nkill -KILL $PPID\n")
+    (directory / program).chmod(0o755)
+
+
+def private(*roots: Path) -> list[str]:
+    return [
+        path.name
+        for root in roots
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+        if any(key.private for key in search.find(path.read_bytes()))
+    ]
+
+
+def test_what_the_device_keeps_holds_no_private_key(board: Board, tmp_path: Path) -> None:
+    """Neither the data partition, decrypted, nor the memory of the token."""
+    kept = (board.root / "data", board.root / "run")
+    assert private(*kept) == []
+
+    shutil.copytree(board.root / "data", tmp_path / "data")
+    shutil.copy2(board.root / "keys/DEV-device-ca.key", tmp_path / "data/identity")
+    assert private(tmp_path / "data") == ["DEV-device-ca.key"]

@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from moto.kms.responses import KmsResponse
 from moto.kms.utils import ECDSAPrivateKey, RSAPrivateKey
-from moto.server import ThreadedMotoServer
+from tests.integration import cloud
 from tests.integration.keys.boot_loaders import check_chain
 
 from bootseal import documents
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moto.kms.models import KmsBackend
-
-REGION = "eu-central-1"
 
 
 def sign_digests(response: KmsResponse) -> str:
@@ -72,16 +70,7 @@ def sign_digests(response: KmsResponse) -> str:
 
 @pytest.fixture(scope="module")
 def credentials() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        patch.setenv("AWS_CONFIG_FILE", "/dev/null")
-        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patch.setenv("AWS_MAX_ATTEMPTS", "1")
-        patch.setenv("NO_PROXY", "127.0.0.1")
-        patch.delenv("AWS_REGION", raising=False)
-        patch.setenv("AWS_DEFAULT_REGION", REGION)
+    with cloud.credentials() as patch:
         yield patch
 
 
@@ -89,19 +78,15 @@ def credentials() -> Iterator[pytest.MonkeyPatch]:
 def keys(credentials: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """Run the server; return the ARN of a key of each kind."""
     credentials.setattr(KmsResponse, "sign", sign_digests)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    credentials.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    client = boto3.client("kms")
-    specs = {"rsa2048": "RSA_2048", "ecdsa256": "ECC_NIST_P256", "ecdsa384": "ECC_NIST_P384"}
-    made = {}
-    for name, spec in specs.items():
-        key = client.create_key(KeyUsage="SIGN_VERIFY", KeySpec=spec)["KeyMetadata"]
-        client.create_alias(AliasName=f"alias/{name}", TargetKeyId=key["KeyId"])
-        made[name] = key["Arn"]
-    yield made
-    server.stop()
+    with cloud.served(credentials):
+        client = boto3.client("kms")
+        specs = {"rsa2048": "RSA_2048", "ecdsa256": "ECC_NIST_P256", "ecdsa384": "ECC_NIST_P384"}
+        made = {}
+        for name, spec in specs.items():
+            key = client.create_key(KeyUsage="SIGN_VERIFY", KeySpec=spec)["KeyMetadata"]
+            client.create_alias(AliasName=f"alias/{name}", TargetKeyId=key["KeyId"])
+            made[name] = key["Arn"]
+        yield made
 
 
 @pytest.mark.usefixtures("keys")

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import event_logs
 
 from bootseal import documents, proc
 from bootseal.boot.machine import swtpm
 from bootseal.errors import ToolError
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm import policy as tpm
 from bootseal.formats.tpm.eventlog import Event, EventLog
 from bootseal.keys import profile
@@ -289,7 +289,7 @@ def test_kept_policy_opens_the_same_secret_for_both_releases(
 def test_tpm2_eventlog_replays_our_log_to_the_same_pcrs(
     tmp_path: Path, prediction: Prediction
 ) -> None:
-    log = eventlog.emit(EventLog(algorithms=("sha256",), events=prediction.events))
+    log = event_logs.emit(EventLog(algorithms=("sha256",), events=prediction.events))
     (tmp_path / "log").write_bytes(log)
 
     text = proc.run("tpm2_eventlog", [tmp_path / "log"], timeout=20).stdout.decode()

@@ -387,6 +387,19 @@ def test_slot_state_may_say_three_things_only(
     }
 
 
+@pytest.mark.parametrize(("left", "spent"), [("1", []), ("0", ["slot b"])])
+def test_slot_without_attempts_is_told(
+    base: Base, check_image: CheckImage, left: str, spent: list[str]
+) -> None:
+    state = emit_environment(STATE | {"BOOT_B_LEFT": left})
+
+    verdict = check_image(base.changed("bootstate", 0, state))
+
+    told = [f.message for f in verdict.findings if f.id == "disk.bootstate-spent"]
+    assert [message.partition(" has no attempts left")[0] for message in told] == spent
+    assert not verdict.errors
+
+
 def test_fit_signed_by_a_stranger_is_refused(base: Base, errors: Errors) -> None:
     key = FileSigner(rsa.generate_private_key(public_exponent=65537, key_size=2048))
     fit = sign(base.fit, key, "dev", timestamp=1_700_000_001)

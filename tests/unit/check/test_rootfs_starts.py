@@ -212,6 +212,7 @@ PROGRAMS: dict[str, Files] = {
 }
 
 DATA: dict[str, Files] = {
+    "accounts-before": {"etc/passwd-": "backup:x:34:34:b:/var/backups:/usr/sbin/nologin\n"},
     "nothing": {},
     "application": service(
         "StateDirectory=app",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The recipe of the device's files installs what the reference build installs, where it does."""
+"""The recipes of the device's files install what the reference build installs, where it does."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 import bootseal
-from bootseal.assembly.layer import DEVICE, Layer
+from bootseal.assembly.layer import DEVICE, IDENTITY, Layer
 from bootseal.reference import rootfs
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot"
 RECIPE = LAYER / "recipes-core/bootseal-device/bootseal-device_1.0.bb"
 MINIMAL = RECIPE.with_name("bootseal-device-minimal_1.0.bb")
+KEY = LAYER / "recipes-core/bootseal-identity/bootseal-identity_1.0.bb"
 # What bitbake.conf and systemd.bbclass say of a distribution with merged /usr.
 VARIABLES = {
     "bindir": "/usr/bin",
@@ -55,12 +56,13 @@ def packages() -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the own do_install of both recipes, as a shell would."""
+    """Run the own do_install of the recipes, as a shell would."""
     target, keys = tmp_path_factory.mktemp("image"), tmp_path_factory.mktemp("keys")
     (keys / "DEV-policy.pub").write_text("policy key")
     (keys / "DEV-escrow.crt").write_text("escrow certificate")
-    paths = {"D": str(target), "S": str(LAYER / DEVICE), "BOOTSEAL_KEYS": str(keys)}
-    for recipe in (RECIPE, MINIMAL):
+    for recipe in (RECIPE, MINIMAL, KEY):
+        source = LAYER / (IDENTITY if recipe == KEY else DEVICE)
+        paths = {"D": str(target), "S": str(source), "BOOTSEAL_KEYS": str(keys)}
         text = recipe.read_text()
         body = re.search(r"^do_install\(\) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
         assert body is not None
@@ -78,10 +80,12 @@ def files(tree: Path) -> dict[str, int]:
     }
 
 
-def test_two_recipes_share_the_files_of_the_device() -> None:
+def test_recipes_fetch_every_file_of_the_device() -> None:
     wanted = {f"file://{path.name}" for path in (LAYER / DEVICE).iterdir()} - {"file://fstab"}
     fetched = value("SRC_URI").split() + value("SRC_URI", MINIMAL).split()
     assert sorted(fetched) == sorted(wanted)
+    wanted = {f"file://{path.name}" for path in (LAYER / IDENTITY).iterdir()}
+    assert sorted(value("SRC_URI", KEY).split()) == sorted(wanted)
 
 
 def test_recipes_install_what_the_reference_build_installs(installed: Path) -> None:
@@ -124,13 +128,15 @@ def test_only_the_images_of_the_layer_keep_everything_else_off() -> None:
 
 
 def test_every_unit_of_the_layer_is_enabled_by_its_package_and_by_the_preset() -> None:
-    units = {path.name for path in (LAYER / DEVICE).glob("*.service")}
+    units = {path.name for each in (DEVICE, IDENTITY) for path in (LAYER / each).glob("*.service")}
     packages = ("", "-data", "-development")
     services = [
         name for each in packages for name in value(f"SYSTEMD_SERVICE:${{PN}}{each}").split()
     ]
+    services += value("SYSTEMD_SERVICE:${PN}", KEY).split()
     assert sorted(services) == sorted(units)
-    assert re.search(r"^inherit .*\bsystemd\b", RECIPE.read_text(), re.MULTILINE)
+    for recipe in (RECIPE, KEY):
+        assert re.search(r"^inherit .*\bsystemd\b", recipe.read_text(), re.MULTILINE)
     preset = (LAYER / DEVICE / "90-bootseal.preset").read_text()
     assert set(re.findall(r"^enable (\S+)$", preset, re.MULTILINE)) == units
     assert preset.endswith("disable *\n")

@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import event_logs
 from tests.unit.check.conftest import TYPE, pack_entries, write_tables
 from tests.unit.firmware import fips
 from typer.testing import CliRunner
@@ -73,7 +74,7 @@ def test_events_are_those_of_tf_a_in_their_order() -> None:
     assert [each.type for each in found] == [3, 1, 1, 1]
     assert {each.pcr for each in found} == {0}
     assert found[0].digests == {"sha256": bytes(32)}
-    log = eventlog.emit(eventlog.EventLog(algorithms=("sha256",), events=found))
+    log = event_logs.emit(eventlog.EventLog(algorithms=("sha256",), events=found))
     assert eventlog.parse(log).events == found
 
 

@@ -7,6 +7,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import event_logs
 from tests.tree_edits import node
 from typer.testing import CliRunner
 
@@ -205,7 +206,7 @@ def write_log(built: Path, name: str, bootargs: bytes = b"") -> Path:
     fit = (built / "fit.itb").read_bytes()
     found = predict(fit_format.parse(fit), name, version=VERSION, bootargs=bootargs)
     path = built / "log"
-    path.write_bytes(eventlog.emit(EventLog(algorithms=("sha256",), events=found.events)))
+    path.write_bytes(event_logs.emit(EventLog(algorithms=("sha256",), events=found.events)))
     return path
 
 

@@ -23,13 +23,14 @@ UBOOT: Final = "recipes-bsp/u-boot/files"
 TFA: Final = "recipes-bsp/trusted-firmware-a/files"
 INITRAMFS: Final = "recipes-core/bootseal-initramfs/files"
 DEVICE: Final = "recipes-core/bootseal-device/files"
+IDENTITY: Final = "recipes-core/bootseal-identity/files"
 
 BOOTARGS: Final = f"{UBOOT}/bootargs"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 # What no device may start, and what the reference device does without.
 MASKED_UNITS: Final = (f"{DEVICE}/masked-units", f"{DEVICE}/minimal-masked-units")
 
-# Files below DEVICE: the directory each goes to, and its mode.
+# Files below DEVICE and IDENTITY: the directory each goes to, and its mode.
 _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
     "*.service": (_UNITS, 0o644),
@@ -38,12 +39,15 @@ _PLACES: Final = {
     "50-data.conf": ("usr/lib/repart.d", 0o644),
     "bootseal-attest": ("usr/bin", 0o755),
     "bootseal-data": ("usr/bin", 0o755),
+    "bootseal-identity": ("usr/bin", 0o755),
     "bootseal-status": ("usr/bin", 0o755),
     "measure.conf": (f"{_UNITS}/systemd-cryptsetup@data.service.d", 0o644),
     "check-header": ("usr/lib/bootseal", 0o755),
     "create-data": ("usr/lib/bootseal", 0o755),
     "fetch-policy": ("usr/lib/bootseal", 0o755),
+    "identity.env": ("usr/lib/bootseal", 0o644),
     "mark-good": ("usr/lib/bootseal", 0o755),
+    "openssl.cnf": ("usr/lib/bootseal", 0o644),
     "rollback": ("usr/lib/bootseal", 0o755),
     "volume": ("usr/lib/bootseal", 0o755),
     "crypttab": ("etc", 0o644),
@@ -56,13 +60,13 @@ _DEVELOPMENT: Final = ("bootseal-shell.service",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """The layer's files for the QEMU virt machine, by how it starts.
+    """The layer's files for the reference device: QEMU's virt machine with a boot ROM.
 
     Attributes:
         machine: QEMU's -machine.
         dts: Its device tree.
         configs: Of the fragments for U-Boot, those that a board would bring along.
-        others: Of the fragments for U-Boot, those that are for another board.
+        others: Of the fragments for U-Boot, those that are for boards without a boot ROM.
         layout: The disk.
     """
 
@@ -74,14 +78,6 @@ class Board:
 
 
 BOARD: Final = Board(
-    machine="virt-7.2,gic-version=3",
-    dts=f"{UBOOT}/qemu-virt-bootseal.dts",
-    configs=(f"{UBOOT}/qemu-virt.cfg", f"{UBOOT}/qemu-virt-bios.cfg"),
-    others=(f"{UBOOT}/qemu-virt-rom.cfg",),
-    layout="files/wic/bootseal-ab.wks",
-)
-"""The board that starts with U-Boot."""
-BOARD_WITH_ROM: Final = Board(
     machine="virt-7.2,secure=on,gic-version=3",
     dts=f"{UBOOT}/qemu-virt-bootseal-rom.dts",
     configs=(f"{UBOOT}/qemu-virt.cfg", f"{UBOOT}/qemu-virt-rom.cfg"),
@@ -89,7 +85,6 @@ BOARD_WITH_ROM: Final = Board(
     others=(f"{UBOOT}/qemu-virt-bios.cfg", f"{UBOOT}/measured-first.cfg"),
     layout="files/wic/bootseal-ab-rom.wks",
 )
-"""The board with a boot ROM."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +145,7 @@ class Layer:
 
     def inputs(self) -> tuple[Path, ...]:
         """Return every file of the layer that can decide what the device is."""
-        folders = (self.directory / name for name in (TFA, UBOOT, INITRAMFS, DEVICE))
+        folders = (self.directory / name for name in (TFA, UBOOT, INITRAMFS, DEVICE, IDENTITY))
         found = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
         return tuple(sorted(found | set(self.file(BOARD.layout).parent.glob("*.wks"))))
 
@@ -163,7 +158,8 @@ class Layer:
         Raises:
             UsageError: No rule says where a file goes.
         """
-        files = sorted(path for path in (self.directory / DEVICE).rglob("*") if path.is_file())
+        folders = (self.directory / name for name in (DEVICE, IDENTITY))
+        files = sorted(p for folder in folders for p in folder.rglob("*") if p.is_file())
         lists = (PurePosixPath(name).name for name in MASKED_UNITS)
         skipped = {*lists, *(() if login else _DEVELOPMENT)}
         return tuple(_place(path) for path in files if path.name not in skipped)

@@ -150,32 +150,17 @@ class Verifier:
             if release.runtime not in self._runtimes:
                 self._runtimes.append(release.runtime)
 
-    def verify(
+    def inspect(
         self, evidence: Evidence, record: Record, challenge: Challenge, now: int
     ) -> AttestVerdict:
-        """Verify an answer.
+        """Return what speaks against an answer.
 
         Args:
             evidence: What the device sent.
             record: What is known of the device.
             challenge: What it was asked.
             now: Seconds since 1970.
-
-        Raises:
-            VerificationRefused: Something speaks against it.
         """
-        verdict = self.inspect(evidence, record, challenge, now)
-        if not verdict.accepted:
-            raise VerificationRefused(
-                f"device {record.name} is refused:\n"
-                + "\n".join(f"{found.id}: {found.message}" for found in verdict.findings)
-            )
-        return verdict
-
-    def inspect(
-        self, evidence: Evidence, record: Record, challenge: Challenge, now: int
-    ) -> AttestVerdict:
-        """Like `verify`, but return what was found."""
         verdict = AttestVerdict(device=record.name, nonce=challenge.nonce, findings=())
         # Nothing in a quote means anything before its signature is checked.
         if problem := next(_untrusted(evidence, record), None):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bootseal.check import boot_chain, firmware, partitions
 from bootseal.check import slot_state as state
@@ -23,7 +23,7 @@ from bootseal.disk.partitions import read as read_tables
 from bootseal.errors import FormatError
 from bootseal.findings.model import Finding, Severity
 from bootseal.firmware.chain import Key
-from bootseal.firmware.prove import Changes
+from bootseal.firmware.prove import TRIES, Changes, RegionProof, prove_region
 from bootseal.fit import prove as fit_prove
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.verdict import FitVerdict, check_fit
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from bootseal.check.slot_fit import SlotFit
     from bootseal.disk.image import Disk
     from bootseal.progress import Progress
-
-TRIES: Final = 200
-COVERED: Final = frozenset({State.SIGNED, State.VERITY})
 
 
 class Flipped:
@@ -58,29 +55,6 @@ class Flipped:
         changed = bytearray(found)
         changed[self._offset - offset] ^= 1 << self._bit
         return bytes(changed)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionProof:
-    """What became of the changes in one region.
-
-    Attributes:
-        name: The region.
-        state: What protects it.
-        size: Its size in bytes.
-        tries: How many changes were tried.
-        refused: How many of them were refused.
-        accepted: Offset and bit of the first that was not.
-        covered: Whether a signature leads to it, so that every change must be refused.
-    """
-
-    name: str
-    state: State
-    size: int
-    tries: int
-    refused: int
-    accepted: tuple[int, int] | None
-    covered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,31 +105,18 @@ def prove(
     return DiskProof(seed=seed, regions=tuple(proofs))
 
 
-def _prove(checks: _Checks, spans: list[DiskRegion], seed: int, tries: int) -> RegionProof:
-    first, total = spans[0], sum(span.size for span in spans)
+def _prove(checks: _Checks, regions: list[DiskRegion], seed: int, tries: int) -> RegionProof:
+    first = regions[0]
     # The same bytes in another slot get the same changes, and are checked once.
     twin = checks.twin(first)
     choice = random.Random(f"{seed} {twin} {first.state}")  # noqa: S311 - repeatable on purpose
-    refused, accepted = 0, None
-    for _ in range(tries):
-        at, bit = choice.randrange(total), choice.randrange(8)
-        for span in spans:
-            if at < span.size:
-                break
-            at -= span.size
-        if checks.refuses(span, span.start + at, bit):
-            refused += 1
-        elif accepted is None:
-            accepted = (span.start + at, bit)
-    return RegionProof(
-        name=first.name or "unallocated",
-        state=first.state,
-        size=total,
-        tries=tries,
-        refused=refused,
-        accepted=accepted,
-        covered=first.state in COVERED,
-    )
+    spans = [range(region.start, region.end) for region in regions]
+
+    def refuses(offset: int, bit: int) -> bool:
+        region = next(r for r in regions if r.start <= offset < r.end)
+        return checks.refuses(region, offset, bit)
+
+    return prove_region(first.name or "unallocated", first.state, spans, refuses, choice, tries)
 
 
 def _properties(disk: Disk, verdict: DiskVerdict, fit: SlotFit, seed: int) -> RegionProof:
@@ -171,7 +132,6 @@ def _properties(disk: Disk, verdict: DiskVerdict, fit: SlotFit, seed: int) -> Re
         tries=len(proof.mutants),
         refused=len(proof.mutants) - len(proof.accepted),
         accepted=(fit.entry.offset + flips[0][0], flips[0][1]) if flips else None,
-        covered=True,
     )
 
 

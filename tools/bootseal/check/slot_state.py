@@ -29,7 +29,7 @@ _VALUES: Final = {
 
 
 def check(disk: Readable, entry: Partition) -> Iterator[Finding]:
-    """Yield what is wrong with the slot state of a disk that has never run."""
+    """Yield what is wrong with the slot state, and which slots it has given up."""
     if entry.size < SIZE:
         yield finding(
             "disk.bootstate",
@@ -66,4 +66,12 @@ def check(disk: Readable, entry: Partition) -> Iterator[Finding]:
                 message,
                 offset=entry.offset,
                 observed=str(value),
+            )
+    for slot in "AB":
+        if variables.get(f"BOOT_{slot}_LEFT") == "0":
+            yield finding(
+                "disk.bootstate-spent",
+                entry.name,
+                f"slot {slot.lower()} has no attempts left: U-Boot starts it as the last resort",
+                offset=entry.offset,
             )

@@ -11,7 +11,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import approved_list, naming, read
-from bootseal.cli.options import DeviceName, Json, StoreDir
+from bootseal.cli.options import ApprovedBy, DeviceName, Json, StoreDir
 
 if TYPE_CHECKING:
     from bootseal.attest.verify import AttestVerdict
@@ -130,9 +130,7 @@ def verify(
     ],
     *,
     store: StoreDir,
-    approved: Annotated[
-        Path, typer.Option("--approved", metavar="LIST", help="The approved list.")
-    ],
+    approved: ApprovedBy,
     as_json: Json = False,
 ) -> None:
     """Check an answer: its signature, its age, its event log, and whether that is approved.

@@ -16,7 +16,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import now, opened, read, read_text
-from bootseal.cli.options import Json, target
+from bootseal.cli.options import Json, MemoryOptions
 from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def describe(
     if manifest is not None:
         digest = device.digest_file(manifest)
         inputs.append(Input(name=manifest.name, version="", sha256=digest))
-    said = target(bootm_len, fit_address)
+    said = MemoryOptions(bootm_len=bootm_len, fit_address=fit_address).target()
     read = assembly.target(paths, directory / assembly.OPTIONAL["uboot-config"])
     about = assembly.About(
         name=name,

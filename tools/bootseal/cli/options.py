@@ -69,6 +69,9 @@ ApprovedList: TypeAlias = Annotated[
     Path, typer.Option("--list", "-l", metavar="LIST", help="The approved list.")
 ]
 
+ApprovedBy: TypeAlias = Annotated[
+    Path, typer.Option("--approved", metavar="LIST", help="The approved list.")
+]
 StoreDir: TypeAlias = Annotated[
     Path,
     typer.Option("--store", metavar="DIR", help="The verifier's directory; created if missing."),
@@ -118,7 +121,42 @@ def _ask(what: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TargetOptions:
+class MemoryOptions:
+    """What the memory of the device that boots a FIT is like."""
+
+    bootm_len: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="The device's SYS_BOOTM_LEN, for example 64M; U-Boot's default for the "
+            "architecture if left out.",
+        ),
+    ] = None
+    fit_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where the device reads the FIT to: no image may be loaded there.",
+        ),
+    ] = None
+
+    def target(self) -> Target:
+        """Return what the options say.
+
+        Raises:
+            UsageError: A size or an address is malformed.
+        """
+        from bootseal.target import Target
+        from bootseal.units import parse_size
+
+        return Target(
+            bootm_len=None if self.bootm_len is None else parse_size(self.bootm_len),
+            fit_address=None if self.fit_address is None else address(self.fit_address),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetOptions(MemoryOptions):
     """What the device of a disk image is: its boot loader and its declared layout."""
 
     dtb: Annotated[
@@ -134,18 +172,6 @@ class TargetOptions:
         typer.Option(
             metavar="WKS", help="The declared layout, a wic kickstart file. Needed for an IMAGE."
         ),
-    ] = None
-    bootm_len: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="U-Boot's SYS_BOOTM_LEN, for an IMAGE; the default of the architecture if left "
-            "out.",
-        ),
-    ] = None
-    fit_address: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Where U-Boot reads the FIT to, for an IMAGE."),
     ] = None
     boot_loader: Annotated[
         list[str] | None,
@@ -194,20 +220,19 @@ class TargetOptions:
             )
         control = inputs.read(self.dtb, kinds.U_BOOT, limit=BOOT_LOADER)
         declared = parse_wks(inputs.read_text(self.layout), self.layout.name)
-        memory = target(self.bootm_len, self.fit_address)
         loaders = pairs("--boot-loader", self.boot_loader, "NAME=FILE")
         return expected.of_layout(
             image,
             control,
             declared,
             policy_key=key,
-            memory=memory,
+            memory=self.target(),
             area_files={name: Path(file) for name, file in loaders.items()},
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StrictnessOptions:
+class StrictnessOptions(MemoryOptions):
     """How strictly a FIT is verified."""
 
     compat: Annotated[
@@ -234,23 +259,6 @@ class StrictnessOptions:
             rich_help_panel=_STRICTNESS,
         ),
     ] = None
-    bootm_len: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="The device's SYS_BOOTM_LEN, for example 64M; U-Boot's default for the "
-            "architecture if left out.",
-            rich_help_panel=_STRICTNESS,
-        ),
-    ] = None
-    fit_address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Where the device reads the FIT to: no image may be loaded there.",
-            rich_help_panel=_STRICTNESS,
-        ),
-    ] = None
 
     def chosen(self) -> Strictness:
         """Return what the options choose.
@@ -268,7 +276,7 @@ class StrictnessOptions:
             strictness = replace(strictness, external_data=True)
         if self.max_size is not None:
             strictness = replace(strictness, max_size=parse_size(self.max_size))
-        strictness = replace(strictness, target=target(self.bootm_len, self.fit_address))
+        strictness = replace(strictness, target=self.target())
         _log.info(
             "strictness: %s, external data %s, up to %s bytes",
             strictness.name,
@@ -278,29 +286,12 @@ class StrictnessOptions:
         return strictness
 
 
-def target(bootm_len: str | None, fit_address: str | None) -> Target:
-    """Return what `--bootm-len` and `--fit-address` say about the device's memory.
-
-    Raises:
-        UsageError: One of them is malformed.
-    """
-    from bootseal.target import Target
-    from bootseal.units import parse_size
-
-    return Target(
-        bootm_len=None if bootm_len is None else parse_size(bootm_len),
-        fit_address=None if fit_address is None else address(fit_address),
-    )
-
-
 def address(text: str) -> int:
     """Read an address such as `0x40400000`.
 
     Raises:
         UsageError: It is not a number.
     """
-    from bootseal.errors import UsageError
-
     try:
         return int(text, 0)
     except ValueError:

@@ -40,12 +40,6 @@ def build(
             help="Rollback index, 0 to 63: a device that has committed to it refuses lower ones."
         ),
     ] = 1,
-    rom: Annotated[
-        bool,
-        typer.Option(
-            "--rom", help="Start with a boot ROM, which takes U-Boot from one of two banks."
-        ),
-    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print device.json instead of a table.")
     ] = False,
@@ -63,7 +57,6 @@ def build(
         keys=keys,
         login=login,
         rollback_index=rollback_index,
-        rom=rom,
     )
     if as_json:
         console.emit_json(dataclasses.asdict(made))

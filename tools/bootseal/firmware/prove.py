@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from bootseal.firmware.coverage import Region
 
 TRIES: Final = 200
+"""Changes in each region, where nothing else is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FipRegionProof:
+class RegionProof:
     """What became of the changes in one region.
 
     Attributes:
@@ -42,7 +43,45 @@ class FipRegionProof:
     @property
     def covered(self) -> bool:
         """Whether a signature leads to it, so that every change must be refused."""
-        return self.state is State.SIGNED
+        return self.state in {State.SIGNED, State.VERITY}
+
+
+def prove_region(
+    name: str,
+    state: State,
+    spans: Sequence[range],
+    refuses: Callable[[int, int], bool],
+    choice: random.Random,
+    tries: int,
+) -> RegionProof:
+    """Invert bits of a region, one at a time.
+
+    Args:
+        name: The region.
+        state: What protects it.
+        spans: The offsets that are in it.
+        refuses: Says whether the input is refused with this bit at this offset inverted.
+        choice: Chooses offsets and bits.
+        tries: How many.
+    """
+    size = sum(map(len, spans))
+    accepted = []
+    for _ in range(tries):
+        at, bit = choice.randrange(size), choice.randrange(8)
+        for span in spans:
+            if at < len(span):
+                break
+            at -= len(span)
+        if not refuses(span[at], bit):
+            accepted.append((span[at], bit))
+    return RegionProof(
+        name=name,
+        state=state,
+        size=size,
+        tries=tries,
+        refused=tries - len(accepted),
+        accepted=accepted[0] if accepted else None,
+    )
 
 
 class Changes:
@@ -74,7 +113,7 @@ class Changes:
 
 def prove(
     data: bytes, root_hash: str, regions: tuple[Region, ...], *, seed: int = 0, tries: int = TRIES
-) -> Iterator[FipRegionProof]:
+) -> Iterator[RegionProof]:
     """Change every region of an accepted FIP and check each change.
 
     Args:
@@ -89,15 +128,6 @@ def prove(
     for region in regions:
         groups.setdefault((region.name, region.state), []).append(region)
     for (name, state), parts in groups.items():
-        places = [offset for part in parts for offset in range(part.start, part.end)]
+        spans = [range(part.start, part.end) for part in parts]
         choice = random.Random(f"{seed} {name}")  # noqa: S311 - repeatable on purpose
-        tried = [(choice.choice(places), choice.randrange(8)) for _ in range(tries)]
-        accepted = [each for each in tried if not changes.refuses(*each)]
-        yield FipRegionProof(
-            name=name,
-            state=state,
-            size=len(places),
-            tries=tries,
-            refused=tries - len(accepted),
-            accepted=accepted[0] if accepted else None,
-        )
+        yield prove_region(name, state, spans, changes.refuses, choice, tries)

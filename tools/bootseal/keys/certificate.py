@@ -39,6 +39,10 @@ _PUBLIC_EXPONENT: Final = 65537
 _SEQUENCE: Final = 0x30
 _BIT_STRING: Final = 0x03
 _SHORT: Final = 0x80
+_USES: Final = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,17 +243,14 @@ def make_private(kind: KeyKind) -> PrivateKey:
             return rsa.generate_private_key(_PUBLIC_EXPONENT, kind.bits)
 
 
+def usage(*uses: str) -> x509.KeyUsage:
+    """Return the extension that allows a key these uses only, RFC 5280 section 4.2.1.3."""
+    return x509.KeyUsage(**{use: use in uses for use in _USES})
+
+
 def _usage(spec: KeySpec) -> x509.KeyUsage:
-    """Say what a key is for, RFC 5280 section 4.2.1.3: certify, unwrap what devices send, sign."""
-    escrow = spec.role is Role.ESCROW
-    return x509.KeyUsage(
-        digital_signature=not (spec.authority or escrow),
-        key_cert_sign=spec.authority,
-        crl_sign=spec.authority,
-        content_commitment=False,
-        key_encipherment=escrow,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    """Say what a key is for: certify, unwrap what devices send, or sign."""
+    uses = ["key_cert_sign", "crl_sign"] if spec.authority else []
+    if spec.role is Role.ESCROW:
+        uses.append("key_encipherment")
+    return usage(*(uses or ["digital_signature"]))

@@ -210,7 +210,7 @@ def _builder(
         .not_valid_before(start)
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(), critical=True)
+        .add_extension(certificate.usage("digital_signature"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(x509.CertificatePolicies(policies), critical=False)
         .add_extension(x509.SubjectAlternativeName(_names(subject)), critical=False)
@@ -227,20 +227,6 @@ def _names(subject: Subject) -> list[x509.GeneralName]:
         x509.OtherName(_MODULE_NAME, module),
         x509.OtherName(_PERMANENT_IDENTIFIER, permanent),
     ]
-
-
-def _usage() -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _authority_identifier(issuer: Authority) -> x509.AuthorityKeyIdentifier:

@@ -28,7 +28,7 @@ from bootseal.reference import firmware as reference_firmware
 from bootseal.reference import modules
 
 if TYPE_CHECKING:
-    from bootseal.assembly.layer import Board, Layer
+    from bootseal.assembly.layer import Layer
     from bootseal.device import Device
     from bootseal.disk.layout import Layout
     from bootseal.measure.predict import Prediction
@@ -59,9 +59,8 @@ class Parts:
     """Everything the device is put together from."""
 
     layer: Layer
-    board: Board
     uboot: Uboot
-    tfa: Tfa | None
+    tfa: Tfa
     system: System
     keys: Path
     epoch: int
@@ -87,14 +86,13 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
         shutil.copy(source, paths[role])
     shutil.copy(parts.uboot.config, staging / assembly.OPTIONAL["uboot-config"])
     _copy_module(system, staging)
-    name = parts.board.layout
+    name = layer.BOARD.layout
     layout = parse_wks(parts.layer.file(name).read_text(), name)
     with progress.step("FIT assembled, signed and verified"):
         _device_trees(parts, paths)
         _sign_fit(parts, paths)
-    if parts.tfa is not None:
-        with progress.step("boot ROM given its key, firmware signed"):
-            reference_firmware.write(parts.tfa, parts.keys, paths)
+    with progress.step("boot ROM given its key, firmware signed"):
+        reference_firmware.write(parts.tfa, parts.keys, paths)
     with progress.step("PCR values predicted, policy signed"):
         predictions = _predict(parts, paths)
     with progress.step("disk written"):
@@ -106,7 +104,7 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
             epoch=parts.epoch,
             qemu=Qemu(
                 system="qemu-system-aarch64",
-                machine=parts.board.machine,
+                machine=layer.BOARD.machine,
                 cpu="cortex-a57",
                 cpus=1,
                 memory=1024,
@@ -129,7 +127,7 @@ def _copy_module(system: System, staging: Path) -> None:
 
 
 def _device_trees(parts: Parts, paths: dict[str, Path]) -> None:
-    board = parts.layer.file(parts.board.dts)
+    board = parts.layer.file(layer.BOARD.dts)
     base = parts.layer.file(layer.BOOTARGS).read_text()
     assembly.slot_trees(board, base, parts.system.root.verity, parts.rollback_index, paths)
     paths["control-dtb"].write_bytes(slot_trees.compile_dts(board.read_text(), board.parent))
@@ -179,7 +177,7 @@ def _write_disk(layout: Layout, paths: dict[str, Path], staging: Path) -> None:
 
 def _inputs(parts: Parts) -> list[Input]:
     """List the packages, source files and layer files that went in."""
-    built = (parts.uboot.package, *(parts.tfa.packages if parts.tfa else ()))
+    built = (parts.uboot.package, *parts.tfa.packages)
     downloads = [*parts.system.packages.closure, *(f for each in built for f in each.files)]
     found = [Input(name=d.package, version=d.version, sha256=d.sha256) for d in downloads]
     return [*found, *assembly.layer_inputs(parts.layer)]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import device, proc
 from bootseal.assembly import device as assembly
-from bootseal.assembly.layer import BOARD, BOARD_WITH_ROM, Layer
+from bootseal.assembly.layer import Layer
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys import profile as profiles
 from bootseal.keys.directory import directory as key_directory
@@ -31,7 +31,6 @@ from bootseal.units import MIB, format_size
 if TYPE_CHECKING:
     from bootseal.device import Device
     from bootseal.progress import Progress
-    from bootseal.reference.tfa import Tfa
 
 # Time stamp of everything inside the images when SOURCE_DATE_EPOCH does not say: 2026-01-01.
 DEFAULT_EPOCH: Final = 1_767_225_600
@@ -82,9 +81,8 @@ def build(
     keys: Path | None = None,
     login: bool = True,
     rollback_index: int = 1,
-    rom: bool = False,
 ) -> Device:
-    """Build the reference device.
+    """Build the reference device: a boot ROM, two boot loaders, and two slots of one system.
 
     Args:
         directory: Receives the device; new, empty, or a device that is built anew.
@@ -95,7 +93,6 @@ def build(
         login: Whether to offer a root shell on the serial console.
         rollback_index: Security version, 0 to 63. Once a release was found good on a device, those
             with a lower one no longer start there.
-        rom: Whether a boot ROM starts U-Boot, from one of two banks.
 
     Returns:
         The device, as written to `device.json`.
@@ -109,7 +106,7 @@ def build(
     with _errors_of_disks(directory), _claimed(directory):
         _check_space(directory)
         signing_keys = keys or _own_keys(directory / KEYS, progress)
-        made = _parts(files, signing_keys, progress, login=login, epoch=epoch, rom=rom)
+        made = _parts(files, signing_keys, progress, login=login, epoch=epoch)
         parts = dataclasses.replace(made, rollback_index=rollback_index)
         staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=directory))
         try:
@@ -120,33 +117,27 @@ def build(
         return built
 
 
-def _parts(
-    layer: Layer, keys: Path, progress: Progress, *, login: bool, epoch: int, rom: bool
-) -> Parts:
+def _parts(layer: Layer, keys: Path, progress: Progress, *, login: bool, epoch: int) -> Parts:
     """Make what depends on packages and layer; all but the boot loaders in a second thread."""
     vendor = _vendor(keys)
-    board = BOARD_WITH_ROM if rom else BOARD
-    trusted: Tfa | None = None
     source = Apt.prepare()
     source.update(progress)
     other = _Stoppable(progress)
     with ThreadPoolExecutor(max_workers=1) as pool:
         future = pool.submit(_system, source, layer, other, vendor, login, epoch)
         try:
-            boot_loader = uboot.build(source, layer, board, epoch=epoch, progress=progress)
-            if rom:
-                trusted = tfa.build(source, layer, epoch=epoch, progress=progress)
+            boot_loader = uboot.build(source, layer, epoch=epoch, progress=progress)
+            trusted = tfa.build(source, layer, epoch=epoch, progress=progress)
             system = future.result()
         except BaseException:
             other.stop()
             raise
     if boot_loader.cached:
         progress.note(f"U-Boot {boot_loader.package.version}: unchanged, taken from the cache")
-    if trusted is not None and trusted.cached:
+    if trusted.cached:
         progress.note(f"TF-A {trusted.packages[0].version}: unchanged, taken from the cache")
     return Parts(
         layer=layer,
-        board=board,
         uboot=boot_loader,
         tfa=trusted,
         system=system,

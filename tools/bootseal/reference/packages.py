@@ -20,8 +20,9 @@ WANTED: Final = (
     KERNEL,
     "base-files", "base-passwd", "bash", "busybox-static", "coreutils", "cryptsetup-bin", "dash",
     "dmsetup", "e2fsprogs", "grep", "kmod", "libc-bin", "libtss2-tcti-device0t64",
-    "libubootenv-tool", "mawk", "mount", "openssl", "sed", "systemd", "systemd-cryptsetup",
-    "systemd-repart", "systemd-sysv", "tpm2-tools", "udev", "util-linux",
+    "libtpm2-pkcs11-1", "libubootenv-tool", "mawk", "mount", "openssl", "pkcs11-provider", "sed",
+    "sqlite3", "systemd", "systemd-cryptsetup", "systemd-repart", "systemd-sysv", "tpm2-tools",
+    "udev", "util-linux",
 )  # fmt: skip
 
 

@@ -60,6 +60,8 @@ _DIRECTORIES: Final = ("data", "dev", "proc", "run", "sys", "tmp", "var")
 _LINKS: Final = {
     "etc/mtab": "../proc/self/mounts",
     "usr/bin/awk": "mawk",
+    # Where the layer's openssl.cnf has it: Debian's library is one directory further down.
+    "usr/lib/pkcs11": "aarch64-linux-gnu/pkcs11",
     "usr/lib/systemd/system/default.target": "multi-user.target",
 }
 # What Debian's maintainer scripts would write.
@@ -199,6 +201,9 @@ def configure(packages: Path, tree: Path, masked: Iterable[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to("/dev/null")
     proc.run("systemd-sysusers", [f"--root={tree}"], timeout=120)
+    for path in (*(tree / "etc").glob("*-"), tree / "etc/.pwd.lock"):
+        # What it keeps of the files before; newer ones keep more.
+        path.unlink(missing_ok=True)
     for path in (tree / "etc").glob("*shadow*"):
         # It leaves them without any permission, which only root's mkfs.erofs would not mind.
         path.chmod(0o600)

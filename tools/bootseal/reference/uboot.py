@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal import proc
 from bootseal.assembly import fragments
 from bootseal.assembly.fragments import FragmentRole
-from bootseal.assembly.layer import digests
+from bootseal.assembly.layer import BOARD, digests
 from bootseal.errors import VerificationRefused
 from bootseal.formats import kconfig
 from bootseal.formats.uboot import config as uboot_config
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bootseal.assembly.layer import Board, Layer
+    from bootseal.assembly.layer import Layer
     from bootseal.progress import Progress
     from bootseal.reference.apt import Apt
     from bootseal.reference.sources import SourcePackage
@@ -52,13 +52,12 @@ class Uboot:
     cached: bool
 
 
-def build(source: Apt, layer: Layer, machine: Board, *, epoch: int, progress: Progress) -> Uboot:
+def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot:
     """Build U-Boot, or take the cached build of the same inputs.
 
     Args:
         source: Where the source package comes from.
         layer: Where fragments, patches and boot logic come from.
-        machine: Which of the layer's files are for the board.
         epoch: SOURCE_DATE_EPOCH, seconds since 1970.
         progress: Told about the long steps.
 
@@ -70,8 +69,8 @@ def build(source: Apt, layer: Layer, machine: Board, *, epoch: int, progress: Pr
     """
     package = find(source)
     patches, environments = layer.uboot_files("*.patch"), layer.uboot_files("*.env")
-    board = tuple(map(layer.file, machine.configs))
-    others = {*board, *map(layer.file, machine.others)}
+    board = tuple(map(layer.file, BOARD.configs))
+    others = {*board, *map(layer.file, BOARD.others)}
     required = tuple(path for path in layer.uboot_files("*.cfg") if path not in others)
     inputs = {
         "sources": package.digests,

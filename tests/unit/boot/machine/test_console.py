@@ -157,6 +157,13 @@ LINES = [
         "",
         "bootseal: data: the TPM is in lockout after wrong guesses; the data's key",
     ),
+    ("tpm-guesses", "0x0", "TPM2_PT_LOCKOUT_COUNTER: 0x0"),
+    (
+        "identity-token",
+        "with",
+        "[   21.5] bootseal-identity[412]: bootseal-identity: token made, with a certificate",
+    ),
+    ("identity-token", "without", "bootseal-identity: token made, without a certificate"),
     ("systemd", "Debian GNU/Linux 13 (trixie)", "Welcome to \x1b[1mDebian GNU/Linux 13 (trixie)!"),
     ("emergency-shell", "", 'You are in emergency mode. After logging in, type "journalctl -xb"'),
     ("attacker-code", "root", "BOOTSEAL-ATTACKER-CODE-RUNS root"),

@@ -12,6 +12,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import event_logs
 
 from bootseal.boot.scenario import device_findings, device_status
 from bootseal.device import Device, PredictedEvent, Qemu, Slot
@@ -37,7 +38,7 @@ DATA_MOUNT = {"target": "/data", "source": "/dev/mapper/data", "type": "ext4"}
 
 
 def log_of(events: tuple[Event, ...]) -> str:
-    log = eventlog.emit(EventLog(algorithms=("sha256",), events=events))
+    log = event_logs.emit(EventLog(algorithms=("sha256",), events=events))
     return base64.b64encode(log).decode()
 
 

@@ -71,12 +71,18 @@ def sightings(*names: str) -> tuple[Sighting, ...]:
 
 
 def ended(
-    ending: Ending, *names: str, status: bytes = b"", undone: int = 0, expect: Expectation
+    ending: Ending,
+    *names: str,
+    status: bytes = b"",
+    undone: int = 0,
+    objection: str = "",
+    expect: Expectation,
 ) -> StepResult:
     cycle = Cycle(
         ending=ending,
         duration=9,
         undone=undone,
+        objection=objection,
         status=status,
         resets=0,
         seen=sightings(*names),
@@ -128,6 +134,7 @@ def test_verdict_tpm_that_does_not_answer_in_time_proves_nothing(
         ending=Ending.POWERED_OFF,
         duration=9,
         undone=0,
+        objection="",
         status=b"",
         resets=0,
         seen=tuple(console.seen),
@@ -204,6 +211,43 @@ def test_verdict_other_end_does_not_pass(
 def test_verdict_actions_that_were_never_done_prove_nothing() -> None:
     result = ended(Ending.POWERED_OFF, *REFUSAL, undone=1, expect=REFUSED)
     assert result.verdict is Outcome.INCONCLUSIVE
+
+
+def test_verdict_objection_of_a_call_fails() -> None:
+    result = ended(Ending.UP, status=status(), objection="the proof is refused", expect=UP)
+    assert (result.verdict, result.reason) == (Outcome.FAILED, "the proof is refused")
+
+
+IDENTITY = {
+    "schema": "bootseal.identity-status/1",
+    "key": True,
+    "certificate": "1f",
+    "token": True,
+    "reason": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected", "reason"),
+    [
+        (IDENTITY, "^key, certificate 1f, token$", ""),
+        (IDENTITY, "^no key", "the identity is 'key, certificate 1f, token': expected '^no key'"),
+        (IDENTITY | {"token": False, "reason": "closed"}, "no token: closed$", ""),
+        (None, "^key", "the identity is 'not installed': expected '^key'"),
+        (None, "", ""),
+    ],
+    ids=["as-expected", "another", "reason", "not-installed", "any"],
+)
+def test_verdict_identity_is_that_of_the_status(
+    said: dict[str, object] | None, expected: str, reason: str
+) -> None:
+    document = json.loads(status()) | ({} if said is None else {"identity": said})
+    expect = Expectation(
+        ending=Ending.UP, status=ExpectedStatus(slot="b", created=None, identity=expected)
+    )
+    result = ended(Ending.UP, status=json.dumps(document).encode(), expect=expect)
+    assert result.verdict is (Outcome.FAILED if reason else Outcome.PASSED)
+    assert result.reason == reason
 
 
 def test_verdict_proven_system_passes() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -12,7 +13,14 @@ from bootseal.boot.machine.events import Ending, Sighting
 from bootseal.boot.machine.session import Event, Off, Reset, StatusLine
 from bootseal.boot.scenario import model
 from bootseal.boot.scenario.model import Action, Do, Expectation, Step
-from bootseal.boot.scenario.power_cycle import _Actions, _at_shell, _ending, forbidden
+from bootseal.boot.scenario.power_cycle import _Actions, _at_shell, _ending, _perform, forbidden
+from bootseal.errors import VerificationRefused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bootseal.boot.machine.session import Session
+    from bootseal.boot.scenario.workspace import Workspace
 
 STATUS = StatusLine(time=5.0, data=b"{}")
 OFF = Off(time=9.0, ending=Ending.POWERED_OFF)
@@ -64,6 +72,30 @@ def test_actions_on_status_wait_for_the_status_line() -> None:
     actions.notice(seen("shell"))
     actions.notice(STATUS)
     assert actions.wake() == 5.0
+
+
+class Talking:
+    """What a call needs of a session: someone types."""
+
+    def __init__(self) -> None:
+        self.typed = ""
+
+    def type(self, text: str) -> None:
+        self.typed += text
+
+
+def test_call_types_and_says_what_was_refused(tmp_path: Path) -> None:
+    session, workspace, called = Talking(), cast("Workspace", tmp_path), []
+
+    def refuse(given: Workspace) -> None:
+        called.append((given, session.typed))
+        raise VerificationRefused("the proof is refused")
+
+    action = Action(do=Do.CALL, when="shell", text="go", call=refuse)
+    said = _perform(cast("Session", session), action, workspace)
+
+    assert said == "the proof is refused"
+    assert called == [(workspace, "go")]
 
 
 def test_triggers_that_are_no_patterns_have_names_of_their_own() -> None:

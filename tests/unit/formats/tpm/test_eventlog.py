@@ -7,6 +7,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import event_logs
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats.tpm import eventlog
@@ -45,7 +46,7 @@ def logs(draw: st.DrawFn) -> EventLog:
 
 def small_log() -> bytes:
     events = eventlog.bootm_events(kernel=b"k", ramdisk=b"r", fdt=FDT)
-    return eventlog.emit(EventLog(algorithms=("sha256",), events=events))
+    return event_logs.emit(EventLog(algorithms=("sha256",), events=events))
 
 
 def test_bootm_measures_stored_payloads_in_order() -> None:
@@ -134,7 +135,7 @@ def test_replay_of_a_bank_that_was_not_logged_is_refused() -> None:
 
 @given(logs())
 def test_parse_of_an_emitted_log_gives_it_back(log: EventLog) -> None:
-    assert eventlog.parse(eventlog.emit(log)) == log
+    assert eventlog.parse(event_logs.emit(log)) == log
 
 
 @given(st.binary(max_size=200))
@@ -231,7 +232,7 @@ def test_pcr_0_starts_at_the_locality_that_started_the_tpm(number: int) -> None:
         algorithms=("sha256",), events=(locality(number), measured(b"x"), measured(b"y", 1))
     )
 
-    found = eventlog.parse(eventlog.emit(log))
+    found = eventlog.parse(event_logs.emit(log))
 
     assert eventlog.startup_locality(found.events) == number
     assert eventlog.replay(found.events) == {
@@ -259,7 +260,7 @@ def test_event_that_only_looks_like_a_startup_locality_changes_nothing(event: Ev
     ids=["late", "twice", "no locality"],
 )
 def test_startup_locality_that_contradicts_the_log_is_refused(events: tuple[Event, ...]) -> None:
-    data = eventlog.emit(EventLog(algorithms=("sha256",), events=events))
+    data = event_logs.emit(EventLog(algorithms=("sha256",), events=events))
 
     with pytest.raises(FormatError, match="where PCR 0 cannot start from it"):
         eventlog.parse(data)
@@ -346,7 +347,7 @@ def test_damaged_log_of_a_tpm_1_2_is_refused(data: bytes, reason: str) -> None:
 
 
 def test_many_events_before_a_long_filler_are_read_in_linear_time() -> None:
-    one = eventlog.emit(EventLog(algorithms=("sha256",), events=(measured(b""),)))[HEADER_END:]
+    one = event_logs.emit(EventLog(algorithms=("sha256",), events=(measured(b""),)))[HEADER_END:]
     data = small_log()[:HEADER_END] + one * 10_000
 
     assert len(eventlog.parse(data.ljust(1 << 20, b"\0")).events) == 10_000

@@ -100,11 +100,10 @@ def test_reference_leads_to_tokens_and_services_only(tmp_path: Path) -> None:
 def test_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, source: str, package: str
 ) -> None:
-    for name in ("bootseal.keys.signers.pkcs11", "bootseal.keys.signers.kms", package):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    # An earlier test may have left the module on the package, where `from` finds it.
-    monkeypatch.delattr("bootseal.keys.signers.pkcs11", raising=False)
-    monkeypatch.delattr("bootseal.keys.signers.kms", raising=False)
+    for name in ("pkcs11", "kms", "amazon"):
+        monkeypatch.delitem(sys.modules, f"bootseal.keys.signers.{name}", raising=False)
+        # An earlier test may have left the module on the package, where `from` finds it.
+        monkeypatch.delattr(f"bootseal.keys.signers.{name}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
 
     with pytest.raises(ToolError, match="which is not installed") as refusal:

@@ -11,13 +11,18 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from bootseal import proc
 from bootseal.boot.attacks import forge, forge_signed
 from bootseal.errors import UsageError
 from bootseal.firmware import chain, places, rom, sign
 from bootseal.formats import bank_choice, fip
+from bootseal.keys import certificate, tbbr
+from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bootseal.boot.scenario.workspace import Workspace
     from bootseal.keys.signers.base import Signer
 
@@ -31,6 +36,18 @@ _RESET: Final = struct.pack(
     0x14000000,  # b   .
 )
 _ALGORITHM: Final = "sha256,rsa2048"
+# Of the block that chooses a bank: less than its magic number.
+_TORN: Final = 3
+_SEQUENCE, _BIT_STRING = 0x30, 0x03
+# Tag and length of a DER value of 256 bytes to 64 KiB.
+_HEAD: Final = 4
+# Without parameters, RSASSA-PSS is SHA-1, MGF1 with SHA-1 and a salt of 20 bytes: RFC 4055.
+PSS_SHA1: Final = (
+    bytes.fromhex("300d06092a864886f70d01010a3000"),
+    *("-sha1", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:20"),
+)
+PKCS1_SHA256: Final = (bytes.fromhex("300d06092a864886f70d01010b0500"), "-sha256")
+_TIMEOUT: Final = 60.0
 
 
 def original(workspace: Workspace) -> bytes:
@@ -147,6 +164,69 @@ def choice_is_noise(workspace: Workspace) -> None:
     """Fill the block that chooses the bank with bytes that look random."""
     noise = forge.noise(bank_choice.SIZE, seed=3)
     workspace.disk.write(_BOOTSTATE, bank_choice.PLACE, noise)
+
+
+def choice_is_torn(workspace: Workspace) -> None:
+    """Write the beginning of the block that chooses bank b, as when the power goes."""
+    workspace.disk.write(_BOOTSTATE, bank_choice.PLACE, bank_choice.emit(1)[:_TORN])
+
+
+def switched_early(workspace: Workspace) -> None:
+    """Choose bank b, of which half is written."""
+    changed(half, "b")(workspace)
+    choose(1)(workspace)
+
+
+def mixed(workspace: Workspace) -> None:
+    """Put U-Boot with its certificates next to BL2 and BL31 of a newer version of the maker's."""
+    older = fip.parse(original(workspace))
+    signers = places.signers(workspace.keys)
+    newer = fip.parse(signed(original(workspace), {}, signers, 2))
+    parts = {entry.name: newer.image(entry.name) or b"" for entry in newer.entries}
+    for name in ("nt-fw", "nt-fw-key-cert", "nt-fw-cert"):
+        parts[name] = older.image(name) or b""
+    install(workspace, fip.emit(parts))
+
+
+def certified_with_sha1(workspace: Workspace) -> None:
+    """Have the maker sign BL2's certificate by RSASSA-PSS with SHA-1."""
+    install(workspace, certified(original(workspace), _root_key(workspace), *PSS_SHA1))
+
+
+def certified_with_pkcs1(workspace: Workspace) -> None:
+    """Have the maker sign BL2's certificate by RSASSA-PKCS1-v1_5 with SHA-256."""
+    install(workspace, certified(original(workspace), _root_key(workspace), *PKCS1_SHA256))
+
+
+def certified(content: bytes, key: Path, identifier: bytes, *options: str) -> bytes:
+    """Sign BL2's certificate in a way that no signer of ours offers.
+
+    Args:
+        content: A signed FIP.
+        key: The master root key, RSA.
+        identifier: The algorithm in DER form, RFC 8017 or 4055.
+        options: The same for `openssl dgst`.
+
+    Raises:
+        ToolError: openssl cannot sign so.
+    """
+    found = fip.parse(content)
+    parts = {entry.name: found.image(entry.name) or b"" for entry in found.entries}
+    whole = parts["tb-fw-cert"]
+    now = tbbr.read(whole)
+    # The same identifier is inside of what is signed and behind it.
+    value = certificate.der(_BIT_STRING, b"\0" + now.signature)
+    old = whole[_HEAD + len(now.signed) : -len(value)]
+    inside = certificate.der(_SEQUENCE, now.signed[_HEAD:].replace(old, identifier, 1))
+    args = ["dgst", *options, "-sign", str(key)]
+    signature = proc.run("openssl", args, stdin=inside, timeout=_TIMEOUT).stdout
+    value = certificate.der(_BIT_STRING, b"\0" + signature)
+    parts["tb-fw-cert"] = certificate.der(_SEQUENCE, inside + identifier + value)
+    return fip.emit(parts, alignment=found.alignment)
+
+
+def _root_key(workspace: Workspace) -> Path:
+    return workspace.keys / f"{key_directory.find(workspace.keys, Role.MRK).name}.key"
 
 
 def foreign_rom(workspace: Workspace) -> None:

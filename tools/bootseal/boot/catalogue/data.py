@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Final
 
 from bootseal.boot.attacks import fit as fit_attacks
@@ -14,10 +15,10 @@ from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Scenario, Step
 from bootseal.boot.scenario.workspace import Tpm, Workspace
 
-_GROUP: Final = "data"
+_scenario: Final = partial(Scenario, group="data")
 _STATUS: Final = "bootseal-data status"
 _ROTATE: Final = "bootseal-data rotate"
-_WIPE: Final = "bootseal-data wipe"
+_WIPE: Final = "bootseal-identity create && bootseal-identity token && bootseal-data wipe"
 _DIRECTORY: Final = "/data/bootseal"
 _COUNT: Final = f"{_DIRECTORY}/boots"
 # Files that a script of root reads; what they print if it runs them is not in the text typed here.
@@ -50,10 +51,9 @@ def _filled(hostile: str) -> Action:
 
 
 DATA: Final = (
-    Scenario(
+    _scenario(
         id="bus-recorded",
         title="Traffic with the TPM recorded",
-        group=_GROUP,
         about="Every command and every response, in the first boot, which seals the key, and in a "
         "later one. Sessions are salted and encrypted, so neither the volume key, the sealed "
         "secret nor the recovery key is in the recordings. The search is known to work: it finds "
@@ -62,13 +62,13 @@ DATA: Final = (
         prepare=Workspace.record_tpm,
         steps=(came_up("root-verified:a", "data-opened", check=after.bus_is_silent),),
     ),
-    Scenario(
+    _scenario(
         id="rotate-and-wipe",
         title="Key slot replaced, then all data wiped (development image)",
-        group=_GROUP,
         about="The owner does this. After `bootseal-data rotate` a new key slot opens the same "
         "data, and the old one is gone. After `bootseal-data wipe` the next boot makes an empty "
-        "volume with another recovery key, and the old one opens nothing.",
+        "volume with another recovery key, and the old one opens nothing. An identity key is gone "
+        "with the data.",
         steps=(
             came_up(
                 *("data-opened", "rollback-lowest:1", "data-rotated", "data-opened"),
@@ -79,37 +79,36 @@ DATA: Final = (
                 check=after.rotated,
             ),
             came_up(
-                *("data-opened", "data-wiped", "recovery-handed-out", "data-opened"),
+                *("data-opened", "identity-token:without", "data-wiped"),
+                *("recovery-handed-out", "data-opened"),
                 created=True,
+                identity="^no key, no certificate, no token: there is no identity key",
                 title="wipe",
                 actions=(Action(do=Do.TYPE, when="shell", text=f"{_WIPE} && reboot\r"),),
                 check=after.wiped,
             ),
         ),
     ),
-    Scenario(
+    _scenario(
         id="data-null-cipher",
         title="Data partition without encryption: the null cipher in its header",
-        group=_GROUP,
         about="A kernel of the maker's that knows cipher_null. Two words of the LUKS2 header and "
         "its checksum are changed, which takes no key; the data would be written in the clear. The "
         "device compares the whole header with the one that it writes before it opens anything.",
         prepare=foreign_volume.null_cipher,
         steps=(_refused(r'segments\.0\.encryption is "cipher_null-ecb"'),),
     ),
-    Scenario(
+    _scenario(
         id="data-null-slot",
         title="Volume of an attacker's behind the TPM's own token",
-        group=_GROUP,
         about="The same kernel. The TPM's key slot is turned into one that any key opens and that "
         "holds a volume key of the attacker's.",
         prepare=foreign_volume.null_slot,
         steps=(_refused(r'keyslots\.0\.area\.encryption is "cipher_null-ecb"'),),
     ),
-    Scenario(
+    _scenario(
         id="data-replaced",
         title="Another volume of the same device in the place of its data",
-        group=_GROUP,
         about="The volume from before a wipe is put back. Its header is right and the TPM unseals "
         "its key, but it is not the one that the TPM knows: what is measured of the volume key is "
         "not what the boot that made the newer one enrolled.",
@@ -130,10 +129,9 @@ DATA: Final = (
             ),
         ),
     ),
-    Scenario(
+    _scenario(
         id="data-content-hostile",
         title="Files of an attacker's on the data partition (development image)",
-        group=_GROUP,
         about="In the place of the files there that a script of root reads or writes: a FIFO and a "
         "link to slot b's boot partition, shell text in the place of a number, a file of 1 TiB and "
         "a link to endless zeros. Nothing of it is run, waited for or written through; the boot is "
@@ -152,10 +150,9 @@ DATA: Final = (
             ),
         ),
     ),
-    Scenario(
+    _scenario(
         id="tpm-squatted",
         title="Rollback index that someone else defined first",
-        group=_GROUP,
         about="Before the first boot, someone with access to the TPM defines the index with the "
         "right attributes and a policy that lets them delete it later. The initramfs compares the "
         "whole Name of the index, and starts nothing.",
@@ -173,36 +170,32 @@ DATA: Final = (
             ),
         ),
     ),
-    Scenario(
+    _scenario(
         id="other-tpm",
         title="Disk moved to another device",
-        group=_GROUP,
         about="The key is sealed to the TPM of the first device. The system runs, its data stays "
         "closed, and it says why.",
         tpm=Tpm.FRESH,
         steps=(closed(),),
     ),
-    Scenario(
+    _scenario(
         id="tpm-cleared",
         title="TPM cleared",
-        group=_GROUP,
         about="The storage seed is replaced, so nobody can unseal what was sealed before.",
         tpm=Tpm.CLEARED,
         steps=(closed(),),
     ),
-    Scenario(
+    _scenario(
         id="tpm-locked-out",
         title="TPM in lockout after wrong guesses",
-        group=_GROUP,
         about="The key is sealed to a policy and not to a password, so lockout does not affect it: "
         "the data opens, and the system reports the state of the TPM.",
         tpm=Tpm.LOCKED_OUT,
         steps=(came_up("root-verified:a", "tpm-lockout", "data-opened"),),
     ),
-    Scenario(
+    _scenario(
         id="tpm-full",
         title="TPM without room for the rollback index",
-        group=_GROUP,
         about="Before the first boot. A device that cannot remember how old a release may be makes "
         "no data partition and says why. The rest of the system runs.",
         base="shipped",
@@ -221,10 +214,9 @@ DATA: Final = (
             ),
         ),
     ),
-    Scenario(
+    _scenario(
         id="no-tpm",
         title="TPM removed",
-        group=_GROUP,
         about="Nothing may run unmeasured. On this board a read where no chip answers is a bus "
         "error, and U-Boot resets, over and over.",
         base="shipped",
@@ -232,20 +224,18 @@ DATA: Final = (
         tpm=Tpm.NONE,
         steps=(never_started("bus-error"),),
     ),
-    Scenario(
+    _scenario(
         id="tpm-other-bank",
         title="TPM without SHA-256 PCRs",
-        group=_GROUP,
         about="Nothing may run unmeasured: the layer's bootm refuses when a measurement fails, "
         "where mainline U-Boot boots on.",
         base="shipped",
         tpm=Tpm.OTHER_BANK,
         steps=(refused("boot-refused:not measured"),),
     ),
-    Scenario(
+    _scenario(
         id="other-initramfs",
         title="Another initramfs, signed to boot but without a PCR policy",
-        group=_GROUP,
         about="A build of the maker's own. It boots, PCR 9 differs, and the TPM does not release "
         "the key.",
         prepare=fit_attacks.signed_by_maker(forge_signed.other_initramfs),

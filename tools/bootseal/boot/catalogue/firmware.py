@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.boot.attacks import firmware as attacks
-from bootseal.boot.catalogue.steps import came_up, no_boot_loader
+from bootseal.boot.catalogue.steps import came_up, no_boot_loader, reached_kernel
 from bootseal.boot.scenario.model import Scenario
 from bootseal.boot.scenario.workspace import Tpm
 
 if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
 
-_GROUP: Final = "firmware"
+_scenario: Final = partial(Scenario, group="firmware", rom=True)
 _FLIPS: Final = 10
 _TOC: Final = 16
 _MALFORMED, _BL2, _BL31, _UBOOT = (
@@ -71,11 +72,9 @@ _CHANGES: Final = (
 
 
 def _both(row: _Change) -> Scenario:
-    return Scenario(
+    return _scenario(
         id=f"firmware-{row.id}",
         title=f"Boot loader in both banks: {row.title}",
-        group=_GROUP,
-        rom=True,
         about="Neither bank starts, and the device switches off.",
         base="shipped",
         prepare=attacks.changed(row.change),
@@ -86,11 +85,9 @@ def _both(row: _Change) -> Scenario:
 def _other_bank(
     id_: str, title: str, prepare: Callable[[Workspace], None], *why: str, about: str
 ) -> Scenario:
-    return Scenario(
+    return _scenario(
         id=f"firmware-{id_}",
         title=title,
-        group=_GROUP,
-        rom=True,
         about=about,
         prepare=prepare,
         steps=(
@@ -100,11 +97,9 @@ def _other_bank(
 
 
 def _flips(number: int) -> Scenario:
-    return Scenario(
+    return _scenario(
         id=f"firmware-flipped-{number:02}",
         title=f"A random bit flipped in each bank (seed {number})",
-        group=_GROUP,
-        rom=True,
         about="Wherever it is, it is covered: neither bank starts.",
         base="shipped",
         prepare=attacks.bits_at_random(number),
@@ -124,13 +119,6 @@ FIRMWARE: Final = (
         "data are as after any boot.",
     ),
     _other_bank(
-        "bank-a-torn",
-        "Power lost while bank a was written",
-        attacks.changed(attacks.half, "a"),
-        _BL2,
-        about="The certificates are at the end of a FIP, and are not there. The other bank starts.",
-    ),
-    _other_bank(
         "bank-a-restarts",
         "U-Boot of bank a, signed by its maker, that resets at once",
         attacks.crashing("a"),
@@ -138,62 +126,102 @@ FIRMWARE: Final = (
         about="It is verified, so it starts. Three starts without a kernel are enough: the other "
         "bank starts.",
     ),
-    Scenario(
+    _scenario(
         id="firmware-bank-b",
         title="Bank b chosen",
-        group=_GROUP,
-        rom=True,
         about="As after an update of the boot loader.",
         prepare=attacks.choose(1),
         steps=(came_up("bank:b", "slot-tried:a", "root-verified:a"),),
     ),
-    Scenario(
+    _scenario(
         id="firmware-choice-noise",
         title="Block that chooses the bank filled with random bytes",
-        group=_GROUP,
-        rom=True,
         about="Anything but the one right form is bank a.",
+        base="shipped",
         prepare=attacks.choice_is_noise,
-        steps=(came_up("bank:a", "slot-tried:a", "root-verified:a"),),
+        steps=(reached_kernel("bank:a", "slot-tried:a", forbidden=("bank-refused",)),),
     ),
-    Scenario(
+    _scenario(
+        id="firmware-update-cut",
+        title="Power cut while bank b is written",
+        about="An update writes the bank that is not in use, and then chooses it. Bank a starts; "
+        "bank b is not looked at.",
+        base="shipped",
+        prepare=attacks.changed(attacks.half, "b"),
+        steps=(reached_kernel("bank:a", "slot-tried:a", forbidden=("bank:b",)),),
+    ),
+    _scenario(
+        id="firmware-switch-cut",
+        title="Power cut while the block that chooses bank b is written",
+        about="It is all there or it is not: with a part of it, bank a starts.",
+        base="shipped",
+        prepare=attacks.choice_is_torn,
+        steps=(reached_kernel("bank:a", "slot-tried:a", forbidden=("bank:b",)),),
+    ),
+    _scenario(
+        id="firmware-switch-early",
+        title="Bank b chosen before all of it was on the disk, and then a power cut",
+        about="Of a FIP the certificates come last, and are not there. The choice is only which "
+        "bank is first: bank b is refused, and bank a starts.",
+        base="shipped",
+        prepare=attacks.switched_early,
+        steps=(reached_kernel("bank:b", _BL2, "bank-refused:b", "bank:a", "slot-tried:a"),),
+    ),
+    _scenario(
         id="firmware-rolled-back",
         title="Boot loader below the TPM's index, in both banks",
-        group=_GROUP,
-        rom=True,
         about="The index of the TPM refuses its security version. BL1 and BL2 only read the index.",
         base="shipped",
         tpm=Tpm.FIRMWARE_RAISED,
         steps=(no_boot_loader(_BL2),),
     ),
-    Scenario(
+    _scenario(
         id="firmware-newer",
         title="The same index, and a boot loader with a higher security version",
-        group=_GROUP,
-        rom=True,
-        about="It starts: the maker signed it with the counter that the index asks for. The kernel "
-        "is reached.",
+        about="It starts: the maker signed it with the counter that the index asks for.",
         base="shipped",
         tpm=Tpm.FIRMWARE_RAISED,
         prepare=attacks.by_maker({}, counter=2),
-        steps=(came_up("bank:a", "slot-tried:a", "root-verified:a", created=True),),
+        steps=(reached_kernel("bank:a", "slot-tried:a", forbidden=("bank-refused",)),),
     ),
-    Scenario(
+    _scenario(
+        id="firmware-mixed",
+        title="The same index, BL2 and BL31 of a newer boot loader, U-Boot of the one before",
+        about="Each part is signed by the maker. The index refuses the version in U-Boot's own "
+        "certificates, in both banks.",
+        base="shipped",
+        tpm=Tpm.FIRMWARE_RAISED,
+        prepare=attacks.mixed,
+        steps=(no_boot_loader(_UBOOT),),
+    ),
+    _scenario(
+        id="firmware-sha1",
+        title="BL2's certificate signed with SHA-1, by the maker",
+        about="The signature is right, and the hash is not one that the boot ROM knows.",
+        base="shipped",
+        prepare=attacks.certified_with_sha1,
+        steps=(no_boot_loader(_BL2),),
+    ),
+    _scenario(
+        id="firmware-pkcs1",
+        title="BL2's certificate signed with PKCS#1 v1.5, by the maker",
+        about="The signature is right, and the boot ROM takes RSASSA-PSS alone.",
+        base="shipped",
+        prepare=attacks.certified_with_pkcs1,
+        steps=(no_boot_loader(_BL2),),
+    ),
+    _scenario(
         id="firmware-no-tpm",
         title="TPM removed",
-        group=_GROUP,
-        rom=True,
         about="Nothing may run unmeasured. On this board a read where no chip answers is a bus "
         "error, which the boot ROM takes as the end of a bank.",
         base="shipped",
         tpm=Tpm.NONE,
         steps=(no_boot_loader(),),
     ),
-    Scenario(
+    _scenario(
         id="firmware-other-rom",
         title="Boot ROM with the hash of another root key",
-        group=_GROUP,
-        rom=True,
         about="It starts nothing of this maker's.",
         base="shipped",
         prepare=attacks.foreign_rom,

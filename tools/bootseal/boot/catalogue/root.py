@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from bootseal.boot.attacks import root as root_attacks
@@ -10,20 +11,20 @@ from bootseal.boot.catalogue.steps import never_up, up_from_b
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Expectation, Scenario, Step
 
+_scenario: Final = partial(Scenario, group="root")
+
 ROOT: Final = (
-    Scenario(
+    _scenario(
         id="root-flipped",
         title="One bit flipped in the superblock of slot a's root",
-        group="root",
         about="dm-verity restarts the device at the first read, three times; then slot b starts. "
         "Nothing from slot a's root runs.",
         prepare=root_attacks.flip("root", root_attacks.SUPERBLOCK),
         steps=(up_from_b("verity-corruption:data", "verity-restart"),),
     ),
-    Scenario(
+    _scenario(
         id="root-scattered",
         title="Bits flipped all over slot a's root",
-        group="root",
         about="In 24 blocks that nothing reads before the system runs. dm-verity checks each block "
         "when it is read, and restarts the device.",
         prepare=root_attacks.scatter,
@@ -36,20 +37,18 @@ ROOT: Final = (
             ),
         ),
     ),
-    Scenario(
+    _scenario(
         id="tree-flipped",
         title="One bit flipped in the top block of slot a's hash tree",
-        group="root",
         about="The top block no longer hashes to the signed root hash, and dm-verity restarts the "
         "device before anything from the root runs.",
         base="shipped",
         prepare=root_attacks.flip("verity", root_attacks.TOP_LEVEL),
         steps=(never_up("metadata"),),
     ),
-    Scenario(
+    _scenario(
         id="root-swapped",
         title="Root and hash tree of slot a replaced by another matching pair",
-        group="root",
         about="A valid file system and its tree, of the same size, salt and geometry, but with "
         "another root hash than the signed one.",
         base="shipped",

@@ -3,45 +3,44 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from bootseal.boot.attacks import state as state_attacks
 from bootseal.boot.catalogue.steps import came_up, refused, up, while_typing
 from bootseal.boot.scenario.model import Scenario
 
+_scenario: Final = partial(Scenario, group="settings")
+
 STATE: Final = (
-    Scenario(
+    _scenario(
         id="state-noise",
         title="Slot state filled with random bytes",
-        group="settings",
         about="The checksum does not match, so U-Boot uses its defaults and boots as usual.",
         prepare=state_attacks.noise,
         steps=(came_up("state-default", "slot-tried:a", "root-verified:a"),),
     ),
-    Scenario(
+    _scenario(
         id="state-smuggled",
         title="Extra variables in a valid slot state",
-        group="settings",
         about="bootcmd, bootargs, verify=no and even the boot logic's own variables, with a valid "
         "checksum. U-Boot imports three variables and no others; bootargs is measured, so the data "
         "would stay closed if it were taken.",
         prepare=state_attacks.smuggle,
         steps=(up(),),
     ),
-    Scenario(
+    _scenario(
         id="state-injected",
         title="Shell commands in the three imported variables",
-        group="settings",
         about="The boot logic compares them as text and never runs them. An unsigned FIT is in "
         "place, in case it does.",
         base="shipped",
         prepare=state_attacks.inject,
         steps=(refused("no-signature", "signature-refused"),),
     ),
-    Scenario(
+    _scenario(
         id="settings-everywhere",
         title="Settings offered in every writable place",
-        group="settings",
         about="verify=no, bootcmd, fdtcontroladdr and more in the slot state, the second flash, "
         "the gap in front of the first partition, QEMU's device tree (/config, and no keys) and "
         "QEMU's firmware configuration. An unsigned FIT is in place, in case any of it is taken.",
@@ -49,18 +48,16 @@ STATE: Final = (
         prepare=state_attacks.offer_everywhere,
         steps=(refused("no-signature", "signature-refused"),),
     ),
-    Scenario(
+    _scenario(
         id="keys-pressed",
         title="Keys pressed all through U-Boot",
-        group="settings",
         about="Ten times a second from power-on, for eight seconds. There is no moment at which "
         "the boot can be stopped.",
         steps=(while_typing(" \r", when="power-on"),),
     ),
-    Scenario(
+    _scenario(
         id="ctrl-c-pressed",
         title="Ctrl-C during loading and verification",
-        group="settings",
         about="The boot command cannot be interrupted, and would end in a power-off if it could.",
         steps=(while_typing("\x03", when="slot-tried:a"),),
     ),

@@ -23,6 +23,7 @@ def came_up(
     *console: str,
     slot: str = "a",
     created: bool = False,
+    identity: str = "",
     title: str = "boot",
     actions: tuple[Action, ...] = (),
     prepare: Callable[[Workspace], None] | None = None,
@@ -31,7 +32,9 @@ def came_up(
     """Come up from a slot with data opened, or made in this boot; `console` is seen on the way."""
     return Step(
         expect=Expectation(
-            ending=Ending.UP, console=console, status=ExpectedStatus(slot=slot, created=created)
+            ending=Ending.UP,
+            console=console,
+            status=ExpectedStatus(slot=slot, created=created, identity=identity),
         ),
         title=title,
         actions=actions,
@@ -86,9 +89,24 @@ def no_boot_loader(why: str = "") -> Step:
     )
 
 
+def reached_kernel(*console: str, forbidden: tuple[str, ...] = ()) -> Step:
+    """Start a kernel, which is as far as the boot loaders decide; `console` is seen before it."""
+    return Step(
+        expect=Expectation(
+            ending=Ending.CONSOLE, console=(*console, "kernel-handover"), forbidden=forbidden
+        ),
+        until="kernel-handover",
+        timeout=120.0,
+    )
+
+
 def closed(*findings: str) -> Step:
     """Come up with data closed, and say why."""
-    system = ExpectedStatus(findings=("data.closed", *findings), reason=r"(?i)tpm|unseal|policy")
+    system = ExpectedStatus(
+        findings=("data.closed", *findings),
+        reason=r"(?i)tpm|unseal|policy",
+        identity=r"^no key, .*: the data partition is closed",
+    )
     return Step(
         expect=Expectation(
             ending=Ending.UP, console=("slot-tried:a", "root-verified:a"), status=system

@@ -117,6 +117,8 @@ PATTERNS: Final = _patterns(
     ("boots-refused", r"bootseal: boots: not a number of at most nine digits"),
     ("recovery-handed-out", r"bootseal: data: recovery key handed out"),
     ("tpm-lockout", r"bootseal: data: the TPM is in lockout"),
+    ("tpm-guesses", r"^TPM2_PT_LOCKOUT_COUNTER: (0x[0-9a-fA-F]+)"),
+    ("identity-token", r"bootseal-identity: token made, (with|without) a certificate"),
     # systemd
     ("systemd", r"Welcome to (.+)!"),
     ("emergency-shell", r"^You are in emergency mode|^Give root password for maintenance"),

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STATE_FILE: Final = "tpm2-00.permall"
+AUTHORITIES: Final = ("ca/issuer.pem", "ca/swtpm-localca-rootca-cert.pem")
+"""Certificates of the chip's maker, next to its state."""
 _ALG_SHA256: Final = 0x000B
 _NO_NV_SPACE: Final = 0x14B
 _FILLING: Final = 0x01A00000

@@ -15,6 +15,7 @@ from bootseal import documents
 from bootseal.device import Partition  # noqa: TC001 - documents.decode reads the annotation
 
 SCHEMA: Final = "bootseal.status/1"
+_IDENTITY_SCHEMA: Final = "bootseal.identity-status/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,38 @@ class DataStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityStatus:
+    """The key that identifies the device, as `bootseal-identity status` prints it.
+
+    Attributes:
+        schema: Always `bootseal.identity-status/1`.
+        key: Whether there is one.
+        certificate: Serial number of its certificate, lower-case hex; "" when there is none.
+        token: Whether this boot made a PKCS#11 token of it.
+        reason: Why it did not; "" when it did.
+    """
+
+    schema: str = _IDENTITY_SCHEMA
+    key: bool
+    certificate: str
+    token: bool
+    reason: str
+
+    def text(self) -> str:
+        """Say it in one line.
+
+        >>> IdentityStatus(key=True, certificate="1f", token=True, reason="").text()
+        'key, certificate 1f, token'
+        """
+        what = [
+            "key" if self.key else "no key",
+            f"certificate {self.certificate}" if self.certificate else "no certificate",
+            "token" if self.token else f"no token: {self.reason}",
+        ]
+        return ", ".join(what)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
     """One line of /proc/self/mounts."""
 
@@ -71,6 +104,7 @@ class Status:
         slot: Slot on the kernel command line.
         root: The root file system.
         data: The data partition.
+        identity: The identity key; None on a device without the program for it.
         pcrs: SHA-256 PCR values by index, lower-case hex.
         event_log_size: Bytes of the TCG event log, 0 when there is none.
         event_log: The log itself.
@@ -85,6 +119,7 @@ class Status:
     slot: str
     root: RootStatus
     data: DataStatus
+    identity: IdentityStatus | None = None
     pcrs: dict[str, str]
     event_log_size: int
     event_log: bytes

@@ -129,14 +129,9 @@ def _objections(
     for sighting in ended.seen:
         if any(sighting.matches(name) for name in forbidden(step)):
             yield Outcome.FAILED, f"{_label(sighting)} must not be seen: {sighting.line}"
-    # U-Boot's driver waits 750 ms, and an emulator on a busy machine can take longer. Whatever
-    # follows, a refusal or a wrong PCR, is then not the scenario's doing.
-    if any(sighting.name == "tpm-silent" for sighting in ended.seen):
-        yield Outcome.INCONCLUSIVE, "the TPM emulator did not answer U-Boot in time"
-    if ended.ending is Ending.TIMEOUT:
-        yield Outcome.INCONCLUSIVE, _overdue(step, ended)
-    if ended.ending is Ending.CRASHED:
-        yield Outcome.INCONCLUSIVE, "QEMU or the TPM emulator exited by itself"
+    if ended.objection:
+        yield Outcome.FAILED, ended.objection
+    yield from ((Outcome.INCONCLUSIVE, reason) for reason in _unproven(step, ended))
     if ended.ending is not expect.ending:
         yield Outcome.FAILED, f"ended {ended.ending}: expected {expect.ending}"
     if ended.undone:
@@ -145,6 +140,18 @@ def _objections(
         yield Outcome.FAILED, f"the console did not show {missing} in the expected order"
     if ended.ending is Ending.UP:
         yield from ((Outcome.FAILED, r) for r in _status(expect.status, system, findings))
+
+
+def _unproven(step: Step, ended: Cycle) -> Iterator[str]:
+    """Yield why a power cycle proves nothing."""
+    # U-Boot's driver waits 750 ms, and an emulator on a busy machine can take longer. Whatever
+    # follows, a refusal or a wrong PCR, is then not the scenario's doing.
+    if any(sighting.name == "tpm-silent" for sighting in ended.seen):
+        yield "the TPM emulator did not answer U-Boot in time"
+    if ended.ending is Ending.TIMEOUT:
+        yield _overdue(step, ended)
+    if ended.ending is Ending.CRASHED:
+        yield "QEMU or the TPM emulator exited by itself"
 
 
 def _overdue(step: Step, ended: Cycle) -> str:
@@ -182,3 +189,6 @@ def _status(
         yield f"the data partition was {found}: expected the opposite"
     if expect.reason and not re.search(expect.reason, system.data.reason):
         yield f"data is closed because {system.data.reason!r}: expected {expect.reason!r}"
+    identity = system.identity.text() if system.identity else "not installed"
+    if expect.identity and not re.search(expect.identity, identity):
+        yield f"the identity is {identity!r}: expected {expect.identity!r}"

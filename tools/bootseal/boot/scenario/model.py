@@ -48,6 +48,8 @@ class Do(StrEnum):
 
     TYPE = "type"
     """Type `text` on the serial console."""
+    CALL = "call"
+    """Type `text`, and have `call` talk with the device meanwhile."""
     RESET = "reset"
     """Press the reset button: warm reset of the whole board; RAM keeps its contents."""
     CUT = "cut"
@@ -66,6 +68,7 @@ class Action:
         when: Pattern name, `power-on` or `status`.
         delay: Seconds between the trigger and the action.
         text: What to type; `\r` is the enter key.
+        call: What talks with the device; raises VerificationRefused when something is wrong.
         repeat: How many times to do it.
         interval: Seconds between two repeats.
     """
@@ -74,6 +77,7 @@ class Action:
     when: str = POWER_ON
     delay: float = 0.0
     text: str = ""
+    call: Callable[[Workspace], None] | None = None
     repeat: int = 1
     interval: float = 0.05
 
@@ -89,12 +93,14 @@ class ExpectedStatus:
             there. Any other error is a failure, so the empty default asks for the fully proven
             state.
         reason: Regular expression that `data.reason` must match when data is closed.
+        identity: Regular expression that what `IdentityStatus.text` says must match; "" for any.
     """
 
     slot: str = "a"
     created: bool | None = None
     findings: tuple[str, ...] = ()
     reason: str = ""
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final, assert_never
 from bootseal.boot.machine.events import Ending, Sighting
 from bootseal.boot.machine.session import Event, Off, Reset, Session, StatusLine
 from bootseal.boot.scenario.model import ALWAYS_FORBIDDEN, POWER_ON, STATUS, Action, Do, Step
-from bootseal.errors import Inconclusive
+from bootseal.errors import Inconclusive, VerificationRefused
 
 if TYPE_CHECKING:
     import threading
 
     from bootseal.boot.machine.console import Line
+    from bootseal.boot.scenario.workspace import Workspace
 
 _SHUTDOWN_TIMEOUT: Final = 60.0
 _STOP_LATENCY: Final = 1.0
@@ -31,6 +32,7 @@ class Cycle:
         duration: Seconds from power-on to the ending.
         undone: Actions whose trigger never came.
         status: The last status line, b"" when none came.
+        objection: What was wrong with what the device said in a call; "" for nothing.
         resets: How many times the machine was reset on the way.
         seen: Named console lines in order.
         last: The console's last line, named or not; None when there was none.
@@ -40,6 +42,7 @@ class Cycle:
     duration: float
     undone: int
     status: bytes
+    objection: str
     resets: int
     seen: tuple[Sighting, ...]
     last: Line | None
@@ -51,7 +54,13 @@ def forbidden(step: Step) -> tuple[str, ...]:
     return (*(n for n in ALWAYS_FORBIDDEN if n not in expect.allowed), *expect.forbidden)
 
 
-def run(session: Session, step: Step, *, stop: threading.Event | None = None) -> Cycle:
+def run(
+    session: Session,
+    step: Step,
+    *,
+    workspace: Workspace | None = None,
+    stop: threading.Event | None = None,
+) -> Cycle:
     """Watch a device that was just switched on until the step is over.
 
     The status line and the `until` pattern end a step only after all its actions were done; a
@@ -60,6 +69,7 @@ def run(session: Session, step: Step, *, stop: threading.Event | None = None) ->
     Args:
         session: The device.
         step: What to do and to wait for.
+        workspace: What calls work on; without it there are none.
         stop: Set by another thread to give up.
 
     Raises:
@@ -70,19 +80,19 @@ def run(session: Session, step: Step, *, stop: threading.Event | None = None) ->
     status = b""
     while True:
         for action in actions.due(session.elapsed()):
-            _perform(session, action)
+            actions.objection = _perform(session, action, workspace) or actions.objection
         if stop is not None and stop.is_set():
             raise Inconclusive("stopped before the step was over")
         wake = min(step.timeout, actions.wake(), session.elapsed() + _STOP_LATENCY)
         events = session.poll(wake)
         if not events and session.elapsed() >= step.timeout:
-            return _cycle(session, Ending.TIMEOUT, session.elapsed(), actions.left(), status)
+            return _cycle(session, Ending.TIMEOUT, session.elapsed(), actions, status)
         for event in events:
             finished = actions.finished()
             if isinstance(event, StatusLine):
                 status = event.data
             if ending := _ending(event, step, finished=finished):
-                return _cycle(session, ending, event.time, actions.left(), status)
+                return _cycle(session, ending, event.time, actions, status)
             actions.notice(event)
 
 
@@ -111,12 +121,15 @@ def _at_shell(seen: Sequence[Sighting]) -> bool:
     return last == "shell"
 
 
-def _cycle(session: Session, ending: Ending, duration: float, undone: int, status: bytes) -> Cycle:
+def _cycle(
+    session: Session, ending: Ending, duration: float, actions: _Actions, status: bytes
+) -> Cycle:
     return Cycle(
         ending=ending,
         duration=duration,
-        undone=undone,
+        undone=actions.left(),
         status=status,
+        objection=actions.objection,
         resets=session.resets,
         seen=tuple(session.console.seen),
         last=session.console.lines[-1] if session.console.lines else None,
@@ -140,25 +153,39 @@ def _ending(event: Event, step: Step, *, finished: bool) -> Ending | None:
             assert_never(event)
 
 
-def _perform(session: Session, action: Action) -> None:
+def _perform(session: Session, action: Action, workspace: Workspace | None) -> str:
+    """Do it; return what was wrong with what the device said."""
     match action.do:
         case Do.TYPE:
             session.type(action.text)
+        case Do.CALL:
+            session.type(action.text)
+            if action.call is not None and workspace is not None:
+                try:
+                    action.call(workspace)
+                except VerificationRefused as refusal:
+                    return refusal.message
         case Do.RESET:
             session.reset()
         case Do.CUT:
             session.cut()
         case _:
             assert_never(action.do)
+    return ""
 
 
 class _Actions:
-    """What is left to do: timed actions, and those that wait for their trigger, in order."""
+    """What is left to do: timed actions, and those that wait for their trigger, in order.
+
+    Attributes:
+        objection: What was wrong with what the device said in one that was done.
+    """
 
     def __init__(self, actions: tuple[Action, ...]) -> None:
         self._waiting = [a for a in actions if a.when != POWER_ON]
         self._timed = [t for a in actions if a.when == POWER_ON for t in _times(a, 0.0)]
         self._armed: list[tuple[float, Action]] = []
+        self.objection = ""
 
     def notice(self, event: Event) -> None:
         """Take an event that may be the trigger of the next action."""

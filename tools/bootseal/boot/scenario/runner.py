@@ -252,7 +252,7 @@ class Runner:
         step = replace(step, timeout=step.timeout * self._patience)
         log = workspace.work / f"step-{number}.log"
         with switched_on(workspace.machine(), log) as session:
-            ended = power_cycle.run(session, step, stop=self._stop)
+            ended = power_cycle.run(session, step, workspace=workspace, stop=self._stop)
             name = str(log.relative_to(self._directory))
             result = evaluate(step, ended, workspace.device, name)
             if ended.ending is Ending.UP and not last:

@@ -235,6 +235,7 @@ class Workspace:
 
 
 def copy_tpm(source: Path, target: Path) -> None:
-    """Copy the state of a TPM that is not powered, without its certificate authority."""
-    target.mkdir(parents=True)
-    shutil.copy2(source / swtpm.STATE_FILE, target / swtpm.STATE_FILE)
+    """Copy the state of a TPM that is not powered, with the certificates of its maker."""
+    for name in (swtpm.STATE_FILE, *swtpm.AUTHORITIES):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source / name, target / name)

@@ -15,8 +15,6 @@ from bootseal.cli.options import DiskImage, Json, PolicyKey, TargetOptions
 from bootseal.errors import VerificationRefused
 from bootseal.units import format_size
 
-_TRIES = 200
-
 
 def prove(
     image: DiskImage,
@@ -24,7 +22,7 @@ def prove(
     target: TargetOptions,
     policy_key: PolicyKey = None,
     seed: Annotated[int, typer.Option(help="Seed for the choice of bits.")] = 0,
-    tries: Annotated[int, typer.Option(min=1, metavar="N", help="Changes per region.")] = _TRIES,
+    tries: Annotated[int, typer.Option(min=1, metavar="N", help="Changes per region.")] = 200,
     as_json: Json = False,
 ) -> None:
     """Change a disk in memory, bit by bit, and check that each change is refused.
@@ -47,8 +45,8 @@ def prove(
     covered = [region for region in proof.regions if region.covered]
     refused, tried = sum(r.refused for r in covered), sum(r.tries for r in covered)
     if as_json:
-        document: dict[str, object] = {"schema": "bootseal.disk-proof/1"}
-        console.emit_json(document | dataclasses.asdict(proof))
+        listed = [dataclasses.asdict(each) | {"covered": each.covered} for each in proof.regions]
+        console.emit_json({"schema": "bootseal.disk-proof/1", "seed": seed, "regions": listed})
     else:
         rows = [
             (

@@ -16,7 +16,7 @@ from bootseal.cli.options import FipFile, Json
 from bootseal.errors import UsageError, VerificationRefused
 
 if TYPE_CHECKING:
-    from bootseal.firmware.prove import FipRegionProof
+    from bootseal.firmware.prove import RegionProof
     from bootseal.firmware.verify import FirmwareVerdict
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -98,7 +98,7 @@ def _root_hash(mrk: Path | None, mrk_hash: str | None) -> str:
 
 def _proofs(
     data: bytes, verdict: FirmwareVerdict, root_hash: str, seed: int
-) -> list[FipRegionProof] | None:
+) -> list[RegionProof] | None:
     """Return what became of changes to an accepted FIP."""
     from bootseal.firmware.prove import prove
 
@@ -107,7 +107,7 @@ def _proofs(
     return list(prove(data, root_hash, verdict.regions, seed=seed))
 
 
-def _say_proofs(proofs: list[FipRegionProof], fip: Path, seed: int) -> None:
+def _say_proofs(proofs: list[RegionProof], fip: Path, seed: int) -> None:
     """Say how many changes were refused, and what no signature covers.
 
     Raises:
@@ -131,7 +131,7 @@ def _say_proofs(proofs: list[FipRegionProof], fip: Path, seed: int) -> None:
 
 
 def _document(
-    verdict: FirmwareVerdict, root_hash: str, proofs: list[FipRegionProof] | None
+    verdict: FirmwareVerdict, root_hash: str, proofs: list[RegionProof] | None
 ) -> dict[str, object]:
     proved = {} if proofs is None else {"proof": [dataclasses.asdict(each) for each in proofs]}
     return proved | {

@@ -10,7 +10,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import now
-from bootseal.cli.options import address, pairs, target
+from bootseal.cli.options import MemoryOptions, address, pairs
 
 
 def build(
@@ -47,17 +47,7 @@ def build(
     entry: Annotated[
         str | None, typer.Option(help="Entry point; the load address if left out.")
     ] = None,
-    bootm_len: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="The device's SYS_BOOTM_LEN; U-Boot's default for the architecture if left out.",
-        ),
-    ] = None,
-    fit_address: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Where the device reads the FIT to."),
-    ] = None,
+    memory: MemoryOptions,
     description: Annotated[str, typer.Option(help="One line of text.")] = "Signed by bootseal",
 ) -> None:
     """Assemble a FIT that is ready to be signed.
@@ -84,7 +74,7 @@ def build(
         hint=hint,
         algorithm=algorithm,
         arch=chosen,
-        target=target(bootm_len, fit_address),
+        target=memory.target(),
     )
     with console.TerminalProgress().step(f"Assemble {output}"):
         fit_build.build(spec, output, epoch=now())

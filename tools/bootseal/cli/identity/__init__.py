@@ -7,6 +7,6 @@ from bootseal.cli import lazy
 
 app = lazy.noun(
     __name__,
-    "Verify that a device's identity key is in its TPM, certify it, and revoke certificates.",
-    ("challenge", "verify", "issue", "list_", "revoke", "crl"),
+    "Verify that a device's identity key is in its TPM, certify it, register and revoke it.",
+    ("challenge", "verify", "issue", "list_", "revoke", "crl", "export", "register", "greengrass"),
 )

@@ -11,7 +11,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import approved_list, naming, read
-from bootseal.cli.options import Json, StoreDir
+from bootseal.cli.options import ApprovedBy, Json, StoreDir
 
 if TYPE_CHECKING:
     from bootseal.identity.verify import IdentityVerdict
@@ -23,9 +23,7 @@ def verify(
     ],
     *,
     store: StoreDir,
-    approved: Annotated[
-        Path, typer.Option("--approved", metavar="LIST", help="The approved list.")
-    ],
+    approved: ApprovedBy,
     as_json: Json = False,
 ) -> None:
     """Check that a key was made in the device's TPM, only signs, and that the device is approved.

@@ -24,17 +24,6 @@ _PUBLIC: Final = b"PUBLIC KEY"
 _CERTIFICATES: Final = frozenset({b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"})
 
 
-def labels(data: Buffer) -> tuple[str, ...]:
-    r"""Return the labels of the blocks in a PEM file, in order, empty when there are none.
-
-    Only the first MiB is looked at; a binary file that holds PEM somewhere is none.
-
-    >>> labels(b"-----BEGIN CERTIFICATE-----\n")
-    ('CERTIFICATE',)
-    """
-    return tuple(label.decode() for label in _labels(data))
-
-
 def recognise(data: Buffer) -> Kind | None:
     """Return which kind of PEM file this is; None when it is none."""
     found = _labels(data)
@@ -50,6 +39,7 @@ def recognise(data: Buffer) -> Kind | None:
 
 
 def _labels(data: Buffer) -> list[bytes]:
+    """Return the labels in the first MiB; a binary file that holds PEM somewhere has none."""
     start = bytes(data[:_SEARCHED])
     first = _LABEL.search(start)
     if first is None or b"\0" in start[: first.start()]:

@@ -98,7 +98,9 @@ def recognise(data: Buffer) -> Kind:
     found = _by_mark(head)
     if found in {Kind.KERNEL_ARM64, Kind.KERNEL_RISCV, Kind.KERNEL_ZIMAGE} and _is_uboot(data):
         return Kind.UBOOT  # It can be built with the header of a kernel.
-    found = found or _disk(head) or logs.recognise(head) or pem.recognise(data)
+    found = found or _disk(head) or logs.recognise(head)
+    # A document may quote a certificate.
+    found = found or _document(head) or pem.recognise(data)
     found = found or _text(head) or der.recognise(head, len(data))
     return found or (Kind.UBOOT if _is_uboot(data) else Kind.UNKNOWN)
 
@@ -164,14 +166,16 @@ def _boot_sector(head: bytes) -> Kind | None:
     return Kind.MBR if plain and any(types) else None
 
 
+def _document(head: bytes) -> Kind | None:
+    return Kind.JSON if b"\0" not in head[:_TEXT] and _JSON.match(head) else None
+
+
 def _text(head: bytes) -> Kind | None:
     if head.startswith(_REFERENCE):
         return Kind.KEY_REFERENCE
     start = head[:_TEXT]
     if b"\0" in start:
         return None
-    if _JSON.match(start):
-        return Kind.JSON
     if _BMAP.match(head):
         return Kind.BMAP
     try:

@@ -43,10 +43,7 @@ _LAST_LOCALITY: Final = 4
 # What unwritten memory and unwritten flash hold.
 _FILLERS: Final = (b"\x00", b"\xff")
 _ALGORITHMS: Final = {0x0004: "sha1", 0x000B: "sha256", 0x000C: "sha384", 0x000D: "sha512"}
-_ALGORITHM_IDS: Final = {name: number for number, name in _ALGORITHMS.items()}
 _UNREAD: Final = {0x0012: "sm3_256", 0x0027: "sha3_256", 0x0028: "sha3_384", 0x0029: "sha3_512"}
-# Platform class, version minor and major, errata, size of UINTN (2 is 64 bits).
-_SPEC_VERSION: Final = struct.pack("<IBBBB", 0, 0, 2, 2, 2)
 _SPEC_MAJOR: Final = 2
 _OLD_HEADER_SIZE: Final = 28
 
@@ -242,22 +239,6 @@ def locality_of(event: Event) -> int | None:
         and len(event.data) == len(_STARTUP_LOCALITY) + 1
     )
     return event.data[-1] if is_one else None
-
-
-def emit(log: EventLog) -> bytes:
-    """Write a log as U-Boot does: of a TPM 2.0, with the banks that are read here."""
-    specification = _SIGNATURE + _SPEC_VERSION + struct.pack("<I", len(log.algorithms))
-    for name in log.algorithms:
-        specification += struct.pack("<HH", _ALGORITHM_IDS[name], hashlib.new(name).digest_size)
-    specification += b"\0"  # no vendor information
-    out = bytearray(struct.pack("<II20xI", 0, EventType.NO_ACTION, len(specification)))
-    out += specification
-    for event in log.events:
-        out += struct.pack("<III", event.pcr, event.type, len(log.algorithms))
-        for name in log.algorithms:
-            out += struct.pack("<H", _ALGORITHM_IDS[name]) + event.digests[name]
-        out += struct.pack("<I", len(event.data)) + event.data
-    return bytes(out)
 
 
 def parse(data: bytes) -> EventLog:

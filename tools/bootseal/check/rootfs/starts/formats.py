@@ -196,7 +196,7 @@ READERS: Final[tuple[tuple[str, Reader], ...]] = (
     (r"etc/sysctl\.conf|(etc|usr/lib)/sysctl\.d/.*", _sysctl),
     (r"etc/pam\.(d/.*|conf)|usr/lib/pam\.d/.*", _pam),
     (r"(etc|usr/share)/polkit-1/.*", _anywhere),
-    (r"etc/passwd|usr/lib/passwd", _passwd),
+    (r"(etc|usr/lib)/passwd-?", _passwd),
     (r"(etc|usr/lib)/sysusers\.d/.*", _sysusers),
     (r"etc/inittab", _after(r"(?!#)[^:]*:[^:]*:[^:]*:")),
     (r"etc/inetd\.conf", _inetd),

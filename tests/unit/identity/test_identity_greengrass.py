@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""The configuration of Greengrass nucleus lite: what is written, and what is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from bootseal import identity
+from bootseal.cli.app import app
+from bootseal.errors import FormatError, ToolError, UsageError
+from bootseal.identity import greengrass
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CORE: Final = greengrass.Core(
+    thing="dev-1",
+    region="eu-central-1",
+    data_endpoint="a1-ats.iot.eu-central-1.amazonaws.com",
+    credentials_endpoint="c1.credentials.iot.eu-central-1.amazonaws.com",
+    role_alias="gateway",
+    root_ca="/etc/ssl/certs/ca-certificates.crt",
+)
+MADE: Final = greengrass.configuration(CORE)
+OPTIONS: Final = [
+    *("--thing", CORE.thing, "--region", CORE.region, "--endpoint", CORE.data_endpoint),
+    *("--credentials-endpoint", CORE.credentials_endpoint, "--role-alias", CORE.role_alias),
+]
+URI: Final = b"pkcs11:token=device;object=identity;type=private?pin-source=file:"
+
+
+def test_configuration_is_what_the_nucleus_reads() -> None:
+    assert yaml.safe_load(MADE) == {
+        "system": {
+            "privateKeyPath": "pkcs11:token=device;object=identity;type=private"
+            "?pin-source=file:/run/bootseal/identity/pin",
+            "certificateFilePath": "pkcs11:token=device;object=identity;type=cert"
+            "?pin-source=file:/run/bootseal/identity/pin",
+            "rootCaPath": "/etc/ssl/certs/ca-certificates.crt",
+            "rootPath": "/var/lib/greengrass",
+            "thingName": "dev-1",
+        },
+        "services": {
+            "aws.greengrass.NucleusLite": {
+                "componentType": "NUCLEUS",
+                "configuration": {
+                    "awsRegion": "eu-central-1",
+                    "iotCredEndpoint": "c1.credentials.iot.eu-central-1.amazonaws.com",
+                    "iotDataEndpoint": "a1-ats.iot.eu-central-1.amazonaws.com",
+                    "iotRoleAlias": "gateway",
+                    "runWithDefault": {"posixUser": "gg_component:gg_component"},
+                    "greengrassDataPlanePort": "8443",
+                },
+            }
+        },
+    }
+    assert greengrass.check([("it", MADE)]) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (URI, b"/var/lib/greengrass/device.key#", "privateKeyPath is the file /var/lib"),
+        (b"type=private?pin-source=file:", b"type=private?pin-value=1234", "holds a PIN"),
+        (b";type=private", b"", "system.privateKeyPath is 'pkcs11:token=device;object=identity?"),
+        (
+            b"token=device;object=identity;type=cert",
+            b"object=identity;type=cert",
+            "certificateFile",
+        ),
+        (b"bootseal/identity/pin", b"../data/pin", "system.privateKeyPath is"),
+        (b"/etc/ssl/certs/", b"/data/", "rootCaPath is '/data/ca-certificates.crt'"),
+        (b'"a1-ats', b'"https://a1-ats', "iotDataEndpoint is 'https://a1-ats"),
+        (b"gg_component:gg_component", b"root:root", "posixUser is 'root:root'"),
+        (b'"thingName"', b'"thing"', "system.thingName is missing"),
+        (
+            b'"system"',
+            b'"aws.greengrass.fleet_provisioning": {}\n"more": {"x": "1"}\n"system"',
+            "more.x is not a",
+        ),
+    ],
+)
+def test_other_configurations_are_refused(old: bytes, new: bytes, said: str) -> None:
+    changed = MADE.replace(old, new)
+    assert changed != MADE
+
+    faults = greengrass.check([("it", changed)])
+
+    assert any(said in fault for fault in faults), faults
+    assert not any("1234" in fault for fault in faults)
+
+
+def test_later_file_replaces_a_setting_of_an_earlier_one() -> None:
+    """As the fragment that meta-aws installs does."""
+    fragment = b"services:\n  aws.greengrass.NucleusLite:\n    configuration:\n"
+    fragment += b'      runWithDefault:\n        posixUser: "ggcore:ggcore"\n'
+
+    (fault,) = greengrass.check([("config.yaml", MADE), ("fragment", fragment)])
+    assert "posixUser is 'ggcore:ggcore': expected gg_component:gg_component" in fault
+    assert greengrass.check([("fragment", fragment), ("config.yaml", MADE)]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"a: &x 1\nb: *x\n", "has a YAML alias"),
+        (b"a: &x [*x]\n", "has a YAML alias"),
+        (b"a: 1\na: 2\n", "'a' is twice below the document"),
+        (b"a: [1]\n", "a is a list"),
+        (b"a:" + b" {a:" * 20 + b" 1" + b"}" * 20, "nested too deeply"),
+        (b"{" * 5000, "is not YAML"),
+        (b"? [a]\n: 1\n", "is not text"),
+        (b"\xff\xfe\xff", "is not YAML"),
+        (b"x" * 70000, "at most 65536"),
+        (b"text", "the document is a list"),
+    ],
+)
+def test_yaml_of_other_kinds_is_refused(text: bytes, said: str) -> None:
+    with pytest.raises(FormatError, match=said):
+        greengrass.check([("it", text)])
+
+
+@pytest.mark.parametrize("cut", range(0, len(MADE), 40))
+def test_no_prefix_is_accepted(cut: int) -> None:
+    with contextlib.suppress(FormatError):
+        assert greengrass.check([("it", MADE[:cut])]) != []
+
+
+def test_command_writes_what_it_accepts(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    run = CliRunner().invoke
+    verb = ["identity", "greengrass"]
+    assert run(app, [*verb, *OPTIONS, "-o", str(path)]).exit_code == 0
+    assert path.read_bytes() == MADE
+    assert run(app, [*verb, str(path)]).exit_code == 0
+
+    path.write_bytes(MADE.replace(URI, b"/x.key#"))
+    refused = run(app, [*verb, str(path), "--json"])
+
+    assert refused.exit_code == 3
+    assert json.loads(refused.stdout)["verdict"] == "refused"
+
+
+def test_option_that_would_not_do_is_refused() -> None:
+    with pytest.raises(UsageError, match="thingName is 'a b'"):
+        CliRunner().invoke(
+            app, ["identity", "greengrass", *OPTIONS, "--thing", "a b"], catch_exceptions=False
+        )
+    wrong = dataclasses.replace(CORE, region="")
+    assert greengrass.check([("it", greengrass.configuration(wrong))]) != []
+
+
+def test_missing_yaml_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "bootseal.identity.greengrass")
+    monkeypatch.delattr(identity, "greengrass")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+
+    with pytest.raises(ToolError, match="the Python package yaml") as refusal:
+        CliRunner().invoke(app, ["identity", "greengrass"], catch_exceptions=False)
+    assert refusal.value.hint == "pip install 'bootseal[greengrass]'"

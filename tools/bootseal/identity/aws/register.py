@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""Runs a plan: for each step looks whether it is done, and asks AWS for it only if it is not.
+
+The same plan run again changes nothing, and goes on where a run ended early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from bootseal import documents
+from bootseal.errors import ToolError, UsageError, VerificationRefused
+from bootseal.identity.aws.plan import Operation
+from bootseal.keys.signers import amazon
+
+if TYPE_CHECKING:
+    from bootseal.identity.aws.plan import Plan, Step
+
+_MISSING: Final = "ResourceNotFoundException"
+# AWS attaches at most 10 of either to a certificate: this is all of them.
+_ALL: Final = 250
+_HINTS: Final = {
+    "ResourceAlreadyExistsException": "someone else made it meanwhile: the same command again",
+    "CertificateValidationException": "bootseal identity export again; AWS cannot read this one",
+    _MISSING: "something that the plan relies on was deleted meanwhile: the same command again",
+}
+
+
+class Outcome(StrEnum):
+    """What became of a step."""
+
+    DONE = "done"
+    THERE = "there"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A step that was looked at.
+
+    Attributes:
+        step: The step.
+        outcome: Whether it was done now, before, or not at all, as nothing was to be changed.
+    """
+
+    step: Step
+    outcome: Outcome
+
+
+def run(plan: Plan, *, dry: bool) -> Iterator[Done]:
+    """Carry out a plan, step by step; what is yielded has happened.
+
+    Args:
+        plan: The plan.
+        dry: Only look; change nothing.
+
+    Raises:
+        UsageError: The credentials are of another account.
+        VerificationRefused: Something is there already, and is not what the plan asks for.
+        FormatError: The policy in the plan is not JSON.
+        ToolError: AWS refuses, or cannot be asked.
+    """
+    with amazon.explaining("AWS", {}, {}):
+        caller = amazon.call(amazon.connect("sts", plan.region), "GetCallerIdentity", {})
+        client = amazon.connect("iot", plan.region)
+    if caller["Account"] != plan.account:
+        raise UsageError(
+            f"the credentials are of account {caller['Account']}: the plan is for {plan.account}",
+            hint="choose other credentials: AWS_PROFILE; or export the plan with --account",
+        )
+    for step in plan.steps:
+        # Nothing that a step needs is made in a dry run: what is missing there is just missing.
+        if _is_done(client, step, plan):
+            yield Done(step=step, outcome=Outcome.THERE)
+        elif dry:
+            yield Done(step=step, outcome=Outcome.MISSING)
+        else:
+            answer = _ask(client, step.operation, step.parameters)
+            if step.operation is Operation.REGISTER:
+                _check_number(answer, plan)
+            yield Done(step=step, outcome=Outcome.DONE)
+
+
+def _is_done(client: object, step: Step, plan: Plan) -> bool:
+    """Look whether a step is done.
+
+    Raises:
+        VerificationRefused: Something else is in its place.
+    """
+    given = step.parameters
+    match step.operation:
+        case Operation.REVOKE:
+            found = _look(client, "DescribeCertificate", certificateId=given["certificateId"])
+            # What AWS never saw needs no end.
+            return found is None or found["certificateDescription"]["status"] == "REVOKED"
+        case Operation.CREATE_POLICY:
+            found = _look(client, "GetPolicy", policyName=given["policyName"])
+            return found is not None and _is_same_policy(found["policyDocument"], given)
+        case Operation.CREATE_ROLE_ALIAS:
+            found = _look(client, "DescribeRoleAlias", roleAlias=given["roleAlias"])
+            return found is not None and _is_same_role(found["roleAliasDescription"], given)
+        case Operation.CREATE_THING:
+            return _look(client, "DescribeThing", thingName=given["thingName"]) is not None
+        case Operation.REGISTER:
+            found = _look(client, "DescribeCertificate", certificateId=plan.certificate)
+            return found is not None and _is_active(found["certificateDescription"])
+        case Operation.ATTACH_POLICY | Operation.ATTACH_THING:
+            return _is_attached(client, step)
+
+
+def _is_attached(client: object, step: Step) -> bool:
+    given = step.parameters
+    if step.operation is Operation.ATTACH_POLICY:
+        found = _look(client, "ListAttachedPolicies", target=given["target"], pageSize=_ALL)
+        names = [each["policyName"] for each in found["policies"]] if found else []
+        return given["policyName"] in names
+    found = _look(client, "ListPrincipalThings", principal=given["principal"], maxResults=_ALL)
+    return _is_only(found["things"] if found else [], given["thingName"])
+
+
+def _is_same_policy(document: str, given: Mapping[str, str]) -> bool:
+    there = documents.parse(document.encode(), "the policy in AWS")
+    if there != documents.parse(given["policyDocument"].encode(), "the policy in the plan"):
+        name = given["policyName"]
+        raise VerificationRefused(
+            f"there is a policy {name} that allows something else than the plan's",
+            hint=f"compare: aws iot get-policy --policy-name {name}; or another --policy",
+        )
+    return True
+
+
+def _is_same_role(description: Mapping[str, Any], given: Mapping[str, str]) -> bool:
+    if description["roleArn"] != given["roleArn"]:
+        raise VerificationRefused(
+            f"the role alias {given['roleAlias']} is of {description['roleArn']}: expected "
+            f"{given['roleArn']}",
+            hint="export with another --role-alias, or with that --role",
+        )
+    return True
+
+
+def _is_active(description: Mapping[str, Any]) -> bool:
+    number, status = description["certificateId"], description["status"]
+    if status != "ACTIVE":
+        raise VerificationRefused(
+            f"the certificate {number} is known to AWS and {status}: expected ACTIVE",
+            hint="a certificate that was revoked stays so: bootseal identity challenge"
+            if status == "REVOKED"
+            else f"aws iot update-certificate --certificate-id {number} --new-status ACTIVE",
+        )
+    return True
+
+
+def _is_only(things: list[str], name: str) -> bool:
+    if others := [each for each in things if each != name]:
+        raise VerificationRefused(
+            f"the certificate is attached to the thing {others[0]}: expected {name} alone",
+            hint="aws iot detach-thing-principal, if that was a mistake",
+        )
+    return name in things
+
+
+def _check_number(answer: Mapping[str, Any], plan: Plan) -> None:
+    if answer["certificateId"] != plan.certificate:
+        raise ToolError(
+            f"AWS numbers the certificate {answer['certificateId']}: expected {plan.certificate}"
+        )
+
+
+def _look(client: object, operation: str, **parameters: object) -> Mapping[str, Any] | None:
+    """Ask for what may not be there."""
+    try:
+        return _ask(client, operation, parameters)
+    except ToolError as error:
+        cause = error.__cause__
+        if isinstance(cause, ClientError) and amazon.error_code(cause) == _MISSING:
+            return None
+        raise
+
+
+def _ask(client: object, operation: str, parameters: Mapping[str, object]) -> Mapping[str, Any]:
+    denied = f"the caller needs iot:{operation}"
+    hints = _HINTS | {"AccessDeniedException": denied, "UnauthorizedException": denied}
+    with amazon.explaining(f"AWS IoT, {operation}", hints, {}):
+        return amazon.call(client, operation, parameters)
