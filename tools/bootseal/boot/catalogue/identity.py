@@ -23,35 +23,33 @@ _AGAIN: Final = (
     "systemctl restart bootseal-status.service\r"
 )
 
-# Not in the catalogue until it was seen to pass.
-ISSUED: Final = Scenario(
-    id="identity-issued",
-    title="Identity key made, proven and certified (development image)",
-    group=_GROUP,
-    about="A genuine device is enrolled, makes its key in the TPM, and answers a nonce with "
-    "the proof. The verifier issues a certificate, and the device installs it. OpenSSL signs "
-    "through PKCS#11 with the token, and the verifier checks that with the key that was "
-    "proven. The next start makes the token by itself, from the same key and certificate.",
-    prepare=station.plug,
-    steps=(
-        came_up(
-            *("root-verified:a", "shell", "identity-token:with"),
-            *("u-boot", "root-verified:a", "identity-token:with"),
-            identity="^key, certificate [0-9a-f]+, token$",
-            actions=(
-                Action(
-                    do=Do.CALL,
-                    when="shell",
-                    text=f"{station.COMMANDS}\r",
-                    call=station.certify,
+IDENTITY: Final = (
+    Scenario(
+        id="identity-issued",
+        title="Identity key made, proven and certified (development image)",
+        group=_GROUP,
+        about="A genuine device is enrolled, makes its key in the TPM, and answers a nonce with "
+        "the proof. The verifier issues a certificate, and the device installs it. OpenSSL signs "
+        "through PKCS#11 with the token, and the verifier checks that with the key that was "
+        "proven. The next start makes the token by itself, from the same key and certificate.",
+        prepare=station.plug,
+        steps=(
+            came_up(
+                *("root-verified:a", "shell", "identity-token:with"),
+                *("u-boot", "root-verified:a", "identity-token:with"),
+                identity="^key, certificate [0-9a-f]+, token$",
+                actions=(
+                    Action(
+                        do=Do.CALL,
+                        when="shell",
+                        text=f"{station.COMMANDS}\r",
+                        call=station.certify,
+                    ),
+                    Action(do=Do.TYPE, when="shell", text="reboot\r"),
                 ),
-                Action(do=Do.TYPE, when="shell", text="reboot\r"),
             ),
         ),
     ),
-)
-
-IDENTITY: Final = (
     Scenario(
         id="identity-power-cut",
         title="Power cut while keys and tokens are made (development image)",
