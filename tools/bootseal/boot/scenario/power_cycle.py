@@ -239,9 +239,11 @@ def _begin(call: Callable[[Workspace], None], workspace: Workspace) -> Future[No
 
     def carry_out() -> None:
         try:
-            future.set_result(call(workspace))
+            call(workspace)
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             future.set_exception(error)
+        else:
+            future.set_result(None)
 
     threading.Thread(target=carry_out, daemon=True).start()
     return future
