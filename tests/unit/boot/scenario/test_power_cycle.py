@@ -97,7 +97,7 @@ def test_call_goes_on_next_to_the_console(tmp_path: Path) -> None:
         answered.wait(60)
         raise VerificationRefused("the proof is refused")
 
-    action = Action(do=Do.CALL, text="go", call=refuse)
+    action = Action(do=Do.TYPE, text="go", call=refuse)
     actions = _Actions((action,), workspace)
     for due in actions.due(1.0):
         _perform(cast("Session", session), due)
@@ -117,7 +117,7 @@ def test_call_that_cannot_be_carried_out_is_not_an_objection(tmp_path: Path) -> 
     def fail(_given: Workspace) -> None:
         raise Inconclusive("no answer")
 
-    action = Action(do=Do.CALL, call=fail)
+    action = Action(do=Do.TYPE, call=fail)
     actions = _Actions((action,), cast("Workspace", tmp_path))
     (due,) = actions.due(1.0)
     actions.call(due)

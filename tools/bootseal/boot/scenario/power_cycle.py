@@ -156,7 +156,7 @@ def _ending(event: Event, step: Step, *, finished: bool) -> Ending | None:
 
 def _perform(session: Session, action: Action) -> None:
     match action.do:
-        case Do.TYPE | Do.CALL:
+        case Do.TYPE:
             session.type(action.text)
         case Do.RESET:
             session.reset()
