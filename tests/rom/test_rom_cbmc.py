@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
-from tests.gate.conftest import FILES, SOURCES
+from tests.gate.conftest import unpack_gate
 from tests.rom.host import HOST, OWN
 
 if TYPE_CHECKING:
@@ -82,12 +82,8 @@ PROOFS: Final = (
 
 @pytest.fixture(scope="session")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the gate, of which the patch is the only source."""
-    (patch,) = FILES.glob("0001-*.patch")
-    tree = tmp_path_factory.mktemp("gate-cbmc")
-    only = [f"--include={name}" for name in SOURCES]
-    subprocess.run(["git", "apply", *only, str(patch)], cwd=tree, check=True)
-    return tree
+    """A directory with the gate's sources."""
+    return unpack_gate(tmp_path_factory.mktemp("gate-cbmc"))
 
 
 def cbmc() -> str:
