@@ -135,6 +135,7 @@ def _device_trees(parts: Parts, paths: dict[str, Path]) -> None:
         parts.system.root.verity,
         paths,
         rollback_index=parts.rollback_index,
+        firmware_version=reference_firmware.COUNTER,
     )
     paths["control-dtb"].write_bytes(slot_trees.compile_dts(board.read_text(), board.parent))
 
