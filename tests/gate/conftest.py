@@ -53,14 +53,18 @@ class Gate:
         return self.check([fit])[0]
 
 
-@pytest.fixture(scope="session")
-def gate_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the files that the patch adds to U-Boot: the patch is their only source."""
+def unpack_gate(tree: Path) -> Path:
+    """Write the files that the patch adds to U-Boot: the patch is their only source."""
     (patch,) = FILES.glob("0001-*.patch")
-    tree = tmp_path_factory.mktemp("gate")
     only = [f"--include={name}" for name in SOURCES]
     subprocess.run(["git", "apply", *only, str(patch)], cwd=tree, check=True)
     return tree
+
+
+@pytest.fixture(scope="session")
+def gate_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the gate's sources."""
+    return unpack_gate(tmp_path_factory.mktemp("gate"))
 
 
 @pytest.fixture(scope="session", params=["gcc", "clang"])

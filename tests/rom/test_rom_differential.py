@@ -33,7 +33,7 @@ def ours(data: bytes, root: str) -> set[str]:
 
 
 @pytest.mark.tool("clang")
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(1800 + 2 * MUTANTS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_boot_rom_and_verify_agree(rom: Programs, kind: str) -> None:
     """`BOOTSEAL_MUTANTS=2500 pytest tests/rom -k agree` is the campaign."""

@@ -267,6 +267,41 @@ def test_closed_data_partition_is_the_reason(board: Board, tmp_path: Path) -> No
     assert status["reason"].startswith("the data partition is closed")
 
 
+def test_damaged_certificate_is_the_reason_and_install_ends_it(
+    board: Board, tmp_path: Path
+) -> None:
+    key = tmp_path / "identity"
+    shutil.copytree(board.root / "data/identity", key)
+    (key / "certificate.pem").write_text("-----BEGIN")
+    env = board.env | {"KEY_DIR": str(key), "TOKEN_DIR": str(tmp_path / "run/identity")}
+
+    with pytest.raises(ToolError, match="is not a certificate: bootseal-identity install"):
+        proc.run("sh", [SCRIPT, "token"], env=env, timeout=60)
+    board.flush()
+    status = json.loads(proc.run("sh", [SCRIPT, "status"], env=env, timeout=60).stdout)
+    assert (status["key"], status["token"]) == (True, False)
+    assert status["reason"].endswith("is not a certificate: bootseal-identity install")
+
+    proc.run("sh", [SCRIPT, "install", board.root / "pem"], env=env, timeout=120)
+    board.flush()
+    status = json.loads(proc.run("sh", [SCRIPT, "status"], env=env, timeout=60).stdout)
+    assert (status["token"], status["reason"]) == (True, "")
+
+
+def test_what_is_ended_by_systemd_leaves_nothing(board: Board, tmp_path: Path) -> None:
+    ended = tmp_path / "bin/tpm2_load"
+    ended.parent.mkdir()
+    ended.write_text("#!/bin/sh\nkill -TERM $PPID\n")
+    ended.chmod(0o755)
+    (tmp_path / "tmp").mkdir()
+    env = board.env | {"PATH": f"{ended.parent}:{os.environ['PATH']}"}
+
+    with pytest.raises(ToolError):
+        proc.run("sh", [SCRIPT, "token"], env=env | {"TMPDIR": str(tmp_path / "tmp")}, timeout=60)
+
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 @pytest.mark.parametrize("program", ["tpm2_create", "tpm2_flushcontext", "sync", "mv"])
 def test_power_cut_in_create_leaves_a_key_or_none(
     board: Board, tmp_path: Path, program: str

@@ -94,12 +94,13 @@ class Talk:
         def opened(_workspace: Workspace) -> Iterator[station.Port]:
             yield station.Port(incoming=ours.fileno(), outgoing=ours.fileno())
 
-        with pytest.MonkeyPatch.context() as patch, ours:
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(station, "_opened", opened)
-            patch.setattr(station, "_approved", lambda _workspace: listed(KERNEL, "as built"))
+            patch.setattr(station, "_approved", lambda _workspace: listed(KERNEL, "as-built"))
             try:
                 station.certify(cast("Workspace", self.place))
             finally:
+                ours.close()
                 said, _ = device.communicate(timeout=300)
         return said
 
@@ -125,7 +126,7 @@ def test_genuine_device_is_certified(talk: Talk) -> None:
     assert "token made, with a certificate" in said
     (entry,) = Registry(talk.place.work / "verifier").entries()
     installed = (talk.board.root / "data/identity/certificate.pem").read_text()
-    assert (entry.device, entry.release) == (station.NAME, "as built")
+    assert (entry.device, entry.release) == (station.NAME, "as-built")
     assert installed == (talk.place.work / "c").read_text()
 
 

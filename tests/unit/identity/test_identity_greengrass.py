@@ -98,6 +98,53 @@ def test_other_configurations_are_refused(old: bytes, new: bytes, said: str) -> 
     assert not any("1234" in fault for fault in faults)
 
 
+@pytest.mark.parametrize(
+    "path", ["/etc/../data/evil.pem", "/usr/./x.pem", "/etc/.pem", "/etc//x.pem", "/etcetera.pem"]
+)
+def test_root_certificates_are_on_the_read_only_root(path: str) -> None:
+    (fault,) = greengrass.check(
+        [("it", greengrass.configuration(dataclasses.replace(CORE, root_ca=path)))]
+    )
+    assert fault.startswith(f"system.rootCaPath is {path!r}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"system:\n  privateKeyPath: 'pkcs11:x?pin-value=1234\n",
+        b"system:\n  privateKeyPath: pkcs11:x?pin-value=1234: x\n",
+        MADE.replace(b"pin-source=file:", b"PIN-VALUE=1234"),
+    ],
+    ids=["no-end", "colon", "upper-case"],
+)
+def test_pin_is_not_shown(text: bytes) -> None:
+    try:
+        said = "".join(greengrass.check([("it", text)]))
+    except FormatError as error:
+        said = error.message
+    assert said
+    assert "1234" not in said
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        (b'"system.privateKeyPath": "%s"', '"system.privateKeyPath"'),
+        (b'"": {"system": {"privateKeyPath": "%s"}}', '"".system.privateKeyPath'),
+        (b'".system": {"privateKeyPath": "%s"}', '".system".privateKeyPath'),
+    ],
+)
+def test_key_that_reads_like_a_path_is_not_that_setting(more: bytes, shown: str) -> None:
+    """The nucleus would use the key file."""
+    file = MADE.replace(URI, b"/data/device.key#", 1)
+    good = URI + b"/run/bootseal/identity/pin"
+
+    faults = greengrass.check([("it", file + more % good + b"\n")])
+
+    assert faults[0].startswith("system.privateKeyPath is the file /data/device.key")
+    assert f"{shown} is not a setting of a device with an identity key" in faults
+
+
 def test_later_file_replaces_a_setting_of_an_earlier_one() -> None:
     """As the fragment that meta-aws installs does."""
     fragment = b"services:\n  aws.greengrass.NucleusLite:\n    configuration:\n"
@@ -114,13 +161,16 @@ def test_later_file_replaces_a_setting_of_an_earlier_one() -> None:
         (b"a: &x 1\nb: *x\n", "has a YAML alias"),
         (b"a: &x [*x]\n", "has a YAML alias"),
         (b"a: 1\na: 2\n", "'a' is twice below the document"),
-        (b"a: [1]\n", "a is a list"),
+        (b"a: [1]\n", "a is not a mapping"),
         (b"a:" + b" {a:" * 20 + b" 1" + b"}" * 20, "nested too deeply"),
-        (b"{" * 5000, "is not YAML"),
+        (b"{" * 5000, "nested too deeply"),
+        (b"[" * 65536, "nested too deeply"),
+        (b"- " * 30000, "nested too deeply"),
+        (b'a: "\\UFFFFFFFF"\n', "is not YAML"),
         (b"? [a]\n: 1\n", "is not text"),
         (b"\xff\xfe\xff", "is not YAML"),
         (b"x" * 70000, "at most 65536"),
-        (b"text", "the document is a list"),
+        (b"text", "the document is not a mapping"),
     ],
 )
 def test_yaml_of_other_kinds_is_refused(text: bytes, said: str) -> None:
@@ -156,6 +206,18 @@ def test_option_that_would_not_do_is_refused() -> None:
         )
     wrong = dataclasses.replace(CORE, region="")
     assert greengrass.check([("it", greengrass.configuration(wrong))]) != []
+
+
+@pytest.mark.parametrize("option", [["--thing", "dev-2"], ["-o", "made"]])
+def test_options_are_not_ignored_when_files_are_checked(tmp_path: Path, option: list[str]) -> None:
+    """The file is for dev-1, and nothing would be written."""
+    path = tmp_path / "config.yaml"
+    path.write_bytes(MADE)
+
+    with pytest.raises(UsageError, match="expected no options"):
+        CliRunner().invoke(
+            app, ["identity", "greengrass", str(path), *option], catch_exceptions=False
+        )
 
 
 def test_missing_yaml_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

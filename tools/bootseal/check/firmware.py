@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The boot loaders on a disk: what each bank holds, held against the key in the boot ROM.
 
-The ROM starts a bank whole or not at all, and looks at little besides the certificates. Here every
-byte of a bank has its one right value, and U-Boot is the one with whose keys the FITs are checked.
+The layer's ROM starts a bank whole or not at all. Here, too, every byte of a bank is covered or has
+one right value, and U-Boot is the one with whose keys the FITs are checked.
 """
 
 from __future__ import annotations

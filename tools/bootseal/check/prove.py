@@ -23,12 +23,12 @@ from bootseal.disk.partitions import read as read_tables
 from bootseal.errors import FormatError
 from bootseal.findings.model import Finding, Severity
 from bootseal.firmware.chain import Key
-from bootseal.firmware.prove import Changes
+from bootseal.firmware.prove import TRIES, Changes, RegionProof, prove_region
 from bootseal.fit import prove as fit_prove
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.verdict import FitVerdict, check_fit
 from bootseal.formats.verity import BLOCK
-from bootseal.protection import TRIES, RegionProof, State, prove_region
+from bootseal.protection import State
 
 if TYPE_CHECKING:
     from bootseal.check.disk import DiskVerdict

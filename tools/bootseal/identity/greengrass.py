@@ -10,7 +10,7 @@ Spec: AWS IoT Greengrass nucleus lite 2.6, docs/PKCS11_SUPPORT.md and its sample
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,7 +31,8 @@ _NUMBER: Final = "[0-9]{1,9}"
 _SCHEMA: Final = {
     "system.privateKeyPath": re.escape(f"{_TOKEN};type=private?pin-source=file:{PIN_FILE}"),
     "system.certificateFilePath": re.escape(f"{_TOKEN};type=cert?pin-source=file:{PIN_FILE}"),
-    "system.rootCaPath": r"/(usr|etc)/[\w./+-]+\.(pem|crt)",
+    # No part of it starts with a dot: /etc/../data is not read-only.
+    "system.rootCaPath": r"/(usr|etc)(/[\w+-][\w.+-]*)+\.(pem|crt)",
     "system.rootPath": re.escape(ROOT),
     "system.thingName": "[a-zA-Z0-9:_-]{1,128}",
     f"{_SERVICES}.componentType": "NUCLEUS",
@@ -121,44 +122,70 @@ def read(data: bytes, what: str) -> dict[str, str]:
     """Read settings: each value as text, by its path, whose parts are separated by dots.
 
     Raises:
-        FormatError: It is too long or not YAML, or has aliases, a key twice, or other values than
-            text, numbers and mappings.
+        FormatError: It is too long or not YAML, or has aliases, a key twice, deep nesting, or other
+            values than text, numbers and mappings.
     """
     if len(data) > _MAX_SIZE:
         raise FormatError(f"{what} has {len(data)} bytes: expected at most {_MAX_SIZE}")
     try:
-        events = yaml.parse(data, Loader=yaml.SafeLoader)
-        # An alias may stand for itself, or for very much.
-        if any(isinstance(event, yaml.AliasEvent) for event in events):
-            raise FormatError(f"{what} has a YAML alias: expected plain values")
+        _check_events(yaml.parse(data, Loader=yaml.SafeLoader), what)
         root = yaml.compose(data, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except yaml.MarkedYAMLError as error:
+        # Its own text quotes the line, which may hold a PIN.
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise FormatError(f"{what} is not YAML: line {line}: {error.problem}") from error
+    # PyYAML overflows on an escape for a character beyond Unicode.
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         message = " ".join(str(error).split())
         raise FormatError(f"{what} is not YAML: {message[:200]}") from error
     if root is None:
         return {}
-    return dict(_settings(root, "", what, 0))
+    return dict(_settings(root, "", what))
 
 
-def _settings(node: object, path: str, what: str, depth: int) -> Iterator[tuple[str, str]]:
+def _check_events(events: Iterable[object], what: str) -> None:
+    """Refuse aliases and depth before all of it is read: PyYAML takes minutes for deep nesting."""
+    depth = 0
+    for event in events:
+        # An alias may stand for itself, or for very much.
+        if isinstance(event, yaml.AliasEvent):
+            raise FormatError(f"{what} has a YAML alias: expected plain values")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise FormatError(f"{what} is nested too deeply: expected at most {_MAX_DEPTH} levels")
+
+
+def _settings(node: object, path: str, what: str) -> Iterator[tuple[str, str]]:
+    place = path or "the document"
     if isinstance(node, yaml.ScalarNode) and path:
         yield path, str(node.value)
         return
-    if not isinstance(node, yaml.MappingNode) or depth > _MAX_DEPTH:
-        raise FormatError(f"{what}: {path or 'the document'} is a list, or nested too deeply")
+    if not isinstance(node, yaml.MappingNode):
+        raise FormatError(f"{what}: {place} is not a mapping")
     seen: set[str] = set()
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise FormatError(f"{what}: a key below {path or 'the document'} is not text")
+            raise FormatError(f"{what}: a key below {place} is not text")
         if key.value in seen:
-            raise FormatError(f"{what}: {key.value[:60]!r} is twice below {path or 'the document'}")
+            raise FormatError(f"{what}: {key.value[:60]!r} is twice below {place}")
         seen.add(key.value)
-        yield from _settings(value, f"{path}.{key.value}".lstrip("."), what, depth + 1)
+        yield from _settings(value, _below(path, key.value), what)
+
+
+def _below(path: str, key: str) -> str:
+    """Return the path of a key: never that of another, though the key itself may have dots."""
+    name = f"{path}.{key}" if path else key
+    if key and ("." not in key or name == _SERVICES):
+        return name
+    return f'{path}."{key}"' if path else f'"{key}"'
 
 
 def _faults(found: Mapping[str, str]) -> Iterator[str]:
     for path, value in found.items():
-        if "pin-value" in value:
+        if _has_pin(value):
             # Not shown: it is a secret.
             yield f"{path} holds a PIN: expected pin-source=file:{PIN_FILE}"
     for path, pattern in _SCHEMA.items():
@@ -168,7 +195,7 @@ def _faults(found: Mapping[str, str]) -> Iterator[str]:
                 yield f"{name} is missing"
             continue
         value = found[name]
-        if "pin-value" in value or re.fullmatch(pattern, value, re.ASCII):
+        if _has_pin(value) or re.fullmatch(pattern, value, re.ASCII):
             continue
         if name.endswith("Path") and value.startswith("/") and pattern.startswith("pkcs11"):
             yield f"{name} is the file {value[:100]}: expected the key in the TPM, a pkcs11: URI"
@@ -178,3 +205,7 @@ def _faults(found: Mapping[str, str]) -> Iterator[str]:
     known = {path.removesuffix("?") for path in _SCHEMA}
     for path in found.keys() - known:
         yield f"{path[:100]} is not a setting of a device with an identity key"
+
+
+def _has_pin(value: str) -> bool:
+    return "pin-value" in value.lower()

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import math
+import queue
+import threading
+import time
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -14,7 +17,7 @@ from bootseal.boot.machine.session import Event, Off, Reset, StatusLine
 from bootseal.boot.scenario import model
 from bootseal.boot.scenario.model import Action, Do, Expectation, Step
 from bootseal.boot.scenario.power_cycle import _Actions, _at_shell, _ending, _perform, forbidden
-from bootseal.errors import VerificationRefused
+from bootseal.errors import Inconclusive, VerificationRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,18 +87,44 @@ class Talking:
         self.typed += text
 
 
-def test_call_types_and_says_what_was_refused(tmp_path: Path) -> None:
-    session, workspace, called = Talking(), cast("Workspace", tmp_path), []
+def test_call_goes_on_next_to_the_console(tmp_path: Path) -> None:
+    session, workspace = Talking(), cast("Workspace", tmp_path)
+    called: queue.Queue[Workspace] = queue.Queue()
+    answered = threading.Event()
 
     def refuse(given: Workspace) -> None:
-        called.append((given, session.typed))
+        called.put(given)
+        answered.wait(60)
         raise VerificationRefused("the proof is refused")
 
-    action = Action(do=Do.CALL, when="shell", text="go", call=refuse)
-    said = _perform(cast("Session", session), action, workspace)
+    action = Action(do=Do.TYPE, text="go", call=refuse)
+    actions = _Actions((action,), workspace)
+    for due in actions.due(1.0):
+        _perform(cast("Session", session), due)
+        actions.call(due)
+    assert session.typed == "go"
+    assert called.get(timeout=60) is workspace
+    assert not actions.finished()
+    assert actions.objection() == "the device did not say all that was asked of it"
 
-    assert said == "the proof is refused"
-    assert called == [(workspace, "go")]
+    answered.set()
+    while not actions.finished():
+        time.sleep(0.01)
+    assert actions.objection() == "the proof is refused"
+
+
+def test_call_that_cannot_be_carried_out_is_not_an_objection(tmp_path: Path) -> None:
+    def fail(_given: Workspace) -> None:
+        raise Inconclusive("no answer")
+
+    action = Action(do=Do.TYPE, call=fail)
+    actions = _Actions((action,), cast("Workspace", tmp_path))
+    (due,) = actions.due(1.0)
+    actions.call(due)
+    while not actions.finished():
+        time.sleep(0.01)
+    with pytest.raises(Inconclusive, match="no answer"):
+        actions.objection()
 
 
 def test_triggers_that_are_no_patterns_have_names_of_their_own() -> None:

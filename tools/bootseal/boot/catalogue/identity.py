@@ -40,7 +40,7 @@ IDENTITY: Final = (
                 identity="^key, certificate [0-9a-f]+, token$",
                 actions=(
                     Action(
-                        do=Do.CALL,
+                        do=Do.TYPE,
                         when="shell",
                         text=f"{station.COMMANDS}\r",
                         call=station.certify,

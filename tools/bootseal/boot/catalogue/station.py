@@ -191,7 +191,7 @@ def _approved(workspace: Workspace) -> Approved:
     """Approve the device's own release."""
     artefacts = inputs.load(workspace.directory)
     found = inputs.predictions(artefacts)
-    release = approved.release("as built", found, artefacts.fit, artefacts.version or b"")
+    release = approved.release("as-built", found, artefacts.fit, artefacts.version or b"")
     return Approved(releases=(release,))
 
 

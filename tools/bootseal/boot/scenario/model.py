@@ -48,8 +48,6 @@ class Do(StrEnum):
 
     TYPE = "type"
     """Type `text` on the serial console."""
-    CALL = "call"
-    """Type `text`, and have `call` talk with the device meanwhile."""
     RESET = "reset"
     """Press the reset button: warm reset of the whole board; RAM keeps its contents."""
     CUT = "cut"
@@ -68,7 +66,8 @@ class Action:
         when: Pattern name, `power-on` or `status`.
         delay: Seconds between the trigger and the action.
         text: What to type; `\r` is the enter key.
-        call: What talks with the device; raises VerificationRefused when something is wrong.
+        call: What talks with the device from then on, next to the console; raises
+            VerificationRefused when something is wrong.
         repeat: How many times to do it.
         interval: Seconds between two repeats.
     """

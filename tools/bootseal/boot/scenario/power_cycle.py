@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -14,8 +16,6 @@ from bootseal.boot.scenario.model import ALWAYS_FORBIDDEN, POWER_ON, STATUS, Act
 from bootseal.errors import Inconclusive, VerificationRefused
 
 if TYPE_CHECKING:
-    import threading
-
     from bootseal.boot.machine.console import Line
     from bootseal.boot.scenario.workspace import Workspace
 
@@ -76,11 +76,12 @@ def run(
         Inconclusive: Told to give up.
         ToolError: QEMU answered a command with an error.
     """
-    actions = _Actions(step.actions)
+    actions = _Actions(step.actions, workspace)
     status = b""
     while True:
         for action in actions.due(session.elapsed()):
-            actions.objection = _perform(session, action, workspace) or actions.objection
+            _perform(session, action)
+            actions.call(action)
         if stop is not None and stop.is_set():
             raise Inconclusive("stopped before the step was over")
         wake = min(step.timeout, actions.wake(), session.elapsed() + _STOP_LATENCY)
@@ -129,7 +130,7 @@ def _cycle(
         duration=duration,
         undone=actions.left(),
         status=status,
-        objection=actions.objection,
+        objection=actions.objection(),
         resets=session.resets,
         seen=tuple(session.console.seen),
         last=session.console.lines[-1] if session.console.lines else None,
@@ -153,39 +154,31 @@ def _ending(event: Event, step: Step, *, finished: bool) -> Ending | None:
             assert_never(event)
 
 
-def _perform(session: Session, action: Action, workspace: Workspace | None) -> str:
-    """Do it; return what was wrong with what the device said."""
+def _perform(session: Session, action: Action) -> None:
     match action.do:
         case Do.TYPE:
             session.type(action.text)
-        case Do.CALL:
-            session.type(action.text)
-            if action.call is not None and workspace is not None:
-                try:
-                    action.call(workspace)
-                except VerificationRefused as refusal:
-                    return refusal.message
         case Do.RESET:
             session.reset()
         case Do.CUT:
             session.cut()
         case _:
             assert_never(action.do)
-    return ""
 
 
 class _Actions:
     """What is left to do: timed actions, and those that wait for their trigger, in order.
 
-    Attributes:
-        objection: What was wrong with what the device said in one that was done.
+    Calls run next to the loop that reads the console, or the log would miss what the device says
+    meanwhile.
     """
 
-    def __init__(self, actions: tuple[Action, ...]) -> None:
+    def __init__(self, actions: tuple[Action, ...], workspace: Workspace | None = None) -> None:
+        self._workspace = workspace
+        self._calls: list[Future[None]] = []
         self._waiting = [a for a in actions if a.when != POWER_ON]
         self._timed = [t for a in actions if a.when == POWER_ON for t in _times(a, 0.0)]
         self._armed: list[tuple[float, Action]] = []
-        self.objection = ""
 
     def notice(self, event: Event) -> None:
         """Take an event that may be the trigger of the next action."""
@@ -211,12 +204,49 @@ class _Actions:
         return min((at for at, _ in self._timed + self._armed), default=math.inf)
 
     def finished(self) -> bool:
-        """Tell whether all actions were done."""
-        return not self._waiting and not self._timed and not self._armed
+        """Tell whether all actions were done, and all calls are over."""
+        over = all(call.done() for call in self._calls)
+        return over and not self._waiting and not self._timed and not self._armed
+
+    def call(self, action: Action) -> None:
+        """Begin the action's call, if it has one."""
+        if action.call is not None and self._workspace is not None:
+            self._calls.append(_begin(action.call, self._workspace))
+
+    def objection(self) -> str:
+        """Return what was wrong with what the device said in a call; "" for nothing.
+
+        Raises:
+            BootsealError: A call could not be carried out.
+        """
+        for call in self._calls:
+            if not call.done():
+                return "the device did not say all that was asked of it"
+            try:
+                call.result()
+            except VerificationRefused as refusal:
+                return refusal.message
+        return ""
 
     def left(self) -> int:
         """Return the number of actions whose trigger never came."""
         return len(self._waiting)
+
+
+def _begin(call: Callable[[Workspace], None], workspace: Workspace) -> Future[None]:
+    """Run a call in a thread that does not keep the program from ending."""
+    future: Future[None] = Future()
+
+    def carry_out() -> None:
+        try:
+            call(workspace)
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    threading.Thread(target=carry_out, daemon=True).start()
+    return future
 
 
 def _times(action: Action, start: float) -> list[tuple[float, Action]]:

@@ -13,7 +13,6 @@ from bootseal.cli.console import Styled
 from bootseal.cli.disk.check import refuse
 from bootseal.cli.options import DiskImage, Json, PolicyKey, TargetOptions
 from bootseal.errors import VerificationRefused
-from bootseal.protection import TRIES
 from bootseal.units import format_size
 
 
@@ -23,7 +22,7 @@ def prove(
     target: TargetOptions,
     policy_key: PolicyKey = None,
     seed: Annotated[int, typer.Option(help="Seed for the choice of bits.")] = 0,
-    tries: Annotated[int, typer.Option(min=1, metavar="N", help="Changes per region.")] = TRIES,
+    tries: Annotated[int, typer.Option(min=1, metavar="N", help="Changes per region.")] = 200,
     as_json: Json = False,
 ) -> None:
     """Change a disk in memory, bit by bit, and check that each change is refused.

@@ -16,8 +16,8 @@ from bootseal.cli.options import FipFile, Json
 from bootseal.errors import UsageError, VerificationRefused
 
 if TYPE_CHECKING:
+    from bootseal.firmware.prove import RegionProof
     from bootseal.firmware.verify import FirmwareVerdict
-    from bootseal.protection import RegionProof
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 

@@ -66,6 +66,13 @@ def greengrass(
         role_alias=role_alias,
         root_ca=root_ca,
     )
+    if files and (
+        output != "-" or any((thing, region, endpoint, credentials_endpoint, role_alias))
+    ):
+        raise UsageError(
+            "FILE is checked as it is: expected no options of a configuration to write",
+            hint="bootseal identity greengrass FILE...; to write one, leave FILE out",
+        )
     if not files:
         made = lite.configuration(core)
         if faults := lite.check([("the options", made)]):

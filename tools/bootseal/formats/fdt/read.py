@@ -55,16 +55,14 @@ class Header(NamedTuple):
     size_struct: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlatProperty:
+class FlatProperty(NamedTuple):
     """A property as it is in the file: a view of its value and the value's offset."""
 
     value: memoryview
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlatNode:
+class FlatNode(NamedTuple):
     """A node as it is in the file; `start` is its BEGIN_NODE tag, `end` follows its END_NODE."""
 
     name: str
@@ -92,8 +90,7 @@ class FlatNode:
             pending.extend(reversed(node.children))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flat:
+class Flat(NamedTuple):
     """A checked flattened tree over the caller's bytes.
 
     Attributes:

@@ -275,8 +275,18 @@ def _step_faults(step: Step, plan: Plan) -> Iterator[str]:
         elif value.startswith("arn:") and f":{plan.account}:" not in value:
             yield f"the {name} {value}: expected one of account {plan.account}"
     for name in given.keys() & {"principal", "target"}:
-        if not given[name].endswith(f"/{plan.certificate}"):
-            yield f"the {name} {given[name]}: expected the certificate {plan.certificate}"
+        if not given[name].endswith(f":{plan.region}:{plan.account}:cert/{plan.certificate}"):
+            yield (
+                f"the {name} {given[name]}: expected the certificate {plan.certificate} "
+                f"in {plan.region}"
+            )
+    if given.get("thingName", plan.device) != plan.device:
+        yield f"the thing {given['thingName']}: expected the device, {plan.device}"
+    made = {
+        s.parameters.get("policyName") for s in plan.steps if s.operation is Operation.CREATE_POLICY
+    }
+    if step.operation is Operation.ATTACH_POLICY and given["policyName"] not in made:
+        yield f"the policy {given['policyName']}: expected one that the plan shows"
     if (
         step.operation is Operation.REGISTER
         and _number(given["certificatePem"]) != plan.certificate
