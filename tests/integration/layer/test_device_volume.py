@@ -156,7 +156,8 @@ def board(chip: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
 
 
 def test_volume_is_enrolled_once_and_then_compared(board: Board) -> None:
-    assert board.script("state").stdout == "none\n"
+    none = board.script("state")
+    assert (none.stdout, none.stderr) == ("none\n", "")
     assert board.script("begin").returncode == 0
     assert board.script("state").stdout == "making\n"
     board.made()
