@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -35,7 +36,7 @@ HOSTNAME: Final = "bootseal"
 MODULES: Final = (
     "aes-ce-blk", "af_alg", "algif_hash", "algif_skcipher", "autofs4", "dm-crypt", "dm-verity",
     "erofs", "loop", "overlay", "sha2-ce", "sha512-ce", "tpm_tis", "virtio_balloon", "virtio_blk",
-    "virtio_mmio", "virtio-rng", "xts",
+    "virtio_mmio", "virtio_net", "virtio-rng", "xts",
 )  # fmt: skip
 
 # Patterns match whole paths, `*` across directories. Nothing on the device reads documentation,
@@ -73,8 +74,11 @@ _COPIES: Final = {
 }
 _TEXTS: Final = {
     "etc/hostname": f"{HOSTNAME}\n",
+    # Servers on the test bench, at the address that QEMU's network leads to.
+    "etc/hosts": "127.0.0.1 localhost\n10.0.2.100 iot.bootseal.test credentials.bootseal.test\n",
     # Empty means: known to be unknown; systemd makes one for each boot and writes nothing.
     "etc/machine-id": "",
+    "etc/resolv.conf": "# No name server: /etc/hosts has every name that this device asks for.\n",
 }
 
 
@@ -200,6 +204,9 @@ def configure(packages: Path, tree: Path, masked: Iterable[str]) -> None:
         path = tree / "etc/systemd/system" / unit
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to("/dev/null")
+    for path in (tree / "usr/lib/sysusers.d").iterdir():
+        # systemd 252 of Debian 12 skips the lines of accounts that newer ones lock twice.
+        path.write_text(re.sub("^u!", "u", path.read_text(), flags=re.MULTILINE))
     proc.run("systemd-sysusers", [f"--root={tree}"], timeout=120)
     for path in (*(tree / "etc").glob("*-"), tree / "etc/.pwd.lock"):
         # What it keeps of the files before; newer ones keep more.
