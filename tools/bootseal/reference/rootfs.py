@@ -131,7 +131,7 @@ def build(
             copy(packages.tree, tree)
             add_modules(packages.tree, kernel, tree)
             add_files(tree, installed, vendor, login=login)
-            configure(packages.tree, tree, masked)
+            configure(packages.tree, tree, masked, epoch=epoch)
             verity.make_erofs(tree, directory / IMAGE, epoch=epoch)
         found = verity.format_tree(directory / IMAGE, directory / TREE)
         verity.save(found, directory / FACTS)
@@ -185,8 +185,14 @@ def add_files(
         write(tree / DEVELOPMENT_MARK, b"")
 
 
-def configure(packages: Path, tree: Path, masked: Iterable[str]) -> None:
+def configure(packages: Path, tree: Path, masked: Iterable[str], *, epoch: int) -> None:
     """Do what the packages' scripts would have done on the device.
+
+    Args:
+        packages: The unpacked packages.
+        tree: The root file system.
+        masked: The units that never start.
+        epoch: When accounts were made, seconds since 1970.
 
     Raises:
         ToolError: systemd's tools refused the tree.
@@ -207,7 +213,8 @@ def configure(packages: Path, tree: Path, masked: Iterable[str]) -> None:
     for path in (tree / "usr/lib/sysusers.d").iterdir():
         # systemd 252 of Debian 12 skips the lines of accounts that newer ones lock twice.
         path.write_text(re.sub("^u!", "u", path.read_text(), flags=re.MULTILINE))
-    proc.run("systemd-sysusers", [f"--root={tree}"], timeout=120)
+    made = {"SOURCE_DATE_EPOCH": str(epoch)}
+    proc.run("systemd-sysusers", [f"--root={tree}"], env=made, timeout=120)
     for path in (*(tree / "etc").glob("*-"), tree / "etc/.pwd.lock"):
         # What it keeps of the files before; newer ones keep more.
         path.unlink(missing_ok=True)

@@ -40,7 +40,9 @@ class Network:
         # A process for each connection: the form without `cmd` opens one when QEMU starts, for all.
         nc = f"{proc.find_tool('busybox')} nc 127.0.0.1"
         forwards = (f"tcp:{HOST}:{port}-cmd:{nc} {own}" for port, own in self.forwards.items())
-        return ",".join(["user", "id=net", "restrict=on", *(f"guestfwd={each}" for each in forwards)])
+        return ",".join(
+            ["user", "id=net", "restrict=on", *(f"guestfwd={each}" for each in forwards)]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
