@@ -289,6 +289,7 @@ def identity(
         [shell, *(["sh"] if shell == "busybox" else []), script, *arguments],
         env={
             "PATH": f"{tools}:{os.environ['PATH']}",
+            "LIBRARY": str(FILES),
             "DATA": os.devnull,
             "KEY_DIR": str(key),
             "TOKEN_DIR": str(root / "token"),
