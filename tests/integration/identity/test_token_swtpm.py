@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The PKCS#11 token of a boot: who can open it, what it shows of itself, and how it is made."""
+"""The PKCS#11 token of a boot: how it is made, for whom, and what it shows of itself."""
 
 from __future__ import annotations
 
