@@ -17,6 +17,7 @@ SRC_URI = "\
     file://bootseal-status \
     file://bootseal-status.service \
     file://check-header \
+    file://clock-epoch \
     file://create-data \
     file://crypttab \
     file://fetch-policy \
@@ -39,6 +40,7 @@ REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 do_install() {
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/*.service
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-cryptsetup@data.service.d ${S}/measure.conf
+    install -D -m 0644 -t ${D}${nonarch_libdir} ${S}/clock-epoch
     install -D -m 0644 -t ${D}${nonarch_libdir}/repart.d ${S}/50-data.conf
     install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/check-header ${S}/create-data ${S}/fetch-policy ${S}/mark-good ${S}/rollback ${S}/volume
     install -D -m 0755 -t ${D}${bindir} ${S}/bootseal-attest ${S}/bootseal-data ${S}/bootseal-status
@@ -62,7 +64,7 @@ SYSTEMD_SERVICE:${PN} = "bootseal-good.service bootseal-status.service"
 SYSTEMD_SERVICE:${PN}-data = "bootseal-cap.service bootseal-data.service"
 SYSTEMD_SERVICE:${PN}-development = "bootseal-shell.service"
 
-FILES:${PN} += "/data ${nonarch_libdir}/bootseal ${systemd_unitdir}"
+FILES:${PN} += "/data ${nonarch_libdir}/bootseal ${nonarch_libdir}/clock-epoch ${systemd_unitdir}"
 FILES:${PN}-data = "\
     ${bindir}/bootseal-attest \
     ${bindir}/bootseal-data \

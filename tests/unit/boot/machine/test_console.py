@@ -134,6 +134,11 @@ LINES = [
         "2",
         "[   89.1] mark-good[4]: bootseal: rollback: releases below 2 are refused from now on",
     ),
+    (
+        "firmware-raised",
+        "2",
+        "[   89.2] mark-good[4]: bootseal: rollback: boot loaders below 2 are refused from now on",
+    ),
     ("rollback-lowest", "2", "lowest rollback index accepted: 2"),
     (
         "data-opened",

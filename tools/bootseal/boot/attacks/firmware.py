@@ -77,11 +77,27 @@ def at(offset: int) -> Callable[[bytes], bytes]:
 
 
 def inside(image: str) -> Callable[[bytes], bytes]:
-    """Flip a bit in the middle of an image or a certificate."""
+    """Flip a bit in the middle of an image."""
 
     def change(content: bytes) -> bytes:
         entry = next(e for e in fip.parse(content).entries if e.name == image)
         return forge.flip_bit(content, entry.offset + entry.size // 2)
+
+    return change
+
+
+def vouched(image: str) -> Callable[[bytes], bytes]:
+    """Flip a bit in the last hash or key that a certificate vouches for.
+
+    What is in the middle of a certificate depends on how long its random serial number is; this
+    one stays well-formed, so that it is its signature that refuses it.
+    """
+
+    def change(content: bytes) -> bytes:
+        entry = next(e for e in fip.parse(content).entries if e.name == image)
+        value = list(tbbr.read(content[entry.offset : entry.end]).extensions.values())[-1]
+        start = content.rindex(value, entry.offset, entry.end)
+        return forge.flip_bit(content, start + len(value) // 2)
 
     return change
 

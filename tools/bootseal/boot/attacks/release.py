@@ -29,7 +29,7 @@ from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import firmware, pcr_policy
 from bootseal.measure.pcr_policy import PcrPolicy
-from bootseal.measure.predict import Prediction, predict
+from bootseal.measure.predict import FIRMWARE_PROPERTY, Prediction, predict
 
 if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
@@ -56,6 +56,7 @@ def update(
     attempts: int = 3,
     spoil: Callable[[Workspace], None] | None = None,
     foreign_policy: bool = False,
+    firmware_version: int | None = None,
 ) -> Callable[[Workspace], None]:
     """Put the other release into slot b and have it tried first, as an update does.
 
@@ -63,10 +64,11 @@ def update(
         attempts: How often U-Boot tries it before it falls back to slot a.
         spoil: Changes the disk afterwards.
         foreign_policy: Sign its policy with a key that is not the vendor's.
+        firmware_version: The lowest one that it asks of boot loaders; None leaves it.
     """
 
     def prepare(workspace: Workspace) -> None:
-        made = make(workspace, INDEX)
+        made = make(workspace, INDEX, firmware_version)
         slot = next(slot for slot in workspace.device.slots if slot.name == SLOT)
         signer = (
             forge_signed.stranger(Role.POLICY, "sha256,rsa2048")
@@ -119,8 +121,14 @@ def broken_root(workspace: Workspace) -> None:
     workspace.disk.write(slot.root, root_attacks.SUPERBLOCK, changed)
 
 
-def make(workspace: Workspace, index: int) -> SlotContents:
-    """Make the other release."""
+def make(workspace: Workspace, index: int, firmware_version: int | None = None) -> SlotContents:
+    """Make the other release.
+
+    Args:
+        workspace: The device as it was built.
+        index: Its rollback index.
+        firmware_version: The lowest one that it asks of boot loaders; None leaves it.
+    """
     fit = fit_attacks.original(workspace)
     root, tree = workspace.work / "root.img", workspace.work / "root.verity"
     # A block behind the file system, which it does not use: the same files under another hash.
@@ -135,6 +143,8 @@ def make(workspace: Workspace, index: int) -> SlotContents:
         fit = forge_fit.replace_payload(
             fit, name, device_tree(old, root_hash=root_hash, blocks=blocks, index=index)
         )
+        if firmware_version is not None:
+            fit = _ask(fit, name, firmware_version)
     ramdisk = forge_fit.referenced(fit, first, "ramdisk")
     more = cpio.pack([cpio.file("release", f"{index}\n".encode())], epoch=0)
     payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
@@ -151,6 +161,13 @@ def make(workspace: Workspace, index: int) -> SlotContents:
         for slot in workspace.device.slots
     }
     return SlotContents(fit=fit, root=root, tree=tree, root_hash=root_hash, predictions=predictions)
+
+
+def _ask(fit: bytes, name: str, firmware_version: int) -> bytes:
+    """Have a device tree of a FIT ask for boot loaders of a version."""
+    editor = Editor(bytes(fit_format.parse(fit).image(name).payload))
+    editor.set_property("/chosen", FIRMWARE_PROPERTY, firmware_version.to_bytes(4))
+    return forge_fit.replace_payload(fit, name, editor.to_bytes())
 
 
 def device_tree(old: bytes, *, root_hash: str, blocks: int, index: int) -> bytes:

@@ -15,9 +15,10 @@ from bootseal.boot.machine.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
 from bootseal.formats import boot_partition
 from bootseal.formats.fit import model as fit_format
+from bootseal.formats.uboot import binary as uboot
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
-from bootseal.measure import pcr_policy
+from bootseal.measure import firmware, pcr_policy
 from bootseal.measure.predict import CAP, Prediction, predict
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 60.0
 _STORAGE_ROOT: Final = "0x81000001"
-_POLICY_PCRS: Final = "sha256:" + ",".join(map(str, pcr_policy.PCRS))
 
 
 def silent(workspace: Workspace, first_boot: Path) -> None:
@@ -68,7 +68,13 @@ def _unsealed_in_clear(
     """Unseal with a copy of the TPM and the measurements of slot a; also return the traffic."""
     first = workspace.device.slots[0]
     fit = workspace.device.artefact(workspace.directory, "fit").read_bytes()
-    prediction = predict(fit_format.parse(fit), first.configuration)
+    bios = workspace.device.artefact(workspace.directory, "bios").read_bytes()
+    prediction = predict(
+        fit_format.parse(fit),
+        first.configuration,
+        version=uboot.version_string(bios),
+        before=firmware.of_device(workspace.device, workspace.directory),
+    )
     shutil.copytree(workspace.tpm, scratch / "tpm")
     log = scratch / "recording"
     with swtpm.serving(scratch / "tpm", scratch / "s", scratch / "said", *swtpm.recorded(log)):
@@ -104,7 +110,8 @@ def _unseal(workspace: Workspace, sealed: Sealed, prediction: Prediction, scratc
     signed = ["-g", "sha256", "-f", "rsassa", "-m", "policy", "-s", "signature"]
     tool("verifysignature", "-c", "key", *signed, "-t", "ticket")
     tool("startauthsession", "--policy-session", "-S", "session")
-    tool("policypcr", "-S", "session", "-l", _POLICY_PCRS)
+    pcrs = ",".join(map(str, pcr_policy.covered(prediction)))
+    tool("policypcr", "-S", "session", "-l", f"sha256:{pcrs}")
     tool("policyauthorize", "-S", "session", "-i", "policy", "-n", "key.name", "-t", "ticket")
     tool("load", "-C", _STORAGE_ROOT, "-u", "public", "-r", "private", "-c", "sealed")
     return tool("unseal", "-c", "sealed", "-p", "session:session")
