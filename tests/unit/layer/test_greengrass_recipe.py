@@ -308,7 +308,7 @@ class Device:
             "ROOT": str(self.root / "lib"),
             "CONFIG": str(self.root / "config"),
         }
-        args = ["sh", FILES / "greengrass"]
+        args = ["sh", str(FILES / "greengrass")]
         return subprocess.run(args, env=env, capture_output=True, text=True, check=False)
 
 
