@@ -56,10 +56,9 @@ def original(workspace: Workspace) -> bytes:
 
 
 def install(workspace: Workspace, content: bytes, banks: str = "ab") -> None:
-    """Write a FIP to the start of banks; what was there is gone."""
-    room = max(len(content), len(original(workspace)))
-    for bank in banks:
-        workspace.disk.write(f"fw-{bank}", 0, content.ljust(room, b"\0"))
+    """Write a FIP and zeros to whole banks; what was there is gone."""
+    for name in (f"fw-{bank}" for bank in banks):
+        workspace.disk.write(name, 0, content.ljust(workspace.disk.size(name), b"\0"))
 
 
 def changed(change: Callable[[bytes], bytes], banks: str = "ab") -> Callable[[Workspace], None]:
