@@ -30,6 +30,7 @@ do_bootseal_policy() {
     cd ${BOOTSEAL_DEVICE}
     if ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'measured-boot', 'true', 'false', d)}; then
         bootseal measure sign fit.itb --key ${BOOTSEAL_KEYS}/${BOOTSEAL_POLICY_KEY}.key \
+            ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'rom', '--u-boot firmware.fip', '', d)} \
             -o tpm2-pcr-signature.json
     else
         echo '{}' >tpm2-pcr-signature.json

@@ -17,6 +17,8 @@ BOOTSEAL_BOOTARGS ?= "${BOOTSEAL_LAYER}/recipes-bsp/u-boot/files/bootargs"
 BOOTSEAL_BOOTARGS[doc] = "File with the kernel parameters; slot and root hash are added"
 BOOTSEAL_ROLLBACK_INDEX ?= "1"
 BOOTSEAL_ROLLBACK_INDEX[doc] = "Security version of the system: raise it to lock older images out"
+BOOTSEAL_FIRMWARE_LOWEST ?= "${@d.getVar('BOOTSEAL_FIRMWARE_VERSION') or ''}"
+BOOTSEAL_FIRMWARE_LOWEST[doc] = "With a boot ROM: lowest security version of the boot loaders that this release is approved with"
 
 do_bootseal_fit() {
     cd ${BOOTSEAL_DEVICE}
@@ -36,7 +38,8 @@ do_bootseal_fit() {
 
     [ -f ${BOOTSEAL_BOARD_DTS} ] || bbfatal "BOOTSEAL_BOARD_DTS is ${BOOTSEAL_BOARD_DTS}, which is not a file: set it to the device tree of the board, .dts or .dtb."
     bootseal device trees . --board ${BOOTSEAL_BOARD_DTS} --bootargs ${BOOTSEAL_BOOTARGS} \
-        --rollback-index ${BOOTSEAL_ROLLBACK_INDEX}
+        --rollback-index ${BOOTSEAL_ROLLBACK_INDEX} \
+        ${@'--firmware-version ' + d.getVar('BOOTSEAL_FIRMWARE_LOWEST') if d.getVar('BOOTSEAL_FIRMWARE_LOWEST') else ''}
     bootseal fit build --description "${IMAGE_BASENAME} ${DISTRO_VERSION} for ${MACHINE}" \
         --kernel Image.gz --ramdisk initramfs.cpio.gz --fdt a=fdt-a.dtb --fdt b=fdt-b.dtb \
         --load ${BOOTSEAL_KERNEL_ADDRESS} --hint ${BOOTSEAL_FIT_KEY} \

@@ -19,9 +19,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.integration.identity import clients, servers
+from tests.integration.identity import clients
 from tests.integration.identity.board import certified
-from tests.integration.identity.servers import Trust
+from tests.integration.identity.servers import certify_file, trust_of
+
+from bootseal.boot.catalogue import servers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,9 +49,9 @@ def milliseconds(board: Board, command: Sequence[str | Path]) -> float:
 def measure(root: Path, rounds: int) -> list[tuple[float, float]]:
     """Return for each round how long it takes with the TPM, and with a file."""
     with certified(root) as board:
-        trust = Trust.of(board, root)
-        key, certificate = servers.certify_file(board, root, "dev-2")
-        with servers.broker(root, trust) as broker:
+        trust = trust_of(board, root)
+        key, certificate = certify_file(board, root, "dev-2")
+        with servers.broker(root / "broker", trust, start=int(time.time())) as broker:
             tpm = clients.openssl_command(board, broker, root / "pem")
             file = clients.openssl_command(board, broker, certificate, key=key)
             return [(milliseconds(board, tpm), milliseconds(board, file)) for _ in range(rounds)]

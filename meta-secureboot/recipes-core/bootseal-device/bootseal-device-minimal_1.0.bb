@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Keeps everything off that the reference device does not need"
-DESCRIPTION = "A preset that ends in `disable *`, masks for units of systemd, and a udev that leaves \
-out terminals. For bootseal's own images: services of a product would stay off without a word."
+DESCRIPTION = "A preset that ends in `disable *`, masks for units of systemd, a udev that leaves out \
+terminals, and the address on the test bench. For bootseal's own images: services of a product would stay off without a word."
 HOMEPAGE = "https://github.com/bootseal/bootseal"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"
 
 SRC_URI = "\
+    file://10-bench.network \
     file://90-bootseal.preset \
     file://minimal-masked-units \
     file://udev-trigger.conf \
@@ -19,6 +20,7 @@ inherit allarch features_check
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
 do_install() {
+    install -D -m 0644 -t ${D}${systemd_unitdir}/network ${S}/10-bench.network
     install -D -m 0644 -t ${D}${systemd_unitdir}/system-preset ${S}/90-bootseal.preset
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-udev-trigger.service.d ${S}/udev-trigger.conf
     install -d ${D}${sysconfdir}/systemd/system

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.identity.board import Board
-    from tests.integration.identity.servers import Server
+
+    from bootseal.boot.catalogue.servers import Server
 
 PROVIDER: Final = LIBRARIES / "ossl-modules/pkcs11.so"
 # What the device has, and where its own library is.

@@ -10,14 +10,16 @@ import platform
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from tests.integration.identity import clients, servers
+from tests.integration.identity import clients
 from tests.integration.identity.board import certified
-from tests.integration.identity.servers import Server, Trust
+from tests.integration.identity.servers import certify_file, trust_of
 
+from bootseal.boot.catalogue import servers
 from bootseal.identity.registry import Registry
 
 if TYPE_CHECKING:
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
     from tests.integration.identity.board import Board
 
+    from bootseal.boot.catalogue.servers import Server, Trust
+
 TOOLS: Final = ("swtpm", "swtpm_setup", "tpm2", "sqlite3", "openssl", "mosquitto", "curl")
+NOW: Final = int(time.time())
 DEBIAN_12: Final = platform.freedesktop_os_release().get("VERSION_ID") == "12"
 
 pytestmark = [
@@ -44,6 +49,7 @@ class Site:
     trust: Trust
     broker: Server
     endpoint: Server
+    heard: list[str] = field(default_factory=lambda: [""])
 
     @property
     def certificate(self) -> Path:
@@ -52,20 +58,18 @@ class Site:
     def said(self) -> str:
         """What the broker said since the last time."""
         text = self.broker.log.read_text()
-        self.broker.log.write_text("")
-        return text
+        new, self.heard[:] = text[len(self.heard[0]) :], [text]
+        return new
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     root = tmp_path_factory.mktemp("site")
     with certified(root) as board:
-        trust = Trust.of(board, root)
-        for name in ("broker", "endpoint"):
-            (root / name).mkdir()
+        trust = trust_of(board, root)
         with (
-            servers.broker(root / "broker", trust) as broker,
-            servers.credentials_endpoint(root / "endpoint", trust) as endpoint,
+            servers.broker(root / "broker", trust, start=NOW) as broker,
+            servers.credentials_endpoint(root / "endpoint", trust, start=NOW) as endpoint,
         ):
             yield Site(board=board, trust=trust, broker=broker, endpoint=endpoint)
 
@@ -113,6 +117,8 @@ def test_curl_gets_credentials(site: Site) -> None:
     answer = json.loads(done.stdout)
     assert answer["note"] == servers.DOUBLE
     assert answer["client"] == answer["thing"] == "dev-1"
+    (seen,) = map(json.loads, site.endpoint.log.read_text().splitlines())
+    assert seen["client"] == "dev-1"
 
 
 def test_client_without_a_certificate_is_refused(site: Site) -> None:
@@ -135,13 +141,13 @@ def test_revoked_certificate_is_refused(site: Site, tmp_path: Path) -> None:
     site.board.run("identity", "crl", *store, *site.board.authority, "-o", revoked)
     trust = dataclasses.replace(site.trust, revoked=revoked)
 
-    with servers.broker(tmp_path, trust) as broker:
+    with servers.broker(tmp_path / "broker", trust, start=NOW) as broker:
         done = clients.openssl(site.board, broker, site.certificate, *clients.OPENSSL_12)
     assert done.stdout == b""
     assert "alert certificate revoked" in alerts(done)
     assert "u'dev-1'" not in broker.log.read_text()
 
-    with servers.credentials_endpoint(tmp_path, trust) as endpoint:
+    with servers.credentials_endpoint(tmp_path / "endpoint", trust, start=NOW) as endpoint:
         done = clients.curl(site.board, endpoint, site.certificate, *clients.CURL_12)
     assert done.stdout == b""
     assert "certificate revoked" in alerts(done)
@@ -176,7 +182,7 @@ def test_another_key_is_refused_with_the_devices_certificate(site: Site, tmp_pat
     The certificate is a genuine one of this authority: that of a second key, which the token lacks.
     """
     board = site.board
-    other, certificate = servers.certify_file(board, tmp_path, "dev-2")
+    other, certificate = certify_file(board, tmp_path, "dev-2")
     done = clients.openssl(board, site.broker, site.certificate, key=other)
     assert done.stdout == b""
     assert "key values mismatch" in alerts(done)

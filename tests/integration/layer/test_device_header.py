@@ -49,9 +49,9 @@ class Check:
         self.key.write_bytes(base64.b64decode(headers.escrowed()["tokens"]["0"]["tpm2_pubkey"]))
         (directory / "awk").symlink_to(shutil.which(awk) or awk)
 
-    def __call__(self, text: str, shell: str = "dash") -> tuple[int, str]:
+    def __call__(self, text: str, shell: str = "dash", pcrs: str = "1,8,9") -> tuple[int, str]:
         done = subprocess.run(
-            [shell, *(["sh"] if shell == "busybox" else []), SCRIPT, self.key],
+            [shell, *(["sh"] if shell == "busybox" else []), SCRIPT, self.key, pcrs],
             env={"PATH": f"{self.directory}:{os.environ['PATH']}"},
             input=text,
             capture_output=True,
@@ -100,6 +100,31 @@ def test_half_replaced_slot_is_accepted_while_one_is_replaced(check: Check, stag
     document = headers.STAGES[stage]()
     headers.add_slot(document, "2", 548864)
     assert check(printed(document)) == (0, "")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        ([0, 1, 8, 9], ""),
+        ([1, 8, 9], "tokens.0.tpm2_pubkey_pcrs.0 is 1"),
+        ([0, 1, 8], "tokens.0 has 13 values: expected 14"),
+        ([0, 1, 8, 9, 9], "tokens.0.tpm2_pubkey_pcrs.4 is 9"),
+        ([8, 0, 1, 9], "tokens.0.tpm2_pubkey_pcrs.0 is 8"),
+        ([], "tokens.0 has 10 values: expected 14"),
+    ],
+    ids=str,
+)
+def test_header_of_a_device_with_a_boot_rom_covers_pcr_0(
+    check: Check, shell: str, held: list[int], why: str
+) -> None:
+    document = headers.escrowed()
+    document["tokens"]["0"]["tpm2_pubkey_pcrs"] = held
+    code, said = check(printed(document), shell, "0,1,8,9")
+    assert (code, said.strip()) == (int(bool(why)), why)
+    assert check(printed(document), shell)[0] == (0 if held == [1, 8, 9] else 1)
+    found = offline(document, (0, 1, 8, 9))
+    assert found == ({"disk.data-token"} if why else set())
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=[change.steps for change in CHANGES])
@@ -162,11 +187,11 @@ def test_both_checks_say_the_same_of_every_change_at_every_stage(
     assert compared > len(CHANGES) / 2
 
 
-def offline(document: Json) -> set[str]:
+def offline(document: Json, pcrs: tuple[int, ...] = (1, 8, 9)) -> set[str]:
     """Return the errors that `disk check` finds in a header."""
     try:
         header = luks2.parse(headers.binary(document))
     except FormatError:
         return {"disk.data-header"}
-    found = data_partition.inspect(header, ENTRY, headers.policy_key())
+    found = data_partition.inspect(header, ENTRY, headers.policy_key(), [pcrs])
     return {each.id for each in found if each.severity is Severity.ERROR}

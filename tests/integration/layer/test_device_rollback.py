@@ -38,6 +38,10 @@ class Board:
         name = self.directory / "bootseal,rollback-index"
         name.write_bytes(index.to_bytes(4))
 
+    def ask(self, version: int) -> None:
+        """Have the release say that it is for a boot ROM, and for which boot loaders."""
+        (self.directory / "bootseal,firmware-version").write_bytes(version.to_bytes(4))
+
     def script(self, verb: str) -> subprocess.CompletedProcess[str]:
         text = SCRIPT.read_text().replace("/proc/device-tree/chosen", str(self.directory))
         args = ["sh", "-c", text, "rollback", verb]
@@ -57,6 +61,7 @@ def powered(directory: Path) -> Iterator[Board]:
         "PATH": os.environ["PATH"],
         "TPM2TOOLS_TCTI": f"swtpm:path={commands}",
         "TMPDIR": str(directory),
+        "LIBRARY": str(SCRIPT.parent),
     }
     with swtpm.serving(directory / "tpm", commands, directory / "said"):
         yield Board(directory=directory, environment=environment)
@@ -72,9 +77,10 @@ def chip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_index_is_made_once_and_only_rises(chip: Path) -> None:
     with powered(chip) as board:
         made = board.script("define")
-        assert (made.returncode, made.stdout) == (
+        assert (made.returncode, made.stdout, made.stderr) == (
             0,
             f"bootseal: rollback: TPM index {INDEX} made\n",
+            "",
         )
         board.release(2)
         again = board.script("define")
@@ -85,6 +91,61 @@ def test_index_is_made_once_and_only_rises(chip: Path) -> None:
         board.release(1)
         assert board.script("raise").returncode == 0
         assert board.script("show").stdout == "2\n"
+
+
+FIRMWARE_INDEX = "0x1500b02"
+
+
+def test_index_of_the_boot_loader_is_made_for_a_boot_rom_alone(chip: Path) -> None:
+    with powered(chip) as board:
+        board.release(1)
+        for verb in ("define", "raise"):
+            assert board.script(verb).returncode == 0
+        assert board.script("firmware").returncode == 1
+        with pytest.raises(ToolError):
+            board.tool("tpm2_nvreadpublic", FIRMWARE_INDEX)
+
+
+def test_index_of_the_boot_loader_rises_to_what_the_release_asks_for(chip: Path) -> None:
+    with powered(chip) as board:
+        board.release(1)
+        board.ask(3)
+        made = board.script("define")
+        assert (made.returncode, made.stderr) == (0, "")
+        assert made.stdout.count("made\n") == 2
+        assert (board.script("define").stdout, board.script("firmware").stdout) == ("", "0\n")
+        said = board.script("raise").stdout
+        assert "boot loaders below 3 are refused from now on" in said
+        assert (board.script("firmware").stdout, board.script("show").stdout) == ("3\n", "1\n")
+        assert board.script("raise").stdout == ""
+        # An older release still opens its data with a newer boot loader, and lowers nothing.
+        board.ask(2)
+        for verb in ("define", "raise"):
+            assert board.script(verb).returncode == 0
+        assert board.script("firmware").stdout == "3\n"
+        for hierarchy in ("o", "p"):
+            with pytest.raises(ToolError):
+                board.tool("tpm2_nvundefine", "-C", hierarchy, FIRMWARE_INDEX)
+
+
+def test_index_of_the_boot_loader_is_the_one_that_bl1_reads(chip: Path) -> None:
+    swtpm.raise_firmware(chip / "tpm", chip)
+    with powered(chip) as board:
+        board.release(1)
+        board.ask(1)
+        assert board.script("define").returncode == 0
+        assert board.script("firmware").stdout == "2\n"
+
+
+def test_foreign_index_of_the_boot_loader_is_not_accepted(chip: Path) -> None:
+    with powered(chip) as board:
+        board.release(1)
+        board.ask(1)
+        attributes = "nt=bits|authread|authwrite|no_da"
+        board.tool("tpm2_nvdefine", "-C", "o", "-s", "8", "-a", attributes, FIRMWARE_INDEX)
+        refused = board.script("define")
+        assert refused.returncode == 1
+        assert f"TPM index {FIRMWARE_INDEX} is not the one that this device" in refused.stdout
 
 
 def test_release_that_the_tpm_refuses_gets_no_data(chip: Path) -> None:

@@ -23,7 +23,7 @@ from bootseal.keys import certificate
 from bootseal.keys.algorithms import Algorithm, KeyKind
 from bootseal.keys.profile import Role
 from bootseal.keys.signers.file import FileSigner
-from bootseal.measure.pcr_policy import PCRS, Approval, PcrPolicy, key_fingerprint
+from bootseal.measure.pcr_policy import PCRS, ROM_PCRS, Approval, PcrPolicy, key_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,17 +63,18 @@ class Board:
             "PATH": f"{tools}:{os.environ['PATH']}",
             "TPM2TOOLS_TCTI": f"swtpm:path={chip / 's'}",
             "TMPDIR": str(root),
+            "LIBRARY": str(FILES),
         }
         self.approve(forge_signed.stranger(Role.POLICY, "sha256,rsa2048"))
 
-    def approve(self, signer: Signer) -> None:
+    def approve(self, signer: Signer, pcrs: tuple[int, ...] = PCRS) -> None:
         """Sign a policy for the state of a TPM that nothing was measured into."""
-        digest = policy.policy_pcr(dict.fromkeys(PCRS, policy.ZERO_DIGEST))
+        digest = policy.policy_pcr(dict.fromkeys(pcrs, policy.ZERO_DIGEST))
         signature = signer.sign_digest(
             hashlib.sha256(digest).digest(), Algorithm.parse("sha256,rsa2048")
         )
         approval = Approval(
-            pcrs=PCRS,
+            pcrs=pcrs,
             pkfp=key_fingerprint(signer.public_key),
             pol=digest.hex(),
             sig=signature,
@@ -93,6 +94,7 @@ class Board:
             "run=/run/bootseal": f"run={self.run}",
             "/usr/lib/bootseal/check-header": self.root / "check-header",
             "/sys/class/block": self.root / "block",
+            "/proc/device-tree/chosen": self.root,
         }.items():
             assert old in text
             text = text.replace(old, str(new))
@@ -155,7 +157,8 @@ def board(chip: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
 
 
 def test_volume_is_enrolled_once_and_then_compared(board: Board) -> None:
-    assert board.script("state").stdout == "none\n"
+    none = board.script("state")
+    assert (none.stdout, none.stderr) == ("none\n", "")
     assert board.script("begin").returncode == 0
     assert board.script("state").stdout == "making\n"
     board.made()
@@ -167,6 +170,23 @@ def test_volume_is_enrolled_once_and_then_compared(board: Board) -> None:
     assert "not the volume that is enrolled" in board.refused("bind")
     board.pcr.write_text(f"{DIGEST.upper()}\n")
     assert board.script("bind").returncode == 0
+
+
+def test_policy_covers_the_boot_loader_where_the_release_says_so(
+    chip: Path, tmp_path: Path
+) -> None:
+    signer = forge_signed.stranger(Role.POLICY, "sha256,rsa2048")
+    with powered(chip, tmp_path) as board:
+        assert board.script("pcrs").stdout == "1+8+9\n"
+        (tmp_path / "bootseal,firmware-version").write_bytes((1).to_bytes(4))
+        assert board.script("pcrs").stdout == "0+1+8+9\n"
+        assert "lets only an approved boot write" in board.refused("begin")
+        board.approve(signer, ROM_PCRS)
+        board.made()
+        # Another boot loader was measured: it decides about everything but that.
+        board.tool("tpm2_pcrextend", f"0:sha256={OTHER}")
+        (tmp_path / "run/data-refused").unlink()
+        assert "lets only an approved boot write" in board.refused("begin")
 
 
 def test_wiped_volume_is_replaced_by_a_new_one(board: Board) -> None:

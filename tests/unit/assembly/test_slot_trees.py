@@ -44,3 +44,16 @@ def test_rollback_index_stands_in_chosen() -> None:
 def test_rollback_index_that_is_no_bit_is_refused(index: int) -> None:
     with pytest.raises(UsageError, match=f"the rollback index is {index}: expected 0 to 63"):
         slot_trees.for_slot("/dts-v1/;", "quiet", index)
+
+
+@pytest.mark.parametrize("version", [None, 0, 63])
+def test_firmware_version_stands_in_chosen_with_a_boot_rom(version: int | None) -> None:
+    text = slot_trees.for_slot("/dts-v1/;", "quiet", 1, version)
+    assert (f"bootseal,firmware-version = <{version}>;" in text) is (version is not None)
+    assert text.count("firmware-version") == (version is not None)
+
+
+@pytest.mark.parametrize("version", [-1, 64])
+def test_firmware_version_that_is_not_a_bit_is_refused(version: int) -> None:
+    with pytest.raises(UsageError, match=f"the firmware version is {version}: expected 0 to 63"):
+        slot_trees.for_slot("/dts-v1/;", "quiet", 1, version)

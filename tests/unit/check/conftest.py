@@ -27,7 +27,7 @@ from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import pcr_policy
-from bootseal.measure.predict import predict
+from bootseal.measure.predict import FIRMWARE_PROPERTY, predict
 from bootseal.progress import Silent
 from bootseal.units import KIB, MIB
 
@@ -152,6 +152,7 @@ def make_fit(
     arguments: str = "",
     blocks: int = BLOCKS,
     kernel: bytes = b"kernel " * 900,
+    firmware_version: int | None = None,
 ) -> bytes:
     def image(name: str, kind: str, data: bytes) -> fdt.Node:
         properties = {"data": data, "type": kind.encode() + b"\0", "compression": b"none\0"}
@@ -167,6 +168,8 @@ def make_fit(
             f"bootseal.salt={SALT.hex()} bootseal.blocks={blocks}{arguments}"
         )
         chosen = fdt.Node("chosen", {"bootargs": text.encode() + b"\0"})
+        if firmware_version is not None:
+            chosen.properties[FIRMWARE_PROPERTY] = firmware_version.to_bytes(4)
         return fdt.emit(fdt.Node("", {}, [chosen]))
 
     def configuration(slot: str) -> fdt.Node:
@@ -198,6 +201,7 @@ class Base:
     image: bytes
     target: Expected
     signer: FileSigner
+    vendor: FileSigner
     fit: bytes
 
     def offset(self, name: str) -> int:
@@ -279,7 +283,7 @@ def make_base(directory: Path) -> Base:
         fit_key=key.public_key.fingerprint(),
     )
     target.image.write_bytes(image)
-    return Base(image=bytes(image), target=target, signer=key, fit=fit)
+    return Base(image=bytes(image), target=target, signer=key, vendor=vendor, fit=fit)
 
 
 @pytest.fixture

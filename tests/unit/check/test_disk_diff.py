@@ -70,9 +70,7 @@ def test_command_line_is_shown_and_equal_fits_only_once(base: Base, tmp_path: Pa
 
 def test_policy_state_and_a_missing_fit_are_told(base: Base, tmp_path: Path) -> None:
     image = base.flipped("boot-a", MIB - 64 * KIB + 20)
-    image = base.__class__(
-        image=image, target=base.target, signer=base.signer, fit=base.fit
-    ).changed("boot-b", 0, bytes(64))
+    image = replace(base, image=image).changed("boot-b", 0, bytes(64))
     place = base.offset("bootstate")
     image = image[:place] + b"\xff" + image[place + 1 :]
 

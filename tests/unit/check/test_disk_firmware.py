@@ -14,6 +14,7 @@ from tests.unit.firmware import fips
 from typer.testing import CliRunner
 
 from bootseal import device as devices
+from bootseal import documents
 from bootseal.check import coverage, diff, prove
 from bootseal.check import disk as disk_check
 from bootseal.cli.app import app
@@ -22,7 +23,8 @@ from bootseal.disk import image as source
 from bootseal.findings.model import Severity
 from bootseal.firmware import banks, rom
 from bootseal.firmware import verify as firmware_verify
-from bootseal.formats import bank_choice, fip
+from bootseal.formats import bank_choice, boot_partition, fip
+from bootseal.measure import pcr_policy
 from bootseal.progress import Silent
 from bootseal.protection import State
 from bootseal.units import KIB, MIB
@@ -207,8 +209,10 @@ def test_bank_that_nothing_describes_is_named(armed: Base, tmp_path: Path) -> No
     assert [(f.id, f.where) for f in found] == [
         ("disk.firmware-unchecked", "fw-a"),
         ("disk.firmware-unchecked", "fw-b"),
+        ("disk.policy-unchecked", "boot-a"),
+        ("disk.policy-unchecked", "boot-b"),
     ]
-    assert [f.where for f in less] == ["fw-b"]
+    assert [f.where for f in less] == ["fw-b", "boot-a", "boot-b"]
 
 
 @pytest.mark.parametrize(
@@ -353,3 +357,32 @@ def test_diff_names_the_image_of_a_bank(armed: Base, tmp_path: Path) -> None:
     with source.opened(armed.target.image) as first, source.opened(path) as second:
         (change,) = diff.diff(diff.Side(disk=first), diff.Side(disk=second))
     assert (change.part, change.where, change.name) == ("partition", "fw-a", "content")
+
+
+def test_boot_loader_that_no_policy_names_is_refused(armed: Base, errors: Errors) -> None:
+    """It is signed, has the right U-Boot and version, and would find the data closed."""
+    other = rom_disk.images(armed) | {"soc-fw": b"another BL31" * 9}
+    image = with_bank(armed, "fw-b", rom_disk.signed(other))
+    assert set(errors(image)) == {"policy.missing"}
+    found = [
+        *rom_disk.predictions(armed, armed.fit).values(),
+        *rom_disk.predictions(armed, armed.fit, other).values(),
+    ]
+    both = boot_partition.pad_policy(documents.dump(pcr_policy.sign(found, armed.vendor)))
+    changed = bytearray(image)
+    for name in ("boot-a", "boot-b"):
+        start = armed.offset(name) + MIB - len(both)
+        changed[start : start + len(both)] = both
+    assert errors(bytes(changed)) == {}
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [(None, "disk.firmware-version"), (4, "disk.firmware-version"), (3, ""), (0, "")],
+)
+def test_release_says_for_which_boot_loaders_it_is(
+    base: Base, tmp_path: Path, declared: int | None, expected: str
+) -> None:
+    changed = rom_disk.armed(base, tmp_path / "other.img", declared=declared)
+    found = {each.id for each in checked(changed, tmp_path).errors}
+    assert found == ({expected} if expected else set())

@@ -25,10 +25,7 @@ from bootseal.errors import BootsealError, UsageError, VerificationRefused
 from bootseal.firmware import rom
 from bootseal.firmware.chain import Key
 from bootseal.formats import fip
-from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
-from bootseal.measure import firmware as measured
-from bootseal.measure.predict import MEANINGS, predict
 from bootseal.progress import Silent
 from bootseal.resign import apply, provenance
 from bootseal.resign import plan as late
@@ -44,25 +41,23 @@ if TYPE_CHECKING:
     from bootseal.resign.provenance import Provenance
 
 QEMU = Qemu(system="qemu-system-aarch64", machine="virt", cpu="cortex-a57", cpus=1, memory=128)
-VERSION = b"code\0U-Boot 2025.01 (Jan 01 2026 - 00:00:00 +0000)\0bootdelay=-2\0bootcmd=run\0"
 OTHERS = fips.signers(first=20)
 OTHER_ROOT = fips.root_hash(first=20)
 
 
 @pytest.fixture
-def built(base: Base, tmp_path: Path) -> Path:
-    """Make the build directory of a device with a boot ROM."""
+def built(base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the build directory of a device with a boot ROM; its roots are not file systems."""
+    monkeypatch.setattr("bootseal.check.rootfs.check.policy_key", lambda *_: None)
     directory = tmp_path / "built"
     directory.mkdir()
-    u_boot = VERSION + base.target.control
-    armed = rom_disk.armed(
-        replace(base, target=replace(base.target, control=u_boot)), directory / "disk.img"
-    )
+    armed = rom_disk.armed(base, directory / "disk.img")
+    u_boot = armed.target.control
     images = rom_disk.images(armed)
     contents = {
         "bios": u_boot,
         "control-dtb": base.target.control,
-        "fit": base.fit,
+        "fit": armed.fit,
         "rom": b"BL1" * 30 + rom.HEAD + bytes.fromhex(ROOT) + b"end",
         "firmware": rom_disk.signed(images),
         "bl2": images["tb-fw"],
@@ -70,17 +65,8 @@ def built(base: Base, tmp_path: Path) -> Path:
     }
     for name, data in contents.items():
         (directory / name).write_bytes(data)
-    before = measured.events({"bl2": images["tb-fw"], "bl31": images["soc-fw"], "bios": u_boot})
-    slots = []
-    for slot in armed.target.slots:
-        found = predict(
-            fit_format.parse(base.fit),
-            slot.configuration,
-            version=b"U-Boot 2025.01 (Jan 01 2026 - 00:00:00 +0000)",
-            before=before,
-        )
-        pcrs = {str(pcr): found.pcrs[pcr].hex() for pcr in MEANINGS}
-        slots.append(replace(slot, pcrs=pcrs, events=found.measurements))
+    found = rom_disk.predictions(armed, armed.fit)
+    slots = [replace(slot, events=found[slot.name].measurements) for slot in armed.target.slots]
     device = Device(
         name="small",
         profile="dev",
@@ -109,6 +95,11 @@ NEW = samples.signer("rsa2048", 40)
 TRUSTED = {"fit": NEW, "hint": "prod", "trust": True}
 
 
+def trusted(base: Base) -> dict[str, object]:
+    """Return what replaces the key of the FITs: the policy names the U-Boot that holds it."""
+    return TRUSTED | {"policy": base.vendor}
+
+
 def run(directory: Path, how: Signing, output: Path) -> Provenance:
     target = of_device(directory)
     with source.opened(target.image) as disk:
@@ -134,7 +125,8 @@ def test_signed_device_is_accepted_with_its_new_u_boot(
 ) -> None:
     output = tmp_path / "signed"
 
-    record = run(built, signing(base, firmware=fips.signers(first=first), **TRUSTED), output)
+    how = signing(base, firmware=fips.signers(first=first), **trusted(base))
+    record = run(built, how, output)
 
     assert checked(base, output).errors == ()
     described = devices.load(output)
@@ -152,9 +144,18 @@ def test_signed_device_is_accepted_with_its_new_u_boot(
     assert keys["mrk"]["fingerprint"] == record.keys["mrk"] == root
 
 
+def test_policy_that_names_the_old_boot_loader_does_not_stay(
+    base: Base, built: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="the boot loaders measure differently then") as refusal:
+        run(built, signing(base, firmware=fips.signers(), **TRUSTED), tmp_path / "signed")
+    assert "policy key" in refusal.value.hint
+    assert not (tmp_path / "signed").exists()
+
+
 def test_old_and_new_boot_roms_refuse_each_other(base: Base, built: Path, tmp_path: Path) -> None:
     output = tmp_path / "signed"
-    run(built, signing(base, firmware=OTHERS, **TRUSTED), output)
+    run(built, signing(base, firmware=OTHERS, **trusted(base)), output)
     old, new = devices.load(built), devices.load(output)
     for directory, known, other in ((built, old, new), (output, new, old)):
         devices.save(replace(known, firmware=other.firmware), directory)
@@ -235,7 +236,9 @@ def test_master_root_key_may_be_on_another_machine(
     """In two steps; the requests are answered with the key there."""
     requests = tmp_path / "requests"
     rest = [key for key in Key if key is not Key.MRK]
+    samples.write_key(files, "policy", base.vendor._private)
     command = ["disk", "sign", built, "--key", files / "fit.key", "--hint", "prod", "--trust"]
+    command += ["--policy-key", files / "policy.key"]
     for key in rest:
         command += ["--firmware-key", f"{key}={files / f'{key}.key'}"]
     with pytest.raises(UsageError, match="no mrk"):

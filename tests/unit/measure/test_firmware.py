@@ -17,6 +17,8 @@ from bootseal import device as devices
 from bootseal.cli.app import app
 from bootseal.device import Firmware, Partition
 from bootseal.errors import BootsealError, FormatError, UsageError
+from bootseal.firmware.chain import Counter
+from bootseal.firmware.sign import sign
 from bootseal.formats import fip
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.tpm import eventlog
@@ -230,3 +232,41 @@ def test_every_event_has_words() -> None:
     assert said[2].startswith("BL31")
     assert said[3] == "U-Boot with its control device tree"
     assert "locality 0" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("package", "version", "why"),
+    [
+        ("signed", 3, ""),
+        ("signed", 0, ""),
+        ("signed", 4, "boot loaders of version 4 or more: this one has 3"),
+        ("unsigned", 0, "for a device with a boot ROM"),
+        ("u-boot", 0, "for a device with a boot ROM"),
+        ("signed", None, ""),
+        ("u-boot", None, ""),
+    ],
+)
+def test_release_is_approved_with_the_boot_loaders_that_it_is_for(
+    tree: fdt.Node, tmp_path: Path, package: str, version: int | None, why: str
+) -> None:
+    if version is not None:
+        chosen = fdt.Node("chosen", {"bootseal,firmware-version": version.to_bytes(4)})
+        board = tree.find("/images/fdt-a")
+        assert board is not None
+        board.properties["data"] = fdt.emit(fdt.Node("", {}, [chosen]))
+    unsigned = fip.parse(PACKAGE)
+    contents = {
+        "signed": sign(unsigned, fips.signers(), dict.fromkeys(Counter, 3)),
+        "unsigned": PACKAGE,
+        "u-boot": U_BOOT,
+    }
+    (tmp_path / "fit.itb").write_bytes(fdt.emit(tree))
+    (tmp_path / "loader").write_bytes(contents[package])
+    source = inputs.load(tmp_path / "fit.itb", u_boot=tmp_path / "loader")
+    assert source.counter == (3 if package == "signed" else None)
+    ((_, prediction),) = inputs.predictions(source, ["conf-a"])
+    if not why:
+        inputs.demand_boot_loader(source, prediction)
+        return
+    with pytest.raises(UsageError, match=why):
+        inputs.demand_boot_loader(source, prediction)

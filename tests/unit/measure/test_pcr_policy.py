@@ -22,9 +22,9 @@ from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
-from bootseal.measure import pcr_policy
+from bootseal.measure import firmware, pcr_policy
 from bootseal.measure.pcr_policy import Approval, PcrPolicy
-from bootseal.measure.predict import Prediction, predict
+from bootseal.measure.predict import FIRMWARE_PROPERTY, Prediction, predict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,6 +159,46 @@ def test_document_does_not_approve_a_changed_fit(
 
     with pytest.raises(VerificationRefused, match="conf-a: no valid entry approves its state"):
         pcr_policy.verify(documents.dump(document), signer.public_key, [changed])
+
+
+def rom_predictions(tree: fdt.Node, boot_loader: bytes) -> list[Prediction]:
+    """Predict a release that is for a boot ROM, with a boot loader."""
+    chosen = fdt.Node("chosen", {FIRMWARE_PROPERTY: (2).to_bytes(4)})
+    board = tree.find("/images/fdt-a")
+    assert board is not None
+    board.properties["data"] = fdt.emit(fdt.Node("", {}, [chosen]))
+    before = firmware.events(dict.fromkeys(firmware.ROLES, boot_loader))
+    fit = fit_format.parse(fdt.emit(tree))
+    return [predict(fit, "conf-a", version=b"U-Boot", before=before)]
+
+
+def test_policy_of_a_release_for_a_boot_rom_is_over_the_boot_loader(
+    tree: fdt.Node, signer: Signer
+) -> None:
+    old, new = (rom_predictions(tree, each) for each in (b"old", b"new"))
+    assert old[0].firmware_version == 2
+    both = pcr_policy.keep(
+        pcr_policy.sign(new, signer), pcr_policy.sign(old, signer), signer.public_key
+    )
+    assert [each.pcrs for each in both.sha256] == [(0, 1, 8, 9)] * 2
+    pcr_policy.verify(documents.dump(both), signer.public_key, [*old, *new])
+    with pytest.raises(VerificationRefused, match="no valid entry approves its state"):
+        pcr_policy.verify(
+            documents.dump(pcr_policy.sign(new, signer)), signer.public_key, [*old, *new]
+        )
+
+
+def test_policy_that_leaves_the_boot_loader_out_is_refused(tree: fdt.Node, signer: Signer) -> None:
+    found = rom_predictions(tree, b"new")
+    without = pcr_policy.sign(found, signer, pcr_policy.PCRS)
+    ids = [
+        each.id for each in pcr_policy.inspect(documents.dump(without), signer.public_key, found)
+    ]
+    assert ids == ["policy.pcrs", "policy.missing"]
+    unknown = dataclasses.replace(found[0], pcrs={1: b"1" * 32, 8: b"8" * 32, 9: b"9" * 32})
+    with pytest.raises(UsageError, match="PCR 0 of conf-a is not predicted") as refusal:
+        pcr_policy.sign([unknown], signer)
+    assert "--u-boot FIP" in refusal.value.hint
 
 
 def test_state_beyond_the_predicted_is_a_warning(

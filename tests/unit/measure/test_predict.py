@@ -195,3 +195,17 @@ def test_unknown_configuration_is_refused(tree: fdt.Node) -> None:
 def test_file_that_is_no_fit_is_refused() -> None:
     with pytest.raises(FormatError):
         predict(fit_format.parse(b"hello"), "conf-a")
+
+
+@pytest.mark.parametrize(
+    ("value", "version"), [(b"\0\0\0\7", 7), (b"\0\0\0\0", 0), (b"\7", None), (b"", None)]
+)
+def test_prediction_reads_the_lowest_boot_loader(
+    tree: fdt.Node, value: bytes, version: int | None
+) -> None:
+    chosen = fdt.Node("chosen", {"bootseal,firmware-version": value})
+    board = tree.find("/images/fdt-a")
+    assert board is not None
+    board.properties["data"] = fdt.emit(fdt.Node("", {}, [chosen]))
+    assert predict(fit_format.parse(fdt.emit(tree)), "conf-a").firmware_version == version
+    assert predict(fit_format.parse(fdt.emit(tree)), "conf-b").firmware_version is None

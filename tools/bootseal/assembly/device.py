@@ -111,7 +111,13 @@ def target(paths: Mapping[str, Path], config: Path) -> Target:
 
 
 def slot_trees(
-    board: Path, parameters: str, verity: Verity, rollback_index: int, paths: Mapping[str, Path]
+    board: Path,
+    parameters: str,
+    verity: Verity,
+    paths: Mapping[str, Path],
+    *,
+    rollback_index: int,
+    firmware_version: int | None = None,
 ) -> None:
     """Write the device tree of each slot.
 
@@ -119,8 +125,10 @@ def slot_trees(
         board: Device tree of the board, source or compiled.
         parameters: Kernel parameters of both slots.
         verity: What opens the root file system.
-        rollback_index: Security version of the system.
         paths: Where the artefacts go, by role.
+        rollback_index: Security version of the system.
+        firmware_version: The lowest one of the boot loaders that it is approved with; None
+            without a boot ROM.
 
     Raises:
         UsageError: The kernel parameters cannot be put into a device tree.
@@ -129,7 +137,7 @@ def slot_trees(
     source = devicetree.read_source(board)
     for slot in SLOTS:
         text = devicetree.for_slot(
-            source, devicetree.bootargs(parameters, slot, verity), rollback_index
+            source, devicetree.bootargs(parameters, slot, verity), rollback_index, firmware_version
         )
         paths[f"fdt-{slot}"].write_bytes(devicetree.compile_dts(text, board.parent))
 

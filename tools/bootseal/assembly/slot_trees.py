@@ -77,23 +77,29 @@ def bootargs(base: str, slot: str, verity: Verity) -> str:
     return text
 
 
-def for_slot(board: str, parameters: str, rollback_index: int) -> str:
+def for_slot(
+    board: str, parameters: str, rollback_index: int, firmware_version: int | None = None
+) -> str:
     """Return the board's source with a slot's `/chosen` properties.
 
     Args:
         board: Source of the board.
         parameters: Kernel parameters.
         rollback_index: Security version of the system, written as one 32-bit cell.
+        firmware_version: The lowest security version of the boot loaders that the release is
+            approved with, likewise; None for a device without a boot ROM.
 
     Raises:
-        UsageError: The rollback index is not the number of a bit in the TPM's index.
+        UsageError: One of them is not the number of a bit in the TPM's index.
     """
-    if rollback_index not in range(ROLLBACK_INDICES):
-        raise UsageError(
-            f"the rollback index is {rollback_index}: expected 0 to {ROLLBACK_INDICES - 1}",
-            hint="the TPM remembers them as the bits of one number",
-        )
-    return (
-        f'{board}\n/ {{\n\tchosen {{\n\t\tbootargs = "{parameters}";\n'
-        f"\t\tbootseal,rollback-index = <{rollback_index}>;\n\t}};\n}};\n"
-    )
+    cells = {"rollback index": rollback_index}
+    if firmware_version is not None:
+        cells["firmware version"] = firmware_version
+    for name, value in cells.items():
+        if value not in range(ROLLBACK_INDICES):
+            raise UsageError(
+                f"the {name} is {value}: expected 0 to {ROLLBACK_INDICES - 1}",
+                hint="the TPM remembers them as the bits of one number",
+            )
+    lines = "".join(f"\t\tbootseal,{n.replace(' ', '-')} = <{v}>;\n" for n, v in cells.items())
+    return f'{board}\n/ {{\n\tchosen {{\n\t\tbootargs = "{parameters}";\n{lines}\t}};\n}};\n'

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from bootseal.check.expected import Expected
+    from bootseal.check.firmware import Bank
     from bootseal.check.slot_fit import SlotFit
+    from bootseal.check.slot_policy import Predictions
     from bootseal.disk.hash_tree import Readable
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
@@ -48,6 +50,7 @@ class Chain:
         roots: The roots that the signed command lines open.
         refused: Names of the slots whose FIT or command line is refused, so it leads nowhere.
         approved: Names of the slots with a good PCR policy.
+        predictions: What each slot will measure, by its name.
     """
 
     findings: tuple[Finding, ...]
@@ -56,9 +59,12 @@ class Chain:
     roots: tuple[Root, ...]
     refused: frozenset[str]
     approved: frozenset[str]
+    predictions: Predictions
 
 
-def check(disk: Disk, target: Expected, table: Table, progress: Progress) -> Chain:
+def check(
+    disk: Disk, target: Expected, table: Table, progress: Progress, banks: Sequence[Bank] = ()
+) -> Chain:
     """Follow the chain of every slot.
 
     Args:
@@ -66,6 +72,7 @@ def check(disk: Disk, target: Expected, table: Table, progress: Progress) -> Cha
         target: What it is checked against.
         table: Its partitions.
         progress: Told about the long steps.
+        banks: The boot loaders that a boot ROM starts.
     """
     fits, malformed = _fits(disk, target, table)
     roots, about_roots = _roots(table, fits)
@@ -78,7 +85,8 @@ def check(disk: Disk, target: Expected, table: Table, progress: Progress) -> Cha
             findings += malformed + _check_fits(fits, trust) + about_roots
         refused = {f.where.partition(":")[0] for f in findings if f.severity is Severity.ERROR}
         approved = set()
-        for slot, problems in check_policies(disk, target, fits).items():
+        about_policies, predictions = check_policies(disk, target, fits, banks)
+        for slot, problems in about_policies.items():
             findings += problems
             if not any(f.severity is not Severity.INFO for f in problems):
                 approved.add(slot)
@@ -94,6 +102,7 @@ def check(disk: Disk, target: Expected, table: Table, progress: Progress) -> Cha
         roots=tuple(roots),
         refused=frozenset(f.slot.name for f in fits if {f.entry.name, _UBOOT} & refused),
         approved=frozenset(approved),
+        predictions=predictions,
     )
 
 

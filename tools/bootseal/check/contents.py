@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Final
 
 from bootseal.check.data import check as data_partition
 from bootseal.check.expected import DATA, Expected
 from bootseal.check.rootfs import check as rootfs
 from bootseal.check.rootfs.allowlist import Allowlist
+from bootseal.measure.pcr_policy import PCRS
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ _PRODUCTION: Final = "production"
 
 
 def check(
-    disk: Disk, target: Expected, entries: tuple[Partition, ...], allowlist: Allowlist | None = None
+    disk: Disk,
+    target: Expected,
+    entries: tuple[Partition, ...],
+    allowlist: Allowlist | None = None,
+    *,
+    pcrs: Collection[tuple[int, ...]] = (PCRS,),
 ) -> Iterator[Finding]:
     """Yield what is wrong with what the partitions of a disk hold.
 
@@ -31,6 +37,7 @@ def check(
         target: What it is checked against.
         entries: Its partitions.
         allowlist: What root file systems may hold.
+        pcrs: What the data policies of the releases are over.
 
     Raises:
         ToolError: The program that reads a file system is not installed.
@@ -50,7 +57,9 @@ def check(
                 )
         elif entry.name == DATA:
             declared = any(partition.name == DATA for partition in target.partitions)
-            yield from data_partition.check(disk, entry, target.policy_key, declared=declared)
+            yield from data_partition.check(
+                disk, entry, target.policy_key, pcrs=pcrs, declared=declared
+            )
 
 
 def digest(disk: Disk, entry: Partition) -> bytes:

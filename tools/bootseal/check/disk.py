@@ -17,6 +17,7 @@ from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, errors
 from bootseal.keys.public import PublicKey, from_pem
+from bootseal.measure.pcr_policy import covered
 
 if TYPE_CHECKING:
     from bootseal.check.boot_chain import Chain
@@ -70,7 +71,7 @@ class DiskVerdict:
                 1, f"the key in the boot ROM leads to every byte of {banks}, with this U-Boot"
             )
         if any(each.id == "disk.policy-unchecked" for each in self.findings):
-            unchecked.insert(0, "the PCR policies, as no key is known")
+            unchecked.insert(0, "the PCR policies")
         else:
             checked.append("the PCR policies are signed for these FITs")
         if inside:
@@ -123,7 +124,7 @@ def check(
             key, found = policy_key(disk, target, tables)
         target = dataclasses.replace(target, policy_key=key)
         findings += found
-    links = chain.check(disk, target, tables, progress)
+    links = chain.check(disk, target, tables, progress, banks)
     findings += links.findings
     areas = unallocated.areas(disk, tables, target) if tables.copies else []
     gaps = unallocated.gaps(disk, tables, links, areas, banks)
@@ -135,7 +136,8 @@ def check(
         from bootseal.check import contents  # noqa: PLC0415 - slow to load
 
         with progress.step("what the partitions hold"):
-            findings += contents.check(disk, target, tables.entries, allowlist)
+            pcrs = {covered(each) for slot in links.predictions.values() for each in slot}
+            findings += contents.check(disk, target, tables.entries, allowlist, pcrs=pcrs)
     return DiskVerdict(
         findings=tuple(findings),
         table=tables,

@@ -28,7 +28,6 @@ from bootseal.fit import prove as fit_prove
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.fit.verify.verdict import FitVerdict, check_fit
 from bootseal.formats.verity import BLOCK
-from bootseal.measure.predict import Prediction, predict
 from bootseal.protection import State
 
 if TYPE_CHECKING:
@@ -145,7 +144,6 @@ class _Checks:
         self._fits: dict[str, _FitCheck] = {}
         self._banks: dict[str, tuple[int, Changes]] = {}
         self.unique: list[SlotFit] = []
-        self._predictions: dict[str, Prediction] = {}
         for fit in verdict.chain.fits:
             same = next((each for each in self.unique if each.data is fit.data), None)
             if same is None:
@@ -153,7 +151,6 @@ class _Checks:
                 self._fits[fit.entry.name] = _FitCheck(disk, verdict, fit)
             else:
                 self._fits[fit.entry.name] = self._fits[same.entry.name]
-            self._predictions[fit.slot.name] = predict(fit.strict, fit.slot.configuration)
         same_banks: dict[bytes, Changes] = {}
         for bank in verdict.banks:
             data = bytes(bank.fip.data)
@@ -191,6 +188,7 @@ class _Checks:
 
     def _findings(self, disk: Flipped, region: DiskRegion) -> Iterable[Finding]:
         """Return what is found about a region of a changed disk."""
+        chain = self._verdict.chain
         match region.kind:
             case CheckedBy.TABLE:
                 found = read_tables(disk, self._disk.size)
@@ -201,9 +199,9 @@ class _Checks:
             case CheckedBy.CHOICE:
                 return firmware.check_choice(disk, self._verdict.table)
             case CheckedBy.POLICY:
-                return check_policy(disk, self._target, self._fit(region), self._predictions)
+                return check_policy(disk, self._target, self._fit(region), chain.predictions)
             case CheckedBy.SUPERBLOCK:
-                root = next(r for r in self._verdict.chain.roots if r.hashes == region.start)
+                root = next(r for r in chain.roots if r.hashes == region.start)
                 return boot_chain.check_superblock(disk, root)
             case _:
                 return ()

@@ -96,6 +96,14 @@ def trees(
     rollback_index: Annotated[
         int, typer.Option(min=0, max=63, help="Security version of the system.")
     ] = 1,
+    firmware_version: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=63,
+            help="With a boot ROM: the lowest security version of its approved boot loaders.",
+        ),
+    ] = None,
 ) -> None:
     """Write fdt-a.dtb and fdt-b.dtb: the board, the slot, and how to open its root."""
     from bootseal.assembly import device as assembly
@@ -104,7 +112,14 @@ def trees(
 
     facts = verity_trees.load(_part(directory, rootfs.FACTS))
     parameters = read_text(bootargs)
-    assembly.slot_trees(board, parameters, facts, rollback_index, _paths(directory))
+    assembly.slot_trees(
+        board,
+        parameters,
+        facts,
+        _paths(directory),
+        rollback_index=rollback_index,
+        firmware_version=firmware_version,
+    )
     console.status("OK: device trees of slots {}", " and ".join(assembly.SLOTS))
 
 

@@ -90,6 +90,20 @@ def check(
     )
 
 
+def lowest_counter(found: Fip) -> int | None:
+    """Return the lowest security version that a certificate of a FIP states.
+
+    No signature is checked. None when a certificate is missing or malformed.
+    """
+    try:
+        return min(
+            tbbr.read_counter(tbbr.read(found.image(row.image) or b"").extensions[row.counter])
+            for row in chain.CHAIN
+        )
+    except (FormatError, KeyError):
+        return None
+
+
 def _certificate(found: Fip, row: Certificate, root_hash: str, state: _State) -> Iterator[Finding]:
     """Check a certificate and the images it vouches for, and take the keys it vouches for."""
     where = row.image

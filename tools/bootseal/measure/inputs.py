@@ -50,6 +50,7 @@ class Source:
         before: What was measured before U-Boot.
         slots: The slot of each configuration that belongs to one, in the order they are tried.
         name: Name of the device, empty when it has none.
+        counter: Security version of the boot loader before U-Boot; None when there is none.
     """
 
     fit: bytes
@@ -57,6 +58,7 @@ class Source:
     slots: dict[str, str]
     name: str = ""
     before: tuple[Event, ...] = ()
+    counter: int | None = None
 
 
 def load(path: Path, *, u_boot: Path | None = None) -> Source:
@@ -74,13 +76,12 @@ def load(path: Path, *, u_boot: Path | None = None) -> Source:
     if path.is_dir():
         _log.info("%s: a build directory", path)
         built = device.load(path)
-        version, before = _boot_loader(u_boot or built.artefact(path, "bios"))
-        return Source(
-            fit=_read(built.artefact(path, "fit"), kinds.FIT, _MAX_FIT),
-            version=version,
-            slots={slot.configuration: slot.name for slot in built.slots},
-            name=built.name,
-            before=before if u_boot else firmware.of_device(built, path),
+        role = "bios" if built.firmware is None else "firmware"
+        return _source(
+            _read(built.artefact(path, "fit"), kinds.FIT, _MAX_FIT),
+            _boot_loader(u_boot or built.artefact(path, role)),
+            {slot.configuration: slot.name for slot in built.slots},
+            built.name,
         )
     known = _boot_loader(u_boot) if u_boot else None
     try:
@@ -95,11 +96,36 @@ def load(path: Path, *, u_boot: Path | None = None) -> Source:
     return _source(_read(path, kinds.FIT, _MAX_FIT), known, {})
 
 
+@dataclass(frozen=True, slots=True)
+class _BootLoader:
+    """U-Boot's version string, what a boot ROM measured before, and the counter of the FIP."""
+
+    version: bytes | None = None
+    before: tuple[Event, ...] = ()
+    counter: int | None = None
+
+    @classmethod
+    def of_fip(cls, found: fip.Fip) -> _BootLoader:
+        from bootseal.firmware.verify import lowest_counter  # noqa: PLC0415 - slow to load
+
+        images = firmware.images(found)
+        return cls(
+            uboot.version_string(images["bios"]), firmware.events(images), lowest_counter(found)
+        )
+
+
 def _source(
-    data: bytes, boot_loader: tuple[bytes, tuple[Event, ...]] | None, slots: dict[str, str]
+    data: bytes, boot_loader: _BootLoader | None, slots: dict[str, str], name: str = ""
 ) -> Source:
-    version, before = boot_loader or (None, ())
-    return Source(fit=data, version=version, slots=slots, before=before)
+    found = boot_loader or _BootLoader()
+    return Source(
+        fit=data,
+        version=found.version,
+        slots=slots,
+        name=name,
+        before=found.before,
+        counter=found.counter,
+    )
 
 
 def predictions(
@@ -164,6 +190,32 @@ def predictable(
     return found, {name: error.message for name, error in left_out.items()}
 
 
+def demand_boot_loader(source: Source, prediction: Prediction) -> None:
+    """Refuse to approve a release with a boot loader that it is not for.
+
+    A device raises its lowest version of a boot loader to what the release says, once its data is
+    open: every boot loader that it is approved with has at least that version.
+
+    Raises:
+        UsageError: The release is for a boot ROM, and no FIP is known, or an older one.
+    """
+    least = prediction.firmware_version
+    if least is None:
+        return
+    where = prediction.configuration
+    if source.counter is None:
+        raise UsageError(
+            f"{where} is for a device with a boot ROM: its policy names the boot loader too",
+            hint="name the signed FIP: --u-boot FIP",
+        )
+    if source.counter < least:
+        raise UsageError(
+            f"{where} is for boot loaders of version {least} or more: this one has "
+            f"{source.counter}, and would not start once the release was found good",
+            hint=f"name a newer FIP, or build the release with --firmware-version {source.counter}",
+        )
+
+
 def _fit_of_disk(path: Path) -> bytes:
     """Return the FIT at the start of both boot partitions.
 
@@ -193,23 +245,23 @@ def _fit_of_disk(path: Path) -> bytes:
     return fits[0]
 
 
-def _boot_loader(path: Path) -> tuple[bytes, tuple[Event, ...]]:
-    """Return U-Boot's version string, and what a FIP with it has measured before."""
+def _boot_loader(path: Path) -> _BootLoader:
+    """Return what a binary of U-Boot, or a FIP with it, says."""
     data = _read(path, kinds.U_BOOT_BINARY, fip.MAX_SIZE)
     if not data.startswith(fip.MAGIC):
-        return uboot.version_string(data), ()
-    images = firmware.images(fip.parse(data))
-    return uboot.version_string(images["bios"]), firmware.events(images)
+        return _BootLoader(uboot.version_string(data))
+    return _BootLoader.of_fip(fip.parse(data))
 
 
-def _boot_loader_of_disk(path: Path) -> tuple[bytes, tuple[Event, ...]] | None:
+def _boot_loader_of_disk(path: Path) -> _BootLoader | None:
     """Return the same of the FIP in both banks of a disk; nothing for a disk without banks.
 
     Raises:
         FormatError: A bank does not begin with a FIP.
         UsageError: They hold different images.
     """
-    held: list[dict[str, bytes]] = []
+    held: list[fip.Fip] = []
+    images: list[dict[str, bytes]] = []
     with image.opened(path) as disk:
         found = partitions.primary(disk.read, disk.size)
         for name in (name for name in bank_of.NAMES if name in found):
@@ -218,17 +270,18 @@ def _boot_loader_of_disk(path: Path) -> tuple[bytes, tuple[Event, ...]] | None:
                 continue
             try:
                 data = bank_of.content(disk, bank.offset, bank.size)
-                held.append(firmware.images(fip.parse(data)))
+                held.append(fip.parse(data))
+                images.append(firmware.images(held[-1]))
             except FormatError as error:
                 raise FormatError(f"{path}: {name} does not hold a FIP: {error.message}") from error
     if not held:
         return None
-    if any(each != held[0] for each in held):
+    if any(each != images[0] for each in images):
         raise UsageError(
             f"{path} holds different boot loaders in {' and '.join(bank_of.NAMES)}",
             hint="predict each of them: --u-boot FIP",
         )
-    return uboot.version_string(held[0]["bios"]), firmware.events(held[0])
+    return _BootLoader.of_fip(held[0])
 
 
 def _read(path: Path, wanted: kinds.Wanted, limit: int) -> bytes:

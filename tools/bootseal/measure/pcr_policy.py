@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "tpm2-pcr-signature.json"
 PCRS: Final = (1, 8, 9)
+"""What a policy is over without a boot ROM: device tree and arguments, kernel, initramfs."""
+ROM_PCRS: Final = (0, *PCRS)
+"""With a boot ROM: the boot loader too, which cannot decide what was measured before it ran."""
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 # systemd takes PKCS#1 v1.5 only, and 2048 bits is the RSA size every TPM can load.
@@ -69,14 +72,14 @@ class PcrPolicy:
 
 
 def sign(
-    predictions: Iterable[Prediction], signer: Signer, pcrs: Sequence[int] = PCRS
+    predictions: Iterable[Prediction], signer: Signer, pcrs: Sequence[int] | None = None
 ) -> PcrPolicy:
     """Approve the predicted states.
 
     Args:
         predictions: One for each configuration that may open the data partition.
         signer: Holds the policy key.
-        pcrs: The PCRs the policy is over.
+        pcrs: The PCRs the policy is over; None takes what each release declares.
 
     Returns:
         systemd's document, each state once, its signatures verified.
@@ -90,17 +93,17 @@ def sign(
         raise UsageError(
             f"the policy key is {public_key.kind}: systemd and TPMs need {_ALGORITHM.kind}"
         )
-    policies = dict.fromkeys(_policy(prediction, pcrs) for prediction in predictions)
+    policies = {_policy(each, pcrs or covered(each)): pcrs or covered(each) for each in predictions}
     if not policies:
         raise UsageError("there is no predicted state to sign")
     approvals = tuple(
         Approval(
-            pcrs=tuple(sorted(pcrs)),
+            pcrs=tuple(sorted(over)),
             pkfp=key_fingerprint(public_key),
             pol=policy.hex(),
             sig=signer.sign_digest(hashlib.sha256(policy).digest(), _ALGORITHM),
         )
-        for policy in policies
+        for policy, over in policies.items()
     )
     for approval in approvals:
         _verify_approval(approval, public_key)
@@ -132,7 +135,7 @@ def keep(
     for number, approval in enumerate(previous.sha256):
         if approved is not None and approval.policy not in approved:
             continue
-        problems = list(_problems(approval, f"entry {number}", public_key, approval.pcrs))
+        problems = list(_problems(approval, f"entry {number}", public_key, {approval.pcrs}))
         if problems:
             raise VerificationRefused(
                 f"the previous PCR policy cannot be kept: {problems[0].where} "
@@ -154,16 +157,27 @@ def key_fingerprint(public_key: PublicKey) -> str:
     return hashlib.sha256(public_key.pkcs1_der).hexdigest()
 
 
-def policy_digest(prediction: Prediction, pcrs: Sequence[int] = PCRS) -> bytes:
+def covered(prediction: Prediction) -> tuple[int, ...]:
+    """Return the PCRs that a release's policy is over: it declares a boot ROM in what it signs."""
+    return PCRS if prediction.firmware_version is None else ROM_PCRS
+
+
+def policy_digest(prediction: Prediction, pcrs: Sequence[int] | None = None) -> bytes:
     """Return the TPM2_PolicyPCR digest of a predicted state.
+
+    Args:
+        prediction: The state.
+        pcrs: The PCRs the policy is over; None takes what the release declares.
 
     Raises:
         UsageError: One of the PCRs was not predicted.
     """
+    pcrs = pcrs or covered(prediction)
     if missing := [pcr for pcr in pcrs if pcr not in prediction.pcrs]:
         raise UsageError(
             f"PCR {missing[0]} of {prediction.configuration} is not predicted: "
-            f"known are {', '.join(map(str, sorted(prediction.pcrs)))}"
+            f"known are {', '.join(map(str, sorted(prediction.pcrs)))}",
+            hint="name the boot loader that it starts with: --u-boot FIP" if 0 in missing else "",
         )
     return tpm.policy_pcr({pcr: prediction.pcrs[pcr] for pcr in pcrs})
 
@@ -189,7 +203,7 @@ def verify(
     data: bytes,
     public_key: PublicKey,
     predictions: Iterable[Prediction],
-    pcrs: Sequence[int] = PCRS,
+    pcrs: Sequence[int] | None = None,
 ) -> None:
     """Check that a document approves every predicted state, by this key.
 
@@ -209,19 +223,21 @@ def inspect(
     data: bytes,
     public_key: PublicKey,
     predictions: Iterable[Prediction],
-    pcrs: Sequence[int] = PCRS,
+    pcrs: Sequence[int] | None = None,
 ) -> tuple[Finding, ...]:
     """Like `verify`, but return what was found; a state beyond the predicted is a warning.
 
     Raises:
         FormatError: It is not such a document.
+        UsageError: What a policy must be over was not predicted.
     """
     wanted = {policy_digest(prediction, pcrs): prediction for prediction in predictions}
+    allowed = {tuple(sorted(pcrs or covered(each))) for each in wanted.values()}
     findings: list[Finding] = []
     approved: set[bytes] = set()
     for number, approval in enumerate(parse(data).sha256):
         where = f"entry {number}"
-        problems = list(_problems(approval, where, public_key, pcrs))
+        problems = list(_problems(approval, where, public_key, allowed))
         findings += problems
         policy = approval.policy
         if not problems and policy not in wanted:
@@ -268,10 +284,12 @@ def _verify_approval(approval: Approval, public_key: PublicKey) -> None:
 
 
 def _problems(
-    approval: Approval, where: str, public_key: PublicKey, pcrs: Sequence[int]
+    approval: Approval, where: str, public_key: PublicKey, allowed: Collection[tuple[int, ...]]
 ) -> Iterator[Finding]:
-    if (found := list(approval.pcrs)) != sorted(pcrs):
-        yield finding("policy.pcrs", where, f"is over PCR {found}: expected {sorted(pcrs)}")
+    if approval.pcrs not in allowed:
+        expected = " or ".join(str(list(pcrs)) for pcrs in sorted(allowed))
+        message = f"is over PCR {list(approval.pcrs)}: expected {expected}"
+        yield finding("policy.pcrs", where, message)
     if approval.pkfp != (expected := key_fingerprint(public_key)):
         yield finding("policy.key", where, f"names the key {approval.pkfp}: expected {expected}")
     try:

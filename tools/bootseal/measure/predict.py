@@ -36,6 +36,7 @@ CAP: Final = hashlib.sha256(b"capped").digest()
 """What bootseal-cap.service extends PCR 9 with, so that nothing unseals again in that boot."""
 
 ROLLBACK_PROPERTY: Final = "bootseal,rollback-index"
+FIRMWARE_PROPERTY: Final = "bootseal,firmware-version"
 _CELL: Final = 4
 
 
@@ -49,12 +50,15 @@ class Prediction:
             into PCR 0 when U-Boot's version is not known.
         pcrs: SHA-256 PCR values after them, by index.
         rollback_index: Security version in the device tree's `/chosen`, 0 when it has none.
+        firmware_version: The lowest security version of the boot loaders that the release is
+            approved with, from the same place; None for a device without a boot ROM.
     """
 
     configuration: str
     events: tuple[Event, ...]
     pcrs: dict[int, bytes]
     rollback_index: int = 0
+    firmware_version: int | None = None
 
     @property
     def complete(self) -> bool:
@@ -127,18 +131,20 @@ def predict(
         configuration=configuration,
         events=events,
         pcrs=eventlog.replay(events),
-        rollback_index=_rollback_index(board),
+        rollback_index=_cell(board, ROLLBACK_PROPERTY) or 0,
+        firmware_version=_cell(board, FIRMWARE_PROPERTY),
     )
 
 
-def _rollback_index(board: memoryview) -> int:
+def _cell(board: memoryview, name: str) -> int | None:
+    """Return a number in a device tree's `/chosen`."""
     try:
         node = fdt.read(board).find("/chosen")
     except FormatError:
         # U-Boot measures whatever has a header; a tree that cannot be read declares nothing.
-        return 0
-    value = (node and node.value(ROLLBACK_PROPERTY)) or b""
-    return int.from_bytes(value) if len(value) == _CELL else 0
+        return None
+    value = (node and node.value(name)) or b""
+    return int.from_bytes(value) if len(value) == _CELL else None
 
 
 def _payload(fit: Fit, configuration: Configuration, kind: str) -> memoryview | None:

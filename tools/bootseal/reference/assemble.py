@@ -129,7 +129,14 @@ def _copy_module(system: System, staging: Path) -> None:
 def _device_trees(parts: Parts, paths: dict[str, Path]) -> None:
     board = parts.layer.file(layer.BOARD.dts)
     base = parts.layer.file(layer.BOOTARGS).read_text()
-    assembly.slot_trees(board, base, parts.system.root.verity, parts.rollback_index, paths)
+    assembly.slot_trees(
+        board,
+        base,
+        parts.system.root.verity,
+        paths,
+        rollback_index=parts.rollback_index,
+        firmware_version=reference_firmware.COUNTER,
+    )
     paths["control-dtb"].write_bytes(slot_trees.compile_dts(board.read_text(), board.parent))
 
 

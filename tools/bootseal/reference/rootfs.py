@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -35,7 +36,7 @@ HOSTNAME: Final = "bootseal"
 MODULES: Final = (
     "aes-ce-blk", "af_alg", "algif_hash", "algif_skcipher", "autofs4", "dm-crypt", "dm-verity",
     "erofs", "loop", "overlay", "sha2-ce", "sha512-ce", "tpm_tis", "virtio_balloon", "virtio_blk",
-    "virtio_mmio", "virtio-rng", "xts",
+    "virtio_mmio", "virtio_net", "virtio-rng", "xts",
 )  # fmt: skip
 
 # Patterns match whole paths, `*` across directories. Nothing on the device reads documentation,
@@ -73,8 +74,11 @@ _COPIES: Final = {
 }
 _TEXTS: Final = {
     "etc/hostname": f"{HOSTNAME}\n",
+    # Servers on the test bench, at the address that QEMU's network leads to.
+    "etc/hosts": "127.0.0.1 localhost\n10.0.2.100 iot.bootseal.test credentials.bootseal.test\n",
     # Empty means: known to be unknown; systemd makes one for each boot and writes nothing.
     "etc/machine-id": "",
+    "etc/resolv.conf": "# No name server: /etc/hosts has every name that this device asks for.\n",
 }
 
 
@@ -127,7 +131,7 @@ def build(
             copy(packages.tree, tree)
             add_modules(packages.tree, kernel, tree)
             add_files(tree, installed, vendor, login=login)
-            configure(packages.tree, tree, masked)
+            configure(packages.tree, tree, masked, epoch=epoch)
             verity.make_erofs(tree, directory / IMAGE, epoch=epoch)
         found = verity.format_tree(directory / IMAGE, directory / TREE)
         verity.save(found, directory / FACTS)
@@ -181,8 +185,14 @@ def add_files(
         write(tree / DEVELOPMENT_MARK, b"")
 
 
-def configure(packages: Path, tree: Path, masked: Iterable[str]) -> None:
+def configure(packages: Path, tree: Path, masked: Iterable[str], *, epoch: int) -> None:
     """Do what the packages' scripts would have done on the device.
+
+    Args:
+        packages: The unpacked packages.
+        tree: The root file system.
+        masked: The units that never start.
+        epoch: When accounts were made, seconds since 1970.
 
     Raises:
         ToolError: systemd's tools refused the tree.
@@ -200,7 +210,11 @@ def configure(packages: Path, tree: Path, masked: Iterable[str]) -> None:
         path = tree / "etc/systemd/system" / unit
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to("/dev/null")
-    proc.run("systemd-sysusers", [f"--root={tree}"], timeout=120)
+    for path in (tree / "usr/lib/sysusers.d").iterdir():
+        # systemd 252 of Debian 12 skips the lines of accounts that newer ones lock twice.
+        path.write_text(re.sub("^u!", "u", path.read_text(), flags=re.MULTILINE))
+    made = {"SOURCE_DATE_EPOCH": str(epoch)}
+    proc.run("systemd-sysusers", [f"--root={tree}"], env=made, timeout=120)
     for path in (*(tree / "etc").glob("*-"), tree / "etc/.pwd.lock"):
         # What it keeps of the files before; newer ones keep more.
         path.unlink(missing_ok=True)

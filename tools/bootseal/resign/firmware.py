@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bootseal.device import Firmware, Partition, Slot
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
+    from bootseal.formats.tpm.eventlog import Event
     from bootseal.keys.signers.base import Signer
 
 
@@ -169,6 +170,12 @@ def renew(
         firmware=dataclasses.replace(firmware, mrk=root),
         slots=tuple(_slots(target.slots, fits, images)),
     )
+
+
+def measured_by(banks: Sequence[SignedBank]) -> tuple[bytes, tuple[Event, ...]]:
+    """Return U-Boot's version string, and what is measured before it, of signed boot loaders."""
+    images = measured.images(fip.parse(banks[0].after))
+    return version_string(images["bios"]), measured.events(images)
 
 
 def _sign(

@@ -23,6 +23,7 @@ from bootseal.fit.verify.verdict import verify
 from bootseal.formats import boot_partition
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm
+from bootseal.measure import firmware as measured
 from bootseal.measure import pcr_policy as policy
 from bootseal.measure.predict import predict
 from bootseal.resign import firmware
@@ -36,8 +37,10 @@ if TYPE_CHECKING:
     from bootseal.disk.image import Disk
     from bootseal.disk.partitions import Table
     from bootseal.firmware.chain import Key
+    from bootseal.formats.tpm.eventlog import Event
     from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Signer
+    from bootseal.measure.predict import Prediction
     from bootseal.resign.firmware import Renewed
 
 _log: Final = logging.getLogger(__name__)
@@ -141,13 +144,16 @@ def plan(disk: Disk, target: Expected, table: Table, signing: Signing) -> Plan:
         patches.append(_patch(fit, signed[shared]))
     by_slot = {f.slot.name: signed[id(f.data)] for f in fits}
     policies: dict[str, bytes] = {}
-    if signing.policy is not None:
-        policies, tails = _policies(disk, fits, signing.policy)
-        patches += tails
     renewed = None
     if banks := _banks(disk, target, table, signing, control):
         renewed = firmware.renew(target, banks, fits, signing.firmware)
         patches += [Patch(b.entry.offset, b.after.ljust(b.before, b"\0")) for b in banks]
+    predictions = _predictions(target, fits, banks)
+    if signing.policy is not None:
+        policies, tails = _policies(disk, fits, predictions, signing.policy)
+        patches += tails
+    elif banks:
+        _refuse_other_boot_loader(target, fits, predictions)
     return Plan(
         patches=tuple(patches),
         fits=by_slot,
@@ -202,15 +208,15 @@ def request_all(disk: Disk, target: Expected, table: Table, signing: Signing) ->
         VerificationRefused: A FIT has a flaw no signature should cover.
     """
     control = trusting(target.control, signing) if signing.trust else target.control
-    _banks(disk, target, table, signing, control)
+    banks = _banks(disk, target, table, signing, control)
     fits = fits_of(disk, target, table)
     for fit in {id(fit.data): fit for fit in fits}.values():
         ask(fit.strict, how(fit, signing))
     if signing.policy is not None:
         _check_policy_key(disk, target, table, signing.policy.public_key)
         algorithm = Algorithm.parse(f"sha256,{signing.policy.public_key.kind}")
-        for fit in fits:
-            approved = policy.policy_digest(predict(fit.strict, fit.slot.configuration))
+        for prediction in _predictions(target, fits, banks):
+            approved = policy.policy_digest(prediction)
             signing.policy.sign_digest(hashlib.sha256(approved).digest(), algorithm)
 
 
@@ -226,11 +232,38 @@ def _check_policy_key(disk: Disk, target: Expected, table: Table, key: PublicKey
         )
 
 
+def _predictions(
+    target: Expected, fits: Sequence[SlotFit], banks: Sequence[firmware.SignedBank]
+) -> list[Prediction]:
+    """Return what each slot measures, with the boot loaders as they are then."""
+    version: bytes | None = target.version
+    before: tuple[Event, ...] = ()
+    if banks:
+        version, before = firmware.measured_by(banks)
+    elif target.device is not None and target.directory is not None:
+        before = measured.of_device(target.device, target.directory)
+    return [
+        predict(fit.strict, fit.slot.configuration, version=version, before=before) for fit in fits
+    ]
+
+
+def _refuse_other_boot_loader(
+    target: Expected, fits: Sequence[SlotFit], predictions: Sequence[Prediction]
+) -> None:
+    """Refuse to leave a policy as it is that names the boot loaders as they were."""
+    present = _predictions(target, fits, ())
+    for before, after in zip(present, predictions, strict=True):
+        if policy.policy_digest(before) != policy.policy_digest(after):
+            raise UsageError(
+                "the boot loaders measure differently then, and the data policy covers them",
+                hint="name the policy key too, so that it is signed for them",
+            )
+
+
 def _policies(
-    disk: Disk, fits: Sequence[SlotFit], signer: Signer
+    disk: Disk, fits: Sequence[SlotFit], predictions: Sequence[Prediction], signer: Signer
 ) -> tuple[dict[str, bytes], list[Patch]]:
     """Sign the PCR policy; every slot gets the one that approves them all, as the build does."""
-    predictions = [predict(fit.strict, fit.slot.configuration) for fit in fits]
     data = documents.dump(policy.sign(predictions, signer))
     policy.verify(data, signer.public_key, predictions)
     tail = boot_partition.pad_policy(data)

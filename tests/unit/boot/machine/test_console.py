@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bootseal.boot.machine.console import NAMES, Console, phases
 from bootseal.boot.machine.events import Sighting
 from bootseal.boot.scenario.model import ALWAYS_FORBIDDEN
-from bootseal.documents import visible
+from bootseal.text import visible
 
 # Taken from consoles of U-Boot 2025.01, Linux 6.12 and systemd 257, and from meta-secureboot.
 LINES = [
@@ -133,6 +133,11 @@ LINES = [
         "rollback-raised",
         "2",
         "[   89.1] mark-good[4]: bootseal: rollback: releases below 2 are refused from now on",
+    ),
+    (
+        "firmware-raised",
+        "2",
+        "[   89.2] mark-good[4]: bootseal: rollback: boot loaders below 2 are refused from now on",
     ),
     ("rollback-lowest", "2", "lowest rollback index accepted: 2"),
     (

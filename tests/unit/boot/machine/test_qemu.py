@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bootseal.boot.machine.qemu import Machine, Wiring, arguments
+from bootseal.boot.machine.qemu import Cable, Machine, Network, Wiring, arguments
 from bootseal.boot.machine.qmp import Qmp, QmpEvent
 from bootseal.device import Qemu
 from bootseal.errors import ToolError
@@ -62,6 +62,36 @@ def test_arguments_without_machine_protocol_do_not_start_paused() -> None:
 def test_arguments_without_tpm_and_disk_have_neither() -> None:
     args = arguments(dataclasses.replace(MACHINE, tpm=None, disk=None), WIRING)
     assert not {"-tpmdev", "-blockdev"} & set(args)
+
+
+def test_arguments_have_no_network_unless_asked_for() -> None:
+    assert "net" not in " ".join(arguments(MACHINE, WIRING))
+
+
+def test_arguments_network_leads_to_the_named_ports_of_the_loopback_and_nowhere_else() -> None:
+    network = Network(forwards={8883: 40001, 443: 40002})
+    args = arguments(dataclasses.replace(MACHINE, network=network), WIRING)
+    kind, identifier, *options = value(args, "-netdev").split(",")
+    assert (kind, identifier) == ("user", "id=net")
+    assert options[0] == "restrict=on"
+    forwards = [option.partition("-cmd:") for option in options[1:]]
+    assert [target for target, _, _ in forwards] == [
+        "guestfwd=tcp:10.0.2.100:8883",
+        "guestfwd=tcp:10.0.2.100:443",
+    ]
+    assert [command.split()[1:] for _, _, command in forwards] == [
+        ["nc", "127.0.0.1", "40001"],
+        ["nc", "127.0.0.1", "40002"],
+    ]
+    assert "virtio-net-device,netdev=net" in args
+
+
+def test_arguments_cable_has_both_its_ends() -> None:
+    cable = Cable(machine=Path("/c/machine"), other=Path("/c/other"))
+    args = arguments(dataclasses.replace(MACHINE, network=cable), WIRING)
+    assert value(args, "-netdev") == (
+        "dgram,id=net,local.type=unix,local.path=/c/machine,remote.type=unix,remote.path=/c/other"
+    )
 
 
 def test_arguments_extra_ones_come_last() -> None:

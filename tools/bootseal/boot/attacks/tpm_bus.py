@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.boot.attacks import data_volume
+from bootseal.boot.attacks import approval, data_volume
+from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.machine import swtpm, tpm_traffic
 from bootseal.boot.machine.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
 from bootseal.formats import boot_partition
-from bootseal.formats.fit import model as fit_format
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
-from bootseal.measure.predict import CAP, Prediction, predict
+from bootseal.measure.predict import CAP, Prediction
 
 if TYPE_CHECKING:
     from bootseal.boot.attacks.data_volume import Sealed
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 60.0
 _STORAGE_ROOT: Final = "0x81000001"
-_POLICY_PCRS: Final = "sha256:" + ",".join(map(str, pcr_policy.PCRS))
 
 
 def silent(workspace: Workspace, first_boot: Path) -> None:
@@ -67,8 +66,7 @@ def _unsealed_in_clear(
 ) -> tuple[bytes, list[bytes]]:
     """Unseal with a copy of the TPM and the measurements of slot a; also return the traffic."""
     first = workspace.device.slots[0]
-    fit = workspace.device.artefact(workspace.directory, "fit").read_bytes()
-    prediction = predict(fit_format.parse(fit), first.configuration)
+    prediction = approval.predictions(workspace, fit_attacks.original(workspace))[first.name]
     shutil.copytree(workspace.tpm, scratch / "tpm")
     log = scratch / "recording"
     with swtpm.serving(scratch / "tpm", scratch / "s", scratch / "said", *swtpm.recorded(log)):
@@ -104,7 +102,8 @@ def _unseal(workspace: Workspace, sealed: Sealed, prediction: Prediction, scratc
     signed = ["-g", "sha256", "-f", "rsassa", "-m", "policy", "-s", "signature"]
     tool("verifysignature", "-c", "key", *signed, "-t", "ticket")
     tool("startauthsession", "--policy-session", "-S", "session")
-    tool("policypcr", "-S", "session", "-l", _POLICY_PCRS)
+    pcrs = ",".join(map(str, pcr_policy.covered(prediction)))
+    tool("policypcr", "-S", "session", "-l", f"sha256:{pcrs}")
     tool("policyauthorize", "-S", "session", "-i", "policy", "-n", "key.name", "-t", "ticket")
     tool("load", "-C", _STORAGE_ROOT, "-u", "public", "-r", "private", "-c", "sealed")
     return tool("unseal", "-c", "sealed", "-p", "session:session")

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bootseal.boot.attacks import boot_loader, release
 from bootseal.boot.attacks import firmware as attacks
 from bootseal.boot.catalogue.steps import came_up, no_boot_loader, reached_kernel
-from bootseal.boot.scenario.model import Scenario
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Scenario, Step
 from bootseal.boot.scenario.workspace import Tpm
 
 if TYPE_CHECKING:
@@ -44,20 +46,20 @@ _CHANGES: Final = (
     _Change("toc-size", "a bit of the table: a size", attacks.at(_TOC + 24), _MALFORMED),
     _Change("toc-flags", "a bit of the table: flags", attacks.at(_TOC + 32), _MALFORMED),
     _Change("bl2", "a bit of BL2", attacks.inside("tb-fw"), _BL2),
-    _Change("bl2-certificate", "a bit of BL2's certificate", attacks.inside("tb-fw-cert"), _BL2),
+    _Change("bl2-certificate", "a bit of BL2's certificate", attacks.vouched("tb-fw-cert"), _BL2),
     _Change(
         "trusted-key",
         "a bit of the trusted key certificate",
-        attacks.inside("trusted-key-cert"),
+        attacks.vouched("trusted-key-cert"),
         _BL31,
     ),
     _Change(
-        "soc-key", "a bit of the SoC key certificate", attacks.inside("soc-fw-key-cert"), _BL31
+        "soc-key", "a bit of the SoC key certificate", attacks.vouched("soc-fw-key-cert"), _BL31
     ),
-    _Change("soc-content", "a bit of BL31's certificate", attacks.inside("soc-fw-cert"), _BL31),
+    _Change("soc-content", "a bit of BL31's certificate", attacks.vouched("soc-fw-cert"), _BL31),
     _Change("bl31", "a bit of BL31", attacks.inside("soc-fw"), _BL31),
-    _Change("nt-key", "a bit of the NT key certificate", attacks.inside("nt-fw-key-cert"), _UBOOT),
-    _Change("nt-content", "a bit of U-Boot's certificate", attacks.inside("nt-fw-cert"), _UBOOT),
+    _Change("nt-key", "a bit of the NT key certificate", attacks.vouched("nt-fw-key-cert"), _UBOOT),
+    _Change("nt-content", "a bit of U-Boot's certificate", attacks.vouched("nt-fw-cert"), _UBOOT),
     _Change("u-boot", "a bit of U-Boot", attacks.inside("nt-fw"), _UBOOT),
     _Change(
         "control-tree",
@@ -105,6 +107,11 @@ def _flips(number: int) -> Scenario:
         prepare=attacks.bits_at_random(number),
         steps=(no_boot_loader(),),
     )
+
+
+def _release_2(workspace: Workspace) -> None:
+    release.update(firmware_version=2)(workspace)
+    attacks.by_maker({}, counter=2)(workspace)
 
 
 FIRMWARE: Final = (
@@ -209,6 +216,60 @@ FIRMWARE: Final = (
         base="shipped",
         prepare=attacks.certified_with_pkcs1,
         steps=(no_boot_loader(_BL2),),
+    ),
+    _scenario(
+        id="firmware-unapproved",
+        title="Another boot loader of the maker's that the data policy does not name",
+        about="Its security version is not below the TPM's index, so it starts, as an older one "
+        "does until the index rises. The policy covers PCR 0, which BL1 and BL2 extended before "
+        "it ran: the TPM does not release the key, and nothing is raised.",
+        prepare=boot_loader.unapproved_in_a,
+        steps=(
+            Step(
+                expect=Expectation(
+                    ending=Ending.UP,
+                    console=("bank:a", "slot-tried:a", "root-verified:a", "data-closed"),
+                    forbidden=("data-opened", "firmware-raised"),
+                    status=ExpectedStatus(
+                        findings=("data.closed",), reason=r"(?i)tpm|unseal|policy|signature"
+                    ),
+                )
+            ),
+        ),
+    ),
+    _scenario(
+        id="firmware-fallback",
+        title="Bank a damaged, another boot loader that the data policy names in bank b",
+        about="The policy has a signature for each pair of a boot loader and a slot, so the boot "
+        "loader of before opens the same data.",
+        prepare=boot_loader.approved_in_b,
+        steps=(
+            came_up(
+                *("bank:a", _UBOOT, "bank-refused:a", "bank:b"),
+                *("slot-tried:a", "root-verified:a", "data-opened"),
+            ),
+        ),
+    ),
+    _scenario(
+        id="firmware-raised",
+        title="Release that asks for a newer boot loader, then the older one again",
+        about="Release 2 in slot b is approved with boot loaders of version 2 alone. Once its data "
+        "is open and it was found good, the TPM's index rises, and BL1 refuses version 1.",
+        steps=(
+            came_up(
+                *("bank:a", "slot-tried:b", "root-verified:b", "data-opened", "firmware-raised:2"),
+                slot="b",
+                title="release 2 with boot loaders of version 2",
+                prepare=_release_2,
+            ),
+            came_up(
+                *("bank:a", _BL2, "bank-refused:a", "bank:b"),
+                *("slot-tried:b", "root-verified:b", "data-opened"),
+                slot="b",
+                title="boot loader of version 1 in bank a",
+                prepare=boot_loader.first_in_a,
+            ),
+        ),
     ),
     _scenario(
         id="firmware-no-tpm",

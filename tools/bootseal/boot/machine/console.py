@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bootseal.boot.machine.events import Phase, Sighting
-from bootseal.documents import visible
+from bootseal.text import visible
 
 # Colours, cursor movements and questions to the terminal (ECMA-48): noise to the patterns, escaped
 # where a person reads them.
@@ -108,6 +108,7 @@ PATTERNS: Final = _patterns(
         r"bootseal: ROLLBACK REFUSED: index (0x[0-9a-f]+) of the TPM is not the one",
     ),
     ("rollback-raised", r"bootseal: rollback: releases below (\d+) are refused from now on"),
+    ("firmware-raised", r"bootseal: rollback: boot loaders below (\d+) are refused from now on"),
     ("rollback-lowest", r"^lowest rollback index accepted: (\d+)"),
     ("data-opened", r"bootseal: data: opened by key slot (\d+) \(systemd-tpm2\)"),
     ("data-closed", r"bootseal: data: closed: (.+)"),

@@ -16,11 +16,52 @@ if TYPE_CHECKING:
 
 STATUS_PORT: Final = "io.bootseal.status"
 ESCROW_PORT: Final = "io.bootseal.escrow"
+HOST: Final = "10.0.2.100"
+"""The only address that a machine's network has besides the machine's own."""
 _IMG_TIMEOUT: Final = 120.0
 _TRANSLATED_CODE: Final = 64
 """MiB of translated code that QEMU's emulator keeps. Its default, a share of the host's memory, is
 never full, so after a reset it still watches for writes to every page that held code before, and
 U-Boot and Linux take five times as long to load and start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network of the machine and `HOST`; nothing else can be reached from it, or reaches it.
+
+    Attributes:
+        forwards: Ports of this computer's loopback by the port of `HOST` that leads there.
+    """
+
+    forwards: dict[int, int]
+
+    def backend(self) -> str:
+        """Return the value of QEMU's `-netdev`."""
+        # A process for each connection: the form without `cmd` opens one when QEMU starts, for all.
+        nc = f"{proc.find_tool('busybox')} nc 127.0.0.1"
+        forwards = (f"tcp:{HOST}:{port}-cmd:{nc} {own}" for port, own in self.forwards.items())
+        return ",".join(
+            ["user", "id=net", "restrict=on", *(f"guestfwd={each}" for each in forwards)]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cable:
+    """A network cable whose other end is a datagram socket on this computer: a frame in each.
+
+    Attributes:
+        machine: Where the machine's end is.
+        other: Where the other end is.
+    """
+
+    machine: Path
+    other: Path
+
+    def backend(self) -> str:
+        """Return the value of QEMU's `-netdev`."""
+        ends = (("local", self.machine), ("remote", self.other))
+        named = (f"{end}.type=unix,{end}.path={path}" for end, path in ends)
+        return ",".join(["dgram", "id=net", *named])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +74,7 @@ class Machine:
         disk: qcow2 overlay that takes the writes; None for a machine without a disk.
         tpm: State directory of the TPM emulator; None for a machine without a TPM.
         record_tpm: Whether to record every byte to and from the TPM.
+        network: What its network card is connected to; None for a machine without one.
         extra: Further QEMU arguments.
     """
 
@@ -41,6 +83,7 @@ class Machine:
     disk: Path | None
     tpm: Path | None
     record_tpm: bool = False
+    network: Network | Cable | None = None
     extra: tuple[str, ...] = ()
 
 
@@ -94,6 +137,8 @@ def arguments(machine: Machine, wiring: Wiring) -> list[str]:
     if machine.tpm is not None:
         args += ["-chardev", f"socket,id=tpm,path={wiring.tpm}"]
         args += ["-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-tis-device,tpmdev=tpm"]
+    if machine.network is not None:
+        args += ["-netdev", machine.network.backend(), "-device", "virtio-net-device,netdev=net"]
     return [*args, *machine.extra]
 
 

@@ -7,7 +7,7 @@ volume key is the one that this device made, and whether encrypted blocks were p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ from bootseal.check.data.header import ESCROWED, RECOVERY, TPM2, Difference, Sta
 from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
 from bootseal.formats import luks2
+from bootseal.measure.pcr_policy import PCRS
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ _LONGEST: Final = 100
 
 
 def check(
-    disk: Disk, entry: Partition, policy_key: PublicKey | None, *, declared: bool = False
+    disk: Disk,
+    entry: Partition,
+    policy_key: PublicKey | None,
+    *,
+    pcrs: Collection[tuple[int, ...]] = (PCRS,),
+    declared: bool = False,
 ) -> Iterator[Finding]:
     """Yield what is wrong with a data partition.
 
@@ -40,6 +46,7 @@ def check(
         disk: The disk.
         entry: The partition.
         policy_key: The key whose PCR policies may open it; None accepts any.
+        pcrs: What these policies are over: what each release on the disk declares.
         declared: Whether the disk is built with it, so that no wipe explains what it holds.
     """
     used = disk.nonzero(entry.offset, entry.end)
@@ -65,10 +72,15 @@ def check(
             offset=entry.offset,
         )
         return
-    yield from inspect(header, entry, policy_key)
+    yield from inspect(header, entry, policy_key, pcrs)
 
 
-def inspect(header: Header, entry: Partition, policy_key: PublicKey | None) -> Iterator[Finding]:
+def inspect(
+    header: Header,
+    entry: Partition,
+    policy_key: PublicKey | None,
+    pcrs: Collection[tuple[int, ...]] = (PCRS,),
+) -> Iterator[Finding]:
     """Yield what is wrong with the header of a data partition."""
     stage = described.stage(header)
     yield finding(
@@ -77,7 +89,7 @@ def inspect(header: Header, entry: Partition, policy_key: PublicKey | None) -> I
         f"holds LUKS2 data, {stage}, with UUID {header.uuid}: it belongs to one device",
         offset=entry.offset,
     )
-    found = _differences(header, policy_key)
+    found = _differences(header, policy_key, pcrs)
     for difference in islice(found, _MOST):
         yield _different(difference, entry)
     if more := sum(1 for _ in found):
@@ -98,12 +110,14 @@ def inspect(header: Header, entry: Partition, policy_key: PublicKey | None) -> I
         yield from _slots(header, entry)
 
 
-def _differences(header: Header, policy_key: PublicKey | None) -> Iterator[Difference]:
+def _differences(
+    header: Header, policy_key: PublicKey | None, pcrs: Collection[tuple[int, ...]]
+) -> Iterator[Difference]:
     yield from described.differences(header)
     yield from described.contradictions(header)
     for token in header.tokens:
         if token.type == TPM2:
-            yield from seal.differences(token, policy_key)
+            yield from seal.differences(token, policy_key, pcrs)
 
 
 def _different(difference: Difference, entry: Partition) -> Finding:

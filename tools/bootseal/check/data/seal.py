@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Final
 
 from bootseal.check.data.header import Difference
@@ -31,14 +31,21 @@ _ATTRIBUTES: Final = (0x012, 0x412)
 _SCHEME: Final = b"\x00\x10\x00\x20"
 
 
-def differences(token: Token, policy_key: PublicKey | None) -> Iterator[Difference]:
+def differences(
+    token: Token, policy_key: PublicKey | None, pcrs: Collection[tuple[int, ...]]
+) -> Iterator[Difference]:
     """Yield how a `systemd-tpm2` token binds its key to something else than approved boots.
 
     Args:
         token: The token.
         policy_key: The key whose PCR policies may open it; None accepts any.
+        pcrs: What these policies are over.
     """
     place = f"tokens.{token.number}"
+    over = token.fields.get("tpm2_pubkey_pcrs")
+    if over not in [list(each) for each in pcrs]:
+        expected = " or ".join(str(list(each)) for each in sorted(pcrs))
+        yield Difference(f"{place}.tpm2_pubkey_pcrs", expected, str(over))
     try:
         key = public.from_pem(_decode(token, "tpm2_pubkey"))
     except FormatError as error:

@@ -61,17 +61,26 @@ def predict(
 
 
 def _document(slot: str, prediction: Prediction) -> dict[str, object]:
-    from bootseal.measure.pcr_policy import PCRS, policy_digest
-
     return {
         "configuration": prediction.configuration,
         "slot": slot or None,
         "rollback_index": prediction.rollback_index,
+        "firmware_version": prediction.firmware_version,
         "pcrs": _hex(prediction.pcrs),
         "banks": {bank: _hex(values) for bank, values in prediction.banks.items()},
-        "policy": {"pcrs": list(PCRS), "digest": policy_digest(prediction).hex()},
+        "policy": _policy(prediction),
         "events": [_event(event) for event in prediction.events],
     }
+
+
+def _policy(prediction: Prediction) -> dict[str, object] | None:
+    """Return what the data policy approves; None when the boot loader is not known."""
+    from bootseal.measure.pcr_policy import covered, policy_digest
+
+    pcrs = covered(prediction)
+    if not set(pcrs) <= set(prediction.pcrs):
+        return None
+    return {"pcrs": list(pcrs), "digest": policy_digest(prediction).hex()}
 
 
 def _event(event: Event) -> dict[str, object]:
@@ -93,7 +102,7 @@ def _hex(values: dict[int, bytes]) -> dict[str, str]:
 
 def _print(slot: str, prediction: Prediction) -> None:
     from bootseal.measure.explain import explain
-    from bootseal.measure.pcr_policy import PCRS, policy_digest
+    from bootseal.measure.pcr_policy import covered
     from bootseal.measure.predict import MEANINGS
 
     title = f"configuration {prediction.configuration}" + (f", slot {slot}" if slot else "")
@@ -102,8 +111,8 @@ def _print(slot: str, prediction: Prediction) -> None:
         for pcr, meaning in MEANINGS.items():
             value = values[pcr].hex() if pcr in values else "unknown without U-Boot's binary"
             console.say("  {}  PCR {}   {}  {}", bank, pcr, value, meaning)
-    console.say(
-        "  policy  {}  over PCR {}", policy_digest(prediction).hex(), ", ".join(map(str, PCRS))
-    )
+    policy = _policy(prediction)
+    digest = policy["digest"] if policy else "unknown without the boot loader"
+    console.say("  policy  {}  over PCR {}", digest, ", ".join(map(str, covered(prediction))))
     for number, event in enumerate(prediction.events):
         console.say("  event {:2}  PCR {}  {}", number, event.pcr, explain(event))

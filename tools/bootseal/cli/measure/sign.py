@@ -10,7 +10,8 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import approved_list, naming, read
-from bootseal.cli.options import Configurations, KeyOptions, MeasuredInput
+from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.options import Configurations, MeasuredInput, UBootBinary
 from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def sign(
         str, typer.Option("--output", "-o", help="File for the policy; - is standard output.")
     ],
     keys: KeyOptions,
+    u_boot: UBootBinary = None,
     configuration: Configurations = None,
     keep: Annotated[
         Path | None,
@@ -46,9 +48,11 @@ def sign(
 
     if approved and not keep:
         raise UsageError("--approved says what to keep: it needs --keep POLICY")
-    artefacts = sources.load(source)
+    artefacts = sources.load(source, u_boot=u_boot)
     with naming(source):
         found = sources.predictions(artefacts, configuration, banks=["sha256"])
+        for _, prediction in found:
+            sources.demand_boot_loader(artefacts, prediction)
     predictions = [prediction for _, prediction in found]
     signer = signers.open(key, keys.access())
     document = pcr_policy.sign(predictions, signer)
@@ -73,7 +77,9 @@ def _kept(
 
     digests = None
     if approved:
-        digests = lists.policy_digests(approved_list(approved), pcr_policy.PCRS)
+        listed = approved_list(approved)
+        digests = lists.policy_digests(listed, pcr_policy.PCRS)
+        digests |= lists.policy_digests(listed, pcr_policy.ROM_PCRS)
     data = read(keep, DOCUMENT)
     with naming(keep):
         earlier = pcr_policy.parse(data)

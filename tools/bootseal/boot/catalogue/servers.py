@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Servers on the loopback that ask for a device's certificate.
+
+One is mosquitto, a real MQTT broker; the other is a double of AWS's endpoint for credentials.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Final, cast
+
+from bootseal import proc
+from bootseal.errors import ToolError
+from bootseal.keys import server as server_certificates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BROKER: Final = "iot.bootseal.test"
+ENDPOINT: Final = "credentials.bootseal.test"
+"""Their names on the device; `localhost` is in their certificates as well."""
+DOUBLE: Final = "a double of the AWS IoT credentials endpoint, for tests: not AWS"
+_LOOPBACK: Final = "127.0.0.1"
+_PATIENCE: Final = 60.0
+_BETWEEN: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server that runs.
+
+    Attributes:
+        port: Where on the loopback it listens.
+        ca: What its own certificate is verified with.
+        log: What it says.
+    """
+
+    port: int
+    ca: Path
+    log: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What a server knows of clients.
+
+    Attributes:
+        authorities: PEM certificates of who certifies devices, and of its issuers.
+        revoked: Their list of revoked certificates, PEM.
+    """
+
+    authorities: Path
+    revoked: Path
+
+
+@contextmanager
+def broker(directory: Path, trust: Trust, *, start: int) -> Iterator[Server]:
+    """Run mosquitto with clients' certificates and the list of those revoked.
+
+    Args:
+        directory: For its files.
+        trust: What it knows of clients.
+        start: Seconds since 1970 from which on its certificate is valid.
+
+    Raises:
+        ToolError: mosquitto is not installed or does not start.
+    """
+    key, certificate = _own_certificate(directory, start)
+    with socket.create_server((_LOOPBACK, 0)) as chosen:
+        port = chosen.getsockname()[1]
+    lines = [
+        f"listener {port} {_LOOPBACK}",
+        f"cafile {trust.authorities}",
+        f"crlfile {trust.revoked}",
+        f"certfile {certificate}",
+        f"keyfile {key}",
+        "require_certificate true",
+        "use_identity_as_username true",
+        "allow_anonymous false",
+        "log_dest stdout",
+        "user root",
+    ]
+    configuration, log = directory / "broker.conf", directory / "broker.log"
+    configuration.write_text("\n".join(lines) + "\n")
+    with proc.background("mosquitto", ["-c", configuration], output=log) as running:
+        _wait(running.pid, port, log)
+        yield Server(port=port, ca=certificate, log=log)
+
+
+def _wait(process: int, port: int, log: Path) -> None:
+    """Wait until a server listens."""
+    end, ended = time.monotonic() + _PATIENCE, os.pidfd_open(process)
+    try:
+        while time.monotonic() < end and not select.select([ended], [], [], _BETWEEN)[0]:
+            with socket.socket() as client:
+                if client.connect_ex((_LOOPBACK, port)) == 0:
+                    return
+    finally:
+        os.close(ended)
+    said = log.read_text(errors="replace").strip()
+    raise ToolError(f"mosquitto does not listen on {_LOOPBACK}:{port}: it said {said[-600:]!r}")
+
+
+class _Double(ThreadingHTTPServer):
+    """The server; `log` is where it says who asked for what."""
+
+    log: Path
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Leave a handshake that fails to the client, who tells."""
+
+
+class _Credentials(BaseHTTPRequestHandler):
+    """Answers with credentials of nobody, and with the name in the client's certificate."""
+
+    def do_GET(self) -> None:
+        """Answer a request."""
+        connection, server = cast("ssl.SSLSocket", self.connection), cast("_Double", self.server)
+        certificate = connection.getpeercert() or {}
+        # Of ssl's nested tuples: the subject's common name.
+        subject = dict(part[0] for part in certificate.get("subject", ()))  # type: ignore[misc]
+        seen = {
+            "client": subject["commonName"],
+            "path": self.path,
+            "thing": self.headers["x-amzn-iot-thingname"],
+        }
+        with server.log.open("a") as log:
+            log.write(json.dumps(seen) + "\n")
+        credentials = {
+            "accessKeyId": "AK",
+            "secretAccessKey": "SK",
+            "sessionToken": "ST",
+            "expiration": "2100-01-01T00:00:00Z",
+        }
+        body = json.dumps({"note": DOUBLE, **seen, "credentials": credentials}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
+        """Say nothing on standard error."""
+        del format, args
+
+
+@contextmanager
+def credentials_endpoint(directory: Path, trust: Trust, *, start: int) -> Iterator[Server]:
+    """Run the double of the credentials endpoint.
+
+    Its log has a line of JSON for each request: the client, by its certificate; the path; the thing
+    that it says it is.
+
+    Args:
+        directory: For its files.
+        trust: What it knows of clients.
+        start: Seconds since 1970 from which on its certificate is valid.
+    """
+    key, certificate = _own_certificate(directory, start)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(trust.authorities))
+    context.load_verify_locations(cafile=str(trust.revoked))
+    context.load_cert_chain(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+    with _Double((_LOOPBACK, 0), _Credentials) as server:
+        server.log = directory / "endpoint.log"
+        server.log.touch()
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield Server(port=server.server_port, ca=certificate, log=server.log)
+        finally:
+            server.shutdown()
+
+
+def _own_certificate(directory: Path, start: int) -> tuple[Path, Path]:
+    """Make a server's key and certificate; returns their paths."""
+    directory.mkdir(exist_ok=True)
+    key, certificate = directory / "server.key", directory / "server.pem"
+    private, public = server_certificates.make([BROKER, ENDPOINT, "localhost"], start)
+    key.write_bytes(private)
+    certificate.write_bytes(public)
+    return key, certificate
