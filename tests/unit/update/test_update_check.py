@@ -17,7 +17,7 @@ from tests.unit.check.conftest import Base, make_fit
 
 from bootseal import documents
 from bootseal.errors import FormatError
-from bootseal.findings.catalogue import TABLES
+from bootseal.findings.catalogue import tables
 from bootseal.findings.model import Severity
 from bootseal.formats import boot_partition
 from bootseal.formats.fit import model as fit_format
@@ -450,4 +450,4 @@ def test_hidden_data_behind_the_fit_is_refused(
 
 
 def test_every_finding_about_bundles_has_a_twin_here() -> None:
-    assert {rule.id for rule in TABLES["update"]} <= SEEN
+    assert {rule.id for rule in tables()["update"]} <= SEEN

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.options import Json, KeyOptions
+from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.options import Json
 from bootseal.cli.update import printing
 from bootseal.cli.update.keys import SigningOptions
 
