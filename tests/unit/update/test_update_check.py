@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -36,7 +37,6 @@ from bootseal.update import payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from bootseal.keys.certificate import CertifiedKey
     from bootseal.update.check import BundleVerdict
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.tool("mksquashfs"), pytest.mark.tool("sqfs2tar")]
 KEYS = samples.keys()
-SEEN: set[str] = set()
 
 
 def test_good_bundle_is_accepted(verdict: Check, good: bytes) -> None:
@@ -128,7 +127,6 @@ def test_bundle_by_another_signer_is_refused(
     found = refused(samples.resigned(good, signer(), KEYS.when))
 
     assert found.keys() == refusals
-    SEEN.update(found)
 
 
 def test_leaf_for_code_signing_is_accepted_like_one_of_ours(verdict: Check, good: bytes) -> None:
@@ -142,7 +140,6 @@ def test_time_outside_of_the_certificates_is_refused(
     found = refused(samples.resigned(good, KEYS.update, KEYS.when + days * 86400))
 
     assert found == {"update.validity": "signature"}
-    SEEN.update(found)
 
 
 @pytest.mark.parametrize("place", ["content", "attributes", "signature"])
@@ -164,7 +161,6 @@ def test_changed_byte_of_the_signature_is_refused(
     found = refused(body + bundle.trailer(changed))
 
     assert found == {"update.signature": "signature"}
-    SEEN.update(found)
 
 
 @pytest.mark.parametrize("offset", [0, 40 * BLOCK + 17, -1])
@@ -176,7 +172,6 @@ def test_changed_block_is_refused_before_anything_reads_it(
     found = refused(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
 
     assert found == {"update.payload": "payload"}
-    SEEN.update(found)
 
 
 @pytest.mark.parametrize("left", [0, 100, BLOCK, -1, -9, -BLOCK])
@@ -216,7 +211,6 @@ def test_plain_and_encrypted_bundles_are_refused(refused: Refused, good: bytes) 
     assert found == {"update.encrypted": "signature"}
     data = samples.resigned(good, KEYS.update, KEYS.when, "format=verity", "format=crypt")
     assert refused(data) == {"update.format": "manifest"}
-    SEEN.update({"update.format", *found})
 
 
 def content_of(message: bytes) -> bytes:
@@ -258,7 +252,6 @@ def test_manifest_for_other_devices_is_refused(refused: Refused, good: bytes) ->
     data = samples.resigned(good, KEYS.update, KEYS.when, "=sample", "=other-board")
 
     assert refused(data) == {"update.compatible": "manifest"}
-    SEEN.add("update.compatible")
 
 
 @pytest.mark.parametrize(
@@ -334,7 +327,6 @@ def test_bundle_with_other_files_is_refused(
     found = refused(replace(sample, **changes).to_bytes(tmp_path / "f"))  # type: ignore[arg-type]
 
     assert found == refusals
-    SEEN.update(found)
 
 
 def test_damaged_file_system_is_refused(
@@ -362,7 +354,6 @@ def test_damaged_file_system_is_refused(
     )
 
     assert found == {"update.unreadable": "payload"}
-    SEEN.update(found)
 
 
 def test_lower_rollback_index_is_refused(verdict: Check, refused: Refused, good: bytes) -> None:
@@ -370,7 +361,6 @@ def test_lower_rollback_index_is_refused(verdict: Check, refused: Refused, good:
     found = refused(good, lowest=1)
 
     assert found == {"update.rollback": "boot.img"}
-    SEEN.update(found)
 
 
 @pytest.mark.parametrize("size", [(1 << 20) - 4096, (1 << 20) + 4096])
@@ -385,7 +375,6 @@ def test_boot_image_of_another_size_is_refused(
     found = refused(replace(sample, files=files).to_bytes(tmp_path / "f"))
 
     assert found == {"update.size": "boot.img"}
-    SEEN.update(found)
 
 
 def test_image_larger_than_its_partition_is_refused(
@@ -450,4 +439,6 @@ def test_hidden_data_behind_the_fit_is_refused(
 
 
 def test_every_finding_about_bundles_has_a_twin_here() -> None:
-    assert {rule.id for rule in tables()["update"]} <= SEEN
+    text = Path(__file__).read_text()
+
+    assert [rule.id for rule in tables()["update"] if f'"{rule.id}"' not in text] == []
