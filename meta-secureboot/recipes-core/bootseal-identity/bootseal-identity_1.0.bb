@@ -25,7 +25,7 @@ do_install() {
     sed -i 's:/usr/lib/pkcs11:${libdir}/pkcs11:' ${D}${nonarch_libdir}/bootseal/openssl.cnf
 }
 
-BOOTSEAL_TOKEN_GROUP ?= ""
+BOOTSEAL_TOKEN_GROUP ?= "${@bb.utils.contains('BOOTSEAL_REQUESTS', 'greengrass', 'ggcore', '', d)}"
 BOOTSEAL_TOKEN_GROUP[doc] = "Group that may use the identity key next to root; empty for none"
 
 do_install:append() {

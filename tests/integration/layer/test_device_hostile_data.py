@@ -213,7 +213,11 @@ def scripts() -> list[Path]:
     return found
 
 
-OPENED = {"mark-good": ["/data/bootseal"], "bootseal-identity": ["/data/identity"]}
+OPENED = {
+    "mark-good": ["/data/bootseal"],
+    "bootseal-identity": ["/data/identity"],
+    "greengrass": ["/data/identity/certificate.pem", "/data/greengrass"],
+}
 
 
 @pytest.mark.parametrize("script", scripts(), ids=lambda path: path.name)

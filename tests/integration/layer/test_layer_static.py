@@ -57,13 +57,14 @@ def test_kas_file_passes_the_schema_of_kas(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["qemuarm64", "qemuarm64-production"])
 def test_every_repository_of_a_build_is_pinned_to_a_commit(name: str, tmp_path: Path) -> None:
-    document = dump(tmp_path, f"kas/{name}.yml", "kas/features/sstate-mirror.yml")
+    features = [f"kas/features/{each}.yml" for each in ("sstate-mirror", "greengrass")]
+    document = dump(tmp_path, f"kas/{name}.yml", *features)
     repositories, overrides = document["repos"], document["overrides"]
     assert isinstance(repositories, dict)
     assert isinstance(overrides, dict)
     others = {name for name, repository in repositories.items() if "url" in repository}
     commits = {name: entry["commit"] for name, entry in overrides["repos"].items()}
-    assert "meta-arm" in others
+    assert {"meta-arm", "meta-aws"} <= others
     assert commits.keys() == others
     assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in commits.values())
 
