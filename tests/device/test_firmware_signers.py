@@ -47,8 +47,10 @@ def signed(
     if devices.load(directory).firmware is None:
         pytest.skip("the device has no boot ROM")
     work = tmp_path_factory.mktemp("signed")
-    fit = key_directory.find(directory / "keys", Role.FIT).name
-    command = ["disk", "sign", directory, "--key", directory / "keys" / f"{fit}.key", "--trust"]
+    keys = directory / "keys"
+    fit, policy = (key_directory.find(keys, role).name for role in (Role.FIT, Role.POLICY))
+    command = ["disk", "sign", directory, "--key", keys / f"{fit}.key", "--trust"]
+    command += ["--policy-key", keys / f"{policy}.key"]
     with vaults.opened(request.param, KINDS, work) as vault:
         named = [w for key, uri in vault.uris.items() for w in ("--firmware-key", f"{key}={uri}")]
         vaults.bootseal(*command, "--hint", fit, *named, "-o", work / "device")

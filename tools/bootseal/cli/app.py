@@ -15,15 +15,15 @@ import typer
 
 import bootseal
 from bootseal.cli import console, lazy
-from bootseal.documents import visible
 from bootseal.errors import BootsealError, ExitCode
+from bootseal.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NOUNS: Final = (
     *("keys", "fit", "firmware", "measure", "attest", "identity"),
-    *("disk", "reference", "device", "boot"),
+    *("disk", "update", "reference", "device", "boot"),
 )
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 _PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS}
