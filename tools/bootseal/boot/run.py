@@ -52,9 +52,11 @@ def machine(device: Device, directory: Path, progress: Progress) -> qemu.Machine
     """Return the device's machine; make its disk overlay and its TPM when there are none yet.
 
     Raises:
-        UsageError: The state belongs to another build of the device, or leads out of the directory.
+        UsageError: The state belongs to another build of the device, or leads out of the directory,
+            or the device is for a board that QEMU does not have.
         ToolError: qemu-img or swtpm_setup failed.
     """
+    emulated = qemu.of_device(device)
     state.check_files(directory, (STATE, TPM, LOGS))
     disk = directory / STATE / "disk.qcow2"
     origin = directory / STATE / _ORIGIN
@@ -74,7 +76,7 @@ def machine(device: Device, directory: Path, progress: Progress) -> qemu.Machine
         with progress.step("manufacture a TPM"):
             swtpm.manufacture(directory / TPM)
     return qemu.Machine(
-        qemu=device.qemu,
+        qemu=emulated,
         bios=device.first_code(directory),
         disk=disk,
         tpm=directory / TPM,

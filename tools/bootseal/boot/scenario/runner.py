@@ -288,7 +288,7 @@ class Runner:
         words = said.partition(",")[0].split()
         return {
             "bootseal": bootseal.__version__,
-            "qemu": qemu.version(self._device.qemu.system),
+            "qemu": qemu.version(qemu.of_device(self._device).system),
             "swtpm": words[-1] if words else "",
         }
 

@@ -202,7 +202,7 @@ class Workspace:
     def machine(self) -> qemu.Machine:
         """Return the machine as it is now."""
         return qemu.Machine(
-            qemu=self.device.qemu,
+            qemu=qemu.of_device(self.device),
             bios=self._bios,
             disk=self.disk.path,
             tpm=self.tpm if self._plugged else None,
