@@ -95,7 +95,7 @@ class Talk:
             yield station.Port(incoming=ours.fileno(), outgoing=ours.fileno())
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(station, "_opened", opened)
+            patch.setattr(station, "opened", opened)
             patch.setattr(station, "_approved", lambda _workspace: listed(KERNEL, "as-built"))
             try:
                 station.certify(cast("Workspace", self.place))
