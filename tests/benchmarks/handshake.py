@@ -23,7 +23,7 @@ from tests.integration.identity import clients
 from tests.integration.identity.board import certified
 from tests.integration.identity.servers import certify_file, trust_of
 
-from bootseal.boot.catalogue import servers
+from bootseal.boot.catalogue.bench import servers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from tests.integration.identity.board import LIBRARIES, SCRIPT, library
 
-from bootseal.boot.catalogue import cloud
+from bootseal.boot.catalogue.bench import cloud
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.identity.board import Board
 
-    from bootseal.boot.catalogue.servers import Server
+    from bootseal.boot.catalogue.bench.servers import Server
 
 PROVIDER: Final = LIBRARIES / "ossl-modules/pkcs11.so"
 # What the device has, and where its own library is.

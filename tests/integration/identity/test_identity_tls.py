@@ -19,7 +19,7 @@ from tests.integration.identity import clients
 from tests.integration.identity.board import certified
 from tests.integration.identity.servers import certify_file, trust_of
 
-from bootseal.boot.catalogue import servers
+from bootseal.boot.catalogue.bench import servers
 from bootseal.identity.registry import Registry
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.integration.identity.board import Board
 
-    from bootseal.boot.catalogue.servers import Own, Server, Trust
+    from bootseal.boot.catalogue.bench.servers import Own, Server, Trust
 
 TOOLS: Final = ("swtpm", "swtpm_setup", "tpm2", "sqlite3", "openssl", "mosquitto", "curl")
 DEBIAN_12: Final = platform.freedesktop_os_release().get("VERSION_ID") == "12"

@@ -19,7 +19,7 @@ from tests.integration.attest.fleet import SCRIPT as ATTEST
 from tests.integration.attest.fleet import listed, powered
 from tests.integration.identity.board import KERNEL, SCRIPT, Board, start
 
-from bootseal.boot.catalogue import station
+from bootseal.boot.catalogue.bench import station
 from bootseal.boot.machine import swtpm
 from bootseal.errors import VerificationRefused
 from bootseal.identity.registry import Registry

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.boot.catalogue import cloud, station
+from bootseal.boot.catalogue.bench import cloud, station
 from bootseal.boot.machine import qemu, state, swtpm
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.machine.session import switched_on

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bootseal.boot.catalogue import cloud, listeners, station
+from bootseal.boot.catalogue.bench import cloud, listeners, station
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step

@@ -13,13 +13,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from bootseal.boot.catalogue import station
+from bootseal.boot.catalogue.bench import station
 from bootseal.boot.machine.qemu import Cable
 from bootseal.boot.machine.wire import Wire
 from bootseal.errors import VerificationRefused
 
 if TYPE_CHECKING:
-    from bootseal.boot.catalogue.station import Port
+    from bootseal.boot.catalogue.bench.station import Port
     from bootseal.boot.scenario.workspace import Workspace
 
 _TABLES: Final = (

@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot.catalogue import servers, station
-from bootseal.boot.catalogue.station import NAME, URI
+from bootseal.boot.catalogue.bench import servers, station
+from bootseal.boot.catalogue.bench.station import NAME, URI
 from bootseal.boot.machine.qemu import Network
 from bootseal.boot.scenario.model import Action, Do
 from bootseal.errors import VerificationRefused
@@ -29,7 +29,7 @@ from bootseal.keys.profile import Role
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bootseal.boot.catalogue.station import Port
+    from bootseal.boot.catalogue.bench.station import Port
     from bootseal.boot.scenario.workspace import Workspace
 
 MQTT_PORT: Final = 8883

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 import pytest
 
-from bootseal.boot.catalogue import cloud, servers, station
-from bootseal.boot.catalogue.cloud import ACCEPTED
-from bootseal.boot.catalogue.station import NAME, Port
+from bootseal.boot.catalogue.bench import cloud, servers, station
+from bootseal.boot.catalogue.bench.cloud import ACCEPTED
+from bootseal.boot.catalogue.bench.station import NAME, Port
 from bootseal.errors import VerificationRefused
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootseal.boot.catalogue.listeners import listening
+from bootseal.boot.catalogue.bench.listeners import listening
 
 HEADERS = """\
 tcp:  sl  local_address rem_address   st
