@@ -122,7 +122,7 @@ def test_port_that_answers_nothing_leaves_the_question_open(
 def test_machine_that_is_not_there_leaves_the_question_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wire, "_ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr(wire, "_UP_WITHIN", 0.2)
     monkeypatch.setattr(wire, "MACHINE", bytes([10, 0, 2, 16]))
     with (
         plugged(set()) as made,

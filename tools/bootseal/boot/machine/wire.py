@@ -37,6 +37,7 @@ _OUR_PORT: Final = 40000
 _HEADERS: Final = 14 + 20 + 20
 _PASSES: Final = 4
 _LONGEST: Final = 65536
+_UP_WITHIN: Final = 120.0
 _ANSWER_WITHIN: Final = 10.0
 
 
@@ -97,7 +98,7 @@ class Wire:
     def _find(self) -> None:
         """Ask for the machine's hardware address."""
         question = _arp(_EVERYONE, _ASKS, bytes(6), MACHINE)
-        deadline = time.monotonic() + _ANSWER_WITHIN
+        deadline = time.monotonic() + _UP_WITHIN
         while not self._mac:
             if time.monotonic() > deadline:
                 raise Inconclusive("the device does not answer on its network")
