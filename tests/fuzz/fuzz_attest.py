@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import atheris
 
 with atheris.instrument_imports(include=["bootseal"]):
-    from tests import event_logs, identity_samples
+    from tests import event_logs
 
     from bootseal import documents
     from bootseal.attest import messages
@@ -28,8 +28,6 @@ with atheris.instrument_imports(include=["bootseal"]):
     from bootseal.formats.tpm import eventlog, structures
     from bootseal.formats.tpm.eventlog import Event, EventLog, EventType
     from bootseal.formats.tpm.policy import PCR_COUNT
-    from bootseal.identity import messages as identity_messages
-    from bootseal.identity import verify as identity_verify
     from bootseal.keys.tpm import credential, endorsement
     from bootseal.keys.tpm import identity as tpm_identity
     from bootseal.measure import approved, explain, pcr_values
@@ -49,9 +47,6 @@ EXPECTED = eventlog.bootm_events(kernel=b"k", ramdisk=b"r", fdt=FDT, version=b"U
 GX = bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
 GY = bytes.fromhex("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
 LOCALITIES = 5
-STRANGER = identity_samples.Device()
-VERIFIER = identity_verify.Verifier(identity_samples.release(STRANGER.kernel)[0])
-WHEN_ASKED = identity_samples.NOW
 WHEN = datetime(2026, 11, 22, tzinfo=UTC)
 
 
@@ -96,13 +91,6 @@ def read_public(data: bytes) -> None:
     raise AssertionError("a signature nobody made was accepted")
 
 
-def read_proof(data: bytes) -> None:
-    """Read a proof; none is by a device that nobody has seen."""
-    proof = identity_messages.parse(data)
-    verdict = VERIFIER.inspect(proof, STRANGER.record, identity_samples.CHALLENGE, WHEN_ASKED)
-    assert "attest.signature" in {finding.id for finding in verdict.findings}
-
-
 READERS: tuple[Callable[[bytes], object], ...] = (
     read_log,
     read_public,
@@ -113,9 +101,6 @@ READERS: tuple[Callable[[bytes], object], ...] = (
     approved.parse,
     lambda data: endorsement.check(data, [], WHEN),
     read_values,
-    structures.parse_statement,
-    read_proof,
-    tpm_identity.read_request,
 )
 
 
@@ -165,12 +150,7 @@ def seeds() -> dict[str, bytes]:
     )
     signature = bytes.fromhex("0018000b") + (sized + b"\1" * 32) * 2
     evidence = documents.dump(messages.Answer(quote=quote, signature=signature, event_log=log))
-    device = identity_samples.Device()
-    made = device.answer()
     return {
-        "statement": b"\x09" + made.certification,
-        "proof": b"\x0a" + documents.dump(made),
-        "request": b"\x0b" + made.csr,
         "log": b"\0" + log,
         "public": b"\1" + ecc,
         "quote": b"\2" + quote,

@@ -12,12 +12,13 @@ LAYER = Path(__file__).parents[2] / "meta-secureboot"
 SCRIPTS = sorted(
     path
     for path in LAYER.rglob("files/*")
-    if path.is_file() and path.read_bytes().startswith((b"#!/bin/sh", b"#!/bin/busybox sh"))
+    if path.is_file()
+    and path.read_bytes().startswith((b"#!/bin/sh", b"#!/bin/busybox sh", b"# shellcheck shell=sh"))
 )
 
 
 def test_the_device_has_scripts_to_check() -> None:
-    assert {"init", "bootseal-status", "create-data"} <= {path.name for path in SCRIPTS}
+    assert {"init", "bootseal-status", "create-data", "tpm"} <= {path.name for path in SCRIPTS}
 
 
 @pytest.mark.tool("busybox")

@@ -17,6 +17,7 @@ from bootseal import documents
 from bootseal.errors import FormatError, UsageError
 from bootseal.files import opened, write_file
 from bootseal.target import UNKNOWN_TARGET, Target
+from bootseal.text import visible
 
 SCHEMA: Final = "bootseal.device/1"
 FILE_NAME: Final = "device.json"
@@ -335,7 +336,7 @@ def _check_machine(qemu: Qemu, where: str) -> None:
         ("cpu", qemu.cpu, _CPU, "cortex-a57"),
     ):
         if pattern.fullmatch(text) is None:
-            shown = documents.visible(text)[:80]
+            shown = visible(text)[:80]
             raise FormatError(
                 f"{where}: qemu.{name} is '{shown}', which is not one that may be started: "
                 f"expected a value such as {example}"
@@ -354,7 +355,7 @@ def _check_digests(slot: Slot, where: str) -> None:
         predicted |= {f"events.{number}.sha256": event.sha256, f"events.{number}.data": event.data}
     for name, text in predicted.items():
         if _HEX.fullmatch(text) is None:
-            shown = documents.visible(text)[:80]
+            shown = visible(text)[:80]
             raise FormatError(f"{where}: {name} is '{shown}': expected bytes in lower-case hex")
 
 
@@ -370,7 +371,7 @@ def _check_firmware(device: Device, where: str) -> None:
     if device.firmware is None:
         return
     if _SHA256.fullmatch(device.firmware.mrk) is None:
-        shown = documents.visible(device.firmware.mrk)[:80]
+        shown = visible(device.firmware.mrk)[:80]
         raise FormatError(f"{where}: firmware.mrk is '{shown}': expected 64 lower-case hex digits")
     if not 0 <= device.firmware.counter <= _MOST_COUNTER:
         raise FormatError(

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, TypeVar
 
 from bootseal.errors import BootsealError, FormatError
 from bootseal.files import read_bounded
+from bootseal.text import visible
 from bootseal.units import MIB
 
 if TYPE_CHECKING:
@@ -143,17 +144,6 @@ def texts(value: object) -> Iterator[str]:
                 left += items
             case _:
                 pass
-
-
-def visible(text: str) -> str:
-    r"""Escape what a terminal or a page does not show as it is, such as control characters.
-
-    >>> visible("a\x1b[2Jb")
-    'a\\x1b[2Jb'
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ REQUESTS: Final = {
     "measured-boot": Needs(capabilities=("tpm2",)),
     "encrypted-data": Needs(capabilities=("tpm2",), requests=("measured-boot",)),
     "rom": Needs(capabilities=("rom", "tpm2"), requests=("measured-boot",), layers=("meta-arm",)),
+    "greengrass": Needs(requests=("encrypted-data",), layers=("meta-aws",)),
 }
 
 

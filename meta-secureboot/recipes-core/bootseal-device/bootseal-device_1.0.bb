@@ -26,6 +26,7 @@ SRC_URI = "\
     file://masked-units \
     file://measure.conf \
     file://rollback \
+    file://tpm \
     file://volume \
 "
 
@@ -43,6 +44,7 @@ do_install() {
     install -D -m 0644 -t ${D}${nonarch_libdir} ${S}/clock-epoch
     install -D -m 0644 -t ${D}${nonarch_libdir}/repart.d ${S}/50-data.conf
     install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/check-header ${S}/create-data ${S}/fetch-policy ${S}/mark-good ${S}/rollback ${S}/volume
+    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/tpm
     install -D -m 0755 -t ${D}${bindir} ${S}/bootseal-attest ${S}/bootseal-data ${S}/bootseal-status
     install -D -m 0644 -t ${D}${sysconfdir} ${S}/crypttab ${S}/fw_env.config
     install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_POLICY_KEY}.pub ${D}${systemd_unitdir}/tpm2-pcr-public-key.pem
@@ -74,6 +76,7 @@ FILES:${PN}-data = "\
     ${nonarch_libdir}/bootseal/escrow.crt \
     ${nonarch_libdir}/bootseal/fetch-policy \
     ${nonarch_libdir}/bootseal/rollback \
+    ${nonarch_libdir}/bootseal/tpm \
     ${nonarch_libdir}/bootseal/volume \
     ${sysconfdir}/crypttab \
     ${sysconfdir}/systemd/system/systemd-repart.service \
@@ -88,7 +91,7 @@ FILES:${PN}-development = "\
 "
 
 RDEPENDS:${PN} = "coreutils cryptsetup libdevmapper libubootenv-bin systemd util-linux-lsblk"
-RDEPENDS:${PN}-data = "${PN} e2fsprogs-mke2fs openssl-bin systemd-crypt tpm2-tools util-linux-blkdiscard"
+RDEPENDS:${PN}-data = "${PN} e2fsprogs-mke2fs openssl-bin systemd-crypt tpm2-tools util-linux-blkdiscard util-linux-flock"
 RDEPENDS:${PN}-development = "${PN}"
 # libubootenv asks for a description of U-Boot's environment; fw_env.config is it.
 RPROVIDES:${PN} = "u-boot-default-env"

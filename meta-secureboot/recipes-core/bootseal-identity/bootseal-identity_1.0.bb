@@ -25,6 +25,15 @@ do_install() {
     sed -i 's:/usr/lib/pkcs11:${libdir}/pkcs11:' ${D}${nonarch_libdir}/bootseal/openssl.cnf
 }
 
+BOOTSEAL_TOKEN_GROUP ?= "${@bb.utils.contains('BOOTSEAL_REQUESTS', 'greengrass', 'ggcore', '', d)}"
+BOOTSEAL_TOKEN_GROUP[doc] = "Group that may use the identity key next to root; empty for none"
+
+do_install:append() {
+    if [ -n "${BOOTSEAL_TOKEN_GROUP}" ]; then
+        echo "${BOOTSEAL_TOKEN_GROUP}" > ${D}${nonarch_libdir}/bootseal/token-group
+    fi
+}
+
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 SYSTEMD_SERVICE:${PN} = "bootseal-identity.service"
@@ -39,4 +48,5 @@ RDEPENDS:${PN} = "\
     sqlite3 \
     tpm2-pkcs11 \
     tpm2-tools \
+    util-linux-flock \
 "

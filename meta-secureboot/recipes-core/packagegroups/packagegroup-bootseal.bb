@@ -15,4 +15,5 @@ RDEPENDS:${PN} = "\
     bootseal-device \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'encrypted-data', 'bootseal-device-data', '', d)} \
     kernel-base \
+    ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'greengrass', 'packagegroup-bootseal-greengrass', '', d)} \
 "

@@ -80,6 +80,7 @@ class Chip:
         return {
             "TPM2TOOLS_TCTI": f"swtpm:path={self.directory / 'tpm'}",
             "EVENT_LOG": str(self.directory / "event-log"),
+            "LIBRARY": str(SCRIPT.parent),
         }
 
     def run(self, tool: str, *args: str) -> bytes:

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.integration.attest.fleet import powered
@@ -20,8 +19,6 @@ from bootseal import proc
 from bootseal.attest.store import Store
 from bootseal.boot.machine import swtpm
 from bootseal.errors import ToolError
-from bootseal.keys import public
-from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.search import search
 
 if TYPE_CHECKING:
@@ -172,56 +169,6 @@ def test_store_has_the_schema_of_the_installed_tpm2_pkcs11(board: Board, tmp_pat
     assert schema(board.root / "run/identity") == schema(tmp_path), (
         "tpm2-pkcs11 has another schema than bootseal-identity writes: change `schema` there"
     )
-
-
-SIGN: Final = """
-import hashlib, sys, pkcs11
-token = pkcs11.lib(sys.argv[1]).get_token(token_label="device")
-with token.open(user_pin=sys.argv[2]) as session:
-    objects = {type(each).__name__: each for each in session.get_objects()}
-    print(sorted(objects))
-    key = objects["PrivateKey"]
-    print(key[pkcs11.Attribute.SENSITIVE], key[pkcs11.Attribute.EXTRACTABLE])
-    digest = hashlib.sha256(b"message").digest()
-    print(key.sign(digest, mechanism=pkcs11.Mechanism.ECDSA).hex())
-"""
-
-
-def test_python_pkcs11_signs_with_the_token(board: Board) -> None:
-    pin = (board.root / "run/identity/pin").read_text()
-    objects, flags, signature = python(SIGN, str(library()), pin, env=board.env).splitlines()
-    board.flush()
-
-    assert objects == "['Certificate', 'PrivateKey', 'PublicKey']"
-    assert flags == "True False"
-    pem = proc.run("openssl", ["x509", "-in", board.root / "pem", "-noout", "-pubkey"], timeout=30)
-    digest, algorithm = hashlib.sha256(b"message").digest(), Algorithm.parse("sha256,ecdsa256")
-    public.verify_digest(public.from_pem(pem.stdout), digest, bytes.fromhex(signature), algorithm)
-
-
-def test_wrong_pin_is_refused_and_counts_nothing(board: Board) -> None:
-    def counted() -> str:
-        said = board.chip.run("tpm2_getcap", "properties-variable").decode()
-        found = re.search(r"TPM2_PT_LOCKOUT_COUNTER: (\w+)", said)
-        assert found is not None
-        return found[1]
-
-    before = counted()
-    with pytest.raises(AssertionError, match="PinIncorrect"):
-        python(SIGN, str(library()), "A" * 24, env=board.env)
-    board.flush()
-
-    assert counted() == before
-
-
-def test_pin_is_new_for_each_token_and_short_enough(board: Board) -> None:
-    path = board.root / "run/identity/pin"
-    first = path.read_text()
-    board.script("token")
-
-    assert re.fullmatch("[A-Z2-7]{24}", first)
-    assert path.read_text() != first
-    assert (board.root / "run/identity").stat().st_mode & 0o077 == 0
 
 
 def test_key_of_another_chip_does_not_load(board: Board, tmp_path: Path) -> None:

@@ -1,23 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Signing with AWS KMS: boto3 against moto's server, and a server that only refuses.
 
-moto ignores MessageType and hashes whatever it gets (as of 5.2.5), so the fixture teaches it
-DIGEST; a request without it fails here. Nothing of this ran against AWS itself.
+Nothing of this ran against AWS itself.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar
 
-import boto3
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
-from moto.kms.responses import KmsResponse
-from moto.kms.utils import ECDSAPrivateKey, RSAPrivateKey
 from tests.integration import cloud
 from tests.integration.keys.boot_loaders import check_chain
 
@@ -26,46 +20,13 @@ from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.public import HASHES, verify_digest
+from bootseal.keys.public import verify_digest
 from bootseal.keys.signers import base as signers
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from moto.kms.models import KmsBackend
-
-
-def sign_digests(response: KmsResponse) -> str:
-    """Answer Sign as AWS does for MessageType=DIGEST, with the key that moto made."""
-    request = json.loads(response.body)
-    assert request["MessageType"] == "DIGEST"
-    backend: KmsBackend = response.kms_backend
-    response._validate_key_id(request["KeyId"])
-    found = backend.describe_key(request["KeyId"])
-    holder = found.private_key
-    assert isinstance(holder, RSAPrivateKey | ECDSAPrivateKey)
-    private = holder.private_key
-    scheme, _, bits = request["SigningAlgorithm"].rpartition("_SHA_")
-    chosen = HASHES[f"sha{bits}"]
-    prehashed = utils.Prehashed(chosen)
-    message = base64.b64decode(request["Message"])
-    if isinstance(private, ec.EllipticCurvePrivateKey):
-        assert scheme == "ECDSA"
-        signature = private.sign(message, ec.ECDSA(prehashed))
-    else:
-        assert isinstance(private, rsa.RSAPrivateKey)
-        pss = padding.PSS(padding.MGF1(chosen), padding.PSS.DIGEST_LENGTH)
-        schemes = {"RSASSA_PKCS1_V1_5": padding.PKCS1v15(), "RSASSA_PSS": pss}
-        signature = private.sign(message, schemes[scheme], prehashed)
-    return json.dumps(
-        {
-            "KeyId": found.arn,
-            "Signature": base64.b64encode(signature).decode(),
-            "SigningAlgorithm": request["SigningAlgorithm"],
-        }
-    )
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +38,8 @@ def credentials() -> Iterator[pytest.MonkeyPatch]:
 @pytest.fixture(scope="module")
 def keys(credentials: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """Run the server; return the ARN of a key of each kind."""
-    credentials.setattr(KmsResponse, "sign", sign_digests)
-    with cloud.served(credentials):
-        client = boto3.client("kms")
-        specs = {"rsa2048": "RSA_2048", "ecdsa256": "ECC_NIST_P256", "ecdsa384": "ECC_NIST_P384"}
-        made = {}
-        for name, spec in specs.items():
-            key = client.create_key(KeyUsage="SIGN_VERIFY", KeySpec=spec)["KeyMetadata"]
-            client.create_alias(AliasName=f"alias/{name}", TargetKeyId=key["KeyId"])
-            made[name] = key["Arn"]
+    kinds = {"rsa2048": "RSA_2048", "ecdsa256": "ECC_NIST_P256", "ecdsa384": "ECC_NIST_P384"}
+    with cloud.keys(credentials, kinds) as made:
         yield made
 
 

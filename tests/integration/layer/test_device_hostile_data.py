@@ -207,13 +207,17 @@ def test_boot_that_cannot_be_counted_is_good_all_the_same(
 
 
 def scripts() -> list[Path]:
-    shebang = re.compile(rb"#!.*sh\b")
+    shebang = re.compile(rb"#!.*sh\b|# shellcheck shell=sh")
     found = [p for p in LAYER.rglob("files/*") if p.is_file() and shebang.match(p.read_bytes())]
-    assert {"mark-good", "rollback", "init", "bootseal-status"} <= {p.name for p in found}
+    assert {"mark-good", "rollback", "init", "bootseal-status", "tpm"} <= {p.name for p in found}
     return found
 
 
-OPENED = {"mark-good": ["/data/bootseal"], "bootseal-identity": ["/data/identity"]}
+OPENED = {
+    "mark-good": ["/data/bootseal"],
+    "bootseal-identity": ["/data/identity"],
+    "greengrass": ["/data/identity/certificate.pem", "/data/greengrass"],
+}
 
 
 @pytest.mark.parametrize("script", scripts(), ids=lambda path: path.name)
@@ -289,6 +293,7 @@ def identity(
         [shell, *(["sh"] if shell == "busybox" else []), script, *arguments],
         env={
             "PATH": f"{tools}:{os.environ['PATH']}",
+            "LIBRARY": str(FILES),
             "DATA": os.devnull,
             "KEY_DIR": str(key),
             "TOKEN_DIR": str(root / "token"),

@@ -61,6 +61,7 @@ def powered(directory: Path) -> Iterator[Board]:
         "PATH": os.environ["PATH"],
         "TPM2TOOLS_TCTI": f"swtpm:path={commands}",
         "TMPDIR": str(directory),
+        "LIBRARY": str(SCRIPT.parent),
     }
     with swtpm.serving(directory / "tpm", commands, directory / "said"):
         yield Board(directory=directory, environment=environment)

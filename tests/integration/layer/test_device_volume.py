@@ -63,6 +63,7 @@ class Board:
             "PATH": f"{tools}:{os.environ['PATH']}",
             "TPM2TOOLS_TCTI": f"swtpm:path={chip / 's'}",
             "TMPDIR": str(root),
+            "LIBRARY": str(FILES),
         }
         self.approve(forge_signed.stranger(Role.POLICY, "sha256,rsa2048"))
 

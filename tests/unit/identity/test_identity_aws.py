@@ -29,7 +29,8 @@ FLEET: Final = plans.Fleet(
     role="arn:aws:iam::123456789012:role/gateway",
 )
 PLAN: Final = plans.make(RECORD, [ENTRY], FLEET, NOW)
-MODEL: Final = botocore.session.get_session().get_service_model("iot")
+SESSION: Final = botocore.session.get_session()
+MODEL: Final = SESSION.get_service_model("iot")
 
 
 def test_plan_is_what_it_was_and_names_its_certificate() -> None:
@@ -97,14 +98,31 @@ def test_policy_lets_a_device_be_itself_and_nobody_else() -> None:
                 )
 
 
-@pytest.mark.parametrize(
-    ("region", "partition"),
-    [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
-)
-def test_arns_are_of_the_partition_of_the_region(region: str, partition: str) -> None:
-    fleet = dataclasses.replace(FLEET, region=region)
+REGIONS: Final = [
+    (region, partition)
+    for partition in SESSION.get_available_partitions()
+    for region in (
+        SESSION.get_available_regions("iot", partition)
+        + SESSION.get_available_regions("ec2", partition)
+    )
+]
+
+
+@pytest.mark.parametrize(("region", "partition"), sorted(set(REGIONS)))
+def test_arns_are_of_the_partition_that_botocore_has_the_region_in(
+    region: str, partition: str
+) -> None:
+    fleet = dataclasses.replace(
+        FLEET, region=region, role=f"arn:{partition}:iam::123456789012:role/gateway"
+    )
 
     assert fleet.arn("cert/1") == f"arn:{partition}:iot:{region}:123456789012:cert/1"
+    assert plans.make(RECORD, [ENTRY], fleet, NOW).region == region
+
+
+def test_regions_of_every_partition_were_looked_at() -> None:
+    found = {partition for _, partition in REGIONS}
+    assert {"aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e"} <= found
 
 
 @pytest.mark.parametrize(
@@ -119,6 +137,7 @@ def test_arns_are_of_the_partition_of_the_region(region: str, partition: str) ->
             {"role": "arn:aws:iam::999999999999:role/gateway"},
             "expected one of account 123456789012",
         ),
+        ({"role": "arn:aws-iso:iam::123456789012:role/gateway"}, "arn:aws:iam::123456789012:..."),
     ],
 )
 def test_names_that_aws_does_not_take_are_refused(changes: dict[str, str], said: str) -> None:
@@ -129,8 +148,9 @@ def test_names_that_aws_does_not_take_are_refused(changes: dict[str, str], said:
 def test_device_name_that_is_no_thing_name_is_refused() -> None:
     record = dataclasses.replace(RECORD, name="dev.1")
 
-    with pytest.raises(UsageError, match=r"the thingName 'dev\.1'"):
+    with pytest.raises(UsageError, match=r"the thingName 'dev\.1'") as refusal:
         plans.make(record, [dataclasses.replace(ENTRY, device="dev.1")], FLEET, NOW)
+    assert "enrol the device under such a name" in refusal.value.hint
 
 
 def test_newest_certificate_is_registered_and_revoked_ones_are_revoked() -> None:
@@ -173,6 +193,14 @@ OTHER: Final = f"arn:aws:iot:eu-central-1:123456789012:cert/{'0' * 64}"
 @pytest.mark.parametrize(
     ("number", "changes", "said"),
     [
+        (0, {"policyDocument": "{"}, "a policyDocument that AWS cannot read: it is not JSON"),
+        (0, {"policyDocument": "[]"}, "a policyDocument that AWS cannot read"),
+        (0, {"policyDocument": '{"a": 1, "a": 2}'}, "'a' is twice in one object"),
+        (
+            4,
+            {"target": f"arn:aws-iso:iot:eu-central-1:123456789012:cert/{PLAN.certificate}"},
+            "the target .*: expected the certificate of the plan, arn:aws:iot",
+        ),
         (3, {"status": "INACTIVE"}, "the status 'INACTIVE'"),
         (3, {"certificatePem": "-----BEGIN"}, "another certificate"),
         (4, {"target": OTHER}, "the target .*: expected the certificate"),

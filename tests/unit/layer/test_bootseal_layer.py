@@ -33,6 +33,12 @@ ROM: Change = {
 }
 
 
+GREENGRASS: Change = {
+    "requests": frozenset({"measured-boot", "encrypted-data", "greengrass"}),
+    "layers": frozenset({"core", "meta-aws"}),
+}
+
+
 def write_keys(directory: Path, *, development: bool) -> str:
     entries = {
         role: {"name": f"{role}-1", "algorithm": "sha256,rsa4096", "fingerprint": "00"}
@@ -99,6 +105,11 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
         (ROM | {"capabilities": TRUSTED}, "rom was requested, and the machine qemuarm64 does not"),
         (ROM | {"requests": frozenset({"rom"})}, "rom needs measured-boot"),
         (ROM | {"layers": frozenset({"core"})}, "rom needs the layer meta-arm"),
+        (GREENGRASS | {"layers": frozenset({"core"})}, "greengrass needs the layer meta-aws"),
+        (
+            GREENGRASS | {"requests": frozenset({"measured-boot", "greengrass"})},
+            "greengrass needs encrypted-data",
+        ),
         (
             {"architecture": "x86_64"},
             "the machine qemuarm64 is x86_64: this layer secures 64-bit ARM",
@@ -122,6 +133,10 @@ def test_problem_is_named_with_its_mend(
 
 def test_boot_rom_is_built_where_all_it_needs_is_there(good: checks.Configuration) -> None:
     assert checks.configuration(dataclasses.replace(good, **ROM)) == []
+
+
+def test_greengrass_is_built_where_all_it_needs_is_there(good: checks.Configuration) -> None:
+    assert checks.configuration(dataclasses.replace(good, **GREENGRASS)) == []
 
 
 @pytest.mark.parametrize("role", keys.FIRMWARE_ROLES)

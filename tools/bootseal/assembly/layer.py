@@ -51,6 +51,7 @@ _PLACES: Final = {
     "mark-good": ("usr/lib/bootseal", 0o755),
     "openssl.cnf": ("usr/lib/bootseal", 0o644),
     "rollback": ("usr/lib/bootseal", 0o755),
+    "tpm": ("usr/lib/bootseal", 0o644),
     "volume": ("usr/lib/bootseal", 0o755),
     "crypttab": ("etc", 0o644),
     "fstab": ("etc", 0o644),

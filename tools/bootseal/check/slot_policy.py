@@ -101,7 +101,7 @@ def _declared(target: Expected, fit: SlotFit, own: Prediction) -> Iterator[Findi
     elif target.device is not None and declared is not None:
         message = "it is for a device with a boot ROM, which this is not"
     if message:
-        yield _finding("disk.firmware-version", fit, message)
+        yield finding("disk.firmware-version", fit.entry.name, message, offset=fit.entry.offset)
 
 
 def check_policy(

@@ -15,8 +15,8 @@ import typer
 
 import bootseal
 from bootseal.cli import console, lazy
-from bootseal.documents import visible
 from bootseal.errors import BootsealError, ExitCode
+from bootseal.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,6 @@ for a terminal and for tables alone, as it takes longer than most commands need.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -22,8 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from bootseal.documents import visible
-from bootseal.files import write_file
+from bootseal.text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,6 +118,8 @@ status = err.say
 
 def emit_json(document: object) -> None:
     """Print one JSON document on stdout."""
+    import json
+
     typer.echo("\n".join(map(visible, json.dumps(document, indent=2).splitlines())))
 
 
@@ -132,6 +132,8 @@ def write(target: str | Path, data: bytes) -> None:
         UsageError: There is no such directory, or it names something other than a regular file.
         OSError: The directory cannot be written to.
     """
+    from bootseal.files import write_file
+
     if str(target) == "-":
         typer.echo(data, nl=False)
         return

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from bootseal import proc
 from bootseal.cli import console
 from bootseal.cli.app import ending, log_to_stderr
-from bootseal.cli.options import KeyOptions
+from bootseal.cli.key_options import KeyOptions
 from bootseal.errors import ToolError, UsageError
 from bootseal.keys.signers.pin import PIN_FILE_VARIABLE
 

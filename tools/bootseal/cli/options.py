@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Arguments and options that several commands share, and groups of options with one meaning.
+"""Arguments and options that several commands share, and groups of options about FITs.
 
 A command takes a group as one parameter, `keys: KeyOptions`; `bootseal.cli.lazy` shows typer each
 field as an option of the command. An option of a single command is declared in that command.
@@ -8,7 +8,6 @@ field as an option of the command. An option of a single command is declared in 
 from __future__ import annotations
 
 import logging
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
@@ -16,13 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import typer
 
 from bootseal.errors import UsageError
-from bootseal.keys.signers.pin import PIN_FILE_VARIABLE, SecretSource
 
 if TYPE_CHECKING:
-    from bootseal.check.expected import Expected
     from bootseal.fit.verify.strictness import Strictness
     from bootseal.keys.profile import Role
-    from bootseal.keys.signers.base import Access
     from bootseal.target import Target
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -78,46 +74,8 @@ StoreDir: TypeAlias = Annotated[
 ]
 DeviceName: TypeAlias = Annotated[str, typer.Argument(metavar="DEVICE", help="Name of the device.")]
 
-_KEYS: Final = "PINs and tokens"
 _STRICTNESS: Final = "Strictness"
 _log: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyOptions:
-    """How private keys are opened; every command that signs has these options and no others."""
-
-    pin_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            envvar=PIN_FILE_VARIABLE,
-            help="File with the PIN of a token or the passphrase of a key file; if left out, "
-            "BOOTSEAL_PIN or BOOTSEAL_PASSPHRASE is used, or you are asked.",
-            rich_help_panel=_KEYS,
-        ),
-    ] = None
-    module: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="LIBRARY",
-            help="PKCS#11 library, if the URI does not name one.",
-            rich_help_panel=_KEYS,
-        ),
-    ] = None
-
-    def access(self) -> Access:
-        """Return what opening a key may need; questions are asked on a terminal only."""
-        from bootseal.keys.signers.base import Access
-
-        ask = _ask if sys.stdin.isatty() else None
-        return Access(secret=SecretSource(file=self.pin_file, ask=ask), module=self.module)
-
-
-def _ask(what: str) -> str:
-    import getpass
-
-    return getpass.getpass(f"{what[:1].upper()}{what[1:]}: ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,82 +110,6 @@ class MemoryOptions:
         return Target(
             bootm_len=None if self.bootm_len is None else parse_size(self.bootm_len),
             fit_address=None if self.fit_address is None else address(self.fit_address),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetOptions(MemoryOptions):
-    """What the device of a disk image is: its boot loader and its declared layout."""
-
-    dtb: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="U-Boot: u-boot.bin, its ELF file, or its control device tree. Needed for an "
-            "IMAGE.",
-        ),
-    ] = None
-    layout: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="WKS", help="The declared layout, a wic kickstart file. Needed for an IMAGE."
-        ),
-    ] = None
-    boot_loader: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=FILE",
-            help="What the layout declares with --no-table, for an IMAGE; may be repeated.",
-        ),
-    ] = None
-
-    def expected(self, image: Path, policy_key: Path | None = None) -> Expected:
-        """Return what a disk is checked against.
-
-        Args:
-            image: The disk image, or a build directory.
-            policy_key: File of the public key that must have signed the PCR policy.
-
-        Raises:
-            UsageError: Something is missing.
-            FormatError: Something is malformed.
-        """
-        from bootseal.check import expected
-        from bootseal.cli import inputs
-        from bootseal.disk.layout import parse_wks
-        from bootseal.files import BOOT_LOADER
-        from bootseal.formats.kinds import kind as kinds
-        from bootseal.keys.public import from_pem
-
-        key = None if policy_key is None else from_pem(inputs.read(policy_key, kinds.PUBLIC_KEY))
-        if image.is_dir():
-            known = (self.dtb, self.layout, self.bootm_len, self.fit_address, self.boot_loader)
-            if any(option for option in known):
-                raise UsageError(
-                    f"{image} is a build directory, whose U-Boot and layout are known",
-                    hint="leave out --dtb, --layout, --bootm-len, --fit-address and --boot-loader, "
-                    "or name the image in it",
-                )
-            return expected.of_device(image, policy_key=key)
-        if not image.exists():
-            raise UsageError(f"there is neither a disk image nor a build directory at {image}")
-        if self.dtb is None or self.layout is None:
-            missing = "--dtb" if self.dtb is None else "--layout"
-            raise UsageError(
-                f"{image} is checked against U-Boot's keys and the declared layout: {missing} is "
-                "not given",
-                hint="bootseal disk check IMAGE --dtb u-boot.bin --layout LAYOUT.wks",
-            )
-        control = inputs.read(self.dtb, kinds.U_BOOT, limit=BOOT_LOADER)
-        declared = parse_wks(inputs.read_text(self.layout), self.layout.name)
-        loaders = pairs("--boot-loader", self.boot_loader, "NAME=FILE")
-        return expected.of_layout(
-            image,
-            control,
-            declared,
-            policy_key=key,
-            memory=self.target(),
-            area_files={name: Path(file) for name, file in loaders.items()},
         )
 
 

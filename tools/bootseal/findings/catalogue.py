@@ -3,33 +3,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
 from pathlib import Path
-from typing import Final
 
 from bootseal.findings.model import Finding, Rule, Severity
 
 
-def _read(lines: Iterable[str]) -> dict[str, list[Rule]]:
-    """Read the tables below headings of the second level."""
-    tables: dict[str, list[Rule]] = {}
+@functools.cache
+def tables() -> dict[str, list[Rule]]:
+    """Return the rows by the name of their table; the file is read for the first finding."""
+    found: dict[str, list[Rule]] = {}
     name = ""
-    for line in lines:
+    for line in Path(__file__).with_suffix(".md").read_text().splitlines():
         if line.startswith("## "):
             name = line.removeprefix("## ")
         elif line.startswith("| `"):
             cells = (cell.strip() for cell in line.strip("|").split("|"))
             identifier, severity, meaning, remedy = cells
             row = Rule(identifier.strip("`"), meaning, remedy, Severity(severity))
-            tables.setdefault(name, []).append(row)
-    return tables
+            found.setdefault(name, []).append(row)
+    return found
 
 
-TABLES: Final = _read(Path(__file__).with_suffix(".md").read_text().splitlines())
-"""The rows by the name of the table in docs/ that shows them."""
-
-FINDINGS: Final = {rule.id: rule for rules in TABLES.values() for rule in rules}
-"""The rows by id."""
+@functools.cache
+def rules() -> dict[str, Rule]:
+    """Return the rows by id."""
+    return {row.id: row for table in tables().values() for row in table}
 
 
 def rule(identifier: str) -> Rule:
@@ -39,7 +38,7 @@ def rule(identifier: str) -> Rule:
         KeyError: There is none; a test holds the ids in the code against the catalogue.
     """
     family = f"{identifier.partition('.')[0]}.*"
-    return FINDINGS.get(identifier) or FINDINGS[family]
+    return rules().get(identifier) or rules()[family]
 
 
 def finding(

@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 import bootseal
-from bootseal.documents import visible
+from bootseal.text import visible
 
 
 def fill(template: str, values: Mapping[str, object]) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
 from bootseal.boot.scenario.model import MatrixResult, Outcome, ScenarioResult
-from bootseal.documents import visible
 from bootseal.findings.model import Severity
 from bootseal.report import serial_log
+from bootseal.text import visible
 
 if TYPE_CHECKING:
     from bootseal.check.document import DiskReport

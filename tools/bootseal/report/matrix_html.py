@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 from markupsafe import Markup, escape
 
 from bootseal.boot.scenario.model import MatrixResult, Outcome, ScenarioResult, StepResult
-from bootseal.documents import visible
 from bootseal.report import serial_log
 from bootseal.report.html import fill
 from bootseal.report.timeline import TimeLine, time_line
+from bootseal.text import visible
 
 if TYPE_CHECKING:
     from bootseal.boot.machine.events import Sighting

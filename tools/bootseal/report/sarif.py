@@ -10,9 +10,9 @@ import json
 from typing import TYPE_CHECKING, Final
 
 import bootseal
-from bootseal.documents import visible
 from bootseal.findings.catalogue import rule
 from bootseal.findings.model import Finding, Severity
+from bootseal.text import visible
 
 if TYPE_CHECKING:
     from bootseal.check.document import DiskReport

@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from bootseal.documents import visible
 from bootseal.errors import FormatError
+from bootseal.text import visible
 
 _MAX_LINES: Final = 6000
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bootseal.boot.attacks import firmware as firmware_attacks
 from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import forge, forge_bits
 from bootseal.boot.attacks import root as root_attacks
@@ -22,7 +23,7 @@ from bootseal.units import KIB, MIB
 if TYPE_CHECKING:
     from pathlib import Path
 
-SIZES = {"bootstate": MIB, "boot-a": MIB, "boot-b": MIB, "root-a": MIB, "root-a-verity": MIB}
+SIZES = dict.fromkeys(("bootstate", "fw-a", "boot-a", "boot-b", "root-a", "root-a-verity"), MIB)
 FLIP = forge_bits.flip(forge_bits.KERNEL)
 ROOT = bytes(range(256)) * 2 * KIB
 
@@ -132,6 +133,14 @@ def test_install_of_more_than_fits_in_front_of_the_policy_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match="do not fit boot-a"):
         fit_attacks.install(workspace, bytes(MIB - boot_partition.POLICY_SIZE + 1))
+
+
+def test_bank_keeps_nothing_of_a_longer_boot_loader(workspace: MemoryWorkspace) -> None:
+    """The boot ROM would refuse the bank for what is left, whatever the FIP in front of it is."""
+    for content in (b"longer", b"short"):
+        firmware_attacks.install(workspace, content, "a")
+
+    assert workspace.disk.parts["fw-a"].rstrip(b"\0") == b"short"
 
 
 def test_root_flip_inverts_one_bit(workspace: MemoryWorkspace) -> None:

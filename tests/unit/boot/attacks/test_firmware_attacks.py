@@ -49,6 +49,17 @@ def test_flips_change_one_bit_where_they_say() -> None:
         assert differing == [place]
 
 
+@pytest.mark.parametrize("image", chain.CERTIFICATES)
+def test_flip_in_what_a_certificate_vouches_for_is_refused_by_its_signature(image: str) -> None:
+    content = fips.signed("rsa2048")
+    changed = firmware.vouched(image)(content)
+    before, after = fips.images(content), fips.images(changed)
+
+    assert [name for name in before if before[name] != after[name]] == [image]
+    refusal = fips.refused(changed, fips.root_hash("rsa2048"))[0]
+    assert refusal == ("firmware.signature", image)
+
+
 @pytest.fixture(scope="module")
 def root_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("keys") / "mrk.key"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bootseal.boot.machine.console import NAMES, Console, phases
 from bootseal.boot.machine.events import Sighting
 from bootseal.boot.scenario.model import ALWAYS_FORBIDDEN
-from bootseal.documents import visible
+from bootseal.text import visible
 
 # Taken from consoles of U-Boot 2025.01, Linux 6.12 and systemd 257, and from meta-secureboot.
 LINES = [

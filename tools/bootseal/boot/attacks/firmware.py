@@ -56,10 +56,9 @@ def original(workspace: Workspace) -> bytes:
 
 
 def install(workspace: Workspace, content: bytes, banks: str = "ab") -> None:
-    """Write a FIP to the start of banks; what was there is gone."""
-    room = max(len(content), len(original(workspace)))
-    for bank in banks:
-        workspace.disk.write(f"fw-{bank}", 0, content.ljust(room, b"\0"))
+    """Write a FIP and zeros to whole banks; what was there is gone."""
+    for name in (f"fw-{bank}" for bank in banks):
+        workspace.disk.write(name, 0, content.ljust(workspace.disk.size(name), b"\0"))
 
 
 def changed(change: Callable[[bytes], bytes], banks: str = "ab") -> Callable[[Workspace], None]:
@@ -77,11 +76,27 @@ def at(offset: int) -> Callable[[bytes], bytes]:
 
 
 def inside(image: str) -> Callable[[bytes], bytes]:
-    """Flip a bit in the middle of an image or a certificate."""
+    """Flip a bit in the middle of an image."""
 
     def change(content: bytes) -> bytes:
         entry = next(e for e in fip.parse(content).entries if e.name == image)
         return forge.flip_bit(content, entry.offset + entry.size // 2)
+
+    return change
+
+
+def vouched(image: str) -> Callable[[bytes], bytes]:
+    """Flip a bit in the last hash or key that a certificate vouches for.
+
+    What is in the middle of a certificate depends on how long its random serial number is; this
+    one stays well-formed, so that it is its signature that refuses it.
+    """
+
+    def change(content: bytes) -> bytes:
+        entry = next(e for e in fip.parse(content).entries if e.name == image)
+        value = list(tbbr.read(content[entry.offset : entry.end]).extensions.values())[-1]
+        start = content.rindex(value, entry.offset, entry.end)
+        return forge.flip_bit(content, start + len(value) // 2)
 
     return change
 

@@ -8,7 +8,6 @@ mistake that two of them need: its initramfs loads the module, and its policy is
 from __future__ import annotations
 
 import base64
-import dataclasses
 import gzip
 import hashlib
 import json
@@ -18,18 +17,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bootseal import documents, proc
+from bootseal import proc
+from bootseal.boot.attacks import approval, forge_fit, forge_signed
 from bootseal.boot.attacks import fit as fit_attacks
-from bootseal.boot.attacks import forge_fit, forge_signed
 from bootseal.boot.attacks.data_volume import HEADER_SIZE, PARTITION
 from bootseal.errors import FormatError, VerificationRefused
-from bootseal.formats import boot_partition, cpio
+from bootseal.formats import cpio
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.uboot import binary as uboot
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
-from bootseal.measure import firmware, pcr_policy
-from bootseal.measure.predict import predict
 from bootseal.units import MIB, align_up
 
 if TYPE_CHECKING:
@@ -125,7 +121,9 @@ def load_null_cipher(workspace: Workspace) -> None:
     signer = key_directory.signer(workspace.keys, Role.FIT)
     fit = forge_signed.sign_like(forge_fit.replace_payload(fit, name, payload), signer)
     fit_attacks.install(workspace, fit)
-    _approve(workspace, fit)
+    found = approval.predictions(workspace, fit)
+    approval.approve(workspace, found.values())
+    approval.expect(workspace, found)
 
 
 def _modules(initramfs: bytes) -> bytes:
@@ -137,31 +135,6 @@ def _modules(initramfs: bytes) -> bytes:
     size = int(archive[match.start() + 54 : match.start() + 62], 16)
     start = match.start() + align_up(match.end() - match.start(), 4)
     return archive[start : start + size]
-
-
-def _approve(workspace: Workspace, fit: bytes) -> None:
-    """Sign a PCR policy for a FIT in both slots, and expect its measurements."""
-    bios = workspace.device.artefact(workspace.directory, "bios").read_bytes()
-    version = uboot.version_string(bios)
-    model = fit_format.parse(fit)
-    before = firmware.of_device(workspace.device, workspace.directory)
-    found = {
-        s.name: predict(model, s.configuration, version=version, before=before)
-        for s in workspace.device.slots
-    }
-    signer = key_directory.signer(workspace.keys, Role.POLICY)
-    document = documents.dump(pcr_policy.sign(found.values(), signer))
-    for slot in workspace.device.slots:
-        room = boot_partition.room(workspace.disk.size(slot.boot))
-        workspace.disk.write(slot.boot, room, boot_partition.pad_policy(document))
-        predicted = found[slot.name]
-        workspace.replace_slot(
-            dataclasses.replace(
-                slot,
-                pcrs={pcr: predicted.pcrs[int(pcr)].hex() for pcr in slot.pcrs},
-                events=predicted.measurements,
-            )
-        )
 
 
 def _change_header(workspace: Workspace, change: Callable[[Json], None]) -> Json:

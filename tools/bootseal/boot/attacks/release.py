@@ -14,22 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bootseal import documents
+from bootseal.boot.attacks import approval, forge, forge_fit, forge_signed
 from bootseal.boot.attacks import fit as fit_attacks
-from bootseal.boot.attacks import forge, forge_fit, forge_signed
 from bootseal.boot.attacks import root as root_attacks
 from bootseal.boot.attacks.state import BOOTSTATE
-from bootseal.formats import boot_partition, cpio
+from bootseal.formats import cpio
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fdt.model import read
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.uboot import binary as uboot
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
-from bootseal.measure import firmware, pcr_policy
+from bootseal.measure import pcr_policy
 from bootseal.measure.pcr_policy import PcrPolicy
-from bootseal.measure.predict import FIRMWARE_PROPERTY, Prediction, predict
+from bootseal.measure.predict import FIRMWARE_PROPERTY, Prediction
 
 if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
@@ -82,21 +80,13 @@ def update(
             )
             forged = (dataclasses.replace(each, pkfp=vendor) for each in document.sha256)
             document = PcrPolicy(sha256=tuple(forged))
-        tail = boot_partition.pad_policy(documents.dump(document))
         fit_attacks.install(workspace, made.fit, SLOT)
-        workspace.disk.write(slot.boot, boot_partition.room(workspace.disk.size(slot.boot)), tail)
+        approval.write_policy(workspace, slot.boot, document)
         workspace.disk.write(slot.root, 0, made.root.read_bytes())
         workspace.disk.write(slot.verity, 0, made.tree.read_bytes())
         order(workspace, "B A", b=attempts)
-        found = made.predictions[SLOT]
-        workspace.replace_slot(
-            dataclasses.replace(
-                slot,
-                root_hash=made.root_hash,
-                pcrs={pcr: found.pcrs[int(pcr)].hex() for pcr in slot.pcrs},
-                events=found.measurements,
-            )
-        )
+        workspace.replace_slot(dataclasses.replace(slot, root_hash=made.root_hash))
+        approval.expect(workspace, {SLOT: made.predictions[SLOT]})
         if spoil is not None:
             spoil(workspace)
 
@@ -150,16 +140,7 @@ def make(workspace: Workspace, index: int, firmware_version: int | None = None) 
     payload = bytes(fit_format.parse(fit).image(ramdisk).payload)
     fit = forge_fit.replace_payload(fit, ramdisk, more + payload)
     fit = forge_signed.sign_like(fit, key_directory.signer(workspace.keys, Role.FIT))
-    version = uboot.version_string(
-        workspace.device.artefact(workspace.directory, "bios").read_bytes()
-    )
-    before = firmware.of_device(workspace.device, workspace.directory)
-    predictions = {
-        slot.name: predict(
-            fit_format.parse(fit), slot.configuration, version=version, before=before
-        )
-        for slot in workspace.device.slots
-    }
+    predictions = approval.predictions(workspace, fit)
     return SlotContents(fit=fit, root=root, tree=tree, root_hash=root_hash, predictions=predictions)
 
 

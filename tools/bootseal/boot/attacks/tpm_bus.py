@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.boot.attacks import data_volume
+from bootseal.boot.attacks import approval, data_volume
+from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.machine import swtpm, tpm_traffic
 from bootseal.boot.machine.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
 from bootseal.formats import boot_partition
-from bootseal.formats.fit import model as fit_format
-from bootseal.formats.uboot import binary as uboot
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
-from bootseal.measure import firmware, pcr_policy
-from bootseal.measure.predict import CAP, Prediction, predict
+from bootseal.measure import pcr_policy
+from bootseal.measure.predict import CAP, Prediction
 
 if TYPE_CHECKING:
     from bootseal.boot.attacks.data_volume import Sealed
@@ -67,14 +66,7 @@ def _unsealed_in_clear(
 ) -> tuple[bytes, list[bytes]]:
     """Unseal with a copy of the TPM and the measurements of slot a; also return the traffic."""
     first = workspace.device.slots[0]
-    fit = workspace.device.artefact(workspace.directory, "fit").read_bytes()
-    bios = workspace.device.artefact(workspace.directory, "bios").read_bytes()
-    prediction = predict(
-        fit_format.parse(fit),
-        first.configuration,
-        version=uboot.version_string(bios),
-        before=firmware.of_device(workspace.device, workspace.directory),
-    )
+    prediction = approval.predictions(workspace, fit_attacks.original(workspace))[first.name]
     shutil.copytree(workspace.tpm, scratch / "tpm")
     log = scratch / "recording"
     with swtpm.serving(scratch / "tpm", scratch / "s", scratch / "said", *swtpm.recorded(log)):

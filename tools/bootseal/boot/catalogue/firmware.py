@@ -46,20 +46,20 @@ _CHANGES: Final = (
     _Change("toc-size", "a bit of the table: a size", attacks.at(_TOC + 24), _MALFORMED),
     _Change("toc-flags", "a bit of the table: flags", attacks.at(_TOC + 32), _MALFORMED),
     _Change("bl2", "a bit of BL2", attacks.inside("tb-fw"), _BL2),
-    _Change("bl2-certificate", "a bit of BL2's certificate", attacks.inside("tb-fw-cert"), _BL2),
+    _Change("bl2-certificate", "a bit of BL2's certificate", attacks.vouched("tb-fw-cert"), _BL2),
     _Change(
         "trusted-key",
         "a bit of the trusted key certificate",
-        attacks.inside("trusted-key-cert"),
+        attacks.vouched("trusted-key-cert"),
         _BL31,
     ),
     _Change(
-        "soc-key", "a bit of the SoC key certificate", attacks.inside("soc-fw-key-cert"), _BL31
+        "soc-key", "a bit of the SoC key certificate", attacks.vouched("soc-fw-key-cert"), _BL31
     ),
-    _Change("soc-content", "a bit of BL31's certificate", attacks.inside("soc-fw-cert"), _BL31),
+    _Change("soc-content", "a bit of BL31's certificate", attacks.vouched("soc-fw-cert"), _BL31),
     _Change("bl31", "a bit of BL31", attacks.inside("soc-fw"), _BL31),
-    _Change("nt-key", "a bit of the NT key certificate", attacks.inside("nt-fw-key-cert"), _UBOOT),
-    _Change("nt-content", "a bit of U-Boot's certificate", attacks.inside("nt-fw-cert"), _UBOOT),
+    _Change("nt-key", "a bit of the NT key certificate", attacks.vouched("nt-fw-key-cert"), _UBOOT),
+    _Change("nt-content", "a bit of U-Boot's certificate", attacks.vouched("nt-fw-cert"), _UBOOT),
     _Change("u-boot", "a bit of U-Boot", attacks.inside("nt-fw"), _UBOOT),
     _Change(
         "control-tree",

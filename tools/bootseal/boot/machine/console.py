@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bootseal.boot.machine.events import Phase, Sighting
-from bootseal.documents import visible
+from bootseal.text import visible
 
 # Colours, cursor movements and questions to the terminal (ECMA-48): noise to the patterns, escaped
 # where a person reads them.

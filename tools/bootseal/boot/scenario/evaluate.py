@@ -13,10 +13,10 @@ from bootseal.boot.scenario import device_status
 from bootseal.boot.scenario.device_findings import check
 from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Outcome, Step, StepResult
 from bootseal.boot.scenario.power_cycle import Cycle, forbidden
-from bootseal.documents import visible
 from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, errors
+from bootseal.text import visible
 
 if TYPE_CHECKING:
     from bootseal.boot.scenario.device_status import Status

@@ -11,7 +11,8 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.disk import printing
-from bootseal.cli.options import DiskImage, Json, PolicyKey, TargetOptions
+from bootseal.cli.options import DiskImage, Json, PolicyKey
+from bootseal.cli.target_options import TargetOptions
 from bootseal.errors import FormatError, VerificationRefused
 
 if TYPE_CHECKING:

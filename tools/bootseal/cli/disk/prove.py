@@ -11,7 +11,8 @@ import typer
 from bootseal.cli import console
 from bootseal.cli.console import Styled
 from bootseal.cli.disk.check import refuse
-from bootseal.cli.options import DiskImage, Json, PolicyKey, TargetOptions
+from bootseal.cli.options import DiskImage, Json, PolicyKey
+from bootseal.cli.target_options import TargetOptions
 from bootseal.errors import VerificationRefused
 from bootseal.units import format_size
 

@@ -15,8 +15,10 @@ import typer
 
 from bootseal.cli import chain_keys, console
 from bootseal.cli.inputs import now
-from bootseal.cli.options import DiskImage, Json, KeyOptions, TargetOptions, pairs
+from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.options import DiskImage, Json, pairs
 from bootseal.cli.remote_keys import PANEL, ExportRequests, ImportSignatures, export, stand_ins
+from bootseal.cli.target_options import TargetOptions
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 

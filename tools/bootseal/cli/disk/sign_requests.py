@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.options import KeyOptions
+from bootseal.cli.key_options import KeyOptions
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 

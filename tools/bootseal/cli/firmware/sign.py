@@ -11,7 +11,8 @@ import typer
 
 from bootseal.cli import chain_keys, console
 from bootseal.cli.inputs import naming, opened
-from bootseal.cli.options import KeyOptions, pairs
+from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.options import pairs
 from bootseal.cli.remote_keys import PANEL, ExportRequests, ImportSignatures, export, stand_ins
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.fit import printing
 from bootseal.cli.inputs import opened
 from bootseal.cli.options import FitFile, Json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bootseal.fit.diff import FitChange
 
 
 def diff(
@@ -38,4 +42,16 @@ def diff(
         document = [dataclasses.asdict(change) for change in changes]
         console.emit_json({"schema": "bootseal.fit-diff/1", "changes": document})
     else:
-        printing.print_changes(changes)
+        _print_changes(changes)
+
+
+def _print_changes(changes: Sequence[FitChange]) -> None:
+    """Print one line for each difference."""
+    for change in changes:
+        where = f"{change.path} {change.name}".rstrip()
+        if change.before:
+            console.say("[red]-[/] {}: {}", where, change.before)
+        if change.after:
+            console.say("[green]+[/] {}: {}", where, change.after)
+    if not changes:
+        console.say("no differences")

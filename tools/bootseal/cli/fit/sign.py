@@ -11,7 +11,8 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import naming, now, opened, read
-from bootseal.cli.options import KeyOptions, StrictnessOptions, pairs
+from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.options import StrictnessOptions, pairs
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 

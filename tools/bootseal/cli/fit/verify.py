@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.fit import printing
+from bootseal.cli.console import Styled
 from bootseal.cli.inputs import opened
 from bootseal.cli.options import FitFile, Json, StrictnessOptions
 from bootseal.errors import FormatError, VerificationRefused
+from bootseal.findings.model import Severity, refuse
 
 if TYPE_CHECKING:
     from bootseal.fit.control_dtb import Trust
     from bootseal.fit.prove import FitProof
     from bootseal.fit.verify.digest import PayloadCache
     from bootseal.fit.verify.strictness import Strictness
-    from bootseal.fit.verify.verdict import FitVerdict
+    from bootseal.fit.verify.verdict import FitVerdict, KeyVerdict
 _log: Final = logging.getLogger(__name__)
 
 
@@ -55,7 +56,6 @@ def verify(
 
     Example: bootseal fit verify fit.itb --dtb u-boot.bin
     """
-    from bootseal.findings.model import Severity, refuse
     from bootseal.fit.boot_loader import check_gate
     from bootseal.fit.control_dtb import read_trust
     from bootseal.fit.verify.digest import PayloadCache
@@ -87,9 +87,9 @@ def verify(
     if as_json:
         console.emit_json(_document(verdict, accepts, proof))
     else:
-        printing.print_verdict(verdict, accepts, everything=everything)
+        _print_verdict(verdict, accepts, everything=everything)
         if proof is not None:
-            printing.print_proof(proof)
+            _print_proof(proof)
     refuse(verdict.errors, f"{fit} is refused")
     _refuse_unnoticed(fit, proof)
     console.status("OK: {} is verified ({} policy)", fit, chosen.name)
@@ -153,3 +153,47 @@ def _uboot_hint(error: FormatError, data: memoryview, trust: Trust) -> str:
         return error.hint
     names = ", ".join(name for name, accepted in accepts.items() if accepted)
     return f"U-Boot would still boot {names}: see --compat" if names else error.hint
+
+
+def _print_verdict(verdict: FitVerdict, accepts: dict[str, bool], *, everything: bool) -> None:
+    """Print one row per configuration and required key, what is wrong, and what U-Boot accepts.
+
+    Args:
+        verdict: The verdict.
+        accepts: Whether a fixed U-Boot boots each configuration; empty when that is not asked.
+        everything: Whether to print warnings and notes of an accepted FIT as well.
+    """
+    for each in verdict.results:
+        by = f"by {each.key} ({each.algorithm}) over {len(each.hashed_nodes)} nodes"
+        console.say("{}: {} signature {}", each.configuration, _signature_state(each), by)
+    if verdict.results:
+        console.say("SHA-256 of the public keys (SubjectPublicKeyInfo, DER)")
+    for key, fingerprint in dict.fromkeys((r.key, r.fingerprint) for r in verdict.results):
+        console.say("{}  {}", fingerprint, key)
+    for finding in verdict.findings if everything else verdict.errors:
+        colour = "red" if finding.severity is Severity.ERROR else "yellow"
+        words = finding.severity, finding.id, finding.where, finding.message
+        console.say(f"[{colour}]{{}}[/] {{}} {{}}: {{}}", *words)
+    if verdict.errors or everything:
+        for note in verdict.notes:
+            names = f" ({', '.join(note.identifiers)})" if note.identifiers else ""
+            console.say("[cyan]note[/] U-Boot, {}: {}{}", note.releases, note.answer, names)
+    for name, accepted in accepts.items():
+        answer = Styled("[yellow]boots[/]") if accepted else "refuses"
+        console.say("[cyan]note[/] U-Boot with all published fixes {} {}", answer, name)
+
+
+def _print_proof(proof: FitProof) -> None:
+    """Print how many changes were refused, and each that was not."""
+    refused = len(proof.mutants) - len(proof.accepted)
+    console.say("{}/{} changes refused (seed {})", refused, len(proof.mutants), proof.seed)
+    for mutant in proof.accepted:
+        flips = ", ".join(f"bit {bit} of byte {offset:#x}" for offset, bit in mutant.flips)
+        console.say("[red]NOT NOTICED[/] {}: {}", mutant.region, flips)
+
+
+def _signature_state(result: KeyVerdict) -> Styled:
+    if result.good:
+        return Styled("[green]good[/]")
+    missing = any(finding.id == "fit.no-signature" for finding in result.findings)
+    return Styled("[red]MISSING[/]" if missing else "[red]BAD[/]")

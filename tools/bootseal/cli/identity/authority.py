@@ -14,7 +14,7 @@ from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:
-    from bootseal.cli.options import KeyOptions
+    from bootseal.cli.key_options import KeyOptions
     from bootseal.keys.identity import Authority
     from bootseal.keys.signers.base import Signer
     from bootseal.keys.signers.offline import Recorder

@@ -10,7 +10,8 @@ import typer
 from bootseal.cli import console
 from bootseal.cli.identity.authority import AuthorityFile, AuthorityOptions
 from bootseal.cli.inputs import now
-from bootseal.cli.options import KeyOptions, StoreDir
+from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.options import StoreDir
 
 
 def crl(

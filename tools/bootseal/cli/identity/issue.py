@@ -10,7 +10,8 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.identity.authority import AuthorityFile, AuthorityOptions
-from bootseal.cli.options import DeviceName, KeyOptions, StoreDir
+from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.options import DeviceName, StoreDir
 
 if TYPE_CHECKING:
     from bootseal.identity.registry import Entry

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from bootseal.cli import console
+from bootseal.cli.key_options import KeyOptions
 from bootseal.cli.keys import printing
-from bootseal.cli.options import Json, KeyOptions, key_role, pairs
+from bootseal.cli.options import Json, key_role, pairs
 from bootseal.keys.signers.schemes import EXAMPLES
 
 

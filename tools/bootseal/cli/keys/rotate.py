@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.options import Json, KeyOptions, KeysDir, key_role
+from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.options import Json, KeysDir, key_role
 from bootseal.keys.signers.schemes import EXAMPLES
 
 if TYPE_CHECKING:

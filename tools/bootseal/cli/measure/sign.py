@@ -10,7 +10,8 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import approved_list, naming, read
-from bootseal.cli.options import Configurations, KeyOptions, MeasuredInput, UBootBinary
+from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.options import Configurations, MeasuredInput, UBootBinary
 from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from bootseal.errors import FormatError, UsageError
 from bootseal.keys import identity as certificates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bootseal.attest.store import Record
     from bootseal.identity.registry import Entry
@@ -44,6 +44,16 @@ class Operation(StrEnum):
     ATTACH_THING = "AttachThingPrincipal"
 
 
+# The parts of AWS with ARNs of their own, by how the names of their regions begin.
+_PARTITIONS: Final = {
+    "cn-": "aws-cn",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "eu-isoe-": "aws-iso-e",
+    "us-isof-": "aws-iso-f",
+    "eusc-": "aws-eusc",
+}
 _THING_NAME: Final = "[a-zA-Z0-9:_-]{1,128}"
 _POLICY_NAME: Final = r"[\w+=,.@-]{1,128}"
 _CERTIFICATE: Final = r"arn:aws[a-z-]*:iot:[a-z0-9-]+:\d{12}:cert/[0-9a-f]{64}"
@@ -126,15 +136,14 @@ class Fleet:
     role_alias: str
     role: str
 
-    @property
-    def partition(self) -> str:
-        """The part of AWS that the region is in."""
-        prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
-        return next((v for k, v in prefixes.items() if self.region.startswith(k)), "aws")
-
     def arn(self, resource: str) -> str:
         """Return the ARN of a resource of AWS IoT."""
-        return f"arn:{self.partition}:iot:{self.region}:{self.account}:{resource}"
+        return f"arn:{partition(self.region)}:iot:{self.region}:{self.account}:{resource}"
+
+
+def partition(region: str) -> str:
+    """Return the part of AWS that a region is in."""
+    return next((v for k, v in _PARTITIONS.items() if region.startswith(k)), "aws")
 
 
 def make(record: Record, entries: Sequence[Entry], fleet: Fleet, now: int) -> Plan:
@@ -183,8 +192,18 @@ def make(record: Record, entries: Sequence[Entry], fleet: Fleet, now: int) -> Pl
         steps=tuple(steps),
     )
     if wrong := next(_faults(made), ""):
-        raise UsageError(f"AWS would not take {wrong}")
+        raise UsageError(f"AWS would not take {wrong}", hint=_hint(wrong))
     return made
+
+
+def _hint(fault: str) -> str:
+    if not fault.startswith("the thingName"):
+        return "bootseal identity export --help"
+    # Its name in the registry is that in its certificate.
+    return (
+        "names of things have letters, digits, ':', '_' and '-': enrol the device under such a "
+        "name, bootseal attest enrol"
+    )
 
 
 def parse(data: bytes, what: str) -> Plan:
@@ -272,14 +291,9 @@ def _step_faults(step: Step, plan: Plan) -> Iterator[str]:
     for name, value in given.items():
         if re.fullmatch(expected[name], value, re.ASCII) is None:
             yield f"the {name} {value[:80]!r}: expected {expected[name]}"
-        elif value.startswith("arn:") and f":{plan.account}:" not in value:
-            yield f"the {name} {value}: expected one of account {plan.account}"
-    for name in given.keys() & {"principal", "target"}:
-        if not given[name].endswith(f":{plan.region}:{plan.account}:cert/{plan.certificate}"):
-            yield (
-                f"the {name} {given[name]}: expected the certificate {plan.certificate} "
-                f"in {plan.region}"
-            )
+    yield from _arn_faults(given, plan)
+    if step.operation is Operation.CREATE_POLICY:
+        yield from _policy_faults(given["policyDocument"])
     if given.get("thingName", plan.device) != plan.device:
         yield f"the thing {given['thingName']}: expected the device, {plan.device}"
     made = {
@@ -292,6 +306,24 @@ def _step_faults(step: Step, plan: Plan) -> Iterator[str]:
         and _number(given["certificatePem"]) != plan.certificate
     ):
         yield f"another certificate: expected that with the number {plan.certificate}"
+
+
+def _arn_faults(given: Mapping[str, str], plan: Plan) -> Iterator[str]:
+    part = partition(plan.region)
+    role, prefix = given.get("roleArn"), f"arn:{part}:iam::{plan.account}:"
+    if role is not None and not role.startswith(prefix):
+        yield f"the roleArn {role}: expected one of account {plan.account}, {prefix}..."
+    certificate = f"arn:{part}:iot:{plan.region}:{plan.account}:cert/{plan.certificate}"
+    for name in given.keys() & {"principal", "target"}:
+        if given[name] != certificate:
+            yield f"the {name} {given[name]}: expected the certificate of the plan, {certificate}"
+
+
+def _policy_faults(document: str) -> Iterator[str]:
+    try:
+        documents.parse(document.encode(), "it")
+    except FormatError as error:
+        yield f"a policyDocument that AWS cannot read: {error.message}"
 
 
 def _number(pem: str) -> str:

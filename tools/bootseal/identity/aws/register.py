@@ -62,7 +62,6 @@ def run(plan: Plan, *, dry: bool) -> Iterator[Done]:
     Raises:
         UsageError: The credentials are of another account.
         VerificationRefused: Something is there already, and is not what the plan asks for.
-        FormatError: The policy in the plan is not JSON.
         ToolError: AWS refuses, or cannot be asked.
     """
     with amazon.explaining("AWS", {}, {}):

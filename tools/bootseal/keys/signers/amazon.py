@@ -14,7 +14,7 @@ from typing import Any, Final
 import boto3
 from botocore import xform_name
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from bootseal.errors import BootsealError, ToolError
 from bootseal.keys import public
@@ -51,7 +51,7 @@ def call(client: object, operation: str, parameters: Mapping[str, object]) -> Ma
 
     Raises:
         ClientError: The service refuses.
-        BotoCoreError: It cannot be asked.
+        BotoCoreError: It cannot be asked, or boto3 does not know the request.
     """
     answer: Mapping[str, Any] = getattr(client, xform_name(operation))(**parameters)
     return answer
@@ -79,6 +79,13 @@ def explaining(
         raise kinds.get(code, ToolError)(
             f"{where}: AWS answered {code}: {said}".rstrip(": "),
             hint=hints.get(code, _HINTS.get(code, "")),
+        ) from error
+    except ParamValidationError as error:
+        # boto3's own description of the service: nothing was sent.
+        raise ToolError(
+            f"{where}: boto3 {boto3.__version__} does not send this request: "
+            f"{' '.join(str(error).split())[:300]}",
+            hint="pip install --upgrade 'bootseal[aws]', and report it if that does not help",
         ) from error
     except BotoCoreError as error:
         raise ToolError(

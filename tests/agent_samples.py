@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""Jobs, devices and messages for tests of the agent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from bootseal_agent.document import Update
+from bootseal_agent.events import Device, Execution, Status
+
+BOOT: Final = "11111111-2222-4333-8444-555555555555"
+LATER: Final = "66666666-7777-4888-9999-aaaaaaaaaaaa"
+DEVICE: Final = Device(
+    slot="a", version="1.0", compatible="bootseal-qemuarm64", good=True, boot=BOOT
+)
+DOCUMENT: Final[dict[str, object]] = {
+    "schema": "bootseal.job/1",
+    "operation": "update",
+    "url": "https://updates.example.com/2.0.raucb?X-Amz-Signature=0a1b",
+    "version": "2.0",
+    "compatible": "bootseal-qemuarm64",
+    "manifest_sha256": "ab" * 32,
+    "size": 72_018_518,
+}
+UPDATE: Final = Update(
+    url="https://updates.example.com/2.0.raucb?X-Amz-Signature=0a1b",
+    version="2.0",
+    compatible="bootseal-qemuarm64",
+    manifest_sha256="ab" * 32,
+    size=72_018_518,
+)
+
+
+def execution(
+    *,
+    job: str = "job-1",
+    number: int = 1,
+    version: int = 2,
+    status: Status = Status.IN_PROGRESS,
+    update: Update | None = UPDATE,
+    fault: str = "",
+) -> Execution:
+    return Execution(
+        job=job, number=number, version=version, status=status, update=update, fault=fault
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A document that is refused.
+
+    Attributes:
+        title: What is wrong with it.
+        text: The document, JSON or not.
+        said: What the refusal says, a regular expression.
+    """
+
+    title: str
+    text: str
+    said: str
+
+
+def _changed(title: str, said: str, **changes: object) -> Malformed:
+    return Malformed(title, json.dumps(DOCUMENT | changes), said)
+
+
+def _without(key: str, said: str) -> Malformed:
+    kept = {name: value for name, value in DOCUMENT.items() if name != key}
+    return Malformed(f"no {key}", json.dumps(kept), said)
+
+
+_URL: Final = "has url"
+MALFORMED: Final = (
+    _changed("another schema", "has schema 'bootseal.job/2'", schema="bootseal.job/2"),
+    _without("schema", "has schema None"),
+    _changed("another operation", "has operation 'run'", operation="run"),
+    _without("operation", "has operation None"),
+    _changed("a command", "has the unknown key 'command'", command="reboot"),
+    _changed("a path", "has the unknown key 'path'", path="/bin/sh"),
+    _changed("a user", "has the unknown key 'runAsUser'", runAsUser="root"),
+    _changed("steps of AWS's device client", "has the unknown key 'steps'", steps=[]),
+    _changed("http", _URL, url="http://updates.example.com/2.0.raucb"),
+    _changed("file", _URL, url="file:///data/2.0.raucb"),
+    _changed("a local path", _URL, url="/data/2.0.raucb"),
+    _changed("no host", _URL, url="https:///2.0.raucb"),
+    _changed("a user name in front of the host", _URL, url="https://good.example@evil.example/"),
+    _changed("a fragment", _URL, url="https://updates.example.com/#2"),
+    _changed("a space", _URL, url="https://updates.example.com/a b"),
+    _changed("a line end", _URL, url="https://updates.example.com/\n--help"),
+    _changed("a port that is not one", _URL, url="https://updates.example.com:99999/"),
+    _changed("a long URL", _URL, url="https://updates.example.com/" + "a" * 4096),
+    _changed("a URL of another type", _URL, url=["https://updates.example.com/"]),
+    _without("url", _URL),
+    _changed("an option for a version", "has version '--help'", version="--help"),
+    _changed("five numbers", "has version", version="1.2.3.4.5"),
+    _changed("leading zeros", "has version", version="01.2"),
+    _changed("a number for a version", "has version 2", version=2),
+    _changed("a board with a slash", "has compatible", compatible="../board"),
+    _changed("an empty board", "has compatible", compatible=""),
+    _changed("a short digest", "has manifest_sha256", manifest_sha256="ab" * 31),
+    _changed("capitals in a digest", "has manifest_sha256", manifest_sha256="AB" * 32),
+    _changed("true for a size", "has size True", size=True),
+    _changed("no bytes", "has size 0", size=0),
+    _changed("too many bytes", "has size", size=(8 << 30) + 1),
+    _changed("text for a size", "has size '5'", size="5"),
+    Malformed("text", '"update"', "expected an object"),
+    Malformed("a list", "[1]", "expected an object"),
+)
+"""Documents that JSON can carry and that are refused."""
+
+
+BROKEN: Final = (
+    Malformed("a key twice", '{"schema": "bootseal.job/1", "schema": 1}', "'schema' is twice"),
+    Malformed("a fraction", '{"size": 1.5}', "1.5 is not a whole number"),
+    Malformed("not a number", '{"size": NaN}', "NaN is not a number"),
+    Malformed("half a surrogate pair", r'{"url": "\ud800"}', "is not JSON"),
+    Malformed("an end too early", '{"schema": "bootseal.job/1"', "is not JSON"),
+    Malformed("deep", '{"a":' * 2000 + "1" + "}" * 2000, "is not JSON"),
+)
+"""Texts that are not strict JSON; each spoils the whole message that it is in."""

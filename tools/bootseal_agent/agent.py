@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""The agent: takes events from the broker, RAUC and the clock, and does what the machine says.
+
+One thread, one queue of events. RAUC is waited for in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from bootseal_agent import machine, record
+from bootseal_agent.errors import AgentError, InstallError, Refusal
+from bootseal_agent.events import (
+    Action,
+    Connected,
+    Device,
+    Event,
+    Failed,
+    Forget,
+    GetJob,
+    Good,
+    Install,
+    Installed,
+    MarkBad,
+    Phase,
+    Progressed,
+    Report,
+    Restart,
+    Retry,
+    Save,
+    Silent,
+    StartNext,
+)
+
+if TYPE_CHECKING:
+    from bootseal_agent.document import Update
+    from bootseal_agent.wire import Message, Request, Thing
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Installer(Protocol):
+    """What installs bundles."""
+
+    def install(self, update: Update, progress: Callable[[int, str], None]) -> None:
+        """Install a bundle in the other slot; see `rauc.Rauc`."""
+
+    def mark_bad(self) -> None:
+        """Have the other slot not started again."""
+
+
+class Link(Protocol):
+    """A connection to the broker."""
+
+    def publish(self, message: Message) -> None:
+        """Send a message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """How long the agent waits, in seconds.
+
+    Attributes:
+        answer: For the answer to a request.
+        retry: Before it asks again after a failure.
+        good: Between two looks at whether the slot is good.
+    """
+
+    answer: float = 60
+    retry: float = 60
+    good: float = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What the agent needs of the device it runs on.
+
+    Attributes:
+        device: What runs, as it was when the agent started.
+        installer: What installs bundles.
+        record: Where the record is kept.
+        restart: Asks for a restart; returns at once.
+        is_good: Tells whether the running slot is good.
+        times: How long it waits.
+    """
+
+    device: Device
+    installer: Installer
+    record: Path
+    restart: Callable[[], None]
+    is_good: Callable[[], bool]
+    times: Times = Times()
+
+
+class Agent:
+    """One device's agent.
+
+    Args:
+        thing: The thing that the device is in AWS IoT.
+        host: The device.
+    """
+
+    def __init__(self, thing: Thing, host: Host) -> None:
+        self._thing = thing
+        self._host = host
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._link: Link | None = None
+        # Of the one request whose answer counts.
+        self._token = ""
+        self._due: float | None = None
+        self._looked = 0.0
+        self._state, self._first = machine.begin(host.device, record.load(host.record))
+
+    @property
+    def phase(self) -> Phase:
+        """Where it is with a job."""
+        return self._state.phase
+
+    def connected(self) -> None:
+        """Take note that the broker listens."""
+        self._events.put(Connected())
+
+    def received(self, topic: str, payload: bytes) -> None:
+        """Take a message; one that answers nothing that was asked is dropped."""
+        try:
+            answered, event = self._thing.read(topic, payload)
+        except Refusal as refusal:
+            _log.warning("dropped: %s", refusal)
+            return
+        if not answered:
+            self._events.put(event)
+        elif secrets.compare_digest(answered, self._token):
+            self._token, self._due = "", None
+            self._events.put(event)
+
+    def run(self, link: Link, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Work until the restart was asked for.
+
+        Args:
+            link: The connection; it is open, or will be.
+            until: Tells that it is enough.
+
+        Raises:
+            OSError: The record cannot be written.
+        """
+        self._link = link
+        self._do(self._first)
+        while self._state.phase is not Phase.LEAVING and not until():
+            self._turn()
+
+    def _turn(self) -> None:
+        try:
+            event = self._events.get(timeout=self._patience())
+        except queue.Empty:
+            self._clock()
+            return
+        before = self._state
+        self._state, actions = machine.step(before, event)
+        if self._state.phase is not before.phase:
+            _log.info("%s: %s", self._state.phase, self._state.job or "no job")
+        self._do(actions)
+
+    def _patience(self) -> float:
+        times, now = self._host.times, time.monotonic()
+        waits = [1.0] if self._due is None else [min(max(self._due - now, 0.0), 1.0)]
+        if not self._state.device.good:
+            waits.append(times.good)
+        return min(waits)
+
+    def _clock(self) -> None:
+        now = time.monotonic()
+        if self._due is not None and now >= self._due:
+            self._token, self._due = "", None
+            self._events.put(Silent())
+        if not self._state.device.good and now >= self._looked + self._host.times.good:
+            self._looked = now
+            if self._host.is_good():
+                self._events.put(Good())
+
+    def _do(self, actions: tuple[Action, ...]) -> None:
+        for action in actions:
+            match action:
+                case StartNext() | GetJob() | Report():
+                    self._ask(action)
+                case Install(update):
+                    threading.Thread(target=self._install, args=[update], daemon=True).start()
+                case Save(kept):
+                    record.save(self._host.record, kept)
+                case Forget():
+                    record.forget(self._host.record)
+                case MarkBad():
+                    self._mark_bad()
+                case Restart():
+                    self._host.restart()
+                case Retry():
+                    self._token, self._due = "", time.monotonic() + self._host.times.retry
+
+    def _ask(self, request: Request) -> None:
+        assert self._link is not None  # noqa: S101 - `run` has set it
+        self._token = secrets.token_hex(8)
+        self._due = time.monotonic() + self._host.times.answer
+        self._link.publish(self._thing.request(request, self._token))
+
+    def _install(self, update: Update) -> None:
+        def progress(percent: int, said: str) -> None:
+            self._events.put(Progressed(percent, said))
+
+        try:
+            self._host.installer.install(update, progress)
+        except InstallError as error:
+            self._events.put(Failed(f"{error}", error.passing))
+        except Exception as error:
+            # Else nobody would ever hear how the install ended.
+            self._events.put(Failed(f"{type(error).__name__}: {error}", passing=False))
+            raise
+        else:
+            self._events.put(Installed())
+
+    def _mark_bad(self) -> None:
+        try:
+            self._host.installer.mark_bad()
+        except AgentError as error:
+            _log.warning("the other slot could not be marked bad: %s", error)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""The command `bootseal-agent`: reads its configuration and the device, then works.
+
+The configuration is part of the verified root; the document in docs/jobs.md describes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Final, cast
+
+from bootseal_agent import __version__, rauc, strict
+from bootseal_agent.agent import Agent, Host
+from bootseal_agent.document import COMPATIBLE, VERSION
+from bootseal_agent.errors import AgentError, Refusal
+from bootseal_agent.events import Device
+from bootseal_agent.mqtt import Connection, Endpoint
+from bootseal_agent.wire import THING, Thing
+
+_CONFIGURATION: Final = Path("/etc/bootseal/agent.toml")
+_FILES: Final = ("ca", "certificate", "key", "record", "restart")
+_KEYS: Final = frozenset({"thing", "host", "port", "compatible", "version", *_FILES})
+_COMMAND_LINE: Final = Path("/proc/cmdline")
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_SLOT: Final = re.compile(r"(?:^|\s)bootseal\.slot=([ab])(?:\s|$)", re.ASCII)
+
+
+def main() -> None:
+    """Run the agent until it has asked for a restart; ends with 1 after a failure."""
+    parser = argparse.ArgumentParser(
+        prog="bootseal-agent", description="Installs what jobs of AWS IoT ask for."
+    )
+    parser.add_argument("--config", type=Path, default=_CONFIGURATION, help="its configuration")
+    parser.add_argument("--version", action="version", version=__version__)
+    given = parser.parse_args()
+    # To the journal, which adds the time.
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        run(given.config)
+    except (AgentError, OSError) as error:
+        sys.exit(f"bootseal-agent: {error}")
+
+
+def run(configuration: Path) -> None:
+    """Run the agent until it has asked for a restart.
+
+    Args:
+        configuration: The file.
+
+    Raises:
+        Refusal: The configuration or the command line of the kernel is not usable.
+        OSError: A file cannot be read or written, or OpenSSL does not take the key.
+    """
+    given = _settings(configuration)
+    what = str(configuration)
+    device = Device(
+        slot=_slot(),
+        version=strict.text(given, "version", what, VERSION),
+        compatible=strict.text(given, "compatible", what, COMPATIBLE),
+        good=rauc.is_good(),
+        boot=_BOOT.read_text().strip(),
+    )
+    thing = Thing(name=strict.text(given, "thing", what, THING))
+    paths = {key: Path(strict.text(given, key, what, r"/[!-~]{1,255}")) for key in _FILES}
+    host = Host(
+        device=device,
+        installer=rauc.Rauc(),
+        record=paths["record"],
+        restart=paths["restart"].touch,
+        is_good=rauc.is_good,
+    )
+    agent = Agent(thing, host)
+    endpoint = Endpoint(
+        host=strict.text(given, "host", what, r"[A-Za-z0-9.-]{1,253}"),
+        port=strict.number(given, "port", what, 1, 65535),
+        ca=paths["ca"],
+        certificate=paths["certificate"],
+        key=paths["key"],
+    )
+    link = Connection(endpoint, thing, agent)
+    link.open()
+    try:
+        agent.run(link)
+    finally:
+        link.close()
+
+
+def _settings(path: Path) -> dict[str, object]:
+    try:
+        found = cast("dict[str, object]", tomllib.loads(path.read_text()))
+    except ValueError as error:
+        raise Refusal(f"{path} is not TOML: {error}") from error
+    if found.keys() != _KEYS:
+        wrong = ", ".join(sorted(found.keys() ^ _KEYS))
+        raise Refusal(f"{path} lacks, or has besides what is known: {wrong}")
+    return found
+
+
+def _slot() -> str:
+    found = _SLOT.findall(_COMMAND_LINE.read_text())
+    if len(found) != 1:
+        raise Refusal("the command line of the kernel does not name one slot: bootseal.slot=a or b")
+    return str(found[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""RAUC, by fixed command lines: what a bundle says of itself, its install, and the other slot.
+
+RAUC verifies the bundle, and the device's own handlers what is in it. Before that, the bundle's
+manifest is compared with the job: the cloud has said which of the maker's bundles it means.
+
+Spec: RAUC 1.13 to 1.15, D-Bus API (`InspectBundle`) and `rauc install`.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+from bootseal_agent import strict
+from bootseal_agent.errors import InstallError, Refusal
+
+if TYPE_CHECKING:
+    from bootseal_agent.document import Update
+
+_OBJECT: Final = ("de.pengutronix.rauc", "/", "de.pengutronix.rauc.Installer")
+_PERCENT: Final = re.compile(r"\s*(\d{1,3})% (.{1,200})", re.ASCII)
+_ERROR: Final = re.compile(r"LastError: (.*)", re.DOTALL)
+# What a fresh URL or some patience may heal; anything else is the bundle's fault, or the device's.
+_PASSING: Final = re.compile(
+    r"HTTP error code [45]\d\d|not responding|[Cc]ould not (resolve|connect)|[Cc]onnection (refused"
+    r"|reset|timed out)|[Tt]imeout was reached|network is unreachable",
+    re.ASCII,
+)
+_MAX_ANSWER: Final = 1 << 20
+_ASKING: Final = 600
+_INSTALLING: Final = 4 * 3600
+
+
+def is_good() -> bool:
+    """Tell whether this boot was found good: its data is open, and its slot has its attempts."""
+    command = ["/usr/bin/systemctl", "is-active", "--quiet", "bootseal-good.service"]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rauc:
+    """RAUC's client programs.
+
+    Attributes:
+        client: The command that is `rauc`.
+        bus: The command that is `busctl`.
+    """
+
+    client: Sequence[str] = ("/usr/bin/rauc",)
+    bus: Sequence[str] = ("/usr/bin/busctl",)
+
+    def install(self, update: Update, progress: Callable[[int, str], None]) -> None:
+        """Install a bundle in the other slot, after a look at what it is.
+
+        Args:
+            update: What the job asks for.
+            progress: Called with percent, and what is being done.
+
+        Raises:
+            InstallError: The bundle is not the one that was asked for, or RAUC refused it.
+        """
+        self._compare(update)
+        said: list[str] = []
+        with subprocess.Popen(
+            [*self.client, "install", update.url],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as running:
+            for line in cast("Sequence[str]", running.stdout):
+                if found := _PERCENT.match(line):
+                    progress(min(int(found[1]), 100), found[2].strip())
+                else:
+                    said = [*said[-50:], line[:1000]]
+            code = running.wait(_INSTALLING)
+        if code:
+            raise _failure("".join(said), code)
+
+    def mark_bad(self) -> None:
+        """Have the other slot not started again before something is installed there.
+
+        Raises:
+            InstallError: RAUC did not do so.
+        """
+        self._run([*self.client, "status", "mark-bad", "other"])
+
+    def _compare(self, update: Update) -> None:
+        command = [*self.bus, "--json=short", "call", *_OBJECT, "InspectBundle", "sa{sv}"]
+        answer = self._run([*command, update.url, "0"])
+        try:
+            told = _told(strict.parse(answer, "RAUC's answer", limit=_MAX_ANSWER))
+        except Refusal as refusal:
+            raise InstallError(f"{refusal}") from refusal
+        asked = {
+            "compatible": update.compatible,
+            "version": update.version,
+            "manifest-hash": update.manifest_sha256,
+        }
+        for key, value in asked.items():
+            if told.get(key) != value:
+                shown = strict.shown(told.get(key))
+                raise InstallError(f"the bundle has {key} {shown}: the job asks for {value}")
+
+    def _run(self, command: Sequence[str]) -> bytes:
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_ASKING,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise InstallError(f"{command[0]} did not answer: {error}", passing=True) from error
+        if done.returncode:
+            raise _failure(done.stderr.decode(errors="replace"), done.returncode)
+        return done.stdout
+
+
+def _failure(said: str, code: int) -> InstallError:
+    found = _ERROR.search(said)
+    reason = (found[1] if found else said).strip() or f"RAUC ended with {code}"
+    return InstallError(reason, passing=_PASSING.search(reason) is not None)
+
+
+def _told(answer: dict[str, object]) -> dict[str, object]:
+    """Return the entries of a D-Bus dictionary of variants, those within dictionaries too."""
+    found: dict[str, object] = {}
+    waiting = [answer.get("data")]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            for key, variant in value.items():
+                inner = variant.get("data") if isinstance(variant, dict) else None
+                if isinstance(inner, str):
+                    found.setdefault(key, inner)
+                elif isinstance(inner, dict) and key == "update":
+                    waiting.append(inner)
+    return found
