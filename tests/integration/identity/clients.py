@@ -81,7 +81,7 @@ def run(board: Board, *args: str | Path, given: bytes = b"") -> subprocess.Compl
 
 
 def openssl_command(
-    board: Board, server: Server, certificate: Path, *more: str, key: Path | None = None
+    board: Board, server: Server, certificate: Path | str, *more: str, key: Path | None = None
 ) -> list[str | Path]:
     """Return the command that connects, by the key in the token or in a file."""
     args: list[str | Path] = ["openssl", "s_client", "-quiet", "-verify_return_error"]
@@ -98,7 +98,7 @@ def openssl_command(
 
 
 def openssl(
-    board: Board, server: Server, certificate: Path, *more: str, key: Path | None = None
+    board: Board, server: Server, certificate: Path | str, *more: str, key: Path | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Say hello to a broker with `openssl s_client`, by the key in the token or in a file."""
     command = openssl_command(board, server, certificate, *more, key=key)

@@ -91,6 +91,14 @@ def test_openssl_connects_and_the_broker_sees_the_device(site: Site) -> None:
 
 
 @pytest.mark.skipif(DEBIAN_12, reason="without OpenSSL's pkcs11-provider, which Debian 12 lacks")
+def test_openssl_takes_the_certificate_from_the_token(site: Site) -> None:
+    done = clients.openssl(site.board, site.broker, clients.uri(site.board, "cert"))
+
+    assert done.stdout == clients.ACCEPTED, alerts(done)
+    assert "u'dev-1'" in site.said()
+
+
+@pytest.mark.skipif(DEBIAN_12, reason="without OpenSSL's pkcs11-provider, which Debian 12 lacks")
 def test_mosquitto_publishes_and_subscribes(site: Site) -> None:
     # One after the other, as the software TPM has one connection: the broker keeps the message.
     args = (site.broker, site.certificate)

@@ -12,6 +12,7 @@ import base64
 import json
 import re
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bootseal.boot.catalogue.bench.station import Port
@@ -180,8 +182,7 @@ def connects(workspace: Workspace) -> None:
     """
     station.certify(workspace)
     place = workspace.work / _SERVERS
-    with station.opened(workspace) as port:
-        port.send((place / "server.pem").read_bytes())
+    with _asked(workspace, place) as port:
         port.line()
         port.send(wrapped(URI.format("private")).encode())
         mqtt, https, published, fetched = (Said.by(port) for _ in range(4))
@@ -195,7 +196,6 @@ def connects(workspace: Workspace) -> None:
         names = [each["client"] for each in seen if each["thing"] == each["client"]]
         _demand(names == [NAME, NAME], f"the endpoint saw {names}", fetched)
         _refused(port, "alert unknown ca")
-        port.send(b"\n")
 
 
 def connects_once(workspace: Workspace) -> None:
@@ -207,13 +207,11 @@ def connects_once(workspace: Workspace) -> None:
     """
     station.certify(workspace)
     place = workspace.work / _SERVERS
-    with station.opened(workspace) as port:
-        port.send((place / "server.pem").read_bytes())
+    with _asked(workspace, place) as port:
         said = Said.by(port)
         _demand(said.output == ACCEPTED, "the broker does not accept the device", said)
         names = _connected(place)
         _demand(names == [NAME], f"the broker saw {names}", said)
-        port.send(b"\n")
 
 
 def is_refused(workspace: Workspace) -> None:
@@ -224,13 +222,22 @@ def is_refused(workspace: Workspace) -> None:
         BootsealError: The device does not answer.
     """
     place = workspace.work / _SERVERS_LATER
-    with station.opened(workspace) as port:
-        port.send((place / "server.pem").read_bytes())
+    with _asked(workspace, place) as port:
         _refused(port, "alert certificate revoked")
         said = _log(place, "broker") + _log(place, "endpoint")
         if NAME in said:
             raise VerificationRefused(f"a server saw the device: {said[-200:]!r}")
-        port.send(b"\n")
+
+
+@contextmanager
+def _asked(workspace: Workspace, place: Path) -> Iterator[Port]:
+    """Send what servers are verified with; in the end, let the device go on."""
+    with station.opened(workspace) as port:
+        port.send((place / "server.pem").read_bytes())
+        try:
+            yield port
+        finally:
+            port.send(b"\n")
 
 
 def _refused(port: Port, reason: str) -> None:

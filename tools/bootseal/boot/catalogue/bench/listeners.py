@@ -66,12 +66,16 @@ def looked_for(workspace: Workspace) -> None:
     """
     with Wire(cast("Cable", workspace.network)) as wire, station.opened(workspace) as port:
         for inside, outside in (([], ()), (_STARTED, (_PORT,))):
-            found = _inside(port)
-            if found != inside:
-                raise VerificationRefused(f"the device's tables have {found}: expected {inside}")
-            if (ports := wire.open_ports()) != outside:
-                raise VerificationRefused(f"TCP ports {ports} are open: expected {outside}")
-            port.send(b"\n")
+            try:
+                found = _inside(port)
+                if found != inside:
+                    raise VerificationRefused(
+                        f"the device's tables have {found}: expected {inside}"
+                    )
+                if (ports := wire.open_ports()) != outside:
+                    raise VerificationRefused(f"TCP ports {ports} are open: expected {outside}")
+            finally:
+                port.send(b"\n")
 
 
 def _inside(port: Port) -> list[str]:
