@@ -87,7 +87,13 @@ def gaps(
     disk: Disk, table: Table, chain: Chain, declared: list[Gap], banks: Sequence[Bank] = ()
 ) -> list[Gap]:
     """Return all of them, in the order of the disk; what is declared outside belongs there."""
-    found = list(_between(disk, table, declared))
+    found = [*_between(disk, table, declared), *unused(table, chain, banks)]
+    return sorted(found, key=lambda gap: gap.start)
+
+
+def unused(table: Table, chain: Chain, banks: Sequence[Bank] = ()) -> list[Gap]:
+    """Return those in partitions, where the chain does not lead."""
+    found: list[Gap] = []
     sizes = {bank.entry.name: len(bank.fip.data) for bank in banks}
     for entry in table.entries:
         used = sizes.get(entry.name, _used(entry.name, chain))
@@ -102,7 +108,7 @@ def gaps(
         )
         if used is not None and entry.offset + used < end:
             found.append(Gap(f"{entry.name}, unused end", entry.offset + used, end))
-    return sorted(found, key=lambda gap: gap.start)
+    return found
 
 
 def check(disk: Disk, found: list[Gap]) -> Iterator[Finding]:
