@@ -116,11 +116,16 @@ class Job:
     target: Path | None = None
 
 
+def installed() -> dict[str, str]:
+    """Return the environment of an installed program, which has its bytecode, as pip makes it."""
+    return {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run(job: Job) -> Run:
     """Run a program once."""
     if job.source is not None and job.target is not None:
         shutil.copyfile(job.source, job.target)
-    environment = os.environ | {"SOURCE_DATE_EPOCH": str(EPOCH)}
+    environment = installed() | {"SOURCE_DATE_EPOCH": str(EPOCH)}
     command = [sys.executable, "-S", "-c", _LAUNCHER, *job.command]
     done = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
     if done.returncode:
