@@ -11,12 +11,22 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 import zstandard
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from tests import kinds, samples
 
 from bootseal import device as devices
 from bootseal import documents
 from bootseal.device import Artefact, Device, Qemu, Slot
+from bootseal.formats import verity
 from bootseal.formats.kinds.kind import Kind
+from bootseal.formats.update import bundle
+from bootseal.formats.update import manifest as manifests
+from bootseal.formats.update.manifest import Image, Manifest
+from bootseal.formats.verity import BLOCK
+from bootseal.keys import cms
+from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import approved
 
 if TYPE_CHECKING:
@@ -39,6 +49,7 @@ def make(root: Path) -> None:
         "other": sample.fit,
         "control": sample.control,
         "fip": of_kind[Kind.FIP],
+        "raucb": _bundle(of_kind),
         "u-boot": of_kind[Kind.UBOOT],
         "kernel": of_kind[Kind.KERNEL_ARM64],
         "board": of_kind[Kind.BOARD_TREE],
@@ -60,6 +71,28 @@ def make(root: Path) -> None:
     shutil.copy(root / "key", root / "keys/a.key")
     shutil.copy(root / "key.crt", root / "keys/a.crt")
     _device(root / "device", sample, of_kind)
+
+
+def _bundle(of_kind: dict[Kind, bytes]) -> bytes:
+    """Return a bundle of one block, signed with the key of the world."""
+    certificate = x509.load_pem_x509_certificate(of_kind[Kind.CERTIFICATE])
+    private = serialization.load_pem_private_key(of_kind[Kind.PRIVATE_KEY], None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    block = bytes(BLOCK)
+    tree = verity.Tree(root_hash=verity.digests(bytes(32), block), salt=bytes(32), blocks=1)
+    image = Image(slot="root", filename="root.img", size=0, sha256="0" * 64, adaptive=False)
+    manifest = Manifest(
+        compatible="d",
+        version="1",
+        build="",
+        form="verity",
+        root_hash=tree.root_hash.hex(),
+        salt=tree.salt.hex(),
+        tree_size=0,
+        images=(image,),
+    )
+    message = cms.sign(manifests.emit(manifest), certificate, FileSigner(private), 1_700_000_000)
+    return block + bundle.trailer(message)
 
 
 def _device(directory: Path, sample: samples.Sample, of_kind: dict[Kind, bytes]) -> None:
@@ -116,6 +149,7 @@ def hostile(root: Path) -> dict[str, Callable[[Path], None]]:
     fit = samples.sample("sha256,rsa2048").fit
     many = fit[:56] + _NODE * 250_000
     fip = of_kind[Kind.FIP]
+    raucb = _bundle(of_kind)
     far = fip[:32] + struct.pack("<Q", (1 << 64) - 1) + fip[40:]
     controls = b"\x1b[2J\xe2\x80\xae[bold]{\n" * 50
     return {
@@ -135,6 +169,9 @@ def hostile(root: Path) -> dict[str, Callable[[Path], None]]:
         "many-nodes": _written(many),
         "cut-fip": _written(fip[: len(fip) // 2]),
         "far-fip": _written(far),
+        "cut-raucb": _written(raucb[:-100]),
+        "far-raucb": _written(raucb[:-8] + b"\xff" * 8),
+        "changed-raucb": _written(b"\1" + raucb[1:]),
         "uimage": _written(of_kind[Kind.UBOOT_UIMAGE] + of_kind[Kind.UBOOT]),
         "gzip-bomb": _written(gzip.compress(bytes(64 << 20), 1, mtime=0)),
         "zstd-bomb": _written(zstandard.ZstdCompressor().compress(bytes(128 << 20))),

@@ -95,6 +95,10 @@ READS: Final = {
     "public_key": "key.pub",
     "policy_public_key": "key.pub",
     "allow": "text",
+    "bundle": "raucb",
+    "certificate": "key.crt",
+    "update bundle device": "device",
+    "update check device": "device",
     "import_signatures": "requests",
     "requests": "requests",
     "reference build directory": "text",
@@ -149,6 +153,9 @@ NEEDS: Final = {
         "output": "new",
     },
     "device describe": {"name": "a"},
+    "update bundle": {"version": "1", "output": "new", "keys": "keys"},
+    "update sign": {"certificate": "key.crt", "authority": "key.crt", "key": "key"},
+    "update check": {"authority": "key.crt", "lowest": "0"},
 }
 # What is given up when something else names the keys.
 INSTEAD: Final = {"keys": "key", "public_key": "key"}

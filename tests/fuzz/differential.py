@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -75,7 +75,7 @@ IMAGE_KEYS: Final = {
 }
 """Those where keys are required for images only, and nothing signs the tree around them."""
 
-_STRICT: Final = replace(STRICT, external_data=True)
+_STRICT: Final = STRICT._replace(external_data=True)
 _ALGORITHM: Final = "sha256,rsa2048"
 _BATCH: Final = 500
 _SLOW: Final = 2.0

@@ -131,7 +131,7 @@ def request_for(work: Path, case: Case, options: Sequence[str], comment: str | N
         name="mkimage",
         version=version,
         comment=comment,
-        strictness=replace(STRICT, external_data=bool(options)),
+        strictness=STRICT._replace(external_data=bool(options)),
     )
 
 

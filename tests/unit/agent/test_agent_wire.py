@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import sys
 from pathlib import Path
-from typing import Any, Final
-from unicodedata import category
+from typing import Final
 
 import botocore.session
 import pytest
-from botocore.validate import ParamValidator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.agent_samples import execution
+from tests.aws_models import check, check_shape
 
 from bootseal_agent.errors import Refusal
 from bootseal_agent.events import (
@@ -34,34 +32,8 @@ from bootseal_agent.wire import Request, Thing, details
 THING: Final = Thing(name="dev-1")
 PREFIX: Final = "$aws/things/dev-1/jobs/"
 MODEL: Final = botocore.session.get_session().get_service_model("iot-jobs-data")
-NO_CONTROLS: Final = r"[^\p{C}]+"  # Which Python's re does not know.
 PACKAGE: Final = Path(__file__).parents[3] / "tools/bootseal_agent"
 REPORT: Final = Report("job-1", 1, 2, Status.FAILED, (("reason", "a\n\x00b\u20ac" + "x" * 2000),))
-
-
-def check(shape: Any, value: object, name: str) -> None:  # noqa: ANN401 - botocore has no types
-    """Hold a value against a shape: patterns, enumerations and bounds, which botocore skips."""
-    report = ParamValidator().validate(value, shape)
-    assert not report.has_errors(), report.generate_report()
-    match value:
-        case dict():
-            for key, inner in value.items():
-                if shape.type_name == "map":
-                    check(shape.key, key, name)
-                    check(shape.value, inner, f"{name}.{key}")
-                else:
-                    check(shape.members[key], inner, f"{name}.{key}")
-        case str():
-            pattern = shape.metadata.get("pattern", r"[\s\S]*")
-            if pattern == NO_CONTROLS:
-                pattern = ".+"
-                assert not any(category(each).startswith("C") for each in value), name
-            assert re.fullmatch(pattern, value), name
-            assert shape.metadata.get("min", 0) <= len(value), name
-            assert len(value) <= shape.metadata.get("max", len(value)), name
-            assert not getattr(shape, "enum", None) or value in shape.enum, name
-        case _:
-            assert isinstance(value, int), name
 
 
 @pytest.mark.parametrize(
@@ -82,7 +54,7 @@ def test_request_is_one_of_awss_model(asked: Request, operation: str) -> None:
     named = {"thingName": "dev-1"}
     if not isinstance(asked, StartNext):
         named["jobId"] = "job-1"
-    check(MODEL.operation_model(operation).input_shape, body | named, operation)
+    check("iot-jobs-data", operation, body | named)
     assert message.topic.startswith(PREFIX)
 
 
@@ -98,7 +70,7 @@ def test_topics_are_those_of_the_thing() -> None:
 def test_any_details_are_ones_that_aws_takes(given_: dict[str, str]) -> None:
     made = {k: v for k, v in details(given_.items()).items() if k}
     shape = MODEL.operation_model("UpdateJobExecution").input_shape.members["statusDetails"]
-    check(shape, made, "statusDetails")
+    check_shape(shape, made, "statusDetails")
 
 
 def answer(**members: object) -> bytes:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SIGNING = (
     "disk sign",
+    "update bundle",
+    "update sign",
     "disk sign-requests",
     "firmware sign",
     "fit sign",

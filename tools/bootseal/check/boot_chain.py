@@ -187,7 +187,9 @@ def _roots(table: Table, fits: Iterable[SlotFit]) -> tuple[list[Root], list[Find
             )
             findings.append(finding("disk.root-size", slot.root, message, offset=root.offset))
             continue
-        roots.append(Root(name=slot.root, tree=opened, data=root.offset, hashes=hashes.offset))
+        found = Root(name=slot.root, tree=opened, data=root.offset, hashes=hashes.offset)
+        # In an update, slots share one root.
+        roots += [] if found in roots else [found]
     return roots, findings
 
 

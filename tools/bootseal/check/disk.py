@@ -37,7 +37,7 @@ class DiskVerdict:
         table: Its partition tables.
         chain: What the chain of trust leads to.
         gaps: What belongs to nothing.
-        areas: What is declared outside of the partitions.
+        areas: What is declared besides the slots.
         banks: The boot loaders that its boot ROM starts; none for a device without one.
     """
 
@@ -121,7 +121,7 @@ def check(
     findings += found
     if inside and target.policy_key is None:
         with progress.step("the policy key in the root"):
-            key, found = _policy_key(disk, target, tables)
+            key, found = policy_key(disk, target, tables)
         target = dataclasses.replace(target, policy_key=key)
         findings += found
     links = chain.check(disk, target, tables, progress, banks)
@@ -148,12 +148,20 @@ def check(
     )
 
 
-def _policy_key(
+def policy_key(
     disk: Disk, target: Expected, tables: Table
 ) -> tuple[PublicKey | None, list[Finding]]:
     """Return the policy key that a root holds, which the device enrols its data with.
 
     The hash tree covers it: where that does not hold, the disk is refused, whatever the key says.
+
+    Args:
+        disk: The disk.
+        target: Knows the slots.
+        tables: Its partitions.
+
+    Returns:
+        The key, None where no root holds one that can be read; and a finding that names it.
     """
     from bootseal.check.rootfs import check as rootfs  # noqa: PLC0415 - slow to load
 

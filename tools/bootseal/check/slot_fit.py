@@ -87,7 +87,7 @@ class SlotFit:
     @property
     def strictness(self) -> Strictness:
         """How the FIT is checked: strictly, for this board and this partition."""
-        return dataclasses.replace(STRICT, max_size=self.room, target=self.memory)
+        return STRICT._replace(max_size=self.room, target=self.memory)
 
     @property
     def policy_offset(self) -> int:

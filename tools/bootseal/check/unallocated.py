@@ -39,7 +39,7 @@ class Gap(NamedTuple):
 
 
 def areas(disk: Disk, table: Table, target: Expected) -> list[Gap]:
-    """Return where the declared areas outside of the partitions are on this disk."""
+    """Return where what is declared besides the slots is on this disk."""
     found = []
     for area in target.areas:
         after = (e.offset for e in table.entries if e.offset > area.offset)
@@ -56,8 +56,7 @@ def check_areas(disk: Disk, found: list[Gap], target: Expected) -> Iterator[Find
             yield finding(
                 "disk.boot-loader-unchecked",
                 area.name,
-                f"declared outside of the partition table, {area.start:#x} to {area.end:#x}, and "
-                "compared with nothing",
+                f"declared at {area.start:#x} to {area.end:#x}, and compared with nothing",
                 offset=area.start,
             )
         elif (offset := _difference(disk, area, path)) is not None:
@@ -87,7 +86,13 @@ def gaps(
     disk: Disk, table: Table, chain: Chain, declared: list[Gap], banks: Sequence[Bank] = ()
 ) -> list[Gap]:
     """Return all of them, in the order of the disk; what is declared outside belongs there."""
-    found = list(_between(disk, table, declared))
+    found = [*_between(disk, table, declared), *unused(table, chain, banks)]
+    return sorted(found, key=lambda gap: gap.start)
+
+
+def unused(table: Table, chain: Chain, banks: Sequence[Bank] = ()) -> list[Gap]:
+    """Return those in partitions, where the chain does not lead."""
+    found: list[Gap] = []
     sizes = {bank.entry.name: len(bank.fip.data) for bank in banks}
     for entry in table.entries:
         used = sizes.get(entry.name, _used(entry.name, chain))
@@ -102,7 +107,7 @@ def gaps(
         )
         if used is not None and entry.offset + used < end:
             found.append(Gap(f"{entry.name}, unused end", entry.offset + used, end))
-    return sorted(found, key=lambda gap: gap.start)
+    return found
 
 
 def check(disk: Disk, found: list[Gap]) -> Iterator[Finding]:

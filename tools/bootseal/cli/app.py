@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NOUNS: Final = (
-    *("keys", "fit", "firmware", "measure", "attest", "identity"),
-    *("disk", "reference", "device", "boot"),
+    *("keys", "fit", "firmware", "measure", "attest", "identity", "job"),
+    *("disk", "update", "reference", "device", "boot"),
 )
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 _PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS}

@@ -148,17 +148,15 @@ class StrictnessOptions(MemoryOptions):
         Raises:
             UsageError: A size or an address is malformed.
         """
-        from dataclasses import replace
-
         from bootseal.fit.verify.strictness import COMPAT, STRICT
         from bootseal.units import parse_size
 
         strictness = COMPAT if self.compat else STRICT
         if self.external_data:
-            strictness = replace(strictness, external_data=True)
+            strictness = strictness._replace(external_data=True)
         if self.max_size is not None:
-            strictness = replace(strictness, max_size=parse_size(self.max_size))
-        strictness = replace(strictness, target=self.target())
+            strictness = strictness._replace(max_size=parse_size(self.max_size))
+        strictness = strictness._replace(target=self.target())
         _log.info(
             "strictness: %s, external data %s, up to %s bytes",
             strictness.name,

@@ -9,7 +9,7 @@ import lzma
 import re
 import tempfile
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -293,5 +293,5 @@ def _check_result(result: bytes, files: Mapping[str, Path], target: Target) -> N
         image = model.image(role if role.startswith("fdt-") else f"{role}-1")
         if digest("sha256", image.payload).hex() != digest_file(path):
             raise ToolError(f"mkimage put something else than {path} into {image.path}")
-    strictness = replace(STRICT, target=target)
+    strictness = STRICT._replace(target=target)
     refuse(structure.check(model, strictness), "the assembled FIT is refused")

@@ -10,8 +10,7 @@ Spec: U-Boot doc/usage/fit/signature.rst.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.fit import key_nodes
@@ -31,8 +30,7 @@ _HINT: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 _REQUIRED: Final = ("conf", "image")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustedKey:
+class TrustedKey(NamedTuple):
     """A key in a control device tree.
 
     Attributes:
@@ -51,8 +49,7 @@ class TrustedKey:
     public_key: PublicKey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
+class Trust(NamedTuple):
     """What a control device tree trusts.
 
     Attributes:

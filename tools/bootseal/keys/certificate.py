@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.files import read_bounded
@@ -115,6 +116,9 @@ def certify(spec: KeySpec, signer: Signer, issuer: Issuer | None) -> x509.Certif
             x509.AuthorityKeyIdentifier.from_issuer_public_key(certifier_key), critical=False
         )
     )
+    if spec.role is Role.UPDATE:
+        code = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
+        builder = builder.add_extension(code, critical=True)
     hash_name = issuer.hash_name if issuer else spec.algorithm.hash_name
     return sign(builder, certifier, Algorithm(hash_name=hash_name, kind=certifier.public_key.kind))
 

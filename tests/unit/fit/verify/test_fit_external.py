@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from bootseal.fit.verify.strictness import Strictness
     from bootseal.keys.signers.file import FileSigner
 
-OFFSET = replace(STRICT, external_data=True)
+OFFSET = STRICT._replace(external_data=True)
 POSITION = 0x2000
 
 
@@ -165,7 +164,7 @@ def test_embedded_and_external_data_together_are_refused(signed: bytes, control:
 def test_too_large_tree_is_refused(signed: bytes, control: bytes) -> None:
     """S18: CONFIG_FIT_SIGNATURE_MAX_SIZE counts the tree only."""
     for strictness in (STRICT, COMPAT):
-        small = replace(strictness, max_size=len(signed) - 1)
+        small = strictness._replace(max_size=len(signed) - 1)
         assert ids(signed, control, small) == {"fit.too-large"}
         with pytest.raises(VerificationRefused, match=r"fit\.too-large"):
             verify(signed, control, strictness=small)

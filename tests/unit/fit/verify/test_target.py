@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import hashlib
 
@@ -43,7 +42,7 @@ def found(node: fdt.Node, target: Target = UNKNOWN_TARGET) -> list[str]:
             fdt.Node("configurations", {"default": b"conf-1\0"}, [configuration]),
         ],
     )
-    strictness = dataclasses.replace(STRICT, target=target)
+    strictness = STRICT._replace(target=target)
     problems = check(fit_format.parse(fdt.emit(root)), strictness)
     return [f"{one.id}: {one.message}" for one in problems]
 

@@ -15,6 +15,7 @@ from bootseal.boot.machine import swtpm, tpm_traffic
 from bootseal.boot.machine.session import RECORDING
 from bootseal.errors import Inconclusive, VerificationRefused
 from bootseal.formats import boot_partition
+from bootseal.formats.tpm.eventlog import EventType
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
@@ -97,7 +98,8 @@ def _unseal(workspace: Workspace, sealed: Sealed, prediction: Prediction, scratc
     for name, data in files.items():
         (scratch / name).write_bytes(data)
     for event in prediction.events:
-        tool("pcrextend", f"{event.pcr}:sha256={event.digests['sha256'].hex()}")
+        if event.type != EventType.NO_ACTION:
+            tool("pcrextend", f"{event.pcr}:sha256={event.digests['sha256'].hex()}")
     tool("loadexternal", "-C", "o", "-G", "rsa", "-u", "key.pem", "-c", "key", "-n", "key.name")
     signed = ["-g", "sha256", "-f", "rsassa", "-m", "policy", "-s", "signature"]
     tool("verifysignature", "-c", "key", *signed, "-t", "ticket")

@@ -23,7 +23,9 @@ def sign_requests(
     keys: KeyOptions,
     role: Annotated[
         str,
-        typer.Option(help="Requests to sign: fit, policy, device-ca or a key of `firmware sign`."),
+        typer.Option(
+            help="Requests to sign: fit, policy, update, device-ca or a key of `firmware sign`."
+        ),
     ] = "fit",
 ) -> None:
     """Sign the digests that `--export-requests` wrote, on the machine that has the key.

@@ -139,7 +139,7 @@ def _uboot(
     from bootseal.fit.verify.strictness import COMPAT
     from bootseal.fit.verify.verdict import uboot_accepts
 
-    lax = dataclasses.replace(COMPAT, max_size=strictness.max_size)
+    lax = COMPAT._replace(max_size=strictness.max_size)
     return uboot_accepts(data, trust, strictness=lax, cache=cache)
 
 

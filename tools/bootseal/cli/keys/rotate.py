@@ -16,6 +16,7 @@ from bootseal.keys.signers.schemes import EXAMPLES
 if TYPE_CHECKING:
     from bootseal.keys.directory.rotate import Rotation
     from bootseal.keys.manifest import KeyEntry
+    from bootseal.keys.profile import Role
 
 
 def rotate(
@@ -23,7 +24,9 @@ def rotate(
     *,
     role: Annotated[
         str,
-        typer.Option(help="Role of the key: fit, fw-trusted, fw-nontrusted, fw-soc or fw-boot."),
+        typer.Option(
+            help="Role of the key: fit, update, fw-trusted, fw-nontrusted, fw-soc or fw-boot."
+        ),
     ] = "fit",
     algorithm: Annotated[
         str | None,
@@ -36,7 +39,7 @@ def rotate(
     keys: KeyOptions,
     as_json: Json = False,
 ) -> None:
-    """Let the next FIT key take over, and generate its successor; or replace a firmware key.
+    """Let the next FIT key take over, and make its successor; or replace another kind of key.
 
     The key that has signed so far is retired: it may still sign for devices that know no other.
     """
@@ -52,7 +55,7 @@ def rotate(
     )
     if as_json:
         console.emit_json({"schema": "bootseal.key-rotation/1"} | _named(rotation))
-    _explain(rotation, directory)
+    _explain(rotation, key_role(role), directory)
 
 
 def _named(rotation: Rotation) -> dict[str, str | None]:
@@ -66,9 +69,12 @@ def _named(rotation: Rotation) -> dict[str, str | None]:
     }
 
 
-def _explain(rotation: Rotation, directory: Path) -> None:
+def _explain(rotation: Rotation, role: Role, directory: Path) -> None:
+    from bootseal.keys.profile import Role
+
     if rotation.coming is None:
-        _explain_firmware(rotation, directory)
+        explain = _explain_update if role is Role.UPDATE else _explain_firmware
+        explain(rotation, directory)
         return
     now, new = rotation.current.name, rotation.coming.name
     dtb = f"bootseal fit sign FIT ... --dtb u-boot.bin with {new}"
@@ -102,3 +108,13 @@ def _explain_firmware(rotation: Rotation, directory: Path) -> None:
         old,
     )
     console.status("3. Once every device has: bootseal keys revoke {} {}", directory, old)
+
+
+def _explain_update(rotation: Rotation, directory: Path) -> None:
+    now, old = rotation.current.name, rotation.retired.name if rotation.retired else ""
+    console.status("{} signs from now on; {} is retired. Devices stay as they are.", now, old)
+    console.status("1. Sign bundles again: bootseal update sign BUNDLE --keys {}", directory)
+    console.status(
+        "2. Devices accept bundles by {} as well: another update-ca in the next release ends that.",
+        old,
+    )

@@ -8,8 +8,7 @@ is stricter only where docs/fit.md says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.formats.fit import model as fit_format
 from bootseal.target import UNKNOWN_TARGET, Target
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from bootseal.formats.fit.model import Fit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Strictness:
+class Strictness(NamedTuple):
     """How severely a FIT is checked.
 
     Attributes:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from bootseal.errors import FormatError
@@ -210,14 +209,13 @@ def _read_reservations(view: memoryview, header: Header) -> tuple[tuple[tuple[in
     )
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(NamedTuple):
     """A node whose END_NODE tag has not been seen yet."""
 
     token: Token
     path: str
-    properties: dict[str, FlatProperty] = field(default_factory=dict)
-    children: list[FlatNode] = field(default_factory=list)
+    properties: dict[str, FlatProperty]
+    children: list[FlatNode]
 
 
 def _build(view: memoryview, tokens: tuple[Token, ...], *, lenient: bool) -> FlatNode:
@@ -231,7 +229,7 @@ def _build(view: memoryview, tokens: tuple[Token, ...], *, lenient: bool) -> Fla
         if root is not None:
             raise FormatError(f"{where}: something follows the root node", hint=_TWO_ROOTS)
         if token.tag is Tag.BEGIN_NODE:
-            stack.append(_Open(token, _child_path(stack, token.name, where)))
+            stack.append(_Open(token, _child_path(stack, token.name, where), {}, []))
             continue
         if not stack:
             raise FormatError(f"{where}: {token.tag.name} comes before the root node")

@@ -172,6 +172,7 @@ KEY_FILE: Final = Wanted(
     "a private key, public key or certificate in PEM form",
     frozenset({Kind.PRIVATE_KEY, Kind.PUBLIC_KEY, Kind.CERTIFICATE, Kind.BUNDLE}),
 )
+UPDATE: Final = Wanted("an update bundle", frozenset({Kind.SQUASHFS}))
 EVENT_LOG: Final = Wanted("an event log", frozenset({Kind.EVENT_LOG, Kind.EVENT_LOG_12}))
 DOCUMENT: Final = Wanted("a JSON document", frozenset({Kind.JSON}))
 BMAP: Final = Wanted("a block map", frozenset({Kind.BMAP}))

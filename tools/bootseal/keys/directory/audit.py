@@ -17,7 +17,7 @@ from bootseal.errors import BootsealError
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, Severity
 from bootseal.formats.kinds.kind import KEY_FILE, PRIVATE_KEYS, Kind
-from bootseal.keys import certificate, weakness
+from bootseal.keys import certificate, cms, weakness
 from bootseal.keys.algorithms import KeyKind
 from bootseal.keys.directory import contents, everywhere, inspect
 from bootseal.keys.directory.contents import FilePart, Skipped
@@ -237,6 +237,7 @@ def _manifest(
             yield finding(
                 "keys.algorithm", str(path), "RSA-2048: expected 3072 bits or more in a new key"
             )
+        yield from _usage(path, role, entry.state, known=path in keys)
         yield from _state(path, manifest, role, entry.state, entry.since)
         private = path.with_suffix(".key")
         if not manifest.development and private in keys:
@@ -245,6 +246,14 @@ def _manifest(
                 str(private),
                 "the private key of a production profile is not encrypted",
             )
+
+
+def _usage(path: Path, role: Role, state: KeyState, *, known: bool) -> Iterator[Finding]:
+    """Say why devices would refuse what the key of updates signs."""
+    if role is Role.UPDATE and state is KeyState.ACTIVE and known:
+        problem = cms.purpose_problem(certificate.read(path))
+        if problem:
+            yield finding("keys.usage", str(path), f"it {problem}")
 
 
 def _state(

@@ -4,7 +4,8 @@
 A rotation gives the role `fit` to the key that devices trust as `fit-next`, and makes a new
 `fit-next`. The old key is retired: it may still sign for devices whose U-Boot knows nothing newer.
 The keys of boot loaders below the master root key need no successor that devices know: each
-firmware brings the certificates of its own. A revoked key signs nothing any more.
+firmware brings the certificates of its own; nor does the key of updates, as each bundle brings its
+certificate. A revoked key signs nothing any more.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
     from bootseal.keys.certificate import Issuer
     from bootseal.keys.signers.base import Access
 
-FIRMWARE: Final = (Role.FW_TRUSTED, Role.FW_NONTRUSTED, Role.FW_SOC, Role.FW_BOOT)
-"""Roles whose keys are replaced with the next firmware."""
+REPLACED: Final = (
+    *(Role.FW_TRUSTED, Role.FW_NONTRUSTED, Role.FW_SOC, Role.FW_BOOT),
+    Role.UPDATE,
+)
+"""Roles whose keys are replaced with the next firmware, or the next update."""
 
 _NUMBER: Final = re.compile(r"(.*?)(\d+)")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
@@ -47,8 +51,8 @@ class Rotation:
         retired: The key that signed so far; None when there was no successor to take over, so
             that it goes on.
         current: The key with the role now.
-        coming: The new key with the role `fit-next`; None for a key of a boot loader, which has
-            no such successor.
+        coming: The new key with the role `fit-next`; None for a key of a boot loader or of updates,
+            which has no such successor.
     """
 
     retired: KeyEntry | None
@@ -68,11 +72,11 @@ def rotate(
     """Retire a key in favour of the next.
 
     For `fit` that is its successor, whose own successor is made; when there is none yet, one is
-    made and nothing is retired. For a key of a boot loader it is a new one.
+    made and nothing is retired. For a key of a boot loader or of updates it is a new one.
 
     Args:
         directory: A key directory with such a key.
-        role: `fit`, or one of `FIRMWARE`.
+        role: `fit`, or one of `REPLACED`.
         algorithm: Of the new key; that of the key before it when None.
         uri: Key URI of the new key when it is in a token; empty makes a file.
         access: What opening keys in tokens needs, such as a PIN.
@@ -90,7 +94,7 @@ def rotate(
     latest = successor or current
     issuer_role = _issuer_role(directory, manifest, latest)
     issuer = issuer_with(directory, issuer_role, access) if issuer_role else None
-    new_role = role if role in FIRMWARE else Role.FIT_NEXT
+    new_role = role if role in REPLACED else Role.FIT_NEXT
     spec = _next_spec(directory, manifest, latest, new_role, issuer)
     if algorithm:
         spec = dataclasses.replace(spec, algorithm=Algorithm.parse(algorithm))
@@ -99,7 +103,7 @@ def rotate(
     keys = manifest.keys | {spec.role: made.entry}
     former = manifest.former
     retired = None
-    if successor or role in FIRMWARE:
+    if successor or role in REPLACED:
         retired = current
         if current.state is KeyState.ACTIVE:
             retired = dataclasses.replace(current, state=KeyState.RETIRED, since=_today())
@@ -116,10 +120,10 @@ def _check_role(role: Role) -> None:
             "the master root key is not rotated: its hash is in the ROM, and there is one",
             hint="another one is for other devices: bootseal keys generate NEW-DIR, and a new ROM",
         )
-    if role is not Role.FIT and role not in FIRMWARE:
+    if role is not Role.FIT and role not in REPLACED:
         raise UsageError(
             f"keys with the role {role.value!r} are not rotated: expected fit, "
-            f"{', '.join(FIRMWARE)}",
+            f"{', '.join(REPLACED)}",
             hint="make another in a new directory: bootseal keys generate NEW-DIR",
         )
 

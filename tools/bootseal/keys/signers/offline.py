@@ -32,6 +32,7 @@ _AGAIN: Final = "export the requests again, and carry the whole directory"
 ROLES: Final = {
     "fit": "a FIT configuration",
     "policy": "a PCR policy",
+    "update": "the manifest of an update bundle",
     "device-ca": "an identity certificate of a device, or a revocation list",
 } | dict.fromkeys(
     ("mrk", "fw-trusted", "fw-nontrusted", "fw-soc", "fw-boot"), "a certificate of a boot loader"

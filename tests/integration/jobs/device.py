@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""A device that is simulated: a genuine agent, a double of RAUC, and a boot that is a function."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from tests import agent_samples as samples
+
+from bootseal_agent.agent import Agent, Host, Times
+from bootseal_agent.events import Device
+from bootseal_agent.mqtt import Connection
+from bootseal_agent.rauc import Rauc
+from bootseal_agent.wire import Thing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bootseal_agent.mqtt import Endpoint
+
+TIMES: Final = Times(answer=20, retry=0.2, good=0.1)
+ANSWER: Final = (
+    '{"type":"a{sv}","data":[{"manifest-hash":{"type":"s","data":"HASH"},"update":{"type":'
+    '"a{sv}","data":{"compatible":{"type":"s","data":"bootseal-qemuarm64"},"version":{"type":"s",'
+    '"data":"2.0"}}}}]}'
+)
+SCRIPT: Final = """\
+#!/bin/sh
+# A double of rauc and busctl, for tests: it installs nothing.
+cd "${0%/*}"
+echo "$*" >>calls
+case $1 in
+--json=short) cat answer ;;
+install)
+	printf '  0%% Installing\\n 40%% Copying image to root.1\\n'
+	while [ -e hold ]; do sleep 0.05; done
+	if [ -s fail ]; then
+		head -n 1 fail
+		sed -i 1d fail
+		exit 1
+	fi
+	printf '100%% Installing done.\\n'
+	;;
+esac
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Simulated:
+    """A device, between one power-on and the next."""
+
+    root: Path
+    endpoint: Endpoint
+    name: str = "dev-1"
+    slot: str = "a"
+    version: str = "1.0"
+    good: bool = True
+    agent: Agent | None = None
+    restarted: bool = False
+    _off: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(exist_ok=True)
+        script = self.root / "rauc"
+        script.write_text(SCRIPT)
+        script.chmod(0o755)
+        (self.root / "answer").write_text(ANSWER.replace("HASH", "ab" * 32))
+        (self.root / "calls").touch()
+
+    @property
+    def calls(self) -> list[str]:
+        """The command lines that the double of RAUC was given."""
+        return (self.root / "calls").read_text().splitlines()
+
+    def on(self) -> None:
+        """Power on: a boot of the slot that is set."""
+        device = Device(
+            slot=self.slot,
+            version=self.version,
+            compatible=samples.DEVICE.compatible,
+            good=self.good,
+            boot=str(uuid.uuid4()),
+        )
+        script = (str(self.root / "rauc"),)
+        self._off.clear()
+        self.restarted = False
+        host = Host(
+            device=device,
+            installer=Rauc(client=script, bus=script),
+            record=self.root / "record",
+            restart=self._restart,
+            is_good=lambda: self.good,
+            times=TIMES,
+        )
+        thing = Thing(name=self.name)
+        agent = Agent(thing, host)
+        self.agent = agent
+        link = Connection(self.endpoint, thing, agent)
+        link.open()
+
+        def work() -> None:
+            try:
+                agent.run(link, until=self._off.is_set)
+            finally:
+                link.close()
+
+        self._thread = threading.Thread(target=work)
+        self._thread.start()
+
+    def off(self) -> None:
+        """Power off, without notice: nothing is left but the record."""
+        self._off.set()
+        assert self._thread is not None
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def boot(self, slot: str, version: str, *, good: bool = True) -> None:
+        """Power off, and on in another slot."""
+        self.off()
+        self.slot, self.version, self.good = slot, version, good
+        self.on()
+
+    def _restart(self) -> None:
+        self.restarted = True
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something to be so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.02)

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal update`: the commands about update bundles."""
+
+from __future__ import annotations
+
+from bootseal.cli import lazy
+
+app = lazy.noun(
+    __name__,
+    "Make, sign and check the bundles that devices are updated with by RAUC.",
+    ("bundle", "sign", "check"),
+)

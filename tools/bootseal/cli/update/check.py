@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal update check`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.disk.printing import print_findings
+from bootseal.cli.options import Json, PolicyKey
+from bootseal.cli.update import printing
+from bootseal.cli.update.keys import AuthorityOptions
+
+if TYPE_CHECKING:
+    from bootseal.update.check import BundleVerdict
+
+
+def check(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle to check.")],
+    device: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DEVICE",
+            help="Build directory of the devices it is for: their boot loader, slots and policy "
+            "key.",
+        ),
+    ],
+    *,
+    authority: AuthorityOptions,
+    policy_key: PolicyKey = None,
+    lowest: Annotated[
+        int | None,
+        typer.Option(
+            metavar="INDEX",
+            min=0,
+            help="Lowest rollback index that devices accept; that of DEVICE if left out.",
+        ),
+    ] = None,
+    compatible: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Devices it must be for; DEVICE's name if left out."),
+    ] = "",
+    inside: Annotated[bool, typer.Option(help="Also check what the root holds.")] = True,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check an update bundle: who signed it, each of its bytes, and what a device would start.
+
+    The signature comes first, then every block, then what is inside, by the checks of disk check.
+
+    Exits with 0 if there are no errors, with 3 if there are, and with 4 if it is not a bundle.
+
+    Example: bootseal update check release.raucb build/device --keys keys
+    """
+    from bootseal.check import expected
+    from bootseal.cli.inputs import read
+    from bootseal.findings.model import refuse
+    from bootseal.formats.kinds.kind import PUBLIC_KEY
+    from bootseal.keys.public import from_pem
+    from bootseal.update import check as update_check
+
+    key = None if policy_key is None else from_pem(read(policy_key, PUBLIC_KEY))
+    target = expected.of_device(device, policy_key=key)
+    wanted = update_check.for_device(
+        target,
+        authority.certificate_of_authority(device),
+        lowest=lowest,
+        compatible=compatible,
+        inside=inside,
+    )
+    verdict = update_check.check(bundle, wanted, console.TerminalProgress())
+    if as_json:
+        _emit(bundle, verdict)
+    else:
+        print_findings(verdict.findings, everything=everything)
+    refuse(verdict.findings, f"{bundle} is refused")
+    console.status("OK: {} is accepted. {}", bundle, verdict.summary(inside=inside))
+
+
+def _emit(bundle: Path, verdict: BundleVerdict) -> None:
+    known = {}
+    if verdict.manifest is not None and verdict.signed is not None:
+        known = printing.facts(verdict.manifest, verdict.signed, verdict.size)
+    console.emit_json(
+        {
+            "schema": "bootseal.bundle-verdict/1",
+            "accepted": not verdict.errors,
+            "bundle": bundle.name,
+            **known,
+            "rollback_index": verdict.rollback_index,
+            "findings": [dataclasses.asdict(each) for each in verdict.findings],
+        }
+    )

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""What the commands share that sign bundles or check who did: keys and certificates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bootseal.cli.inputs import now
+from bootseal.cli.remote_keys import ExportRequests, ImportSignatures, export
+from bootseal.errors import UsageError
+from bootseal.keys.signers.schemes import KEY_URI
+
+if TYPE_CHECKING:
+    from bootseal.keys.cms import Certificate
+    from bootseal.keys.profile import Role
+    from bootseal.keys.signers.base import Access
+    from bootseal.keys.signers.offline import Recorder
+    from bootseal.update.sign import Signing
+
+TIME: Final = "signing-time.txt"
+"""Next to the requests: what the signature says of its time, which both steps have to agree on."""
+_MAX_TIME: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityOptions:
+    """The one authority for updates."""
+
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Key directory: its update-ca, and its update key signs."),
+    ] = None
+    authority: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CRT", help="Certificate of the update-ca, where it is not that of --keys."
+        ),
+    ] = None
+
+    def certificate_of_authority(self, device: Path | None = None) -> Certificate:
+        """Return the certificate of the authority.
+
+        Args:
+            device: A device directory, whose own keys are taken where nothing is named.
+
+        Raises:
+            UsageError: None is named, or it may not certify.
+            FormatError: It cannot be read.
+        """
+        from bootseal.keys import certificate
+        from bootseal.keys.profile import Role
+
+        directory = self.keys
+        if self.authority is None and directory is None and device is not None:
+            own = device / "keys"
+            directory = own if own.is_dir() else None
+        if self.authority is None and directory is None:
+            raise UsageError("no authority for updates is named: expected --keys or --authority")
+        path = self.authority or _of_role(directory or Path(), Role.UPDATE_CA)
+        found = certificate.read(path)
+        if not certificate.is_authority(found):
+            raise UsageError(
+                f"{path} may not certify other keys: expected the certificate of an update-ca",
+                hint="bootseal keys list DIR",
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningOptions(AuthorityOptions):
+    """The key that signs bundles: here, or elsewhere in two steps."""
+
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI", help=f"Update key ({KEY_URI}), where it is not that of --keys."
+        ),
+    ] = None
+    certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="CRT", help="Its certificate, where it is not that of --keys."),
+    ] = None
+    export_requests: ExportRequests = None
+    import_signatures: ImportSignatures = None
+
+    def signing(self, access: Access) -> tuple[Signing, Recorder | None]:
+        """Return who signs, and in step 1 what only notes what it is asked to sign.
+
+        Raises:
+            UsageError: Something is missing, or two things exclude each other.
+            FormatError: A certificate or key cannot be read.
+        """
+        from bootseal.keys import certificate, public
+        from bootseal.keys.profile import Role
+        from bootseal.keys.signers import base
+        from bootseal.keys.signers.offline import Answers, Recorder
+        from bootseal.update.sign import Signing
+
+        remote = [each for each in (self.export_requests, self.import_signatures) if each]
+        if len(remote) + (self.key is not None) > 1:
+            raise UsageError(
+                "expected one of --key, --export-requests and --import-signatures: one step at a "
+                "time"
+            )
+        path = self.certificate or self._own(Role.UPDATE, "--certificate")
+        found = certificate.read(path)
+        authority = self.certificate_of_authority()
+        key = public.from_crypto(found.public_key())
+        if self.export_requests is not None:
+            recorder = Recorder(public_key=key, role=Role.UPDATE)
+            return Signing(signer=recorder, certificate=found, authority=None, when=now()), recorder
+        if self.import_signatures is not None:
+            when = _read_time(self.import_signatures)
+            answers = Answers(public_key=key, role=Role.UPDATE, directory=self.import_signatures)
+            return Signing(signer=answers, certificate=found, authority=authority, when=when), None
+        uri = self.key or str(self._own(Role.UPDATE, "--key").with_suffix(".key"))
+        signer = base.open(uri, access)
+        return Signing(signer=signer, certificate=found, authority=authority, when=now()), None
+
+    def finish(self, signing: Signing, recorder: Recorder | None, subject: Path) -> None:
+        """In step 1, write what is to be signed elsewhere."""
+        if recorder is None or self.export_requests is None:
+            return
+        from bootseal.files import write_file
+
+        export(self.export_requests, [recorder], subject)
+        write_file(self.export_requests / TIME, f"{signing.when}\n".encode())
+
+    def _own(self, role: Role, option: str) -> Path:
+        if self.keys is None:
+            raise UsageError(f"{option} is missing, and so is --keys, which would have it")
+        return _of_role(self.keys, role)
+
+
+def _of_role(directory: Path, role: Role) -> Path:
+    from bootseal.keys.directory import directory as key_directory
+
+    return directory / f"{key_directory.find(directory, role).name}.crt"
+
+
+def _read_time(directory: Path) -> int:
+    from bootseal.files import read_bounded
+
+    path = directory / TIME
+    try:
+        text = read_bounded(path, limit=_MAX_TIME).decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        raise UsageError(
+            f"there is no {path}: these are not requests for a bundle",
+            hint="bootseal update sign BUNDLE --export-requests DIR",
+        ) from None
+    if not text.isascii() or not text.isdecimal() or len(text) > 11:  # noqa: PLR2004 - year 5138
+        raise UsageError(f"{path} holds {text!r}: expected seconds since 1970")
+    return int(text)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal update sign`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.options import Json
+from bootseal.cli.update import printing
+from bootseal.cli.update.keys import SigningOptions
+
+
+def sign(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle to sign.")],
+    *,
+    who: SigningOptions,
+    opening: KeyOptions,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here instead of over BUNDLE.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put another signature into a bundle, in the place of the one it has.
+
+    Every block is compared with the manifest first. Who signed before is not asked: check the
+    bundle if that matters.
+
+    Example: bootseal update sign release.raucb --keys keys
+
+    With the key on another machine: add --export-requests DIR, sign there as DIR/SUMMARY.txt says,
+    then run the same with --import-signatures DIR.
+    """
+    from bootseal.update import sign as signing_
+
+    signing, recorder = who.signing(opening.access())
+    with console.TerminalProgress().step("every block of the bundle"):
+        manifest = signing_.whole(bundle)
+    if recorder is not None:
+        signing.message(manifest)
+        who.finish(signing, recorder, bundle)
+        return
+    signing_.sign(bundle, manifest, signing, output or bundle)
+    printing.say(output or bundle, "signed", as_json=as_json)

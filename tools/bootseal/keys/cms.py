@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""Signatures of update bundles: CMS SignedData by any signer, and the check of who signed.
+
+The library's own builder takes the time from a clock and insists on a private key of its own, so
+that neither signing in two steps nor the same bytes twice would be possible: the few values around
+the signature are put together here.
+
+Spec: RFC 5652 (CMS); RFC 5280 sections 4.2.1.3 and 4.2.1.12 (key usage).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from bootseal.errors import BootsealError, FormatError, UsageError
+from bootseal.findings.catalogue import finding
+from bootseal.formats.update import cms
+from bootseal.formats.update.der import INTEGER, OCTETS, OID, SEQUENCE, SET
+from bootseal.keys import public
+from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.certificate import der, is_authority
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bootseal.findings.model import Finding
+    from bootseal.formats.update.cms import SignedData
+    from bootseal.keys.public import PublicKey
+    from bootseal.keys.signers.base import Signer
+
+Certificate: TypeAlias = x509.Certificate
+"""A certificate, of a signer or of the authority for updates."""
+WHERE: Final = "signature"
+_HASH: Final = "sha256"
+_UTC_TIME, _TIME, _NULL = 0x17, 0x18, bytes.fromhex("0500")
+_HASH_OIDS: Final = {name: oid for oid, name in cms.HASHES.items()}
+_ECDSA_OIDS: Final = {name: oid for oid, name in cms.ECDSA_WITH.items()}
+_UTC_ENDS: Final = 2050
+_KNOWN: Final = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
+_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension)
+
+
+def sign(content: bytes, certificate: x509.Certificate, signer: Signer, when: int) -> bytes:
+    """Make a message that holds what it signs.
+
+    Args:
+        content: What is signed.
+        certificate: Of the signer; it becomes part of the message.
+        signer: The key.
+        when: What the message says of its time, seconds since 1970. The same arguments make the
+            same bytes, as far as the key's signatures are the same.
+
+    Raises:
+        UsageError: The certificate is for another key, or the signer has no such signature.
+    """
+    named = public.from_crypto(certificate.public_key())
+    if named != signer.public_key:
+        raise UsageError(
+            f"the certificate is for key {named.fingerprint()}: the key that signs is "
+            f"{signer.public_key.fingerprint()}",
+            hint="name the certificate of the key: --certificate",
+        )
+    algorithm = Algorithm(hash_name=_HASH, kind=named.kind)
+    attributes = _attributes(algorithm.digest([content]), when)
+    signature = signer.sign_digest(algorithm.digest([der(SET, attributes)]), algorithm)
+    if not named.kind.is_rsa:
+        signature = public.raw_to_der(signature)
+    hashed = der(SEQUENCE, der(OID, _HASH_OIDS[_HASH]))
+    kind = der(OID, cms.RSA) + _NULL if named.kind.is_rsa else der(OID, _ECDSA_OIDS[_HASH])
+    issuer, serial = _name(certificate)
+    version = der(INTEGER, b"\1")
+    info = (
+        version
+        + der(SEQUENCE, issuer + der(INTEGER, serial))
+        + hashed
+        + der(cms.EXPLICIT, attributes)
+        + der(SEQUENCE, kind)
+        + der(OCTETS, signature)
+    )
+    signed = (
+        version
+        + der(SET, hashed)
+        + der(SEQUENCE, der(OID, cms.DATA) + der(cms.EXPLICIT, der(OCTETS, content)))
+        + der(cms.EXPLICIT, certificate.public_bytes(Encoding.DER))
+        + der(SET, der(SEQUENCE, info))
+    )
+    return der(SEQUENCE, der(OID, cms.SIGNED_DATA) + der(cms.EXPLICIT, der(SEQUENCE, signed)))
+
+
+def _attributes(digest: bytes, when: int) -> bytes:
+    """Return content type, digest and time in the order of a DER set, RFC 5652 section 11."""
+    moment = datetime.fromtimestamp(when, UTC)
+    short = moment.year < _UTC_ENDS
+    text = moment.strftime("%y%m%d%H%M%SZ" if short else "%Y%m%d%H%M%SZ").encode()
+    values = (
+        (cms.CONTENT_TYPE, der(OID, cms.DATA)),
+        (cms.SIGNING_TIME, der(_UTC_TIME if short else _TIME, text)),
+        (cms.MESSAGE_DIGEST, der(OCTETS, digest)),
+    )
+    return b"".join(sorted(der(SEQUENCE, der(OID, kind) + der(SET, v)) for kind, v in values))
+
+
+def _name(certificate: x509.Certificate) -> tuple[bytes, bytes]:
+    """Return what names a certificate: its issuer in DER, its serial number as DER's content."""
+    number = certificate.serial_number
+    return certificate.issuer.public_bytes(), number.to_bytes(number.bit_length() // 8 + 1)
+
+
+def signer_of(signed: SignedData) -> x509.Certificate:
+    """Return the certificate of the signer, which the message has to hold.
+
+    Raises:
+        FormatError: It holds none, or one that cannot be read.
+    """
+    for each in signed.certificates:
+        try:
+            found = x509.load_der_x509_certificate(each)
+            if _name(found) == (signed.issuer, signed.serial):
+                return found
+        except _UNREADABLE as error:
+            raise FormatError(
+                f"a certificate in the signature cannot be read: {public.first_line(error)}"
+            ) from error
+    raise FormatError("the signature does not hold the certificate of its signer")
+
+
+def check(signed: SignedData, authority: x509.Certificate) -> list[Finding]:
+    """Return what is wrong with a signature, held against the one authority for updates.
+
+    Args:
+        signed: The message.
+        authority: The authority's certificate; nothing else is trusted, and no authority in
+            between.
+    """
+    try:
+        certificate = signer_of(signed)
+        return [
+            *_issued(certificate, authority),
+            *_purpose(certificate),
+            *_signature(signed, public.from_crypto(certificate.public_key())),
+            *_validity(signed.signing_time, certificate, authority),
+        ]
+    except (FormatError, *_UNREADABLE) as error:
+        text = error.message if isinstance(error, BootsealError) else public.first_line(error)
+        return [finding("update.signature", WHERE, text)]
+
+
+def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> Iterator[Finding]:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, *_UNREADABLE):
+        observed = certificate.issuer.rfc4514_string()
+        expected = authority.subject.rfc4514_string()
+        yield finding(
+            "update.issuer",
+            WHERE,
+            f"its signer {certificate.subject.rfc4514_string()} was certified by {observed}: "
+            f"expected the authority for updates, {expected}, with its key",
+            expected=expected,
+            observed=observed,
+        )
+
+
+def _purpose(certificate: x509.Certificate) -> Iterator[Finding]:
+    problem = purpose_problem(certificate)
+    if problem:
+        yield finding("update.purpose", WHERE, f"the certificate of its signer {problem}")
+
+
+def purpose_problem(certificate: x509.Certificate) -> str:
+    """Say why a certificate is not one to sign updates with; empty if it is one.
+
+    It is what RAUC asks for with `check-purpose=codesign`.
+    """
+    extensions = certificate.extensions
+    unknown = [
+        e.oid.dotted_string for e in extensions if e.critical and not isinstance(e.value, _KNOWN)
+    ]
+    if unknown:
+        return f"has the critical extension {unknown[0]}, which RAUC does not know"
+    if is_authority(certificate):
+        return "is that of an authority"
+    try:
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+        uses = {*extensions.get_extension_for_class(x509.ExtendedKeyUsage).value}
+    except x509.ExtensionNotFound as error:
+        return f"lacks the extension {error.oid.dotted_string}: expected code signing"
+    named = ", ".join(sorted(each.dotted_string for each in uses))
+    if uses != {ExtendedKeyUsageOID.CODE_SIGNING}:
+        return f"is for {named}: expected {ExtendedKeyUsageOID.CODE_SIGNING.dotted_string} alone"
+    return "" if usage.digital_signature else "is not for digital signatures"
+
+
+def _signature(signed: SignedData, key: PublicKey) -> Iterator[Finding]:
+    if signed.content is None or signed.content_type != cms.DATA:
+        yield finding("update.signature", WHERE, "it does not hold what it signs")
+        return
+    if hashlib.new(signed.hash_name, signed.content).digest() != signed.message_digest:
+        yield finding("update.signature", WHERE, "its digest is not that of the manifest it holds")
+        return
+    try:
+        if key.kind.is_rsa is not signed.is_rsa:
+            raise FormatError(f"its algorithm is not one of a key of kind {key.kind}")
+        algorithm = Algorithm(hash_name=signed.hash_name, kind=key.kind)
+        value = signed.signature
+        if not signed.is_rsa:
+            value = public.der_to_raw(value, algorithm)
+        public.verify_digest(key, algorithm.digest([signed.attributes]), value, algorithm)
+    except BootsealError as error:
+        yield finding("update.signature", WHERE, error.message)
+
+
+def _validity(
+    when: int | None, certificate: x509.Certificate, authority: x509.Certificate
+) -> Iterator[Finding]:
+    if when is None:
+        yield finding("update.validity", WHERE, "it does not say when it was made")
+        return
+    moment = datetime.fromtimestamp(when, UTC)
+    for each in (certificate, authority):
+        if not each.not_valid_before_utc <= moment <= each.not_valid_after_utc:
+            yield finding(
+                "update.validity",
+                WHERE,
+                f"it was made on {moment:%Y-%m-%d %H:%M} UTC: the certificate of "
+                f"{each.subject.rfc4514_string()} is valid from "
+                f"{each.not_valid_before_utc:%Y-%m-%d %H:%M} to "
+                f"{each.not_valid_after_utc:%Y-%m-%d %H:%M}",
+            )

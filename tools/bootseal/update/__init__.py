@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Update bundles for RAUC: made from a device directory, signed by any signer, checked whole."""

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""Makes a bundle of what the disk of a device directory starts."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bootseal.disk.image import opened
+from bootseal.errors import FormatError
+from bootseal.files import mapped, write_parts
+from bootseal.formats.update import manifest as manifests
+from bootseal.formats.update.bundle import trailer
+from bootseal.formats.update.manifest import Image, Manifest
+from bootseal.update import payload, release
+from bootseal.update.release import FILES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bootseal.check.expected import Expected
+    from bootseal.disk.image import Disk
+    from bootseal.progress import Progress
+    from bootseal.update.release import Piece
+
+FORM: Final = "verity"
+_BUILD: Final = "%Y%m%d%H%M%S"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a bundle says of itself: which devices it is for, and which release it is."""
+
+    compatible: str
+    version: str
+    epoch: int
+
+
+def build(
+    target: Expected,
+    identity: Identity,
+    output: Path,
+    seal: Callable[[bytes], bytes],
+    progress: Progress,
+) -> Manifest:
+    """Write a bundle; it appears complete or not at all.
+
+    Args:
+        target: The device whose disk has the release.
+        identity: What the bundle says of itself.
+        output: The bundle.
+        seal: Makes the CMS message of a manifest.
+        progress: Told about the long steps.
+
+    Raises:
+        UsageError: The device has no slots, or the bundle cannot be written where it should be.
+        FormatError: The disk is malformed, or the version is not one that a manifest can have.
+        ToolError: mksquashfs is not installed, or failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="bootseal-bundle-") as name:
+        staging = Path(name)
+        with opened(target.image) as disk:
+            found = release.of_disk(disk, target)
+            with progress.step("copy and hash the images"):
+                images = tuple(_copy(disk, piece, staging) for piece in found.pieces)
+        names = [each.filename for each in images]
+        names += [f"{each.filename}{manifests.SUFFIX}" for each in images if each.adaptive]
+        packed = staging / "payload"
+        with progress.step("pack the images"):
+            payload.pack(staging, names, packed, epoch=identity.epoch)
+        with progress.step("hash every block of the bundle"):
+            tree = payload.append_tree(packed)
+        manifest = Manifest(
+            compatible=identity.compatible,
+            version=identity.version,
+            build=datetime.fromtimestamp(identity.epoch, UTC).strftime(_BUILD),
+            form=FORM,
+            root_hash=tree.root_hash.hex(),
+            salt=tree.salt.hex(),
+            tree_size=payload.tree_size(tree),
+            images=images,
+        )
+        text = manifests.emit(manifest)
+        if manifests.parse(text) != manifest:
+            raise FormatError("the manifest that was written says something else")
+        with mapped(packed) as view:
+            write_parts(output, [view, trailer(seal(text))])
+    return manifest
+
+
+def _copy(disk: Disk, piece: Piece, directory: Path) -> Image:
+    """Copy an image of the disk to a file; of the root, the digests of its blocks to another."""
+    path = directory / FILES[piece.slot]
+    adaptive = piece.slot == release.ROOT
+    digest = hashlib.sha256()
+    blocks = []
+    with path.open("wb") as file:
+        for chunk in piece.chunks(disk):
+            file.write(chunk)
+            digest.update(chunk)
+            if adaptive:
+                blocks.append(payload.index([chunk]))
+    if adaptive:
+        path.with_name(f"{path.name}{manifests.SUFFIX}").write_bytes(b"".join(blocks))
+    return Image(
+        slot=piece.slot,
+        filename=path.name,
+        size=piece.size,
+        sha256=digest.hexdigest(),
+        adaptive=adaptive,
+    )

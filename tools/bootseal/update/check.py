@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""The whole check of a bundle: who signed it, each of its bytes, and what a slot would start.
+
+Nothing of a bundle is looked at before what vouches for it: the manifest after its signature, the
+file system after the hash tree that the manifest leads to. What is inside is then checked by the
+same functions as a finished disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from bootseal.check.disk import policy_key
+from bootseal.disk import image, partitions
+from bootseal.disk.image import Disk
+from bootseal.files import opened
+from bootseal.findings.catalogue import finding
+from bootseal.findings.model import Finding, errors
+from bootseal.formats.update import bundle, cms
+from bootseal.formats.update import manifest as manifests
+from bootseal.formats.verity import BLOCK
+from bootseal.keys import cms as messages
+from bootseal.update import contents, payload, release
+from bootseal.update.build import FORM
+from bootseal.update.release import FILES, SLOTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bootseal.check.expected import Expected
+    from bootseal.formats.update.cms import SignedData
+    from bootseal.formats.update.manifest import Manifest
+    from bootseal.keys.cms import Certificate
+    from bootseal.progress import Progress
+
+_MANIFEST: Final = "manifest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a bundle is held against.
+
+    Attributes:
+        target: The device it is for: its boot loader, slots and policy key.
+        authority: The certificate of the one authority for updates.
+        compatible: Which devices it must be for.
+        lowest: Lowest rollback index that they accept.
+        inside: Also look at what the root holds.
+    """
+
+    target: Expected
+    authority: Certificate
+    compatible: str
+    lowest: int
+    inside: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleVerdict:
+    """What was found about a bundle.
+
+    Attributes:
+        findings: Everything; those about the signature first, and those only if it is wrong.
+        size: Bytes of the file.
+        signed: The signature; None for a bundle that is encrypted.
+        manifest: What it holds; None where nothing vouches for it.
+        rollback_index: Security version of the release; None where it was not looked at.
+    """
+
+    findings: tuple[Finding, ...]
+    size: int
+    signed: SignedData | None = None
+    manifest: Manifest | None = None
+    rollback_index: int | None = None
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that refuse the bundle."""
+        return errors(self.findings)
+
+    def summary(self, *, inside: bool) -> str:
+        """Return what was checked of an accepted bundle, and what was not.
+
+        Args:
+            inside: Whether the root was looked at.
+        """
+        checked = [
+            "the authority for updates certified its signer, for code signing",
+            "its manifest leads to every block",
+            "U-Boot's keys lead over the FIT and its command lines to every block of the root",
+            f"rollback index {self.rollback_index}",
+        ]
+        unchecked = ["whether the release starts and stays up"]
+        if any(each.id == "disk.policy-unchecked" for each in self.findings):
+            unchecked.insert(0, "the PCR policies, as no key is known")
+        else:
+            checked.append("the PCR policies are signed with the key that opens the data")
+        if not inside:
+            unchecked.insert(0, "what the root holds")
+        return f"Checked: {'; '.join(checked)}. Not checked: {'; '.join(unchecked)}."
+
+
+def check(path: Path, wanted: Wanted, progress: Progress) -> BundleVerdict:
+    """Check a bundle.
+
+    Args:
+        path: The bundle.
+        wanted: What it is held against.
+        progress: Told about the long steps.
+
+    Raises:
+        UsageError: There is no such file.
+        FormatError: It is not a bundle, or one of another form.
+        ToolError: A program that reads what is inside is not installed.
+    """
+    with opened(path) as file:
+        disk = Disk(name=path, path=path, size=path.stat().st_size, descriptor=file.fileno())
+        parts = bundle.parse(disk.view(0, disk.size))
+        signed = cms.parse(parts.message)
+        found = list(_signature(signed, wanted))
+        if signed is None or signed.content is None or errors(found):
+            return BundleVerdict(findings=tuple(found), size=disk.size, signed=signed)
+        manifest = manifests.parse(signed.content)
+        found += _manifest(manifest, wanted)
+        index = None
+        with progress.step(f"every block of the bundle ({parts.payload // BLOCK})"):
+            damaged = list(payload.check(disk, parts.payload, manifest))
+        found += damaged
+        if not damaged and manifest.form == FORM:
+            inner, index = contents.check(
+                disk, manifest, wanted.target, progress, inside=wanted.inside
+            )
+            found += inner
+            found += _rollback(index, wanted.lowest)
+    return BundleVerdict(
+        findings=tuple(dict.fromkeys(found)),
+        size=disk.size,
+        signed=signed,
+        manifest=manifest,
+        rollback_index=index,
+    )
+
+
+def for_device(
+    target: Expected,
+    authority: Certificate,
+    *,
+    lowest: int | None = None,
+    compatible: str = "",
+    inside: bool = True,
+) -> Wanted:
+    """Return what a bundle for a built device is held against.
+
+    What the device has today decides: the policy key that its data is enrolled with, and its
+    rollback index, below which nothing is accepted.
+
+    Args:
+        target: The device.
+        authority: The certificate of the authority for updates.
+        lowest: Lowest rollback index, where it is not that of the device's disk.
+        compatible: Which devices the bundle must be for, where it is not the device's name.
+        inside: Also look at what the root holds.
+
+    Raises:
+        UsageError: The device has no slots.
+        FormatError: Its disk is malformed.
+        ToolError: A program that reads its root is not installed.
+    """
+    if target.policy_key is None or lowest is None:
+        with image.opened(target.image) as disk:
+            if lowest is None:
+                lowest = release.of_disk(disk, target).rollback_index
+            if target.policy_key is None:
+                key, _ = policy_key(disk, target, partitions.read(disk, disk.size))
+                target = replace(target, policy_key=key)
+    name = compatible or ("" if target.device is None else target.device.name)
+    return Wanted(target=target, authority=authority, compatible=name, lowest=lowest, inside=inside)
+
+
+def _signature(signed: SignedData | None, wanted: Wanted) -> Iterator[Finding]:
+    if signed is None:
+        yield finding(
+            "update.encrypted", messages.WHERE, "the bundle is encrypted: its signature is inside"
+        )
+    elif signed.content is None:
+        yield finding(
+            "update.format",
+            messages.WHERE,
+            "the signature does not hold a manifest: a bundle of format plain, which is read "
+            "before it is checked",
+        )
+    else:
+        yield from messages.check(signed, wanted.authority)
+
+
+def _manifest(manifest: Manifest, wanted: Wanted) -> Iterator[Finding]:
+    if manifest.form != FORM:
+        message = f"the bundle's format is {manifest.form!r}: expected {FORM!r}"
+        yield finding("update.format", _MANIFEST, message)
+    if manifest.compatible != wanted.compatible:
+        yield finding(
+            "update.compatible",
+            _MANIFEST,
+            f"the bundle is for {manifest.compatible!r}: expected {wanted.compatible!r}",
+            expected=wanted.compatible,
+            observed=manifest.compatible,
+        )
+    observed = [image.slot for image in manifest.images]
+    if observed != [*SLOTS]:
+        yield finding(
+            "update.images",
+            _MANIFEST,
+            f"it writes {', '.join(observed)}: expected {', '.join(SLOTS)}, in this order",
+        )
+    for each in manifest.images:
+        expected = FILES.get(each.slot)
+        if expected is not None and each.filename != expected:
+            message = f"the image of {each.slot} is {each.filename}: expected {expected}"
+            yield finding("update.images", _MANIFEST, message)
+
+
+def _rollback(index: int | None, lowest: int) -> Iterator[Finding]:
+    if index is not None and index < lowest:
+        yield finding(
+            "update.rollback",
+            FILES[release.BOOT],
+            f"the release has rollback index {index}: expected {lowest} or more",
+            expected=str(lowest),
+            observed=str(index),
+        )
