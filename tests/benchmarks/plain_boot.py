@@ -13,7 +13,7 @@ import gzip
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot.machine.qemu import Machine
+from bootseal.boot.machine.qemu import Machine, of_device
 from bootseal.formats import cpio
 from bootseal.formats.fdt import model as fdt
 from bootseal.progress import Silent
@@ -93,8 +93,9 @@ def make(device: Device, directory: Path, work: Path) -> Machine:
     resign_copy.patch(disk, [Patch(first.offset, fit)])
     _add_data(disk)
     tree = work / "u-boot.dtb"
-    machine = device.qemu.machine.replace("secure=on,", "")
-    qemu = dataclasses.replace(device.qemu, machine=machine)
+    built_for = of_device(device)
+    machine = built_for.machine.replace("secure=on,", "")
+    qemu = dataclasses.replace(built_for, machine=machine)
     board = ["-cpu", qemu.cpu, "-m", str(qemu.memory), "-smp", str(qemu.cpus), "-nodefaults"]
     dump = [qemu.system, "-M", f"{machine},dtb-randomness=off,dumpdtb={tree}", *board]
     subprocess.run([*dump, "-display", "none"], check=True, capture_output=True)
