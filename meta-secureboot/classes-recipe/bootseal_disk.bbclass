@@ -6,6 +6,16 @@ BOOTSEAL_WKS ?= "bootseal-ab.wks"
 BOOTSEAL_WKS[doc] = "Disk layout; its `file=` names are those of the device directory"
 # Machines set WKS_FILE for the images they know, in a file that is read before this one.
 WKS_FILE = "${BOOTSEAL_WKS}"
+BOOTSEAL_ROOT_SIZE ?= "192M"
+BOOTSEAL_ROOT_SIZE[doc] = "Of bootseal-ab.wks.in: size of each root file system's partition"
+BOOTSEAL_VERITY_SIZE ?= "8M"
+BOOTSEAL_VERITY_SIZE[doc] = "Of bootseal-ab.wks.in: size of each hash tree's, a 100th of BOOTSEAL_ROOT_SIZE and more"
+BOOTSEAL_FIRMWARE_PART ?= ""
+BOOTSEAL_FIRMWARE_PART[doc] = "Of bootseal-ab.wks.in: a line `part` with what the board's ROM reads"
+BOOTSEAL_EXTRA_PARTS ?= ""
+BOOTSEAL_EXTRA_PARTS[doc] = "Deployed files of the board that the layout names, such as imx-boot"
+BOOTSEAL_EXTRA_PARTS_DEPENDS ?= ""
+BOOTSEAL_EXTRA_PARTS_DEPENDS[doc] = "Tasks that deploy them, such as imx-boot:do_deploy"
 # Everything the layout names is in BOOTSEAL_DEVICE; no other boot loader is wanted.
 WKS_FILE_DEPENDS = ""
 DEPLOY_DIR_IMAGE:task-rootfs-wicenv = "${BOOTSEAL_DEVICE}"
@@ -36,11 +46,14 @@ do_bootseal_policy() {
         echo '{}' >tpm2-pcr-signature.json
     fi
     bootseal device parts . --layout ${WKS_FULL_PATH}
+    for file in ${BOOTSEAL_EXTRA_PARTS}; do
+        cp --dereference "${DEPLOY_DIR_IMAGE}/$file" .
+    done
 }
 do_bootseal_policy[doc] = "Predict and approve the measurements; lay out the boot partition"
 do_bootseal_policy[file-checksums] += "${BOOTSEAL_KEY_CHECKSUMS} ${WKS_FILE_CHECKSUM}"
 do_bootseal_policy[vardepsexclude] = "WKS_FULL_PATH"
-do_bootseal_policy[depends] += "python3-bootseal-native:do_populate_sysroot"
+do_bootseal_policy[depends] += "python3-bootseal-native:do_populate_sysroot ${BOOTSEAL_EXTRA_PARTS_DEPENDS}"
 addtask bootseal_policy after do_bootseal_fit before do_image_wic
 
 # nooelint: oelint.task.noanonpython - the task is there for some layouts only

@@ -37,7 +37,9 @@ do_bootseal_fit() {
     [ -n "$found" ] || bbfatal "U-Boot deployed no .config, so nothing can check it: require recipes-bsp/u-boot/u-boot-bootseal.inc in a bbappend of its recipe."
 
     [ -f ${BOOTSEAL_BOARD_DTS} ] || bbfatal "BOOTSEAL_BOARD_DTS is ${BOOTSEAL_BOARD_DTS}, which is not a file: set it to the device tree of the board, .dts or .dtb."
-    bootseal device trees . --board ${BOOTSEAL_BOARD_DTS} --bootargs ${BOOTSEAL_BOOTARGS} \
+    # The layer's file names the console of its own board.
+    sed 's/\<console=ttyAMA0\>/console=${BOOTSEAL_CONSOLE}/' ${BOOTSEAL_BOOTARGS} >bootargs
+    bootseal device trees . --board ${BOOTSEAL_BOARD_DTS} --bootargs bootargs \
         --rollback-index ${BOOTSEAL_ROLLBACK_INDEX} \
         ${@'--firmware-version ' + d.getVar('BOOTSEAL_FIRMWARE_LOWEST') if d.getVar('BOOTSEAL_FIRMWARE_LOWEST') else ''}
     bootseal fit build --description "${IMAGE_BASENAME} ${DISTRO_VERSION} for ${MACHINE}" \

@@ -2,6 +2,7 @@
 """Signing and verifying large FITs: bootseal against U-Boot's tools, and against openssl's hash.
 
     python -m tests.benchmarks [--sizes 16,64,256] [--rounds 7] [--json]
+    python -m tests.benchmarks boot ...     what protection costs when a device starts (boot.py)
 
 Each round runs every program once, one after the other, so that whatever else the machine does hits
 all of them; a ratio is that of two runs of one round. Files are in memory (/dev/shm) unless
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests import samples, uboot_tools
+from tests.benchmarks import boot
 from tests.uboot_verdict import EPOCH
 
 from bootseal.formats.fdt import model as fdt
@@ -114,11 +116,16 @@ class Job:
     target: Path | None = None
 
 
+def installed() -> dict[str, str]:
+    """Return the environment of an installed program, which has its bytecode, as pip makes it."""
+    return {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run(job: Job) -> Run:
     """Run a program once."""
     if job.source is not None and job.target is not None:
         shutil.copyfile(job.source, job.target)
-    environment = os.environ | {"SOURCE_DATE_EPOCH": str(EPOCH)}
+    environment = installed() | {"SOURCE_DATE_EPOCH": str(EPOCH)}
     command = [sys.executable, "-S", "-c", _LAUNCHER, *job.command]
     done = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
     if done.returncode:
@@ -219,6 +226,8 @@ def summary(runs: dict[str, list[Run]], start_up: dict[str, float], size: int) -
 
 def main() -> int:
     """Measure, print, and end with 1 when a target was missed."""
+    if sys.argv[1:2] == ["boot"]:
+        return boot.main(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--sizes", default="16,64,256", help="MiB of payload")
     parser.add_argument("--rounds", type=int, default=7)

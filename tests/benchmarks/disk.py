@@ -24,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.benchmarks.__main__ import installed
 from tests.unit.check import conftest as made
 
 from bootseal import documents
@@ -117,9 +118,9 @@ def make(directory: Path) -> str:
 def timed(argv: list[str]) -> tuple[float, float, int]:
     """Run a program; return seconds, seconds of CPU time, and peak memory in KiB."""
     start = time.perf_counter()
-    # An installed program has its bytecode: to compile it anew in each run is not what is measured.
-    given = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    process = subprocess.Popen(argv, env=given, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        argv, env=installed(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     assert process.stderr is not None
     said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)

@@ -23,7 +23,7 @@ from tests.integration.identity import clients
 from tests.integration.identity.board import certified
 from tests.integration.identity.servers import certify_file, trust_of
 
-from bootseal.boot.catalogue import servers
+from bootseal.boot.catalogue.bench import servers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,9 +49,9 @@ def milliseconds(board: Board, command: Sequence[str | Path]) -> float:
 def measure(root: Path, rounds: int) -> list[tuple[float, float]]:
     """Return for each round how long it takes with the TPM, and with a file."""
     with certified(root) as board:
-        trust = trust_of(board, root)
+        trust, own = trust_of(board, root), servers.Own.made(root, int(time.time()))
         key, certificate = certify_file(board, root, "dev-2")
-        with servers.broker(root / "broker", trust, start=int(time.time())) as broker:
+        with servers.broker(root, trust, own) as broker:
             tpm = clients.openssl_command(board, broker, root / "pem")
             file = clients.openssl_command(board, broker, certificate, key=key)
             return [(milliseconds(board, tpm), milliseconds(board, file)) for _ in range(rounds)]

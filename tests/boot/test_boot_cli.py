@@ -82,6 +82,12 @@ def test_run_shell_without_a_terminal_is_a_usage_error(tiny_device: Path) -> Non
     assert bootseal("run", tiny_device, "--shell").returncode == 2
 
 
+def test_run_certify_without_a_shell_exits_2(tiny_device: Path) -> None:
+    done = bootseal("run", tiny_device, "--certify")
+    assert done.returncode == 2
+    assert "--certify needs a development image" in done.stderr
+
+
 def test_run_directory_without_a_device_is_a_usage_error(tmp_path: Path) -> None:
     assert bootseal("run", tmp_path).returncode == 2
 

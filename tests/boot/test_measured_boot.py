@@ -171,7 +171,7 @@ def make(reference: Reference, variant: Variant, work: Path) -> Built:
         overlay.write(bank, 0, loaders.ljust(overlay.size(bank), b"\0"))
     swtpm.manufacture(work / "tpm")
     machine = qemu.Machine(
-        qemu=reference.device.qemu,
+        qemu=qemu.of_device(reference.device),
         bios=reference.path("rom"),
         disk=overlay.path,
         tpm=work / "tpm",

@@ -20,7 +20,7 @@ from tests.device.conftest import check_booted, said_of_data
 from bootseal import device as devices
 from bootseal.boot.machine import swtpm
 from bootseal.boot.machine.events import Ending
-from bootseal.boot.machine.qemu import Machine, create_overlay
+from bootseal.boot.machine.qemu import Machine, create_overlay, of_device
 from bootseal.boot.machine.session import switched_on
 from bootseal.boot.scenario import power_cycle
 from bootseal.boot.scenario.evaluate import evaluate
@@ -259,7 +259,7 @@ def boot(disk: Path, bios: Path, work: Path, expect: Expectation) -> StepResult:
     create_overlay(overlay, content, backing_format="raw")
     swtpm.manufacture(tpm)
     machine = Machine(
-        qemu=device.qemu,
+        qemu=of_device(device),
         bios=loaders.first_code(bios),
         disk=overlay,
         tpm=tpm,

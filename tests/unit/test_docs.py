@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests import floors
+from tests.benchmarks import boot_chart
 from tests.unit.test_repository import tracked
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,12 @@ PAGES = sorted(
 
 def test_drawing_of_the_floors_is_that_of_the_contracts() -> None:
     assert floors.DRAWING.read_text() == floors.draw(), "run: python -m tests.floors"
+
+
+def test_drawing_of_boot_times_is_that_of_the_table() -> None:
+    result = boot_chart.read(boot_chart.PAGE.read_text())
+    assert boot_chart.DRAWING.read_text() == boot_chart.draw(result)
+    assert boot_chart.table(result) in boot_chart.PAGE.read_text()
 
 
 def anchors(page: Path) -> set[str]:

@@ -91,7 +91,9 @@ class Partition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawArea:
-    """Bytes outside of the partition table that belong there: a boot loader that a boot ROM reads.
+    """Bytes that no check of a disk follows: a boot loader that a boot ROM reads, for example.
+
+    They are outside of the partitions, or one of them.
 
     Attributes:
         name: What the layout calls it.
@@ -204,7 +206,7 @@ class Device:
         profile: Key profile it was signed with: `dev` or `production`.
         login: Whether anyone can log in, for example to a root shell on its serial console.
         epoch: SOURCE_DATE_EPOCH of the build, seconds since 1970.
-        qemu: The virtual machine.
+        qemu: The virtual machine; None for a board that is not one.
         artefacts: Files by role: `disk` (GPT image), `bios` (U-Boot with its control DTB),
             `control-dtb`, `fit`, `policy` (PCR signatures), `kernel`, `initramfs`, `root`, ...;
             with a boot ROM also those of `ROM_ROLES`.
@@ -214,7 +216,7 @@ class Device:
         inputs: Everything it was made from.
         target: Where its memory is.
         disk_guid: GUID of the disk, lower case; empty when the build does not decide it.
-        areas: What the disk holds outside of its partitions.
+        areas: What the disk holds besides the slots, in partitions of its own or outside of them.
         firmware: What its boot ROM starts; None for a device that starts with U-Boot.
     """
 
@@ -223,7 +225,7 @@ class Device:
     profile: str
     login: bool
     epoch: int
-    qemu: Qemu
+    qemu: Qemu | None
     artefacts: dict[str, Artefact]
     partitions: tuple[Partition, ...]
     slots: tuple[Slot, ...]
@@ -329,7 +331,9 @@ def load(directory: Path) -> Device:
     return device
 
 
-def _check_machine(qemu: Qemu, where: str) -> None:
+def _check_machine(qemu: Qemu | None, where: str) -> None:
+    if qemu is None:
+        return
     for name, text, pattern, example in (
         ("system", qemu.system, _SYSTEM, "qemu-system-aarch64"),
         ("machine", qemu.machine, _MACHINE, "virt-7.2,gic-version=3"),

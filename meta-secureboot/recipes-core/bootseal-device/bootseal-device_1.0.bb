@@ -40,6 +40,8 @@ REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 # start, and the mark that makes an image a development image.
 do_install() {
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/*.service
+    sed -i 's,^TTYPath=/dev/ttyAMA0$,TTYPath=/dev/${BOOTSEAL_CONSOLE},' \
+        ${D}${systemd_system_unitdir}/bootseal-shell.service
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-cryptsetup@data.service.d ${S}/measure.conf
     install -D -m 0644 -t ${D}${nonarch_libdir} ${S}/clock-epoch
     install -D -m 0644 -t ${D}${nonarch_libdir}/repart.d ${S}/50-data.conf

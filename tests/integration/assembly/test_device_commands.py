@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+from tests import board_layouts
 from typer.testing import CliRunner
 
 from bootseal import device
@@ -17,6 +19,7 @@ from bootseal.cli.app import app
 from bootseal.disk.layout import parse_wks
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
 from bootseal.formats.fdt import model as fdt
+from bootseal.formats.uboot import config as uboot_config
 from bootseal.target import Target
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot"
@@ -127,7 +130,9 @@ def describe(directory: Path) -> BaseException | None:
         "--layer",
         LAYER,
     ]
-    return run("device", "describe", directory, *names, "--qemu-memory", "512")
+    return run(
+        "device", "describe", directory, *names, "--qemu-machine", "virt", "--qemu-memory", "512"
+    )
 
 
 def copy(made: Path, tmp_path: Path) -> Path:
@@ -144,6 +149,7 @@ def test_described_device_is_one_like_any_other(made: Path) -> None:
 
     found = device.load(made)
     assert (found.name, found.profile, found.login) == ("try-arm64", "dev", False)
+    assert found.qemu is not None
     assert (found.epoch, found.qemu.memory) == (int(EPOCH), 512)
     assert found.artefacts["disk"].sha256 == device.digest_file(made / "disk.img")
     root_hash = json.loads((made / "verity.json").read_text())["root_hash"]
@@ -186,6 +192,41 @@ def test_configuration_of_each_uboot_is_an_artefact(made: Path, tmp_path: Path) 
         "uboot-config-emmc": "u-boot-emmc.config",
         "uboot-config-sd": "u-boot-sd.config",
     }
+
+
+@pytest.mark.parametrize("machine", board_layouts.FIRMWARE)
+def test_disk_of_a_board_passes_but_for_its_firmware_which_is_said(
+    made: Path, tmp_path: Path, machine: str
+) -> None:
+    directory = copy(made, tmp_path)
+    layout, (name, file) = tmp_path / "board.wks", board_layouts.FIRMWARE[machine]
+    layout.write_text(board_layouts.text(machine))
+    describing: list[str | Path] = ["device", "describe", directory, "--layout", layout]
+    describing += ["--name", machine, "--keys", tmp_path / "keys", "--layer", LAYER]
+    assert f"holds no {file}: an earlier step makes it" in str(run(*describing))
+    (directory / file).write_bytes(b"what a ROM reads" * 70_000)
+    declared = parse_wks(layout.read_text())
+    contents = {path.name: path for path in directory.iterdir()}
+    config = "".join(f"CONFIG_{name}=y\n" for name in uboot_config.WANTED)
+    (directory / "u-boot.config").write_text(config)
+    (directory / "disk.img").unlink()
+    disk_image.write(declared, contents, directory / "disk.img")
+
+    assert run(*describing) is None
+
+    found = device.load(directory)
+    assert found.artefacts[f"part-{name}"].sha256 == device.digest_file(directory / file)
+    (area,) = found.areas
+    done = CliRunner().invoke(app, ["disk", "check", str(directory), "--no-inside"])
+    assert done.exit_code == 0, done.output
+    said = f"NOT SIGNED: {name} at {area.offset:#x}: verified by the boot ROM, or by nothing"
+    assert said in " ".join(done.stderr.split())
+    error = run("boot", "run", directory)
+    assert f"{machine} is for a board that QEMU does not have" in str(error)
+
+    with (directory / "disk.img").open("r+b") as disk:
+        os.pwrite(disk.fileno(), b"X", area.offset + 1_000_000)
+    assert "disk.boot-loader" in CliRunner().invoke(app, ["disk", "check", str(directory)]).output
 
 
 def test_slot_trees_name_root_hash_and_rollback_index(made: Path) -> None:

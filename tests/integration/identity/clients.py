@@ -7,7 +7,6 @@ mosquitto_pub (2.0.11) cannot use that: it looks for a file of the key's name fi
 
 from __future__ import annotations
 
-import base64
 import os
 import subprocess
 import sys
@@ -15,12 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from tests.integration.identity.board import LIBRARIES, SCRIPT, library
 
+from bootseal.boot.catalogue.bench import cloud
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.identity.board import Board
 
-    from bootseal.boot.catalogue.servers import Server
+    from bootseal.boot.catalogue.bench.servers import Server
 
 PROVIDER: Final = LIBRARIES / "ossl-modules/pkcs11.so"
 # What the device has, and where its own library is.
@@ -29,7 +30,7 @@ INSTALLED: Final = "/usr/lib/pkcs11/libtpm2_pkcs11.so"
 HAS_PROVIDER: Final = PROVIDER.exists()
 # MQTT 3.1.1: CONNECT with an empty client identifier, and DISCONNECT; accepted is CONNACK with 0.
 HELLO: Final = bytes.fromhex("100c 00044d51545404 02003c 0000 e000")
-ACCEPTED: Final = bytes.fromhex("20020000")
+ACCEPTED: Final = cloud.ACCEPTED
 # A client of TLS 1.3 speaks before it knows whether it was refused; the server then hangs up, and
 # whether its reason arrives is chance. In TLS 1.2 the reason comes first.
 OPENSSL_12: Final = ("-tls1_2",)
@@ -59,19 +60,9 @@ def environment(board: Board) -> dict[str, str]:
 
 def wrapped(board: Board) -> Path:
     """Write the URI as a file in PEM form, for programs that take a key from a file only."""
-    parts = (b"\x1a", b"PKCS#11 Provider URI v1.0"), (b"\x0c", uri(board).encode())
-    body = b"".join(tag + _length(text) + text for tag, text in parts)
-    der = b"\x30" + _length(body) + body
-    label = "PKCS#11 PROVIDER URI"
     path = board.root / "uri.pem"
-    text = base64.encodebytes(der).decode()
-    path.write_text(f"-----BEGIN {label}-----\n{text}-----END {label}-----\n")
+    path.write_text(cloud.wrapped(uri(board)))
     return path
-
-
-def _length(data: bytes) -> bytes:
-    size = len(data)
-    return bytes([size]) if size < 0x80 else bytes([0x82]) + size.to_bytes(2)
 
 
 def run(board: Board, *args: str | Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -90,7 +81,7 @@ def run(board: Board, *args: str | Path, given: bytes = b"") -> subprocess.Compl
 
 
 def openssl_command(
-    board: Board, server: Server, certificate: Path, *more: str, key: Path | None = None
+    board: Board, server: Server, certificate: Path | str, *more: str, key: Path | None = None
 ) -> list[str | Path]:
     """Return the command that connects, by the key in the token or in a file."""
     args: list[str | Path] = ["openssl", "s_client", "-quiet", "-verify_return_error"]
@@ -107,7 +98,7 @@ def openssl_command(
 
 
 def openssl(
-    board: Board, server: Server, certificate: Path, *more: str, key: Path | None = None
+    board: Board, server: Server, certificate: Path | str, *more: str, key: Path | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Say hello to a broker with `openssl s_client`, by the key in the token or in a file."""
     command = openssl_command(board, server, certificate, *more, key=key)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bootseal import proc
-from bootseal.boot.catalogue.servers import Trust
+from bootseal.boot.catalogue.bench.servers import Trust
 
 if TYPE_CHECKING:
     from pathlib import Path

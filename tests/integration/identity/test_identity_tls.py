@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -19,7 +19,7 @@ from tests.integration.identity import clients
 from tests.integration.identity.board import certified
 from tests.integration.identity.servers import certify_file, trust_of
 
-from bootseal.boot.catalogue import servers
+from bootseal.boot.catalogue.bench import servers
 from bootseal.identity.registry import Registry
 
 if TYPE_CHECKING:
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
 
     from tests.integration.identity.board import Board
 
-    from bootseal.boot.catalogue.servers import Server, Trust
+    from bootseal.boot.catalogue.bench.servers import Own, Server, Trust
 
 TOOLS: Final = ("swtpm", "swtpm_setup", "tpm2", "sqlite3", "openssl", "mosquitto", "curl")
-NOW: Final = int(time.time())
 DEBIAN_12: Final = platform.freedesktop_os_release().get("VERSION_ID") == "12"
 
 pytestmark = [
@@ -47,9 +46,9 @@ class Site:
 
     board: Board
     trust: Trust
+    own: Own
     broker: Server
     endpoint: Server
-    heard: list[str] = field(default_factory=lambda: [""])
 
     @property
     def certificate(self) -> Path:
@@ -58,20 +57,20 @@ class Site:
     def said(self) -> str:
         """What the broker said since the last time."""
         text = self.broker.log.read_text()
-        new, self.heard[:] = text[len(self.heard[0]) :], [text]
-        return new
+        self.broker.log.write_text("")
+        return text
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     root = tmp_path_factory.mktemp("site")
     with certified(root) as board:
-        trust = trust_of(board, root)
+        trust, own = trust_of(board, root), servers.Own.made(root, int(time.time()))
         with (
-            servers.broker(root / "broker", trust, start=NOW) as broker,
-            servers.credentials_endpoint(root / "endpoint", trust, start=NOW) as endpoint,
+            servers.broker(root, trust, own) as broker,
+            servers.credentials_endpoint(root, trust, own) as endpoint,
         ):
-            yield Site(board=board, trust=trust, broker=broker, endpoint=endpoint)
+            yield Site(board=board, trust=trust, own=own, broker=broker, endpoint=endpoint)
 
 
 def test_provider_is_there_where_debian_has_it() -> None:
@@ -86,6 +85,14 @@ def alerts(done: subprocess.CompletedProcess[bytes]) -> str:
 
 def test_openssl_connects_and_the_broker_sees_the_device(site: Site) -> None:
     done = clients.openssl(site.board, site.broker, site.certificate)
+
+    assert done.stdout == clients.ACCEPTED, alerts(done)
+    assert "u'dev-1'" in site.said()
+
+
+@pytest.mark.skipif(DEBIAN_12, reason="without OpenSSL's pkcs11-provider, which Debian 12 lacks")
+def test_openssl_takes_the_certificate_from_the_token(site: Site) -> None:
+    done = clients.openssl(site.board, site.broker, clients.uri(site.board, "cert"))
 
     assert done.stdout == clients.ACCEPTED, alerts(done)
     assert "u'dev-1'" in site.said()
@@ -141,13 +148,13 @@ def test_revoked_certificate_is_refused(site: Site, tmp_path: Path) -> None:
     site.board.run("identity", "crl", *store, *site.board.authority, "-o", revoked)
     trust = dataclasses.replace(site.trust, revoked=revoked)
 
-    with servers.broker(tmp_path / "broker", trust, start=NOW) as broker:
+    with servers.broker(tmp_path, trust, site.own) as broker:
         done = clients.openssl(site.board, broker, site.certificate, *clients.OPENSSL_12)
     assert done.stdout == b""
     assert "alert certificate revoked" in alerts(done)
     assert "u'dev-1'" not in broker.log.read_text()
 
-    with servers.credentials_endpoint(tmp_path / "endpoint", trust, start=NOW) as endpoint:
+    with servers.credentials_endpoint(tmp_path, trust, site.own) as endpoint:
         done = clients.curl(site.board, endpoint, site.certificate, *clients.CURL_12)
     assert done.stdout == b""
     assert "certificate revoked" in alerts(done)

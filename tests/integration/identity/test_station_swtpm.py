@@ -6,12 +6,14 @@ Debian 12 has no pkcs11-provider: `openssl dgst` is tpm2_sign here.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import subprocess
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, cast
 
 import pytest
@@ -19,7 +21,8 @@ from tests.integration.attest.fleet import SCRIPT as ATTEST
 from tests.integration.attest.fleet import listed, powered
 from tests.integration.identity.board import KERNEL, SCRIPT, Board, start
 
-from bootseal.boot.catalogue import station
+from bootseal import proc
+from bootseal.boot.catalogue.bench import cloud, station
 from bootseal.boot.machine import swtpm
 from bootseal.errors import VerificationRefused
 from bootseal.identity.registry import Registry
@@ -95,7 +98,7 @@ class Talk:
             yield station.Port(incoming=ours.fileno(), outgoing=ours.fileno())
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(station, "_opened", opened)
+            patch.setattr(station, "opened", opened)
             patch.setattr(station, "_approved", lambda _workspace: listed(KERNEL, "as-built"))
             try:
                 station.certify(cast("Workspace", self.place))
@@ -145,3 +148,19 @@ def test_device_that_runs_something_else_gets_no_certificate(talk: Talk) -> None
 
     assert not (talk.board.root / "data/identity/certificate.pem").exists()
     assert Registry(talk.place.work / "verifier").entries() == []
+
+
+def test_servers_next_to_a_device_learn_what_was_revoked(talk: Talk) -> None:
+    talk.board.chip.boot(KERNEL)
+    talk.run(f"{talk.place.work}/t")
+    (entry,) = Registry(talk.place.work / "verifier").entries()
+
+    with ExitStack() as held:
+        device = SimpleNamespace(epoch=0)
+        found = SimpleNamespace(**dataclasses.asdict(talk.place), device=device, held=held)
+        cloud.serve_after_revocation(cast("Workspace", found))
+
+    servers = talk.place.work / "servers-later"
+    text = proc.run("openssl", ["crl", "-text", "-in", servers / "revoked.pem"], timeout=30).stdout
+    assert entry.serial in text.decode().lower()
+    assert set(found.network.forwards) == {cloud.MQTT_PORT, cloud.HTTPS_PORT}

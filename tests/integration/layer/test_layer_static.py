@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests import board_layouts
+from tests.board_layouts import FIRMWARE
 
 from bootseal.assembly.layer import DEVICE, IDENTITY, Layer
 from bootseal.disk.layout import LABEL_ID, parse_wks
@@ -55,18 +57,50 @@ def test_kas_file_passes_the_schema_of_kas(path: Path, tmp_path: Path) -> None:
     dump(tmp_path, str(path.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize("name", ["qemuarm64", "qemuarm64-production"])
-def test_every_repository_of_a_build_is_pinned_to_a_commit(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("names", "layer"),
+    [
+        (["kas/qemuarm64.yml"], "meta-arm"),
+        (["kas/qemuarm64-production.yml"], "meta-arm"),
+        (["kas/base.yml", "kas/machines/raspberrypi4-64.yml"], "meta-raspberrypi"),
+        (["kas/base.yml", "kas/machines/imx8mp-lpddr4-evk.yml"], "meta-freescale"),
+    ],
+    ids=["qemuarm64", "production", "raspberrypi4-64", "imx8mp-lpddr4-evk"],
+)
+def test_every_repository_of_a_build_is_pinned_to_a_commit(
+    names: list[str], layer: str, tmp_path: Path
+) -> None:
     features = [f"kas/features/{each}.yml" for each in ("sstate-mirror", "greengrass")]
-    document = dump(tmp_path, f"kas/{name}.yml", *features)
+    document = dump(tmp_path, *names, *features)
     repositories, overrides = document["repos"], document["overrides"]
     assert isinstance(repositories, dict)
     assert isinstance(overrides, dict)
     others = {name for name, repository in repositories.items() if "url" in repository}
     commits = {name: entry["commit"] for name, entry in overrides["repos"].items()}
-    assert {"meta-arm", "meta-aws"} <= others
+    assert {layer, "meta-aws"} <= others
     assert commits.keys() == others
     assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in commits.values())
+
+
+@pytest.mark.parametrize("machine", FIRMWARE)
+def test_layout_of_a_board_has_its_firmware_and_what_every_layout_has(machine: str) -> None:
+    layout = parse_wks(board_layouts.text(machine))
+
+    shipped = parse_wks((LAYER / "files/wic/bootseal-ab.wks").read_text())
+    assert [(each.name, each.file) for each in layout.unverified] == [FIRMWARE[machine]]
+    names = {"firmware", *(each.name for each in layout.partitions)}
+    assert names == {"firmware", *(p.name for p in shipped.partitions)} - {"fw-a", "fw-b"}
+    for each in layout.partitions:
+        if each.name != "firmware":
+            same = shipped.partition(each.name)
+            assert (each.type, each.uuid, each.size) == (same.type, same.uuid, same.size)
+
+
+def test_sizes_of_a_board_s_layout_are_those_of_the_build() -> None:
+    sizes = {"BOOTSEAL_ROOT_SIZE": "1G", "BOOTSEAL_VERITY_SIZE": "16M"}
+    layout = parse_wks(board_layouts.text("raspberrypi4-64", **sizes))
+    assert layout.partition("root-b").size == 1 << 30
+    assert layout.partition("root-b-verity").size == 16 << 20
 
 
 def test_production_build_neither_names_development_keys_nor_builds_a_login(tmp_path: Path) -> None:

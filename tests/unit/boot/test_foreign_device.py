@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,6 +59,18 @@ def change(directory: Path, section: str, name: str, value: object) -> None:
     document = json.loads((directory / "device.json").read_text())
     document[section][name] = value
     (directory / "device.json").write_text(json.dumps(document))
+
+
+def test_device_need_not_be_one_of_qemu_s(directory: Path) -> None:
+    devices.save(replace(devices.load(directory), qemu=None), directory)
+
+    assert devices.load(directory).qemu is None
+    # Left out is not the same as said to be none.
+    document = json.loads((directory / "device.json").read_text())
+    del document["qemu"]
+    (directory / "device.json").write_text(json.dumps(document))
+    with pytest.raises(FormatError, match="qemu"):
+        devices.load(directory)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A boot loader outside of the partitions: declared, compared, and nothing next to it."""
+"""What is declared besides the slots, such as a boot loader: compared, and nothing next to it."""
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from bootseal.check import expected
 from bootseal.device import RawArea
 from bootseal.disk.layout import parse_wks
 from bootseal.errors import UsageError
-from bootseal.units import KIB
+from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,54 @@ def test_bytes_next_to_a_declared_boot_loader_are_refused(
 def test_file_for_a_boot_loader_that_the_layout_lacks_is_refused(tmp_path: Path) -> None:
     text = SHIPPED.read_text() + "part x --no-table --offset 512M\n"
 
-    with pytest.raises(UsageError, match="declares no 'y' with --no-table: it declares x"):
+    with pytest.raises(UsageError, match="declares no 'y' besides the slots: it declares x"):
         expected.of_layout(
             tmp_path / "d.img", b"", parse_wks(text), area_files={"y": tmp_path / "y"}
         )
+
+
+def with_part(base: Base, path: Path | None) -> tuple[bytearray, Callable[[Expected], Expected]]:
+    """Return the disk with a partition that holds `LOADER`, and its declaration."""
+    last = base.target.partitions[-1]
+    place, number, unique = last.end, last.number + 1, str(uuid.UUID(int=99))
+    part = replace(last, name="firmware", number=number, uuid=unique, offset=place, size=MIB)
+    image = bytearray(base.partitioned([*base.target.partitions, part]))
+    image[place : place + len(LOADER)] = LOADER
+    area = RawArea(name=part.name, offset=place, size=MIB, file="firmware.vfat")
+
+    def change(target: Expected) -> Expected:
+        files = {} if path is None else {part.name: path}
+        partitions = (*target.partitions, part)
+        return replace(target, partitions=partitions, areas=(area,), area_files=files)
+
+    return image, change
+
+
+def test_partition_besides_the_slots_is_its_file(
+    base: Base, check_image: Callable[..., DiskVerdict], loader: Path
+) -> None:
+    image, change = with_part(base, loader)
+
+    verdict = check_image(bytes(image), change)
+    assert not verdict.errors
+    assert [area.name for area in verdict.areas] == ["firmware"]
+    assert "disk.boot-loader-unchecked" not in {found.id for found in verdict.findings}
+
+    end = base.target.partitions[-1].end
+    for at in (end + 5, end + len(LOADER), end + MIB - 1):
+        changed = bytearray(image)
+        changed[at] ^= 1
+        (found,) = check_image(bytes(changed), change).errors
+        assert (found.id, found.where, found.offset) == ("disk.boot-loader", "firmware", at)
+
+
+def test_partition_besides_the_slots_without_a_file_is_said_to_be_unchecked(
+    base: Base, check_image: Callable[..., DiskVerdict]
+) -> None:
+    image, change = with_part(base, None)
+
+    verdict = check_image(bytes(image), change)
+
+    assert not verdict.errors
+    unchecked = [each for each in verdict.findings if each.id == "disk.boot-loader-unchecked"]
+    assert [each.where for each in unchecked] == ["firmware"]

@@ -74,7 +74,7 @@ class About:
         name: Short name.
         login: Whether the image offers a root shell on its serial console.
         epoch: SOURCE_DATE_EPOCH, seconds since 1970.
-        qemu: The virtual machine it was built for.
+        qemu: The virtual machine it was built for, if it was.
         keys: Key directory it was signed with.
         root_hash: dm-verity root hash, lower-case hex.
         inputs: What it was made from.
@@ -84,7 +84,7 @@ class About:
     name: str
     login: bool
     epoch: int
-    qemu: Qemu
+    qemu: Qemu | None
     keys: Path
     root_hash: str
     inputs: tuple[Input, ...]
@@ -189,11 +189,11 @@ def describe(
         qemu=about.qemu,
         artefacts={
             role: device.describe(directory, directory / name)
-            for role, name in (ROLES | _optional(directory)).items()
+            for role, name in (ROLES | _optional(directory) | extra_parts(layout)).items()
         },
         partitions=layout.partitions,
         disk_guid=layout.label_id if layout.names_disk else "",
-        areas=layout.areas,
+        areas=layout.unverified,
         slots=tuple(
             Slot.named(
                 slot,
@@ -212,6 +212,11 @@ def describe(
         target=about.target,
         firmware=firmware.describe(directory, root_key),
     )
+
+
+def extra_parts(layout: Layout) -> dict[str, str]:
+    """Return the files that the layout puts onto the disk besides those of `ROLES`, by role."""
+    return {f"part-{area.name}": area.file for area in layout.unverified if area.file}
 
 
 def _optional(directory: Path) -> dict[str, str]:

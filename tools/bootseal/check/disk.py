@@ -37,7 +37,7 @@ class DiskVerdict:
         table: Its partition tables.
         chain: What the chain of trust leads to.
         gaps: What belongs to nothing.
-        areas: What is declared outside of the partitions.
+        areas: What is declared besides the slots.
         banks: The boot loaders that its boot ROM starts; none for a device without one.
     """
 

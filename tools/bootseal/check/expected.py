@@ -46,7 +46,7 @@ class Expected:
         device: The device's description; None for an image on its own.
         directory: The directory of that.
         memory: The memory of the board.
-        areas: What belongs on the disk outside of its partitions.
+        areas: What belongs on the disk besides the slots and what goes with them.
         area_files: The files that these hold, by name, as far as they are at hand.
         firmware: What its boot ROM starts; None for a device that starts with U-Boot, and where
             nothing says.
@@ -148,7 +148,7 @@ def of_layout(
         layout: The declared layout.
         policy_key: The key that must have signed the PCR policy.
         memory: The memory of the board.
-        area_files: The files of the areas outside of the partitions, by name.
+        area_files: The files of what the layout declares besides the slots, by name.
 
     Raises:
         UsageError: The layout has no slot, a slot lacks one of its partitions, or there is no such
@@ -162,16 +162,17 @@ def of_layout(
     if missing or not slots:
         lack = f"the partition {missing[0]!r}" if missing else f"a partition {_BOOT}X"
         raise UsageError(f"the layout lacks {lack}: it declares {', '.join(names)}")
-    if unknown := [name for name in area_files if all(a.name != name for a in layout.areas)]:
-        areas = ", ".join(area.name for area in layout.areas) or "none"
+    unverified = layout.unverified
+    if unknown := [name for name in area_files if all(a.name != name for a in unverified)]:
+        areas = ", ".join(area.name for area in unverified) or "none"
         raise UsageError(
-            f"the layout declares no {unknown[0]!r} with --no-table: it declares {areas}"
+            f"the layout declares no {unknown[0]!r} besides the slots: it declares {areas}"
         )
     return Expected(
         image=image,
         control=control,
         disk_guid=layout.label_id if layout.names_disk else "",
-        areas=layout.areas,
+        areas=unverified,
         area_files=area_files,
         partitions=tuple(
             replace(each, uuid="") if each.name in layout.drawn else each

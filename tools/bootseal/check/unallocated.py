@@ -39,7 +39,7 @@ class Gap(NamedTuple):
 
 
 def areas(disk: Disk, table: Table, target: Expected) -> list[Gap]:
-    """Return where the declared areas outside of the partitions are on this disk."""
+    """Return where what is declared besides the slots is on this disk."""
     found = []
     for area in target.areas:
         after = (e.offset for e in table.entries if e.offset > area.offset)
@@ -56,8 +56,7 @@ def check_areas(disk: Disk, found: list[Gap], target: Expected) -> Iterator[Find
             yield finding(
                 "disk.boot-loader-unchecked",
                 area.name,
-                f"declared outside of the partition table, {area.start:#x} to {area.end:#x}, and "
-                "compared with nothing",
+                f"declared at {area.start:#x} to {area.end:#x}, and compared with nothing",
                 offset=area.start,
             )
         elif (offset := _difference(disk, area, path)) is not None:

@@ -147,7 +147,9 @@ def describe(
         typer.Option(help="List of what the device is made of, such as bitbake's manifest."),
     ] = None,
     qemu_system: Annotated[str, typer.Option(help="QEMU program.")] = "qemu-system-aarch64",
-    qemu_machine: Annotated[str, typer.Option(help="QEMU -machine.")] = "virt-7.2,gic-version=3",
+    qemu_machine: Annotated[
+        str | None, typer.Option(help="QEMU -machine; without it, the board is not one of QEMU's.")
+    ] = None,
     qemu_cpu: Annotated[str, typer.Option(help="QEMU -cpu.")] = "cortex-a57",
     qemu_cpus: Annotated[int, typer.Option(min=1, metavar="N", help="Number of processors.")] = 2,
     qemu_memory: Annotated[int, typer.Option(min=1, metavar="N", help="Memory in MiB.")] = 1024,
@@ -180,7 +182,7 @@ def describe(
     # An older one must not describe newer parts.
     (directory / device.FILE_NAME).unlink(missing_ok=True)
     paths = _verified_parts(directory)
-    qemu = Qemu(
+    qemu = qemu_machine and Qemu(
         system=qemu_system, machine=qemu_machine, cpu=qemu_cpu, cpus=qemu_cpus, memory=qemu_memory
     )
     inputs = assembly.layer_inputs(Layer.find(layer))
@@ -189,11 +191,14 @@ def describe(
         inputs.append(Input(name=manifest.name, version="", sha256=digest))
     said = MemoryOptions(bootm_len=bootm_len, fit_address=fit_address).target()
     read = assembly.target(paths, directory / assembly.OPTIONAL["uboot-config"])
+    declared = _layout(layout)
+    for file in assembly.extra_parts(declared).values():
+        _part(directory, file)
     about = assembly.About(
         name=name,
         login=image_offers_login(paths["root"]),
         epoch=now(),
-        qemu=qemu,
+        qemu=qemu or None,
         keys=keys,
         root_hash=verity_trees.load(_part(directory, rootfs.FACTS)).root_hash,
         inputs=tuple(inputs),
@@ -203,9 +208,9 @@ def describe(
         ),
     )
     found = assembly.predictions(paths)
-    device.save(assembly.describe(about, _layout(layout), found, directory), directory)
+    device.save(assembly.describe(about, declared, found, directory), directory)
     console.status("OK: {}", directory / device.FILE_NAME)
-    console.status("Next: bootseal boot run {}", directory)
+    console.status("Next: bootseal {} {}", "boot run" if qemu else "disk check", directory)
 
 
 def _paths(directory: Path) -> dict[str, Path]:

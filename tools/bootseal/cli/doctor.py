@@ -59,6 +59,8 @@ TOOLS: Final = (
     Tool(name="mksquashfs", package="squashfs-tools", used_by="update bundle", version=()),
     Tool(name="sfdisk", package="fdisk", used_by="reference build"),
     Tool(name="qemu-system-aarch64", package="qemu-system-arm", used_by="boot"),
+    Tool(name="busybox", package="busybox-static", used_by="boot matrix", version=()),
+    Tool(name="mosquitto", package="mosquitto", used_by="boot matrix", version=()),
     Tool(name="qemu-img", package="qemu-utils", used_by="boot"),
     Tool(name="qemu-io", package="qemu-utils", used_by="boot matrix"),
     Tool(name="cryptsetup", package="cryptsetup-bin", used_by="boot matrix"),

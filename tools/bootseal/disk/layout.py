@@ -59,6 +59,8 @@ _TABLE_END: Final = 34 * SECTOR
 _VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 # A GPT entry holds 36 UTF-16 code units; what follows keeps names usable in device paths.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,35}")
+# What the checks of a disk follow: slots, their state, and the two banks of a boot ROM of ours.
+_FOLLOWED: Final = re.compile(r"bootstate|data|fw-[ab]|boot-.+|root-.+")
 _FILE: Final = re.compile(r"file=([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -88,6 +90,20 @@ class Layout:
     def end(self) -> int:
         """Offset of the first byte behind the last partition."""
         return self.partitions[-1].end
+
+    @property
+    def unverified(self) -> tuple[RawArea, ...]:
+        """What no check of a disk follows, such as what a boot ROM reads: areas and partitions."""
+        return self.areas + tuple(
+            RawArea(
+                name=each.name,
+                offset=each.offset,
+                size=each.size,
+                file=self.files.get(each.name, ""),
+            )
+            for each in self.partitions
+            if _FOLLOWED.fullmatch(each.name) is None
+        )
 
     def partition(self, name: str) -> Partition:
         """Return the partition called `name`.

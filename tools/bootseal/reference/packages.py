@@ -18,11 +18,11 @@ KERNEL: Final = "linux-image-cloud-arm64"
 # What the device runs; apt adds what these depend on.
 WANTED: Final = (
     KERNEL,
-    "base-files", "base-passwd", "bash", "busybox-static", "coreutils", "cryptsetup-bin", "dash",
-    "dmsetup", "e2fsprogs", "grep", "kmod", "libc-bin", "libtss2-tcti-device0t64",
-    "libtpm2-pkcs11-1", "libubootenv-tool", "mawk", "mount", "openssl", "pkcs11-provider", "sed",
-    "sqlite3", "systemd", "systemd-cryptsetup", "systemd-repart", "systemd-sysv", "tpm2-tools",
-    "udev", "util-linux",
+    "base-files", "base-passwd", "bash", "busybox-static", "coreutils", "cryptsetup-bin", "curl",
+    "dash", "dmsetup", "e2fsprogs", "grep", "kmod", "libc-bin", "libtss2-tcti-device0t64",
+    "libtpm2-pkcs11-1", "libubootenv-tool", "mawk", "mosquitto-clients", "mount", "openssl",
+    "pkcs11-provider", "sed", "sqlite3", "systemd", "systemd-cryptsetup", "systemd-repart",
+    "systemd-sysv", "tpm2-tools", "udev", "util-linux",
 )  # fmt: skip
 
 

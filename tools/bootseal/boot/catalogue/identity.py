@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bootseal.boot.catalogue import station
+from bootseal.boot.catalogue.bench import cloud, listeners, station
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
@@ -15,6 +15,7 @@ _GROUP: Final = "identity"
 _OVER_AND_OVER: Final = (
     "\rwhile :; do rm -rf /data/identity; bootseal-identity create; bootseal-identity token; done\r"
 )
+_CERTIFIED: Final = "^key, certificate [0-9a-f]+, token$"
 _CUT_AFTER: Final = 9.0
 # The status that was sent when the device came up is sent again, after what was done since.
 _AGAIN: Final = (
@@ -26,26 +27,63 @@ _AGAIN: Final = (
 IDENTITY: Final = (
     Scenario(
         id="identity-issued",
-        title="Identity key made, proven and certified (development image)",
+        title="Identity key made, certified, used for TLS and revoked (development image)",
         group=_GROUP,
         about="A genuine device is enrolled, makes its key in the TPM, and answers a nonce with "
-        "the proof. The verifier issues a certificate, and the device installs it. OpenSSL signs "
-        "through PKCS#11 with the token, and the verifier checks that with the key that was "
-        "proven. The next start makes the token by itself, from the same key and certificate.",
-        prepare=station.plug,
+        "the proof. The verifier issues a certificate, and the device installs it. OpenSSL, "
+        "mosquitto_pub and curl connect with the token to a real broker and to a double of AWS's "
+        "endpoint for credentials, both of which see the device's name; a software key with that "
+        "name is refused. After a restart, which makes the token by itself, both servers refuse "
+        "the certificate, as it was revoked.",
+        prepare=cloud.serve,
         steps=(
             came_up(
                 *("root-verified:a", "shell", "identity-token:with"),
-                *("u-boot", "root-verified:a", "identity-token:with"),
-                identity="^key, certificate [0-9a-f]+, token$",
+                identity=_CERTIFIED,
+                title="certified",
                 actions=(
                     Action(
                         do=Do.TYPE,
                         when="shell",
-                        text=f"{station.COMMANDS}\r",
-                        call=station.certify,
+                        text=f"{station.COMMANDS}; {cloud.CONNECT}\r",
+                        call=cloud.connects,
                     ),
-                    Action(do=Do.TYPE, when="shell", text="reboot\r"),
+                ),
+            ),
+            came_up(
+                *("root-verified:a", "identity-token:with", "shell"),
+                identity=_CERTIFIED,
+                title="revoked",
+                prepare=cloud.serve_after_revocation,
+                actions=(
+                    Action(
+                        do=Do.TYPE,
+                        when="shell",
+                        text=f"{cloud.CONNECT_AGAIN}\r",
+                        call=cloud.is_refused,
+                    ),
+                ),
+            ),
+        ),
+    ),
+    Scenario(
+        id="identity-no-listener",
+        title="Nothing listens on the device (development image)",
+        group=_GROUP,
+        about="The device is connected to a network. Its own tables of sockets have none that "
+        "takes something from there, and every TCP port refuses a connection from outside. Then "
+        "it listens on one port, which both ways have to find.",
+        prepare=listeners.plug,
+        steps=(
+            came_up(
+                *("root-verified:a", "shell"),
+                actions=(
+                    Action(
+                        do=Do.TYPE,
+                        when="shell",
+                        text=f"{listeners.COMMANDS}\r",
+                        call=listeners.looked_for,
+                    ),
                 ),
             ),
         ),

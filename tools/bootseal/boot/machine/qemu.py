@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
-from bootseal.errors import ToolError
+from bootseal.errors import ToolError, UsageError
 
 if TYPE_CHECKING:
-    from bootseal.device import Qemu
+    from bootseal.device import Device, Qemu
 
 STATUS_PORT: Final = "io.bootseal.status"
 ESCROW_PORT: Final = "io.bootseal.escrow"
@@ -105,6 +105,21 @@ class Wiring:
     escrow: str
     qmp: str
     tpm: Path
+
+
+def of_device(device: Device) -> Qemu:
+    """Return the virtual machine that a device was built for.
+
+    Raises:
+        UsageError: It was built for a board that is not one of QEMU's.
+    """
+    if device.qemu is None:
+        raise UsageError(
+            f"{device.name} is for a board that QEMU does not have: its device.json says nothing of"
+            " a virtual machine",
+            hint="start it on the board; bootseal disk check and fit verify work here",
+        )
+    return device.qemu
 
 
 def arguments(machine: Machine, wiring: Wiring) -> list[str]:

@@ -230,14 +230,15 @@ class Runner:
         work.mkdir(parents=True)
         workspace = Workspace(self._device, self._directory, self._keys, work)
         try:
-            workspace.set_up(base.disk, base.disk_format, base.tpm, scenario.tpm)
-            if scenario.prepare is not None:
-                scenario.prepare(workspace)
-            for number, step in enumerate(scenario.steps, 1):
-                last = number == len(scenario.steps) and not keep
-                steps.append(self._step(workspace, step, number, last=last))
-                if steps[-1].verdict is not Outcome.PASSED:
-                    break
+            with workspace.held:
+                workspace.set_up(base.disk, base.disk_format, base.tpm, scenario.tpm)
+                if scenario.prepare is not None:
+                    scenario.prepare(workspace)
+                for number, step in enumerate(scenario.steps, 1):
+                    last = number == len(scenario.steps) and not keep
+                    steps.append(self._step(workspace, step, number, last=last))
+                    if steps[-1].verdict is not Outcome.PASSED:
+                        break
         except BootsealError as error:
             reason = f"could not be carried out: {error.message}"
         result = self._report(scenario, steps, reason, time.monotonic() - clock)
@@ -288,7 +289,7 @@ class Runner:
         words = said.partition(",")[0].split()
         return {
             "bootseal": bootseal.__version__,
-            "qemu": qemu.version(self._device.qemu.system),
+            "qemu": qemu.version(qemu.of_device(self._device).system),
             "swtpm": words[-1] if words else "",
         }
 

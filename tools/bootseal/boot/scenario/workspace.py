@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -153,6 +154,8 @@ class Workspace:
         work: The scenario's own directory.
         disk: The scenario's disk.
         tpm: State directory of the scenario's TPM.
+        network: What the machine is connected to in every later power cycle.
+        held: What lasts until the scenario is over, such as servers next to the device.
     """
 
     def __init__(self, device: Device, directory: Path, keys: Path, work: Path) -> None:
@@ -162,6 +165,8 @@ class Workspace:
         self._keys = keys
         self.disk = Overlay(work / "disk.qcow2")
         self.tpm = work / "tpm"
+        self.network: qemu.Network | qemu.Cable | None = None
+        self.held = ExitStack()
         self._plugged = True
         self._record = False
         self._bios = device.first_code(directory)
@@ -202,11 +207,12 @@ class Workspace:
     def machine(self) -> qemu.Machine:
         """Return the machine as it is now."""
         return qemu.Machine(
-            qemu=self.device.qemu,
+            qemu=qemu.of_device(self.device),
             bios=self._bios,
             disk=self.disk.path,
             tpm=self.tpm if self._plugged else None,
             record_tpm=self._record,
+            network=self.network,
             extra=self._extra,
         )
 

@@ -48,6 +48,7 @@ def matrix(
     """Run every attack of the catalogue on copies of the device; the device itself is untouched."""
     from bootseal import device as devices
     from bootseal.boot.catalogue.scenarios import SCENARIOS
+    from bootseal.boot.machine.qemu import of_device
     from bootseal.boot.scenario import runner
     from bootseal.cli.boot import printing
 
@@ -56,6 +57,7 @@ def matrix(
         printing.show_catalogue(chosen)
         return
     device = devices.load(directory)
+    of_device(device)
     chosen = runner.fitting(chosen, device, scenario or [])
     watcher = printing.Ticker(len(chosen))
     engine = runner.Runner(

@@ -42,6 +42,8 @@ def show_run(done: Run, device: Device) -> None:
         mark = "[bold red]REFUSED[/]" if wrong else "[green]OK[/]" if ids else ""
         text = "\n".join(filter(None, [value, *wrong]))
         cells.append((name, console.lines(text), Styled(mark)))
+    if done.connected:
+        cells.append(("TLS", f"by the key in the TPM; the broker saw {done.connected}", ""))
     cells += [(name, value, "") for name, value in _course(result)]
     title = f"{device.name}, boot {done.number}"
     console.table(["what", "found", "verdict"], cells, title=title)
@@ -61,6 +63,8 @@ def _system(system: Status, device: Device) -> Iterator[_Row]:
     for pcr in slot.pcrs if slot else ():
         name = f"PCR {pcr}, then capped" if pcr == CAPPED_PCR else f"PCR {pcr}"
         yield f"{name}, as predicted", system.pcrs.get(pcr, "nothing"), (f"pcr.{pcr}",)
+    if system.identity is not None and system.identity.key:
+        yield "identity", f"made in the TPM: {system.identity.text()}", ()
     event_log = ("event-log.missing", "event-log.malformed", "event-log.differs")
     yield "event log", f"{system.event_log_size} bytes, as predicted", event_log
     yield "kernel", f"{system.kernel}, lockdown {system.lockdown}", ("lockdown.off",)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +24,18 @@ def run(
     shell: Annotated[
         bool, typer.Option("--shell", help="Connect this terminal to the device's console.")
     ] = False,
+    certify: Annotated[
+        bool,
+        typer.Option(
+            "--certify",
+            help="Enrol the device, certify its identity key and see it connect once (development "
+            "images).",
+        ),
+    ] = False,
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", help="Key directory of the device's maker, for --certify."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Boot the device and check what it reports about itself; disk and TPM keep their state."""
@@ -35,10 +48,18 @@ def run(
     device = devices.load(directory)
     if reset:
         boot_run.forget(directory)
+    if certify and (shell or not device.login):
+        raise UsageError("--certify needs a development image, without --shell")
     if shell:
         _shell(device.name, login=device.login)
         raise typer.Exit(boot_run.shell(device, directory, console.TerminalProgress()))
-    done = boot_run.boot(device, directory, timeout=timeout, progress=console.TerminalProgress())
+    done = boot_run.boot(
+        device,
+        directory,
+        timeout=timeout,
+        progress=console.TerminalProgress(),
+        certify=(keys or directory / "keys") if certify else None,
+    )
     if as_json:
         console.emit_json(done.document())
     else:

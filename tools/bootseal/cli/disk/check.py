@@ -72,7 +72,11 @@ def check(
     if not as_json:
         printing.print_findings(verdict.findings, everything=everything)
     for area in verdict.areas:
-        console.status("NOT SIGNED: {}, outside of the partitions at {:#x}", area.name, area.start)
+        console.status(
+            "NOT SIGNED: {} at {:#x}: verified by the boot ROM, or by nothing, and not here",
+            area.name,
+            area.start,
+        )
     refuse(verdict, image)
     console.status("OK: {} is accepted. {}", image, verdict.summary(inside=inside))
 

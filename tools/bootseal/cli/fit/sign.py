@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -23,6 +24,59 @@ if TYPE_CHECKING:
 
 _TRUST: Final = "Trust in U-Boot"
 _REQUIRED: Final = ("conf", "image")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustOptions:
+    """The U-Boot that is to require the keys, and what for."""
+
+    dtb: Annotated[
+        Path | None,
+        typer.Option(
+            help="U-Boot's control device tree, or what holds it (u-boot.bin, u-boot.itb, "
+            "u-boot.img): make it require the keys.",
+            rich_help_panel=_TRUST,
+        ),
+    ] = None
+    dtb_output: Annotated[
+        Path | None,
+        typer.Option(help="Write it here instead of over --dtb.", rich_help_panel=_TRUST),
+    ] = None
+    required: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[HINT=]conf|image",
+            help="What must be signed with the keys, or with this one; may be repeated. "
+            "If left out: conf for a key that signs configurations, else image.",
+            rich_help_panel=_TRUST,
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.dtb is None and self.dtb_output is not None:
+            raise UsageError(
+                "--dtb-output without --dtb: there is no device tree to add the keys to"
+            )
+
+    def required_for(self, hints: list[str]) -> dict[str, str]:
+        """Return what each key shall be required for, where that is said.
+
+        Raises:
+            UsageError: It is neither conf nor image, for a key that does not sign, or said twice.
+        """
+        found: dict[str, str] = {}
+        for option in self.required or []:
+            hint, named, what = option.rpartition("=")
+            if what not in _REQUIRED or (named and hint not in hints):
+                raise UsageError(
+                    f"--required {option}: expected conf or image, or HINT=conf or HINT=image for "
+                    f"one of {', '.join(hints)}"
+                )
+            given = dict.fromkeys([hint] if named else hints, what)
+            if twice := found.keys() & given.keys():
+                raise UsageError(f"--required is given twice for {', '.join(sorted(twice))}")
+            found |= given
+        return found
 
 
 def sign(
@@ -53,27 +107,7 @@ def sign(
     comment: Annotated[
         str | None, typer.Option(help="Text for the signature nodes; not signed.")
     ] = None,
-    dtb: Annotated[
-        Path | None,
-        typer.Option(
-            help="U-Boot's control device tree, or what holds it (u-boot.bin, u-boot.itb, "
-            "u-boot.img): make it require the keys.",
-            rich_help_panel=_TRUST,
-        ),
-    ] = None,
-    dtb_output: Annotated[
-        Path | None,
-        typer.Option(help="Write it here instead of over --dtb.", rich_help_panel=_TRUST),
-    ] = None,
-    required: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[HINT=]conf|image",
-            help="What must be signed with the keys, or with this one; may be repeated. "
-            "If left out: conf for a key that signs configurations, else image.",
-            rich_help_panel=_TRUST,
-        ),
-    ] = None,
+    trust: TrustOptions,
 ) -> None:
     """Sign every configuration of a FIT, and verify the result before it is written.
 
@@ -91,8 +125,6 @@ def sign(
     from bootseal.fit.sign import Request, sign_file
     from bootseal.formats.kinds.kind import FIT
 
-    if dtb is None and dtb_output is not None:
-        raise UsageError("--dtb-output without --dtb: there is no device tree to add the keys to")
     signing = _signing_keys(key, hint, keys.access())
     request = Request(
         keys=signing,
@@ -100,15 +132,15 @@ def sign(
         comment=comment,
         strictness=strictness.chosen(),
         add=_new_signature(add_signature, padding),
-        required=_required(required or [], hint),
+        required=trust.required_for(hint),
     )
     target = output or fit
-    trusted = None if dtb is None else _trusting(dtb, fit, request)
+    trusted = None if trust.dtb is None else _trusting(trust.dtb, fit, request)
     request = dataclasses.replace(request, control=trusted)
     with opened(fit, FIT):
         sign_file(fit, target, request, console.TerminalProgress())
-    if trusted is not None and dtb is not None:
-        write_file(dtb_output or dtb, trusted)
+    if trusted is not None and trust.dtb is not None:
+        write_file(trust.dtb_output or trust.dtb, trusted)
     _report(target, signing)
 
 
@@ -137,23 +169,6 @@ def _report(target: Path, keys: list[SigningKey]) -> None:
     for each in keys:
         fingerprint = each.signer.public_key.fingerprint()
         console.status("OK: {} is signed by {} ({})", target, fingerprint, each.hint)
-
-
-def _required(options: list[str], hints: list[str]) -> dict[str, str]:
-    """Return what each key shall be required for, where that is said."""
-    found: dict[str, str] = {}
-    for option in options:
-        hint, named, what = option.rpartition("=")
-        if what not in _REQUIRED or (named and hint not in hints):
-            raise UsageError(
-                f"--required {option}: expected conf or image, or HINT=conf or HINT=image for one "
-                f"of {', '.join(hints)}"
-            )
-        given = dict.fromkeys([hint] if named else hints, what)
-        if twice := found.keys() & given.keys():
-            raise UsageError(f"--required is given twice for {', '.join(sorted(twice))}")
-        found |= given
-    return found
 
 
 def _trusting(dtb: Path, fit: Path, request: Request) -> bytes:

@@ -43,14 +43,17 @@ if TYPE_CHECKING:
 
     from bootseal.boot.scenario.workspace import Workspace
     from bootseal.identity.registry import Entry
+    from bootseal.keys.identity import Authority
+    from bootseal.keys.signers.base import Signer
 
 NAME: Final = "device-1"
 _PORT: Final = "io.bootseal.station"
 PATH: Final = f"/dev/virtio-ports/{_PORT}"
 """Where the device has its end of the port."""
-_URI: Final = (
-    "pkcs11:token=device;object=identity;type=private?pin-source=file:/run/bootseal/identity/pin"
+URI: Final = (
+    "pkcs11:token=device;object=identity;type={}?pin-source=file:/run/bootseal/identity/pin"
 )
+"""Of what is in the token: `private` is the key, `cert` its certificate."""
 _SIGNED: Final = b"signed by the token\n"
 _REFUSED: Final = b"-----END: refused\n"
 _PATIENCE: Final = 600.0
@@ -70,7 +73,7 @@ COMMANDS: Final = "; ".join(
         f"echo {_SIGNED.decode().strip()} >/tmp/t",
         "set -a",
         ". /usr/lib/bootseal/identity.env",
-        f"openssl dgst -sha256 -sign '{_URI}' /tmp/t | base64 -w 0 >&3",
+        f"openssl dgst -sha256 -sign '{URI.format('private')}' /tmp/t | base64 -w 0 >&3",
         "echo >&3",
     )
 )
@@ -90,20 +93,22 @@ class Port:
     outgoing: int
 
     def line(self) -> bytes:
-        """Return the next line.
+        """Return the next line, and leave what comes behind it.
 
         Raises:
             Inconclusive: None came in time.
         """
-        text, deadline = b"", time.monotonic() + _PATIENCE
+        text, deadline = bytearray(), time.monotonic() + _PATIENCE
         while not text.endswith(b"\n") and len(text) < _LONGEST:
             left = max(deadline - time.monotonic(), 0.0)
             ready = select.select([self.incoming], [], [], left)[0]
-            data = os.read(self.incoming, _LONGEST) if ready else b""
+            data = os.read(self.incoming, 1) if ready else b""
             if not data:
-                raise Inconclusive(f"the device sent no line to the station, only {text[-80:]!r}")
+                raise Inconclusive(
+                    f"the device sent no line to the station, only {bytes(text[-80:])!r}"
+                )
             text += data
-        return text
+        return bytes(text)
 
     def send(self, data: bytes) -> None:
         """Send bytes, no more than a pipe holds."""
@@ -127,7 +132,7 @@ def certify(workspace: Workspace) -> None:
         Inconclusive: The device does not answer.
         BootsealError: The verifier cannot do its part.
     """
-    with _opened(workspace) as port:
+    with opened(workspace) as port:
         try:
             entry = _proven(workspace, port)
         except VerificationRefused:
@@ -165,14 +170,19 @@ def _proven(workspace: Workspace, port: Port) -> Entry:
 def _certificate(workspace: Workspace, entry: Entry) -> bytes:
     """Issue the certificate, and remember it; PEM."""
     store = workspace.work / "verifier"
-    found = key_directory.find(workspace.keys, Role.DEVICE_CA)
-    path = workspace.keys / f"{found.name}.crt"
-    authority = certificates.authority(path, int(time.time()))
-    signer = key_directory.signer(workspace.keys, Role.DEVICE_CA)
-    entry, made = issuing.issue(Store(store).record(NAME), entry, authority, signer, 365)
-    certificates.verify(made, authority)
+    found, signer = authority(workspace)
+    entry, made = issuing.issue(Store(store).record(NAME), entry, found, signer, 365)
+    certificates.verify(made, found)
     Registry(store).save(entry)
     return made.pem
+
+
+def authority(workspace: Workspace) -> tuple[Authority, Signer]:
+    """Return the certificate of what certifies devices, and its key."""
+    found = key_directory.find(workspace.keys, Role.DEVICE_CA)
+    path = workspace.keys / f"{found.name}.crt"
+    signer = key_directory.signer(workspace.keys, Role.DEVICE_CA)
+    return certificates.authority(path, int(time.time())), signer
 
 
 def _check_signature(entry: Entry, line: bytes) -> None:
@@ -196,7 +206,8 @@ def _approved(workspace: Workspace) -> Approved:
 
 
 @contextmanager
-def _opened(workspace: Workspace) -> Iterator[Port]:
+def opened(workspace: Workspace) -> Iterator[Port]:
+    """Open our end of the port in a machine that runs."""
     names = (("in", os.O_WRONLY), ("out", os.O_RDONLY | os.O_NONBLOCK))
     outgoing, incoming = (
         os.open(workspace.work / f"station.{suffix}", flags) for suffix, flags in names

@@ -63,41 +63,58 @@ class Trust:
     revoked: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """The servers' own key and its certificate, PEM, for `BROKER`, `ENDPOINT` and `localhost`."""
+
+    key: Path
+    certificate: Path
+
+    @classmethod
+    def made(cls, directory: Path, start: int) -> Own:
+        """Make them in a directory; valid from `start` on, in seconds since 1970, or from now."""
+        own = cls(key=directory / "server.key", certificate=directory / "server.pem")
+        key, certificate = server_certificates.make([BROKER, ENDPOINT, "localhost"], start)
+        own.key.write_bytes(key)
+        own.certificate.write_bytes(certificate)
+        return own
+
+
 @contextmanager
-def broker(directory: Path, trust: Trust, *, start: int) -> Iterator[Server]:
+def broker(directory: Path, trust: Trust, own: Own) -> Iterator[Server]:
     """Run mosquitto with clients' certificates and the list of those revoked.
 
     Args:
-        directory: For its files.
+        directory: For its configuration and its log.
         trust: What it knows of clients.
-        start: Seconds since 1970 from which on its certificate is valid.
+        own: Its own key and certificate.
 
     Raises:
         ToolError: mosquitto is not installed or does not start.
     """
-    key, certificate = _own_certificate(directory, start)
     with socket.create_server((_LOOPBACK, 0)) as chosen:
         port = chosen.getsockname()[1]
+    configuration, log = directory / "broker.conf", directory / "broker.log"
     lines = [
         f"listener {port} {_LOOPBACK}",
         f"cafile {trust.authorities}",
         f"crlfile {trust.revoked}",
-        f"certfile {certificate}",
-        f"keyfile {key}",
+        f"certfile {own.certificate}",
+        f"keyfile {own.key}",
         "require_certificate true",
         "use_identity_as_username true",
         "allow_anonymous false",
-        "log_dest stdout",
+        f"log_dest file {log}",
         "user root",
     ]
-    configuration, log = directory / "broker.conf", directory / "broker.log"
     configuration.write_text("\n".join(lines) + "\n")
-    with proc.background("mosquitto", ["-c", configuration], output=log) as running:
-        _wait(running.pid, port, log)
-        yield Server(port=port, ca=certificate, log=log)
+    output = directory / "broker.output"
+    with proc.background("mosquitto", ["-c", configuration], output=output) as running:
+        _wait(running.pid, port, output)
+        yield Server(port=port, ca=own.certificate, log=log)
 
 
-def _wait(process: int, port: int, log: Path) -> None:
+def _wait(process: int, port: int, output: Path) -> None:
     """Wait until a server listens."""
     end, ended = time.monotonic() + _PATIENCE, os.pidfd_open(process)
     try:
@@ -107,7 +124,7 @@ def _wait(process: int, port: int, log: Path) -> None:
                     return
     finally:
         os.close(ended)
-    said = log.read_text(errors="replace").strip()
+    said = output.read_text(errors="replace").strip()
     raise ToolError(f"mosquitto does not listen on {_LOOPBACK}:{port}: it said {said[-600:]!r}")
 
 
@@ -154,21 +171,20 @@ class _Credentials(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def credentials_endpoint(directory: Path, trust: Trust, *, start: int) -> Iterator[Server]:
+def credentials_endpoint(directory: Path, trust: Trust, own: Own) -> Iterator[Server]:
     """Run the double of the credentials endpoint.
 
     Its log has a line of JSON for each request: the client, by its certificate; the path; the thing
     that it says it is.
 
     Args:
-        directory: For its files.
+        directory: For its log.
         trust: What it knows of clients.
-        start: Seconds since 1970 from which on its certificate is valid.
+        own: Its own key and certificate.
     """
-    key, certificate = _own_certificate(directory, start)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(trust.authorities))
     context.load_verify_locations(cafile=str(trust.revoked))
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(own.certificate, own.key)
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
     with _Double((_LOOPBACK, 0), _Credentials) as server:
@@ -179,16 +195,6 @@ def credentials_endpoint(directory: Path, trust: Trust, *, start: int) -> Iterat
         )
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            yield Server(port=server.server_port, ca=certificate, log=server.log)
+            yield Server(port=server.server_port, ca=own.certificate, log=server.log)
         finally:
             server.shutdown()
-
-
-def _own_certificate(directory: Path, start: int) -> tuple[Path, Path]:
-    """Make a server's key and certificate; returns their paths."""
-    directory.mkdir(exist_ok=True)
-    key, certificate = directory / "server.key", directory / "server.pem"
-    private, public = server_certificates.make([BROKER, ENDPOINT, "localhost"], start)
-    key.write_bytes(private)
-    certificate.write_bytes(public)
-    return key, certificate
