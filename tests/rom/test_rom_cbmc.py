@@ -24,8 +24,6 @@ HARNESSES: Final = Path(__file__).with_name("cbmc")
 OLDEST: Final = 6
 """Older releases check nothing unless they are told to."""
 FAILED: Final = 10
-SLOW_TWINS: Final = ("prove_header", "prove_enter", "prove_claim", "prove_tags")
-"""No answer within a minute or more."""
 
 
 class Proof(NamedTuple):
@@ -144,7 +142,7 @@ def test_function_does_no_harm(rom: Programs, gate: Path, proof: Proof, tmp_path
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "proof",
-    [each for each in PROOFS if each.file != "bank" and each.name not in SLOW_TWINS],
+    [each for each in PROOFS if each.file != "bank"],
     ids=lambda proof: f"{proof.file}-{proof.name}",
 )
 def test_end_of_a_proof_is_reached(rom: Programs, gate: Path, proof: Proof, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NOUNS: Final = (
-    *("keys", "fit", "firmware", "measure", "attest", "identity"),
+    *("keys", "fit", "firmware", "measure", "attest", "identity", "job"),
     *("disk", "update", "reference", "device", "boot"),
 )
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)

@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from bootseal.errors import FormatError, UsageError, VerificationRefused
+from bootseal.errors import FormatError, ToolError, UsageError, VerificationRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +112,22 @@ def approved_list(path: Path) -> Approved:
             f"there is no approved list at {path}",
             hint=f"bootseal measure approve DIR --name RELEASE --list {path}",
         ) from None
+
+
+@contextmanager
+def aws_extra() -> Iterator[None]:
+    """Say what to install when what is imported here is not there.
+
+    Raises:
+        ToolError: boto3 is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ToolError(
+            f"AWS needs the Python package {error.name}, which is not installed",
+            hint="pip install 'bootseal[aws]'",
+        ) from error
 
 
 def now() -> int:

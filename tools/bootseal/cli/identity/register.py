@@ -26,17 +26,12 @@ def register(
     What is done already is left alone, so the same command goes on after a failure. Exits with 3 if
     something else is in the place of what the plan asks for.
     """
-    from bootseal.errors import ToolError
+    from bootseal.cli.inputs import aws_extra
     from bootseal.formats.kinds.kind import DOCUMENT
     from bootseal.identity.aws import plan as plans
 
-    try:
+    with aws_extra():
         from bootseal.identity.aws import register as registering
-    except ImportError as error:
-        raise ToolError(
-            f"AWS needs the Python package {error.name}, which is not installed",
-            hint="pip install 'bootseal[aws]'",
-        ) from error
     asked = plans.parse(read(plan, DOCUMENT), str(plan))
     rows = []
     for number, done in enumerate(registering.run(asked, dry=dry_run), 1):

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
-
 from bootseal import documents
 from bootseal.errors import ToolError, UsageError, VerificationRefused
 from bootseal.identity.aws.plan import Operation
@@ -21,13 +19,14 @@ from bootseal.keys.signers import amazon
 if TYPE_CHECKING:
     from bootseal.identity.aws.plan import Plan, Step
 
-_MISSING: Final = "ResourceNotFoundException"
 # AWS attaches at most 10 of either to a certificate: this is all of them.
 _ALL: Final = 250
 _HINTS: Final = {
     "ResourceAlreadyExistsException": "someone else made it meanwhile: the same command again",
     "CertificateValidationException": "bootseal identity export again; AWS cannot read this one",
-    _MISSING: "something that the plan relies on was deleted meanwhile: the same command again",
+    amazon.MISSING: (
+        "something that the plan relies on was deleted meanwhile: the same command again"
+    ),
 }
 
 
@@ -172,18 +171,8 @@ def _check_number(answer: Mapping[str, Any], plan: Plan) -> None:
 
 
 def _look(client: object, operation: str, **parameters: object) -> Mapping[str, Any] | None:
-    """Ask for what may not be there."""
-    try:
-        return _ask(client, operation, parameters)
-    except ToolError as error:
-        cause = error.__cause__
-        if isinstance(cause, ClientError) and amazon.error_code(cause) == _MISSING:
-            return None
-        raise
+    return amazon.look(client, operation, parameters, _HINTS)
 
 
 def _ask(client: object, operation: str, parameters: Mapping[str, object]) -> Mapping[str, Any]:
-    denied = f"the caller needs iot:{operation}"
-    hints = _HINTS | {"AccessDeniedException": denied, "UnauthorizedException": denied}
-    with amazon.explaining(f"AWS IoT, {operation}", hints, {}):
-        return amazon.call(client, operation, parameters)
+    return amazon.ask(client, operation, parameters, _HINTS)

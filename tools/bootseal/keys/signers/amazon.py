@@ -19,6 +19,9 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from bootseal.errors import BootsealError, ToolError
 from bootseal.keys import public
 
+MISSING: Final = "ResourceNotFoundException"
+"""The error code of AWS IoT for what does not exist."""
+
 _TIMEOUT: Final = 20
 # What to do about an error code that any service may answer.
 _HINTS: Final = {
@@ -55,6 +58,43 @@ def call(client: object, operation: str, parameters: Mapping[str, object]) -> Ma
     """
     answer: Mapping[str, Any] = getattr(client, xform_name(operation))(**parameters)
     return answer
+
+
+def ask(
+    client: object, operation: str, parameters: Mapping[str, object], hints: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """Call an operation of AWS IoT, and say what to do when it is refused.
+
+    Args:
+        client: boto3's client of AWS IoT.
+        operation: Its name in AWS's reference.
+        parameters: Its parameters.
+        hints: What to do about the operation's error codes.
+
+    Raises:
+        ToolError: AWS refuses, or cannot be asked.
+    """
+    denied = f"the caller needs iot:{operation}"
+    known = {**hints, "AccessDeniedException": denied, "UnauthorizedException": denied}
+    with explaining(f"AWS IoT, {operation}", known, {}):
+        return call(client, operation, parameters)
+
+
+def look(
+    client: object, operation: str, parameters: Mapping[str, object], hints: Mapping[str, str]
+) -> Mapping[str, Any] | None:
+    """Ask AWS IoT for what may not be there; None if it is not.
+
+    Raises:
+        ToolError: As `ask`.
+    """
+    try:
+        return ask(client, operation, parameters, hints)
+    except ToolError as error:
+        cause = error.__cause__
+        if isinstance(cause, ClientError) and error_code(cause) == MISSING:
+            return None
+        raise
 
 
 @contextmanager

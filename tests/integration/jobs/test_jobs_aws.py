@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal job` with boto3 against moto's server, a double of AWS. Nothing ran against AWS."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import boto3
+import pytest
+from moto.core.config import default_user_config
+from tests import aws_models
+from tests.agent_samples import DOCUMENT, MALFORMED
+from tests.integration import cloud
+from typer.testing import CliRunner
+
+from bootseal.cli.app import app
+from bootseal.errors import BootsealError
+from bootseal.jobs import plan as plans
+from bootseal.keys.signers import amazon
+from bootseal_agent import document as device_side
+from bootseal_agent.errors import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+ROLE: Final = f"arn:aws:iam::{cloud.ACCOUNT}:role/jobs"
+OPTIONS: Final = {
+    "url": "s3://releases/2.raucb",
+    "release": "2.0",
+    "compatible": "bootseal-qemuarm64",
+    "manifest": "ab" * 32,
+    "size": "72018518",
+    "target": "thing/dev-1",
+    "account": cloud.ACCOUNT,
+    "region": cloud.REGION,
+    "role": ROLE,
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[None]:
+    with cloud.credentials() as patch, cloud.served(patch):
+        patch.setitem(default_user_config, "iot", {"use_valid_cert": True})
+        yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """Where jobs are made."""
+
+    plan: Path
+
+    def run(self, *args: str, code: int = 0) -> str:
+        """Run a command; what it printed, or the message and hint of its error."""
+        result = CliRunner().invoke(app, ["job", *args])
+        error = result.exception
+        if isinstance(error, BootsealError):
+            assert error.exit_code == code
+            return f"{result.stdout}{error.message}\n{error.hint}"
+        assert result.exit_code == code, result.output
+        return result.stdout
+
+    def make(self, code: int = 0, **changes: str) -> str:
+        given = OPTIONS | {key.replace("_", "-"): value for key, value in changes.items()}
+        args = [text for name, value in given.items() for text in (f"--{name}", value)]
+        return self.run("make", "release-2", *args, "-o", str(self.plan), code=code)
+
+    def push(self, *options: str, code: int = 0) -> str:
+        return self.run("push", str(self.plan), *options, code=code)
+
+
+@pytest.fixture
+def office(server: None, tmp_path: Path) -> Office:
+    del server
+    url = f"{boto3.client('iot').meta.endpoint_url}/moto-api/reset"
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=30):  # noqa: S310
+        pass
+    boto3.client("iot").create_thing(thingName="dev-1")
+    made = Office(plan=tmp_path / "plan")
+    made.make()
+    return made
+
+
+def test_job_is_created_once(office: Office) -> None:
+    iot = boto3.client("iot")
+    assert json.loads(office.push("--dry-run", "--json"))["outcome"] == "missing"
+    assert iot.list_jobs()["jobs"] == []
+
+    assert json.loads(office.push("--json"))["outcome"] == "done"
+    assert json.loads(office.push("--json"))["outcome"] == "there"
+
+    document = json.loads(iot.get_job_document(jobId="release-2")["document"])
+    assert document.pop("url") == (
+        "${aws:iot:s3-presigned-url-v2:https://s3.eu-central-1.amazonaws.com/releases/2.raucb}"
+    )
+    assert document == {key: value for key, value in DOCUMENT.items() if key != "url"}
+
+
+def test_request_is_one_of_awss_model(office: Office) -> None:
+    office.make(window="cron(0 2 ? * SUN *)", window_minutes="120")
+    plan = plans.parse(office.plan.read_bytes(), "it")
+
+    asked = plans.request(plan)
+
+    aws_models.check("iot", "CreateJob", asked)
+    assert asked["presignedUrlConfig"] == {"roleArn": ROLE, "expiresInSec": 3600}
+    assert asked["jobExecutionsRolloutConfig"] == {"maximumPerMinute": 10}
+    assert asked["schedulingConfig"] == {
+        "maintenanceWindows": [{"startTime": "cron(0 2 ? * SUN *)", "durationInMinutes": 120}]
+    }
+    with pytest.raises(AssertionError, match="jobId"):
+        aws_models.check("iot", "CreateJob", asked | {"jobId": "a b"})
+
+
+def test_every_other_request_is_one_of_awss_model(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    genuine = amazon.call
+
+    def checked(
+        client: object, operation: str, parameters: Mapping[str, object]
+    ) -> Mapping[str, object]:
+        if parameters:
+            aws_models.check("iot", operation, dict(parameters))
+        asked.append(operation)
+        return genuine(client, operation, parameters)
+
+    monkeypatch.setattr(amazon, "call", checked)
+    office.push()
+    office.push()
+    office.run("status", "release-2")
+
+    assert {"GetJobDocument", "DescribeThing", "CreateJob", "DescribeJob"} <= set(asked)
+    assert "ListJobExecutionsForJob" in asked
+
+
+def test_status_counts_devices(office: Office) -> None:
+    office.push()
+
+    found = json.loads(office.run("status", "release-2", "--json"))
+
+    assert sum(found["devices"].values()) == 1
+    assert found["reasons"] == {}
+
+
+def test_status_of_a_fleet_names_the_failed_and_exits_with_3(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """moto's executions never end, so AWS's answers are given here, on two pages."""
+
+    def answering(
+        client: object, operation: str, parameters: Mapping[str, object]
+    ) -> Mapping[str, object]:
+        del client
+        if operation == "DescribeJob":
+            return {"job": {"status": "CANCELED"}}
+        if operation == "DescribeJobExecution":
+            details = {"detailsMap": {"reason": "reverted to last known good"}}
+            return {"execution": {"status": "FAILED", "statusDetails": details}}
+        second = "nextToken" in parameters
+        state = "FAILED" if second else "SUCCEEDED"
+        arn = f"arn:aws:iot:eu-central-1:{cloud.ACCOUNT}:thing/dev-{int(second)}"
+        row = {"thingArn": arn, "jobExecutionSummary": {"status": state}}
+        return {"executionSummaries": [row]} | ({} if second else {"nextToken": "2"})
+
+    monkeypatch.setattr(amazon, "call", answering)
+
+    said = office.run("status", "release-2", code=3)
+
+    assert "release-2  CANCELED" in said
+    assert "dev-1: FAILED: reverted to last known good" in said
+    assert "1 of 2 devices did not take release-2" in said
+
+
+def test_other_job_of_that_name_is_refused(office: Office) -> None:
+    office.push()
+    office.make(release="3.0")
+
+    assert "a job release-2 with another document" in office.push(code=3)
+
+
+def test_missing_target_account_and_job_are_told(office: Office) -> None:
+    office.make(target="group/nobody")
+    assert "AWS IoT has no thinggroup nobody" in office.push(code=2)
+    other = "999999999999"
+    office.make(account=other, role=f"arn:aws:iam::{other}:role/jobs")
+    assert f"the plan is for {other}" in office.push(code=2)
+    assert "AWS IoT has no job nothing" in office.run("status", "nothing", code=2)
+    assert boto3.client("iot").list_jobs()["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"url": "http://example.com/2"}, "the url"),
+        ({"url": "s3://A/2"}, "the url"),
+        ({"role": ""}, "the role"),
+        ({"url": "https://example.com/2"}, "expected none, as AWS signs no URL"),
+        ({"release": "2-rc1"}, "the version"),
+        ({"compatible": "a/b"}, "the compatible"),
+        ({"manifest": "ab"}, "the manifest_sha256"),
+        ({"size": "0"}, "the size"),
+        ({"target": "dev-1"}, "expected thing/NAME"),
+        ({"target": "thing/a b"}, "expected the ARN"),
+        ({"account": "1"}, "the account"),
+        ({"region": "europe"}, "the region"),
+        ({"expires": "3601"}, "expected 60 to 3600"),
+        ({"per_minute": "0"}, "per_minute 0"),
+        ({"timeout": "0"}, "timeout 0"),
+        ({"abort_percent": "101"}, "an abort at 101 %"),
+        ({"window": "tonight", "window_minutes": "5"}, "the window"),
+        ({"window_minutes": "5"}, "a window of 5 minutes"),
+    ],
+    ids=lambda value: (
+        " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else ""
+    ),
+)
+def test_job_that_would_be_refused_is_not_made(
+    office: Office, changes: dict[str, str], said: str
+) -> None:
+    assert said in office.make(2, **changes)
+
+
+@pytest.mark.parametrize("case", MALFORMED, ids=lambda case: case.title)
+def test_plan_with_a_document_that_devices_refuse_is_refused(office: Office, case: object) -> None:
+    """The device's reader and the plan's are two programs; what one refuses, the other does."""
+    assert hasattr(case, "text")
+    plan = json.loads(office.plan.read_text())
+    plan["role"] = ""
+    plan["document"] = json.loads(case.text)
+    office.plan.write_text(json.dumps(plan))
+
+    assert re.search(r"document|url|version|compatible|size|sha256", office.push(code=4))
+
+
+def test_document_that_is_made_is_one_that_devices_take(office: Office) -> None:
+    office.make(url="https://updates.example.com/2.raucb", role="")
+    plan = plans.parse(office.plan.read_bytes(), "it")
+    found = json.loads(plans.text(plan))
+
+    assert device_side.read(found).version == "2.0"
+    with pytest.raises(Refusal, match="unknown key"):
+        device_side.read(found | {"command": "id"})
