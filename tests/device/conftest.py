@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bootseal import device as devices
 from bootseal import proc
@@ -157,6 +159,25 @@ def check_booted(directory: Path, overlay: Path) -> DiskVerdict:
     assert {f.id for f in tampered.errors} - {f.id for f in verdict.errors} == {"disk.data-header"}
     raw.unlink()
     return verdict
+
+
+def planted_key(directory: Path, overlay: Path, partition: str) -> set[str]:
+    """Return what is found once a private key is in a partition, 20 MiB from its start."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    raw = overlay.with_suffix(".raw")
+    args = ["convert", "-U", "-f", "qcow2", "-O", "raw", str(overlay), str(raw)]
+    proc.run("qemu-img", args, timeout=300)
+    with image.opened(raw) as disk:
+        entry = partitions.read(disk, disk.size).entry(partition)
+    assert entry is not None
+    with raw.open("r+b") as file:
+        file.seek(entry.offset + 20 * MIB)
+        file.write(pem)
+    with image.opened(raw) as disk:
+        verdict = disk_check.check(disk, replace(target.of_device(directory), image=raw), Silent())
+    raw.unlink()
+    return {finding.id for finding in verdict.errors}
 
 
 def said_of_data(verdict: DiskVerdict) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`bootseal boot run DIR --shell`, used as a person uses it: on a terminal, by typing.
 
-And `disk check` accepts what the device makes of its own disk: booted, rotated, wiped. The disk of
-a device whose recovery key was handed out is checked in test_resigning.py.
+And `disk check` accepts what the device makes of its own disk: with an identity, rotated, wiped.
+The disk of a device whose recovery key was handed out is checked in test_resigning.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.device.conftest import check_booted, said_of_data
+from tests.device.conftest import check_booted, planted_key, said_of_data
+
+from bootseal.boot.attacks.data_volume import PARTITION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,9 @@ COMMAND = [sys.executable, "-c", "from bootseal.cli.app import main; main()", "b
 # A line without a blank: U-Boot's "block # " and "## Loading" have one, or another number sign.
 PROMPT = re.compile(rb"^[^# \n]*# \Z", re.MULTILINE)
 RESTARTED = re.compile(rb"U-Boot 20.*^[^# \n]*# \Z", re.MULTILINE | re.DOTALL)
+# What a person can look for on the running device; `disk check` does not read encrypted data.
+SEARCH = "$(grep -rl 'PRIVATE KEY' /data /run/bootseal | wc -l) files"
+PLANT = "echo '-----BEGIN PRIVATE KEY-----' >/data/planted"
 BOOT_TIMEOUT = 300.0
 ANSWER_TIMEOUT = 60.0
 
@@ -101,7 +106,16 @@ def test_shell_answers_restarts_and_switches_the_device_off(own: Path, terminal:
     # The answer is not in the echo of the question.
     terminal.type("sync; echo $((6 * 7)) on /data: $(findmnt -no FSTYPE /data || echo nothing)")
     terminal.wait_for(re.compile(rb"\n42 on /data: ext4\n.*# \Z"), ANSWER_TIMEOUT)
+    terminal.type(f"bootseal-identity create && bootseal-identity token; echo keys in {SEARCH}")
+    terminal.wait_for(
+        re.compile(rb"token made.*\nkeys in 0 files\n.*# \Z", re.DOTALL), ANSWER_TIMEOUT
+    )
+    terminal.type(f"{PLANT}; echo keys in {SEARCH}; rm /data/planted; sync")
+    terminal.wait_for(re.compile(rb"\nkeys in 1 files\n.*# \Z"), ANSWER_TIMEOUT)
     booted = check_booted(own, disk)
+    assert "disk.verity-data" in planted_key(own, disk, "root-a")
+    # Ciphertext: what is in the data partition is not looked at.
+    assert planted_key(own, disk, PARTITION) == set()
 
     terminal.type("bootseal-data rotate && reboot")
     terminal.wait_for(RESTARTED, BOOT_TIMEOUT)

@@ -14,7 +14,6 @@ Spec: U-Boot boot/fdt_region.c, fdt_find_regions().
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from bootseal.formats.fdt.scan import Tag
@@ -54,14 +53,14 @@ class Named(Protocol):
         ...
 
 
-@dataclass(slots=True)
 class _Node:
     """Numbers of a node's first and last tag, and its children in file order."""
 
-    path: str
-    begin: int
-    end: int = 0
-    children: list[_Node] = field(default_factory=list)
+    def __init__(self, path: str, begin: int, end: int = 0) -> None:
+        self.path = path
+        self.begin = begin
+        self.end = end
+        self.children: list[_Node] = []
 
 
 class TagIndex:
