@@ -21,6 +21,9 @@ from bootseal.firmware import verify as firmware
 from bootseal.formats import capability, elf, erofs, fip, luks2, module_signature
 from bootseal.keys import tbbr
 from bootseal.keys.search import search
+from bootseal_agent import document as job_document
+from bootseal_agent.errors import Refusal
+from bootseal_agent.wire import Thing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +111,20 @@ def one_keys(data: bytes) -> None:
             module_signature.parse(raw)
 
 
+def one_job(data: bytes) -> None:
+    """A message to the agent: any payload is an event or a refusal, and an update has bounds."""
+    prefix = "$aws/things/dev-1/jobs/"
+    for topic in ("start-next/accepted", "job-1/get/accepted", "job-1/update/accepted"):
+        with suppress(Refusal):
+            _, event = Thing(name="dev-1").read(prefix + topic, data)
+            update = getattr(getattr(event, "execution", None), "update", None)
+            if update is not None:
+                assert update.url.startswith("https://")
+                assert 0 < update.size <= job_document.MAX_BUNDLE
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "job": one_job,
     "luks2": one_luks2,
     "erofs": one_erofs,
     "certificate": one_certificate,
