@@ -29,6 +29,7 @@ VARIABLES = {
     "PN": "bootseal-device",
     "BOOTSEAL_POLICY_KEY": "DEV-policy",
     "BOOTSEAL_ESCROW_KEY": "DEV-escrow",
+    "BOOTSEAL_CONSOLE": "ttymxc1",
 }
 
 
@@ -94,6 +95,11 @@ def test_recipes_install_what_the_reference_build_installs(installed: Path) -> N
     del wanted["etc/fstab"]
     made = (rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.DEVELOPMENT_MARK)
     assert files(installed) == wanted | dict.fromkeys(made, 0o644)
+
+
+def test_shell_of_a_development_image_is_on_the_console_of_the_machine(installed: Path) -> None:
+    unit = (installed / "usr/lib/systemd/system/bootseal-shell.service").read_text()
+    assert re.findall("^TTYPath=(.*)$", unit, re.MULTILINE) == ["/dev/ttymxc1"]
 
 
 def test_recipes_mask_what_the_reference_build_masks(installed: Path) -> None:
