@@ -163,6 +163,17 @@ def test_changed_byte_of_the_signature_is_refused(
     assert found == {"update.signature": "signature"}
 
 
+def test_certificate_of_a_version_that_is_not_known_is_refused(
+    refused: Refused, good: bytes
+) -> None:
+    body, message = samples.parts(good)
+    version = bytes.fromhex("a003020102")
+    assert message.count(version) == 1
+    changed = message.replace(version, version[:-1] + b"\3")
+
+    assert refused(body + bundle.trailer(changed)) == {"update.signature": "signature"}
+
+
 @pytest.mark.parametrize("offset", [0, 40 * BLOCK + 17, -1])
 def test_changed_block_is_refused_before_anything_reads_it(
     refused: Refused, good: bytes, offset: int

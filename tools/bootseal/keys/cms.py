@@ -44,7 +44,11 @@ _HASH_OIDS: Final = {name: oid for oid, name in cms.HASHES.items()}
 _ECDSA_OIDS: Final = {name: oid for oid, name in cms.ECDSA_WITH.items()}
 _UTC_ENDS: Final = 2050
 _KNOWN: Final = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
-_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension)
+# What the library raises for malformed certificates; not all of it is a ValueError.
+_UNREADABLE: Final = (
+    *(ValueError, TypeError, UnsupportedAlgorithm),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
 
 
 def sign(content: bytes, certificate: x509.Certificate, signer: Signer, when: int) -> bytes:
