@@ -4,7 +4,6 @@
 # slots. One recipe and one chain of tasks: rootfs, verity, FIT, policy, disk, device.json.
 
 inherit core-image features_check bootseal_verity bootseal_fit bootseal_disk
-# nooelint: oelint.spaces.lineend - nothing is inherited without a boot ROM
 inherit_defer ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'rom', 'bootseal_firmware', '', d)}
 
 REQUIRED_DISTRO_FEATURES = "bootseal"

@@ -42,6 +42,11 @@ def test_tracked_files_hold_no_private_key() -> None:
     assert [p for p in tracked() if p.is_file() and marker.search(p.read_bytes())] == []
 
 
+def test_lines_of_the_layer_do_not_end_with_a_space() -> None:
+    layer = [p for p in tracked() if "meta-secureboot" in p.parts and p.suffix != ".patch"]
+    assert [p for p in layer if re.search(rb"[ \t]$", p.read_bytes(), re.MULTILINE)] == []
+
+
 def test_modules_stay_small_enough_to_read() -> None:
     long = {
         str(path.relative_to(ROOT)): lines
