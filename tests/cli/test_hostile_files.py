@@ -181,8 +181,8 @@ MEMBERS: Final = {
 }
 # Nothing is booted, built or fetched here: only the description is tried of what would be.
 STARTS: Final = frozenset({"boot run", "boot matrix", "reference build"})
-# Read by attacks only, once a device runs.
-LATE: Final = frozenset({"boot matrix keys"})
+# Read once a device runs: by attacks, and to certify it.
+LATE: Final = frozenset({"boot matrix keys", "boot run keys"})
 BUILDS: Final = frozenset({("reference build", "directory")})
 
 

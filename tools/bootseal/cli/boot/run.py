@@ -45,11 +45,13 @@ def run(
     from bootseal.boot.scenario.model import Outcome
     from bootseal.cli.boot import printing
 
+    if keys is not None and not certify:
+        raise UsageError("--keys is for --certify alone", hint="add --certify, or leave out --keys")
     device = devices.load(directory)
-    if reset:
-        boot_run.forget(directory)
     if certify and (shell or not device.login):
         raise UsageError("--certify needs a development image, without --shell")
+    if reset:
+        boot_run.forget(directory)
     if shell:
         _shell(device.name, login=device.login)
         raise typer.Exit(boot_run.shell(device, directory, console.TerminalProgress()))
