@@ -17,7 +17,7 @@ BOOTSEAL_BOOTARGS ?= "${BOOTSEAL_LAYER}/recipes-bsp/u-boot/files/bootargs"
 BOOTSEAL_BOOTARGS[doc] = "File with the kernel parameters; slot and root hash are added"
 BOOTSEAL_ROLLBACK_INDEX ?= "1"
 BOOTSEAL_ROLLBACK_INDEX[doc] = "Security version of the system: raise it to lock older images out"
-BOOTSEAL_FIRMWARE_LOWEST ?= "${@d.getVar('BOOTSEAL_FIRMWARE_VERSION') or ''}"
+BOOTSEAL_FIRMWARE_LOWEST ?= "${@bb.utils.contains('BOOTSEAL_REQUESTS', 'rom', d.getVar('BOOTSEAL_FIRMWARE_VERSION'), '', d)}"
 BOOTSEAL_FIRMWARE_LOWEST[doc] = "With a boot ROM: lowest security version of the boot loaders that this release is approved with"
 
 do_bootseal_fit() {

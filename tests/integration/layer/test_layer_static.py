@@ -103,6 +103,14 @@ def test_sizes_of_a_board_s_layout_are_those_of_the_build() -> None:
     assert layout.partition("root-b-verity").size == 16 << 20
 
 
+@pytest.mark.parametrize("machine", ["qemuarm64", *FIRMWARE])
+def test_a_build_put_together_by_hand_is_of_the_layer_s_image(machine: str, tmp_path: Path) -> None:
+    # As README.md and the files of the machines have it; kas itself would take core-image-minimal.
+    files = ("base", f"machines/{machine}", "features/dev-keys")
+    document = dump(tmp_path, *(f"kas/{name}.yml" for name in files))
+    assert (document["machine"], document["target"]) == (machine, ["bootseal-image"])
+
+
 def test_production_build_neither_names_development_keys_nor_builds_a_login(tmp_path: Path) -> None:
     document = dump(tmp_path, "kas/qemuarm64-production.yml")
     assert document["target"] == ["bootseal-image"]

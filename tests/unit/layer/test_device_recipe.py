@@ -7,6 +7,7 @@ import fnmatch
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -176,3 +177,20 @@ def test_every_pattern_of_a_package_names_a_file(installed: Path, package: str) 
     names += [f"/{path.relative_to(installed)}" for path in links]
     idle = [p for p in packages()[package] if not fnmatch.filter(names, p)]
     assert idle == []
+
+
+@pytest.mark.parametrize(("requests", "asks"), [("measured-boot rom", "2"), ("measured-boot", "")])
+def test_only_a_release_for_a_boot_rom_asks_for_a_boot_loader(requests: str, asks: str) -> None:
+    text = (LAYER / "classes-recipe/bootseal_fit.bbclass").read_text()
+    default = re.search(r'^BOOTSEAL_FIRMWARE_LOWEST \?= "\$\{@(.*)\}"$', text, re.MULTILINE)
+    assert default is not None
+
+    def contains(name: str, words: str, yes: str, no: str, _: object) -> str:
+        assert name == "BOOTSEAL_REQUESTS"
+        return yes if {*words.split()} <= {*requests.split()} else no
+
+    names = {
+        "bb": SimpleNamespace(utils=SimpleNamespace(contains=contains)),
+        "d": SimpleNamespace(getVar={"BOOTSEAL_FIRMWARE_VERSION": "2"}.get),
+    }
+    assert eval(default[1], names) == asks  # noqa: S307 - as bitbake does it

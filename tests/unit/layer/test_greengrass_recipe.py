@@ -25,6 +25,7 @@ from bootseal.identity import greengrass
 LAYER: Final = Path(__file__).parents[3] / "meta-secureboot"
 DYNAMIC: Final = LAYER / "dynamic-layers/meta-aws"
 RECIPE: Final = DYNAMIC / "recipes-core/bootseal-greengrass/bootseal-greengrass_1.0.bb"
+GROUP: Final = DYNAMIC / "recipes-core/packagegroups/packagegroup-bootseal-greengrass.bb"
 FILES: Final = RECIPE.parent / "files"
 NUCLEUS: Final = DYNAMIC / "recipes-iot/aws-iot-greengrass/greengrass-lite-bootseal.inc"
 TOKEN: Final = LAYER / "recipes-core/bootseal-identity/bootseal-identity_1.0.bb"
@@ -107,6 +108,11 @@ def settings(directory: Path) -> list[tuple[str, str]]:
 
 def left_out() -> set[str]:
     return set(assigned(NUCLEUS)["BOOTSEAL_GREENGRASS_LEFT_OUT"].split())
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, GROUP], ids=lambda path: path.stem)
+def test_build_of_every_recipe_leaves_out_what_asks_for_an_account(recipe: Path) -> None:
+    assert assigned(recipe)["EXCLUDE_FROM_WORLD"] == "1"
 
 
 def test_recipe_fetches_every_file(tree: Path) -> None:

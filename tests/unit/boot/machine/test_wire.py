@@ -7,7 +7,7 @@ import socket
 import struct
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -76,18 +76,37 @@ class Machine:
             answer = struct.pack(">HHIIBBHHH", port, ours, 0, 1, 0x50, flags, 0, 0, 0)
             yield source + MAC + b"\x08\0" + header[:12] + MACHINE + OWN + answer
 
+    def repeat(self, other: str, until: threading.Event) -> None:
+        """Accept a connection to port 22 again and again, as when nobody answers that."""
+        segment = struct.pack(">HHIIBBHHH", 22, 40000, 0, 1, 0x50, 0x12, 0, 0, 0)
+        header = bytes.fromhex("450000280000000040060000") + MACHINE + OWN
+        while not until.wait(0.02):
+            with suppress(OSError):
+                self.end.sendto(bytes(6) + MAC + b"\x08\0" + header + segment, other)
+
 
 @contextmanager
-def plugged(opened: set[int], mute: set[int] | None = None) -> Iterator[Wire]:
+def plugged(
+    opened: set[int], mute: set[int] | None = None, *, again: bool = False
+) -> Iterator[Wire]:
     with tempfile.TemporaryDirectory(prefix="bootseal-") as name:
         cable = Cable(machine=Path(name) / "machine", other=Path(name) / "other")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
             end.bind(str(cable.machine))
             machine = Machine(end, opened, mute or set())
             thread = threading.Thread(target=machine.run, args=[str(cable.other)])
+            over = threading.Event()
+            other = threading.Thread(target=machine.repeat, args=[str(cable.other), over])
             with Wire(cable) as made:
                 thread.start()
-                yield made
+                if again:
+                    other.start()
+                try:
+                    yield made
+                finally:
+                    over.set()
+                    if again:
+                        other.join(10)
                 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
                     last.sendto(b"", str(cable.machine))
                 thread.join(10)
@@ -114,6 +133,18 @@ def test_port_that_answers_nothing_leaves_the_question_open(
     monkeypatch.setattr(wire, "_ANSWER_WITHIN", 0.2)
     with (
         plugged({22}, mute={80}) as made,
+        pytest.raises(Inconclusive, match="1 TCP ports"),
+    ):
+        made.open_ports(PORTS)
+
+
+@pytest.mark.timeout(30)
+def test_answer_that_is_sent_again_does_not_prolong_the_wait_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wire, "_ANSWER_WITHIN", 0.2)
+    with (
+        plugged({22}, mute={80}, again=True) as made,
         pytest.raises(Inconclusive, match="1 TCP ports"),
     ):
         made.open_ports(PORTS)

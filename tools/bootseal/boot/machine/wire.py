@@ -107,18 +107,22 @@ class Wire:
                 self._mac = self._mac or _told(frame)
 
     def _scan(self, waiting: set[int], found: set[int]) -> None:
-        """Ask all ports once, and take away those that answer."""
+        """Ask all ports once, and take away those that answer.
+
+        Frames that answer nothing, such as a segment that is sent again, do not prolong the wait.
+        """
         unasked = sorted(waiting, reverse=True)
         deadline = time.monotonic() + _ANSWER_WITHIN
         while waiting and time.monotonic() < deadline:
             if unasked and select.select([], [self._socket], [], 0)[1]:
                 self._socket.send(_syn(self._mac, unasked.pop()))
             for frame in self._frames(0 if unasked else 1.0):
-                deadline = time.monotonic() + _ANSWER_WITHIN
                 if frame[12:14] == _ARP and frame[20:22] == _ASKS and frame[38:42] == OWN:
                     self._socket.send(_arp(frame[6:12], _TELLS, frame[22:28], frame[28:32]))
                 elif answer := _answer(frame):
                     port, flags = answer
+                    if port in waiting:
+                        deadline = time.monotonic() + _ANSWER_WITHIN
                     waiting.discard(port)
                     if _Flags.SYN in flags:
                         found.add(port)

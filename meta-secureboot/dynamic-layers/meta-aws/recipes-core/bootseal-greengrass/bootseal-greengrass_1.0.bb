@@ -23,6 +23,9 @@ inherit features_check systemd
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
+# It ends where the variables below are not set, so nothing but a product that wants it builds it.
+EXCLUDE_FROM_WORLD = "1"
+
 # The account of the fleet; `bootseal identity greengrass` checks what comes of them.
 BOOTSEAL_GREENGRASS_REGION ?= ""
 BOOTSEAL_GREENGRASS_REGION[doc] = "AWS region of the fleet"

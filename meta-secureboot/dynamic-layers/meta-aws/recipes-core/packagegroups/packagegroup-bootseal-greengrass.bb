@@ -10,6 +10,9 @@ inherit packagegroup features_check
 
 REQUIRED_DISTRO_FEATURES = "bootseal"
 
+# As bootseal-greengrass, which it installs.
+EXCLUDE_FROM_WORLD = "1"
+
 RDEPENDS:${PN} = "\
     bootseal-greengrass \
     bootseal-identity \
