@@ -132,7 +132,9 @@ def raw_disk(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> RawDi
 
 @pytest.fixture
 def bench(directory: Path, raw_disk: RawDisk, tmp_path: Path) -> Iterator[Workbench]:
-    yield Workbench(devices.load(directory), directory, tmp_path, raw_disk)
+    workbench = Workbench(devices.load(directory), directory, tmp_path, raw_disk)
+    with workbench.held:
+        yield workbench
     raw_disk.restore()
 
 
