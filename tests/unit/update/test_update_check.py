@@ -59,6 +59,10 @@ def test_good_bundle_is_accepted(verdict: Check, good: bytes) -> None:
     assert (found.manifest.version, found.rollback_index) == (samples.VERSION, 0)
 
 
+def test_what_the_root_holds_is_looked_at(refused: Refused, good: bytes) -> None:
+    assert refused(good, inside=True) == {"disk.root-unreadable": "root.img"}
+
+
 def test_keys_on_elliptic_curves_sign_too(
     sample: samples.Bundle, verdict: Check, tmp_path: Path
 ) -> None:

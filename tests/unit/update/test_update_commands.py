@@ -214,8 +214,14 @@ def test_key_that_the_authority_did_not_certify_writes_nothing(
 
     with pytest.raises(VerificationRefused, match=r"update\.issuer"):
         make(world, here(world))
+    requests = world.bundle.with_name("requests")
+    with pytest.raises(
+        VerificationRefused, match=r"update\.crt is not for updates: update\.issuer"
+    ):
+        make(world, f"--export-requests={requests}")
 
     assert not world.bundle.exists()
+    assert not requests.exists()
 
 
 def test_bundle_for_other_devices_is_refused_with_its_reason(world: World) -> None:

@@ -137,14 +137,29 @@ def check(signed: SignedData, authority: x509.Certificate) -> list[Finding]:
     try:
         certificate = signer_of(signed)
         return [
-            *_issued(certificate, authority),
-            *_purpose(certificate),
+            *check_signer(certificate, authority, signed.signing_time),
             *_signature(signed, public.from_crypto(certificate.public_key())),
-            *_validity(signed.signing_time, certificate, authority),
         ]
     except (FormatError, *UNREADABLE) as error:
         text = error.message if isinstance(error, BootsealError) else public.first_line(error)
         return [finding("update.signature", WHERE, text)]
+
+
+def check_signer(
+    certificate: x509.Certificate, authority: x509.Certificate, when: int | None
+) -> list[Finding]:
+    """Return why a certificate is not one to sign updates with at a time.
+
+    Args:
+        certificate: Of the signer.
+        authority: The authority's certificate.
+        when: Seconds since 1970; None where the signature does not say.
+    """
+    return [
+        *_issued(certificate, authority),
+        *_purpose(certificate),
+        *_validity(when, certificate, authority),
+    ]
 
 
 def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> Iterator[Finding]:

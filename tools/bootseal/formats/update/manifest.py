@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The manifest of an update bundle: what it updates, and the digests of everything in it.
 
-Groups and keys of GLib's key files, read strictly: printable ASCII, nothing twice, and only the
-keys that both RAUC 1.13 and 1.15 know.
+Groups and keys of GLib's key files, read strictly: printable ASCII, no escapes, nothing twice, and
+only keys that RAUC 1.8 knows.
 
 Spec: RAUC's reference manual, "Manifest"; RAUC src/manifest.c.
 """
