@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a squashfs image holds is what the kernel finds in it, whatever its inodes and names say."""
+"""What an image holds is what the kernel finds in it, whatever its inodes and names say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootseal import proc
-from bootseal.disk.filesystems import squashfs
+from bootseal.disk.filesystems import ext4, squashfs
 from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
@@ -73,3 +73,21 @@ def test_second_name_of_a_file_has_its_content(tmp_path: Path) -> None:
     proc.run("mksquashfs", [tmp_path / "tree", image, "-noappend", "-quiet"], timeout=60)
 
     assert read(image) == {"one": b"content", "other": b"content"}
+
+
+@pytest.mark.tool("mke2fs", "debugfs")
+def test_second_file_of_one_name_is_refused_in_ext4(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    for name, data in FILES.items():
+        (tmp_path / "tree" / name).write_bytes(data)
+    image = tmp_path / "image"
+    options = ["-q", "-t", "ext4", "-O", "^metadata_csum,^dir_index"]
+    proc.run("mke2fs", [*options, "-d", tmp_path / "tree", image, "1M"], timeout=60)
+    for name in ("good", "changed"):
+        (tmp_path / name).mkdir()
+    files = {n.path for n in ext4.read(image, tmp_path / "good") if n.regular}
+    assert files == FILES.keys()
+    change(image, b"\3\1two", b"\3\1one")
+
+    with pytest.raises(FormatError, match="two entries 'one'"):
+        ext4.read(image, tmp_path / "changed")
