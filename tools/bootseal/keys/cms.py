@@ -121,8 +121,8 @@ def signer_of(signed: SignedData) -> x509.Certificate:
     for each in signed.certificates:
         with reading("a certificate in the signature cannot be read"):
             found = x509.load_der_x509_certificate(each)
-            if _name(found) == (signed.issuer, signed.serial):
-                return found
+        if _name(found) == (signed.issuer, signed.serial):
+            return found
     raise FormatError("the signature does not hold the certificate of its signer")
 
 
