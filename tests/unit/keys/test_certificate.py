@@ -35,6 +35,10 @@ def with_negative_number(der: bytes) -> bytes:
     return der.replace(serial, bytes([serial[0] | 0x80]) + serial[1:], 1)
 
 
+def with_an_extension_twice(der: bytes) -> bytes:
+    return der.replace(b"\x06\x03\x55\x1d\x0e", b"\x06\x03\x55\x1d\x23", 1)
+
+
 def pem(der: bytes) -> bytes:
     text = "\n".join(textwrap.wrap(base64.b64encode(der).decode(), 64))
     return f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n".encode()
@@ -64,6 +68,16 @@ def test_certificate_of_another_form_is_malformed_wherever_it_is_read(
         certificate.read(tmp_path / "crt")
     with pytest.raises(FormatError, match="in the registry is malformed"):
         identity.pem(der)
+
+
+def test_certificate_with_an_extension_twice_is_malformed(tmp_path: Path) -> None:
+    genuine = GENUINE.public_bytes(Encoding.DER)
+    changed = with_an_extension_twice(genuine)
+    assert changed != genuine
+    (tmp_path / "crt").write_bytes(pem(changed))
+
+    with pytest.raises(FormatError, match="Duplicate"):
+        certificate.read(tmp_path / "crt")
 
 
 def test_audit_survives_a_certificate_of_an_unknown_version(tmp_path: Path) -> None:

@@ -163,7 +163,11 @@ def read(path: Path) -> x509.Certificate:
     except FileNotFoundError:
         raise UsageError(f"there is no certificate at {path}") from None
     with reading(f"{path} is not a certificate in PEM form"):
-        return x509.load_pem_x509_certificate(data)
+        found = x509.load_pem_x509_certificate(data)
+        # The library reads these when they are asked for.
+        list(found.extensions)
+        found.public_key()
+        return found
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
