@@ -137,21 +137,30 @@ def test_installation_ends_in_the_new_slot(device: Device) -> None:
     assert device.run("get-state", "B") == (0, "good\n", "")
 
 
-@pytest.mark.parametrize("state", [("B", "3", "3"), ("A B", "9", ""), ("A B;reset", "0x3", "-1")])
-def test_value_that_the_boot_logic_does_not_know_is_its_default(
-    device: Device, state: tuple[str, str, str]
-) -> None:
-    device.put(*state)
+@pytest.mark.parametrize("order", ["B", "A B;reset", "B A "])
+def test_order_that_the_boot_logic_does_not_know_is_a_first(device: Device, order: str) -> None:
+    device.put(order, "3", "3")
 
     assert device.run("get-primary") == (0, "A\n", "")
     device.run("set-state", "A", "good")
     assert device.get() == NEW
 
 
+@pytest.mark.parametrize("left", ["9", "", "0x3", "-1", "33", " 3"])
+def test_attempts_that_the_boot_logic_does_not_know_are_none(device: Device, left: str) -> None:
+    device.put("A B", left, "2")
+
+    assert device.run("get-primary") == (0, "B\n", "")
+    assert device.run("get-state", "A") == (0, "bad\n", "")
+    device.run("set-state", "B", "good")
+    assert device.get() == ("A B", "0", "3")
+
+
 def test_noise_is_replaced_by_a_valid_block(device: Device) -> None:
     noise = random.Random(15).randbytes(ENVIRONMENT_SIZE)  # noqa: S311 - the same in each run
     device.state.write_bytes(noise + REST)
 
+    assert device.run("get-primary") == (0, "A\n", "")
     assert device.run("set-primary", "B") == (0, "", "")
     assert device.get() == ("B A", "3", "3")
 
@@ -165,6 +174,9 @@ def test_noise_is_replaced_by_a_valid_block(device: Device) -> None:
         ("set-primary",),
         ("set-primary", "a"),
         ("set-primary", "A B"),
+        ("set-primary", "A", "B"),
+        ("get-state", "A", "good"),
+        ("set-state", "A", "good", "now"),
         ("set-state", "A"),
         ("set-state", "A", "maybe"),
         ("set-state", "../A", "good"),
@@ -179,6 +191,16 @@ def test_request_that_is_not_known_changes_nothing(
     assert (code, printed) == (1, "")
     assert said.startswith("bootseal: rauc-backend: ")
     assert device.state.read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", [("get-primary",), ("get-state", "B"), ("set-primary", "A")])
+def test_state_that_is_not_there_is_an_error(device: Device, arguments: tuple[str, ...]) -> None:
+    device.state.unlink()
+
+    code, printed, said = device.run(*arguments)
+
+    assert (code, printed) == (1, "")
+    assert "the slot state cannot be read" in said
 
 
 def test_state_that_cannot_be_written_is_an_error(device: Device) -> None:

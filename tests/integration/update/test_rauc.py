@@ -11,6 +11,8 @@ import pytest
 from tests import update_samples as samples
 from tests.unit.check.conftest import make_base
 
+from bootseal.errors import FormatError
+from bootseal.formats.update import bundle
 from bootseal.keys.profile import Role
 from bootseal.progress import Silent
 from bootseal.update import check as update_check
@@ -168,12 +170,27 @@ def test_twin_is_refused_by_rauc_too(
     assert {e.id for e in update_check.check(path, world.wanted, Silent()).errors} == {ours}
 
 
+def test_message_that_names_another_hash_is_refused_by_rauc_too(
+    world: World, tmp_path: Path
+) -> None:
+    body, message = samples.parts(world.sample.to_bytes(tmp_path / "files"))
+    named = bytes.fromhex("310d300b0609608648016503040201")
+    assert message.count(named) == 1
+    path = tmp_path / "twin.raucb"
+    path.write_bytes(body + bundle.trailer(message.replace(named, named[:-1] + b"\2")))
+
+    assert "no matching digest" in world.rauc("info", path)
+    with pytest.raises(FormatError, match="names other hashes"):
+        update_check.check(path, world.wanted, Silent())
+
+
 def test_changed_block_is_refused_by_rauc_when_it_extracts(world: World, tmp_path: Path) -> None:
     data = bytearray(world.sample.to_bytes(tmp_path / "files"))
     data[4096 + 5] ^= 1
     path = tmp_path / "twin.raucb"
     path.write_bytes(data)
 
+    assert world.rauc("info", path).endswith("exit 0")
     assert "bundle payload is corrupted" in world.rauc("extract", path, tmp_path / "out")
     found = update_check.check(path, world.wanted, Silent()).errors
     assert [each.id for each in found] == ["update.payload"]

@@ -123,8 +123,19 @@ def test_a_process_that_is_killed_is_no_good_result() -> None:
         return number
 
     with (
-        workers.started(job, 100, 2) as found,
         pytest.raises(ToolError, match="ended before it was done"),
+        workers.started(job, 100, 2) as found,
+    ):
+        list(found)
+
+
+def test_a_process_that_is_killed_while_tasks_are_given_out_is_no_good_result() -> None:
+    def job(_number: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with (
+        pytest.raises(ToolError, match="ended before it was done"),
+        workers.started(job, 200_000, 2) as found,
     ):
         list(found)
 
@@ -134,8 +145,8 @@ def test_a_lack_of_memory_in_a_process_is_no_good_result() -> None:
         raise MemoryError(number)
 
     with (
-        workers.started(job, 1, 1) as found,
         pytest.raises(ToolError, match="ended before it was done"),
+        workers.started(job, 1, 1) as found,
     ):
         list(found)
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,13 +18,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from tests import update_samples as samples
 from tests.unit.check.conftest import Base, make_fit
 
-from bootseal import documents
-from bootseal.errors import FormatError
+from bootseal import documents, proc
+from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import tables
 from bootseal.findings.model import Severity
 from bootseal.formats import boot_partition
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.update import bundle, cms
+from bootseal.formats.update import bundle, cms, der
 from bootseal.formats.update import manifest as manifests
 from bootseal.formats.update.manifest import Manifest
 from bootseal.formats.verity import BLOCK
@@ -33,10 +35,11 @@ from bootseal.keys.profile import Role
 from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
+from bootseal.update import check as update_check
 from bootseal.update import payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from bootseal.keys.certificate import CertifiedKey
     from bootseal.update.check import BundleVerdict
@@ -54,6 +57,10 @@ def test_good_bundle_is_accepted(verdict: Check, good: bytes) -> None:
     assert {each.severity for each in found.findings} <= {Severity.INFO}
     assert found.manifest is not None
     assert (found.manifest.version, found.rollback_index) == (samples.VERSION, 0)
+
+
+def test_what_the_root_holds_is_looked_at(refused: Refused, good: bytes) -> None:
+    assert refused(good, inside=True) == {"disk.root-unreadable": "root.img"}
 
 
 def test_keys_on_elliptic_curves_sign_too(
@@ -174,6 +181,38 @@ def test_certificate_of_a_version_that_is_not_known_is_refused(
     assert refused(body + bundle.trailer(changed)) == {"update.signature": "signature"}
 
 
+def test_certificate_of_a_negative_number_is_refused(refused: Refused, good: bytes) -> None:
+    body, message = samples.parts(good)
+    signed = cms.parse(message)
+    assert signed
+    assert message.count(signed.serial) == 2
+    changed = bytes([signed.serial[0] | 0x80]) + signed.serial[1:]
+    changed = message.replace(signed.serial, changed)
+
+    assert refused(body + bundle.trailer(changed)) == {"update.signature": "signature"}
+
+
+@pytest.mark.parametrize("change", ["another", "none", "one more"])
+def test_message_that_names_other_hashes_is_malformed(
+    verdict: Check, good: bytes, change: str
+) -> None:
+    body, message = samples.parts(good)
+    one = bytes.fromhex("300b0609608648016503040201")
+    other = one[:-1] + b"\2"
+    hashes_named = certificate.der(der.SET, one)
+    named = {"another": other, "none": b"", "one more": one + other}[change]
+    outer = der.Values(message, "it").into(der.SEQUENCE)
+    kind = outer.whole(der.OID)
+    signed = outer.into(cms.EXPLICIT).take(der.SEQUENCE)
+    assert signed.count(hashes_named) == 1
+    signed = signed.replace(hashes_named, certificate.der(der.SET, named))
+    wrapped = certificate.der(cms.EXPLICIT, certificate.der(der.SEQUENCE, signed))
+    changed = certificate.der(der.SEQUENCE, kind + wrapped)
+
+    with pytest.raises(FormatError, match=r"other hashes|expected DER of tag 0x30"):
+        verdict(body + bundle.trailer(changed))
+
+
 @pytest.mark.parametrize("offset", [0, 40 * BLOCK + 17, -1])
 def test_changed_block_is_refused_before_anything_reads_it(
     refused: Refused, good: bytes, offset: int
@@ -280,6 +319,11 @@ def test_manifest_for_other_devices_is_refused(refused: Refused, good: bytes) ->
         pytest.param("version=2.0.0", "version=", id="no version"),
         pytest.param("verity-hash=", "verity-hash=0", id="hash too long"),
         pytest.param("block-hash-index", "casync", id="adaptive by something else"),
+        pytest.param("block-hash-index", "block-hash-index;;", id="adaptive by nothing as well"),
+        pytest.param("adaptive=block-hash-index", "adaptive=", id="adaptive by nothing"),
+        # RAUC reads 2.0 and a line feed.
+        pytest.param("version=2.0.0", "version=2.0\\n", id="escape"),
+        pytest.param("version=2.0.0", "description= 2\nversion=2.0.0", id="space"),
         pytest.param("[update]", "\x1b[update]", id="control character"),
         pytest.param("[update]", "# text\n[update]", id="comment"),
     ],
@@ -367,6 +411,47 @@ def test_damaged_file_system_is_refused(
     assert found == {"update.unreadable": "payload"}
 
 
+def change_packed(monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes]) -> None:
+    """Have file systems made with their names and inodes in clear, and change those."""
+
+    def pack(directory: Path, names: Iterable[str], image: Path, *, epoch: int) -> None:
+        files = [directory / name for name in names]
+        for file in files:
+            os.utime(file, (epoch, epoch))
+        options = ["-noappend", "-all-root", "-no-progress", "-quiet", "-noI"]
+        proc.run("mksquashfs", [*files, image, *options], timeout=60)
+        data = image.read_bytes()
+        changed = change(data)
+        assert (len(changed), changed == data) == (len(data), False)
+        image.write_bytes(changed)
+
+    monkeypatch.setattr(payload, "pack", pack)
+
+
+def test_file_that_passes_for_another_by_its_inode_number_is_refused(
+    sample: samples.Bundle, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Time and number of an inode: those of manifest.raucm, the second, and root.img, the third.
+    second, third = (struct.pack("<II", samples.EPOCH, number) for number in (2, 3))
+    change_packed(monkeypatch, lambda data: data.replace(third, second))
+    extra = {"manifest.raucm": sample.files["root.img"], "root.img": bytes(300 * BLOCK)}
+
+    found = refused(replace(sample, extra=extra).to_bytes(tmp_path / "f"))
+
+    assert (found["update.image"], found["update.index"]) == ("root.img", "root.img")
+
+
+def test_second_file_of_one_name_is_refused(
+    sample: samples.Bundle, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_packed(monkeypatch, lambda data: data.replace(b"rooa.img", b"root.img"))
+    extra = {"rooa.img": bytes(300 * BLOCK)}
+
+    found = refused(replace(sample, extra=extra).to_bytes(tmp_path / "f"))
+
+    assert found == {"update.unreadable": "payload"}
+
+
 def test_lower_rollback_index_is_refused(verdict: Check, refused: Refused, good: bytes) -> None:
     assert verdict(good, lowest=0).rollback_index == 0
     found = refused(good, lowest=1)
@@ -397,6 +482,21 @@ def test_image_larger_than_its_partition_is_refused(
     )
 
     assert found == {"update.size": "root.img"}
+
+
+def test_image_for_a_partition_that_is_not_declared_is_refused(
+    base: Base, refused: Refused, good: bytes
+) -> None:
+    left = tuple(each for each in base.target.partitions if each.name != "boot-b")
+    found = refused(good, target=replace(base.target, partitions=left))
+
+    assert found == {"update.size": "boot.img"}
+
+
+def test_device_without_slots_is_refused(base: Base) -> None:
+    target = replace(base.target, slots=())
+    with pytest.raises(UsageError, match="device without slots"):
+        update_check.for_device(target, KEYS.authority.certificate, lowest=0)
 
 
 def with_boot(sample: samples.Bundle, fit: bytes, policy: bytes) -> samples.Bundle:

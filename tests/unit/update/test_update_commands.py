@@ -12,7 +12,14 @@ from tests import update_samples as samples
 from typer.testing import CliRunner
 
 from bootseal.cli.app import app
-from bootseal.errors import BootsealError, ExitCode, UsageError, VerificationRefused
+from bootseal.errors import (
+    BootsealError,
+    ExitCode,
+    FormatError,
+    UsageError,
+    VerificationRefused,
+)
+from bootseal.update import payload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,6 +153,53 @@ def test_changed_payload_is_not_signed_again(world: World) -> None:
     assert world.bundle.read_bytes() == data
 
 
+def test_bundle_of_another_format_is_not_signed_again(world: World) -> None:
+    make(world, here(world))
+    keys = samples.keys()
+    whole = world.bundle.read_bytes()
+    data = samples.resigned(whole, keys.update, keys.when, "format=verity", "format=crypt")
+    world.bundle.write_bytes(data)
+
+    with pytest.raises(VerificationRefused, match=r"release\.raucb: it is of format 'crypt'"):
+        run("sign", world.bundle, *signing(world), here(world))
+
+    assert world.bundle.read_bytes() == data
+
+
+def test_malformed_bundle_is_named(world: World) -> None:
+    world.bundle.write_bytes(bytes(8192))
+
+    with pytest.raises(FormatError, match=r"release\.raucb: its last 8 bytes"):
+        check(world)
+    with pytest.raises(FormatError, match=r"release\.raucb: its last 8 bytes"):
+        run("sign", world.bundle, *signing(world), here(world))
+
+
+@pytest.mark.parametrize("version", ["", "ü", " 2", "2\n[hooks]", "2\\n", "2" * 129])
+def test_version_that_a_manifest_cannot_have_is_refused_at_once(
+    world: World, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payload, "pack", pytest.fail)
+
+    with pytest.raises(UsageError, match="--version is "):
+        make(world, here(world), f"--version={version}")
+
+
+def test_time_that_no_file_can_have_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "9" * 12)
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH is '9"):
+        make(world, here(world))
+
+    monkeypatch.undo()
+    described = world.device / "device.json"
+    text = described.read_text()
+    described.write_text(text.replace(str(samples.EPOCH), str(1 << 80)))
+    with pytest.raises(FormatError, match="built at 1208925819614629174706176"):
+        make(world, here(world))
+
+
 def test_key_that_the_authority_did_not_certify_writes_nothing(
     world: World,
 ) -> None:
@@ -160,8 +214,14 @@ def test_key_that_the_authority_did_not_certify_writes_nothing(
 
     with pytest.raises(VerificationRefused, match=r"update\.issuer"):
         make(world, here(world))
+    requests = world.bundle.with_name("requests")
+    with pytest.raises(
+        VerificationRefused, match=r"update\.crt is not for updates: update\.issuer"
+    ):
+        make(world, f"--export-requests={requests}")
 
     assert not world.bundle.exists()
+    assert not requests.exists()
 
 
 def test_bundle_for_other_devices_is_refused_with_its_reason(world: World) -> None:

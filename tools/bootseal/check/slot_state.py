@@ -20,7 +20,7 @@ SIZE: Final = 0x4000
 """Bytes of the environment block at the start of the partition."""
 
 _LEFT: Final = re.compile("[0-3]")
-# What the boot logic knows; anything else it takes for the default.
+# What the boot logic knows; any other order is A B to it, any other number no attempts.
 _VALUES: Final = {
     "BOOT_ORDER": re.compile("A B|B A"),
     "BOOT_A_LEFT": _LEFT,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from bootseal.measure.approved import Approved
 
 _PIPED: Final = 256 << 20
+_MOST_DIGITS: Final = 11
+"""Of a time in seconds: the year 5138."""
 
 
 @contextmanager
@@ -134,11 +136,11 @@ def now() -> int:
     """Return SOURCE_DATE_EPOCH, or else the time, in seconds since 1970.
 
     Raises:
-        UsageError: SOURCE_DATE_EPOCH is not a number.
+        UsageError: SOURCE_DATE_EPOCH is not a number, or none that a date can be made of.
     """
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if text is None:
         return int(time.time())
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
         raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}: expected seconds since 1970")
     return int(text)

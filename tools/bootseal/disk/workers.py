@@ -40,17 +40,21 @@ def started(job: Callable[[int], _Result], tasks: int, count: int) -> Iterator[I
     Yields:
         The results in the order of the tasks. Reading one raises what the job raised, and ToolError
         where a process ended before it was done.
+
+    Raises:
+        ToolError: A process ended while tasks were still given out.
     """
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - slow to load
     from multiprocessing import get_context  # noqa: PLC0415 - likewise
 
-    with warnings.catch_warnings():
-        # Of threads, which may hold locks: the processes take none but their own.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pool = ProcessPoolExecutor(count, get_context("fork"), _begin, (job,))
-        results = pool.map(_do, range(tasks), chunksize=_AT_ONCE)
+    pool = ProcessPoolExecutor(count, get_context("fork"), _begin, (job,))
     try:
-        yield cast("Iterator[_Result]", _complete(results))
+        # A process may end while tasks are still given out.
+        with warnings.catch_warnings(), _complete():
+            # Of threads, which may hold locks: the processes take none but their own.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            results = pool.map(_do, range(tasks), chunksize=_AT_ONCE)
+        yield cast("Iterator[_Result]", _results(results))
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -66,11 +70,18 @@ def _do(number: int) -> object:
     return _jobs[-1](number)
 
 
-def _complete(results: Iterator[object]) -> Iterator[object]:
+def _results(results: Iterator[object]) -> Iterator[object]:
+    with _complete():
+        yield from results
+
+
+@contextmanager
+def _complete() -> Iterator[None]:
+    """Say that a process ended before it was done."""
     from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415 - as above
 
     try:
-        yield from results
+        yield
     except (BrokenProcessPool, MemoryError) as error:
         raise ToolError(
             "a process that checks a part of the disk ended before it was done",

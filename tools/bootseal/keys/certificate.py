@@ -7,12 +7,15 @@ to be signed, and the signature is added to it here.
 
 from __future__ import annotations
 
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -28,6 +31,7 @@ from bootseal.keys.public import HASHES, Curve
 from bootseal.keys.signers.file import FileSigner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
@@ -44,6 +48,12 @@ _USES: Final = (
     *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
     *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
 )
+
+UNREADABLE: Final = (
+    *(ValueError, TypeError, UnsupportedAlgorithm, Warning),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What the library raises for malformed certificates; not all of it is a ValueError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +133,24 @@ def certify(spec: KeySpec, signer: Signer, issuer: Issuer | None) -> x509.Certif
     return sign(builder, certifier, Algorithm(hash_name=hash_name, kind=certifier.public_key.kind))
 
 
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Refuse malformed certificates, and those that the library reads and only warns of.
+
+    Args:
+        what: What is wrong then, for the message.
+
+    Raises:
+        FormatError: A certificate that is read in the context is one of them.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            yield
+    except UNREADABLE as error:
+        raise FormatError(f"{what}: {public.first_line(error)}") from error
+
+
 def read(path: Path) -> x509.Certificate:
     """Read a certificate in PEM form.
 
@@ -131,11 +159,15 @@ def read(path: Path) -> x509.Certificate:
         FormatError: It is not a certificate.
     """
     try:
-        return x509.load_pem_x509_certificate(checked(read_bounded(path), CERTIFICATE, str(path)))
+        data = checked(read_bounded(path), CERTIFICATE, str(path))
     except FileNotFoundError:
         raise UsageError(f"there is no certificate at {path}") from None
-    except ValueError as error:
-        raise FormatError(f"{path} is not a certificate in PEM form") from error
+    with reading(f"{path} is not a certificate in PEM form"):
+        found = x509.load_pem_x509_certificate(data)
+        # The library reads these when they are asked for.
+        list(found.extensions)
+        found.public_key()
+        return found
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

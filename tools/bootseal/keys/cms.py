@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -25,7 +25,7 @@ from bootseal.formats.update import cms
 from bootseal.formats.update.der import INTEGER, OCTETS, OID, SEQUENCE, SET
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.certificate import der, is_authority
+from bootseal.keys.certificate import UNREADABLE, der, is_authority, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,11 +44,6 @@ _HASH_OIDS: Final = {name: oid for oid, name in cms.HASHES.items()}
 _ECDSA_OIDS: Final = {name: oid for oid, name in cms.ECDSA_WITH.items()}
 _UTC_ENDS: Final = 2050
 _KNOWN: Final = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
-# What the library raises for malformed certificates; not all of it is a ValueError.
-_UNREADABLE: Final = (
-    *(ValueError, TypeError, UnsupportedAlgorithm),
-    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
-)
 
 
 def sign(content: bytes, certificate: x509.Certificate, signer: Signer, when: int) -> bytes:
@@ -124,14 +119,10 @@ def signer_of(signed: SignedData) -> x509.Certificate:
         FormatError: It holds none, or one that cannot be read.
     """
     for each in signed.certificates:
-        try:
+        with reading("a certificate in the signature cannot be read"):
             found = x509.load_der_x509_certificate(each)
-            if _name(found) == (signed.issuer, signed.serial):
-                return found
-        except _UNREADABLE as error:
-            raise FormatError(
-                f"a certificate in the signature cannot be read: {public.first_line(error)}"
-            ) from error
+        if _name(found) == (signed.issuer, signed.serial):
+            return found
     raise FormatError("the signature does not hold the certificate of its signer")
 
 
@@ -146,20 +137,35 @@ def check(signed: SignedData, authority: x509.Certificate) -> list[Finding]:
     try:
         certificate = signer_of(signed)
         return [
-            *_issued(certificate, authority),
-            *_purpose(certificate),
+            *check_signer(certificate, authority, signed.signing_time),
             *_signature(signed, public.from_crypto(certificate.public_key())),
-            *_validity(signed.signing_time, certificate, authority),
         ]
-    except (FormatError, *_UNREADABLE) as error:
+    except (FormatError, *UNREADABLE) as error:
         text = error.message if isinstance(error, BootsealError) else public.first_line(error)
         return [finding("update.signature", WHERE, text)]
+
+
+def check_signer(
+    certificate: x509.Certificate, authority: x509.Certificate, when: int | None
+) -> list[Finding]:
+    """Return why a certificate is not one to sign updates with at a time.
+
+    Args:
+        certificate: Of the signer.
+        authority: The authority's certificate.
+        when: Seconds since 1970; None where the signature does not say.
+    """
+    return [
+        *_issued(certificate, authority),
+        *_purpose(certificate),
+        *_validity(when, certificate, authority),
+    ]
 
 
 def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> Iterator[Finding]:
     try:
         certificate.verify_directly_issued_by(authority)
-    except (InvalidSignature, *_UNREADABLE):
+    except (InvalidSignature, *UNREADABLE):
         observed = certificate.issuer.rfc4514_string()
         expected = authority.subject.rfc4514_string()
         yield finding(

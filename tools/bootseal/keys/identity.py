@@ -167,10 +167,8 @@ def pem(der: bytes) -> bytes:
     Raises:
         FormatError: It is malformed.
     """
-    try:
+    with certificate.reading("the certificate in the registry is malformed"):
         return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
-    except ValueError as error:
-        raise FormatError("the certificate in the registry is malformed") from error
 
 
 def verify(issued: Issued, issuer: Authority) -> None:

@@ -15,14 +15,13 @@ Spec: Arm DEN0006 (TBBR-CLIENT); TF-A drivers/auth/mbedtls/mbedtls_x509_parser.c
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -43,11 +42,6 @@ _ARC: Final = "1.3.6.1.4.1.4128.2100."
 _START: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280 section 4.1.2.5: no end
 _STANDARD: Final = (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier, x509.BasicConstraints)
-# What the library raises for malformed certificates; a TypeError for a name that is a BIT STRING.
-_UNREADABLE: Final = (
-    *(ValueError, TypeError, UnsupportedAlgorithm, Warning),
-    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
-)
 _VERSION_3: Final = bytes.fromhex("a003020102")
 _INTEGER, _SEQUENCE, _BIT_STRING, _EXTENSIONS = 0x02, 0x30, 0x03, 0xA3
 _NUMBERS: Final = {"sha256": 1, "sha384": 2, "sha512": 3}
@@ -131,17 +125,12 @@ def read(der: bytes) -> BootCertificate:
     Raises:
         FormatError: It is malformed, or of a form that TF-A does not accept.
     """
-    try:
-        with warnings.catch_warnings():
-            # The library reads some malformed certificates and warns.
-            warnings.simplefilter("error")
-            found = x509.load_der_x509_certificate(der)
-            serial, key = found.serial_number, public.from_crypto(found.public_key())
-            extensions = list(found.extensions)
-            signed, signature = found.tbs_certificate_bytes, found.signature
-            names = (found.issuer.public_bytes(), found.subject.public_bytes())
-    except _UNREADABLE as error:
-        raise FormatError(f"not a certificate in DER form: {public.first_line(error)}") from error
+    with certificate.reading("not a certificate in DER form"):
+        found = x509.load_der_x509_certificate(der)
+        serial, key = found.serial_number, public.from_crypto(found.public_key())
+        extensions = list(found.extensions)
+        signed, signature = found.tbs_certificate_bytes, found.signature
+        names = (found.issuer.public_bytes(), found.subject.public_bytes())
     identifier = _identifier(der, signed, signature)
     _check_layout(signed, identifier, serial, names, key.spki_der)
     hash_name, is_rsa = _IDENTIFIERS[identifier]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal.disk.image import opened
-from bootseal.errors import FormatError
+from bootseal.errors import FormatError, UsageError
 from bootseal.files import mapped, write_parts
 from bootseal.formats.update import manifest as manifests
 from bootseal.formats.update.bundle import trailer
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bootseal.update.release import Piece
 
 FORM: Final = "verity"
+_MAX_EPOCH: Final = (1 << 32) - 1
 _BUILD: Final = "%Y%m%d%H%M%S"
 
 
@@ -57,10 +58,12 @@ def build(
         progress: Told about the long steps.
 
     Raises:
-        UsageError: The device has no slots, or the bundle cannot be written where it should be.
-        FormatError: The disk is malformed, or the version is not one that a manifest can have.
+        UsageError: The device has no slots, a manifest cannot have that version, or the bundle
+            cannot be written where it should be.
+        FormatError: The disk is malformed, or the time of its build.
         ToolError: mksquashfs is not installed, or failed.
     """
+    _check(identity)
     with tempfile.TemporaryDirectory(prefix="bootseal-bundle-") as name:
         staging = Path(name)
         with opened(target.image) as disk:
@@ -90,6 +93,20 @@ def build(
         with mapped(packed) as view:
             write_parts(output, [view, trailer(seal(text))])
     return manifest
+
+
+def _check(identity: Identity) -> None:
+    for option, text in (("version", identity.version), ("compatible", identity.compatible)):
+        if not manifests.is_text(text):
+            raise UsageError(
+                f"--{option} is {text!r}: expected 1 to 128 characters of printable ASCII, no "
+                "backslash, and no space at either end"
+            )
+    if not 0 <= identity.epoch <= _MAX_EPOCH:
+        raise FormatError(
+            f"the device was built at {identity.epoch}: expected seconds since 1970, at most "
+            f"{_MAX_EPOCH}, the last that a file system of a bundle can have"
+        )
 
 
 def _copy(disk: Disk, piece: Piece, directory: Path) -> Image:

@@ -168,6 +168,7 @@ def for_device(
         FormatError: Its disk is malformed.
         ToolError: A program that reads its root is not installed.
     """
+    release.require_slots(target)
     if target.policy_key is None or lowest is None:
         with image.opened(target.image) as disk:
             if lowest is None:

@@ -139,9 +139,15 @@ def _image(archive: Disk, piece: Piece, image: Image, index: Piece | None) -> It
             expected=image.sha256,
             observed=digest.hexdigest(),
         )
-    if image.adaptive and (index is None or b"".join(index.chunks(archive)) != b"".join(blocks)):
+    if image.adaptive and not _holds(archive, index, b"".join(blocks)):
         message = f"{image.filename}{manifests.SUFFIX} does not have the digests of its blocks"
         yield finding("update.index", image.filename, message)
+
+
+def _holds(archive: Disk, piece: Piece | None, expected: bytes) -> bool:
+    if piece is None or piece.size != len(expected):
+        return False
+    return b"".join(piece.chunks(archive)) == expected
 
 
 def _table(pieces: dict[str, Piece]) -> Table:
@@ -187,9 +193,12 @@ def _sizes(table: Table, target: Expected) -> Iterator[Finding]:
     for slot in target.slots:
         for kind, name in ((ROOT, slot.root), (VERITY, slot.verity), (BOOT, slot.boot)):
             entry, room = table.entry(FILES[kind]), places.get(name)
-            if entry is None or room is None:
+            if entry is None:
                 continue
-            if entry.size > room or (kind == BOOT and entry.size != room):
+            if room is None:
+                message = f"{name}, which it is for, is not among the partitions of the device"
+                yield finding("update.size", entry.name, message)
+            elif entry.size > room or (kind == BOOT and entry.size != room):
                 exactly = "exactly" if kind == BOOT else "at most"
                 message = f"it has {entry.size} bytes: expected {exactly} the {room} of {name}"
                 yield finding("update.size", entry.name, message)

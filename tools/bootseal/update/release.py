@@ -54,6 +54,19 @@ class Release:
     rollback_index: int
 
 
+def require_slots(target: Expected) -> None:
+    """Refuse a device that has no slots: nothing of a release would be looked at.
+
+    Raises:
+        UsageError: It has none.
+    """
+    if not target.slots:
+        raise UsageError(
+            f"{target.image} is of a device without slots, which nothing can update",
+            hint="name the build directory of a device with slots",
+        )
+
+
 def of_disk(disk: Disk, target: Expected) -> Release:
     """Return what the first slot of a disk starts, which is for all of its slots.
 
@@ -65,8 +78,7 @@ def of_disk(disk: Disk, target: Expected) -> Release:
         UsageError: The device has no slots.
         FormatError: A partition is missing, or what is in it is malformed.
     """
-    if not target.slots:
-        raise UsageError(f"{target.image} is of a device without slots, which nothing can update")
+    require_slots(target)
     slot = target.slots[0]
     table = partitions.read(disk, disk.size)
 

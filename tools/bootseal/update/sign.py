@@ -14,6 +14,7 @@ from bootseal.formats.update import bundle, cms
 from bootseal.formats.update import manifest as manifests
 from bootseal.keys import cms as messages
 from bootseal.update import payload
+from bootseal.update.build import FORM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +62,8 @@ def whole(path: Path) -> bytes:
     Raises:
         UsageError: There is no such file.
         FormatError: It is not a bundle, or one of another form.
-        VerificationRefused: The bundle is encrypted or of format plain, or its payload is not the
-            one of the manifest.
+        VerificationRefused: The bundle is encrypted or of another format than verity, or its
+            payload is not the one of the manifest.
     """
     with opened(path) as file:
         disk = Disk(name=path, path=path, size=path.stat().st_size, descriptor=file.fileno())
@@ -70,11 +71,16 @@ def whole(path: Path) -> bytes:
         signed = cms.parse(parts.message)
         if signed is None or signed.content is None:
             raise VerificationRefused(
-                f"{path} is encrypted or of format plain: expected a bundle of format verity",
+                f"it is encrypted or of format plain: expected a bundle of format {FORM}",
                 hint="bootseal update bundle",
             )
         manifest = manifests.parse(signed.content)
-        refuse(payload.check(disk, parts.payload, manifest), f"{path} is not signed")
+        if manifest.form != FORM:
+            raise VerificationRefused(
+                f"it is of format {manifest.form!r}: expected a bundle of format {FORM}",
+                hint="bootseal update bundle",
+            )
+        refuse(payload.check(disk, parts.payload, manifest), "not signed")
     return signed.content
 
 

@@ -59,7 +59,7 @@ def check(
     Example: bootseal update check release.raucb build/device --keys keys
     """
     from bootseal.check import expected
-    from bootseal.cli.inputs import read
+    from bootseal.cli.inputs import naming, read
     from bootseal.findings.model import refuse
     from bootseal.formats.kinds.kind import PUBLIC_KEY
     from bootseal.keys.public import from_pem
@@ -74,7 +74,8 @@ def check(
         compatible=compatible,
         inside=inside,
     )
-    verdict = update_check.check(bundle, wanted, console.TerminalProgress())
+    with naming(bundle):
+        verdict = update_check.check(bundle, wanted, console.TerminalProgress())
     if as_json:
         _emit(bundle, verdict)
     else:

@@ -93,8 +93,10 @@ class SigningOptions(AuthorityOptions):
         Raises:
             UsageError: Something is missing, or two things exclude each other.
             FormatError: A certificate or key cannot be read.
+            VerificationRefused: In step 1, the certificate is not one to sign updates with.
         """
-        from bootseal.keys import certificate, public
+        from bootseal.findings.model import refuse
+        from bootseal.keys import certificate, cms, public
         from bootseal.keys.profile import Role
         from bootseal.keys.signers import base
         from bootseal.keys.signers.offline import Answers, Recorder
@@ -111,8 +113,11 @@ class SigningOptions(AuthorityOptions):
         authority = self.certificate_of_authority()
         key = public.from_crypto(found.public_key())
         if self.export_requests is not None:
+            # Before anyone goes to the other machine.
+            when = now()
+            refuse(cms.check_signer(found, authority, when), f"{path} is not for updates")
             recorder = Recorder(public_key=key, role=Role.UPDATE)
-            return Signing(signer=recorder, certificate=found, authority=None, when=now()), recorder
+            return Signing(signer=recorder, certificate=found, authority=None, when=when), recorder
         if self.import_signatures is not None:
             when = _read_time(self.import_signatures)
             answers = Answers(public_key=key, role=Role.UPDATE, directory=self.import_signatures)

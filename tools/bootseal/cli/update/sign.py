@@ -35,10 +35,11 @@ def sign(
     With the key on another machine: add --export-requests DIR, sign there as DIR/SUMMARY.txt says,
     then run the same with --import-signatures DIR.
     """
+    from bootseal.cli.inputs import naming
     from bootseal.update import sign as signing_
 
     signing, recorder = who.signing(opening.access())
-    with console.TerminalProgress().step("every block of the bundle"):
+    with naming(bundle), console.TerminalProgress().step("every block of the bundle"):
         manifest = signing_.whole(bundle)
     if recorder is not None:
         signing.message(manifest)

@@ -43,6 +43,8 @@ def read(image: Path, scratch: Path) -> list[Node]:
         following: dict[int, str] = {}
         for parent, inode, node in _list(image, scratch, level):
             path = f"{parent}/{node.path}" if parent else node.path
+            if path in nodes:
+                raise FormatError(f"the file system has two entries {path[:80]!r}")
             nodes[path] = inode, _placed(node, path, inode, scratch)
             if stat.S_ISDIR(node.mode):
                 if inode in visited:

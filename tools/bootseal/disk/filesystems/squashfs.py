@@ -15,7 +15,6 @@ from bootseal.formats import capability
 _KINDS: Final = {
     tarfile.REGTYPE: stat.S_IFREG,
     tarfile.AREGTYPE: stat.S_IFREG,
-    tarfile.LNKTYPE: stat.S_IFREG,
     tarfile.SYMTYPE: stat.S_IFLNK,
     tarfile.DIRTYPE: stat.S_IFDIR,
     tarfile.CHRTYPE: stat.S_IFCHR,
@@ -32,29 +31,30 @@ def read(image: Path, scratch: Path) -> list[Node]:
         ToolError: sqfs2tar is not installed.
     """
     archive = scratch / "files.tar"
-    bounded("sqfs2tar", ["--no-skip", image], cwd=scratch, output=archive)
-    firsts: dict[str, tuple[Content, bytes]] = {}
+    # It takes two inodes of one number for one file, which the kernel does not.
+    bounded("sqfs2tar", ["--no-skip", "--no-hard-links", image], cwd=scratch, output=archive)
     try:
         with tarfile.open(archive, "r:", encoding="utf-8", errors="surrogateescape") as tar:
-            nodes = [_node(member, archive, firsts) for member in tar]
+            nodes = [_node(member, archive) for member in tar]
     except (tarfile.TarError, ValueError, OverflowError) as error:
         raise FormatError(f"sqfs2tar wrote no archive: {error}") from error
     check_size(nodes)
+    names: set[str] = set()
+    for node in nodes:
+        if node.path in names:
+            raise FormatError(f"the file system has two entries {node.path[:80]!r}")
+        names.add(node.path)
     return nodes
 
 
-def _node(member: tarfile.TarInfo, archive: Path, firsts: dict[str, tuple[Content, bytes]]) -> Node:
+def _node(member: tarfile.TarInfo, archive: Path) -> Node:
     path = member.name.removeprefix("./").rstrip("/")
     kind = _KINDS.get(member.type, 0)
     content, capabilities = None, b""
-    if member.islnk():
-        # The second name of a file: its content is that of the first.
-        content, capabilities = firsts.get(member.linkname.removeprefix("./"), (None, b""))
-    elif kind == stat.S_IFREG:
+    if kind == stat.S_IFREG:
         content = Content(path=archive, offset=member.offset_data, size=member.size)
         value = member.pax_headers.get(f"SCHILY.xattr.{capability.ATTRIBUTE}", "")
         capabilities = value.encode(errors="surrogateescape")
-        firsts[path] = content, capabilities
     return Node(
         path=path,
         mode=kind | stat.S_IMODE(member.mode),

@@ -99,7 +99,7 @@ def parse(message: bytes) -> SignedData | None:
     wrapped.end()
     if signed.take(INTEGER) != _VERSION_1:
         raise FormatError("CMS SignedData of another version than 1")
-    signed.take(SET)  # The hashes of all signers: a hint for one pass, and nothing goes by it.
+    hashes = signed.into(SET)
     content = _content(signed.into(SEQUENCE))
     certificates = _certificates(signed)
     if signed.next_is(_LISTS):
@@ -109,7 +109,13 @@ def parse(message: bytes) -> SignedData | None:
     signer = signers.into(SEQUENCE)
     if signers:
         raise FormatError("the CMS message has more than one signer: expected one")
-    return _signer(signer, content, certificates)
+    found = _signer(signer, content, certificates)
+    # OpenSSL makes the digests that are named here, and looks for the signer's among them.
+    if _hash(hashes.into(SEQUENCE)) != found.hash_name or hashes:
+        raise FormatError(
+            f"the CMS message names other hashes than its signer: expected {found.hash_name} alone"
+        )
+    return found
 
 
 def _content(values: Values) -> bytes | None:

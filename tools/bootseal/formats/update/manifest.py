@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The manifest of an update bundle: what it updates, and the digests of everything in it.
 
-Groups and keys of GLib's key files, read strictly: printable ASCII, nothing twice, and only the
-keys that both RAUC 1.13 and 1.15 know.
+Groups and keys of GLib's key files, read strictly: printable ASCII, no escapes, nothing twice, and
+only keys that RAUC 1.8 knows.
 
 Spec: RAUC's reference manual, "Manifest"; RAUC src/manifest.c.
 """
@@ -21,11 +21,12 @@ SUFFIX: Final = ".block-hash-index"
 ADAPTIVE: Final = "block-hash-index"
 
 _GROUP: Final = re.compile(r"\[([a-z][a-z0-9.-]{0,63})\]")
-_PAIR: Final = re.compile(r"([a-z][a-z0-9-]{0,31})=([ -~]{0,1024})")
+# GLib reads a backslash as the start of an escape, and leaves out spaces in front of a value.
+_PAIR: Final = re.compile(r"([a-z][a-z0-9-]{0,31})=((?! )[ -\[\]-~]{0,1024})")
 _HEX: Final = re.compile("[0-9a-f]{64}")
 _NUMBER: Final = re.compile("0|[1-9][0-9]{0,12}")
 _FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_TEXT: Final = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
+_TEXT: Final = re.compile(r"[!-\[\]-~]([ -\[\]-~]{0,126}[!-\[\]-~])?")
 _IMAGE: Final = "image."
 _MAX_IMAGES: Final = 16
 _UPDATE: Final = ("compatible", "version", "description", "build")
@@ -76,6 +77,11 @@ class Manifest:
     salt: str
     tree_size: int
     images: tuple[Image, ...]
+
+
+def is_text(value: str) -> bool:
+    """Tell whether a manifest can name devices or a release so."""
+    return _TEXT.fullmatch(value) is not None
 
 
 def parse(data: bytes) -> Manifest:
@@ -159,7 +165,8 @@ def _groups(data: bytes) -> dict[str, dict[str, str]]:
             group[pair[1]] = pair[2]
         else:
             raise FormatError(
-                f"line {number} of the manifest is not a group or KEY=VALUE: {line[:40]!r}"
+                f"line {number} of the manifest is {line[:40]!r}: expected [GROUP] or KEY=VALUE "
+                "in printable ASCII without a backslash"
             )
     return groups
 
@@ -189,13 +196,13 @@ def _image(group: str, values: dict[str, str]) -> Image:
         why = ", which runs code of the bundle as root" if group in _CODE else ""
         raise FormatError(f"the manifest has a group [{group}]{why}: expected [image.SLOT]")
     _check_keys(group, values, _OF_IMAGE)
-    adaptive = values.get("adaptive", "").rstrip(";")
-    if adaptive not in {"", ADAPTIVE}:
+    adaptive = values.get("adaptive")
+    if adaptive not in {None, ADAPTIVE, f"{ADAPTIVE};"}:
         raise FormatError(f"[{group}] is adaptive by {adaptive!r}: expected {ADAPTIVE}")
     return Image(
         slot=slot,
         filename=_value(group, values, "filename", _FILE),
         size=int(_value(group, values, "size", _NUMBER)),
         sha256=_value(group, values, "sha256", _HEX),
-        adaptive=bool(adaptive),
+        adaptive=adaptive is not None,
     )

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 
 from bootseal.findings.catalogue import finding
 from bootseal.keys import weakness
+from bootseal.keys.certificate import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ def _certificate(der: bytes, where: str) -> Iterator[Finding]:
     try:
         cert = x509.load_der_x509_certificate(der)
         digest = cert.signature_hash_algorithm
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return
     now = datetime.now(UTC)
     if cert.not_valid_before_utc > now:

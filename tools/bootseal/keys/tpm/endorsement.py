@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bootseal.errors import FormatError, VerificationRefused
 from bootseal.keys import public, weakness
-from bootseal.keys.certificate import is_authority
+from bootseal.keys.certificate import UNREADABLE, is_authority
 from bootseal.keys.public import PublicKey, first_line
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ def authorities(pem: bytes, where: str) -> list[Authority]:
     """
     try:
         found = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise FormatError(
             f"{where} does not hold certificates in PEM form ({first_line(error)})"
         ) from error
     for certificate in found:
         try:
             authority = is_authority(certificate)
-        except (ValueError, x509.DuplicateExtension) as error:
+        except UNREADABLE as error:
             raise FormatError(
                 f"{where}: {_subject(certificate)} has extensions that cannot be read"
                 f" ({first_line(error)})"
@@ -110,7 +110,7 @@ def check(der: bytes, trusted: Sequence[Authority], when: datetime) -> Endorseme
         certificate = x509.load_der_x509_certificate(der)
         key = certificate.public_key()
         list(certificate.extensions)
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise FormatError(
             f"the endorsement certificate of {len(der)} bytes cannot be read ({first_line(error)})"
         ) from error
