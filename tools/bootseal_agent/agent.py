@@ -111,7 +111,8 @@ class Agent:
     def __init__(self, thing: Thing, host: Host) -> None:
         self._thing = thing
         self._host = host
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        # Each with the token of the request that it answers, if any.
+        self._events: queue.SimpleQueue[tuple[str, Event]] = queue.SimpleQueue()
         self._link: Link | None = None
         # Of the one request whose answer counts.
         self._token = ""
@@ -126,20 +127,14 @@ class Agent:
 
     def connected(self) -> None:
         """Take note that the broker listens."""
-        self._events.put(Connected())
+        self._put(Connected())
 
     def received(self, topic: str, payload: bytes) -> None:
-        """Take a message; one that answers nothing that was asked is dropped."""
+        """Take a message; one that answers nothing that was asked is dropped later."""
         try:
-            answered, event = self._thing.read(topic, payload)
+            self._events.put(self._thing.read(topic, payload))
         except Refusal as refusal:
             _log.warning("dropped: %s", refusal)
-            return
-        if not answered:
-            self._events.put(event)
-        elif secrets.compare_digest(answered, self._token):
-            self._token, self._due = "", None
-            self._events.put(event)
 
     def run(self, link: Link, *, until: Callable[[], bool] = lambda: False) -> None:
         """Work until the restart was asked for.
@@ -158,10 +153,15 @@ class Agent:
 
     def _turn(self) -> None:
         try:
-            event = self._events.get(timeout=self._patience())
+            answered, event = self._events.get(timeout=self._patience())
         except queue.Empty:
             self._clock()
             return
+        if answered:
+            # Here and not where it arrived: the token belongs to this thread.
+            if answered != self._token:
+                return
+            self._token, self._due = "", None
         before = self._state
         self._state, actions = machine.step(before, event)
         if self._state.phase is not before.phase:
@@ -179,11 +179,11 @@ class Agent:
         now = time.monotonic()
         if self._due is not None and now >= self._due:
             self._token, self._due = "", None
-            self._events.put(Silent())
+            self._put(Silent())
         if not self._state.device.good and now >= self._looked + self._host.times.good:
             self._looked = now
             if self._host.is_good():
-                self._events.put(Good())
+                self._put(Good())
 
     def _do(self, actions: tuple[Action, ...]) -> None:
         for action in actions:
@@ -211,18 +211,20 @@ class Agent:
 
     def _install(self, update: Update) -> None:
         def progress(percent: int, said: str) -> None:
-            self._events.put(Progressed(percent, said))
+            self._put(Progressed(percent, said))
 
         try:
             self._host.installer.install(update, progress)
         except InstallError as error:
-            self._events.put(Failed(f"{error}", error.passing))
-        except Exception as error:
-            # Else nobody would ever hear how the install ended.
-            self._events.put(Failed(f"{type(error).__name__}: {error}", passing=False))
-            raise
+            self._put(Failed(f"{error}", error.passing))
+        except Exception as error:  # noqa: BLE001 - else nobody would hear how the install ended
+            _log.exception("the install ended unexpectedly")
+            self._put(Failed(f"{type(error).__name__}: {error}", passing=False))
         else:
-            self._events.put(Installed())
+            self._put(Installed())
+
+    def _put(self, event: Event) -> None:
+        self._events.put(("", event))
 
     def _mark_bad(self) -> None:
         try:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
 import sys
+import threading
 import tomllib
 from pathlib import Path
 from typing import Final, cast
@@ -27,6 +29,7 @@ _FILES: Final = ("ca", "certificate", "key", "record", "restart")
 _KEYS: Final = frozenset({"thing", "host", "port", "compatible", "version", *_FILES})
 _COMMAND_LINE: Final = Path("/proc/cmdline")
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_log: Final = logging.getLogger(__name__)
 _SLOT: Final = re.compile(r"(?:^|\s)bootseal\.slot=([ab])(?:\s|$)", re.ASCII)
 
 
@@ -40,6 +43,7 @@ def main() -> None:
     given = parser.parse_args()
     # To the journal, which adds the time.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    threading.excepthook = _end
     try:
         run(given.config)
     except (AgentError, OSError) as error:
@@ -88,6 +92,12 @@ def run(configuration: Path) -> None:
         agent.run(link)
     finally:
         link.close()
+
+
+def _end(args: threading.ExceptHookArgs) -> None:
+    """End the process when one of its threads has ended: the others would wait for ever."""
+    _log.critical("a thread has ended: %s: %s", args.exc_type.__name__, args.exc_value)
+    os._exit(1)
 
 
 def _settings(path: Path) -> dict[str, object]:

@@ -136,5 +136,9 @@ class Connection:
         self._listener.connected()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # An exception would end the connection's thread.
         if len(message.payload) <= MAX_MESSAGE:
-            self._listener.received(message.topic, message.payload)
+            self._listener.received(topic, message.payload)

@@ -35,7 +35,7 @@ JOB: Final = r"[a-zA-Z0-9_-]{1,64}"
 MAX_MESSAGE: Final = 128 << 10
 """Bytes that AWS sends at most in one message."""
 
-_ECHO: Final = r"[^\s]{1,64}"
+_ECHO: Final = r"[!-~]{1,64}"
 _CODE: Final = r"[A-Za-z]{1,64}"
 _HIGHEST: Final = (1 << 63) - 1
 _KEY: Final = re.compile(r"[^a-zA-Z0-9:_-]")
