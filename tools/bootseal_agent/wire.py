@@ -186,7 +186,7 @@ def _execution(members: Mapping[str, object]) -> Execution | None:
 
 def _document(members: Mapping[str, object]) -> dict[str, object]:
     found = _object(members, "jobDocument")
-    size = len(json.dumps(found))
+    size = len(json.dumps(found, default=repr))
     if size > document.MAX_SIZE:
         raise Refusal(f"the document has {size} bytes: expected at most {document.MAX_SIZE}")
     return found

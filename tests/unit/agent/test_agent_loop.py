@@ -156,6 +156,18 @@ def test_token_that_the_agent_never_made_does_not_stop_it(bench: Bench, token: s
     bench.rauc.told.set()
 
 
+@pytest.mark.parametrize("timeout", [1.5, float("nan"), 10**4000], ids=["1.5", "NaN", "long"])
+def test_document_of_another_program_is_rejected_and_not_asked_for_again(
+    bench: Bench, timeout: float
+) -> None:
+    bench.offer(asked(bench), jobDocument=DOCUMENT | {"timeout": timeout})
+    bench.turns(1)
+
+    report = json.loads(bench.broker.sent[-1].payload)
+    assert report["status"] == "REJECTED"
+    assert "the unknown key 'timeout'" in report["statusDetails"]["reason"]
+
+
 def test_installer_that_fails_unexpectedly_is_heard_of(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
