@@ -42,6 +42,7 @@ from bootseal_agent.events import (
 
 if TYPE_CHECKING:
     from bootseal_agent.document import Update
+    from bootseal_agent.events import Record
     from bootseal_agent.wire import Message, Request, Thing
 
 _log: Final = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class Agent:
             until: Tells that it is enough.
 
         Raises:
-            OSError: The record cannot be written.
+            OSError: The record cannot be removed, or the restart not asked for.
         """
         self._link = link
         self._do(self._first)
@@ -193,7 +194,8 @@ class Agent:
                 case Install(update):
                     threading.Thread(target=self._install, args=[update], daemon=True).start()
                 case Save(kept):
-                    record.save(self._host.record, kept)
+                    if not self._save(kept):
+                        return
                 case Forget():
                     record.forget(self._host.record)
                 case MarkBad():
@@ -202,6 +204,15 @@ class Agent:
                     self._host.restart()
                 case Retry():
                     self._token, self._due = "", time.monotonic() + self._host.times.retry
+
+    def _save(self, kept: Record) -> bool:
+        try:
+            record.save(self._host.record, kept)
+        except OSError as error:
+            _log.warning("the record is not written: %s", error)
+            self._put(Failed(f"the record is not written: {error}", passing=False))
+            return False
+        return True
 
     def _ask(self, request: Request) -> None:
         assert self._link is not None  # noqa: S101 - `run` has set it

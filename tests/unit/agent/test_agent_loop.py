@@ -181,6 +181,20 @@ def test_installer_that_fails_unexpectedly_is_heard_of(
     assert "the install ended unexpectedly" in caplog.text
 
 
+def test_record_that_cannot_be_written_does_not_restart_the_device(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(record=tmp_path / "missing" / "record")
+    bench.rauc.told.set()
+    bench.offer(asked(bench))
+
+    bench.run(lambda: bench.rauc.bad == 1)
+
+    assert (bench.agent.phase, bench.restarts) == (Phase.REPORTING, [])
+    assert "the record is not written" in caplog.text
+    assert bench.broker.sent[-1].topic == PREFIX + "job-1/get"
+
+
 def test_message_with_a_topic_that_is_not_text_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
 
