@@ -30,7 +30,9 @@ _KEYS: Final = frozenset({"thing", "host", "port", "compatible", "version", *_FI
 _COMMAND_LINE: Final = Path("/proc/cmdline")
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _log: Final = logging.getLogger(__name__)
-_SLOT: Final = re.compile(r"(?:^|\s)bootseal\.slot=([ab])(?:\s|$)", re.ASCII)
+# Labels of 1 to 63 characters: others raise in the connection's thread, where names are resolved.
+_HOST: Final = r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*"
+_SLOT: Final = re.compile(r"(?<!\S)bootseal\.slot=(\S*)", re.ASCII)
 
 
 def main() -> None:
@@ -80,7 +82,7 @@ def run(configuration: Path) -> None:
     )
     agent = Agent(thing, host)
     endpoint = Endpoint(
-        host=strict.text(given, "host", what, r"[A-Za-z0-9.-]{1,253}"),
+        host=strict.text(given, "host", what, _HOST),
         port=strict.number(given, "port", what, 1, 65535),
         ca=paths["ca"],
         certificate=paths["certificate"],
@@ -106,14 +108,14 @@ def _settings(path: Path) -> dict[str, object]:
     except ValueError as error:
         raise Refusal(f"{path} is not TOML: {error}") from error
     if found.keys() != _KEYS:
-        wrong = ", ".join(sorted(found.keys() ^ _KEYS))
-        raise Refusal(f"{path} lacks, or has besides what is known: {wrong}")
+        wrong = strict.shown(", ".join(sorted(found.keys() ^ _KEYS)))
+        raise Refusal(f"{path} has missing or unknown keys: {wrong}")
     return found
 
 
 def _slot() -> str:
     found = _SLOT.findall(_COMMAND_LINE.read_text())
-    if len(found) != 1:
+    if found not in (["a"], ["b"]):
         raise Refusal("the command line of the kernel does not name one slot: bootseal.slot=a or b")
     return str(found[0])
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from paho.mqtt.client import MQTTMessage
+from paho.mqtt.client import Client, MQTTMessage
 from tests.agent_samples import DEVICE, DOCUMENT
 
 from bootseal_agent import main
@@ -117,6 +119,14 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(record=tmp_path / "record")
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something to be so."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def asked(bench: Bench) -> str:
     """Connect; the token of the request that follows."""
     bench.agent.connected()
@@ -195,25 +205,58 @@ def test_record_that_cannot_be_written_does_not_restart_the_device(
     assert bench.broker.sent[-1].topic == PREFIX + "job-1/get"
 
 
-def test_message_with_a_topic_that_is_not_text_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[str] = []
+class Listener:
+    """What hears of a connection."""
 
-    class Listener:
-        def connected(self) -> None:
-            raise AssertionError
+    def __init__(self) -> None:
+        self.heard: list[str] = []
 
-        def received(self, topic: str, payload: bytes) -> None:
-            del payload
-            heard.append(topic)
+    def connected(self) -> None:
+        self.heard.append("connected")
 
-    monkeypatch.setattr(Endpoint, "context", lambda _: ssl.create_default_context())
+    def received(self, topic: str, payload: bytes) -> None:
+        del payload
+        self.heard.append(topic)
+
+
+def connection(listener: Listener, port: int = 8883) -> Connection:
+    """Make a connection without certificates."""
     path = Path("/nowhere")
-    endpoint = Endpoint(host="localhost", port=8883, ca=path, certificate=path, key=path)
-    connection = Connection(endpoint, THING, Listener())
-    for topic in (b"$aws/\xff", NEXT.encode()):
-        connection._on_message(None, None, MQTTMessage(topic=topic))
+    endpoint = Endpoint(host="localhost", port=port, ca=path, certificate=path, key=path)
+    return Connection(endpoint, THING, listener)
 
-    assert heard == [NEXT]
+
+def test_message_with_a_topic_that_is_not_text_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Endpoint, "context", lambda _: ssl.create_default_context())
+    listener = Listener()
+    for topic in (b"$aws/\xff", NEXT.encode()):
+        connection(listener)._on_message(None, None, MQTTMessage(topic=topic))
+
+    assert listener.heard == [NEXT]
+
+
+def test_connection_that_fails_is_tried_again_later_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses: set[int] = set()
+
+    def set_pause(_: object, shortest: int, longest: int) -> None:
+        assert 5 <= shortest < 15 < longest
+        pauses.add(shortest)
+
+    monkeypatch.setattr(Client, "reconnect_delay_set", set_pause)
+    monkeypatch.setattr(Endpoint, "context", lambda _: ssl.create_default_context())
+    for _ in range(50):
+        connection(Listener())
+    assert len(pauses) > 1
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    made = connection(Listener(), port)
+    made.open()
+    until(lambda: "no connection to localhost: " in caplog.text)
+    made.close()
+    assert "refused" in caplog.text
 
 
 def test_process_ends_with_any_of_its_threads(
