@@ -77,8 +77,8 @@ class Abort:
 
     Attributes:
         failure: What counts.
-        percent: Share of the devices that ended, in percent.
-        minimum: Devices that have to have ended before.
+        percent: Share of the devices, in percent.
+        minimum: Devices that have to have been told before.
     """
 
     failure: Failure

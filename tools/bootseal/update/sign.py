@@ -74,7 +74,9 @@ def whole(path: Path) -> bytes:
                 hint="bootseal update bundle",
             )
         manifest = manifests.parse(signed.content)
-        refuse(payload.check(disk, parts.payload, manifest), f"{path} is not signed")
+        refuse(
+            payload.check(disk, parts.payload, manifest), f"{path} is not what its manifest says"
+        )
     return signed.content
 
 
