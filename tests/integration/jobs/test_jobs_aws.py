@@ -201,6 +201,39 @@ def test_other_job_of_that_name_is_refused(office: Office) -> None:
     assert "a job release-2 with another document" in office.push(code=3)
 
 
+def test_plan_with_more_targets_is_not_taken_for_the_job_that_is_there(office: Office) -> None:
+    boto3.client("iot").create_thing(thingName="dev-2")
+    office.push()
+    plan = json.loads(office.plan.read_text())
+    plan["targets"].append(plan["targets"][0].replace("dev-1", "dev-2"))
+    office.plan.write_text(json.dumps(plan))
+
+    assert "a job release-2 for other targets" in office.push(code=3)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://s3.us-east-1.amazonaws.com/releases/2.raucb}",
+        "https://s3.eu-central-1.amazonaws.com.example.com/releases/2.raucb}",
+        "https://s3.eu-central-1.amazonaws.com/releases/2.raucb",
+        "https://s3.eu-central-1.amazonaws.com/releases}",
+        "https://s3.eu-central-1.amazonaws.com/releases/2}${aws:iot:x}",
+    ],
+)
+def test_plan_whose_url_aws_would_not_sign_is_refused(office: Office, url: str) -> None:
+    plan = json.loads(office.plan.read_text())
+    plan["document"]["url"] = f"${{aws:iot:s3-presigned-url-v2:{url}"
+    office.plan.write_text(json.dumps(plan))
+
+    assert "expected an object of S3 in eu-central-1" in office.push(code=4)
+
+
+def test_url_in_china_is_of_its_own_domain() -> None:
+    made = plans.presigned("s3://releases/2.raucb", "cn-north-1")
+    assert made.endswith(":https://s3.cn-north-1.amazonaws.com.cn/releases/2.raucb}")
+
+
 def test_missing_target_account_and_job_are_told(office: Office) -> None:
     office.make(target="group/nobody")
     assert "AWS IoT has no thinggroup nobody" in office.push(code=2)
