@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A job as a plan: what devices are asked for, which, how fast, and when AWS is to stop.
 
-Distribution, batches, retries and aborts are AWS IoT Jobs'; a plan only says what they are.
+Distribution, batches, time limits and aborts are AWS IoT Jobs'; a plan only says what they are.
 
 Spec: AWS IoT API reference, CreateJob; AWS IoT Jobs configurations and presigned URLs.
 """
