@@ -111,12 +111,30 @@ MALFORMED: Final = (
 """Documents that JSON can carry and that are refused."""
 
 
-BROKEN: Final = (
-    Malformed("a key twice", '{"schema": "bootseal.job/1", "schema": 1}', "'schema' is twice"),
-    Malformed("a fraction", '{"size": 1.5}', "1.5 is not a whole number"),
-    Malformed("not a number", '{"size": NaN}', "NaN is not a number"),
-    Malformed("half a surrogate pair", r'{"url": "\ud800"}', "is not JSON"),
-    Malformed("an end too early", '{"schema": "bootseal.job/1"', "is not JSON"),
-    Malformed("deep", '{"a":' * 2000 + "1" + "}" * 2000, "is not JSON"),
+def _odd(title: str, said: str, text: str) -> Malformed:
+    """Return the genuine document with a member more, as text."""
+    return Malformed(title, f"{json.dumps(DOCUMENT)[:-1]}, {text}}}", said)
+
+
+ODD: Final = (
+    _odd("a key twice", "has url twice in one object", '"url": "https://evil.example.com/"'),
+    _odd("the schema twice", "has schema twice in one object", '"schema": "bootseal.job/1"'),
+    _odd("a fraction of another program", "unknown key 'timeout'", '"timeout": 1.5'),
+    _odd("a key twice further inside", "unknown key 'steps'", '"steps": [{"a": 1, "a": 2}]'),
+    Malformed("a fraction", json.dumps(DOCUMENT | {"size": 1.5}), "has size 1.5"),
+    Malformed("not a number", json.dumps(DOCUMENT | {"size": float("nan")}), "has size NaN"),
+    Malformed("no end", json.dumps(DOCUMENT | {"size": float("inf")}), "has size Infinity"),
+    Malformed(
+        "many digits", json.dumps(DOCUMENT | {"size": 0})[:-2] + "9" * 5000 + "}", "has size 9"
+    ),
+    Malformed("half a surrogate pair", json.dumps(DOCUMENT | {"url": "https://\ud800"}), _URL),
+    _odd("half a pair in a key", "has the unknown key", r'"\ud800": 1'),
 )
-"""Texts that are not strict JSON; each spoils the whole message that it is in."""
+"""Documents with what readers of JSON could see differently: refused as any other."""
+
+
+BROKEN: Final = (
+    Malformed("an end too early", '{"schema": "bootseal.job/1"', "is not JSON"),
+    Malformed("deep", '{"a":' * 20000 + "1" + "}" * 20000, "is not JSON"),
+)
+"""Texts that are not JSON, or nobody's; each spoils the whole message that it is in."""

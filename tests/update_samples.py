@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bootseal import device as devices
 from bootseal.device import Artefact, Device, Qemu
+from bootseal.formats import verity
 from bootseal.formats.update import bundle, cms
 from bootseal.formats.update import manifest as manifests
 from bootseal.formats.update.manifest import Image, Manifest
@@ -154,6 +155,23 @@ class Bundle:
 
 def signed(content: bytes, by: CertifiedKey, when: int) -> bytes:
     return messages.sign(content, by.certificate, FileSigner(by.private), when)
+
+
+def small(compatible: str, version: str) -> bytes:
+    """Return a bundle of one block, whole and signed, that holds nothing."""
+    block = bytes(BLOCK)
+    manifest = Manifest(
+        compatible=compatible,
+        version=version,
+        build="",
+        form="verity",
+        root_hash=verity.digests(bytes(32), block).hex(),
+        salt=bytes(32).hex(),
+        tree_size=0,
+        images=(Image(slot="root", filename="root.img", size=0, sha256="0" * 64, adaptive=False),),
+    )
+    text = manifests.emit(manifest)
+    return block + bundle.trailer(signed(text, keys().update, keys().when))
 
 
 def parts(data: bytes) -> tuple[bytes, bytes]:

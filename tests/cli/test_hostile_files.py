@@ -157,10 +157,6 @@ NEEDS: Final = {
     "job make": {
         "job": "a",
         "url": "https://updates.example.com/2.raucb",
-        "release": "2.0",
-        "compatible": "board",
-        "manifest": "ab" * 32,
-        "size": "1",
         "target": "thing/a",
         "account": "123456789012",
         "region": "eu-central-1",

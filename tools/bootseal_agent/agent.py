@@ -42,6 +42,7 @@ from bootseal_agent.events import (
 
 if TYPE_CHECKING:
     from bootseal_agent.document import Update
+    from bootseal_agent.events import Record
     from bootseal_agent.wire import Message, Request, Thing
 
 _log: Final = logging.getLogger(__name__)
@@ -111,7 +112,8 @@ class Agent:
     def __init__(self, thing: Thing, host: Host) -> None:
         self._thing = thing
         self._host = host
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        # Each with the token of the request that it answers, if any.
+        self._events: queue.SimpleQueue[tuple[str, Event]] = queue.SimpleQueue()
         self._link: Link | None = None
         # Of the one request whose answer counts.
         self._token = ""
@@ -126,20 +128,14 @@ class Agent:
 
     def connected(self) -> None:
         """Take note that the broker listens."""
-        self._events.put(Connected())
+        self._put(Connected())
 
     def received(self, topic: str, payload: bytes) -> None:
-        """Take a message; one that answers nothing that was asked is dropped."""
+        """Take a message; one that answers nothing that was asked is dropped later."""
         try:
-            answered, event = self._thing.read(topic, payload)
+            self._events.put(self._thing.read(topic, payload))
         except Refusal as refusal:
             _log.warning("dropped: %s", refusal)
-            return
-        if not answered:
-            self._events.put(event)
-        elif secrets.compare_digest(answered, self._token):
-            self._token, self._due = "", None
-            self._events.put(event)
 
     def run(self, link: Link, *, until: Callable[[], bool] = lambda: False) -> None:
         """Work until the restart was asked for.
@@ -149,7 +145,7 @@ class Agent:
             until: Tells that it is enough.
 
         Raises:
-            OSError: The record cannot be written.
+            OSError: The record cannot be removed, or the restart not asked for.
         """
         self._link = link
         self._do(self._first)
@@ -158,10 +154,15 @@ class Agent:
 
     def _turn(self) -> None:
         try:
-            event = self._events.get(timeout=self._patience())
+            answered, event = self._events.get(timeout=self._patience())
         except queue.Empty:
             self._clock()
             return
+        if answered:
+            # Here and not where it arrived: the token belongs to this thread.
+            if answered != self._token:
+                return
+            self._token, self._due = "", None
         before = self._state
         self._state, actions = machine.step(before, event)
         if self._state.phase is not before.phase:
@@ -179,11 +180,11 @@ class Agent:
         now = time.monotonic()
         if self._due is not None and now >= self._due:
             self._token, self._due = "", None
-            self._events.put(Silent())
+            self._put(Silent())
         if not self._state.device.good and now >= self._looked + self._host.times.good:
             self._looked = now
             if self._host.is_good():
-                self._events.put(Good())
+                self._put(Good())
 
     def _do(self, actions: tuple[Action, ...]) -> None:
         for action in actions:
@@ -193,7 +194,8 @@ class Agent:
                 case Install(update):
                     threading.Thread(target=self._install, args=[update], daemon=True).start()
                 case Save(kept):
-                    record.save(self._host.record, kept)
+                    if not self._save(kept):
+                        return
                 case Forget():
                     record.forget(self._host.record)
                 case MarkBad():
@@ -203,6 +205,15 @@ class Agent:
                 case Retry():
                     self._token, self._due = "", time.monotonic() + self._host.times.retry
 
+    def _save(self, kept: Record) -> bool:
+        try:
+            record.save(self._host.record, kept)
+        except OSError as error:
+            _log.warning("the record is not written: %s", error)
+            self._put(Failed(f"the record is not written: {error}", passing=False))
+            return False
+        return True
+
     def _ask(self, request: Request) -> None:
         assert self._link is not None  # noqa: S101 - `run` has set it
         self._token = secrets.token_hex(8)
@@ -211,18 +222,20 @@ class Agent:
 
     def _install(self, update: Update) -> None:
         def progress(percent: int, said: str) -> None:
-            self._events.put(Progressed(percent, said))
+            self._put(Progressed(percent, said))
 
         try:
             self._host.installer.install(update, progress)
         except InstallError as error:
-            self._events.put(Failed(f"{error}", error.passing))
-        except Exception as error:
-            # Else nobody would ever hear how the install ended.
-            self._events.put(Failed(f"{type(error).__name__}: {error}", passing=False))
-            raise
+            self._put(Failed(f"{error}", error.passing))
+        except Exception as error:  # noqa: BLE001 - else nobody would hear how the install ended
+            _log.exception("the install ended unexpectedly")
+            self._put(Failed(f"{type(error).__name__}: {error}", passing=False))
         else:
-            self._events.put(Installed())
+            self._put(Installed())
+
+    def _put(self, event: Event) -> None:
+        self._events.put(("", event))
 
     def _mark_bad(self) -> None:
         try:

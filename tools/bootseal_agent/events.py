@@ -169,7 +169,7 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """RAUC did not install the bundle."""
+    """RAUC did not install the bundle, or the record of it was not written."""
 
     reason: str
     passing: bool

@@ -107,6 +107,9 @@ def begin(device: Device, record: Record | None) -> Result:
         verdict = (Status.FAILED, REVERTED)
         state, ask = _ask(replace(state, phase=Phase.REPORTING, verdict=verdict))
         return state, (MarkBad(), *ask)
+    if document.order(record.version) != document.order(device.version):
+        said = f"version {device.version} runs where {record.version} was installed"
+        return _ask(replace(state, phase=Phase.REPORTING, verdict=(Status.FAILED, said)))
     state = replace(state, phase=Phase.CONFIRMING)
     return _confirmed(state) if device.good else (state, ())
 
@@ -138,8 +141,8 @@ def _idle(state: State, event: Event) -> Result:
             return state, ()
 
 
-def _take(state: State, execution: Execution) -> Result:
-    """Begin with a job, or say at once how it ends."""
+def _take(state: State, execution: Execution, *, attempts: int = 1) -> Result:
+    """Begin with a job, or say at once how it ends; what it asks for is not believed twice."""
     asked = execution.update
     state = replace(
         state, job=execution.job, number=execution.number, version=execution.version, update=asked
@@ -150,7 +153,7 @@ def _take(state: State, execution: Execution) -> Result:
         return _end(state, Status.REJECTED, reason)
     if document.order(asked.version) == document.order(state.device.version):
         return _end(state, Status.SUCCEEDED, f"version {state.device.version} runs already")
-    return _install(state, asked, attempts=1)
+    return _install(state, asked, attempts=attempts)
 
 
 def _unfit(device: Device, asked: Update) -> str:
@@ -211,8 +214,8 @@ def _while_installing(state: State, event: Event) -> Result:
         case Connected() | Silent() | Refused("VersionMismatch" | "InvalidStateTransition"):
             result = _ask(state)
         case Refused():
-            # A report of progress may get lost: the next one follows.
-            result = replace(state, waiting=False), ()
+            # A report of progress may get lost: the next one follows. A question may not.
+            result = replace(state, waiting=False), () if state.version else (Retry(),)
         case _:
             pass
     return result
@@ -220,9 +223,8 @@ def _while_installing(state: State, event: Event) -> Result:
 
 def _fetching(state: State, event: Event) -> Result:
     match event:
-        case Got(execution) if _is_ours(state, execution) and execution.update is not None:
-            state = replace(state, version=execution.version)
-            return _install(state, execution.update, attempts=state.attempts + 1)
+        case Got(execution) if _is_ours(state, execution):
+            return _take(state, execution, attempts=state.attempts + 1)
         case Got() | Refused("ResourceNotFound" | "TerminalStateReached"):
             return _free(state), (StartNext(),)
         case Connected() | Silent():
@@ -264,6 +266,11 @@ def _restarting(state: State, event: Event) -> Result:
             result = _announce(state, version)
         case Got() | Refused("ResourceNotFound" | "TerminalStateReached"):
             result = _free(state), (MarkBad(), Forget(), StartNext())
+        case Failed(reason, _):
+            # Without a record, the job would be begun again after every restart.
+            state = replace(state, phase=Phase.REPORTING, verdict=(Status.FAILED, reason))
+            state, ask = _ask(state)
+            result = state, (MarkBad(), *ask)
         case Connected() | Refused("VersionMismatch" | "InvalidStateTransition"):
             result = _ask(state)
         case Accepted() | Silent() | Refused():
@@ -301,9 +308,10 @@ def _reporting(state: State, event: Event) -> Result:
             return _tell(replace(state, version=version, waiting=False))
         case Accepted() | Got() | Refused("ResourceNotFound" | "TerminalStateReached"):
             return _free(state), (Forget(), StartNext())
-        case Connected() | Silent() | Refused("VersionMismatch" | "InvalidStateTransition"):
+        case Connected() | Silent():
             return _ask(state)
         case Refused():
+            # After a while, whatever it was: two that report on one job do not race.
             return state, (Retry(),)
         case _:
             return state, ()

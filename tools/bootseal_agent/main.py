@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
 import sys
+import threading
 import tomllib
 from pathlib import Path
 from typing import Final, cast
@@ -27,7 +29,10 @@ _FILES: Final = ("ca", "certificate", "key", "record", "restart")
 _KEYS: Final = frozenset({"thing", "host", "port", "compatible", "version", *_FILES})
 _COMMAND_LINE: Final = Path("/proc/cmdline")
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-_SLOT: Final = re.compile(r"(?:^|\s)bootseal\.slot=([ab])(?:\s|$)", re.ASCII)
+_log: Final = logging.getLogger(__name__)
+# Labels of 1 to 63 characters: others raise in the connection's thread, where names are resolved.
+_HOST: Final = r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*"
+_SLOT: Final = re.compile(r"(?<!\S)bootseal\.slot=(\S*)", re.ASCII)
 
 
 def main() -> None:
@@ -40,6 +45,7 @@ def main() -> None:
     given = parser.parse_args()
     # To the journal, which adds the time.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    threading.excepthook = _end
     try:
         run(given.config)
     except (AgentError, OSError) as error:
@@ -76,7 +82,7 @@ def run(configuration: Path) -> None:
     )
     agent = Agent(thing, host)
     endpoint = Endpoint(
-        host=strict.text(given, "host", what, r"[A-Za-z0-9.-]{1,253}"),
+        host=strict.text(given, "host", what, _HOST),
         port=strict.number(given, "port", what, 1, 65535),
         ca=paths["ca"],
         certificate=paths["certificate"],
@@ -90,20 +96,26 @@ def run(configuration: Path) -> None:
         link.close()
 
 
+def _end(args: threading.ExceptHookArgs) -> None:
+    """End the process when one of its threads has ended: the others would wait for ever."""
+    _log.critical("a thread has ended: %s: %s", args.exc_type.__name__, args.exc_value)
+    os._exit(1)
+
+
 def _settings(path: Path) -> dict[str, object]:
     try:
         found = cast("dict[str, object]", tomllib.loads(path.read_text()))
     except ValueError as error:
         raise Refusal(f"{path} is not TOML: {error}") from error
     if found.keys() != _KEYS:
-        wrong = ", ".join(sorted(found.keys() ^ _KEYS))
-        raise Refusal(f"{path} lacks, or has besides what is known: {wrong}")
+        wrong = strict.shown(", ".join(sorted(found.keys() ^ _KEYS)))
+        raise Refusal(f"{path} has missing or unknown keys: {wrong}")
     return found
 
 
 def _slot() -> str:
     found = _SLOT.findall(_COMMAND_LINE.read_text())
-    if len(found) != 1:
+    if found not in (["a"], ["b"]):
         raise Refusal("the command line of the kernel does not name one slot: bootseal.slot=a or b")
     return str(found[0])
 

@@ -11,7 +11,9 @@ Spec: MQTT 3.1.1; AWS IoT Core, device communication protocols (port 8883, or 44
 from __future__ import annotations
 
 import logging
+import secrets
 import ssl
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _ALPN: Final = "x-amzn-mqtt-ca"
 _HTTPS: Final = 443
 _KEEPALIVE: Final = 300
+_PAUSE: Final = (5, 240)
+_SPREAD: Final = 10
 _log: Final = logging.getLogger(__name__)
 
 
@@ -47,7 +51,7 @@ class Endpoint:
     Attributes:
         host: Its name, which its certificate has to have.
         port: Its port; 443 is asked for MQTT by ALPN.
-        ca: PEM certificates of who certifies it.
+        ca: The authorities that may have certified it, PEM.
         certificate: The device's certificate, PEM.
         key: The device's key, PEM.
     """
@@ -89,8 +93,13 @@ class Connection:
             CallbackAPIVersion.VERSION2, client_id=thing.name, protocol=paho.MQTTv311
         )
         self._client.tls_set_context(endpoint.context())
-        self._client.reconnect_delay_set(1, 120)
+        # From a broker that takes a connection and drops it, the first pause is the only one. And a
+        # fleet that lost its broker must not come back in step.
+        shortest, longest = _PAUSE
+        self._client.reconnect_delay_set(shortest + secrets.randbelow(_SPREAD), longest)
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
 
@@ -122,6 +131,20 @@ class Connection:
             return
         client.subscribe([(topic, 1) for topic in self._thing.subscriptions])
 
+    def _on_connect_fail(self, _client: object, _data: object) -> None:
+        # paho keeps the reason to itself, but asks from where it handles it.
+        _log.warning("no connection to %s: %s", self._endpoint.host, sys.exc_info()[1])
+
+    def _on_disconnect(
+        self,
+        _client: object,
+        _data: object,
+        _flags: object,
+        reason: ReasonCode,
+        _properties: object,
+    ) -> None:
+        _log.info("the connection has ended: %s", reason)
+
     def _on_subscribe(
         self,
         _client: object,
@@ -136,5 +159,9 @@ class Connection:
         self._listener.connected()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # An exception would end the connection's thread.
         if len(message.payload) <= MAX_MESSAGE:
-            self._listener.received(message.topic, message.payload)
+            self._listener.received(topic, message.payload)

@@ -10,10 +10,12 @@ Spec: RAUC 1.13 to 1.15, D-Bus API (`InspectBundle`) and `rauc install`.
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from bootseal_agent import strict
 from bootseal_agent.errors import InstallError, Refusal
@@ -23,22 +25,31 @@ if TYPE_CHECKING:
 
 _OBJECT: Final = ("de.pengutronix.rauc", "/", "de.pengutronix.rauc.Installer")
 _PERCENT: Final = re.compile(r"\s*(\d{1,3})% (.{1,200})", re.ASCII)
-_ERROR: Final = re.compile(r"LastError: (.*)", re.DOTALL)
+# What follows it says no more than that the install failed, and has the whole URL.
+_ERROR: Final = re.compile(r"LastError: (.*?)(?:^Installing `|\Z)", re.DOTALL | re.MULTILINE)
+# The part of a URL that gives access to what is there.
+_QUERY: Final = re.compile(r"(https://[^\s?]+)\?[^\s`'\"]*")
 # What a fresh URL or some patience may heal; anything else is the bundle's fault, or the device's.
 _PASSING: Final = re.compile(
-    r"HTTP error code [45]\d\d|not responding|[Cc]ould not (resolve|connect)|[Cc]onnection (refused"
-    r"|reset|timed out)|[Tt]imeout was reached|network is unreachable",
+    r"HTTP (error|response) code [45]\d\d|not responding|[Aa]lready processing a different"
+    r"|[Cc]ould not (resolve|connect)|[Cc]onnection (refused|reset|timed out)"
+    r"|[Tt]imeout was reached|network is unreachable",
     re.ASCII,
 )
 _MAX_ANSWER: Final = 1 << 20
 _ASKING: Final = 600
-_INSTALLING: Final = 4 * 3600
+_LOOKING: Final = 30
+_LINE: Final = 1000
 
 
 def is_good() -> bool:
     """Tell whether this boot was found good: its data is open, and its slot has its attempts."""
     command = ["/usr/bin/systemctl", "is-active", "--quiet", "bootseal-good.service"]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=_LOOKING, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +59,12 @@ class Rauc:
     Attributes:
         client: The command that is `rauc`.
         bus: The command that is `busctl`.
+        limit: Seconds that an install may take.
     """
 
     client: Sequence[str] = ("/usr/bin/rauc",)
     bus: Sequence[str] = ("/usr/bin/busctl",)
+    limit: float = 4 * 3600
 
     def install(self, update: Update, progress: Callable[[int, str], None]) -> None:
         """Install a bundle in the other slot, after a look at what it is.
@@ -73,12 +86,18 @@ class Rauc:
             text=True,
             errors="replace",
         ) as running:
-            for line in cast("Sequence[str]", running.stdout):
+            assert running.stdout is not None  # noqa: S101 - a pipe, as asked for
+            watch = threading.Timer(self.limit, running.kill)
+            watch.start()
+            while line := running.stdout.readline(_LINE):
                 if found := _PERCENT.match(line):
                     progress(min(int(found[1]), 100), found[2].strip())
                 else:
-                    said = [*said[-50:], line[:1000]]
-            code = running.wait(_INSTALLING)
+                    said = [*said[-50:], line]
+            code = running.wait()
+            watch.cancel()
+        if code == -signal.SIGKILL:
+            raise InstallError(f"RAUC was killed, or did not end within {self.limit} s")
         if code:
             raise _failure("".join(said), code)
 
@@ -91,7 +110,9 @@ class Rauc:
         self._run([*self.client, "status", "mark-bad", "other"])
 
     def _compare(self, update: Update) -> None:
-        command = [*self.bus, "--json=short", "call", *_OBJECT, "InspectBundle", "sa{sv}"]
+        # The service reads over the network before it answers; busctl's own limit is 25 s.
+        options = ("--json=short", f"--timeout={_ASKING}")
+        command = [*self.bus, *options, "call", *_OBJECT, "InspectBundle", "sa{sv}"]
         answer = self._run([*command, update.url, "0"])
         try:
             told = _told(strict.parse(answer, "RAUC's answer", limit=_MAX_ANSWER))
@@ -113,11 +134,13 @@ class Rauc:
                 command,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=_ASKING,
+                timeout=_ASKING + _LOOKING,
                 check=False,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise InstallError(f"{command[0]} did not answer: {error}", passing=True) from error
+        except subprocess.TimeoutExpired as error:
+            raise InstallError(f"{command[0]} did not answer", passing=True) from error
+        except OSError as error:
+            raise InstallError(f"{command[0]} did not start: {error}", passing=True) from error
         if done.returncode:
             raise _failure(done.stderr.decode(errors="replace"), done.returncode)
         return done.stdout
@@ -125,7 +148,8 @@ class Rauc:
 
 def _failure(said: str, code: int) -> InstallError:
     found = _ERROR.search(said)
-    reason = (found[1] if found else said).strip() or f"RAUC ended with {code}"
+    told = _QUERY.sub(r"\1?...", found[1] if found else said)
+    reason = told.strip() or f"RAUC ended with {code}"
     return InstallError(reason, passing=_PASSING.search(reason) is not None)
 
 

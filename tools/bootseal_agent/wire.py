@@ -35,7 +35,7 @@ JOB: Final = r"[a-zA-Z0-9_-]{1,64}"
 MAX_MESSAGE: Final = 128 << 10
 """Bytes that AWS sends at most in one message."""
 
-_ECHO: Final = r"[^\s]{1,64}"
+_ECHO: Final = r"[!-~]{1,64}"
 _CODE: Final = r"[A-Za-z]{1,64}"
 _HIGHEST: Final = (1 << 63) - 1
 _KEY: Final = re.compile(r"[^a-zA-Z0-9:_-]")
@@ -186,7 +186,7 @@ def _execution(members: Mapping[str, object]) -> Execution | None:
 
 def _document(members: Mapping[str, object]) -> dict[str, object]:
     found = _object(members, "jobDocument")
-    size = len(json.dumps(found))
+    size = len(json.dumps(found, default=repr))
     if size > document.MAX_SIZE:
         raise Refusal(f"the document has {size} bytes: expected at most {document.MAX_SIZE}")
     return found

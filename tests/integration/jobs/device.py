@@ -42,6 +42,7 @@ install)
 	if [ -s fail ]; then
 		head -n 1 fail
 		sed -i 1d fail
+		echo "Installing \\`$2\\` failed" >&2
 		exit 1
 	fi
 	printf '100%% Installing done.\\n'

@@ -102,7 +102,7 @@ class Authority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A broker, who certifies its clients, and the double behind it."""
+    """A broker, the authority for its clients, and the double behind it."""
 
     port: int
     authority: Authority

@@ -121,8 +121,9 @@ def test_job_whose_time_ran_out_is_not_started(site: Site, device: Simulated) ->
     assert (device.restarted, job(site).status) == (False, "TIMED_OUT")
 
 
-def test_expired_url_is_replaced_by_a_fresh_one(site: Site, device: Simulated) -> None:
-    (device.root / "fail").write_text("LastError: unexpected HTTP error code 403\n")
+@pytest.mark.parametrize("word", ["error", "response"], ids=["RAUC 1.13", "RAUC 1.15"])
+def test_expired_url_is_replaced_by_a_fresh_one(site: Site, device: Simulated, word: str) -> None:
+    (device.root / "fail").write_text(f"LastError: unexpected HTTP {word} code 403\n")
     create(site, DOCUMENT | {"url": URL + "https://s3.eu-central-1.amazonaws.com/b/k}"})
     until(lambda: device.restarted)
 
@@ -160,6 +161,18 @@ def test_every_malformed_document_is_rejected(site: Site, device: Simulated) -> 
         assert job(site, f"job-{number}").status == "REJECTED"
         assert job(site, f"job-{number}").details["reason"]
     assert device.calls == []
+
+
+def test_document_of_another_program_does_not_hold_up_the_next_job(
+    site: Site, device: Simulated
+) -> None:
+    """It has a fraction, which spoils the document and not the message that it is in."""
+    create(site, {"version": "1.0", "steps": [{"timeout": 1.5}]})
+    create(site, job="job-2")
+    until(lambda: device.restarted)
+
+    assert job(site).status == "REJECTED"
+    assert job(site, "job-2").status == "IN_PROGRESS"
 
 
 def test_older_and_replayed_releases_are_not_installed(site: Site, device: Simulated) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import urllib.request
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Final
 import boto3
 import pytest
 from moto.core.config import default_user_config
-from tests import aws_models
-from tests.agent_samples import DOCUMENT, MALFORMED
+from tests import aws_models, update_samples
+from tests.agent_samples import MALFORMED
 from tests.integration import cloud
 from typer.testing import CliRunner
 
 from bootseal.cli.app import app
 from bootseal.errors import BootsealError
+from bootseal.formats.update import cms
 from bootseal.jobs import plan as plans
 from bootseal.keys.signers import amazon
 from bootseal_agent import document as device_side
@@ -31,10 +33,6 @@ if TYPE_CHECKING:
 ROLE: Final = f"arn:aws:iam::{cloud.ACCOUNT}:role/jobs"
 OPTIONS: Final = {
     "url": "s3://releases/2.raucb",
-    "release": "2.0",
-    "compatible": "bootseal-qemuarm64",
-    "manifest": "ab" * 32,
-    "size": "72018518",
     "target": "thing/dev-1",
     "account": cloud.ACCOUNT,
     "region": cloud.REGION,
@@ -54,6 +52,7 @@ class Office:
     """Where jobs are made."""
 
     plan: Path
+    bundle: Path
 
     def run(self, *args: str, code: int = 0) -> str:
         """Run a command; what it printed, or the message and hint of its error."""
@@ -65,10 +64,15 @@ class Office:
         assert result.exit_code == code, result.output
         return result.stdout
 
+    def release(self, version: str = "2.0", compatible: str = "bootseal-qemuarm64") -> None:
+        """Make another bundle."""
+        self.bundle.write_bytes(update_samples.small(compatible, version))
+
     def make(self, code: int = 0, **changes: str) -> str:
         given = OPTIONS | {key.replace("_", "-"): value for key, value in changes.items()}
         args = [text for name, value in given.items() for text in (f"--{name}", value)]
-        return self.run("make", "release-2", *args, "-o", str(self.plan), code=code)
+        paths = [str(self.bundle), "-o", str(self.plan)]
+        return self.run("make", "release-2", *paths, *args, code=code)
 
     def push(self, *options: str, code: int = 0) -> str:
         return self.run("push", str(self.plan), *options, code=code)
@@ -81,7 +85,8 @@ def office(server: None, tmp_path: Path) -> Office:
     with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=30):  # noqa: S310
         pass
     boto3.client("iot").create_thing(thingName="dev-1")
-    made = Office(plan=tmp_path / "plan")
+    made = Office(plan=tmp_path / "plan", bundle=tmp_path / "2.raucb")
+    made.release()
     made.make()
     return made
 
@@ -98,7 +103,17 @@ def test_job_is_created_once(office: Office) -> None:
     assert document.pop("url") == (
         "${aws:iot:s3-presigned-url-v2:https://s3.eu-central-1.amazonaws.com/releases/2.raucb}"
     )
-    assert document == {key: value for key, value in DOCUMENT.items() if key != "url"}
+    bundle = office.bundle.read_bytes()
+    parsed = cms.parse(update_samples.parts(bundle)[1])
+    assert parsed is not None
+    assert document == {
+        "schema": "bootseal.job/1",
+        "operation": "update",
+        "version": "2.0",
+        "compatible": "bootseal-qemuarm64",
+        "manifest_sha256": hashlib.sha256(parsed.content or b"").hexdigest(),
+        "size": len(bundle),
+    }
 
 
 def test_request_is_one_of_awss_model(office: Office) -> None:
@@ -180,9 +195,43 @@ def test_status_of_a_fleet_names_the_failed_and_exits_with_3(
 
 def test_other_job_of_that_name_is_refused(office: Office) -> None:
     office.push()
-    office.make(release="3.0")
+    office.release("3.0")
+    office.make()
 
     assert "a job release-2 with another document" in office.push(code=3)
+
+
+def test_plan_with_more_targets_is_not_taken_for_the_job_that_is_there(office: Office) -> None:
+    boto3.client("iot").create_thing(thingName="dev-2")
+    office.push()
+    plan = json.loads(office.plan.read_text())
+    plan["targets"].append(plan["targets"][0].replace("dev-1", "dev-2"))
+    office.plan.write_text(json.dumps(plan))
+
+    assert "a job release-2 for other targets" in office.push(code=3)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://s3.us-east-1.amazonaws.com/releases/2.raucb}",
+        "https://s3.eu-central-1.amazonaws.com.example.com/releases/2.raucb}",
+        "https://s3.eu-central-1.amazonaws.com/releases/2.raucb",
+        "https://s3.eu-central-1.amazonaws.com/releases}",
+        "https://s3.eu-central-1.amazonaws.com/releases/2}${aws:iot:x}",
+    ],
+)
+def test_plan_whose_url_aws_would_not_sign_is_refused(office: Office, url: str) -> None:
+    plan = json.loads(office.plan.read_text())
+    plan["document"]["url"] = f"${{aws:iot:s3-presigned-url-v2:{url}"
+    office.plan.write_text(json.dumps(plan))
+
+    assert "expected an object of S3 in eu-central-1" in office.push(code=4)
+
+
+def test_url_in_china_is_of_its_own_domain() -> None:
+    made = plans.presigned("s3://releases/2.raucb", "cn-north-1")
+    assert made.endswith(":https://s3.cn-north-1.amazonaws.com.cn/releases/2.raucb}")
 
 
 def test_missing_target_account_and_job_are_told(office: Office) -> None:
@@ -202,10 +251,6 @@ def test_missing_target_account_and_job_are_told(office: Office) -> None:
         ({"url": "s3://A/2"}, "the url"),
         ({"role": ""}, "the role"),
         ({"url": "https://example.com/2"}, "expected none, as AWS signs no URL"),
-        ({"release": "2-rc1"}, "the version"),
-        ({"compatible": "a/b"}, "the compatible"),
-        ({"manifest": "ab"}, "the manifest_sha256"),
-        ({"size": "0"}, "the size"),
         ({"target": "dev-1"}, "expected thing/NAME"),
         ({"target": "thing/a b"}, "expected the ARN"),
         ({"account": "1"}, "the account"),
@@ -225,6 +270,25 @@ def test_job_that_would_be_refused_is_not_made(
     office: Office, changes: dict[str, str], said: str
 ) -> None:
     assert said in office.make(2, **changes)
+
+
+@pytest.mark.parametrize(
+    ("version", "compatible", "said"),
+    [("2-rc1", "board", "the version '2-rc1'"), ("2.0", "a/b", "the compatible 'a/b'")],
+)
+def test_job_for_a_bundle_that_devices_would_refuse_is_not_made(
+    office: Office, version: str, compatible: str, said: str
+) -> None:
+    office.release(version, compatible)
+    assert said in office.make(2)
+
+
+def test_job_for_a_changed_or_cut_bundle_is_not_made(office: Office) -> None:
+    genuine = office.bundle.read_bytes()
+    office.bundle.write_bytes(b"\1" + genuine[1:])
+    assert "is not what its manifest says" in office.make(3)
+    office.bundle.write_bytes(genuine[:-1])
+    assert "not an update bundle" in office.make(4)
 
 
 @pytest.mark.parametrize("case", MALFORMED, ids=lambda case: case.title)

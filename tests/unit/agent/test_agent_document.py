@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import agent_samples as samples
-from tests.agent_samples import BROKEN, DOCUMENT, MALFORMED
+from tests.agent_samples import BROKEN, DOCUMENT, MALFORMED, ODD
 
 from bootseal_agent import document, strict
 from bootseal_agent.errors import Refusal
@@ -43,10 +43,10 @@ def test_genuine_document_is_read() -> None:
 
 
 def test_there_are_thirty_malformed_documents() -> None:
-    assert len(MALFORMED) + len(BROKEN) >= 30
+    assert len(MALFORMED) >= 30
 
 
-@pytest.mark.parametrize("case", MALFORMED, ids=lambda case: case.title)
+@pytest.mark.parametrize("case", MALFORMED + ODD, ids=lambda case: case.title)
 def test_malformed_document_is_refused_and_the_job_is_known(case: Malformed) -> None:
     """So that the refusal can be reported, for the job that it is of."""
     found = read(case.text).execution
@@ -56,7 +56,7 @@ def test_malformed_document_is_refused_and_the_job_is_known(case: Malformed) -> 
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.title)
-def test_message_that_is_not_strict_json_is_refused_whole(case: Malformed) -> None:
+def test_message_that_is_not_json_is_refused_whole(case: Malformed) -> None:
     with pytest.raises(Refusal, match=case.said):
         read(case.text)
 

@@ -43,6 +43,8 @@ from bootseal_agent.events import (
 from bootseal_agent.machine import REVERTED, State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bootseal_agent.document import Update
 
 RECORD: Final = Record(job="job-1", number=1, slot="b", version="2.0", boot=samples.BOOT)
@@ -58,6 +60,7 @@ STARTS: Final = {
     "fresh, not good": (dataclasses.replace(DEVICE, good=False), None),
     "agent restarted before the device": (DEVICE, RECORD),
     "new slot, good": (NEW, RECORD),
+    "new slot, with another release": (dataclasses.replace(NEW, version="1.5"), RECORD),
     "new slot, not good yet": (UNPROVEN, RECORD),
     "old slot again": (REVERTED_DEVICE, RECORD),
     "old slot again, not good yet": (dataclasses.replace(REVERTED_DEVICE, good=False), RECORD),
@@ -88,6 +91,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Got(execution(version=3)),
     Got(execution(number=2)),
     Got(execution(update=None)),
+    *(Got(execution(update=each)) for each in (OLD, SAME, FOREIGN)),
     Accepted(3),
     *(Refused(code) for code in CODES),
     Progressed(5, "step"),
@@ -164,6 +168,101 @@ def test_failure_after_a_restart_is_reported_as_reverted() -> None:
     assert actions == (Forget(), StartNext())
 
 
+def test_new_slot_with_another_release_than_the_jobs_is_a_failure() -> None:
+    """What was served changed after the look at it, or bundle and root differ in their version."""
+    other = dataclasses.replace(NEW, version="0.9")
+    state, actions = machine.begin(other, RECORD)
+    assert actions == (GetJob("job-1"),)
+
+    _, (report,) = machine.step(state, Got(execution(version=7)))
+
+    said = "version 0.9 runs where 2.0 was installed"
+    assert report == Report("job-1", 1, 7, Status.FAILED, (("reason", said),))
+    same = dataclasses.replace(NEW, version="2.0.0")
+    assert machine.begin(same, RECORD)[0].verdict == (Status.SUCCEEDED, "version 2.0.0 runs")
+
+
+def test_record_that_was_not_written_ends_the_job_and_restarts_nothing() -> None:
+    state, _ = machine.step(State(device=DEVICE), Offered(execution()))
+    state, _ = machine.step(state, Accepted(3))
+    state, actions = machine.step(state, Installed())
+    assert isinstance(actions[0], Save)
+
+    state, actions = machine.step(state, Failed("no space", passing=False))
+    assert actions == (MarkBad(), GetJob("job-1"))
+    _, (report,) = machine.step(state, Got(execution(version=4)))
+
+    assert report == Report("job-1", 1, 4, Status.FAILED, (("reason", "no space"),))
+
+
+ANSWERS: Final[dict[type[Action], tuple[type[Event], ...]]] = {
+    StartNext: (Offered, Refused, Silent),
+    GetJob: (Got, Refused, Silent),
+    Report: (Accepted, Refused, Silent),
+    Retry: (Silent,),
+}
+
+
+def awaited(actions: tuple[Action, ...], before: type[Action] | None) -> type[Action] | None:
+    """Return what is waited for: of several requests, the answer to the last one counts."""
+    return next((type(each) for each in reversed(actions) if type(each) in ANSWERS), before)
+
+
+def followed(
+    state: State, waits: type[Action] | None, *, installs: bool
+) -> Iterator[tuple[State, type[Action] | None, bool]]:
+    """Give what may follow: answers to what was asked, and RAUC's word while it installs."""
+    for event in EVENTS:
+        is_answer = isinstance(event, Offered | Got | Accepted | Refused | Silent)
+        if is_answer and (waits is None or not isinstance(event, ANSWERS[waits])):
+            continue
+        if isinstance(event, Installed | Failed | Progressed) and not installs:
+            continue
+        after, actions = machine.step(state, event)
+        begun = any(isinstance(each, Install) for each in actions)
+        ended = isinstance(event, Installed | Failed)
+        still = awaited(actions, None if is_answer else waits)
+        yield after, still, begun or (installs and not ended)
+
+
+def test_agent_never_waits_for_what_does_not_come() -> None:
+    """In the middle of a job there is a request, a time, or an install that goes on."""
+    begun = [machine.begin(*start) for start in STARTS.values()]
+    waiting = [(state, awaited(actions, None), False) for state, actions in begun]
+    found = set()
+    while waiting:
+        state, waits, installs = waiting.pop()
+        if (state, waits, installs) in found:
+            continue
+        found.add((state, waits, installs))
+        if state.phase in {Phase.FETCHING, Phase.RESTARTING, Phase.REPORTING}:
+            assert waits is not None
+        if state.phase in {Phase.INSTALLING, Phase.ABANDONED}:
+            assert installs
+        if state.phase is Phase.INSTALLING and not state.version:
+            assert waits is not None
+        waiting += followed(state, waits, installs=installs)
+    assert len(found) > 100
+
+
+@pytest.mark.parametrize(
+    ("update", "status"),
+    [(OLD, Status.REJECTED), (FOREIGN, Status.REJECTED)],
+    ids=["old", "foreign"],
+)
+def test_document_that_is_fetched_again_is_held_against_the_device_again(
+    update: Update, status: Status
+) -> None:
+    state, _ = machine.step(State(device=DEVICE), Offered(execution()))
+    state, _ = machine.step(state, Failed("HTTP 403", passing=True))
+    state, _ = machine.step(state, Silent())
+
+    state, (report,) = machine.step(state, Got(execution(version=5, update=update)))
+
+    assert isinstance(report, Report)
+    assert (state.phase, report.status) == (Phase.REPORTING, status)
+
+
 def test_restart_follows_a_record_that_is_on_the_disk() -> None:
     for before, _, after, actions in steps():
         if Restart() in actions:
@@ -172,7 +271,7 @@ def test_restart_follows_a_record_that_is_on_the_disk() -> None:
         if after.phase is Phase.RESTARTING and before.phase is not Phase.RESTARTING:
             assert before.phase is Phase.INSTALLING
             assert isinstance(actions[0], Save)
-            assert actions[0].record.slot == "b"
+            assert actions[0].record.slot == {"a": "b", "b": "a"}[before.device.slot]
 
 
 def test_rauc_is_given_one_update_at_a_time_and_only_from_a_good_slot() -> None:
@@ -287,7 +386,10 @@ def test_version_mismatch_leads_to_a_look_and_then_to_the_same_report() -> None:
     state, _ = machine.begin(NEW, RECORD)
     state, actions = machine.step(state, Got(execution(version=4)))
     assert final(actions)[0].version == 4
-    state, actions = machine.step(state, Refused("VersionMismatch"))
+    for code in ("VersionMismatch", "InvalidStateTransition"):
+        state, actions = machine.step(state, Refused(code))
+        assert actions == (Retry(),)
+    state, actions = machine.step(state, Silent())
     assert actions == (GetJob("job-1"),)
     state, actions = machine.step(state, Got(execution(version=9)))
     assert final(actions)[0].version == 9

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A job as a plan: what devices are asked for, which, how fast, and when AWS is to stop.
 
-Distribution, batches, retries and aborts are AWS IoT Jobs'; a plan only says what they are.
+Distribution, batches, time limits and aborts are AWS IoT Jobs'; a plan only says what they are.
 
 Spec: AWS IoT API reference, CreateJob; AWS IoT Jobs configurations and presigned URLs.
 """
@@ -77,8 +77,8 @@ class Abort:
 
     Attributes:
         failure: What counts.
-        percent: Share of the devices that ended, in percent.
-        minimum: Devices that have to have ended before.
+        percent: Share of the devices, in percent.
+        minimum: Devices that have to have been told before.
     """
 
     failure: Failure
@@ -166,7 +166,8 @@ def presigned(url: str, region: str) -> str:
     '${aws:iot:s3-presigned-url-v2:https://s3.eu-central-1.amazonaws.com/releases/2.raucb}'
     """
     if found := re.fullmatch(_S3, url, re.ASCII):
-        return f"{_SIGNED}{region}.amazonaws.com/{found[1]}/{found[2]}}}"
+        domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        return f"{_SIGNED}{region}.{domain}/{found[1]}/{found[2]}}}"
     return url
 
 
@@ -249,6 +250,9 @@ def _document_faults(plan: Plan) -> Iterator[str]:
     if not 1 <= document.size <= _MAX_BUNDLE:
         yield f"the size {document.size}: expected 1 to {_MAX_BUNDLE}"
     if document.url.startswith(_SIGNED):
+        _, _, named = document.url.removeprefix(_SIGNED).removesuffix("}").partition("/")
+        if presigned(f"s3://{named}", plan.region) != document.url:
+            yield f"the url {document.url[:80]!r}: expected an object of S3 in {plan.region}"
         if re.fullmatch(_ROLE, plan.role, re.ASCII) is None:
             yield f"the role {plan.role!r}: expected the ARN of the role by which AWS signs URLs"
     elif not _is_https(document.url):

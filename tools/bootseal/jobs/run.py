@@ -14,6 +14,8 @@ from bootseal.jobs import plan as plans
 from bootseal.keys.signers import amazon
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bootseal.jobs.plan import Plan
 
 _PAGE: Final = 250
@@ -64,7 +66,7 @@ def push(plan: Plan, *, dry: bool) -> Outcome:
 
     Raises:
         UsageError: The credentials are of another account, or a target does not exist.
-        VerificationRefused: There is a job of that name with another document.
+        VerificationRefused: There is a job of that name with another document or other targets.
         ToolError: AWS refuses, or cannot be asked.
     """
     with amazon.explaining("AWS", {}, {}):
@@ -76,9 +78,10 @@ def push(plan: Plan, *, dry: bool) -> Outcome:
             hint="choose other credentials: AWS_PROFILE; or make the plan with --account",
         )
     named = {"jobId": plan.job}
-    if amazon.look(client, "DescribeJob", named, _HINTS) is not None:
+    found = amazon.look(client, "DescribeJob", named, _HINTS)
+    if found is not None:
         there = amazon.ask(client, "GetJobDocument", named, _HINTS)
-        _check_same(str(there["document"]), plan)
+        _check_same(str(there["document"]), found["job"]["targets"], plan)
         return Outcome.THERE
     for target in plan.targets:
         _check_target(client, target)
@@ -132,12 +135,17 @@ def _reason(client: object, job: str, thing: str) -> str:
     return f"{found['status']}: {details.get('reason', 'no reason was given')}"
 
 
-def _check_same(document: str, plan: Plan) -> None:
+def _check_same(document: str, targets: Iterable[str], plan: Plan) -> None:
     there = documents.parse(document.encode(), "the document in AWS")
     if there != documents.parse(plans.text(plan).encode(), "the document in the plan"):
         raise VerificationRefused(
             f"there is a job {plan.job} with another document than the plan's",
-            hint=f"compare: aws iot get-job-document --job-id {plan.job}; or another --job",
+            hint=f"compare: aws iot get-job-document --job-id {plan.job}; or another id",
+        )
+    if set(targets) != set(plan.targets):
+        raise VerificationRefused(
+            f"there is a job {plan.job} for other targets than the plan's",
+            hint=f"compare: aws iot describe-job --job-id {plan.job}; or another id",
         )
 
 

@@ -80,7 +80,7 @@ def whole(path: Path) -> bytes:
                 f"it is of format {manifest.form!r}: expected a bundle of format {FORM}",
                 hint="bootseal update bundle",
             )
-        refuse(payload.check(disk, parts.payload, manifest), "not signed")
+        refuse(payload.check(disk, parts.payload, manifest), "it is not what its manifest says")
     return signed.content
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,12 +13,11 @@ from bootseal.cli import console
 
 def make(
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id, which AWS keeps once.")],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="The bundle that devices are to install.")
+    ],
     *,
-    url: Annotated[str, typer.Option(help="The bundle: s3://BUCKET/KEY, or https.")],
-    release: Annotated[str, typer.Option(metavar="VERSION", help="The bundle's version.")],
-    compatible: Annotated[str, typer.Option(help="The board that the bundle is for.")],
-    manifest: Annotated[str, typer.Option(metavar="SHA256", help="SHA-256 of its manifest.")],
-    size: Annotated[int, typer.Option(metavar="BYTES", help="Size of the bundle.")],
+    url: Annotated[str, typer.Option(help="Where devices find it: s3://BUCKET/KEY, or https.")],
     target: Annotated[
         list[str], typer.Option(metavar="TARGET", help="thing/NAME, group/NAME or an ARN.")
     ],
@@ -30,10 +30,10 @@ def make(
     per_minute: Annotated[int, typer.Option(help="Devices that are told in a minute.")] = 10,
     timeout: Annotated[int, typer.Option(metavar="MINUTES", help="For one device.")] = 240,
     abort_percent: Annotated[
-        int, typer.Option(help="Cancel the rest when so many of those that ended failed.")
+        int, typer.Option(help="Cancel the rest when so many did not succeed.")
     ] = 10,
     abort_after: Annotated[
-        int, typer.Option(metavar="DEVICES", help="But not before so many ended.")
+        int, typer.Option(metavar="DEVICES", help="But not before so many were told.")
     ] = 5,
     window: Annotated[
         str, typer.Option(metavar="CRON", help="Tell devices only then: cron(0 2 ? * SUN *), UTC.")
@@ -45,12 +45,24 @@ def make(
 ) -> None:
     """Write the plan of a job; nothing is asked of AWS yet.
 
-    Example: bootseal job make release-2 --url s3://releases/2.raucb --release 2.0 --compatible
-    bootseal-qemuarm64 --manifest HEX --size 72018518 --target group/gateways --account 123456789012
-    --region eu-central-1 --role arn:aws:iam::123456789012:role/jobs -o release-2.json
+    Version, board, manifest and size are those of BUNDLE; each of its blocks is compared with its
+    manifest. Who signed it is not asked: bootseal update check does.
+
+    Example: bootseal job make release-2 release.raucb --url s3://releases/2.raucb --target
+    group/gateways --account 123456789012 --region eu-central-1 --role
+    arn:aws:iam::123456789012:role/jobs -o release-2.json
     """
+    import hashlib
+
     from bootseal import documents
+    from bootseal.cli.inputs import naming
+    from bootseal.formats.update import manifest as manifests
     from bootseal.jobs import plan as plans
+    from bootseal.update import sign
+
+    with naming(bundle), console.TerminalProgress().step("every block of the bundle"):
+        manifest = sign.whole(bundle)
+    release = manifests.parse(manifest)
 
     aborts = (plans.Abort(failure=plans.Failure.ALL, percent=abort_percent, minimum=abort_after),)
     made = plans.Plan(
@@ -70,10 +82,10 @@ def make(
         document=plans.Document(
             operation="update",
             url=plans.presigned(url, region),
-            version=release,
-            compatible=compatible,
-            manifest_sha256=manifest,
-            size=size,
+            version=release.version,
+            compatible=release.compatible,
+            manifest_sha256=hashlib.sha256(manifest).hexdigest(),
+            size=bundle.stat().st_size,
         ),
     )
     console.write(output, documents.dump(plans.checked(made)))

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""RAUC's client programs: what their output is taken for, and how long they may take.
+
+The texts are those of RAUC's sources, 1.13 and 1.15: src/nbd.c, src/service.c and src/main.c.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.agent_samples import UPDATE
+
+from bootseal_agent import rauc
+from bootseal_agent.errors import InstallError
+from bootseal_agent.rauc import Rauc
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ANSWER = (
+    '{"type":"a{sv}","data":[{"manifest-hash":{"type":"s","data":"HASH"},"update":{"type":'
+    '"a{sv}","data":{"compatible":{"type":"s","data":"bootseal-qemuarm64"},"version":{"type":"s",'
+    '"data":"2.0"}}}}]}'
+).replace("HASH", UPDATE.manifest_sha256)
+
+
+def double(
+    directory: Path, install: str, inspect: str = f"echo '{ANSWER}'", limit: float = 600
+) -> Rauc:
+    """Make a double of RAUC: a script that is both programs."""
+    script = directory / "rauc"
+    script.write_text(f"#!/bin/sh\ncase $1 in --json=*) {inspect} ;; install) {install} ;; esac\n")
+    script.chmod(0o755)
+    return Rauc(client=[str(script)], bus=[str(script)], limit=limit)
+
+
+def failure(made: Rauc) -> InstallError:
+    with pytest.raises(InstallError) as caught:
+        made.install(UPDATE, lambda *_: None)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("said", "passing"),
+    [
+        ("unexpected HTTP error code 403", True),
+        ("unexpected HTTP response code 403", True),
+        ("server not responding", True),
+        ("already processing a different method", True),
+        ("Already processing a different method", True),
+        ("range requests not supported by server", False),
+        ("signature verification failed: bad signature", False),
+    ],
+)
+def test_what_may_pass_is_told_from_what_will_not(
+    tmp_path: Path, said: str, *, passing: bool
+) -> None:
+    error = failure(double(tmp_path, f"echo 'LastError: {said}'; exit 1"))
+    assert (str(error), error.passing) == (said, passing)
+
+    error = failure(double(tmp_path, "exit 1", f"echo 'Call failed: {said}' >&2; exit 1"))
+    assert (str(error), error.passing) == (f"Call failed: {said}", passing)
+
+
+def test_reason_comes_without_what_gives_access_to_the_bundle(tmp_path: Path) -> None:
+    """RAUC's client names the URL last, where the end of a long reason is kept."""
+    secret = "X-Amz-Signature=" + "0a" * 600
+    url = f"https://s3.example.com/2.raucb?{secret}"
+    install = (
+        f"echo 'LastError: Failed to download {url}: no such host'; "
+        f"echo 'Installing `{url}` failed' >&2; exit 1"
+    )
+
+    error = failure(double(tmp_path, install))
+    assert str(error) == "Failed to download https://s3.example.com/2.raucb?... no such host"
+
+    error = failure(double(tmp_path, "exit 1", f"echo 'Call failed: {url}' >&2; exit 1"))
+    assert str(error) == "Call failed: https://s3.example.com/2.raucb?..."
+
+
+@pytest.mark.parametrize("install", ["exec sleep 600", "while :; do echo waiting; done"])
+def test_install_that_does_not_end_is_ended(tmp_path: Path, install: str) -> None:
+    begun = time.monotonic()
+
+    assert "did not end within 1 s" in str(failure(double(tmp_path, install, limit=1)))
+
+    assert time.monotonic() < begun + 300
+
+
+def test_install_that_says_much_is_heard_to_its_end(tmp_path: Path) -> None:
+    heard: list[tuple[int, str]] = []
+    install = "head -c 3000000 /dev/zero; echo; echo ' 40% Copying'; echo '100% done'"
+
+    double(tmp_path, install).install(UPDATE, lambda *each: heard.append(each))
+
+    assert heard == [(40, "Copying"), (100, "done")]
+
+
+def test_url_is_one_argument_that_is_not_an_option(tmp_path: Path) -> None:
+    made = double(tmp_path, 'echo "$#:$2" >"${0}.said"')
+
+    made.install(UPDATE, lambda *_: None)
+
+    assert (tmp_path / "rauc.said").read_text() == f"2:{UPDATE.url}\n"
+
+
+@pytest.mark.parametrize("error", [subprocess.TimeoutExpired("systemctl", 30), FileNotFoundError()])
+def test_slot_of_which_nobody_tells_is_not_good(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object, timeout: float, **__: object) -> None:
+        assert timeout > 0
+        raise error
+
+    monkeypatch.setattr(subprocess, "run", fails)
+
+    assert not rauc.is_good()
