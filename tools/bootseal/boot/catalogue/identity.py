@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bootseal.boot.attacks import release
 from bootseal.boot.catalogue.bench import cloud, listeners, station
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
@@ -34,7 +35,8 @@ IDENTITY: Final = (
         "mosquitto_pub and curl connect with the token to a real broker and to a double of AWS's "
         "endpoint for credentials, both of which see the device's name; a software key with that "
         "name is refused. After a restart, which makes the token by itself, both servers refuse "
-        "the certificate, as it was revoked.",
+        "the certificate, as it was revoked. The token is made from it all the same, after an "
+        "update that does not come up and after one that does.",
         prepare=cloud.serve,
         steps=(
             came_up(
@@ -63,6 +65,19 @@ IDENTITY: Final = (
                         call=cloud.is_refused,
                     ),
                 ),
+            ),
+            came_up(
+                *("slot-tried:b", "verity-restart", "root-verified:a", "identity-token:with"),
+                title="fallback",
+                prepare=release.update(attempts=1, spoil=release.broken_root),
+                identity=_CERTIFIED,
+            ),
+            came_up(
+                *("slot-tried:b", "root-verified:b", "identity-token:with"),
+                slot="b",
+                title="update",
+                prepare=release.update(),
+                identity=_CERTIFIED,
             ),
         ),
     ),
