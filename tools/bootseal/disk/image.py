@@ -23,7 +23,7 @@ from bootseal import files
 from bootseal.errors import FormatError, ToolError, UsageError
 from bootseal.formats.kinds.kind import DISK, Kind, Wanted
 from bootseal.formats.kinds.recognise import HEAD, check
-from bootseal.units import GIB, KIB, MIB, format_size
+from bootseal.units import GIB, MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +34,7 @@ MAX_SIZE: Final = 64 * GIB
 """A compressed image that unpacks to more is refused."""
 
 _PACKED: Final = frozenset({Kind.GZIP, Kind.ZSTD})
-_CHUNK: Final = 128 * KIB
-"""What is read at a time: larger pieces come from the system, and go back, page by page."""
+_CHUNK: Final = MIB
 _GRAIN: Final = 4096
 _ZEROS: Final = bytes(_CHUNK)
 # What zstd itself refuses to unpack without being told otherwise.
