@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import release
 from bootseal.boot.catalogue.bench import cloud, listeners, station
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bootseal.boot.scenario.workspace import Workspace
 
 _GROUP: Final = "identity"
 # The first line end asks for another prompt, which is when the time to the power cut starts.
@@ -24,6 +29,12 @@ _AGAIN: Final = (
     "tpm2_getcap properties-variable | grep LOCKOUT_COUNTER; "
     "systemctl restart bootseal-status.service\r"
 )
+
+
+def _typed(commands: str, call: Callable[[Workspace], None]) -> Action:
+    """Type commands at the shell, and do the other end's part of them."""
+    return Action(do=Do.TYPE, when="shell", text=f"{commands}\r", call=call)
+
 
 IDENTITY: Final = (
     Scenario(
@@ -43,28 +54,14 @@ IDENTITY: Final = (
                 *("root-verified:a", "shell", "identity-token:with"),
                 identity=_CERTIFIED,
                 title="certified",
-                actions=(
-                    Action(
-                        do=Do.TYPE,
-                        when="shell",
-                        text=f"{station.COMMANDS}; {cloud.CONNECT}\r",
-                        call=cloud.connects,
-                    ),
-                ),
+                actions=(_typed(f"{station.COMMANDS}; {cloud.CONNECT}", cloud.connects),),
             ),
             came_up(
                 *("root-verified:a", "identity-token:with", "shell"),
                 identity=_CERTIFIED,
                 title="revoked",
                 prepare=cloud.serve_after_revocation,
-                actions=(
-                    Action(
-                        do=Do.TYPE,
-                        when="shell",
-                        text=f"{cloud.CONNECT_AGAIN}\r",
-                        call=cloud.is_refused,
-                    ),
-                ),
+                actions=(_typed(cloud.CONNECT_AGAIN, cloud.is_refused),),
             ),
             came_up(
                 *("slot-tried:b", "verity-restart", "root-verified:a", "identity-token:with"),
@@ -92,14 +89,7 @@ IDENTITY: Final = (
         steps=(
             came_up(
                 *("root-verified:a", "shell"),
-                actions=(
-                    Action(
-                        do=Do.TYPE,
-                        when="shell",
-                        text=f"{listeners.COMMANDS}\r",
-                        call=listeners.looked_for,
-                    ),
-                ),
+                actions=(_typed(listeners.COMMANDS, listeners.looked_for),),
             ),
         ),
     ),
