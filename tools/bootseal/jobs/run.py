@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from bootseal import documents
 from bootseal.errors import UsageError, VerificationRefused
 from bootseal.jobs import plan as plans
 from bootseal.keys.signers import amazon
+from bootseal.keys.signers.amazon import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,14 +25,6 @@ _HINTS: Final = {
     "LimitExceededException": "AWS has limits for jobs and targets: aws service-quotas",
     "InvalidRequestException": "compare the plan with docs/jobs.md",
 }
-
-
-class Outcome(StrEnum):
-    """What became of a plan."""
-
-    DONE = "done"
-    THERE = "there"
-    MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +61,7 @@ def push(plan: Plan, *, dry: bool) -> Outcome:
         VerificationRefused: There is a job of that name with another document or other targets.
         ToolError: AWS refuses, or cannot be asked.
     """
-    with amazon.explaining("AWS", {}, {}):
-        caller = amazon.call(amazon.connect("sts", plan.region), "GetCallerIdentity", {})
-        client = amazon.connect("iot", plan.region)
-    if caller["Account"] != plan.account:
-        raise UsageError(
-            f"the credentials are of account {caller['Account']}: the plan is for {plan.account}",
-            hint="choose other credentials: AWS_PROFILE; or make the plan with --account",
-        )
+    client = amazon.connect_iot(plan.account, plan.region)
     named = {"jobId": plan.job}
     found = amazon.look(client, "DescribeJob", named, _HINTS)
     if found is not None:

@@ -31,6 +31,8 @@ def push(
 
     with aws_extra():
         from bootseal.jobs import run
+        from bootseal.keys.signers.amazon import Outcome
+
     asked = plans.parse(read(plan, DOCUMENT), str(plan))
     outcome = run.push(asked, dry=dry_run)
     if as_json:
@@ -44,7 +46,7 @@ def push(
                 "outcome": outcome,
             }
         )
-    if outcome is run.Outcome.MISSING:
+    if outcome is Outcome.MISSING:
         console.status("the job {} is not there; to create it: without --dry-run", asked.job)
     else:
         console.status("OK: {} is {} for {} targets", asked.job, outcome, len(asked.targets))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from bootseal import documents
-from bootseal.errors import ToolError, UsageError, VerificationRefused
+from bootseal.errors import ToolError, VerificationRefused
 from bootseal.identity.aws.plan import Operation
 from bootseal.keys.signers import amazon
+from bootseal.keys.signers.amazon import Outcome
 
 if TYPE_CHECKING:
     from bootseal.identity.aws.plan import Plan, Step
@@ -28,14 +28,6 @@ _HINTS: Final = {
         "something that the plan relies on was deleted meanwhile: the same command again"
     ),
 }
-
-
-class Outcome(StrEnum):
-    """What became of a step."""
-
-    DONE = "done"
-    THERE = "there"
-    MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +55,7 @@ def run(plan: Plan, *, dry: bool) -> Iterator[Done]:
         VerificationRefused: Something is there already, and is not what the plan asks for.
         ToolError: AWS refuses, or cannot be asked.
     """
-    with amazon.explaining("AWS", {}, {}):
-        caller = amazon.call(amazon.connect("sts", plan.region), "GetCallerIdentity", {})
-        client = amazon.connect("iot", plan.region)
-    if caller["Account"] != plan.account:
-        raise UsageError(
-            f"the credentials are of account {caller['Account']}: the plan is for {plan.account}",
-            hint="choose other credentials: AWS_PROFILE; or export the plan with --account",
-        )
+    client = amazon.connect_iot(plan.account, plan.region)
     for step in plan.steps:
         # Nothing that a step needs is made in a dry run: what is missing there is just missing.
         if _is_done(client, step, plan):

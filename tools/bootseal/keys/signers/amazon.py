@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Any, Final
 
 import boto3
@@ -16,7 +17,7 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from bootseal.errors import BootsealError, ToolError
+from bootseal.errors import BootsealError, ToolError, UsageError
 from bootseal.keys import public
 
 MISSING: Final = "ResourceNotFoundException"
@@ -34,6 +35,14 @@ _HINTS: Final = {
 }
 
 
+class Outcome(StrEnum):
+    """What became of something that a plan asks AWS for."""
+
+    DONE = "done"
+    THERE = "there"
+    MISSING = "missing"
+
+
 def connect(service: str, region: str | None) -> object:
     """Return boto3's client of a service.
 
@@ -46,6 +55,24 @@ def connect(service: str, region: str | None) -> object:
     """
     config = Config(connect_timeout=_TIMEOUT, read_timeout=_TIMEOUT, user_agent_extra="bootseal")
     client: object = boto3.session.Session().client(service, region_name=region, config=config)
+    return client
+
+
+def connect_iot(account: str, region: str) -> object:
+    """Return boto3's client of AWS IoT, for the account that a plan is for.
+
+    Raises:
+        UsageError: The credentials are of another account.
+        ToolError: AWS cannot be asked.
+    """
+    with explaining("AWS", {}, {}):
+        caller = call(connect("sts", region), "GetCallerIdentity", {})
+        client = connect("iot", region)
+    if caller["Account"] != account:
+        raise UsageError(
+            f"the credentials are of account {caller['Account']}: the plan is for {account}",
+            hint="choose other credentials: AWS_PROFILE; or make the plan again with --account",
+        )
     return client
 
 
