@@ -24,7 +24,7 @@ def sign_requests(
     role: Annotated[
         str,
         typer.Option(
-            help="Requests to sign: fit, policy, update, device-ca or a key of `firmware sign`."
+            help="Requests to sign: fit, policy, update, app, device-ca or one of `firmware sign`."
         ),
     ] = "fit",
 ) -> None:
