@@ -98,12 +98,11 @@ def read(disk: Disk) -> tuple[Image | None, list[Finding]]:
         The image, None where there is no telling what is where; and all that is wrong with it.
 
     Raises:
-        FormatError: It has no partition table at all.
+        FormatError: It has no partition table at all, or another size than that says.
     """
+    _check_size(disk)
     table = partitions.read(disk, disk.size)
     found = [*table.findings]
-    if not table.copies:
-        raise FormatError(f"no partition table: {found[0].message}")
     if errors(found):
         return None, found
     found += _tables(table, disk.size)
@@ -153,6 +152,16 @@ def blocks(disk: Disk, image: Image, root_hash: bytes) -> Iterator[Finding]:
                 yield finding("app.block", where, message, offset=each.offset)
     if count > _LISTED:
         yield finding("app.block", ROOT, f"{count - _LISTED} more blocks are bad")
+
+
+def _check_size(disk: Disk) -> None:
+    try:
+        end = gpt.parse_header(disk.read(SECTOR, SECTOR)).other + SECTOR
+    except FormatError as error:
+        raise FormatError(f"no partition table: {error.message}") from error
+    if end != disk.size:
+        what = "it was cut off" if end > disk.size else "something follows its end"
+        raise FormatError(f"it has {disk.size} bytes and its table says {end}: {what}")
 
 
 def _tables(table: Table, size: int) -> Iterator[Finding]:

@@ -8,13 +8,15 @@ from others: nothing is written through a link.
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import shutil
 import stat
 import tarfile
+import zlib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from bootseal.disk.filesystems.node import MAX_CONTENT, MAX_ENTRIES, Content, Node
 from bootseal.errors import FormatError, UsageError
@@ -22,6 +24,7 @@ from bootseal.files import opened
 from bootseal.formats.app import release
 from bootseal.formats.kinds.kind import TAR_LAYER, Kind
 from bootseal.formats.kinds.recognise import HEAD, check
+from bootseal.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +40,7 @@ MOUNT_POINTS: Final = ("dev", "proc", "run", "sys", "tmp", "var/tmp")
 
 _MAX_TEXT: Final = 64 * 1024
 _DIRECTORY: Final = 0o755
+_PADDING: Final = MIB
 _WHITEOUT: Final = ".wh."
 _READABLE: Final = {stat.S_IFDIR: 0o500, stat.S_IFREG: 0o400}
 
@@ -267,18 +271,23 @@ def _unpack(archive: Path, target: Path) -> None:
         kind = check(file.read(HEAD), TAR_LAYER, str(archive))
         file.seek(0)
         stream: IO[bytes] = file
-        if kind is Kind.ZSTD:
+        if kind is Kind.GZIP:
+            stream = cast("IO[bytes]", gzip.GzipFile(fileobj=file))
+        elif kind is Kind.ZSTD:
             import zstandard  # noqa: PLC0415 - only such archives need it
 
             unpacker = zstandard.ZstdDecompressor()
             stream = stack.enter_context(unpacker.stream_reader(file, read_across_frames=True))
         try:
-            mode = "r|gz" if kind is Kind.GZIP else "r|"
-            with tarfile.open(fileobj=stream, mode=mode, errors="surrogateescape") as tar:
+            with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape") as tar:
                 while (member := tar.next()) is not None:
-                    tar.members.clear()
+                    # What was read is not kept.
+                    vars(tar)["members"].clear()
                     writer.member(tar, member)
-        except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+            # Up to its end, where the checksum is of what was compressed.
+            if stream.read(_PADDING).strip(b"\0") or stream.read(1):
+                raise FormatError(f"{archive}: something follows the end of the archive")
+        except (tarfile.TarError, zlib.error, ValueError, OverflowError, EOFError) as error:
             raise FormatError(f"{archive} is damaged: {error}") from error
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM}:
