@@ -350,11 +350,10 @@ def _link_for_directory(root: Path) -> None:
 def made_elsewhere(root: Path, image: Path, change: Callable[[Path], None]) -> dict[str, str]:
     """Have an image made and signed without any check of what it holds; return the errors."""
     change(root)
-    parts = building._parts
     packed = image.with_suffix(".erofs")
     filesystem.make_erofs(root, packed, epoch=samples.EPOCH)
     seal = samples.signing(samples.key()).partition
-    image.write_bytes(b"".join(parts(memoryview(packed.read_bytes()), seal)))
+    image.write_bytes(b"".join(building.parts(memoryview(packed.read_bytes()), seal)))
     return {each.id: each.where for each in samples.check(image).errors}
 
 

@@ -178,6 +178,8 @@ def test_other_fingerprint_next_to_the_signature_is_refused(refused: Refused, go
         pytest.param(lambda text: text.replace(b"rootHash", b"root\\u0048ash"), id="an escape"),
         pytest.param(lambda text: text[:-1] + b',"more":1}', id="one more key"),
         pytest.param(lambda text: text[:-1] + b',"rootHash":"0"}', id="one key twice"),
+        pytest.param(lambda text: json.dumps(json.loads(text), sort_keys=True,
+                                             separators=(",", ":")).encode(), id="another order"),
         pytest.param(lambda text: b"[" + text + b"]", id="a list"),
         pytest.param(lambda text: text[:200], id="cut off"),
         pytest.param(lambda text: text.replace(b"=", b"", 1)[:-3] + b'*"}', id="no base64"),

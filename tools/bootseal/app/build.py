@@ -90,7 +90,7 @@ def build(
         with progress.step("pack the files"):
             filesystem.make_erofs(tree, image, epoch=application.epoch)
         with mapped(image) as data, progress.step("hash every block, and sign"):
-            write_parts(output, _parts(data, seal))
+            write_parts(output, parts(data, seal))
     return found
 
 
@@ -114,10 +114,18 @@ def _check(application: Application) -> None:
         )
 
 
-def _parts(data: memoryview, seal: Callable[[bytes], bytes]) -> Iterator[bytes | memoryview]:
-    """Yield an image, from its first byte to its last."""
+def parts(data: memoryview, seal: Callable[[bytes], bytes]) -> Iterator[bytes | memoryview]:
+    """Yield an image, from its first byte to its last.
+
+    Args:
+        data: Its root, a file system.
+        seal: Makes the signature partition of a root hash.
+
+    Raises:
+        FormatError: The root does not end on a block, or the image would be too large.
+    """
     if not data or len(data) % BLOCK:
-        raise FormatError(f"mkfs.erofs wrote {len(data)} bytes: expected a multiple of {BLOCK}")
+        raise FormatError(f"the root has {len(data)} bytes: expected a multiple of {BLOCK}")
     salt = hashlib.sha256(data).digest()
     tree, levels = hash_tree.build(data, salt)
     superblock = verity.emit_superblock(

@@ -14,6 +14,7 @@ from bootseal.errors import FormatError
 from bootseal.files import write_file
 
 BLOCK: Final = 4096
+_TIMEOUT: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,9 @@ def make_erofs(tree: Path, image: Path, *, epoch: int) -> None:
         ToolError: mkfs.erofs failed.
     """
     args = ["-zlz4hc", f"-T{epoch}", f"-U{uuid.uuid5(NAMESPACE, 'root')}", "--all-root", "-x-1"]
-    proc.run("mkfs.erofs", ["--quiet", *args, image, tree], timeout=600)
+    # It would take this for the latest time of a file, where -T is the time of all.
+    env = {"SOURCE_DATE_EPOCH": None}
+    proc.run("mkfs.erofs", ["--quiet", *args, image, tree], timeout=_TIMEOUT, env=env)
 
 
 def format_tree(image: Path, tree: Path) -> Verity:

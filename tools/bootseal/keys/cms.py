@@ -297,6 +297,26 @@ def check_detached(message: bytes, content: bytes, pinned: x509.Certificate) -> 
     return check_purpose(pinned)
 
 
+def signer_of_detached(message: bytes, content: bytes) -> PublicKey:
+    """Return the key of the certificate in a detached signature, which is by that key.
+
+    Args:
+        message: The signature.
+        content: What it is over.
+
+    Raises:
+        FormatError: It is malformed, or does not hold its signer's certificate.
+        VerificationRefused: It is not by that key over this content.
+    """
+    signed = cms.parse(message, attributes=False)
+    if signed is None:
+        raise FormatError("it is not a detached signature")
+    with reading("the certificate in the signature cannot be read"):
+        key = public.from_crypto(signer_of(signed).public_key())
+    _verify(signed, content, key)
+    return key
+
+
 def check_purpose(certificate: x509.Certificate) -> list[Finding]:
     """Return why a certificate is not one to sign applications with."""
     problem = purpose_problem(certificate)

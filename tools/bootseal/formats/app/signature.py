@@ -54,12 +54,7 @@ def emit(signature: Signature) -> bytes:
     Raises:
         FormatError: The message is too long for it.
     """
-    document = {
-        "rootHash": signature.root_hash,
-        "certificateFingerprint": signature.certificate,
-        "signature": base64.b64encode(signature.message).decode(),
-    }
-    text = _compact(document)
+    text = _text(signature)
     if len(text) >= SIGNATURE_SIZE:
         raise FormatError(f"the signature takes {len(text)} bytes: expected fewer than 16 KiB")
     return text.ljust(SIGNATURE_SIZE, b"\0")
@@ -79,18 +74,23 @@ def parse(partition: bytes) -> Signature | None:
         raise FormatError(f"{_WHAT} goes on behind its document")
     if not text:
         return None
-    document = documents.parse(text, _WHAT, limit=SIGNATURE_SIZE)
-    found = documents.decode(_Document, document, _WHAT)
-    if _compact(document) != text:
-        raise FormatError(f"{_WHAT} has spaces or escapes, which nothing signs")
+    found = documents.read(_Document, text, _WHAT, limit=SIGNATURE_SIZE)
     for name in ("rootHash", "certificateFingerprint"):
         value = getattr(found, name)
         if _DIGEST.fullmatch(value) is None:
             raise FormatError(f"{_WHAT}: {name} is {value[:80]!r}: expected 64 hexadecimal digits")
-    return Signature(
+    said = Signature(
         root_hash=found.rootHash, certificate=found.certificateFingerprint, message=found.signature
     )
+    if _text(said) != text:
+        raise FormatError(f"{_WHAT} has spaces, escapes or another order, which nothing signs")
+    return said
 
 
-def _compact(document: dict[str, object] | dict[str, str]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+def _text(signature: Signature) -> bytes:
+    document = {
+        "rootHash": signature.root_hash,
+        "certificateFingerprint": signature.certificate,
+        "signature": base64.b64encode(signature.message).decode(),
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
