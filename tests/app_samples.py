@@ -16,7 +16,9 @@ from bootseal.app.sign import Signing
 from bootseal.formats import gpt, verity
 from bootseal.formats.app import layout, signature
 from bootseal.formats.app.release import Release
-from bootseal.keys.profile import Role
+from bootseal.keys import certificate
+from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.profile import KeySpec, Role, Storage
 from bootseal.keys.signers.file import FileSigner
 from bootseal.progress import Silent
 from bootseal.units import SECTOR
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from bootseal.formats.app.signature import Signature
     from bootseal.formats.gpt import GptEntry
     from bootseal.keys.certificate import CertifiedKey
+    from bootseal.keys.signers.base import Signer
 
 NAME, VERSION, ENTRY = "hello", "1.0", "/usr/bin/hello"
 EPOCH: Final = 1_700_000_000
@@ -86,6 +89,27 @@ def check(
 ) -> AppVerdict:
     wanted = app_check.Wanted(certificate=(by or key()).certificate, name=name, inside=inside)
     return app_check.check(image, wanted, Silent())
+
+
+def check_signer(signer: Signer, directory: Path) -> None:
+    """Have any signer sign an image: it is accepted, and refused with one bit changed."""
+    spec = KeySpec(
+        role=Role.APP,
+        name="app",
+        algorithm=Algorithm(hash_name="sha256", kind=signer.public_key.kind),
+        subject="CN=app",
+        valid_days=30,
+        storage=Storage.FILE,
+    )
+    pinned = certificate.certify(spec, signer, None)
+    image = directory / "image"
+    seal = Signing(signer=signer, certificate=pinned).partition
+    building.build(application(tree(directory / "root")), image, seal, Silent())
+    wanted = app_check.Wanted(certificate=pinned)
+    assert not app_check.check(image, wanted, Silent()).errors
+    image.write_bytes(changed(image.read_bytes(), entries(image.read_bytes())[0].offset))
+    found = app_check.check(image, wanted, Silent())
+    assert [each.id for each in found.errors] == ["app.block"]
 
 
 def entries(data: bytes) -> list[GptEntry]:
