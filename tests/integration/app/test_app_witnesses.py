@@ -85,9 +85,9 @@ def test_openssl_verifies_the_signature_as_systemd_does(
 
     def verify(root_hash: str, name: str) -> int:
         (tmp_path / "content").write_text(root_hash)
-        options = ["-verify", "-binary", "-inform", "DER", "-in", tmp_path / "message"]
-        options += ["-content", tmp_path / "content", "-out", "/dev/null"]
-        options += ["-certfile", tmp_path / f"{name}.crt", "-nointern", "-noverify"]
+        options = ["-verify", "-binary", "-inform", "DER", "-in", str(tmp_path / "message")]
+        options += ["-content", str(tmp_path / "content"), "-out", "/dev/null"]
+        options += ["-certfile", str(tmp_path / f"{name}.crt"), "-nointern", "-noverify"]
         done = subprocess.run(["openssl", command, *options], capture_output=True, check=False)
         return done.returncode
 

@@ -62,7 +62,7 @@ def run(*arguments: str | Path, noun: str = "app") -> tuple[int, str]:
 
 
 def build(world: World, *more: str | Path) -> tuple[int, str]:
-    said = ["--name=hello", "--version=1.0", "--entry=/usr/bin/hello", "-o", world.image]
+    said = ["--name=hello", "--version=1.0", "--entry=/usr/bin/hello", f"--output={world.image}"]
     return run("build", world.source, *said, f"--certificate={world.certificate}", *more)
 
 
@@ -192,7 +192,7 @@ def test_keys_of_the_role_sign_are_audited_found_and_replaced(world: World, tmp_
     options = ["--profile=dev", "--only=root", "--only=app"]
     run("generate", keys, *options, noun="keys")
 
-    said = ["--name=hello", "--version=1.0", "--entry=/usr/bin/hello", "-o", world.image]
+    said = ["--name=hello", "--version=1.0", "--entry=/usr/bin/hello", f"--output={world.image}"]
     run("build", world.source, *said, f"--keys={keys}")
     run("check", world.image, f"--keys={keys}")
 
