@@ -30,7 +30,8 @@ INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 # What no device may start, and what the reference device does without.
 MASKED_UNITS: Final = (f"{DEVICE}/masked-units", f"{DEVICE}/minimal-masked-units")
 
-# Files below DEVICE and IDENTITY: the directory each goes to, and its mode. The first pattern counts.
+# Files below DEVICE and IDENTITY: the directory each goes to, and its mode. The first pattern that
+# matches counts.
 _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
     # For devices with encrypted data, in the place of the unit of the same name.
