@@ -14,7 +14,7 @@ from bootseal import proc
 pytestmark = pytest.mark.tool("cpp")
 
 LOGIC = Path(__file__).parents[3] / "meta-secureboot/recipes-bsp/u-boot/files/bootseal.env"
-DISKS = {"virtio": [], "mmc": ["-DCONFIG_BOOTSEAL_DISK_MMC"]}
+DISKS: dict[str, list[str]] = {"virtio": [], "mmc": ["-DCONFIG_BOOTSEAL_DISK_MMC"]}
 # What U-Boot's commands do, as far as the logic can tell. The slot state is in a file. `bootm`
 # comes back, as it does with a slot that is refused, unless the slot is named in $good.
 COMMANDS = r"""
@@ -43,8 +43,8 @@ reset() { echo restarts; exit; }
 def logic(disk: str) -> str:
     """Return the logic as assignments of a shell, after the preprocessor that U-Boot uses."""
     values = [f"-DCONFIG_BOOTSEAL_{name}=0" for name in ("DISK", "STATE_ADDRESS", "FIT_ADDRESS")]
-    args = ["-P", "-undef", "-x", "assembler-with-cpp", *values, *DISKS[disk], LOGIC]
-    text = proc.run("cpp", args, timeout=60).stdout.decode()
+    args = ["-P", "-undef", "-x", "assembler-with-cpp", *values, *DISKS[disk]]
+    text = proc.run("cpp", [*args, LOGIC], timeout=60).stdout.decode()
     variables = re.split(r"^(\w+)=", text, flags=re.MULTILINE)[1:]
     lines = []
     for name, value in zip(variables[::2], variables[1::2], strict=True):
