@@ -127,8 +127,8 @@ def test_no_evidence_of_a_bundle_with_another_release(releases: Releases, releas
         ({"release": ""}, "the release is called"),
         ({"release": "../1"}, "the release is called"),
         ({"builder": "us"}, "expected a URI"),
-        ({"builder": "a:\n"}, "--builder is no text"),
-        ({"invocation": "x" * 2000}, "--invocation is no text"),
+        ({"builder": "a:\n"}, "--builder is not a text"),
+        ({"invocation": "x" * 2000}, "--invocation is not a text"),
     ],
 )
 def test_name_that_is_none_is_refused(

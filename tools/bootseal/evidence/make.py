@@ -137,7 +137,7 @@ def _check(request: Request) -> None:
         )
     for option, text in (("--builder", request.builder), ("--invocation", request.invocation)):
         if len(text) > _LONGEST or not text.isprintable():
-            raise UsageError(f"{option} is no text of at most {_LONGEST} characters")
+            raise UsageError(f"{option} is not a text of at most {_LONGEST} characters")
     if ":" not in request.builder:
         raise UsageError(
             f"--builder is {request.builder!r}: expected a URI of the platform that built it, such "
