@@ -3,7 +3,7 @@
 
     python -m tests.benchmarks [--sizes 16,64,256] [--rounds 7] [--json]
     python -m tests.benchmarks boot ...     what protection costs when a device starts (boot.py)
-    python -m tests.benchmarks app ...      application images beside mkfs.erofs (app.py)
+    python -m tests.benchmarks app ...      application images next to mkfs.erofs (app.py)
 
 Each round runs every program once, one after the other, so that whatever else the machine does hits
 all of them; a ratio is that of two runs of one round. Files are in memory (/dev/shm) unless

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An application of 100 MiB, built and checked, beside the programs that do a part of it each.
+"""An application of 100 MiB, built and checked, next to the programs that do a part of it.
 
     python -m tests.benchmarks app [--size MIB] [--pairs N] [--json]
 

@@ -56,17 +56,13 @@ def find_tool(name: str) -> str:
     return found
 
 
-def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
-    """Return the environment programs run in: reproducible, and nothing the user left behind.
-
-    Args:
-        extra: Variables on top of that; None takes one away.
-    """
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment programs run in: reproducible, and nothing the user left behind."""
     env = {"PATH": _SEARCH_PATH, "LC_ALL": "C", "TZ": "UTC", "HOME": os.environ.get("HOME", "/")}
     for name in ("SOURCE_DATE_EPOCH", "TMPDIR", "http_proxy", "https_proxy", "no_proxy"):
         if name in os.environ:
             env[name] = os.environ[name]
-    return {name: text for name, text in (env | dict(extra or {})).items() if text is not None}
+    return env | dict(extra or {})
 
 
 def run(
@@ -75,7 +71,7 @@ def run(
     *,
     timeout: float,
     cwd: Path | None = None,
-    env: Mapping[str, str | None] | None = None,
+    env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     stdout_file: Path | None = None,
 ) -> Completed:
@@ -86,7 +82,7 @@ def run(
         args: Arguments, passed as they are.
         timeout: Seconds after which the program and its children are killed.
         cwd: Directory to run in.
-        env: Variables on top of the fixed environment; None takes one away.
+        env: Variables on top of the fixed environment.
         stdin: Bytes for standard input; empty closes it.
         stdout_file: Write standard output here instead of returning it.
 

@@ -81,7 +81,7 @@ def test_anything_else_makes_another_root_hash(
 
 
 def archive(source: Path, **changes: object) -> bytes:
-    """Return the files of a directory as a layer, whose owner is somebody."""
+    """Return the files of a directory as a layer, which belong to a user."""
 
     def owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.uid = member.gid = 1000

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """An application image as it is on the disk, every byte of it accounted for.
 
-Three kinds of bytes are left to whoever makes an image, and nothing reads them: the GUIDs of disk
+Three identifiers are left to the maker of an image, and nothing here reads them: the GUIDs of disk
 and signature partition, and that in the tree's superblock. All others are those of the root and
 its tree, of the signature, or have one value that they can have.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -85,7 +86,7 @@ def opened(path: Path) -> Iterator[Disk]:
         )
     with open_file(path) as file:
         check(file.read(HEAD), APPLICATION, str(path))
-        size = path.stat().st_size
+        size = os.fstat(file.fileno()).st_size
         if size > MAX_SIZE:
             raise FormatError(f"{path} has {size} bytes: expected at most {MAX_SIZE}")
         yield Disk(name=path, path=path, size=size, descriptor=file.fileno())

@@ -14,7 +14,6 @@ from bootseal.errors import FormatError
 from bootseal.files import write_file
 
 BLOCK: Final = 4096
-_TIMEOUT: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +38,9 @@ def make_erofs(tree: Path, image: Path, *, epoch: int) -> None:
         ToolError: mkfs.erofs failed.
     """
     args = ["-zlz4hc", f"-T{epoch}", f"-U{uuid.uuid5(NAMESPACE, 'root')}", "--all-root", "-x-1"]
-    # It would take this for the latest time of a file, where -T is the time of all.
-    env = {"SOURCE_DATE_EPOCH": None}
-    proc.run("mkfs.erofs", ["--quiet", *args, image, tree], timeout=_TIMEOUT, env=env)
+    # It would take that variable for the latest time of a file, where -T is the time of all.
+    command = ["-u", "SOURCE_DATE_EPOCH", proc.find_tool("mkfs.erofs"), "--quiet", *args]
+    proc.run("env", [*command, image, tree], timeout=600)
 
 
 def format_tree(image: Path, tree: Path) -> Verity:

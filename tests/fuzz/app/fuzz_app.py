@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Coverage-guided fuzzing of what reads application images before anything vouches for them.
 
-    python -m tests.fuzz.fuzz_app image|signature|release CORPUS -max_total_time=600
+    python -m tests.fuzz.app.fuzz_app image|signature|release CORPUS -max_total_time=600
 
 `image` changes a whole signed image in one place and, with one bit of the input, gives its tables
 checksums that fit again. Any input must end in findings or a `FormatError`, and nothing but the
@@ -34,7 +34,7 @@ ROOT = b"".join(bytes([n]) * BLOCK for n in range(200))
 GENUINE = b"".join(parts(memoryview(ROOT), samples.signing(samples.key()).partition))
 SIGNED = samples.signed(GENUINE)
 PINNED = samples.key().certificate
-# The identifiers that are left to whoever makes an image: disk, signature partition, superblock.
+# The identifiers that are left to the maker of an image: disk, signature partition, superblock.
 _ROOT, _TREE, _SIGNATURE = samples.entries(GENUINE)
 _PLACES = (
     *(0, 446, SECTOR, 2 * SECTOR, 2 * SECTOR + 128, 2 * SECTOR + 256),
@@ -43,7 +43,7 @@ _PLACES = (
 )
 
 
-def mended(data: bytearray) -> None:
+def fitting(data: bytearray) -> None:
     """Copy the first table to the end, with checksums that fit."""
     table = data[2 * SECTOR : 2 * SECTOR + _ENTRIES]
     first = bytearray(data[SECTOR : SECTOR + _HEADER])
@@ -64,7 +64,7 @@ def anonymous(data: bytes) -> bytes:
     superblock = _TREE.offset + 16
     for place in (SECTOR + 56, 2 * SECTOR + 2 * 128 + 16, superblock):
         made[place : place + 16] = bytes(16)
-    mended(made)
+    fitting(made)
     return bytes(made)
 
 
@@ -84,7 +84,7 @@ class Bench:
         changed = data[4:][: max(0, len(image) - place)]
         image[place : place + len(changed)] = changed
         if data[3] & 1:
-            mended(image)
+            fitting(image)
         if data[3] & 2:
             del image[len(image) - int.from_bytes(data[1:3]) :]
         self.path.write_bytes(image)
