@@ -48,6 +48,7 @@ _PLACES: Final = {
     "create-data": ("usr/lib/bootseal", 0o755),
     "fetch-policy": ("usr/lib/bootseal", 0o755),
     "identity.env": ("usr/lib/bootseal", 0o644),
+    "luks2": ("usr/lib/bootseal", 0o644),
     "mark-good": ("usr/lib/bootseal", 0o755),
     "openssl.cnf": ("usr/lib/bootseal", 0o644),
     "rollback": ("usr/lib/bootseal", 0o755),
