@@ -206,6 +206,21 @@ def test_boot_that_cannot_be_counted_is_good_all_the_same(
     assert not (board.root / "other/boots").exists()
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(("left", "written"), [("2", True), ("3", False)])
+def test_without_encrypted_data_the_slot_has_its_attempts_and_nothing_else_happens(
+    board: Board, shell: str, left: str, *, written: bool
+) -> None:
+    (board.root / "bin/rollback").unlink()
+    board.tool("fw_printenv", f"echo {left}")
+    done = board.start(shell)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    calls = board.calls.read_text() if board.calls.exists() else ""
+    assert calls == ("fw_setenv BOOT__LEFT 3\n" if written else "")
+    assert not board.data.exists()
+
+
 def scripts() -> list[Path]:
     shebang = re.compile(rb"#!.*sh\b|# shellcheck shell=sh")
     found = [p for p in LAYER.rglob("files/*") if p.is_file() and shebang.match(p.read_bytes())]
@@ -322,7 +337,7 @@ def test_arithmetic_is_done_only_on_what_was_matched(script: Path) -> None:
         if line.lstrip().startswith("#"):
             continue
         calculated = line[line.index("$((") + 3 :].split("))")[0]
-        # A command in arithmetic gives hexadecimal digits: `hex`, a part of it and od, or own_index.
+        # A command in arithmetic gives hexadecimal digits: `hex` and a part of it, od, own_index.
         commands = re.findall(r"(0x)?\$\((\w+)", calculated)
         assert {(x, c) for x, c in commands} <= {
             ("0x", "hex"),
