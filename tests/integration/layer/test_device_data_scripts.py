@@ -192,7 +192,7 @@ def test_lock_that_wiping_makes_is_for_root_alone(tmp_path: Path, shell_name: st
     (run / "identity").mkdir(parents=True)
     done = subprocess.run(
         [shell_name, script, "wipe"],
-        env={"PATH": f"{tools}:{os.environ['PATH']}"},
+        env={"PATH": f"{tools}:{os.environ['PATH']}", "LIBRARY": str(library(tmp_path))},
         umask=0o022,
         capture_output=True,
         text=True,
