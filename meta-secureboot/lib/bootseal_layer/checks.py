@@ -39,6 +39,7 @@ REQUESTS: Final = {
     "encrypted-data": Needs(capabilities=("tpm2",), requests=("measured-boot",)),
     "rom": Needs(capabilities=("rom", "tpm2"), requests=("measured-boot",), layers=("meta-arm",)),
     "greengrass": Needs(requests=("encrypted-data",), layers=("meta-aws",)),
+    "updates": Needs(requests=("encrypted-data",), layers=("rauc",)),
 }
 
 

@@ -16,4 +16,5 @@ RDEPENDS:${PN} = "\
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'encrypted-data', 'bootseal-device-data', '', d)} \
     kernel-base \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'greengrass', 'packagegroup-bootseal-greengrass', '', d)} \
+    ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'updates', 'bootseal-update', '', d)} \
 "

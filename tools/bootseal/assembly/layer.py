@@ -24,13 +24,20 @@ TFA: Final = "recipes-bsp/trusted-firmware-a/files"
 INITRAMFS: Final = "recipes-core/bootseal-initramfs/files"
 DEVICE: Final = "recipes-core/bootseal-device/files"
 IDENTITY: Final = "recipes-core/bootseal-identity/files"
+UPDATE: Final = "dynamic-layers/meta-rauc/recipes-core/bootseal-update/files"
 
 BOOTARGS: Final = f"{UBOOT}/bootargs"
+RAUC: Final = f"{UPDATE}/system.conf.in"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 # What no device may start, and what the reference device does without.
 MASKED_UNITS: Final = (f"{DEVICE}/masked-units", f"{DEVICE}/minimal-masked-units")
+# What devices do without that have no updates.
+_BUS_UNITS: Final = f"{DEVICE}/bus-masked-units"
+# What a template has in the place of the name that bundles have to give as theirs.
+_COMPATIBLE: Final = "@COMPATIBLE@"
 
-# Files below DEVICE and IDENTITY: the directory each goes to, and its mode.
+# Folders with files of the device's root: the directory each file goes to, and its mode.
+_DEVICE_FOLDERS: Final = (DEVICE, IDENTITY, UPDATE)
 _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
     "*.service": (_UNITS, 0o644),
@@ -50,6 +57,9 @@ _PLACES: Final = {
     "identity.env": ("usr/lib/bootseal", 0o644),
     "mark-good": ("usr/lib/bootseal", 0o755),
     "openssl.cnf": ("usr/lib/bootseal", 0o644),
+    "de.pengutronix.rauc.conf": ("usr/share/dbus-1/system.d", 0o644),
+    "rauc-backend": ("usr/lib/bootseal", 0o755),
+    "rauc-service.conf": (f"{_UNITS}/rauc.service.d", 0o644),
     "rollback": ("usr/lib/bootseal", 0o755),
     "tpm": ("usr/lib/bootseal", 0o644),
     "volume": ("usr/lib/bootseal", 0o755),
@@ -148,7 +158,7 @@ class Layer:
 
     def inputs(self) -> tuple[Path, ...]:
         """Return every file of the layer that can decide what the device is."""
-        folders = (self.directory / name for name in (TFA, UBOOT, INITRAMFS, DEVICE, IDENTITY))
+        folders = (self.directory / name for name in (TFA, UBOOT, INITRAMFS, *_DEVICE_FOLDERS))
         found = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
         return tuple(sorted(found | set(self.file(BOARD.layout).parent.glob("*.wks"))))
 
@@ -161,11 +171,19 @@ class Layer:
         Raises:
             UsageError: No rule says where a file goes.
         """
-        folders = (self.directory / name for name in (DEVICE, IDENTITY))
+        folders = (self.directory / name for name in _DEVICE_FOLDERS)
         files = sorted(p for folder in folders for p in folder.rglob("*") if p.is_file())
-        lists = (PurePosixPath(name).name for name in MASKED_UNITS)
+        lists = (PurePosixPath(name).name for name in (*MASKED_UNITS, _BUS_UNITS, RAUC))
         skipped = {*lists, *(() if login else _DEVELOPMENT)}
         return tuple(_place(path) for path in files if path.name not in skipped)
+
+    def rauc(self, compatible: str) -> bytes:
+        """Return RAUC's system.conf for devices of a name, which a bundle has to give as its own.
+
+        Raises:
+            UsageError: The layer has no template of it.
+        """
+        return self.file(RAUC).read_text().replace(_COMPATIBLE, compatible).encode()
 
     def masked_units(self) -> tuple[str, ...]:
         """Return the names of the units that never start on the reference device."""
