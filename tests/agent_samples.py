@@ -32,6 +32,23 @@ UPDATE: Final = Update(
     size=72_018_518,
 )
 
+_NOTHING: Final = "00" * 32
+INSPECTED: Final = (
+    (
+        '{"type":"a{sv}","data":[{"update":{"type":"v","data":{"type":"a{sv}","data":{"version":'
+        '{"type":"s","data":"2.0"},"compatible":{"type":"s","data":"bootseal-qemuarm64"}}}},"images":'
+        '{"type":"v","data":{"type":"aa{sv}","data":[{"slot-class":{"type":"s","data":"root"},'
+        '"filename":{"type":"s","data":"root.img"},"checksum":{"type":"s","data":"NOTHING"},"hooks":'
+        '{"type":"as","data":[]}}]}},"manifest-hash":{"type":"s","data":"HASH"},"bundle":{"type":"v",'
+        '"data":{"type":"a{sv}","data":{"format":{"type":"s","data":"verity"},"verity-salt":{"type":'
+        '"s","data":"NOTHING"},"verity-hash":{"type":"s","data":"NOTHING"}}}},"meta":{"type":"v",'
+        '"data":{"type":"a{sa{ss}}","data":{}}}}]}'
+    )
+    .replace("HASH", UPDATE.manifest_sha256)
+    .replace("NOTHING", _NOTHING)
+)
+"""What RAUC 1.13 of Debian 13 answered to busctl, but for the digests."""
+
 
 def execution(
     *,

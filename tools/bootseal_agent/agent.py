@@ -119,6 +119,8 @@ class Agent:
         self._token = ""
         self._due: float | None = None
         self._looked = 0.0
+        # When to mark the other slot bad again, after a failure.
+        self._bad_due: float | None = None
         self._state, self._first = machine.begin(host.device, record.load(host.record))
 
     @property
@@ -164,6 +166,9 @@ class Agent:
                 return
             self._token, self._due = "", None
         before = self._state
+        if isinstance(event, Installed):
+            # The slot holds something else now; what ends in it has it marked bad again.
+            self._bad_due = None
         self._state, actions = machine.step(before, event)
         if self._state.phase is not before.phase:
             _log.info("%s: %s", self._state.phase, self._state.job or "no job")
@@ -185,6 +190,9 @@ class Agent:
             self._looked = now
             if self._host.is_good():
                 self._put(Good())
+        busy = self._state.phase in {Phase.INSTALLING, Phase.ABANDONED}
+        if self._bad_due is not None and now >= self._bad_due and not busy:
+            self._mark_bad()
 
     def _do(self, actions: tuple[Action, ...]) -> None:
         for action in actions:
@@ -242,3 +250,6 @@ class Agent:
             self._host.installer.mark_bad()
         except AgentError as error:
             _log.warning("the other slot could not be marked bad: %s", error)
+            self._bad_due = time.monotonic() + self._host.times.retry
+        else:
+            self._bad_due = None

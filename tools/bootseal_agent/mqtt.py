@@ -14,6 +14,7 @@ import logging
 import secrets
 import ssl
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -76,6 +77,16 @@ class Endpoint:
         return made
 
 
+def pause_after(refusals: int) -> int:
+    """Return the seconds to wait after a refusal that had so many before it.
+
+    >>> [pause_after(each) for each in (0, 1, 2, 9)]
+    [5, 10, 20, 240]
+    """
+    shortest, longest = _PAUSE
+    return min(shortest << min(refusals, 16), longest)
+
+
 class Connection:
     """A connection that comes back by itself.
 
@@ -97,6 +108,7 @@ class Connection:
         # fleet that lost its broker must not come back in step.
         shortest, longest = _PAUSE
         self._client.reconnect_delay_set(shortest + secrets.randbelow(_SPREAD), longest)
+        self._refusals = 0
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
@@ -129,6 +141,9 @@ class Connection:
         if reason.is_failure:
             _log.warning("the broker refuses the connection: %s", reason)
             return
+        self._subscribe(client)
+
+    def _subscribe(self, client: paho.Client) -> None:
         client.subscribe([(topic, 1) for topic in self._thing.subscriptions])
 
     def _on_connect_fail(self, _client: object, _data: object) -> None:
@@ -147,15 +162,24 @@ class Connection:
 
     def _on_subscribe(
         self,
-        _client: object,
+        client: paho.Client,
         _data: object,
         _mid: int,
         reasons: list[ReasonCode],
         _properties: object,
     ) -> None:
         if any(reason.is_failure for reason in reasons):
-            _log.warning("the broker refuses a subscription of %s", self._thing.name)
+            # Rights may come later than the device, and a broker need not end the connection.
+            pause = pause_after(self._refusals)
+            self._refusals += 1
+            _log.warning(
+                "the broker refuses a subscription of %s: again in %d s", self._thing.name, pause
+            )
+            again = threading.Timer(pause, self._subscribe, [client])
+            again.daemon = True
+            again.start()
             return
+        self._refusals = 0
         self._listener.connected()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:

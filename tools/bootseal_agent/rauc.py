@@ -2,9 +2,10 @@
 """RAUC, by fixed command lines: what a bundle says of itself, its install, and the other slot.
 
 RAUC verifies the bundle, and the device's own handlers what is in it. Before that, the bundle's
-manifest is compared with the job: the cloud has said which of the maker's bundles it means.
+manifest is compared with the job: the cloud has said which of the maker's bundles it means. From
+1.14 on, RAUC itself holds what it installs against the manifest's hash.
 
-Spec: RAUC 1.13 to 1.15, D-Bus API (`InspectBundle`) and `rauc install`.
+Spec: RAUC 1.13 to 1.15, D-Bus API (`Operation`, `InspectBundle`) and `rauc install`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -36,6 +38,9 @@ _PASSING: Final = re.compile(
     r"|[Tt]imeout was reached|network is unreachable",
     re.ASCII,
 )
+_VERSION: Final = re.compile(r"rauc (\d{1,4})\.(\d{1,4})\b", re.ASCII)
+_REQUIRES_HASH: Final = (1, 14)
+"""The first version that takes the hash of the manifest it has to install."""
 _MAX_ANSWER: Final = 1 << 20
 _ASKING: Final = 600
 _LOOKING: Final = 30
@@ -59,15 +64,19 @@ class Rauc:
     Attributes:
         client: The command that is `rauc`.
         bus: The command that is `busctl`.
-        limit: Seconds that an install may take.
+        limit: Seconds that an install may take, and another one that has to end before it.
+        pause: Seconds between two looks at whether RAUC is busy.
     """
 
     client: Sequence[str] = ("/usr/bin/rauc",)
     bus: Sequence[str] = ("/usr/bin/busctl",)
     limit: float = 4 * 3600
+    pause: float = 5
 
     def install(self, update: Update, progress: Callable[[int, str], None]) -> None:
         """Install a bundle in the other slot, after a look at what it is.
+
+        What an agent before this one began goes on in RAUC's service, and is waited for.
 
         Args:
             update: What the job asks for.
@@ -76,10 +85,11 @@ class Rauc:
         Raises:
             InstallError: The bundle is not the one that was asked for, or RAUC refused it.
         """
+        self._wait()
         self._compare(update)
         said: list[str] = []
         with subprocess.Popen(
-            [*self.client, "install", update.url],
+            [*self.client, "install", *self._required(update), update.url],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -109,15 +119,20 @@ class Rauc:
         """
         self._run([*self.client, "status", "mark-bad", "other"])
 
+    def _wait(self) -> None:
+        command = [*self.bus, "--json=short", "get-property", *_OBJECT, "Operation"]
+        end = time.monotonic() + self.limit
+        while (said := _answer(self._run(command)).get("data")) != "idle":
+            if time.monotonic() > end:
+                shown = strict.shown(said)
+                raise InstallError(f"RAUC is {shown} for more than {self.limit} s", passing=True)
+            time.sleep(self.pause)
+
     def _compare(self, update: Update) -> None:
         # The service reads over the network before it answers; busctl's own limit is 25 s.
         options = ("--json=short", f"--timeout={_ASKING}")
         command = [*self.bus, *options, "call", *_OBJECT, "InspectBundle", "sa{sv}"]
-        answer = self._run([*command, update.url, "0"])
-        try:
-            told = _told(strict.parse(answer, "RAUC's answer", limit=_MAX_ANSWER))
-        except Refusal as refusal:
-            raise InstallError(f"{refusal}") from refusal
+        told = _told(_answer(self._run([*command, update.url, "0"])))
         asked = {
             "compatible": update.compatible,
             "version": update.version,
@@ -127,6 +142,13 @@ class Rauc:
             if told.get(key) != value:
                 shown = strict.shown(told.get(key))
                 raise InstallError(f"the bundle has {key} {shown}: the job asks for {value}")
+
+    def _required(self, update: Update) -> list[str]:
+        """Return the option by which RAUC itself refuses another manifest, where it has one."""
+        found = _VERSION.match(self._run([*self.client, "--version"]).decode(errors="replace"))
+        if found is None or (int(found[1]), int(found[2])) < _REQUIRES_HASH:
+            return []
+        return [f"--require-manifest-hash={update.manifest_sha256}"]
 
     def _run(self, command: Sequence[str]) -> bytes:
         try:
@@ -153,19 +175,31 @@ def _failure(said: str, code: int) -> InstallError:
     return InstallError(reason, passing=_PASSING.search(reason) is not None)
 
 
+def _answer(data: bytes) -> dict[str, object]:
+    try:
+        return strict.parse(data, "RAUC's answer", limit=_MAX_ANSWER)
+    except Refusal as refusal:
+        raise InstallError(f"{refusal}") from refusal
+
+
 def _told(answer: dict[str, object]) -> dict[str, object]:
-    """Return the entries of a D-Bus dictionary of variants, those within dictionaries too."""
-    found: dict[str, object] = {}
-    waiting = [answer.get("data")]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, list):
-            waiting += value
-        elif isinstance(value, dict):
-            for key, variant in value.items():
-                inner = variant.get("data") if isinstance(variant, dict) else None
-                if isinstance(inner, str):
-                    found.setdefault(key, inner)
-                elif isinstance(inner, dict) and key == "update":
-                    waiting.append(inner)
-    return found
+    """Return what a bundle says of itself: its manifest's hash, and its section `update`."""
+    returned = answer.get("data")
+    outer = returned[0] if isinstance(returned, list) and returned else None
+    inner = _value(_member(outer, "update"))
+    return {
+        "manifest-hash": _value(_member(outer, "manifest-hash")),
+        "compatible": _value(_member(inner, "compatible")),
+        "version": _value(_member(inner, "version")),
+    }
+
+
+def _member(dictionary: object, key: str) -> object:
+    return dictionary.get(key) if isinstance(dictionary, dict) else None
+
+
+def _value(variant: object) -> object:
+    """Return what is in a variant of D-Bus, be it in other variants."""
+    while _member(variant, "type") == "v":
+        variant = _member(variant, "data")
+    return _member(variant, "data")

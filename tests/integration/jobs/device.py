@@ -24,19 +24,16 @@ if TYPE_CHECKING:
     from bootseal_agent.mqtt import Endpoint
 
 TIMES: Final = Times(answer=20, retry=0.2, good=0.1)
-ANSWER: Final = (
-    '{"type":"a{sv}","data":[{"manifest-hash":{"type":"s","data":"HASH"},"update":{"type":'
-    '"a{sv}","data":{"compatible":{"type":"s","data":"bootseal-qemuarm64"},"version":{"type":"s",'
-    '"data":"2.0"}}}}]}'
-)
 SCRIPT: Final = """\
 #!/bin/sh
 # A double of rauc and busctl, for tests: it installs nothing.
 cd "${0%/*}"
 echo "$*" >>calls
-case $1 in
---json=short) cat answer ;;
-install)
+case "$*" in
+*get-property*) cat operation ;;
+--json=short*) cat answer ;;
+--version) echo 'rauc 1.13' ;;
+install*)
 	printf '  0%% Installing\\n 40%% Copying image to root.1\\n'
 	while [ -e hold ]; do sleep 0.05; done
 	if [ -s fail ]; then
@@ -71,7 +68,8 @@ class Simulated:
         script = self.root / "rauc"
         script.write_text(SCRIPT)
         script.chmod(0o755)
-        (self.root / "answer").write_text(ANSWER.replace("HASH", "ab" * 32))
+        (self.root / "answer").write_text(samples.INSPECTED)
+        (self.root / "operation").write_text('{"type":"s","data":"idle"}')
         (self.root / "calls").touch()
 
     @property
@@ -93,7 +91,7 @@ class Simulated:
         self.restarted = False
         host = Host(
             device=device,
-            installer=Rauc(client=script, bus=script),
+            installer=Rauc(client=script, bus=script, pause=0.1),
             record=self.root / "record",
             restart=self._restart,
             is_good=lambda: self.good,

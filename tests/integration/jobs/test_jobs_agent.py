@@ -95,6 +95,23 @@ def test_power_cut_while_installing_begins_again(site: Site, device: Simulated) 
     assert job(site).status == "IN_PROGRESS"
 
 
+def test_restarted_agent_waits_for_a_rauc_that_is_busy(site: Site, device: Simulated) -> None:
+    (device.root / "operation").write_text('{"type":"s","data":"installing"}')
+    create(site)
+    until(lambda: len(device.calls) > 3)
+    assert installs(device) == []
+    device.off()
+    device.on()
+    until(lambda: len(device.calls) > 9)
+    assert (installs(device), job(site).status) == ([], "IN_PROGRESS")
+
+    (device.root / "operation").write_text('{"type":"s","data":"idle"}')
+    until(lambda: device.restarted)
+
+    assert device.agent is not None
+    assert device.agent.phase is Phase.LEAVING
+
+
 def test_cancelled_job_is_not_started(site: Site, device: Simulated) -> None:
     (device.root / "hold").touch()
     create(site)

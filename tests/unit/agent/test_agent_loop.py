@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 from tests.agent_samples import DEVICE, DOCUMENT
 
-from bootseal_agent import main
+from bootseal_agent import main, mqtt
 from bootseal_agent.agent import Agent, Host, Times
+from bootseal_agent.errors import InstallError
 from bootseal_agent.events import Phase
 from bootseal_agent.mqtt import Connection, Endpoint
 from bootseal_agent.wire import Thing
@@ -56,6 +59,7 @@ class Waiting:
     bad: int = 0
     told: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
+    refusals: int = 0
 
     def install(self, update: Update, progress: Callable[[int, str], None]) -> None:
         del update, progress
@@ -65,6 +69,9 @@ class Waiting:
             raise self.error
 
     def mark_bad(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise InstallError("already processing a different method", passing=True)
         self.bad += 1
 
 
@@ -205,6 +212,18 @@ def test_record_that_cannot_be_written_does_not_restart_the_device(
     assert bench.broker.sent[-1].topic == PREFIX + "job-1/get"
 
 
+def test_slot_that_could_not_be_marked_bad_is_marked_later(tmp_path: Path) -> None:
+    times = Times(answer=1000, retry=0.05, good=1000)
+    bench = Bench(record=tmp_path / "missing" / "record", times=times)
+    bench.rauc.refusals = 2
+    bench.rauc.told.set()
+    bench.offer(asked(bench))
+
+    bench.run(lambda: bench.rauc.bad == 1)
+
+    assert (bench.agent.phase, bench.rauc.refusals) == (Phase.REPORTING, 0)
+
+
 class Listener:
     """What hears of a connection."""
 
@@ -257,6 +276,34 @@ def test_connection_that_fails_is_tried_again_later_and_says_why(
     until(lambda: "no connection to localhost: " in caplog.text)
     made.close()
     assert "refused" in caplog.text
+
+
+def test_refused_subscription_is_asked_for_again_ever_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broker may leave the connection open, and then nothing else would ever ask."""
+    asked: list[object] = []
+
+    class Refusing:
+        def subscribe(self, topics: object) -> None:
+            asked.append(topics)
+
+    monkeypatch.setattr(mqtt, "_PAUSE", (0, 0))
+    monkeypatch.setattr(Endpoint, "context", lambda _: ssl.create_default_context())
+    listener = Listener()
+    made = connection(listener)
+    refused = [ReasonCode(PacketTypes.SUBACK, identifier=128)]
+    for count in (1, 2):
+        made._on_subscribe(Refusing(), None, 1, refused, None)  # type: ignore[arg-type]
+        until(lambda count=count: len(asked) == count)  # type: ignore[misc]
+    assert listener.heard == []
+    assert caplog.text.count("the broker refuses a subscription of dev-1") == 2
+
+    taken = [ReasonCode(PacketTypes.SUBACK, identifier=1)]
+    made._on_subscribe(Refusing(), None, 1, taken, None)  # type: ignore[arg-type]
+
+    assert listener.heard == ["connected"]
+    assert asked[0] == [(topic, 1) for topic in THING.subscriptions]
 
 
 def test_process_ends_with_any_of_its_threads(

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent_samples import UPDATE
+from tests.agent_samples import INSPECTED, UPDATE
 
 from bootseal_agent import rauc
 from bootseal_agent.errors import InstallError
@@ -20,21 +20,32 @@ from bootseal_agent.rauc import Rauc
 if TYPE_CHECKING:
     from pathlib import Path
 
-ANSWER = (
-    '{"type":"a{sv}","data":[{"manifest-hash":{"type":"s","data":"HASH"},"update":{"type":'
-    '"a{sv}","data":{"compatible":{"type":"s","data":"bootseal-qemuarm64"},"version":{"type":"s",'
-    '"data":"2.0"}}}}]}'
-).replace("HASH", UPDATE.manifest_sha256)
+IDLE = """{"type":"s","data":"idle"}"""
 
 
 def double(
-    directory: Path, install: str, inspect: str = f"echo '{ANSWER}'", limit: float = 600
+    directory: Path,
+    install: str,
+    inspect: str = f"echo '{INSPECTED}'",
+    limit: float = 600,
+    *,
+    operation: str = f"echo '{IDLE}'",
+    version: str = "1.13",
 ) -> Rauc:
     """Make a double of RAUC: a script that is both programs."""
     script = directory / "rauc"
-    script.write_text(f"#!/bin/sh\ncase $1 in --json=*) {inspect} ;; install) {install} ;; esac\n")
+    script.write_text(
+        f"""#!/bin/sh
+case "$*" in
+*get-property*) {operation} ;;
+--json=*) {inspect} ;;
+--version) echo "rauc {version}" ;;
+install*) {install} ;;
+esac
+"""
+    )
     script.chmod(0o755)
-    return Rauc(client=[str(script)], bus=[str(script)], limit=limit)
+    return Rauc(client=[str(script)], bus=[str(script)], limit=limit, pause=0.05)
 
 
 def failure(made: Rauc) -> InstallError:
@@ -105,6 +116,66 @@ def test_url_is_one_argument_that_is_not_an_option(tmp_path: Path) -> None:
     made.install(UPDATE, lambda *_: None)
 
     assert (tmp_path / "rauc.said").read_text() == f"2:{UPDATE.url}\n"
+
+
+def test_rauc_that_is_busy_is_waited_for(tmp_path: Path) -> None:
+    """As after a restart of the agent: the service goes on with what it was asked for before."""
+    busy = """{"type":"s","data":"installing"}"""
+    operation = (
+        f"""echo x >>"$0.asked"; if [ "$(wc -l <"$0.asked")" -gt 2 ]; then echo '{IDLE}'; """
+        f"""else echo '{busy}'; fi"""
+    )
+    made = double(tmp_path, 'cp "$0.asked" "$0.begun"', operation=operation)
+
+    made.install(UPDATE, lambda *_: None)
+
+    assert (tmp_path / "rauc.begun").read_text() == "x\n" * 3
+    error = failure(double(tmp_path, "exit 0", operation=f"echo '{busy}'", limit=0.2))
+    assert (str(error), error.passing) == ("RAUC is 'installing' for more than 0.2 s", True)
+
+
+@pytest.mark.parametrize(
+    ("key", "other"),
+    [
+        ("manifest-hash", UPDATE.manifest_sha256),
+        ("compatible", UPDATE.compatible),
+        ("version", '"2.0"'),
+    ],
+)
+def test_bundle_that_says_something_else_of_itself_is_not_installed(
+    tmp_path: Path, key: str, other: str
+) -> None:
+    assert other in INSPECTED
+    inspect = INSPECTED.replace(other, '"2.1"' if other.startswith('"') else "other")
+
+    error = failure(double(tmp_path, 'touch "$0.begun"', f"echo '{inspect}'"))
+
+    assert str(error).startswith(f"the bundle has {key} '")
+    assert not (tmp_path / "rauc.begun").exists()
+
+
+@pytest.mark.parametrize(
+    "inspect", ["{}", '{"data":[]}', '{"data":[1]}', '{"data":[{"update":{"type":"v"}}]}']
+)
+def test_answer_of_another_form_is_no_consent(tmp_path: Path, inspect: str) -> None:
+    error = failure(double(tmp_path, "exit 0", f"echo '{inspect}'"))
+
+    assert str(error).startswith("the bundle has compatible None: the job asks for")
+
+
+@pytest.mark.parametrize(
+    ("version", "given"),
+    [("1.13", 2), ("1.13.9", 2), ("1.14", 3), ("1.15.2", 3), ("2.0", 3), ("unknown", 2)],
+)
+def test_rauc_itself_compares_the_manifest_where_it_can(
+    tmp_path: Path, version: str, given: int
+) -> None:
+    made = double(tmp_path, 'echo "$# $*" >"$0.said"', version=version)
+
+    made.install(UPDATE, lambda *_: None)
+
+    option = f" --require-manifest-hash={UPDATE.manifest_sha256}" if given > 2 else ""
+    assert (tmp_path / "rauc.said").read_text() == f"{given} install{option} {UPDATE.url}\n"
 
 
 @pytest.mark.parametrize("error", [subprocess.TimeoutExpired("systemctl", 30), FileNotFoundError()])
