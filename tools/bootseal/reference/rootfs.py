@@ -38,8 +38,8 @@ HOSTNAME: Final = "bootseal"
 # bundle through.
 MODULES: Final = (
     "aes-ce-blk", "af_alg", "algif_hash", "algif_skcipher", "autofs4", "dm-crypt", "dm-verity",
-    "erofs", "loop", "nbd", "overlay", "sha2-ce", "sha512-ce", "squashfs", "tpm_tis", "virtio_balloon",
-    "virtio_blk", "virtio_mmio", "virtio_net", "virtio-rng", "xts",
+    "erofs", "loop", "nbd", "overlay", "sha2-ce", "sha512-ce", "squashfs", "tpm_tis",
+    "virtio_balloon", "virtio_blk", "virtio_mmio", "virtio_net", "virtio-rng", "xts",
 )  # fmt: skip
 
 # Patterns match whole paths, `*` across directories. Nothing on the device reads documentation,
