@@ -69,6 +69,7 @@ def root(directory: Path) -> str:
     """Make a root file system by the steps of the build, and return its SHA-256."""
     source = packages(directory / "packages")
     tree = directory / "root"
+    dependencies: dict[str, tuple[str, ...]]
     dependencies = {f"kernel/{name}.ko": () for name in rootfs.MODULES}
     kernel = Kernel(image=directory, release=RELEASE, dependencies=dependencies)
     rootfs.copy(source, tree)
