@@ -30,9 +30,12 @@ INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 # What no device may start, and what the reference device does without.
 MASKED_UNITS: Final = (f"{DEVICE}/masked-units", f"{DEVICE}/minimal-masked-units")
 
-# Files below DEVICE and IDENTITY: the directory each goes to, and its mode.
+# Files below DEVICE and IDENTITY: the directory each goes to, and its mode. The first pattern that
+# matches counts.
 _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
+    # For devices with encrypted data, in the place of the unit of the same name.
+    "data/*.service": ("etc/systemd/system", 0o644),
     "*.service": (_UNITS, 0o644),
     "*.preset": ("usr/lib/systemd/system-preset", 0o644),
     "udev-trigger.conf": (f"{_UNITS}/systemd-udev-trigger.service.d", 0o644),
@@ -161,11 +164,14 @@ class Layer:
         Raises:
             UsageError: No rule says where a file goes.
         """
-        folders = (self.directory / name for name in (DEVICE, IDENTITY))
-        files = sorted(p for folder in folders for p in folder.rglob("*") if p.is_file())
         lists = (PurePosixPath(name).name for name in MASKED_UNITS)
         skipped = {*lists, *(() if login else _DEVELOPMENT)}
-        return tuple(_place(path) for path in files if path.name not in skipped)
+        return tuple(
+            _place(path, path.relative_to(folder).as_posix())
+            for folder in (self.directory / DEVICE, self.directory / IDENTITY)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.name not in skipped
+        )
 
     def masked_units(self) -> tuple[str, ...]:
         """Return the names of the units that never start on the reference device."""
@@ -173,9 +179,9 @@ class Layer:
         return tuple(sorted(line for line in lines if line and not line.startswith("#")))
 
 
-def _place(source: Path) -> Installed:
+def _place(source: Path, name: str) -> Installed:
     for pattern, (directory, mode) in _PLACES.items():
-        if fnmatch.fnmatchcase(source.name, pattern):
+        if fnmatch.fnmatchcase(name, pattern):
             target = PurePosixPath(directory) / source.name
             return Installed(source=source, target=target, mode=mode)
     raise UsageError(
