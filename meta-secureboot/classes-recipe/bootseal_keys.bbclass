@@ -14,9 +14,12 @@ BOOTSEAL_FIT_ALGORITHM[doc] = "Algorithm of the FIT key, as U-Boot names it"
 
 BOOTSEAL_MRK_KEY = "${@bootseal_layer.keys.name(d.getVar('BOOTSEAL_KEYS'), 'mrk')}"
 BOOTSEAL_MRK_KEY[doc] = "Name of the master root key, whose hash is in the boot ROM"
+BOOTSEAL_UPDATE_CA_KEY = "${@bootseal_layer.keys.name(d.getVar('BOOTSEAL_KEYS'), 'update-ca')}"
+BOOTSEAL_UPDATE_CA_KEY[doc] = "Name of the authority of the keys that sign updates"
 
 BOOTSEAL_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'))}"
 BOOTSEAL_FIRMWARE_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'), bootseal_layer.keys.FIRMWARE_ROLES)}"
+BOOTSEAL_UPDATE_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'), bootseal_layer.keys.UPDATE_ROLES)}"
 
 # nooelint: oelint.task.noanonpython - there is no other place to say what parsing depends on
 python __anonymous() {

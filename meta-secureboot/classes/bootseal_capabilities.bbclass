@@ -7,7 +7,7 @@
 BOOTSEAL_CAPABILITIES ?= ""
 BOOTSEAL_CAPABILITIES[doc] = "What the machine can do: verified-boot slots tpm2 rom"
 BOOTSEAL_REQUESTS ?= ""
-BOOTSEAL_REQUESTS[doc] = "What the product wants beyond verified boot: measured-boot encrypted-data rom greengrass"
+BOOTSEAL_REQUESTS[doc] = "What the product wants beyond verified boot: measured-boot encrypted-data rom greengrass updates"
 BOOTSEAL_PROFILE ?= ""
 BOOTSEAL_PROFILE[doc] = "Profile the keys must have: dev or production"
 BOOTSEAL_KEYS ?= ""

@@ -39,6 +39,7 @@ REQUESTS: Final = {
     "encrypted-data": Needs(capabilities=("tpm2",), requests=("measured-boot",)),
     "rom": Needs(capabilities=("rom", "tpm2"), requests=("measured-boot",), layers=("meta-arm",)),
     "greengrass": Needs(requests=("encrypted-data",), layers=("meta-aws",)),
+    "updates": Needs(requests=("encrypted-data",), layers=("rauc",)),
 }
 
 
@@ -153,7 +154,9 @@ def _keys(given: Configuration) -> str:
             " bootseal/bootseal/dev-keys and bootseal/bootseal/production"
         )
     try:
-        roles = keys.ROLES + (keys.FIRMWARE_ROLES if "rom" in given.requests else ())
+        roles: tuple[str, ...] = keys.ROLES
+        roles += keys.FIRMWARE_ROLES if "rom" in given.requests else ()
+        roles += keys.UPDATE_ROLES if "updates" in given.requests else ()
         development = keys.manifest(given.keys, roles).development
     except keys.KeyDirectoryError as error:
         return str(error)

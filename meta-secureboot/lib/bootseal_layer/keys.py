@@ -20,6 +20,8 @@ MANIFEST: Final = "keys.json"
 ROLES: Final = ("fit", "policy", "escrow")
 # With a boot ROM, these as well.
 FIRMWARE_ROLES: Final = ("mrk", "fw-trusted", "fw-nontrusted", "fw-soc", "fw-boot")
+# With updates, this one as well.
+UPDATE_ROLES: Final = ("update-ca",)
 # What is next to the private key, wherever that is.
 _PUBLIC: Final = (".crt", ".pub")
 

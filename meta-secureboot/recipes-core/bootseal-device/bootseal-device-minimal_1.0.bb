@@ -9,6 +9,7 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda
 SRC_URI = "\
     file://10-bench.network \
     file://90-bootseal.preset \
+    file://bus-masked-units \
     file://minimal-masked-units \
     file://udev-trigger.conf \
 "
@@ -19,13 +20,18 @@ inherit allarch features_check
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
+# RAUC is asked over D-Bus, and nothing else of bootseal's images needs it.
+BOOTSEAL_MASKED = "minimal-masked-units ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'updates', '', 'bus-masked-units', d)}"
+
 do_install() {
     install -D -m 0644 -t ${D}${systemd_unitdir}/network ${S}/10-bench.network
     install -D -m 0644 -t ${D}${systemd_unitdir}/system-preset ${S}/90-bootseal.preset
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-udev-trigger.service.d ${S}/udev-trigger.conf
     install -d ${D}${sysconfdir}/systemd/system
-    grep -v '^#' ${S}/minimal-masked-units | while read -r unit; do
-        ln -s /dev/null ${D}${sysconfdir}/systemd/system/$unit
+    for list in ${BOOTSEAL_MASKED}; do
+        grep -v '^#' ${S}/$list | while read -r unit; do
+            ln -s /dev/null ${D}${sysconfdir}/systemd/system/$unit
+        done
     done
 }
 

@@ -70,14 +70,15 @@ def test_kas_file_passes_the_schema_of_kas(path: Path, tmp_path: Path) -> None:
 def test_every_repository_of_a_build_is_pinned_to_a_commit(
     names: list[str], layer: str, tmp_path: Path
 ) -> None:
-    features = [f"kas/features/{each}.yml" for each in ("sstate-mirror", "greengrass")]
+    optional = ("sstate-mirror", "greengrass", "updates")
+    features = [f"kas/features/{each}.yml" for each in optional]
     document = dump(tmp_path, *names, *features)
     repositories, overrides = document["repos"], document["overrides"]
     assert isinstance(repositories, dict)
     assert isinstance(overrides, dict)
     others = {name for name, repository in repositories.items() if "url" in repository}
     commits = {name: entry["commit"] for name, entry in overrides["repos"].items()}
-    assert {layer, "meta-aws"} <= others
+    assert {layer, "meta-aws", "meta-rauc"} <= others
     assert commits.keys() == others
     assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in commits.values())
 

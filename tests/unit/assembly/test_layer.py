@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import configparser
 import shutil
 from pathlib import Path, PurePosixPath
 
@@ -33,6 +34,25 @@ def test_shell_is_in_development_images_only() -> None:
     without = {f.source.name for f in Layer(SHIPPED).device_files(login=False)}
 
     assert with_login - without == {"bootseal-shell.service"}
+
+
+def test_rauc_reads_only_keys_that_its_oldest_version_knows() -> None:
+    """RAUC refuses a whole configuration for a key that it does not know: 1.13 is the oldest."""
+    text = Layer(SHIPPED).rauc("gateway").decode()
+    found = configparser.ConfigParser(delimiters="=", comment_prefixes="#", interpolation=None)
+    found.read_string(text)
+    slots = {f"slot.{kind}.{number}" for kind in ("boot", "root", "verity") for number in (0, 1)}
+    assert {*found.sections()} == {"system", "keyring", "handlers", *slots}
+    system = {"compatible", "bootloader", "bundle-formats", "data-directory", "mountprefix"}
+    assert found["system"].keys() == system
+    assert found["system"]["compatible"] == "gateway"
+    assert {*found["system"]["bundle-formats"].split()} == {"verity", "crypt"}
+    keyring = {"path", "allow-partial-chain", "check-purpose", "use-bundle-signing-time"}
+    assert found["keyring"].keys() == keyring
+    assert found["handlers"].keys() == {"bootloader-custom-backend"}
+    for name in slots:
+        assert found[name].keys() <= {"device", "type", "parent", "bootname"}
+        assert ("parent" in found[name]) != ("bootname" in found[name])
 
 
 def test_repart_never_runs_on_its_own() -> None:

@@ -37,12 +37,16 @@ GREENGRASS: Change = {
     "requests": frozenset({"measured-boot", "encrypted-data", "greengrass"}),
     "layers": frozenset({"core", "meta-aws"}),
 }
+UPDATES: Change = {
+    "requests": frozenset({"measured-boot", "encrypted-data", "updates"}),
+    "layers": frozenset({"core", "rauc"}),
+}
 
 
 def write_keys(directory: Path, *, development: bool) -> str:
     entries = {
         role: {"name": f"{role}-1", "algorithm": "sha256,rsa4096", "fingerprint": "00"}
-        for role in (*keys.ROLES, *keys.FIRMWARE_ROLES)
+        for role in (*keys.ROLES, *keys.FIRMWARE_ROLES, *keys.UPDATE_ROLES)
     }
     document = {
         "schema": keys.SCHEMA,
@@ -137,6 +141,21 @@ def test_boot_rom_is_built_where_all_it_needs_is_there(good: checks.Configuratio
 
 def test_greengrass_is_built_where_all_it_needs_is_there(good: checks.Configuration) -> None:
     assert checks.configuration(dataclasses.replace(good, **GREENGRASS)) == []
+
+
+def test_updates_need_their_layer_and_the_authority_of_update_keys(
+    good: checks.Configuration,
+) -> None:
+    assert checks.configuration(dataclasses.replace(good, **UPDATES)) == []
+    bare = dataclasses.replace(good, **(UPDATES | {"layers": frozenset({"core"})}))
+    (found,) = checks.configuration(bare)
+    assert "updates needs the layer rauc" in found
+    path = Path(good.keys) / keys.MANIFEST
+    document = json.loads(path.read_text())
+    del document["keys"]["update-ca"]
+    path.write_text(json.dumps(document))
+    (found,) = checks.configuration(dataclasses.replace(good, **UPDATES))
+    assert "lists no key for the role update-ca" in found
 
 
 @pytest.mark.parametrize("role", keys.FIRMWARE_ROLES)

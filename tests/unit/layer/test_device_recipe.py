@@ -12,16 +12,19 @@ from types import SimpleNamespace
 import pytest
 
 import bootseal
-from bootseal.assembly.layer import DEVICE, IDENTITY, Layer
+from bootseal.assembly.layer import DEVICE, IDENTITY, UPDATE, Layer
 from bootseal.reference import rootfs
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot"
 RECIPE = LAYER / "recipes-core/bootseal-device/bootseal-device_1.0.bb"
 MINIMAL = RECIPE.with_name("bootseal-device-minimal_1.0.bb")
 KEY = LAYER / "recipes-core/bootseal-identity/bootseal-identity_1.0.bb"
+UPDATES = LAYER / UPDATE / "../bootseal-update_1.0.bb"
+FOLDERS = {RECIPE: DEVICE, MINIMAL: DEVICE, KEY: IDENTITY, UPDATES: UPDATE}
 # What bitbake.conf and systemd.bbclass say of a distribution with merged /usr.
 VARIABLES = {
     "bindir": "/usr/bin",
+    "datadir": "/usr/share",
     "libdir": "/usr/lib",
     "nonarch_libdir": "/usr/lib",
     "sysconfdir": "/etc",
@@ -30,7 +33,11 @@ VARIABLES = {
     "PN": "bootseal-device",
     "BOOTSEAL_POLICY_KEY": "DEV-policy",
     "BOOTSEAL_ESCROW_KEY": "DEV-escrow",
+    "BOOTSEAL_UPDATE_CA_KEY": "DEV-update-ca",
+    "BOOTSEAL_COMPATIBLE": "gateway",
     "BOOTSEAL_CONSOLE": "ttymxc1",
+    # With updates in BOOTSEAL_REQUESTS.
+    "BOOTSEAL_MASKED": "minimal-masked-units",
 }
 
 
@@ -62,9 +69,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target, keys = tmp_path_factory.mktemp("image"), tmp_path_factory.mktemp("keys")
     (keys / "DEV-policy.pub").write_text("policy key")
     (keys / "DEV-escrow.crt").write_text("escrow certificate")
-    for recipe in (RECIPE, MINIMAL, KEY):
-        source = LAYER / (IDENTITY if recipe == KEY else DEVICE)
-        paths = {"D": str(target), "S": str(source), "BOOTSEAL_KEYS": str(keys)}
+    (keys / "DEV-update-ca.crt").write_text("authority of updates")
+    for recipe, folder in FOLDERS.items():
+        paths = {"D": str(target), "S": str(LAYER / folder), "BOOTSEAL_KEYS": str(keys)}
         text = recipe.read_text()
         body = re.search(r"^do_install\(\) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
         assert body is not None
@@ -87,16 +94,37 @@ def test_recipes_fetch_every_file_of_the_device() -> None:
     wanted = {f"file://{path.relative_to(LAYER / DEVICE)}" for path in paths} - {"file://fstab"}
     fetched = value("SRC_URI").split() + value("SRC_URI", MINIMAL).split()
     assert sorted(fetched) == sorted(wanted)
-    wanted = {f"file://{path.name}" for path in (LAYER / IDENTITY).iterdir()}
-    assert sorted(value("SRC_URI", KEY).split()) == sorted(wanted)
+    for recipe in (KEY, UPDATES):
+        wanted = {f"file://{path.name}" for path in (LAYER / FOLDERS[recipe]).iterdir()}
+        assert sorted(value("SRC_URI", recipe).split()) == sorted(wanted)
 
 
 def test_recipes_install_what_the_reference_build_installs(installed: Path) -> None:
     wanted = {str(f.target): f.mode for f in Layer(LAYER).device_files(login=True)}
     # base-files installs this one, from the same file: see its bbappend.
     del wanted["etc/fstab"]
-    made = (rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.DEVELOPMENT_MARK)
+    made = (
+        *(rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.UPDATE_CA, rootfs.RAUC),
+        rootfs.DEVELOPMENT_MARK,
+    )
     assert files(installed) == wanted | dict.fromkeys(made, 0o644)
+
+
+def test_rauc_has_the_same_configuration_from_both_builds(installed: Path) -> None:
+    made = (installed / rootfs.RAUC).read_bytes()
+    assert made == Layer(LAYER).rauc("gateway")
+    assert b"\ncompatible=gateway\n" in made
+    assert b"@" not in made
+
+
+def test_bus_is_masked_where_nothing_is_updated() -> None:
+    lists = re.search(r'^BOOTSEAL_MASKED = "(.*)"$', MINIMAL.read_text(), re.MULTILINE)
+    assert lists is not None
+    choice = "bb.utils.contains('BOOTSEAL_REQUESTS', 'updates', '', 'bus-masked-units', d)"
+    assert lists[1] == f"minimal-masked-units ${{@{choice}}}"
+    names = (LAYER / DEVICE / "bus-masked-units").read_text().splitlines()[1:]
+    assert names == ["dbus.service", "dbus.socket"]
+    assert not {*names} & {*Layer(LAYER).masked_units()}
 
 
 def test_shell_of_a_development_image_is_on_the_console_of_the_machine(installed: Path) -> None:
@@ -167,7 +195,9 @@ def test_what_only_development_images_hold_is_in_a_package_of_its_own(installed:
     product = {str(f.target) for f in Layer(LAYER).device_files(login=False)}
     patterns = packages()["-development"]
     found = {name for name in files(installed) if f"/{name}" in patterns}
-    assert found == files(installed).keys() - product - {rootfs.POLICY_KEY, rootfs.ESCROW}
+    assert found == files(installed).keys() - product - {
+        *(rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.UPDATE_CA, rootfs.RAUC)
+    }
 
 
 def test_unit_that_waits_for_the_data_comes_with_what_opens_them(installed: Path) -> None:

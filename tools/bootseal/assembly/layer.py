@@ -24,14 +24,21 @@ TFA: Final = "recipes-bsp/trusted-firmware-a/files"
 INITRAMFS: Final = "recipes-core/bootseal-initramfs/files"
 DEVICE: Final = "recipes-core/bootseal-device/files"
 IDENTITY: Final = "recipes-core/bootseal-identity/files"
+UPDATE: Final = "dynamic-layers/meta-rauc/recipes-core/bootseal-update/files"
 
 BOOTARGS: Final = f"{UBOOT}/bootargs"
+RAUC: Final = f"{UPDATE}/system.conf.in"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 # What no device may start, and what the reference device does without.
 MASKED_UNITS: Final = (f"{DEVICE}/masked-units", f"{DEVICE}/minimal-masked-units")
+# What devices do without that have no updates.
+_BUS_UNITS: Final = f"{DEVICE}/bus-masked-units"
+# What a template has in the place of the name that bundles have to give as theirs.
+_COMPATIBLE: Final = "@COMPATIBLE@"
 
-# Files below DEVICE and IDENTITY: the directory each goes to, and its mode. The first pattern that
-# matches counts.
+# Folders with files of the device's root: the directory each file goes to, and its mode. The first
+# pattern that matches counts.
+_DEVICE_FOLDERS: Final = (DEVICE, IDENTITY, UPDATE)
 _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
     # For devices with encrypted data, in the place of the unit of the same name.
@@ -51,8 +58,12 @@ _PLACES: Final = {
     "create-data": ("usr/lib/bootseal", 0o755),
     "fetch-policy": ("usr/lib/bootseal", 0o755),
     "identity.env": ("usr/lib/bootseal", 0o644),
+    "luks2": ("usr/lib/bootseal", 0o644),
     "mark-good": ("usr/lib/bootseal", 0o755),
     "openssl.cnf": ("usr/lib/bootseal", 0o644),
+    "de.pengutronix.rauc.conf": ("usr/share/dbus-1/system.d", 0o644),
+    "rauc-backend": ("usr/lib/bootseal", 0o755),
+    "rauc-service.conf": (f"{_UNITS}/rauc.service.d", 0o644),
     "rollback": ("usr/lib/bootseal", 0o755),
     "tpm": ("usr/lib/bootseal", 0o644),
     "volume": ("usr/lib/bootseal", 0o755),
@@ -151,7 +162,7 @@ class Layer:
 
     def inputs(self) -> tuple[Path, ...]:
         """Return every file of the layer that can decide what the device is."""
-        folders = (self.directory / name for name in (TFA, UBOOT, INITRAMFS, DEVICE, IDENTITY))
+        folders = (self.directory / name for name in (TFA, UBOOT, INITRAMFS, *_DEVICE_FOLDERS))
         found = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
         return tuple(sorted(found | set(self.file(BOARD.layout).parent.glob("*.wks"))))
 
@@ -164,14 +175,22 @@ class Layer:
         Raises:
             UsageError: No rule says where a file goes.
         """
-        lists = (PurePosixPath(name).name for name in MASKED_UNITS)
+        lists = (PurePosixPath(name).name for name in (*MASKED_UNITS, _BUS_UNITS, RAUC))
         skipped = {*lists, *(() if login else _DEVELOPMENT)}
         return tuple(
             _place(path, path.relative_to(folder).as_posix())
-            for folder in (self.directory / DEVICE, self.directory / IDENTITY)
+            for folder in (self.directory / name for name in _DEVICE_FOLDERS)
             for path in sorted(folder.rglob("*"))
             if path.is_file() and path.name not in skipped
         )
+
+    def rauc(self, compatible: str) -> bytes:
+        """Return RAUC's system.conf for devices of a name, which a bundle has to give as its own.
+
+        Raises:
+            UsageError: The layer has no template of it.
+        """
+        return self.file(RAUC).read_text().replace(_COMPATIBLE, compatible).encode()
 
     def masked_units(self) -> tuple[str, ...]:
         """Return the names of the units that never start on the reference device."""

@@ -24,7 +24,7 @@ from bootseal.keys import profile as profiles
 from bootseal.keys.directory import directory as key_directory
 from bootseal.reference import cache, initramfs, kernel, packages, rootfs, tfa, uboot
 from bootseal.reference.apt import Apt
-from bootseal.reference.assemble import Parts, System, assemble
+from bootseal.reference.assemble import NAME, Parts, System, assemble
 from bootseal.reference.sources import CROSS_COMPILE
 from bootseal.units import MIB, format_size
 
@@ -119,7 +119,7 @@ def build(
 
 def _parts(layer: Layer, keys: Path, progress: Progress, *, login: bool, epoch: int) -> Parts:
     """Make what depends on packages and layer; all but the boot loaders in a second thread."""
-    vendor = _vendor(keys)
+    vendor = _vendor(layer, keys)
     source = Apt.prepare()
     source.update(progress)
     other = _Stoppable(progress)
@@ -146,12 +146,19 @@ def _parts(layer: Layer, keys: Path, progress: Progress, *, login: bool, epoch: 
     )
 
 
-def _vendor(keys: Path) -> dict[str, bytes]:
-    """Return what of the vendor's keys is installed on the device."""
-    escrow = key_directory.find(keys, profiles.Role.ESCROW)
+def _vendor(layer: Layer, keys: Path) -> dict[str, bytes]:
+    """Return what of the vendor's keys is installed on the device, and the updates it takes."""
+    certificates = {
+        place: (keys / f"{key_directory.find(keys, role).name}.crt").read_bytes()
+        for place, role in (
+            (rootfs.ESCROW, profiles.Role.ESCROW),
+            (rootfs.UPDATE_CA, profiles.Role.UPDATE_CA),
+        )
+    }
     return {
         rootfs.POLICY_KEY: key_directory.find(keys, profiles.Role.POLICY).public_key.pem,
-        rootfs.ESCROW: (keys / f"{escrow.name}.crt").read_bytes(),
+        rootfs.RAUC: layer.rauc(NAME),
+        **certificates,
     }
 
 

@@ -19,10 +19,10 @@ KERNEL: Final = "linux-image-cloud-arm64"
 WANTED: Final = (
     KERNEL,
     "base-files", "base-passwd", "bash", "busybox-static", "coreutils", "cryptsetup-bin", "curl",
-    "dash", "dmsetup", "e2fsprogs", "grep", "kmod", "libc-bin", "libtss2-tcti-device0t64",
+    "dash", "dbus", "dmsetup", "e2fsprogs", "grep", "kmod", "libc-bin", "libtss2-tcti-device0t64",
     "libtpm2-pkcs11-1", "libubootenv-tool", "mawk", "mosquitto-clients", "mount", "openssl",
-    "pkcs11-provider", "sed", "sqlite3", "systemd", "systemd-cryptsetup", "systemd-repart",
-    "systemd-sysv", "tpm2-tools", "udev", "util-linux",
+    "pkcs11-provider", "rauc", "rauc-service", "sed", "sqlite3", "systemd", "systemd-cryptsetup",
+    "systemd-repart", "systemd-sysv", "tpm2-tools", "udev", "util-linux",
 )  # fmt: skip
 
 

@@ -28,15 +28,18 @@ TREE: Final = "root.verity"
 FACTS: Final = "verity.json"
 POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"
 ESCROW: Final = "usr/lib/bootseal/escrow.crt"
+UPDATE_CA: Final = "usr/lib/bootseal/update-ca.crt"
+RAUC: Final = "etc/rauc/system.conf"
 DEVELOPMENT_MARK: Final = "usr/lib/bootseal/development"
 HOSTNAME: Final = "bootseal"
 
 # Beyond those of the initramfs: what an encrypted partition needs (the crypto API asks for
-# algorithms by name, systemd-cryptsetup for the socket interface), and the TPM.
+# algorithms by name, systemd-cryptsetup for the socket interface), the TPM, and what RAUC reads a
+# bundle through.
 MODULES: Final = (
     "aes-ce-blk", "af_alg", "algif_hash", "algif_skcipher", "autofs4", "dm-crypt", "dm-verity",
-    "erofs", "loop", "overlay", "sha2-ce", "sha512-ce", "tpm_tis", "virtio_balloon", "virtio_blk",
-    "virtio_mmio", "virtio_net", "virtio-rng", "xts",
+    "erofs", "loop", "nbd", "overlay", "sha2-ce", "sha512-ce", "squashfs", "tpm_tis",
+    "virtio_balloon", "virtio_blk", "virtio_mmio", "virtio_net", "virtio-rng", "xts",
 )  # fmt: skip
 
 # Patterns match whole paths, `*` across directories. Nothing on the device reads documentation,
@@ -51,12 +54,20 @@ _LEFT_OUT: Final = (
     "etc/modules-load.d/modules.conf", "etc/profile.d/*systemd*",
     # A prompt on the console is the layer's own unit, and only in development images.
     "*/systemd-getty-generator", "*getty*.service", "*/getty*.target",
+    # Programs of D-Bus, GLib and init scripts that nothing on the device starts.
+    "usr/bin/dbus-[cmru]*", "usr/bin/deb-systemd-*", "usr/lib/*/glib-2.0", "usr/lib/dbus-1.0",
+    "usr/sbin/invoke-rc.d", "usr/sbin/service", "usr/sbin/update-rc.d",
     # What is started is the layer's preset's to say.
     "*/system-preset/*.preset",
     # It names a group that only a package's script would make; here only root uses the TPM.
     "*/60-tpm-udev.rules",
 )  # fmt: skip
 
+_BUS: Final = (
+    "usr/share/dbus-1/system.conf",
+    "usr/share/dbus-1/system.d/org.freedesktop.systemd1.conf",
+    "usr/share/dbus-1/system-services/de.pengutronix.rauc.service",
+)
 _DIRECTORIES: Final = ("data", "dev", "proc", "run", "sys", "tmp", "var")
 _LINKS: Final = {
     "etc/mtab": "../proc/self/mounts",
@@ -65,8 +76,9 @@ _LINKS: Final = {
     "usr/lib/pkcs11": "aarch64-linux-gnu/pkcs11",
     "usr/lib/systemd/system/default.target": "multi-user.target",
 }
-# What Debian's maintainer scripts would write.
+# What Debian's maintainer scripts would write, and what little of usr/share is read.
 _COPIES: Final = {
+    **{name: name for name in _BUS},
     "etc/group": "usr/share/base-passwd/group.master",
     "etc/passwd": "usr/share/base-passwd/passwd.master",
     "etc/profile": "usr/share/base-files/profile",
@@ -106,7 +118,8 @@ def build(
         layer_files: The layer.
         packages: The unpacked packages.
         kernel: Whose modules to install.
-        vendor: The vendor's public keys and certificates by their place: `POLICY_KEY`, `ESCROW`.
+        vendor: The vendor's public keys and certificates, and what is made for this device, by
+            place: `POLICY_KEY`, `ESCROW`, `UPDATE_CA`, `RAUC`.
         login: Whether to offer a root shell on the serial console.
         epoch: Modification time of every file, seconds since 1970.
 

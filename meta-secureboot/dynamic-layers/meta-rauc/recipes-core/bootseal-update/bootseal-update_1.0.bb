@@ -1,26 +1,47 @@
 # SPDX-License-Identifier: MIT
-SUMMARY = "What connects RAUC with the slot state of a secure boot device"
-DESCRIPTION = "The custom boot loader backend of RAUC over the slot state that U-Boot reads."
+SUMMARY = "Updates of a secure boot device by RAUC"
+DESCRIPTION = "The configuration of RAUC: slots, keyring, who may ask it, when it runs, and the custom \
+boot loader backend over the slot state that U-Boot reads."
 HOMEPAGE = "https://github.com/bootseal/bootseal"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"
 
-SRC_URI = "file://rauc-backend"
+SRC_URI = "\
+    file://de.pengutronix.rauc.conf \
+    file://rauc-backend \
+    file://rauc-service.conf \
+    file://system.conf.in \
+"
 
 S = "${UNPACKDIR}"
 
-inherit features_check
+inherit features_check bootseal_keys
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
+BOOTSEAL_COMPATIBLE ?= "bootseal-${MACHINE}"
+BOOTSEAL_COMPATIBLE[doc] = "What bundles have to name as theirs: bootseal update bundle --compatible"
+
 do_install() {
     install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/rauc-backend
+    install -D -m 0644 -t ${D}${datadir}/dbus-1/system.d ${S}/de.pengutronix.rauc.conf
+    install -D -m 0644 -t ${D}${systemd_system_unitdir}/rauc.service.d ${S}/rauc-service.conf
+    install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_UPDATE_CA_KEY}.crt ${D}${nonarch_libdir}/bootseal/update-ca.crt
+    install -D -m 0644 ${S}/system.conf.in ${D}${sysconfdir}/rauc/system.conf
+    sed -i 's/@COMPATIBLE@/${BOOTSEAL_COMPATIBLE}/' ${D}${sysconfdir}/rauc/system.conf
 }
+do_install[file-checksums] += "${BOOTSEAL_UPDATE_KEY_CHECKSUMS}"
 
-FILES:${PN} += "${nonarch_libdir}/bootseal"
+PACKAGE_ARCH = "${MACHINE_ARCH}"
+
+FILES:${PN} += "${datadir}/dbus-1 ${nonarch_libdir}/bootseal ${systemd_system_unitdir}"
 
 RDEPENDS:${PN} = "\
-    bootseal-device \
+    bootseal-device-data \
     libubootenv-bin \
     rauc \
+    rauc-service \
 "
+# In the place of meta-rauc's example, and of what says that a slot is good.
+RPROVIDES:${PN} = "virtual-rauc-conf"
+RCONFLICTS:${PN} = "rauc-conf rauc-mark-good"
