@@ -134,7 +134,7 @@ def test_build_wants_an_image_by_its_digest(image: str, monkeypatch: pytest.Monk
 
 
 def archive(directory: Path, *names: str) -> Path:
-    command = ["tar", "-C", directory, "-cf", directory / "a.tar", *names]
+    command: list[str | Path] = ["tar", "-C", directory, "-cf", directory / "a.tar", *names]
     subprocess.run(command, check=True)
     return directory / "a.tar"
 
@@ -144,7 +144,12 @@ def test_archive_of_another_job_holds_a_device_alone(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "from/device/disk.img").write_text("x")
     (tmp_path / "from/ci/evil").write_text("x")
-    unpack = ["sh", "-c", f'cd "{tmp_path}/to" && exec "$0" "$@"', SCRIPTS / "unpack"]
+    unpack: list[str | Path] = [
+        "sh",
+        "-c",
+        f'cd "{tmp_path}/to" && exec "$0" "$@"',
+        SCRIPTS / "unpack",
+    ]
     assert said(*unpack, archive(tmp_path / "from", "device"))[0] == 0
     assert (tmp_path / "to/device/disk.img").read_text() == "x"
     code, text = said(*unpack, archive(tmp_path / "from", "device", "ci"))

@@ -103,8 +103,10 @@ def relations(bill: bytes) -> set[tuple[str, str, str]]:
     found = set()
     for each in model(bill).foreach_type(spdx.Relationship):
         for to in each.to:
+            assert isinstance(each.from_, spdx.Element)
+            assert isinstance(to, spdx.Element)
             kind = str(each.relationshipType).rpartition("/")[2]
-            found.add((each.from_.name or "", each.comment or kind, to.name))
+            found.add((each.from_.name or "", each.comment or kind, str(to.name)))
     return found
 
 
