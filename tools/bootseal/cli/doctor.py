@@ -50,11 +50,18 @@ TOOLS: Final = (
     Tool(name="depmod", package="kmod", used_by="reference build"),
     Tool(name="systemd-sysusers", package="systemd", used_by="reference build"),
     Tool(name="systemctl", package="systemd", used_by="reference build"),
-    Tool(name="mkfs.erofs", package="erofs-utils", used_by="reference build", version=()),
+    Tool(
+        name="mkfs.erofs", package="erofs-utils", used_by="reference build, app build", version=()
+    ),
     Tool(name="veritysetup", package="cryptsetup-bin", used_by="reference build, boot matrix"),
-    Tool(name="fsck.erofs", package="erofs-utils", used_by="disk check, disk diff", version=()),
+    Tool(
+        name="fsck.erofs",
+        package="erofs-utils",
+        used_by="disk check, disk diff, app check",
+        version=(),
+    ),
     Tool(name="debugfs", package="e2fsprogs", used_by="disk check, disk diff", version=("-V",)),
-    Tool(name="prlimit", package="util-linux", used_by="disk check, disk diff"),
+    Tool(name="prlimit", package="util-linux", used_by="disk check, disk diff, app check"),
     Tool(name="sqfs2tar", package="squashfs-tools-ng", used_by="disk check, update check"),
     Tool(name="mksquashfs", package="squashfs-tools", used_by="update bundle", version=()),
     Tool(name="sfdisk", package="fdisk", used_by="reference build"),
