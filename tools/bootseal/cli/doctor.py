@@ -45,6 +45,7 @@ TOOLS: Final = (
     Tool(name="gcc", package="gcc", used_by="reference build"),
     Tool(name="aarch64-linux-gnu-gcc", package="gcc-aarch64-linux-gnu", used_by="reference build"),
     Tool(name="bison", package="bison", used_by="reference build"),
+    Tool(name="gawk", package="gawk", used_by="reference build"),
     Tool(name="flex", package="flex", used_by="reference build"),
     Tool(name="bc", package="bc", used_by="reference build"),
     Tool(name="depmod", package="kmod", used_by="reference build"),
