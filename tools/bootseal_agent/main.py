@@ -25,8 +25,8 @@ from bootseal_agent.mqtt import Connection, Endpoint
 from bootseal_agent.wire import THING, Thing
 
 _CONFIGURATION: Final = Path("/etc/bootseal/agent.toml")
-_FILES: Final = ("ca", "certificate", "key", "record", "restart")
-_KEYS: Final = frozenset({"thing", "host", "port", "compatible", "version", *_FILES})
+_FILES: Final = ("thing", "ca", "certificate", "key", "record", "restart")
+_KEYS: Final = frozenset({"host", "port", "compatible", "version", *_FILES})
 _COMMAND_LINE: Final = Path("/proc/cmdline")
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _log: Final = logging.getLogger(__name__)
@@ -71,11 +71,11 @@ def run(configuration: Path) -> None:
         good=rauc.is_good(),
         boot=_BOOT.read_text().strip(),
     )
-    thing = Thing(name=strict.text(given, "thing", what, THING))
     paths = {key: Path(strict.text(given, key, what, r"/[!-~]{1,255}")) for key in _FILES}
+    thing = Thing(name=_name(paths["thing"]))
     host = Host(
         device=device,
-        installer=rauc.Rauc(),
+        installer=rauc.Rauc(ca=paths["ca"]),
         record=paths["record"],
         restart=paths["restart"].touch,
         is_good=rauc.is_good,
@@ -111,6 +111,11 @@ def _settings(path: Path) -> dict[str, object]:
         wrong = strict.shown(", ".join(sorted(found.keys() ^ _KEYS)))
         raise Refusal(f"{path} has missing or unknown keys: {wrong}")
     return found
+
+
+def _name(path: Path) -> str:
+    found = path.read_text(errors="replace").strip()
+    return strict.text({"name": found}, "name", str(path), THING)
 
 
 def _slot() -> str:

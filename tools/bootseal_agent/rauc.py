@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal_agent import strict
@@ -35,7 +36,9 @@ _QUERY: Final = re.compile(r"(https://[^\s?]+)\?[^\s`'\"]*")
 _PASSING: Final = re.compile(
     r"HTTP (error|response) code [45]\d\d|not responding|[Aa]lready processing a different"
     r"|[Cc]ould not (resolve|connect)|[Cc]onnection (refused|reset|timed out)"
-    r"|[Tt]imeout was reached|network is unreachable",
+    r"|[Tt]imeout was reached|[Nn]etwork is unreachable"
+    # Of the bus, which starts RAUC and waits 25 s for it.
+    r"|Failed to activate service|Could not activate remote peer",
     re.ASCII,
 )
 _VERSION: Final = re.compile(r"rauc (\d{1,4})\.(\d{1,4})\b", re.ASCII)
@@ -62,12 +65,14 @@ class Rauc:
     """RAUC's client programs.
 
     Attributes:
+        ca: The authorities that may have certified where bundles are, PEM; RAUC reads the file.
         client: The command that is `rauc`.
         bus: The command that is `busctl`.
         limit: Seconds that an install may take, and another one that has to end before it.
         pause: Seconds between two looks at whether RAUC is busy.
     """
 
+    ca: Path
     client: Sequence[str] = ("/usr/bin/rauc",)
     bus: Sequence[str] = ("/usr/bin/busctl",)
     limit: float = 4 * 3600
@@ -89,7 +94,7 @@ class Rauc:
         self._compare(update)
         said: list[str] = []
         with subprocess.Popen(
-            [*self.client, "install", *self._required(update), update.url],
+            [*self.client, "install", f"--tls-ca={self.ca}", *self._required(update), update.url],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -132,7 +137,8 @@ class Rauc:
         # The service reads over the network before it answers; busctl's own limit is 25 s.
         options = ("--json=short", f"--timeout={_ASKING}")
         command = [*self.bus, *options, "call", *_OBJECT, "InspectBundle", "sa{sv}"]
-        told = _told(_answer(self._run([*command, update.url, "0"])))
+        arguments = ("1", "tls-ca", "s", str(self.ca))
+        told = _told(_answer(self._run([*command, update.url, *arguments])))
         asked = {
             "compatible": update.compatible,
             "version": update.version,

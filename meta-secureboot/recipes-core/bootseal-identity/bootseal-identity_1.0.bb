@@ -8,6 +8,7 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda
 SRC_URI = "\
     file://bootseal-identity \
     file://bootseal-identity.service \
+    file://identity-key.pem \
     file://identity.env \
     file://openssl.cnf \
 "
@@ -21,7 +22,7 @@ REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 do_install() {
     install -D -m 0755 -t ${D}${bindir} ${S}/bootseal-identity
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/bootseal-identity.service
-    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/identity.env ${S}/openssl.cnf
+    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/identity-key.pem ${S}/identity.env ${S}/openssl.cnf
     sed -i 's:/usr/lib/pkcs11:${libdir}/pkcs11:' ${D}${nonarch_libdir}/bootseal/openssl.cnf
 }
 

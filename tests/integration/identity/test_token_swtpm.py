@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from cryptography import x509
 from tests.integration.attest.fleet import SCRIPT as ATTEST
 from tests.integration.identity.board import SCRIPT, Board, certified, library, python
 
@@ -167,10 +168,36 @@ def test_token_is_given_to_the_group_that_the_image_names(board: Board, tmp_path
     env["LIBRARY"] = str(library_of(tmp_path / "named", found.gr_name))
     proc.run("sh", [SCRIPT, "token"], env=env, timeout=300)
 
-    names = ("pin", "tpm2_pkcs11.sqlite3")
+    names = ("certificate.pem", "name", "pin", "tpm2_pkcs11.sqlite3")
     assert alone == {"identity": (0o700, own)} | dict.fromkeys(names, (0o600, own))
     given = found.gr_gid
     assert modes(token) == {"identity": (0o750, given)} | dict.fromkeys(names, (0o640, given))
+
+
+def test_name_and_certificate_are_files_for_clients_that_read_these(
+    board: Board, tmp_path: Path
+) -> None:
+    token, key = tmp_path / "run/identity", tmp_path / "key"
+    env = board.env | {"TOKEN_DIR": str(token), "KEY_DIR": str(key)}
+    shutil.copytree(board.env["KEY_DIR"], key)
+    proc.run("sh", [SCRIPT, "token"], env=env, timeout=300)
+
+    assert (token / "name").read_text() == "dev-1"
+    genuine = x509.load_pem_x509_certificate((key / "certificate.pem").read_bytes())
+    assert x509.load_pem_x509_certificate((token / "certificate.pem").read_bytes()) == genuine
+
+    # Anyone who can write to the data partition chooses it, but not the form of a name.
+    args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    proc.run(
+        "openssl",
+        [*args, "-subj", "/CN=a b", "-keyout", os.devnull, "-out", key / "certificate.pem"],
+        timeout=60,
+    )
+    proc.run("sh", [SCRIPT, "token"], env=env, timeout=300)
+    assert not (token / "name").exists()
+    (key / "certificate.pem").unlink()
+    proc.run("sh", [SCRIPT, "token"], env=env, timeout=300)
+    assert not (token / "name").exists()
 
 
 def test_group_that_is_not_there_ends_the_token(board: Board, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests import agent_samples as samples
@@ -19,11 +20,11 @@ from bootseal_agent.wire import Thing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from bootseal_agent.mqtt import Endpoint
 
 TIMES: Final = Times(answer=20, retry=0.2, good=0.1)
+CA: Final = Path("/etc/bootseal/cloud-ca.pem")
 SCRIPT: Final = """\
 #!/bin/sh
 # A double of rauc and busctl, for tests: it installs nothing.
@@ -39,7 +40,7 @@ install*)
 	if [ -s fail ]; then
 		head -n 1 fail
 		sed -i 1d fail
-		echo "Installing \\`$2\\` failed" >&2
+		echo "Installing \\`$3\\` failed" >&2
 		exit 1
 	fi
 	printf '100%% Installing done.\\n'
@@ -91,7 +92,7 @@ class Simulated:
         self.restarted = False
         host = Host(
             device=device,
-            installer=Rauc(client=script, bus=script, pause=0.1),
+            installer=Rauc(ca=CA, client=script, bus=script, pause=0.1),
             record=self.root / "record",
             restart=self._restart,
             is_good=lambda: self.good,

@@ -10,7 +10,7 @@ import pytest
 from tests.agent_samples import DOCUMENT, MALFORMED
 from tests.integration.jobs import site as sites
 from tests.integration.jobs.dataplane import URL
-from tests.integration.jobs.device import Simulated, until
+from tests.integration.jobs.device import CA, Simulated, until
 
 from bootseal_agent.events import Phase
 from bootseal_agent.mqtt import Connection
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.integration.jobs.dataplane import Execution
     from tests.integration.jobs.site import Site
+
 
 pytestmark = [pytest.mark.tool("mosquitto"), pytest.mark.slow]
 
@@ -58,7 +59,7 @@ def test_update_succeeds_from_the_new_slot_only(site: Site, device: Simulated) -
     until(lambda: device.restarted)
     assert job(site).status == "IN_PROGRESS"
     assert job(site).details == {"step": "reboot"}
-    assert installs(device) == [f"install {DOCUMENT['url']}"]
+    assert installs(device) == [f"install --tls-ca={CA} {DOCUMENT['url']}"]
 
     device.boot("b", "2.0", good=False)
     assert device.agent is not None

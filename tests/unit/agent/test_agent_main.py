@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIGURATION: Final = """\
-thing = "dev-1"
+thing = "/run/bootseal/identity/name"
 host = "example-ats.iot.eu-central-1.amazonaws.com"
 port = 8883
 compatible = "bootseal-qemuarm64"
@@ -64,7 +64,7 @@ def test_command_line_without_one_slot_is_refused(
 def test_configuration_has_all_its_keys_and_no_others(tmp_path: Path) -> None:
     path = tmp_path / "agent.toml"
     path.write_text(CONFIGURATION)
-    assert main._settings(path)["thing"] == "dev-1"
+    assert main._settings(path)["port"] == 8883
     for text in (CONFIGURATION + "shell = 1\n", CONFIGURATION.replace("port = 8883\n", "")):
         path.write_text(text)
         with pytest.raises(Refusal, match=r"missing or unknown keys: '(shell|port)'"):
@@ -72,6 +72,21 @@ def test_configuration_has_all_its_keys_and_no_others(tmp_path: Path) -> None:
     path.write_text("thing")
     with pytest.raises(Refusal, match="is not TOML"):
         main._settings(path)
+
+
+@pytest.mark.parametrize("text", ["gw-1", "gw-1\n", "a:b_C-9", "x" * 128])
+def test_thing_is_named_in_a_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "name").write_text(text)
+
+    assert main._name(tmp_path / "name") == text.strip()
+
+
+@pytest.mark.parametrize("text", ["", "a/b", "a b", "+", "#", "x" * 129, "\udcff"])
+def test_name_that_no_thing_can_have_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "name").write_text(text, errors="surrogateescape")
+
+    with pytest.raises(Refusal, match=r"has name .*: expected"):
+        main._name(tmp_path / "name")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from tests.agent_samples import INSPECTED, UPDATE
@@ -17,9 +17,7 @@ from bootseal_agent import rauc
 from bootseal_agent.errors import InstallError
 from bootseal_agent.rauc import Rauc
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+CA = Path("/etc/bootseal/cloud-ca.pem")
 IDLE = """{"type":"s","data":"idle"}"""
 
 
@@ -45,7 +43,7 @@ esac
 """
     )
     script.chmod(0o755)
-    return Rauc(client=[str(script)], bus=[str(script)], limit=limit, pause=0.05)
+    return Rauc(ca=CA, client=[str(script)], bus=[str(script)], limit=limit, pause=0.05)
 
 
 def failure(made: Rauc) -> InstallError:
@@ -62,6 +60,8 @@ def failure(made: Rauc) -> InstallError:
         ("server not responding", True),
         ("already processing a different method", True),
         ("Already processing a different method", True),
+        ("Failed to activate service de.pengutronix.rauc: timed out", True),
+        ("Could not activate remote peer: unit failed", True),
         ("range requests not supported by server", False),
         ("signature verification failed: bad signature", False),
     ],
@@ -111,11 +111,11 @@ def test_install_that_says_much_is_heard_to_its_end(tmp_path: Path) -> None:
 
 
 def test_url_is_one_argument_that_is_not_an_option(tmp_path: Path) -> None:
-    made = double(tmp_path, 'echo "$#:$2" >"${0}.said"')
+    made = double(tmp_path, 'echo "$#:$3" >"${0}.said"')
 
     made.install(UPDATE, lambda *_: None)
 
-    assert (tmp_path / "rauc.said").read_text() == f"2:{UPDATE.url}\n"
+    assert (tmp_path / "rauc.said").read_text() == f"3:{UPDATE.url}\n"
 
 
 def test_rauc_that_is_busy_is_waited_for(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_answer_of_another_form_is_no_consent(tmp_path: Path, inspect: str) -> N
 
 @pytest.mark.parametrize(
     ("version", "given"),
-    [("1.13", 2), ("1.13.9", 2), ("1.14", 3), ("1.15.2", 3), ("2.0", 3), ("unknown", 2)],
+    [("1.13", 3), ("1.13.9", 3), ("1.14", 4), ("1.15.2", 4), ("2.0", 4), ("unknown", 3)],
 )
 def test_rauc_itself_compares_the_manifest_where_it_can(
     tmp_path: Path, version: str, given: int
@@ -174,8 +174,9 @@ def test_rauc_itself_compares_the_manifest_where_it_can(
 
     made.install(UPDATE, lambda *_: None)
 
-    option = f" --require-manifest-hash={UPDATE.manifest_sha256}" if given > 2 else ""
-    assert (tmp_path / "rauc.said").read_text() == f"{given} install{option} {UPDATE.url}\n"
+    option = f" --require-manifest-hash={UPDATE.manifest_sha256}" if given > 3 else ""
+    said = f"{given} install --tls-ca={CA}{option} {UPDATE.url}\n"
+    assert (tmp_path / "rauc.said").read_text() == said
 
 
 @pytest.mark.parametrize("error", [subprocess.TimeoutExpired("systemctl", 30), FileNotFoundError()])

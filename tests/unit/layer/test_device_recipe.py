@@ -6,21 +6,31 @@ from __future__ import annotations
 import fnmatch
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import bootseal
-from bootseal.assembly.layer import DEVICE, IDENTITY, UPDATE, Layer
+from bootseal.assembly.layer import AGENT, DEVICE, IDENTITY, UPDATE, Layer
+from bootseal.boot.catalogue.bench import cloud, station
 from bootseal.reference import rootfs
+from bootseal_agent import main
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot"
 RECIPE = LAYER / "recipes-core/bootseal-device/bootseal-device_1.0.bb"
 MINIMAL = RECIPE.with_name("bootseal-device-minimal_1.0.bb")
 KEY = LAYER / "recipes-core/bootseal-identity/bootseal-identity_1.0.bb"
 UPDATES = LAYER / UPDATE / "../bootseal-update_1.0.bb"
-FOLDERS = {RECIPE: DEVICE, MINIMAL: DEVICE, KEY: IDENTITY, UPDATES: UPDATE}
+AGENT_RECIPE = (LAYER / AGENT).parent / "bootseal-agent_0.1.0.bb"
+FOLDERS = {
+    RECIPE: DEVICE,
+    MINIMAL: DEVICE,
+    KEY: IDENTITY,
+    UPDATES: UPDATE,
+    AGENT_RECIPE: AGENT,
+}
 # What bitbake.conf and systemd.bbclass say of a distribution with merged /usr.
 VARIABLES = {
     "bindir": "/usr/bin",
@@ -36,6 +46,8 @@ VARIABLES = {
     "BOOTSEAL_UPDATE_CA_KEY": "DEV-update-ca",
     "BOOTSEAL_COMPATIBLE": "gateway",
     "BOOTSEAL_CONSOLE": "ttymxc1",
+    "BOOTSEAL_AGENT_HOST": "iot.example.com",
+    "BOOTSEAL_RELEASE": "1.0.0",
     # With updates in BOOTSEAL_REQUESTS.
     "BOOTSEAL_MASKED": "minimal-masked-units",
 }
@@ -70,10 +82,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (keys / "DEV-policy.pub").write_text("policy key")
     (keys / "DEV-escrow.crt").write_text("escrow certificate")
     (keys / "DEV-update-ca.crt").write_text("authority of updates")
+    (keys / "cloud.pem").write_text("authority of servers")
     for recipe, folder in FOLDERS.items():
         paths = {"D": str(target), "S": str(LAYER / folder), "BOOTSEAL_KEYS": str(keys)}
+        paths["BOOTSEAL_AGENT_CA"] = str(keys / "cloud.pem")
         text = recipe.read_text()
-        body = re.search(r"^do_install\(\) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+        body = re.search(
+            r"^do_install(?::append)?\(\) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL
+        )
         assert body is not None
         script = f"set -e\numask 022\n{expanded(body[1], paths)}"
         subprocess.run(["/bin/sh", "-c", script], check=True)
@@ -103,9 +119,11 @@ def test_recipes_install_what_the_reference_build_installs(installed: Path) -> N
     wanted = {str(f.target): f.mode for f in Layer(LAYER).device_files(login=True)}
     # base-files installs this one, from the same file: see its bbappend.
     del wanted["etc/fstab"]
+    # useradd.bbclass makes the account while the image is built.
+    del wanted["usr/lib/sysusers.d/bootseal-agent.conf"]
     made = (
         *(rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.UPDATE_CA, rootfs.RAUC),
-        rootfs.DEVELOPMENT_MARK,
+        *(rootfs.DEVELOPMENT_MARK, rootfs.AGENT, rootfs.CLOUD_CA),
     )
     assert files(installed) == wanted | dict.fromkeys(made, 0o644)
 
@@ -115,6 +133,40 @@ def test_rauc_has_the_same_configuration_from_both_builds(installed: Path) -> No
     assert made == Layer(LAYER).rauc("gateway")
     assert b"\ncompatible=gateway\n" in made
     assert b"@" not in made
+
+
+def test_agent_has_the_same_configuration_from_both_builds(installed: Path) -> None:
+    made = (installed / rootfs.AGENT).read_bytes()
+    said = {"host": "iot.example.com", "compatible": "gateway", "version": "1.0.0"}
+    assert made == Layer(LAYER).agent_configuration(**said)
+    assert b"@" not in made
+    found = tomllib.loads(made.decode())
+    assert found.keys() == main._KEYS
+    assert said.items() <= found.items()
+
+
+def test_key_of_the_token_is_a_file_for_programs_that_take_no_uri() -> None:
+    found = (LAYER / IDENTITY / "identity-key.pem").read_text()
+    assert found == cloud.wrapped(station.URI.format("private"))
+
+
+def test_agent_has_no_right_but_its_users() -> None:
+    unit = (LAYER / AGENT / "bootseal-agent.service").read_text()
+    account = (LAYER / AGENT / "bootseal-agent.conf").read_text()
+    policy = (LAYER / UPDATE / "de.pengutronix.rauc.conf").read_text()
+    wanted = {
+        *("User=bootseal-agent", "CapabilityBoundingSet=", "NoNewPrivileges=yes"),
+        *("ProtectSystem=strict", "ReadWritePaths=-/data/agent", "DevicePolicy=closed"),
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+    }
+    assert wanted <= {*unit.splitlines()}
+    assert re.findall("^DeviceAllow=(.*)$", unit, re.MULTILINE) == ["/dev/tpmrm0 rw"]
+    # Root is only who makes its directory.
+    privileged = re.findall(r"^Exec\w+=[-+!:@]*\+.*$", unit, re.MULTILINE)
+    state = "systemd-tmpfiles --create /usr/lib/bootseal/agent.tmpfiles"
+    assert privileged == [f"ExecStartPre=+{state}"]
+    assert re.search("^u bootseal-agent - ", account, re.MULTILINE)
+    assert '<policy user="bootseal-agent">' in policy
 
 
 def test_bus_is_masked_where_nothing_is_updated() -> None:
@@ -164,14 +216,18 @@ def test_only_the_images_of_the_layer_keep_everything_else_off() -> None:
 
 
 def test_every_unit_of_the_layer_is_enabled_by_its_package_and_by_the_preset() -> None:
-    units = {path.name for each in (DEVICE, IDENTITY) for path in (LAYER / each).glob("*.service")}
+    folders = (DEVICE, IDENTITY, AGENT)
+    units = {path.name for each in folders for path in (LAYER / each).glob("*.service")}
+    # A path unit starts it.
+    units = units - {"bootseal-agent-restart.service"} | {"bootseal-agent-restart.path"}
     packages = ("", "-data", "-development")
     services = [
         name for each in packages for name in value(f"SYSTEMD_SERVICE:${{PN}}{each}").split()
     ]
-    services += value("SYSTEMD_SERVICE:${PN}", KEY).split()
+    for recipe in (KEY, AGENT_RECIPE):
+        services += value("SYSTEMD_SERVICE:${PN}", recipe).split()
     assert sorted(services) == sorted(units)
-    for recipe in (RECIPE, KEY):
+    for recipe in (RECIPE, KEY, AGENT_RECIPE):
         assert re.search(r"^inherit .*\bsystemd\b", recipe.read_text(), re.MULTILINE)
     preset = (LAYER / DEVICE / "90-bootseal.preset").read_text()
     # The one unit of systemd itself, for the network of the test bench.
@@ -196,7 +252,8 @@ def test_what_only_development_images_hold_is_in_a_package_of_its_own(installed:
     patterns = packages()["-development"]
     found = {name for name in files(installed) if f"/{name}" in patterns}
     assert found == files(installed).keys() - product - {
-        *(rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.UPDATE_CA, rootfs.RAUC)
+        *(rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.UPDATE_CA, rootfs.RAUC),
+        *(rootfs.AGENT, rootfs.CLOUD_CA),
     }
 
 

@@ -24,9 +24,11 @@ TFA: Final = "recipes-bsp/trusted-firmware-a/files"
 INITRAMFS: Final = "recipes-core/bootseal-initramfs/files"
 DEVICE: Final = "recipes-core/bootseal-device/files"
 IDENTITY: Final = "recipes-core/bootseal-identity/files"
+AGENT: Final = "dynamic-layers/meta-rauc/recipes-core/bootseal-agent/files"
 UPDATE: Final = "dynamic-layers/meta-rauc/recipes-core/bootseal-update/files"
 
 BOOTARGS: Final = f"{UBOOT}/bootargs"
+AGENT_CONFIGURATION: Final = f"{AGENT}/agent.toml.in"
 RAUC: Final = f"{UPDATE}/system.conf.in"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 # What no device may start, and what the reference device does without.
@@ -38,16 +40,19 @@ _COMPATIBLE: Final = "@COMPATIBLE@"
 
 # Folders with files of the device's root: the directory each file goes to, and its mode. The first
 # pattern that matches counts.
-_DEVICE_FOLDERS: Final = (DEVICE, IDENTITY, UPDATE)
+_DEVICE_FOLDERS: Final = (DEVICE, IDENTITY, UPDATE, AGENT)
 _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
     # For devices with encrypted data, in the place of the unit of the same name.
     "data/*.service": ("etc/systemd/system", 0o644),
     "*.service": (_UNITS, 0o644),
+    "*.path": (_UNITS, 0o644),
     "*.preset": ("usr/lib/systemd/system-preset", 0o644),
     "udev-trigger.conf": (f"{_UNITS}/systemd-udev-trigger.service.d", 0o644),
     "*.network": ("usr/lib/systemd/network", 0o644),
     "50-data.conf": ("usr/lib/repart.d", 0o644),
+    "agent.tmpfiles": ("usr/lib/bootseal", 0o644),
+    "bootseal-agent.conf": ("usr/lib/sysusers.d", 0o644),
     "bootseal-attest": ("usr/bin", 0o755),
     "bootseal-data": ("usr/bin", 0o755),
     "bootseal-identity": ("usr/bin", 0o755),
@@ -57,6 +62,7 @@ _PLACES: Final = {
     "check-header": ("usr/lib/bootseal", 0o755),
     "create-data": ("usr/lib/bootseal", 0o755),
     "fetch-policy": ("usr/lib/bootseal", 0o755),
+    "identity-key.pem": ("usr/lib/bootseal", 0o644),
     "identity.env": ("usr/lib/bootseal", 0o644),
     "luks2": ("usr/lib/bootseal", 0o644),
     "mark-good": ("usr/lib/bootseal", 0o755),
@@ -71,6 +77,9 @@ _PLACES: Final = {
     "fstab": ("etc", 0o644),
     "fw_env.config": ("etc", 0o644),
 }
+# The agent is a Python package next to the layer.
+_PACKAGE: Final = PurePosixPath("tools/bootseal_agent")
+_PYTHON: Final = PurePosixPath("usr/lib/python3/dist-packages")
 # Only images that offer a root shell on the console get these.
 _DEVELOPMENT: Final = ("bootseal-shell.service",)
 
@@ -175,7 +184,10 @@ class Layer:
         Raises:
             UsageError: No rule says where a file goes.
         """
-        lists = (PurePosixPath(name).name for name in (*MASKED_UNITS, _BUS_UNITS, RAUC))
+        lists = (
+            PurePosixPath(name).name
+            for name in (*MASKED_UNITS, _BUS_UNITS, RAUC, AGENT_CONFIGURATION)
+        )
         skipped = {*lists, *(() if login else _DEVELOPMENT)}
         return tuple(
             _place(path, path.relative_to(folder).as_posix())
@@ -191,6 +203,36 @@ class Layer:
             UsageError: The layer has no template of it.
         """
         return self.file(RAUC).read_text().replace(_COMPATIBLE, compatible).encode()
+
+    def agent(self) -> tuple[Installed, ...]:
+        """Return the modules of the update agent, which are next to the layer.
+
+        Raises:
+            UsageError: They are not there.
+        """
+        folder = self.directory.parent / _PACKAGE
+        found = sorted(folder.glob("*.py"))
+        if not found:
+            raise UsageError(f"{folder} does not hold the update agent", hint="--layer DIR")
+        place = _PYTHON / _PACKAGE.name
+        return tuple(Installed(source=f, target=place / f.name, mode=0o644) for f in found)
+
+    def agent_configuration(self, *, host: str, compatible: str, version: str) -> bytes:
+        """Return the agent's configuration.
+
+        Args:
+            host: The broker.
+            compatible: The board, in RAUC's words.
+            version: The release's version.
+
+        Raises:
+            UsageError: The layer has no template of it.
+        """
+        text = self.file(AGENT_CONFIGURATION).read_text()
+        values = {"HOST": host, "COMPATIBLE": compatible, "VERSION": version}
+        for name, value in values.items():
+            text = text.replace(f"@{name}@", value)
+        return text.encode()
 
     def masked_units(self) -> tuple[str, ...]:
         """Return the names of the units that never start on the reference device."""

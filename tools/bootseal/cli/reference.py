@@ -40,6 +40,12 @@ def build(
             help="Rollback index, 0 to 63: a device that has committed to it refuses lower ones."
         ),
     ] = 1,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Version of the release, which jobs are held against; 1.0.0."
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print device.json instead of a table.")
     ] = False,
@@ -48,6 +54,7 @@ def build(
 
     The first build downloads about 100 MB and takes minutes; later ones take seconds.
     """
+    from bootseal.reference.build import VERSION
     from bootseal.reference.build import build as build_device
 
     made = build_device(
@@ -57,6 +64,7 @@ def build(
         keys=keys,
         login=login,
         rollback_index=rollback_index,
+        version=version or VERSION,
     )
     if as_json:
         console.emit_json(dataclasses.asdict(made))

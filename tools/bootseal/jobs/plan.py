@@ -27,9 +27,11 @@ _REGION: Final = r"[a-z]{2,}(-[a-z]+)+-\d+"
 _ARN: Final = r"arn:aws[a-z-]*:iot:[a-z0-9-]+:\d{12}:thing(group)?/[a-zA-Z0-9:_-]{1,128}"
 _ROLE: Final = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}"
 _HTTPS: Final = r"https://[!$-;=?-\[\]_a-z|~]{1,4087}"
+VERSION: Final = r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,3}"
+"""A release's version, as devices compare it."""
 _DOCUMENT: Final = {
     "operation": "update",
-    "version": r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,3}",
+    "version": VERSION,
     "compatible": r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
     "manifest_sha256": r"[0-9a-f]{64}",
 }

@@ -7,6 +7,7 @@ import dataclasses
 import errno
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -20,7 +21,9 @@ from bootseal import device, proc
 from bootseal.assembly import device as assembly
 from bootseal.assembly.layer import Layer
 from bootseal.errors import ToolError, UsageError
+from bootseal.jobs import plan
 from bootseal.keys import profile as profiles
+from bootseal.keys import server
 from bootseal.keys.directory import directory as key_directory
 from bootseal.reference import cache, initramfs, kernel, packages, rootfs, tfa, uboot
 from bootseal.reference.apt import Apt
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 # Time stamp of everything inside the images when SOURCE_DATE_EPOCH does not say: 2026-01-01.
 DEFAULT_EPOCH: Final = 1_767_225_600
 KEYS: Final = "keys"
+VERSION: Final = "1.0.0"
+"""Version of the release when nobody names one."""
 _PROFILE: Final = "dev"
 _STAGING: Final = ".building-"
 _ROOM: Final = 300 * MIB
@@ -81,6 +86,7 @@ def build(
     keys: Path | None = None,
     login: bool = True,
     rollback_index: int = 1,
+    version: str = VERSION,
 ) -> Device:
     """Build the reference device: a boot ROM, two boot loaders, and two slots of one system.
 
@@ -93,6 +99,8 @@ def build(
         login: Whether to offer a root shell on the serial console.
         rollback_index: Security version, 0 to 63. Once a release was found good on a device, those
             with a lower one no longer start there.
+        version: Version of the release, which the device's agent compares with those of jobs: one
+            to four numbers with points.
 
     Returns:
         The device, as written to `device.json`.
@@ -102,11 +110,13 @@ def build(
         ToolError: A program is missing or failed, or the network or the disk space is.
     """
     epoch, files = _epoch(), Layer.find(layer)
+    _check_version(version)
     _check_tools()
     with _errors_of_disks(directory), _claimed(directory):
         _check_space(directory)
         signing_keys = keys or _own_keys(directory / KEYS, progress)
-        made = _parts(files, signing_keys, progress, login=login, epoch=epoch)
+        vendor = _vendor(files, signing_keys) | _agent(files, directory, version, epoch)
+        made = _parts(files, signing_keys, progress, vendor=vendor, login=login, epoch=epoch)
         parts = dataclasses.replace(made, rollback_index=rollback_index)
         staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=directory))
         try:
@@ -117,9 +127,16 @@ def build(
         return built
 
 
-def _parts(layer: Layer, keys: Path, progress: Progress, *, login: bool, epoch: int) -> Parts:
+def _parts(
+    layer: Layer,
+    keys: Path,
+    progress: Progress,
+    *,
+    vendor: Mapping[str, bytes],
+    login: bool,
+    epoch: int,
+) -> Parts:
     """Make what depends on packages and layer; all but the boot loaders in a second thread."""
-    vendor = _vendor(layer, keys)
     source = Apt.prepare()
     source.update(progress)
     other = _Stoppable(progress)
@@ -160,6 +177,23 @@ def _vendor(layer: Layer, keys: Path) -> dict[str, bytes]:
         rootfs.RAUC: layer.rauc(NAME),
         **certificates,
     }
+
+
+def _agent(layer: Layer, directory: Path, version: str, epoch: int) -> dict[str, bytes]:
+    """Return the configuration of the update agent, for servers on the test bench."""
+    configuration = layer.agent_configuration(host=rootfs.BROKER, compatible=NAME, version=version)
+    return {
+        rootfs.AGENT: configuration,
+        rootfs.CLOUD_CA: server.Authority.made(directory, epoch).pem,
+    }
+
+
+def _check_version(version: str) -> None:
+    if re.fullmatch(plan.VERSION, version, re.ASCII) is None:
+        raise UsageError(
+            f"the version is {version!r}: expected one to four numbers, such as {VERSION}",
+            hint="--version 2.1.0",
+        )
 
 
 def _system(
@@ -228,7 +262,7 @@ def _claimed(directory: Path) -> Iterator[None]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     names = {path.name for path in directory.iterdir() if not path.name.startswith(_STAGING)}
-    if device.FILE_NAME not in names and names - {KEYS, *assembly.FILES}:
+    if device.FILE_NAME not in names and names - {KEYS, server.BENCH, *assembly.FILES}:
         raise UsageError(
             f"{directory} is neither empty nor a built device, and is left as it is",
             hint="name a new directory",

@@ -28,10 +28,13 @@ TREE: Final = "root.verity"
 FACTS: Final = "verity.json"
 POLICY_KEY: Final = "usr/lib/systemd/tpm2-pcr-public-key.pem"
 ESCROW: Final = "usr/lib/bootseal/escrow.crt"
+AGENT: Final = "etc/bootseal/agent.toml"
+CLOUD_CA: Final = "etc/bootseal/cloud-ca.pem"
 UPDATE_CA: Final = "usr/lib/bootseal/update-ca.crt"
 RAUC: Final = "etc/rauc/system.conf"
 DEVELOPMENT_MARK: Final = "usr/lib/bootseal/development"
 HOSTNAME: Final = "bootseal"
+BROKER: Final = "iot.bootseal.test"
 
 # Beyond those of the initramfs: what an encrypted partition needs (the crypto API asks for
 # algorithms by name, systemd-cryptsetup for the socket interface), the TPM, and what RAUC reads a
@@ -40,6 +43,20 @@ MODULES: Final = (
     "aes-ce-blk", "af_alg", "algif_hash", "algif_skcipher", "autofs4", "dm-crypt", "dm-verity",
     "erofs", "loop", "nbd", "overlay", "sha2-ce", "sha512-ce", "squashfs", "tpm_tis",
     "virtio_balloon", "virtio_blk", "virtio_mmio", "virtio_net", "virtio-rng", "xts",
+)  # fmt: skip
+
+_PYTHON_LEFT_OUT: Final = (
+    "__phello__", "_pydecimal.py", "_pyrepl", "asyncio", "ctypes", "curses", "dbm", "doctest.py",
+    "ensurepip", "ftplib.py", "html", "idlelib", "imaplib.py", "multiprocessing", "pdb.py",
+    "pydoc.py", "pydoc_data", "smtplib.py", "sqlite3", "sysconfig", "tarfile.py", "test",
+    "turtle.py", "unittest", "venv", "wsgiref", "xml", "xmlrpc", "zoneinfo",
+    *(
+        f"lib-dynload/{name}*"
+        for name in (
+            "_asyncio", "_codecs_", "_ctypes", "_curses", "_dbm", "_decimal", "_sqlite3", "_test",
+            "_xxtest", "_zoneinfo", "readline", "xx",
+        )
+    ),
 )  # fmt: skip
 
 # Patterns match whole paths, `*` across directories. Nothing on the device reads documentation,
@@ -59,8 +76,11 @@ _LEFT_OUT: Final = (
     "usr/sbin/invoke-rc.d", "usr/sbin/service", "usr/sbin/update-rc.d",
     # What is started is the layer's preset's to say.
     "*/system-preset/*.preset",
-    # It names a group that only a package's script would make; here only root uses the TPM.
-    "*/60-tpm-udev.rules",
+    # Of Python, what the agent does not import.
+    *(f"usr/lib/python3.*/{name}" for name in _PYTHON_LEFT_OUT),
+    "usr/bin/py3*", "usr/bin/pydoc*", "usr/bin/pygettext*", "usr/bin/pdb3*",
+    "usr/lib/python3/dist-packages/*-info",
+    "usr/lib/valgrind",
 )  # fmt: skip
 
 _BUS: Final = (
@@ -87,9 +107,15 @@ _COPIES: Final = {
 _TEXTS: Final = {
     "etc/hostname": f"{HOSTNAME}\n",
     # Servers on the test bench, at the address that QEMU's network leads to.
-    "etc/hosts": "127.0.0.1 localhost\n10.0.2.100 iot.bootseal.test credentials.bootseal.test\n",
+    "etc/hosts": (
+        "127.0.0.1 localhost\n"
+        f"10.0.2.100 {BROKER} credentials.bootseal.test updates.bootseal.test\n"
+    ),
     # Empty means: known to be unknown; systemd makes one for each boot and writes nothing.
     "etc/machine-id": "",
+    # The agent uses the identity key by itself: its token, and the TPM that has it.
+    "usr/lib/bootseal/token-group": "bootseal-agent\n",
+    "usr/lib/sysusers.d/tss.conf": 'u tss - "TPM"\n',
     "etc/resolv.conf": "# No name server: /etc/hosts has every name that this device asks for.\n",
 }
 
@@ -127,7 +153,7 @@ def build(
         UsageError: A file of the layer has no place.
         ToolError: A program that makes it failed.
     """
-    installed = layer_files.device_files(login=login)
+    installed = (*layer_files.device_files(login=login), *layer_files.agent())
     masked = layer_files.masked_units()
     inputs = {
         "packages": packages.key,

@@ -19,9 +19,6 @@ inherit features_check bootseal_keys
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
-BOOTSEAL_COMPATIBLE ?= "bootseal-${MACHINE}"
-BOOTSEAL_COMPATIBLE[doc] = "What bundles have to name as theirs: bootseal update bundle --compatible"
-
 do_install() {
     install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/rauc-backend
     install -D -m 0644 -t ${D}${datadir}/dbus-1/system.d ${S}/de.pengutronix.rauc.conf
