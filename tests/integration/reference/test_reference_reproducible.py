@@ -45,6 +45,7 @@ def packages(tree: Path) -> Path:
         "usr/lib/systemd/system/a.service": "[Install]\nWantedBy=multi-user.target\n",
         "usr/lib/systemd/system/multi-user.target": "",
     }
+    files |= dict.fromkeys(rootfs._BUS, "")
     for name, text in files.items():
         rootfs.write(tree / name, text.encode())
     (tree / "lib").symlink_to("usr/lib")
