@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""A device that is asked, at its shell, to install bundles, and what it says of each.
+
+The bundles lie on a second disk. Every request is a line of the station's; the device answers with
+the exit code, what RAUC's client printed, what its service logged, and the slot state.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal.boot.attacks import bundles, release
+from bootseal.boot.attacks.state import BOOTSTATE
+from bootseal.boot.catalogue.bench import station
+from bootseal.errors import VerificationRefused
+from bootseal.formats.uboot.environment import ENVIRONMENT_SIZE, parse_environment
+
+if TYPE_CHECKING:
+    from bootseal.boot.catalogue.bench.station import Port
+    from bootseal.boot.scenario.workspace import Workspace
+
+_PLACE: Final = "/tmp/bundles"  # noqa: S108 - on the device
+_NOBODY: Final = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+_NEW: Final = "BOOT_A_LEFT=3 BOOT_B_LEFT=3 BOOT_ORDER=A B"
+_BAD: Final = "BOOT_A_LEFT=3 BOOT_B_LEFT=0 BOOT_ORDER=A B"
+_NEXT: Final = "BOOT_A_LEFT=3 BOOT_B_LEFT=3 BOOT_ORDER=B A"
+
+_LISTEN: Final = "; ".join(
+    (
+        f"exec 3<>{station.PATH}",
+        f"mkdir {_PLACE}",
+        f"mount -o ro LABEL={bundles.LABEL} {_PLACE}",
+        "s() { tail -c 6000 | base64 -w 0 >&3; echo >&3; }",
+        'while read -r c <&3 && [ "$c" != end ]',
+        "do journalctl --rotate --vacuum-time=1s >/dev/null 2>&1",
+        "$c >/tmp/o 2>&1",
+        "echo $? >&3",
+        "s </tmp/o",
+        "journalctl -b -q -o cat -u rauc.service | s",
+        "fw_printenv | tr '\\n' ' ' | s",
+        "done",
+    )
+)
+STAY: Final = f"{_LISTEN}; systemctl restart bootseal-status.service\r"
+"""What is typed on a device that stays up, with a function of `asking` at the other end."""
+RESTART: Final = f"{_LISTEN}; systemctl start reboot.target\r"
+"""What is typed on a device that then starts again, with such a function at the other end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A command on the device, and what has to come of it.
+
+    Attributes:
+        command: The command; `rauc install` finds bundles by their name below the place.
+        accepted: Whether it has to succeed.
+        said: Regular expression that what was said or logged must match.
+        state: The slot state afterwards.
+    """
+
+    command: str
+    accepted: bool = False
+    said: str
+    state: str = _NEW
+
+
+def _install(name: str, said: str, *, options: str = "", state: str = _NEW) -> Request:
+    return Request(command=f"rauc install {options}{_PLACE}/{name}.raucb", said=said, state=state)
+
+
+REFUSED: Final = (
+    Request(
+        command=f"{_NOBODY} rauc install {_PLACE}/good.raucb", said="Access denied|Rejected send"
+    ),
+    Request(command=f"{_NOBODY} rauc status mark-bad other", said="Access denied|Rejected send"),
+    _install("other-ca", "unable to get local issuer certificate|signature failure"),
+    _install("plain", "(?i)bundle format 'plain' not allowed"),
+    _install("other-devices", "Compatible mismatch"),
+    _install(
+        "other-board",
+        "update refused: the release is for another board",
+        options="--ignore-compatible ",
+    ),
+    _install("older", "update refused: the release has rollback index 0: below 1 is refused"),
+    _install("foreign-policy", "update refused: its PCR policy is not signed by the maker"),
+    _install("changed", r"Input/output error", state=_BAD),
+)
+"""Each refused for its own reason; the last one while it is written, so its slot is bad then."""
+INSTALLED: Final = Request(
+    command=f"rauc install {_PLACE}/good.raucb",
+    accepted=True,
+    said=r"(?i)installing .* succeeded",
+    state=_NEXT,
+)
+BROKEN: Final = Request(
+    command=f"rauc install {_PLACE}/broken.raucb",
+    accepted=True,
+    said=r"(?i)installing .* succeeded",
+    state=_NEXT,
+)
+
+
+def plug(workspace: Workspace) -> None:
+    """Make all bundles, put them onto a second disk, and connect the station.
+
+    Raises:
+        BootsealError: A bundle cannot be made.
+    """
+    station.plug(workspace)
+    maker = bundles.Maker(workspace)
+    release.expect(workspace, maker.good("good"))
+    maker.small("broken", spoilt=True)
+    maker.resigned("other-ca", "broken", maker.other_keys())
+    maker.for_other_devices("other-devices", "broken")
+    maker.changed("changed", "broken")
+    maker.small("other-board", other_board=True)
+    maker.small("older", index=0)
+    maker.small("foreign-policy", foreign_policy=True)
+    maker.plain("plain")
+    maker.plug()
+
+
+def asking(*requests: Request) -> Callable[[Workspace], None]:
+    """Return what sends requests to a device, and judges what comes of each."""
+
+    def call(workspace: Workspace) -> None:
+        with station.opened(workspace) as port:
+            try:
+                for request in requests:
+                    _ask(port, request)
+            finally:
+                port.send(b"end\n")
+
+    return call
+
+
+def _ask(port: Port, request: Request) -> None:
+    port.send(f"{request.command}\n".encode())
+    code = port.line().strip().decode(errors="replace")
+    try:
+        said, logged, state = (base64.b64decode(port.line()).decode() for _ in range(3))
+    except ValueError as error:
+        raise VerificationRefused(f"what the device sends is malformed: {error}") from error
+    text = f"{request.command}: exit code {code}, it said {said[-400:]!r}, logged {logged[-400:]!r}"
+    if (code == "0") is not request.accepted:
+        raise VerificationRefused(
+            f"{text}: expected {'success' if request.accepted else 'refusal'}"
+        )
+    if not re.search(request.said, said + logged):
+        raise VerificationRefused(f"{text}: expected {request.said!r}")
+    if state.strip() != request.state:
+        raise VerificationRefused(
+            f"{text}; the slot state is {state!r}: expected {request.state!r}"
+        )
+
+
+def slot_b_is_bad(workspace: Workspace) -> None:
+    """See that slot b is not tried again.
+
+    Raises:
+        VerificationRefused: The slot state on the disk says something else.
+    """
+    block = workspace.disk.read(BOOTSTATE, 0, ENVIRONMENT_SIZE)
+    found = parse_environment(block)
+    told = " ".join(f"{name}={found.get(name, '')}" for name in sorted(found))
+    if told != _BAD:
+        raise VerificationRefused(f"the slot state on the disk is {told!r}: expected {_BAD!r}")
