@@ -210,11 +210,11 @@ def test_policy_of_another_key_is_refused(sample: Sample, device: Device) -> Non
 def test_policy_that_claims_the_makers_key_is_refused(sample: Sample, device: Device) -> None:
     stranger = forge_signed.stranger(Role.POLICY, "sha256,rsa2048")
     image = sample.image(signer=stranger)
-    names = [
+    theirs, own = (
         pcr_policy.key_fingerprint(key).encode()
         for key in (stranger.public_key, sample.vendor.public_key)
-    ]
-    said = device.accepts(image.replace(*names))
+    )
+    said = device.accepts(image.replace(theirs, own))
     assert said == f"{REFUSED}its PCR policy is not signed by the maker: the data would stay closed"
 
 

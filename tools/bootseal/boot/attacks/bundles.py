@@ -32,8 +32,8 @@ from bootseal.update.build import Identity
 if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
 
-LABEL: Final = "bundles"
-"""Name of the file system on the disk."""
+UUID: Final = "62756e64-6c65-4000-8000-000000000000"
+"""Of the file system on the disk."""
 VERSION: Final = "2.0.0"
 _TIMEOUT: Final = 300.0
 _BLOCK: Final = 4096
@@ -148,7 +148,7 @@ class Maker:
         """Put the bundles onto a disk, and plug it in."""
         image = self._workspace.work / "bundles.img"
         files = self._place / "files"
-        options = ["-L", LABEL, "--all-root", "-T", "0", "--quiet"]
+        options = ["-U", UUID, "--all-root", "-T", "0", "--quiet"]
         proc.run("mkfs.erofs", [*options, image, files], timeout=_TIMEOUT)
         self._workspace.medium = image
 

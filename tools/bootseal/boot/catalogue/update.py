@@ -91,10 +91,10 @@ UPDATES: Final = (
         group=_GROUP,
         about="The running device is asked to install bundles: one that the update key of another "
         "maker signed, one of the format plain, one for devices of another name; past RAUC's own "
-        "comparison of names, one for another board; one with a lower rollback index, one whose PCR "
-        "policy another key signed, and one with a changed block. Each is refused for that reason; the slot is marked bad where it was being "
-        "written by then, and the running one stays first. A user without rights can neither "
-        "install nor mark a slot.",
+        "comparison of names, one for another board; one with a lower rollback index, one whose "
+        "PCR policy another key signed, and one with a changed block. Each is refused for that "
+        "reason, the last one while it is written: its slot is marked bad, and the running one "
+        "stays first. A user without rights can neither install nor mark a slot.",
         prepare=updates.plug,
         steps=(
             came_up(

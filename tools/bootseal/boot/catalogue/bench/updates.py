@@ -33,7 +33,7 @@ _LISTEN: Final = "; ".join(
     (
         f"exec 3<>{station.PATH}",
         f"mkdir {_PLACE}",
-        f"mount -o ro LABEL={bundles.LABEL} {_PLACE}",
+        f"mount -o ro UUID={bundles.UUID} {_PLACE}",
         "s() { tail -c 6000 | base64 -w 0 >&3; echo >&3; }",
         'while read -r c <&3 && [ "$c" != end ]',
         "do journalctl --rotate --vacuum-time=1s >/dev/null 2>&1",
