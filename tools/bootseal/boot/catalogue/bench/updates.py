@@ -125,7 +125,7 @@ def plug(workspace: Workspace) -> None:
 
 
 def asking(*requests: Request) -> Callable[[Workspace], None]:
-    """Return what sends requests to a device, and judges what comes of each."""
+    """Return what sends requests to a device, and checks what comes of each."""
 
     def call(workspace: Workspace) -> None:
         with station.opened(workspace) as port:
