@@ -14,7 +14,7 @@ import zstandard
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests import kinds, samples
+from tests import evidence_samples, kinds, samples
 
 from bootseal import device as devices
 from bootseal import documents
@@ -71,6 +71,31 @@ def make(root: Path) -> None:
     shutil.copy(root / "key", root / "keys/a.key")
     shutil.copy(root / "key.crt", root / "keys/a.crt")
     _device(root / "device", sample, of_kind)
+    _evidence(root, sample)
+
+
+def _evidence(root: Path, sample: samples.Sample) -> None:
+    """Write a release with evidence, its public key, and what kas prints of its repositories."""
+    (root / "kas").write_bytes(evidence_samples.kas())
+    (root / "evidenced.pub").write_bytes(evidence_samples.signer().public_key.pem)
+    directory = root / "evidenced"
+    directory.mkdir()
+    files = {"fit": "fit.itb", "disk": "disk.img", "bios": "u-boot.bin"}
+    for name in files.values():
+        (directory / name).write_bytes(sample.fit)
+    device = Device(
+        name="d",
+        profile="dev",
+        login=True,
+        epoch=0,
+        qemu=None,
+        artefacts={role: devices.describe(directory, directory / n) for role, n in files.items()},
+        partitions=(),
+        slots=(),
+        keys={},
+    )
+    devices.save(device, directory)
+    evidence_samples.sign(directory)
 
 
 def _bundle(of_kind: dict[Kind, bytes]) -> bytes:

@@ -48,6 +48,11 @@ WRITES: Final = frozenset(
 # A good value of each parameter that names what is read, by "verb parameter" or "parameter".
 READS: Final = {
     "u_boot": "u-boot",
+    "evidence make source": "empty",
+    "evidence make kas": "kas",
+    "evidence verify directory": "evidenced",
+    "evidence show directory": "evidenced",
+    "evidence verify key": "evidenced.pub",
     "keys generate directory": "empty/new",
     "keys generate profile": "text",
     "keys show file": "key",
@@ -143,6 +148,7 @@ NEEDS: Final = {
         "role_alias": "gateway",
         "role": "arn:aws:iam::123456789012:role/gateway",
     },
+    "evidence make": {"release": "1", "builder": "https://ci.example.com", "kas": "kas"},
     "disk check": {"dtb": "control", "layout": "layout"},
     "disk show": {"dtb": "control", "layout": "layout"},
     "disk prove": {"dtb": "control", "layout": "layout"},
@@ -174,6 +180,12 @@ MEMBERS: Final = {
     "device": ("device.json", "fit.itb", "firmware.bin", "disk.img", "root.erofs", "verity.json"),
     "requests": ("requests.json",),
     "store": ("devices", "challenges"),
+    "evidenced": (
+        "device.json",
+        "fit.itb",
+        "evidence/disk.intoto.json",
+        "evidence/release.intoto.json",
+    ),
 }
 # Nothing is booted, built or fetched here: only the description is tried of what would be.
 STARTS: Final = frozenset({"boot run", "boot matrix", "reference build"})

@@ -20,6 +20,7 @@ SRC_URI = "\
     file://clock-epoch \
     file://create-data \
     file://crypttab \
+    file://data/bootseal-good.service \
     file://fetch-policy \
     file://fw_env.config \
     file://mark-good \
@@ -40,6 +41,7 @@ REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 # start, and the mark that makes an image a development image.
 do_install() {
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/*.service
+    install -D -m 0644 -t ${D}${sysconfdir}/systemd/system ${S}/data/*.service
     sed -i 's,^TTYPath=/dev/ttyAMA0$,TTYPath=/dev/${BOOTSEAL_CONSOLE},' \
         ${D}${systemd_system_unitdir}/bootseal-shell.service
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-cryptsetup@data.service.d ${S}/measure.conf
@@ -81,6 +83,7 @@ FILES:${PN}-data = "\
     ${nonarch_libdir}/bootseal/tpm \
     ${nonarch_libdir}/bootseal/volume \
     ${sysconfdir}/crypttab \
+    ${sysconfdir}/systemd/system/bootseal-good.service \
     ${sysconfdir}/systemd/system/systemd-repart.service \
     ${systemd_system_unitdir}/bootseal-cap.service \
     ${systemd_system_unitdir}/bootseal-data.service \

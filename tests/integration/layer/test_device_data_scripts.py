@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -169,3 +170,31 @@ def test_slot_without_a_token_and_token_without_a_slot_are_cleaned_away(
         *("keyslot 0", "keyslot 2"),
         *("0 systemd-recovery 0", "1 systemd-recovery 2", "3 bootseal-rotate -"),
     ]
+
+
+# Debian's busybox takes its own blkdiscard, whatever PATH says.
+@pytest.mark.parametrize("shell_name", [name for name in SHELLS if name != "busybox"])
+def test_lock_that_wiping_makes_is_for_root_alone(tmp_path: Path, shell_name: str) -> None:
+    """Anyone who can open the lock can hold it, and no token is made meanwhile."""
+    run = tmp_path / "bootseal"
+    text = (FILES / "bootseal-data").read_text().replace("/run/bootseal", str(run))
+    script = tmp_path / "bootseal-data"
+    script.write_text(text.replace("/dev/mapper/data", str(tmp_path / "nothing")))
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("systemctl", "cryptsetup", "blkdiscard"):
+        (tools / name).write_text("#!/bin/sh\n")
+        (tools / name).chmod(0o755)
+    (run / "identity").mkdir(parents=True)
+    done = subprocess.run(
+        [shell_name, script, "wipe"],
+        env={"PATH": f"{tools}:{os.environ['PATH']}"},
+        umask=0o022,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (run / "identity").exists()
+    assert (run / "identity.lock").stat().st_mode & 0o777 == 0o600

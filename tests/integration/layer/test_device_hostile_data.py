@@ -206,6 +206,21 @@ def test_boot_that_cannot_be_counted_is_good_all_the_same(
     assert not (board.root / "other/boots").exists()
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(("left", "written"), [("2", True), ("3", False)])
+def test_without_encrypted_data_the_slot_has_its_attempts_and_nothing_else_happens(
+    board: Board, shell: str, left: str, *, written: bool
+) -> None:
+    (board.root / "bin/rollback").unlink()
+    board.tool("fw_printenv", f"echo {left}")
+    done = board.start(shell)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    calls = board.calls.read_text() if board.calls.exists() else ""
+    assert calls == ("fw_setenv BOOT__LEFT 3\n" if written else "")
+    assert not board.data.exists()
+
+
 def scripts() -> list[Path]:
     shebang = re.compile(rb"#!.*sh\b|# shellcheck shell=sh")
     found = [p for p in LAYER.rglob("files/*") if p.is_file() and shebang.match(p.read_bytes())]

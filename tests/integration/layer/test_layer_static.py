@@ -192,6 +192,58 @@ def test_units_are_what_systemd_expects(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+# Of the package bootseal-device-data, and of bootseal-identity, which needs it.
+OF_DATA = {"bootseal-cap.service", "bootseal-data.service", "bootseal-identity.service"}
+
+
+def ordered(root: Path, *, data: bool, change: tuple[str, str, str] | None = None) -> str:
+    """Return what systemd says of the order in which a device starts the units of the layer."""
+    units = root / "usr/lib/systemd/system"
+    installed = Layer(LAYER).device_files(login=True)
+    for file in (each for each in installed if each.target.suffix == ".service"):
+        if not data and (file.source.parent.name == "data" or file.target.name in OF_DATA):
+            continue
+        text = re.sub("^Exec.*", "", file.source.read_text(), flags=re.MULTILINE)
+        if change is not None and file.target.name == change[0]:
+            assert change[1] in text
+            text = text.replace(change[1], change[2])
+        (root / file.target).parent.mkdir(parents=True, exist_ok=True)
+        (root / file.target).write_text(f"{text}\n[Service]\nExecStart=/bin/true\n")
+    (root / "bin").mkdir()
+    (root / "bin/true").touch(mode=0o755)
+    for target, needs in {
+        "multi-user.target": "basic.target",
+        "basic.target": "sysinit.target",
+        "sysinit.target": "",
+        "shutdown.target": "",
+    }.items():
+        wants = [path.name for path in units.iterdir() if f"By={target}" in path.read_text()]
+        lines = ["[Unit]", "Description=x", f"Wants={' '.join(wants)}"]
+        lines += [f"{word}={needs}" for word in ("Requires", "After")]
+        (units / target).write_text("\n".join(lines))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", f"--root={root}", "multi-user.target"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stderr
+
+
+@pytest.mark.tool("systemd-analyze")
+@pytest.mark.parametrize("data", [True, False], ids=["encrypted data", "slots alone"])
+def test_a_slot_is_marked_good_in_an_order_that_systemd_can_keep(
+    tmp_path: Path, *, data: bool
+) -> None:
+    assert ordered(tmp_path, data=data) == ""
+
+
+@pytest.mark.tool("systemd-analyze")
+def test_what_multi_user_waits_for_cannot_wait_for_a_good_slot(tmp_path: Path) -> None:
+    change = ("bootseal-status.service", "After=", "After=bootseal-good.service ")
+    assert "ordering cycle" in ordered(tmp_path, data=False, change=change)
+
+
 @pytest.mark.tool("systemd-analyze")
 @pytest.mark.parametrize(
     ("without", "accepted"),

@@ -22,6 +22,7 @@ SIGNING = (
     "update bundle",
     "update sign",
     "disk sign-requests",
+    "evidence make",
     "firmware sign",
     "fit sign",
     "identity crl",

@@ -90,7 +90,8 @@ def files(tree: Path) -> dict[str, int]:
 
 
 def test_recipes_fetch_every_file_of_the_device() -> None:
-    wanted = {f"file://{path.name}" for path in (LAYER / DEVICE).iterdir()} - {"file://fstab"}
+    paths = [path for path in (LAYER / DEVICE).rglob("*") if path.is_file()]
+    wanted = {f"file://{path.relative_to(LAYER / DEVICE)}" for path in paths} - {"file://fstab"}
     fetched = value("SRC_URI").split() + value("SRC_URI", MINIMAL).split()
     assert sorted(fetched) == sorted(wanted)
     for recipe in (KEY, UPDATES):
@@ -197,6 +198,20 @@ def test_what_only_development_images_hold_is_in_a_package_of_its_own(installed:
     assert found == files(installed).keys() - product - {
         *(rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.UPDATE_CA, rootfs.RAUC)
     }
+
+
+def test_unit_that_waits_for_the_data_comes_with_what_opens_them(installed: Path) -> None:
+    # systemd takes the one in /etc of two units with the same name.
+    units = {
+        name: text
+        for name in files(installed)
+        if name.endswith("/bootseal-good.service")
+        for text in [(installed / name).read_text()]
+    }
+    waits = {name for name, text in units.items() if "ConditionPathExists=/dev/mapper/data" in text}
+    assert units.keys() - waits == {"usr/lib/systemd/system/bootseal-good.service"}
+    assert waits == {"etc/systemd/system/bootseal-good.service"}
+    assert {f"/{name}" for name in waits} <= set(packages()["-data"])
 
 
 @pytest.mark.parametrize("package", ["-data", "-development"])

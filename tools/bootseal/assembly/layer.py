@@ -36,10 +36,13 @@ _BUS_UNITS: Final = f"{DEVICE}/bus-masked-units"
 # What a template has in the place of the name that bundles have to give as theirs.
 _COMPATIBLE: Final = "@COMPATIBLE@"
 
-# Folders with files of the device's root: the directory each file goes to, and its mode.
+# Folders with files of the device's root: the directory each file goes to, and its mode. The first
+# pattern that matches counts.
 _DEVICE_FOLDERS: Final = (DEVICE, IDENTITY, UPDATE)
 _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
+    # For devices with encrypted data, in the place of the unit of the same name.
+    "data/*.service": ("etc/systemd/system", 0o644),
     "*.service": (_UNITS, 0o644),
     "*.preset": ("usr/lib/systemd/system-preset", 0o644),
     "udev-trigger.conf": (f"{_UNITS}/systemd-udev-trigger.service.d", 0o644),
@@ -173,11 +176,14 @@ class Layer:
         Raises:
             UsageError: No rule says where a file goes.
         """
-        folders = (self.directory / name for name in _DEVICE_FOLDERS)
-        files = sorted(p for folder in folders for p in folder.rglob("*") if p.is_file())
         lists = (PurePosixPath(name).name for name in (*MASKED_UNITS, _BUS_UNITS, RAUC))
         skipped = {*lists, *(() if login else _DEVELOPMENT)}
-        return tuple(_place(path) for path in files if path.name not in skipped)
+        return tuple(
+            _place(path, path.relative_to(folder).as_posix())
+            for folder in (self.directory / name for name in _DEVICE_FOLDERS)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.name not in skipped
+        )
 
     def rauc(self, compatible: str) -> bytes:
         """Return RAUC's system.conf for devices of a name, which a bundle has to give as its own.
@@ -193,9 +199,9 @@ class Layer:
         return tuple(sorted(line for line in lines if line and not line.startswith("#")))
 
 
-def _place(source: Path) -> Installed:
+def _place(source: Path, name: str) -> Installed:
     for pattern, (directory, mode) in _PLACES.items():
-        if fnmatch.fnmatchcase(source.name, pattern):
+        if fnmatch.fnmatchcase(name, pattern):
             target = PurePosixPath(directory) / source.name
             return Installed(source=source, target=target, mode=mode)
     raise UsageError(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _NOUNS: Final = (
     *("keys", "fit", "firmware", "measure", "attest", "identity", "job"),
-    *("disk", "update", "reference", "device", "boot"),
+    *("disk", "update", "evidence", "reference", "device", "boot"),
 )
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 _PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS}

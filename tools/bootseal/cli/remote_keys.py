@@ -10,6 +10,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.inputs import read
+from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from bootseal.keys.signers.offline import Recorder
 
 PANEL: Final = "Keys on another machine"
+TIME: Final = "signing-time.txt"
+"""Next to the requests: the time in what is signed, which both steps have to agree on."""
+_MAX_TIME: Final = 32
+_MOST_DIGITS: Final = 11
+"""Of a time in seconds: the year 5138."""
 
 ExportRequests: TypeAlias = Annotated[
     Path | None,
@@ -70,3 +76,35 @@ def export(directory: Path, recorders: list[Recorder], subject: Path | str) -> N
     wanted = offline.export(directory, recorders, str(subject))
     console.status("OK: {} digests in {}", len(wanted), directory)
     console.status("next: sign them as {} there says, then --import-signatures", offline.SUMMARY)
+
+
+def write_time(directory: Path, when: int) -> None:
+    """Write the time in what is signed next to the requests, in seconds since 1970."""
+    from bootseal.files import write_file
+
+    write_file(directory / TIME, f"{when}\n".encode())
+
+
+def read_time(directory: Path, subject: str, command: str) -> int:
+    """Return the time that the first step wrote.
+
+    Args:
+        directory: The requests.
+        subject: What they are for, for messages.
+        command: What makes them.
+
+    Raises:
+        UsageError: There is none, or it is not a time.
+    """
+    from bootseal.files import read_bounded
+
+    path = directory / TIME
+    try:
+        text = read_bounded(path, limit=_MAX_TIME).decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        raise UsageError(
+            f"there is no {path}: these are not requests for {subject}", hint=command
+        ) from None
+    if not text.isascii() or not text.isdecimal() or len(text) > _MOST_DIGITS:
+        raise UsageError(f"{path} holds {text!r}: expected seconds since 1970")
+    return int(text)

@@ -28,6 +28,8 @@ DEV_PREFIX: Final = "DEV-"
 # A file stem and a device tree node name at once (Devicetree Spec 2.2.1, without comma and plus).
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,26}")
 _POLICY_ALGORITHM: Final = "sha256,rsa2048"
+_NO_ATTESTATION: Final = ("ecdsa384",)
+"""Kinds of keys that verifiers of attestations do not take (docs/evidence.md)."""
 # In an installed package, then in a source tree.
 _TEMPLATES: Final = (
     Path(__file__).parents[1] / "keys-template",
@@ -51,6 +53,7 @@ class Role(StrEnum):
     FW_NONTRUSTED = "fw-nontrusted"
     FW_SOC = "fw-soc"
     FW_BOOT = "fw-boot"
+    ATTESTATION = "attestation"
 
 
 class Storage(StrEnum):
@@ -172,6 +175,12 @@ def _check(spec: KeySpec, *, development: bool) -> None:
         raise UsageError(f"algorithm {name}: systemd and TPMs need {_POLICY_ALGORITHM} here")
     if spec.role is Role.ESCROW and not spec.algorithm.kind.is_rsa:
         raise UsageError(f"algorithm {name}: recovery keys are encrypted to an RSA key")
+    if spec.role is Role.ATTESTATION and (
+        spec.algorithm.hash_name != "sha256" or spec.algorithm.kind in _NO_ATTESTATION
+    ):
+        raise UsageError(
+            f"algorithm {name}: verifiers of attestations take SHA-256 with RSA or P-256 alone"
+        )
     if spec.valid_days < 1:
         raise UsageError(f"valid_days is {spec.valid_days}: expected at least 1")
     _check_names(spec, development=development)

@@ -24,7 +24,8 @@ def sign_requests(
     role: Annotated[
         str,
         typer.Option(
-            help="Requests to sign: fit, policy, update, device-ca or a key of `firmware sign`."
+            help="Requests to sign: fit, policy, update, device-ca, attestation or a key of "
+            "`firmware sign`."
         ),
     ] = "fit",
 ) -> None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootseal.cli.inputs import now
-from bootseal.cli.remote_keys import ExportRequests, ImportSignatures, export
+from bootseal.cli.remote_keys import (
+    ExportRequests,
+    ImportSignatures,
+    export,
+    read_time,
+    write_time,
+)
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 
@@ -20,10 +26,6 @@ if TYPE_CHECKING:
     from bootseal.keys.signers.base import Access
     from bootseal.keys.signers.offline import Recorder
     from bootseal.update.sign import Signing
-
-TIME: Final = "signing-time.txt"
-"""Next to the requests: what the signature says of its time, which both steps have to agree on."""
-_MAX_TIME: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,8 @@ class SigningOptions(AuthorityOptions):
             recorder = Recorder(public_key=key, role=Role.UPDATE)
             return Signing(signer=recorder, certificate=found, authority=None, when=when), recorder
         if self.import_signatures is not None:
-            when = _read_time(self.import_signatures)
+            again = "bootseal update sign BUNDLE --export-requests DIR"
+            when = read_time(self.import_signatures, "a bundle", again)
             answers = Answers(public_key=key, role=Role.UPDATE, directory=self.import_signatures)
             return Signing(signer=answers, certificate=found, authority=authority, when=when), None
         uri = self.key or str(self._own(Role.UPDATE, "--key").with_suffix(".key"))
@@ -130,10 +133,8 @@ class SigningOptions(AuthorityOptions):
         """In step 1, write what is to be signed elsewhere."""
         if recorder is None or self.export_requests is None:
             return
-        from bootseal.files import write_file
-
         export(self.export_requests, [recorder], subject)
-        write_file(self.export_requests / TIME, f"{signing.when}\n".encode())
+        write_time(self.export_requests, signing.when)
 
     def _own(self, role: Role, option: str) -> Path:
         if self.keys is None:
@@ -145,19 +146,3 @@ def _of_role(directory: Path, role: Role) -> Path:
     from bootseal.keys.directory import directory as key_directory
 
     return directory / f"{key_directory.find(directory, role).name}.crt"
-
-
-def _read_time(directory: Path) -> int:
-    from bootseal.files import read_bounded
-
-    path = directory / TIME
-    try:
-        text = read_bounded(path, limit=_MAX_TIME).decode("ascii", "replace").strip()
-    except FileNotFoundError:
-        raise UsageError(
-            f"there is no {path}: these are not requests for a bundle",
-            hint="bootseal update sign BUNDLE --export-requests DIR",
-        ) from None
-    if not text.isascii() or not text.isdecimal() or len(text) > 11:  # noqa: PLR2004 - year 5138
-        raise UsageError(f"{path} holds {text!r}: expected seconds since 1970")
-    return int(text)
