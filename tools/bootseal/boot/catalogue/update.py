@@ -95,7 +95,7 @@ UPDATES: Final = (
         "PCR policy another key signed, and one with a changed block. Each is refused for that "
         "reason, the last one while it is written: its slot is marked bad, and the running one "
         "stays first. A user without rights can neither install nor mark a slot.",
-        prepare=updates.plug,
+        prepare=updates.plug_refused,
         steps=(
             came_up(
                 *("root-verified:a", "shell"),
@@ -120,7 +120,7 @@ UPDATES: Final = (
         about="The first bundle is signed, but its FIT is not. RAUC installs it, U-Boot refuses "
         "the slot, the device comes up from the release before with its data, and marks the slot "
         "bad. The second one starts, opens the same data, and the rollback index rises.",
-        prepare=updates.plug,
+        prepare=updates.plug_installed,
         steps=(
             came_up(
                 *("root-verified:a", "shell", "slot-tried:b", "bad-signature:conf-b"),

@@ -74,7 +74,7 @@ def _install(name: str, said: str, *, options: str = "", state: str = _NEW) -> R
 
 REFUSED: Final = (
     Request(
-        command=f"{_NOBODY} rauc install {_PLACE}/good.raucb", said="Access denied|Rejected send"
+        command=f"{_NOBODY} rauc install {_PLACE}/small.raucb", said="Access denied|Rejected send"
     ),
     Request(command=f"{_NOBODY} rauc status mark-bad other", said="Access denied|Rejected send"),
     _install("other-ca", "unable to get local issuer certificate|signature failure"),
@@ -104,8 +104,27 @@ BROKEN: Final = Request(
 )
 
 
-def plug(workspace: Workspace) -> None:
-    """Make all bundles, put them onto a second disk, and connect the station.
+def plug_refused(workspace: Workspace) -> None:
+    """Make the bundles that are refused, put them onto a second disk, and connect the station.
+
+    Raises:
+        BootsealError: A bundle cannot be made.
+    """
+    station.plug(workspace)
+    maker = bundles.Maker(workspace)
+    maker.small("small")
+    maker.resigned("other-ca", "small", maker.other_keys())
+    maker.for_other_devices("other-devices", "small")
+    maker.changed("changed", "small")
+    maker.plain("plain")
+    maker.small("other-board", other_board=True)
+    maker.small("older", index=0)
+    maker.small("foreign-policy", foreign_policy=True)
+    maker.plug()
+
+
+def plug_installed(workspace: Workspace) -> None:
+    """Make the bundles that are installed, put them onto a second disk, and connect the station.
 
     Raises:
         BootsealError: A bundle cannot be made.
@@ -114,13 +133,6 @@ def plug(workspace: Workspace) -> None:
     maker = bundles.Maker(workspace)
     release.expect(workspace, maker.good("good"))
     maker.small("broken", spoilt=True)
-    maker.resigned("other-ca", "broken", maker.other_keys())
-    maker.for_other_devices("other-devices", "broken")
-    maker.changed("changed", "broken")
-    maker.small("other-board", other_board=True)
-    maker.small("older", index=0)
-    maker.small("foreign-policy", foreign_policy=True)
-    maker.plain("plain")
     maker.plug()
 
 
@@ -131,18 +143,26 @@ def asking(*requests: Request) -> Callable[[Workspace], None]:
         with station.opened(workspace) as port:
             try:
                 for request in requests:
-                    _ask(port, request)
+                    ask(port, request)
             finally:
                 port.send(b"end\n")
 
     return call
 
 
-def _ask(port: Port, request: Request) -> None:
+def ask(port: Port, request: Request) -> None:
+    """Send a request, and check what comes of it.
+
+    Raises:
+        VerificationRefused: Something else than what has to.
+        Inconclusive: The device does not answer.
+    """
     port.send(f"{request.command}\n".encode())
     code = port.line().strip().decode(errors="replace")
     try:
-        said, logged, state = (base64.b64decode(port.line()).decode() for _ in range(3))
+        said, logged, state = (
+            base64.b64decode(port.line().strip(), validate=True).decode() for _ in range(3)
+        )
     except ValueError as error:
         raise VerificationRefused(f"what the device sends is malformed: {error}") from error
     text = f"{request.command}: exit code {code}, it said {said[-400:]!r}, logged {logged[-400:]!r}"
