@@ -34,6 +34,8 @@ _LISTEN: Final = "; ".join(
         f"exec 3<>{station.PATH}",
         f"mkdir {_PLACE}",
         f"mount -o ro UUID={bundles.UUID} {_PLACE}",
+        # The bus gives a service 25 s to start, which is little for a slow machine.
+        "systemctl start rauc.service",
         "s() { tail -c 6000 | base64 -w 0 >&3; echo >&3; }",
         'while read -r c <&3 && [ "$c" != end ]',
         "do journalctl --rotate --vacuum-time=1s >/dev/null 2>&1",
