@@ -136,7 +136,7 @@ class Maker:
         names = ("root.img", "manifest.raucm")
         payload.pack(staging, names, packed, epoch=self._workspace.device.epoch)
         data = packed.read_bytes()
-        self._write(name, data, _without_content(_seal(self._workspace.keys, data)))
+        self._write(name, data, without_content(_seal(self._workspace.keys, data)))
 
     def other_keys(self) -> Path:
         """Return the keys of another maker."""
@@ -220,7 +220,7 @@ def _spoilt(fit: bytes) -> bytes:
     return fit
 
 
-def _without_content(message: bytes) -> bytes:
+def without_content(message: bytes) -> bytes:
     """Take out of a CMS message what it signs: the signature is then a detached one."""
     outer = Values(message, "message").into(SEQUENCE)
     kind = outer.whole(OID)
