@@ -80,7 +80,9 @@ REFUSED: Final = (
     ),
     Request(command=f"{_NOBODY} rauc status mark-bad other", said="Access denied|Rejected send"),
     _install("other-ca", "unable to get local issuer certificate|signature failure"),
-    _install("plain", "(?i)bundle format 'plain' not allowed"),
+    # Of a plain bundle, RAUC asks first which file system it lies on.
+    Request(command=f"cp {_PLACE}/plain.raucb /tmp/plain.raucb", accepted=True, said=""),
+    Request(command="rauc install /tmp/plain.raucb", said="(?i)bundle format 'plain' not allowed"),
     _install("other-devices", "Compatible mismatch"),
     _install(
         "other-board",
