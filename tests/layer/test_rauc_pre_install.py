@@ -130,7 +130,8 @@ class Device:
         targets = {
             "RAUC_TARGET_SLOTS": "4 5 6",
             **{f"RAUC_IMAGE_CLASS_{n}": c for n, c in zip("456", CLASSES, strict=True)},
-            **{f"RAUC_IMAGE_NAME_{n}": str(bundle) for n in "456"},
+            **{f"RAUC_IMAGE_NAME_{n}": bundle.name for n in "456"},
+            "RAUC_BUNDLE_MOUNT_POINT": str(self.directory),
             "RAUC_SLOT_BOOTNAME_4": "B",
             **self.environment,
         }
@@ -242,8 +243,13 @@ def test_image_of_another_size_is_refused(sample: Sample, device: Device) -> Non
         ({"RAUC_TARGET_SLOTS": "4 5 6 4"}, "the bundle has two images for boot"),
         ({"RAUC_TARGET_SLOTS": "4 5 6$(id)"}, "RAUC names slot '6$(id)'"),
         ({"RAUC_SLOT_BOOTNAME_4": "C"}, "RAUC boots 'C'"),
-        ({"RAUC_IMAGE_NAME_4": "/dev/zero"}, "/dev/zero is not a regular file"),
-        ({"RAUC_IMAGE_NAME_4": "/nowhere"}, "/nowhere is not a regular file"),
+        (
+            {"RAUC_IMAGE_NAME_4": "/dev/zero"},
+            "the image of the boot partition is called '/dev/zero'",
+        ),
+        ({"RAUC_IMAGE_NAME_4": ".."}, "the image of the boot partition is called '..'"),
+        ({"RAUC_IMAGE_NAME_4": "tree"}, "tree is not a regular file"),
+        ({"RAUC_IMAGE_NAME_4": "nowhere"}, "nowhere is not a regular file"),
     ],
 )
 def test_what_rauc_should_not_ask_for_is_refused(
