@@ -91,9 +91,10 @@ REFUSED: Final = (
     ),
     _install("older", "update refused: the release has rollback index 0: below 1 is refused"),
     _install("foreign-policy", "update refused: its PCR policy is not signed by the maker"),
-    _install("changed", r"Input/output error", state=_BAD),
+    # The handler meets the block first, as it hashes what would be measured.
+    _install("changed", "update refused: its PCR policy does not approve this release"),
 )
-"""Each refused for its own reason; the last one while it is written, so its slot is bad then."""
+"""Each refused for its own reason, before anything is written."""
 INSTALLED: Final = Request(
     command=f"rauc install {_PLACE}/good.raucb",
     accepted=True,
