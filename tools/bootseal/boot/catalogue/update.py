@@ -93,7 +93,8 @@ UPDATES: Final = (
         "maker signed, one of the format plain, one for devices of another name; past RAUC's own "
         "comparison of names, one for another board; one with a lower rollback index, one whose "
         "PCR policy another key signed, and one with a changed block. Each is refused for that "
-        "reason before anything is written. A user without rights can neither install nor mark a slot.",
+        "reason before anything is written. A user without rights can neither install nor mark a "
+        "slot.",
         prepare=updates.plug_refused,
         steps=(
             came_up(
