@@ -4,20 +4,15 @@
 from __future__ import annotations
 
 import random
-import shutil
-import subprocess
-import zlib
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from tests.slot_state import NEW, REST, SlotState
 
-from bootseal.formats.uboot.environment import ENVIRONMENT_SIZE, emit_environment
+from bootseal.formats.uboot.environment import ENVIRONMENT_SIZE
 
 LAYER = Path(__file__).parents[2] / "meta-secureboot"
 BACKEND = LAYER / "dynamic-layers/meta-rauc/recipes-core/bootseal-update/files/rauc-backend"
-NEW = ("A B", "3", "3")
-REST = b"behind the block" * 256
 
 pytestmark = [
     pytest.mark.tool("busybox"),
@@ -26,59 +21,14 @@ pytestmark = [
 ]
 
 
-class Device(NamedTuple):
-    """A slot state in a file, and what changes it."""
-
-    directory: Path
-
-    @property
-    def state(self) -> Path:
-        return self.directory / "bootstate"
-
-    def put(self, order: str, left_a: str, left_b: str) -> None:
-        values = {"BOOT_ORDER": order, "BOOT_A_LEFT": left_a, "BOOT_B_LEFT": left_b}
-        self.state.write_bytes(emit_environment(values) + REST)
-
-    def get(self) -> tuple[str, str, str]:
-        data = self.state.read_bytes()
-        assert data[ENVIRONMENT_SIZE:] == REST
-        block = data[:ENVIRONMENT_SIZE]
-        assert int.from_bytes(block[:4], "little") == zlib.crc32(block[4:])
-        # libubootenv leaves what its memory held behind the last variable, where nothing reads.
-        text = block[4:].partition(b"\0\0")[0].decode()
-        found = dict(line.split("=", 1) for line in text.split("\0"))
-        assert found.keys() == {"BOOT_ORDER", "BOOT_A_LEFT", "BOOT_B_LEFT"}
-        return found["BOOT_ORDER"], found["BOOT_A_LEFT"], found["BOOT_B_LEFT"]
-
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            ["busybox", "sh", self.directory / "rauc-backend", *arguments],
-            env={"PATH": f"{self.directory}:/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-        return done.returncode, done.stdout, done.stderr
-
-
 @pytest.fixture
-def device(tmp_path: Path) -> Device:
-    (tmp_path / "fw_env.config").write_text(f"{tmp_path / 'bootstate'} 0x0 0x4000\n")
-    (tmp_path / "cmdline").write_text("quiet bootseal.slot=b bootseal.blocks=1\n")
-    text = BACKEND.read_text().replace("/proc/cmdline", str(tmp_path / "cmdline"))
-    (tmp_path / "rauc-backend").write_text(text)
-    for tool in ("fw_printenv", "fw_setenv"):
-        wrapper = tmp_path / tool
-        config = tmp_path / "fw_env.config"
-        wrapper.write_text(f'#!/bin/sh\nexec {shutil.which(tool)} -c {config} "$@"\n')
-        wrapper.chmod(0o755)
-    found = Device(tmp_path)
-    found.put(*NEW)
+def device(tmp_path: Path) -> SlotState:
+    found = SlotState(tmp_path, BACKEND)
+    found.set_up(slot="b")
     return found
 
 
-def test_current_slot_is_that_of_the_command_line(device: Device) -> None:
+def test_current_slot_is_that_of_the_command_line(device: SlotState) -> None:
     assert device.run("get-current") == (0, "B\n", "")
     (device.directory / "cmdline").write_text("quiet\n")
     assert device.run("get-current")[0] == 1
@@ -94,14 +44,14 @@ def test_current_slot_is_that_of_the_command_line(device: Device) -> None:
     ],
 )
 def test_primary_is_the_first_with_attempts_left(
-    device: Device, state: tuple[str, str, str], primary: str
+    device: SlotState, state: tuple[str, str, str], primary: str
 ) -> None:
     device.put(*state)
 
     assert device.run("get-primary") == (0, f"{primary}\n", "")
 
 
-def test_there_is_no_primary_without_attempts(device: Device) -> None:
+def test_there_is_no_primary_without_attempts(device: SlotState) -> None:
     device.put("A B", "0", "0")
     code, printed, said = device.run("get-primary")
 
@@ -120,7 +70,7 @@ def test_there_is_no_primary_without_attempts(device: Device) -> None:
     ],
 )
 def test_change_is_made_and_nothing_else(
-    device: Device, arguments: tuple[str, ...], state: tuple[str, str, str]
+    device: SlotState, arguments: tuple[str, ...], state: tuple[str, str, str]
 ) -> None:
     device.put("A B", "1", "2")
 
@@ -128,7 +78,7 @@ def test_change_is_made_and_nothing_else(
     assert device.get() == state
 
 
-def test_installation_ends_in_the_new_slot(device: Device) -> None:
+def test_installation_ends_in_the_new_slot(device: SlotState) -> None:
     device.run("set-state", "B", "bad")
     assert device.get() == ("A B", "3", "0")
     assert device.run("get-state", "B") == (0, "bad\n", "")
@@ -138,7 +88,7 @@ def test_installation_ends_in_the_new_slot(device: Device) -> None:
 
 
 @pytest.mark.parametrize("order", ["B", "A B;reset", "B A "])
-def test_order_that_the_boot_logic_does_not_know_is_a_first(device: Device, order: str) -> None:
+def test_order_that_the_boot_logic_does_not_know_is_a_first(device: SlotState, order: str) -> None:
     device.put(order, "3", "3")
 
     assert device.run("get-primary") == (0, "A\n", "")
@@ -147,7 +97,7 @@ def test_order_that_the_boot_logic_does_not_know_is_a_first(device: Device, orde
 
 
 @pytest.mark.parametrize("left", ["9", "", "0x3", "-1", "33", " 3"])
-def test_attempts_that_the_boot_logic_does_not_know_are_none(device: Device, left: str) -> None:
+def test_attempts_that_the_boot_logic_does_not_know_are_none(device: SlotState, left: str) -> None:
     device.put("A B", left, "2")
 
     assert device.run("get-primary") == (0, "B\n", "")
@@ -156,7 +106,7 @@ def test_attempts_that_the_boot_logic_does_not_know_are_none(device: Device, lef
     assert device.get() == ("A B", "0", "3")
 
 
-def test_noise_is_replaced_by_a_valid_block(device: Device) -> None:
+def test_noise_is_replaced_by_a_valid_block(device: SlotState) -> None:
     noise = random.Random(15).randbytes(ENVIRONMENT_SIZE)  # noqa: S311 - the same in each run
     device.state.write_bytes(noise + REST)
 
@@ -183,7 +133,7 @@ def test_noise_is_replaced_by_a_valid_block(device: Device) -> None:
     ],
 )
 def test_request_that_is_not_known_changes_nothing(
-    device: Device, arguments: tuple[str, ...]
+    device: SlotState, arguments: tuple[str, ...]
 ) -> None:
     before = device.state.read_bytes()
     code, printed, said = device.run(*arguments)
@@ -194,7 +144,7 @@ def test_request_that_is_not_known_changes_nothing(
 
 
 @pytest.mark.parametrize("arguments", [("get-primary",), ("get-state", "B"), ("set-primary", "A")])
-def test_state_that_is_not_there_is_an_error(device: Device, arguments: tuple[str, ...]) -> None:
+def test_state_that_is_not_there_is_an_error(device: SlotState, arguments: tuple[str, ...]) -> None:
     device.state.unlink()
 
     code, printed, said = device.run(*arguments)
@@ -203,7 +153,7 @@ def test_state_that_is_not_there_is_an_error(device: Device, arguments: tuple[st
     assert "the slot state cannot be read" in said
 
 
-def test_state_that_cannot_be_written_is_an_error(device: Device) -> None:
+def test_state_that_cannot_be_written_is_an_error(device: SlotState) -> None:
     device.state.unlink()
     device.state.mkdir()
 

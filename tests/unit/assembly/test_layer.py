@@ -49,7 +49,7 @@ def test_rauc_reads_only_keys_that_its_oldest_version_knows() -> None:
     assert {*found["system"]["bundle-formats"].split()} == {"verity", "crypt"}
     keyring = {"path", "allow-partial-chain", "check-purpose", "use-bundle-signing-time"}
     assert found["keyring"].keys() == keyring
-    assert found["handlers"].keys() == {"bootloader-custom-backend"}
+    assert found["handlers"].keys() == {"bootloader-custom-backend", "pre-install"}
     for name in slots:
         assert found[name].keys() <= {"device", "type", "parent", "bootname"}
         assert ("parent" in found[name]) != ("bootname" in found[name])

@@ -69,6 +69,8 @@ _PLACES: Final = {
     "openssl.cnf": ("usr/lib/bootseal", 0o644),
     "de.pengutronix.rauc.conf": ("usr/share/dbus-1/system.d", 0o644),
     "rauc-backend": ("usr/lib/bootseal", 0o755),
+    "rauc-pre-install": ("usr/lib/bootseal", 0o755),
+    "read-fit": ("usr/lib/bootseal", 0o755),
     "rauc-service.conf": (f"{_UNITS}/rauc.service.d", 0o644),
     "rollback": ("usr/lib/bootseal", 0o755),
     "tpm": ("usr/lib/bootseal", 0o644),

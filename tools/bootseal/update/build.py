@@ -20,12 +20,10 @@ from bootseal.update import payload, release
 from bootseal.update.release import FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from bootseal.check.expected import Expected
-    from bootseal.disk.image import Disk
     from bootseal.progress import Progress
-    from bootseal.update.release import Piece
 
 FORM: Final = "verity"
 _MAX_EPOCH: Final = (1 << 32) - 1
@@ -63,15 +61,42 @@ def build(
         FormatError: The disk is malformed, or the time of its build.
         ToolError: mksquashfs is not installed, or failed.
     """
+    with opened(target.image) as disk:
+        found = release.of_disk(disk, target)
+        images = {piece.slot: piece.chunks(disk) for piece in found.pieces}
+        return pack(images, identity, output, seal, progress)
+
+
+def pack(
+    images: Mapping[str, Iterable[bytes]],
+    identity: Identity,
+    output: Path,
+    seal: Callable[[bytes], bytes],
+    progress: Progress,
+) -> Manifest:
+    """Write a bundle of images; it appears complete or not at all.
+
+    Args:
+        images: What is in each image by the class of slot, in the order of writing; of the root,
+            pieces of a multiple of 4096 bytes, but for the last one.
+        identity: What the bundle says of itself.
+        output: The bundle.
+        seal: Makes the CMS message of a manifest.
+        progress: Told about the long steps.
+
+    Raises:
+        UsageError: A manifest cannot have that version, or the bundle cannot be written where it
+            should be.
+        FormatError: The time of the build is out of range.
+        ToolError: mksquashfs is not installed, or failed.
+    """
     _check(identity)
     with tempfile.TemporaryDirectory(prefix="bootseal-bundle-") as name:
         staging = Path(name)
-        with opened(target.image) as disk:
-            found = release.of_disk(disk, target)
-            with progress.step("copy and hash the images"):
-                images = tuple(_copy(disk, piece, staging) for piece in found.pieces)
-        names = [each.filename for each in images]
-        names += [f"{each.filename}{manifests.SUFFIX}" for each in images if each.adaptive]
+        with progress.step("copy and hash the images"):
+            copied = tuple(_copy(slot, chunks, staging) for slot, chunks in images.items())
+        names = [each.filename for each in copied]
+        names += [f"{each.filename}{manifests.SUFFIX}" for each in copied if each.adaptive]
         packed = staging / "payload"
         with progress.step("pack the images"):
             payload.pack(staging, names, packed, epoch=identity.epoch)
@@ -85,7 +110,7 @@ def build(
             root_hash=tree.root_hash.hex(),
             salt=tree.salt.hex(),
             tree_size=payload.tree_size(tree),
-            images=images,
+            images=copied,
         )
         text = manifests.emit(manifest)
         if manifests.parse(text) != manifest:
@@ -109,24 +134,21 @@ def _check(identity: Identity) -> None:
         )
 
 
-def _copy(disk: Disk, piece: Piece, directory: Path) -> Image:
-    """Copy an image of the disk to a file; of the root, the digests of its blocks to another."""
-    path = directory / FILES[piece.slot]
-    adaptive = piece.slot == release.ROOT
+def _copy(slot: str, chunks: Iterable[bytes], directory: Path) -> Image:
+    """Copy an image to a file; of the root, the digests of its blocks to another."""
+    path = directory / FILES[slot]
+    adaptive = slot == release.ROOT
     digest = hashlib.sha256()
     blocks = []
     with path.open("wb") as file:
-        for chunk in piece.chunks(disk):
+        for chunk in chunks:
             file.write(chunk)
             digest.update(chunk)
             if adaptive:
                 blocks.append(payload.index([chunk]))
+        size = file.tell()
     if adaptive:
         path.with_name(f"{path.name}{manifests.SUFFIX}").write_bytes(b"".join(blocks))
     return Image(
-        slot=piece.slot,
-        filename=path.name,
-        size=piece.size,
-        sha256=digest.hexdigest(),
-        adaptive=adaptive,
+        slot=slot, filename=path.name, size=size, sha256=digest.hexdigest(), adaptive=adaptive
     )

@@ -68,29 +68,35 @@ def update(
     def prepare(workspace: Workspace) -> None:
         made = make(workspace, INDEX, firmware_version)
         slot = next(slot for slot in workspace.device.slots if slot.name == SLOT)
-        signer = (
-            forge_signed.stranger(Role.POLICY, "sha256,rsa2048")
-            if foreign_policy
-            else key_directory.signer(workspace.keys, Role.POLICY)
-        )
-        document = pcr_policy.sign(made.predictions.values(), signer)
-        if foreign_policy:
-            vendor = pcr_policy.key_fingerprint(
-                key_directory.find(workspace.keys, Role.POLICY).public_key
-            )
-            forged = (dataclasses.replace(each, pkfp=vendor) for each in document.sha256)
-            document = PcrPolicy(sha256=tuple(forged))
+        document = policy(workspace, made, foreign=foreign_policy)
         fit_attacks.install(workspace, made.fit, SLOT)
         approval.write_policy(workspace, slot.boot, document)
         workspace.disk.write(slot.root, 0, made.root.read_bytes())
         workspace.disk.write(slot.verity, 0, made.tree.read_bytes())
         order(workspace, "B A", b=attempts)
-        workspace.replace_slot(dataclasses.replace(slot, root_hash=made.root_hash))
-        approval.expect(workspace, {SLOT: made.predictions[SLOT]})
+        expect(workspace, made)
         if spoil is not None:
             spoil(workspace)
 
     return prepare
+
+
+def expect(workspace: Workspace, made: SlotContents) -> None:
+    """Expect a release in slot b from now on."""
+    slot = next(slot for slot in workspace.device.slots if slot.name == SLOT)
+    workspace.replace_slot(dataclasses.replace(slot, root_hash=made.root_hash))
+    approval.expect(workspace, {SLOT: made.predictions[SLOT]})
+
+
+def policy(workspace: Workspace, made: SlotContents, *, foreign: bool) -> PcrPolicy:
+    """Sign the policy of a release: as the maker, or with another key that claims to be theirs."""
+    if not foreign:
+        signer = key_directory.signer(workspace.keys, Role.POLICY)
+        return pcr_policy.sign(made.predictions.values(), signer)
+    stranger = forge_signed.stranger(Role.POLICY, "sha256,rsa2048")
+    document = pcr_policy.sign(made.predictions.values(), stranger)
+    vendor = pcr_policy.key_fingerprint(key_directory.find(workspace.keys, Role.POLICY).public_key)
+    return PcrPolicy(sha256=tuple(dataclasses.replace(e, pkfp=vendor) for e in document.sha256))
 
 
 def order(workspace: Workspace, slots: str, *, a: int = 3, b: int = 3) -> None:

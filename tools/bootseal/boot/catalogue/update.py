@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import Final
 
 from bootseal.boot.attacks import release
+from bootseal.boot.catalogue.bench import updates
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
-from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Scenario, Step
+from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Scenario, Step
 
 _GROUP: Final = "update"
 _TRIED: Final = ("slot-tried:b", "root-verified:b")
@@ -82,6 +83,74 @@ UPDATES: Final = (
                 ),
             ),
             came_up(*_BACK, "data-opened", title="release 1 again"),
+        ),
+    ),
+    Scenario(
+        id="update-refused",
+        title="Bundles that RAUC refuses, and callers that it does not hear (development image)",
+        group=_GROUP,
+        about="The running device is asked to install bundles: one that the update key of another "
+        "maker signed, one of the format plain, one for devices of another name; past RAUC's own "
+        "comparison of names, one for another board; one with a lower rollback index, one whose "
+        "PCR policy another key signed, and one with a changed block. Each is refused for that "
+        "reason before anything is written. A user without rights can neither install nor mark a "
+        "slot.",
+        prepare=updates.plug_refused,
+        steps=(
+            came_up(
+                *("root-verified:a", "shell"),
+                title="asked",
+                actions=(
+                    Action(
+                        do=Do.TYPE,
+                        when="shell",
+                        text=updates.STAY,
+                        call=updates.asking(*updates.REFUSED),
+                    ),
+                ),
+            ),
+            came_up(*_BACK, title="next boot"),
+        ),
+    ),
+    Scenario(
+        id="update-installed",
+        title="Bundles that RAUC installs: one that does not boot, then one that does "
+        "(development image)",
+        group=_GROUP,
+        about="The first bundle is signed, but its FIT is not. RAUC installs it, U-Boot refuses "
+        "the slot, the device comes up from the release before with its data, and marks the slot "
+        "bad. The second one starts, opens the same data, and the rollback index rises.",
+        prepare=updates.plug_installed,
+        steps=(
+            came_up(
+                *("root-verified:a", "shell", "slot-tried:b", "bad-signature:conf-b"),
+                "slot-refused:b",
+                *_BACK,
+                title="broken",
+                actions=(
+                    Action(
+                        do=Do.TYPE,
+                        when="shell",
+                        text=updates.RESTART,
+                        call=updates.asking(updates.BROKEN),
+                    ),
+                ),
+                check=updates.slot_b_is_bad,
+            ),
+            came_up(
+                *("root-verified:a", "shell", *_TRIED, "data-opened"),
+                f"rollback-raised:{release.INDEX}",
+                slot="b",
+                title="good",
+                actions=(
+                    Action(
+                        do=Do.TYPE,
+                        when="shell",
+                        text=updates.RESTART,
+                        call=updates.asking(updates.INSTALLED),
+                    ),
+                ),
+            ),
         ),
     ),
 )

@@ -75,6 +75,7 @@ class Machine:
         tpm: State directory of the TPM emulator; None for a machine without a TPM.
         record_tpm: Whether to record every byte to and from the TPM.
         network: What its network card is connected to; None for a machine without one.
+        medium: A raw disk that it can read, besides its own; None for none.
         extra: Further QEMU arguments.
     """
 
@@ -84,6 +85,7 @@ class Machine:
     tpm: Path | None
     record_tpm: bool = False
     network: Network | Cable | None = None
+    medium: Path | None = None
     extra: tuple[str, ...] = ()
 
 
@@ -144,6 +146,11 @@ def arguments(machine: Machine, wiring: Wiring) -> list[str]:
         args += ["-device", f"virtserialport,chardev=escrow,name={ESCROW_PORT}"]
     if wiring.qmp:
         args += ["-chardev", f"{wiring.qmp},id=qmp", "-mon", "chardev=qmp,mode=control", "-S"]
+    if machine.medium is not None:
+        # In front of the disk: boot loaders look at the disk that comes last.
+        raw = {"driver": "file", "filename": str(machine.medium), "read-only": True}
+        node = {"driver": "raw", "node-name": "medium", "file": raw, "read-only": True}
+        args += ["-blockdev", json.dumps(node), "-device", "virtio-blk-device,drive=medium"]
     if machine.disk is not None:
         # What the device discards is gone from the file, as it is from a real disk.
         file = {"driver": "file", "filename": str(machine.disk), "discard": "unmap"}

@@ -155,6 +155,7 @@ class Workspace:
         disk: The scenario's disk.
         tpm: State directory of the scenario's TPM.
         network: What the machine is connected to in every later power cycle.
+        medium: A disk that the machine can read, besides its own, in every later power cycle.
         held: What lasts until the scenario is over, such as servers next to the device.
     """
 
@@ -166,6 +167,7 @@ class Workspace:
         self.disk = Overlay(work / "disk.qcow2")
         self.tpm = work / "tpm"
         self.network: qemu.Network | qemu.Cable | None = None
+        self.medium: Path | None = None
         self.held = ExitStack()
         self._plugged = True
         self._record = False
@@ -213,6 +215,7 @@ class Workspace:
             tpm=self.tpm if self._plugged else None,
             record_tpm=self._record,
             network=self.network,
+            medium=self.medium,
             extra=self._extra,
         )
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Updates of a secure boot device by RAUC"
-DESCRIPTION = "The configuration of RAUC: slots, keyring, who may ask it, when it runs, and the custom \
-boot loader backend over the slot state that U-Boot reads."
+DESCRIPTION = "The configuration of RAUC: slots, keyring, who may ask it, when it runs, the boot loader \
+backend over the slot state that U-Boot reads, and what refuses a bundle before anything is written."
 HOMEPAGE = "https://github.com/bootseal/bootseal"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"
@@ -9,7 +9,9 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda
 SRC_URI = "\
     file://de.pengutronix.rauc.conf \
     file://rauc-backend \
+    file://rauc-pre-install \
     file://rauc-service.conf \
+    file://read-fit \
     file://system.conf.in \
 "
 
@@ -20,7 +22,7 @@ inherit features_check bootseal_keys
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
 do_install() {
-    install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/rauc-backend
+    install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/rauc-backend ${S}/rauc-pre-install ${S}/read-fit
     install -D -m 0644 -t ${D}${datadir}/dbus-1/system.d ${S}/de.pengutronix.rauc.conf
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/rauc.service.d ${S}/rauc-service.conf
     install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_UPDATE_CA_KEY}.crt ${D}${nonarch_libdir}/bootseal/update-ca.crt
@@ -35,7 +37,10 @@ FILES:${PN} += "${datadir}/dbus-1 ${nonarch_libdir}/bootseal ${systemd_system_un
 
 RDEPENDS:${PN} = "\
     bootseal-device-data \
+    coreutils \
+    grep \
     libubootenv-bin \
+    openssl-bin \
     rauc \
     rauc-service \
 "

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""A device that is asked, at its shell, to install bundles, and what it says of each.
+
+The bundles lie on a second disk. Every request is a line of the station's; the device answers with
+the exit code, what RAUC's client printed, what its service logged, and the slot state.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal.boot.attacks import bundles, release
+from bootseal.boot.attacks.state import BOOTSTATE
+from bootseal.boot.catalogue.bench import station
+from bootseal.errors import VerificationRefused
+from bootseal.formats.uboot.environment import ENVIRONMENT_SIZE
+
+if TYPE_CHECKING:
+    from bootseal.boot.catalogue.bench.station import Port
+    from bootseal.boot.scenario.workspace import Workspace
+
+_PLACE: Final = "/tmp/bundles"  # noqa: S108 - on the device
+_CRC: Final = 4
+_NOBODY: Final = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+_NEW: Final = "BOOT_A_LEFT=3 BOOT_B_LEFT=3 BOOT_ORDER=A B"
+_BAD: Final = "BOOT_A_LEFT=3 BOOT_B_LEFT=0 BOOT_ORDER=A B"
+_NEXT: Final = "BOOT_A_LEFT=3 BOOT_B_LEFT=3 BOOT_ORDER=B A"
+
+_LISTEN: Final = "; ".join(
+    (
+        f"exec 3<>{station.PATH}",
+        f"mkdir {_PLACE}",
+        f"mount -o ro UUID={bundles.UUID} {_PLACE}",
+        # The bus gives a service 25 s to start, which is little for a slow machine.
+        "systemctl start rauc.service",
+        "s() { tail -c 6000 | base64 -w 0 >&3; echo >&3; }",
+        'while read -r c <&3 && [ "$c" != end ]',
+        "do journalctl --rotate --vacuum-time=1s >/dev/null 2>&1",
+        "$c >/tmp/o 2>&1",
+        "echo $? >&3",
+        "s </tmp/o",
+        "journalctl -b -q -o cat -u rauc.service | s",
+        "fw_printenv | tr '\\n' ' ' | s",
+        "done",
+    )
+)
+STAY: Final = f"{_LISTEN}; systemctl restart bootseal-status.service\r"
+"""What is typed on a device that stays up, with a function of `asking` at the other end."""
+RESTART: Final = f"{_LISTEN}; systemctl start reboot.target\r"
+"""What is typed on a device that then starts again, with such a function at the other end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A command on the device, and what has to come of it.
+
+    Attributes:
+        command: The command; `rauc install` finds bundles by their name below the place.
+        accepted: Whether it has to succeed.
+        said: Regular expression that what was said or logged must match.
+        state: The slot state afterwards.
+    """
+
+    command: str
+    accepted: bool = False
+    said: str
+    state: str = _NEW
+
+
+def _install(name: str, said: str, *, options: str = "", state: str = _NEW) -> Request:
+    return Request(command=f"rauc install {options}{_PLACE}/{name}.raucb", said=said, state=state)
+
+
+REFUSED: Final = (
+    Request(
+        command=f"{_NOBODY} rauc install {_PLACE}/small.raucb", said="Access denied|Rejected send"
+    ),
+    Request(command=f"{_NOBODY} rauc status mark-bad other", said="Access denied|Rejected send"),
+    _install("other-ca", "unable to get local issuer certificate|signature failure"),
+    # Of a plain bundle, RAUC asks first which file system it lies on.
+    Request(command=f"cp {_PLACE}/plain.raucb /tmp/plain.raucb", accepted=True, said=""),
+    Request(command="rauc install /tmp/plain.raucb", said="(?i)bundle format 'plain' not allowed"),
+    _install("other-devices", "Compatible mismatch"),
+    _install(
+        "other-board",
+        "update refused: the release is for another board",
+        options="--ignore-compatible ",
+    ),
+    _install("older", "update refused: the release has rollback index 0: below 1 is refused"),
+    _install("foreign-policy", "update refused: its PCR policy is not signed by the maker"),
+    # The handler meets the block first, as it hashes what would be measured.
+    _install("changed", "update refused: its PCR policy does not approve this release"),
+)
+"""Each refused for its own reason, before anything is written."""
+INSTALLED: Final = Request(
+    command=f"rauc install {_PLACE}/good.raucb",
+    accepted=True,
+    said=r"(?i)installing .* succeeded",
+    state=_NEXT,
+)
+BROKEN: Final = Request(
+    command=f"rauc install {_PLACE}/broken.raucb",
+    accepted=True,
+    said=r"(?i)installing .* succeeded",
+    state=_NEXT,
+)
+
+
+def plug_refused(workspace: Workspace) -> None:
+    """Make the bundles that are refused, put them onto a second disk, and connect the station.
+
+    Raises:
+        BootsealError: A bundle cannot be made.
+    """
+    station.plug(workspace)
+    maker = bundles.Maker(workspace)
+    maker.small("small")
+    maker.resigned("other-ca", "small", maker.other_keys())
+    maker.for_other_devices("other-devices", "small")
+    maker.changed("changed", "small")
+    maker.plain("plain")
+    maker.small("other-board", other_board=True)
+    maker.small("older", index=0)
+    maker.small("foreign-policy", foreign_policy=True)
+    maker.plug()
+
+
+def plug_installed(workspace: Workspace) -> None:
+    """Make the bundles that are installed, put them onto a second disk, and connect the station.
+
+    Raises:
+        BootsealError: A bundle cannot be made.
+    """
+    station.plug(workspace)
+    maker = bundles.Maker(workspace)
+    release.expect(workspace, maker.good("good"))
+    maker.small("broken", spoilt=True)
+    maker.plug()
+
+
+def asking(*requests: Request) -> Callable[[Workspace], None]:
+    """Return what sends requests to a device, and checks what comes of each."""
+
+    def call(workspace: Workspace) -> None:
+        with station.opened(workspace) as port:
+            try:
+                for request in requests:
+                    ask(port, request)
+            finally:
+                port.send(b"end\n")
+
+    return call
+
+
+def ask(port: Port, request: Request) -> None:
+    """Send a request, and check what comes of it.
+
+    Raises:
+        VerificationRefused: Something else than what has to.
+        Inconclusive: The device does not answer.
+    """
+    port.send(f"{request.command}\n".encode())
+    code = port.line().strip().decode(errors="replace")
+    try:
+        said, logged, state = (
+            base64.b64decode(port.line().strip(), validate=True).decode() for _ in range(3)
+        )
+    except ValueError as error:
+        raise VerificationRefused(f"what the device sends is malformed: {error}") from error
+    text = f"{request.command}: exit code {code}, it said {said[-400:]!r}, logged {logged[-400:]!r}"
+    if (code == "0") is not request.accepted:
+        raise VerificationRefused(
+            f"{text}: expected {'success' if request.accepted else 'refusal'}"
+        )
+    if not re.search(request.said, said + logged):
+        raise VerificationRefused(f"{text}: expected {request.said!r}")
+    if state.strip() != request.state:
+        raise VerificationRefused(
+            f"{text}; the slot state is {state!r}: expected {request.state!r}"
+        )
+
+
+def slot_b_is_bad(workspace: Workspace) -> None:
+    """See that slot b is not tried again.
+
+    Raises:
+        VerificationRefused: The slot state on the disk says something else.
+    """
+    block = workspace.disk.read(BOOTSTATE, 0, ENVIRONMENT_SIZE)
+    # libubootenv leaves what its memory held behind the last variable, where nothing reads.
+    texts = block[_CRC:].partition(b"\0\0")[0].decode(errors="replace").split("\0")
+    told = " ".join(sorted(texts))
+    if told != _BAD:
+        raise VerificationRefused(f"the slot state on the disk is {told!r}: expected {_BAD!r}")
