@@ -156,6 +156,7 @@ class Workspace:
         tpm: State directory of the scenario's TPM.
         network: What the machine is connected to in every later power cycle.
         held: What lasts until the scenario is over, such as servers next to the device.
+        kept: What a preparation keeps for later calls, by name.
     """
 
     def __init__(self, device: Device, directory: Path, keys: Path, work: Path) -> None:
@@ -167,6 +168,7 @@ class Workspace:
         self.tpm = work / "tpm"
         self.network: qemu.Network | qemu.Cable | None = None
         self.held = ExitStack()
+        self.kept: dict[str, object] = {}
         self._plugged = True
         self._record = False
         self._bios = device.first_code(directory)
