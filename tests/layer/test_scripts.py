@@ -34,6 +34,9 @@ def test_script_parses_in_busybox(script: Path) -> None:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_script_passes_shellcheck(script: Path) -> None:
     done = subprocess.run(
-        ["shellcheck", "-s", "sh", "-f", "gcc", script], capture_output=True, text=True, check=False
+        ["shellcheck", "-x", "-s", "sh", "-f", "gcc", script],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout == ""

@@ -23,6 +23,7 @@ SRC_URI = "\
     file://data/bootseal-good.service \
     file://fetch-policy \
     file://fw_env.config \
+    file://luks2 \
     file://mark-good \
     file://masked-units \
     file://measure.conf \
@@ -48,7 +49,7 @@ do_install() {
     install -D -m 0644 -t ${D}${nonarch_libdir} ${S}/clock-epoch
     install -D -m 0644 -t ${D}${nonarch_libdir}/repart.d ${S}/50-data.conf
     install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/check-header ${S}/create-data ${S}/fetch-policy ${S}/mark-good ${S}/rollback ${S}/volume
-    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/tpm
+    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/luks2 ${S}/tpm
     install -D -m 0755 -t ${D}${bindir} ${S}/bootseal-attest ${S}/bootseal-data ${S}/bootseal-status
     install -D -m 0644 -t ${D}${sysconfdir} ${S}/crypttab ${S}/fw_env.config
     install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_POLICY_KEY}.pub ${D}${systemd_unitdir}/tpm2-pcr-public-key.pem
@@ -79,6 +80,7 @@ FILES:${PN}-data = "\
     ${nonarch_libdir}/bootseal/create-data \
     ${nonarch_libdir}/bootseal/escrow.crt \
     ${nonarch_libdir}/bootseal/fetch-policy \
+    ${nonarch_libdir}/bootseal/luks2 \
     ${nonarch_libdir}/bootseal/rollback \
     ${nonarch_libdir}/bootseal/tpm \
     ${nonarch_libdir}/bootseal/volume \

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.integration.layer.device_library import library
 
 from bootseal import proc
 from bootseal.boot.attacks import data_volume
@@ -37,27 +38,38 @@ def add_token(path: Path, text: str) -> None:
     proc.run("cryptsetup", args, stdin=text.encode(), timeout=60)
 
 
-def shell(script: str, function: str, variables: str) -> subprocess.CompletedProcess[str]:
-    """Run one function of a script."""
+def reading(path: Path) -> str:
+    """Return the beginning of a script that looks into a volume, as if it were the device's."""
+    changes = {"/dev/disk/by-partlabel/data": path, "/run/bootseal": path.parent / "run"}
+    return f". {library(path.parent, changes)}/luks2"
+
+
+def functions(script: str, *names: str) -> str:
+    """Return functions of a script."""
     text = (FILES / script).read_text()
-    start = text.index(f"\n{function}() {{\n")
-    body = text[start : text.index("\n}\n", start) + 3]
-    zeros = next((line for line in text.splitlines() if line.startswith("zeros=")), "")
-    args = ["sh", "-euc", f"{variables}\n{zeros}\n{body}\n{function}"]
-    return subprocess.run(args, capture_output=True, text=True, check=False)
+    return "\n".join(
+        text[text.index(f"\n{name}() {{\n") :].partition("\n}\n")[0] + "\n}" for name in names
+    )
+
+
+def tokens(path: Path) -> list[str]:
+    script = f"{reading(path)}\nforget\nmetadata | tokens"
+    args = ["sh", "-euc", script]
+    return subprocess.run(args, capture_output=True, text=True, check=False).stdout.splitlines()
 
 
 def wiped(path: Path) -> bool:
-    return shell("create-data", "wiped", f"link='{path}'").returncode == 0
+    text = (FILES / "create-data").read_text()
+    zeros = next(line for line in text.splitlines() if line.startswith("zeros="))
+    script = f"{reading(path)}\n{zeros}\n{functions('create-data', 'wiped')}\nwiped"
+    return subprocess.run(["sh", "-euc", script], check=False).returncode == 0
 
 
 def test_tokens_are_read_with_type_and_key_slot(luks: Path) -> None:
     add_token(luks, '{"type":"bootseal-escrowed","keyslots":["0"]}')
     add_token(luks, '{"type":"bootseal-rotate","keyslots":[]}')
 
-    said = shell("bootseal-data", "tokens", f"device='{luks}'").stdout
-
-    assert said.splitlines() == ["keyslot 0", "0 bootseal-escrowed 0", "1 bootseal-rotate -"]
+    assert tokens(luks) == ["keyslot 0", "0 bootseal-escrowed 0", "1 bootseal-rotate -"]
 
 
 @pytest.mark.parametrize(
@@ -76,17 +88,15 @@ def test_token_type_of_other_characters_is_not_printed(luks: Path, kind: str) ->
     add_token(luks, f'{{"type":"{kind}","keyslots":["0"],"3":{inner}}}')
     add_token(luks, '{"type":"bootseal-rotate","keyslots":[]}')
 
-    said = shell("bootseal-data", "tokens", f"device='{luks}'").stdout
-
-    assert said.splitlines() == ["keyslot 0", "0 unreadable 0", "1 bootseal-rotate -"]
+    assert tokens(luks) == ["keyslot 0", "0 unreadable 0", "1 bootseal-rotate -"]
 
 
 @pytest.mark.parametrize("function", ["say", "warn"])
 def test_controls_do_not_reach_the_console(function: str) -> None:
     text = (FILES / "bootseal-data").read_text()
     start = text.index("\nline() {\n")
-    functions = text[start : text.index("# Prints number, type")]
-    script = f'{functions}\n{function} "$1"'
+    printing = text[start : text.index("# Reads the header again")]
+    script = f'{printing}\n{function} "$1"'
     hostile = "a\x1b[2Jb\nbootseal: data: opened\tc\x7fd\u009be"
     said = subprocess.run(["sh", "-euc", script, "-", hostile], capture_output=True, check=True)
 
@@ -154,19 +164,13 @@ def test_slot_without_a_token_and_token_without_a_slot_are_cleaned_away(
     for named in ('"0"', '"2"', ""):
         add_token(luks, f'{{"type":"systemd-recovery","keyslots":[{named}]}}')
     add_token(luks, '{"type":"bootseal-rotate","keyslots":[]}')
-    text = (FILES / "bootseal-data").read_text()
-    names = ("tokens", "look", "clean")
-    bodies = "\n".join(
-        text[text.index(f"\n{name}() {{\n") :].partition("\n}\n")[0] + "\n}" for name in names
-    )
     command = [shell_name, *(["sh"] if shell_name == "busybox" else [])]
-    script = f"device='{luks}'\n{bodies}\nlook\nclean"
+    script = f"{reading(luks)}\n{functions('bootseal-data', 'look', 'clean')}\nlook\nclean"
     done = subprocess.run([*command, "-euc", script], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     assert slots(luks) == ["0", "2"]
-    said = shell("bootseal-data", "tokens", f"device='{luks}'").stdout
-    assert said.splitlines() == [
+    assert tokens(luks) == [
         *("keyslot 0", "keyslot 2"),
         *("0 systemd-recovery 0", "1 systemd-recovery 2", "3 bootseal-rotate -"),
     ]
@@ -188,7 +192,7 @@ def test_lock_that_wiping_makes_is_for_root_alone(tmp_path: Path, shell_name: st
     (run / "identity").mkdir(parents=True)
     done = subprocess.run(
         [shell_name, script, "wipe"],
-        env={"PATH": f"{tools}:{os.environ['PATH']}"},
+        env={"PATH": f"{tools}:{os.environ['PATH']}", "LIBRARY": str(library(tmp_path))},
         umask=0o022,
         capture_output=True,
         text=True,

@@ -322,9 +322,9 @@ def identity(
 
 
 # Where a number may come from before a shell calculates with it: itself, the kernel, bytes that od
-# or hex printed as hexadecimal digits, and text that `number` matched.
+# or hex printed as hexadecimal digits, such as the TPM's answer, and text that `number` matched.
 CLEAN = re.compile(
-    r"\d+$|\$\(\(|\$\(own_index\)$|\$\(bits 2>/dev/null\)$|\$\(number "
+    r"\d+$|\$\(\(|\$\(own_index\)$|\$\(number |\$\(nv_read |\$\(property \d{8}\)"
     r"|\$\(cat \"(/sys/class/block/\$name|\$block)/size\"\)$"
 )
 NAME = re.compile(r"(?<![\w$(])\$?([a-z_]+)(?![\w(/.-])")
@@ -337,12 +337,12 @@ def test_arithmetic_is_done_only_on_what_was_matched(script: Path) -> None:
         if line.lstrip().startswith("#"):
             continue
         calculated = line[line.index("$((") + 3 :].split("))")[0]
-        # A command in arithmetic gives hexadecimal digits: `bits`, `hex` and od, or own_index.
+        # A command in arithmetic gives hexadecimal digits: `hex` and a part of it, od, own_index.
         commands = re.findall(r"(0x)?\$\((\w+)", calculated)
         assert {(x, c) for x, c in commands} <= {
-            ("0x", "bits"),
             ("0x", "hex"),
             ("0x", "od"),
+            ("0x", "part"),
             ("", "own_index"),
         }, line
         if commands:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.layer.device_library import library
 
 from bootseal import proc
 from bootseal.boot.machine import swtpm
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.tool("swtpm"), pytest.mark.tool("tpm2_nvdefine")]
 
 SCRIPT = Path(__file__).parents[3] / "meta-secureboot/recipes-core/bootseal-device/files/rollback"
-INDEX = "0x1500b00"
+INDEX = "0x01500b00"
 ATTRIBUTES = "nt=bits|ppread|ppwrite|authread|authwrite|no_da|policydelete|platformcreate"
 
 
@@ -61,7 +62,7 @@ def powered(directory: Path) -> Iterator[Board]:
         "PATH": os.environ["PATH"],
         "TPM2TOOLS_TCTI": f"swtpm:path={commands}",
         "TMPDIR": str(directory),
-        "LIBRARY": str(SCRIPT.parent),
+        "LIBRARY": str(library(directory)),
     }
     with swtpm.serving(directory / "tpm", commands, directory / "said"):
         yield Board(directory=directory, environment=environment)
@@ -93,7 +94,7 @@ def test_index_is_made_once_and_only_rises(chip: Path) -> None:
         assert board.script("show").stdout == "2\n"
 
 
-FIRMWARE_INDEX = "0x1500b02"
+FIRMWARE_INDEX = "0x01500b02"
 
 
 def test_index_of_the_boot_loader_is_made_for_a_boot_rom_alone(chip: Path) -> None:

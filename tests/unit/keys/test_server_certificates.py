@@ -21,7 +21,15 @@ NAMES: Final = ("iot.example.test", "localhost")
 def verify(authority: Path, certificate: Path, *more: str) -> None:
     """Have OpenSSL verify a server as Python 3.13 does, at the time that a device starts with."""
     strict = ("-x509_strict", "-purpose", "sslserver", "-attime", str(START + 60))
-    args = ("-CAfile", authority, *strict, "-verify_hostname", NAMES[0], *more, certificate)
+    args = (
+        "-CAfile",
+        str(authority),
+        *strict,
+        "-verify_hostname",
+        NAMES[0],
+        *more,
+        str(certificate),
+    )
     proc.run("openssl", ["verify", *args], timeout=60)
 
 

@@ -64,6 +64,7 @@ _PLACES: Final = {
     "fetch-policy": ("usr/lib/bootseal", 0o755),
     "identity-key.pem": ("usr/lib/bootseal", 0o644),
     "identity.env": ("usr/lib/bootseal", 0o644),
+    "luks2": ("usr/lib/bootseal", 0o644),
     "mark-good": ("usr/lib/bootseal", 0o755),
     "openssl.cnf": ("usr/lib/bootseal", 0o644),
     "de.pengutronix.rauc.conf": ("usr/share/dbus-1/system.d", 0o644),
