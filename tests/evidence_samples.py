@@ -10,7 +10,7 @@ from tests import samples, update_samples
 
 from bootseal import device as devices
 from bootseal.device import Device, Input, Qemu
-from bootseal.evidence import listing, make, sources
+from bootseal.evidence import listing, make, sbom, sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ ARTEFACTS: Final = {
 }
 BUNDLE: Final = "release.raucb"
 REPORT: Final = "reports/matrix.html"
-STATEMENTS: Final = ("bundle", "disk", "firmware", "fit", "release")
+STATEMENTS: Final = ("bundle", "disk", "firmware", "fit", "release", "sbom")
 
 
 def kas(**changes: object) -> bytes:
@@ -94,6 +94,7 @@ def device(base: Base, directory: Path, note: str) -> Path:
         ),
     )
     devices.save(description, directory)
+    (directory / sbom.FILE_NAME).write_bytes(sbom.of_device(description))
     return directory
 
 

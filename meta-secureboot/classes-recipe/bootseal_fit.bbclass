@@ -60,6 +60,7 @@ do_bootseal_fit[file-checksums] += "\
     ${@'%s:True' % d.getVar('BOOTSEAL_BOARD_DTS') if d.getVar('BOOTSEAL_BOARD_DTS').endswith('.dts') else ''} \
 "
 do_bootseal_fit[depends] += "\
+    virtual/kernel:do_bootseal_config_check \
     virtual/kernel:do_deploy \
     virtual/bootloader:do_deploy \
     ${BOOTSEAL_INITRAMFS}:do_image_complete \

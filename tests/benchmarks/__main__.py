@@ -3,6 +3,7 @@
 
     python -m tests.benchmarks [--sizes 16,64,256] [--rounds 7] [--json]
     python -m tests.benchmarks boot ...     what protection costs when a device starts (boot.py)
+    python -m tests.benchmarks app ...      application images next to mkfs.erofs (app.py)
 
 Each round runs every program once, one after the other, so that whatever else the machine does hits
 all of them; a ratio is that of two runs of one round. Files are in memory (/dev/shm) unless
@@ -228,6 +229,10 @@ def main() -> int:
     """Measure, print, and end with 1 when a target was missed."""
     if sys.argv[1:2] == ["boot"]:
         return boot.main(sys.argv[2:])
+    if sys.argv[1:2] == ["app"]:
+        from tests.benchmarks import app  # noqa: PLC0415 - it imports this module
+
+        return app.main(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--sizes", default="16,64,256", help="MiB of payload")
     parser.add_argument("--rounds", type=int, default=7)

@@ -18,6 +18,8 @@ from tests import evidence_samples, kinds, samples
 
 from bootseal import device as devices
 from bootseal import documents
+from bootseal.app.build import parts
+from bootseal.app.sign import Signing
 from bootseal.device import Artefact, Device, Qemu, Slot
 from bootseal.formats import verity
 from bootseal.formats.kinds.kind import Kind
@@ -25,7 +27,9 @@ from bootseal.formats.update import bundle
 from bootseal.formats.update import manifest as manifests
 from bootseal.formats.update.manifest import Image, Manifest
 from bootseal.formats.verity import BLOCK
-from bootseal.keys import cms
+from bootseal.keys import certificate, cms
+from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.profile import KeySpec, Role, Storage
 from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import approved
 
@@ -66,8 +70,9 @@ def make(root: Path) -> None:
         (root / name).write_bytes(data)
     (root / "key").write_bytes(of_kind[Kind.PRIVATE_KEY])
     (root / "key").chmod(0o600)
-    for name in ("keys", "device", "requests", "store", "empty"):
+    for name in ("keys", "device", "requests", "store", "empty", "tree"):
         (root / name).mkdir(mode=0o700)
+    _application(root, of_kind)
     shutil.copy(root / "key", root / "keys/a.key")
     shutil.copy(root / "key.crt", root / "keys/a.crt")
     _device(root / "device", sample, of_kind)
@@ -100,7 +105,7 @@ def _evidence(root: Path, sample: samples.Sample) -> None:
 
 def _bundle(of_kind: dict[Kind, bytes]) -> bytes:
     """Return a bundle of one block, signed with the key of the world."""
-    certificate = x509.load_pem_x509_certificate(of_kind[Kind.CERTIFICATE])
+    signer = x509.load_pem_x509_certificate(of_kind[Kind.CERTIFICATE])
     private = serialization.load_pem_private_key(of_kind[Kind.PRIVATE_KEY], None)
     assert isinstance(private, rsa.RSAPrivateKey)
     block = bytes(BLOCK)
@@ -116,8 +121,31 @@ def _bundle(of_kind: dict[Kind, bytes]) -> bytes:
         tree_size=0,
         images=(image,),
     )
-    message = cms.sign(manifests.emit(manifest), certificate, FileSigner(private), 1_700_000_000)
+    message = cms.sign(manifests.emit(manifest), signer, FileSigner(private), 1_700_000_000)
     return block + bundle.trailer(message)
+
+
+def _application(root: Path, of_kind: dict[Kind, bytes]) -> None:
+    """Write an image of one block, signed with the key of the world, and files for another."""
+    private = serialization.load_pem_private_key(of_kind[Kind.PRIVATE_KEY], None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    spec = KeySpec(
+        role=Role.APP,
+        name="a",
+        algorithm=Algorithm(hash_name="sha256", kind=FileSigner(private).public_key.kind),
+        subject="CN=a",
+        valid_days=30,
+        storage=Storage.FILE,
+    )
+    made = certificate.certify(spec, FileSigner(private), None)
+    (root / "app.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    seal = Signing(signer=FileSigner(private), certificate=made).partition
+    (root / "app").write_bytes(b"".join(parts(memoryview(bytes(BLOCK)), seal)))
+    for name, data in (("usr/bin/a", b"#!/bin/sh\n"), ("usr/lib/os-release", b"ID=a\n")):
+        (root / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "tree" / name).write_bytes(data)
+    (root / "tree/usr/bin/a").chmod(0o755)
+    (root / "tree/etc").mkdir()
 
 
 def _device(directory: Path, sample: samples.Sample, of_kind: dict[Kind, bytes]) -> None:
@@ -175,6 +203,7 @@ def hostile(root: Path) -> dict[str, Callable[[Path], None]]:
     many = fit[:56] + _NODE * 250_000
     fip = of_kind[Kind.FIP]
     raucb = _bundle(of_kind)
+    app = (root / "app").read_bytes()
     far = fip[:32] + struct.pack("<Q", (1 << 64) - 1) + fip[40:]
     controls = b"\x1b[2J\xe2\x80\xae[bold]{\n" * 50
     return {
@@ -194,6 +223,9 @@ def hostile(root: Path) -> dict[str, Callable[[Path], None]]:
         "many-nodes": _written(many),
         "cut-fip": _written(fip[: len(fip) // 2]),
         "far-fip": _written(far),
+        "cut-app": _written(app[:-4096]),
+        "unsigned-app": _written(app.replace(b'{"rootHash"', bytes(11))),
+        "changed-app": _written(app[:0x5000] + b"\1" + app[0x5001:]),
         "cut-raucb": _written(raucb[:-100]),
         "far-raucb": _written(raucb[:-8] + b"\xff" * 8),
         "changed-raucb": _written(b"\1" + raucb[1:]),

@@ -103,6 +103,13 @@ READS: Final = {
     "allow": "text",
     "bundle": "raucb",
     "certificate": "key.crt",
+    "app build source": "tree",
+    "app sign image": "app",
+    "app check image": "app",
+    "app show image": "app",
+    "app build certificate": "app.crt",
+    "app sign certificate": "app.crt",
+    "app check certificate": "app.crt",
     "update bundle device": "device",
     "update check device": "device",
     "import_signatures": "requests",
@@ -170,6 +177,16 @@ NEEDS: Final = {
     "job status": {"job": "a"},
     "update bundle": {"version": "1", "output": "new", "keys": "keys"},
     "update sign": {"certificate": "key.crt", "authority": "key.crt", "key": "key"},
+    "app build": {
+        "name": "a",
+        "version": "1",
+        "entry": "/usr/bin/a",
+        "output": "new",
+        "certificate": "app.crt",
+        "key": "key",
+    },
+    "app sign": {"certificate": "app.crt", "key": "key"},
+    "app check": {"certificate": "app.crt"},
     "update check": {"authority": "key.crt", "lowest": "0"},
 }
 # What is given up when something else names the keys.
@@ -180,6 +197,7 @@ MEMBERS: Final = {
     "device": ("device.json", "fit.itb", "firmware.bin", "disk.img", "root.erofs", "verity.json"),
     "requests": ("requests.json",),
     "store": ("devices", "challenges"),
+    "tree": ("usr/bin/a", "usr/lib/os-release", "etc/machine-id"),
     "evidenced": (
         "device.json",
         "fit.itb",

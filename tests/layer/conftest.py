@@ -46,7 +46,7 @@ CONNECTIVITY_CHECK_URIS = ""
 BB_HASHSERVE_UPSTREAM = ""
 BB_HASHSERVE_DB_DIR = "${SSTATE_DIR}"
 """
-_LAYERS = (
+BASE = (
     "openembedded-core/meta",
     "meta-openembedded/meta-oe",
     "meta-openembedded/meta-python",
@@ -76,7 +76,7 @@ class Build:
     user: str | None
 
     def configure(
-        self, local: str, *, layers: tuple[Path, ...] = (LAYER,), base: tuple[str, ...] = _LAYERS
+        self, local: str, *, layers: tuple[Path, ...] = (LAYER,), base: tuple[str, ...] = BASE
     ) -> None:
         """Write bblayers.conf and local.conf, keeping what was built and parsed."""
         conf = self.directory / "conf"
@@ -149,13 +149,14 @@ def oe_sources() -> Path:
     if "BOOTSEAL_OE" not in os.environ:
         pytest.skip("BOOTSEAL_OE names no directory with openembedded-core and bitbake")
     sources = Path(os.environ["BOOTSEAL_OE"])
-    for name in ("bitbake/bin/bitbake", *(f"{layer}/conf/layer.conf" for layer in _LAYERS)):
+    for name in ("bitbake/bin/bitbake", *(f"{layer}/conf/layer.conf" for layer in BASE)):
         if not (sources / name).is_file():
             pytest.fail(f"BOOTSEAL_OE: {sources / name} is missing")
     return sources
 
 
-def _build(sources: Path, name: str) -> Build:
+def build(sources: Path, name: str) -> Build:
+    """Return a build directory by its name."""
     user = os.environ.get("BOOTSEAL_OE_USER")
     if os.getuid() == 0 and not user:
         pytest.fail("bitbake refuses to run as root: set BOOTSEAL_OE_USER to an ordinary user")
@@ -169,30 +170,30 @@ def _build(sources: Path, name: str) -> Build:
 @pytest.fixture
 def whole(oe_sources: Path) -> Build:
     """A build with every recipe of every layer, as kas makes it."""
-    return _build(oe_sources, "whole")
+    return build(oe_sources, "whole")
 
 
 @pytest.fixture
 def debhost(oe_sources: Path) -> Build:
     """A build with the recipes that meta-debhost leaves, in seconds."""
-    return _build(oe_sources, "debhost")
+    return build(oe_sources, "debhost")
 
 
 @pytest.fixture
 def checked(oe_sources: Path) -> Build:
     """A build without this layer, for yocto-check-layer."""
-    return _build(oe_sources, "checked")
+    return build(oe_sources, "checked")
 
 
 @pytest.fixture
 def keys(oe_sources: Path) -> Path:
     """Development keys, the same ones for every test and run: they are in the hashes of tasks."""
-    build = _build(oe_sources, "debhost")
-    directory = build.directory.parent / "keys"
+    debhost = build(oe_sources, "debhost")
+    directory = debhost.directory.parent / "keys"
     if not directory.exists():
         done = bootseal("keys", "generate", "--profile", "dev", directory)
         assert done.returncode == 0, done.stderr
-        build.own(directory, *directory.iterdir())
+        debhost.own(directory, *directory.iterdir())
     return directory
 
 

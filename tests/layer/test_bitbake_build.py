@@ -43,6 +43,18 @@ def test_u_boot_demands_the_key_for_configurations(debhost: Build, settings: str
     assert (debhost.deployed / "u-boot.bin").read_bytes().endswith(control)
 
 
+def test_a_kernel_that_nothing_of_the_layer_configures_ends_the_build(
+    debhost: Build, settings: str
+) -> None:
+    foreign = 'PREFERRED_PROVIDER_virtual/kernel:forcevariable = "linux-foreign"\n'
+    debhost.configure(settings + foreign, layers=LAYERS)
+    done = debhost.bitbake("-g", "bootseal-image")
+    assert done.code != 0
+    assert "depends upon non-existent task do_bootseal_config_check" in done.text
+    debhost.configure(settings, layers=LAYERS)
+    assert debhost.bitbake("-g", "bootseal-image").code == 0
+
+
 @pytest.mark.parametrize(
     ("lost", "said"),
     [

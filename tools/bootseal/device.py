@@ -173,11 +173,12 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """Something the build was made from, with the digest of exactly what was used."""
+    """What the build was made from, by digest; `purl` is its package URL if it is a package."""
 
     name: str
     version: str
     sha256: str
+    purl: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

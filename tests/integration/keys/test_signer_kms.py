@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
+from tests import app_samples
 from tests.integration import cloud
 from tests.integration.keys.boot_loaders import check_chain
 
@@ -27,6 +28,7 @@ from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,14 @@ def test_boot_loaders_with_their_root_in_the_service_are_good(
     keys: dict[str, str], kind: str
 ) -> None:
     check_chain(signers.open(keys[kind]))
+
+
+@pytest.mark.tool("mkfs.erofs", "fsck.erofs")
+@pytest.mark.parametrize("kind", ["rsa2048", "ecdsa256"])
+def test_application_signed_by_the_service_is_accepted(
+    keys: dict[str, str], kind: str, tmp_path: Path
+) -> None:
+    app_samples.check_signer(signers.open(keys[kind]), tmp_path)
 
 
 def test_alias_key_id_and_arn_name_the_same_key(

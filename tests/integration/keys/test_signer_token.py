@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import app_samples
 from tests.integration.keys.boot_loaders import check_chain
 from tests.integration.keys.softhsm import MODULE, PIN, Token, log_out
 from typer.testing import CliRunner
@@ -314,3 +315,12 @@ def test_pcr_policy_signed_in_the_token_is_that_of_the_same_key_in_a_file(
         made[name] = output.read_bytes()
 
     assert made["token"] == made["file"]
+
+
+@pytest.mark.tool("mkfs.erofs", "fsck.erofs")
+@pytest.mark.parametrize("kind", ["rsa2048", "ecdsa256"])
+def test_application_signed_in_the_token_is_accepted(
+    token: Token, tmp_path: Path, kind: str
+) -> None:
+    signer = signers.open(token.uri(f"object={kind}"), token.access)
+    app_samples.check_signer(signer, tmp_path)

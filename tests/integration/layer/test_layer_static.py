@@ -192,8 +192,11 @@ def test_units_are_what_systemd_expects(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-# Of the package bootseal-device-data, and of bootseal-identity, which needs it.
-OF_DATA = {"bootseal-cap.service", "bootseal-data.service", "bootseal-identity.service"}
+# Of the package bootseal-device-data, and of bootseal-identity and bootseal-agent, which need it.
+OF_DATA = {
+    *("bootseal-cap.service", "bootseal-data.service", "bootseal-identity.service"),
+    *("bootseal-agent.service", "bootseal-agent-restart.service"),
+}
 
 
 def ordered(root: Path, *, data: bool, change: tuple[str, str, str] | None = None) -> str:

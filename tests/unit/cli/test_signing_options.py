@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typer._click import Command
 
 SIGNING = (
+    "app build",
+    "app sign",
     "disk sign",
     "update bundle",
     "update sign",

@@ -62,7 +62,7 @@ def test_evidence_is_made_verified_and_shown(world: World) -> None:
     verdict = json.loads(run("verify", world.release, "--key", world.public, "--json"))
     assert verdict["accepted"]
     assert (verdict["release"], verdict["device"]) == ("3.0", "sample")
-    assert verdict["statements"] == ["bundle", "disk", "firmware", "fit"]
+    assert verdict["statements"] == ["bundle", "disk", "firmware", "fit", "sbom"]
     shown = json.loads(run("show", world.release, "--json"))
     assert not shown["verified"]
     assert shown["statements"].keys() == made["statements"].keys()
@@ -157,6 +157,15 @@ def test_what_is_shown_is_in_its_form_too(world: World) -> None:
     samples.envelope(world.release, "release").unlink()
     with pytest.raises(UsageError, match="holds no"):
         run("show", world.release)
+
+
+def test_bill_of_materials_is_written(world: World, tmp_path: Path) -> None:
+    before = (world.release / "sbom.spdx.json").read_bytes()
+    run("sbom", world.release, "-o", tmp_path / "bill")
+    assert (tmp_path / "bill").read_bytes() == before
+    (world.release / "sbom.spdx.json").unlink()
+    run("sbom", world.release)
+    assert (world.release / "sbom.spdx.json").read_bytes() == before
 
 
 def test_directory_that_is_none_is_refused(world: World) -> None:

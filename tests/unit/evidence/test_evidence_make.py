@@ -75,6 +75,7 @@ def test_each_statement_is_about_its_files(releases: Releases) -> None:
         "disk": ["disk.img"],
         "firmware": ["u-boot.dtb"],
         "fit": ["fit.itb", "tpm2-pcr-signature.json"],
+        "sbom": ["sbom.spdx.json"],
     }
 
 

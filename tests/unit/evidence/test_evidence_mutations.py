@@ -13,7 +13,7 @@ import pytest
 from tests import evidence_samples as samples
 from tests.evidence_samples import ARTEFACTS, BUNDLE, REPORT, STATEMENTS
 
-from bootseal.evidence import envelope, listing
+from bootseal.evidence import envelope, listing, sbom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.tool("mksquashfs"), pytest.mark.slow]
 
-FILES: Final = ("device.json", *ARTEFACTS.values(), BUNDLE, REPORT)
+FILES: Final = ("device.json", *ARTEFACTS.values(), BUNDLE, REPORT, sbom.FILE_NAME)
 PLACES: Final = {name: f"evidence/{name}.intoto.json" for name in STATEMENTS}
 
 

@@ -38,7 +38,9 @@ def make_erofs(tree: Path, image: Path, *, epoch: int) -> None:
         ToolError: mkfs.erofs failed.
     """
     args = ["-zlz4hc", f"-T{epoch}", f"-U{uuid.uuid5(NAMESPACE, 'root')}", "--all-root", "-x-1"]
-    proc.run("mkfs.erofs", ["--quiet", *args, image, tree], timeout=600)
+    # It would take that variable for the latest time of a file, where -T is the time of all.
+    command = ["-u", "SOURCE_DATE_EPOCH", proc.find_tool("mkfs.erofs"), "--quiet", *args]
+    proc.run("env", [*command, image, tree], timeout=600)
 
 
 def format_tree(image: Path, tree: Path) -> Verity:

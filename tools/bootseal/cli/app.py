@@ -26,7 +26,9 @@ _NOUNS: Final = (
     *("disk", "update", "evidence", "reference", "device", "boot"),
 )
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
-_PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS}
+_PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS} | {
+    "app": "bootseal.cli.application:app"
+}
 
 app = typer.Typer(
     name="bootseal",

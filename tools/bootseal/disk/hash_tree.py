@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The whole hash tree of a root partition, checked against the signed root hash.
+"""The whole hash tree of a root partition: made, and checked against the signed root hash.
 
 Every layer is checked against the one above it, the data at last, in pieces that several processes
 share. Partitions that are opened with the same root hash are checked side by side: what is equal
@@ -20,6 +20,7 @@ from bootseal.formats.verity import BLOCK, DIGEST, Layer, Tree
 
 if TYPE_CHECKING:
     from bootseal.disk.image import Disk
+    from bootseal.formats.fdt.scan import Buffer
 
 _SPAN: Final = 256
 """Blocks that are read and checked at a time: 1 MiB."""
@@ -118,6 +119,25 @@ def checking(disk: Disk, roots: Sequence[Root]) -> Iterator[Iterator[Bad]]:
     alone = nullcontext(map(job, range(len(spans))))
     with workers.started(job, len(spans), count) if count > 1 else alone as found:
         yield chain.from_iterable(found)
+
+
+def build(data: Buffer, salt: bytes) -> tuple[Tree, bytes]:
+    """Hash data.
+
+    Args:
+        data: Whole blocks, at least one.
+        salt: What is hashed in front of each block.
+
+    Returns:
+        What opens the tree, and its levels, the top one first.
+    """
+    level = verity.digests(salt, data)
+    levels: list[bytes] = []
+    while len(level) > DIGEST:
+        levels.append(level.ljust(-(-len(level) // BLOCK) * BLOCK, b"\0"))
+        level = verity.digests(salt, levels[-1])
+    tree = Tree(root_hash=level, salt=salt, blocks=len(data) // BLOCK)
+    return tree, b"".join(reversed(levels))
 
 
 def _tree(root: Root) -> tuple[bytes, bytes, int]:

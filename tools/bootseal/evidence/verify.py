@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import device as devices
 from bootseal.errors import BootsealError, FormatError, VerificationRefused
-from bootseal.evidence import envelope, facts, listing, statement
+from bootseal.evidence import envelope, facts, listing, sbom, statement
 from bootseal.files import read_bounded
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, errors
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bootseal.evidence.statement import Facts, ProvenanceStatement, ReleaseStatement
     from bootseal.keys.public import PublicKey
 
-DISK, FIT, FIRMWARE, BUNDLE = "disk", "fit", "firmware", "bundle"
+DISK, FIT, FIRMWARE, BUNDLE, SBOM = "disk", "fit", "firmware", "bundle", "sbom"
 BUNDLES: Final = ".raucb"
 _ROLES: Final = {
     DISK: ("disk",),
@@ -90,6 +90,7 @@ def subjects(device: Device, paths: Iterable[str]) -> dict[str, tuple[str, ...]]
         for name, roles in _ROLES.items()
     }
     found[BUNDLE] = bundle_files(paths)
+    found[SBOM] = tuple(sorted(path for path in paths if path.endswith(sbom.SUFFIX)))
     return {name: files for name, files in found.items() if files}
 
 
@@ -262,7 +263,9 @@ def _device(directory: Path, verdict: Verdict, release: ReleaseStatement) -> Ite
     except BootsealError as error:
         yield finding("evidence.facts", devices.FILE_NAME, error.message)
         return
-    for name, paths in subjects(device, release.files).items():
+    about = subjects(device, release.files)
+    yield from _bills(directory, device, about.get(SBOM, ()))
+    for name, paths in about.items():
         where = _place(name)
         if name not in release.predicate.statements:
             message = f"there is no statement about {', '.join(paths)}"
@@ -274,6 +277,23 @@ def _device(directory: Path, verdict: Verdict, release: ReleaseStatement) -> Ite
         yield finding("evidence.facts", _place(listing.RELEASE), message)
     for name, each in verdict.statements.items():
         yield from _facts(each, device, expected, release, _place(name))
+
+
+def _bills(directory: Path, device: Device, paths: Iterable[str]) -> Iterator[Finding]:
+    """Compare the artefacts with what the bills of materials name."""
+    named: set[str] = set()
+    for path in paths:
+        try:
+            named |= sbom.digests(read_bounded(directory / path, limit=sbom.MAX_SIZE), path)
+        except FormatError as error:
+            yield finding("evidence.sbom", path, error.message)
+            return
+    if not paths:
+        message = f"there is no bill of materials, {sbom.SUFFIX.removeprefix('.')}"
+        yield finding("evidence.no-sbom", listing.FOLDER, message)
+        return
+    for path in sbom.unnamed(device, named):
+        yield finding("evidence.sbom", path, "no bill of materials has a file with its SHA-256")
 
 
 def _subjects(

@@ -2,8 +2,9 @@
 """Finds what trusts a key and what it signed, in a tree of files.
 
 Looked at: control device trees, alone and inside boot loaders, FITs and disks; FITs, alone and on
-disks; boot ROMs, and FIPs, alone and on disks; certificates, public and private keys; `keys.json`,
-`device.json` and PCR policies. What is compressed or encrypted is not opened.
+disks; boot ROMs, and FIPs, alone and on disks; application images; certificates, public and
+private keys; `keys.json`, `device.json` and PCR policies. What is compressed or encrypted is not
+opened.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from bootseal.files import mapped, opened, stretches
 from bootseal.fit import control_dtb
 from bootseal.fit.verify.digest import PayloadCache
 from bootseal.formats import fip
+from bootseal.formats.app import signature as app_signature
+from bootseal.formats.app.layout import SIGNATURE_SIZE
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.keys import tbbr
+from bootseal.keys import cms, tbbr
 from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.directory import inspect
 from bootseal.keys.public import PublicKey, RsaPublicKey, verify_digest
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 _TREE: Final = bytes.fromhex("d00dfeed")
 _PEM: Final = b"-----BEGIN "
+_SIGNATURE: Final = b'{"rootHash":"'
 _SMALL: Final = 1 << 20
 _CHUNK: Final = 16 << 20
 
@@ -45,6 +49,10 @@ _NEW_ROM: Final = "a new ROM, and so new devices: none that exists can follow"
 _NEW_FIRMWARE: Final = (
     "firmware signed again, with a higher counter: until that is a device's lowest, it starts what "
     "this key signed"
+)
+
+_NEW_SIGNATURE: Final = (
+    "applications signed again, once devices have a release with the certificate of another key"
 )
 
 Held: TypeAlias = Sequence[tuple[int, int]]
@@ -200,7 +208,7 @@ class _Search:
     def _look_inside(self, path: Path, data: memoryview, held: Held) -> None:
         """Examine what begins anywhere in a file."""
         root = _ROOT_HASH + bytes.fromhex(self.fingerprint)
-        for start, magic in _occurrences(data, held, (_TREE, fip.HEADER, root)):
+        for start, magic in _occurrences(data, held, (_TREE, fip.HEADER, _SIGNATURE, root)):
             if magic == root:
                 what = "master root key of a ROM or BL2"
                 self._found(path, start, Relation.TRUSTS, what, _NEW_ROM)
@@ -208,10 +216,18 @@ class _Search:
             try:
                 if magic == _TREE:
                     self._look_at_tree(path, start, data[start:])
+                elif magic == _SIGNATURE:
+                    self._look_at_application(path, start, data[start : start + SIGNATURE_SIZE])
                 else:
                     self._look_at_fip(path, start, data[start : start + fip.MAX_SIZE])
-            except FormatError:
+            except (FormatError, VerificationRefused):
                 continue
+
+    def _look_at_application(self, path: Path, start: int, view: memoryview) -> None:
+        found = app_signature.parse(bytes(view))
+        if found and self._is_it(cms.signer_of_detached(found.message, found.signed)):
+            what = f"root hash {found.root_hash} of an application"
+            self._found(path, start, Relation.SIGNED, what, _NEW_SIGNATURE)
 
     def _look_at_tree(self, path: Path, start: int, view: memoryview) -> None:
         size = fdt.total_size(view)

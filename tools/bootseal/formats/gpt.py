@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""GUID partition tables, read strictly: what any reader could take two ways is an error.
+"""GUID partition tables, read strictly: what any reader could take two ways is an error; written.
 
 All numbers are little-endian, all places in the structures are sectors of 512 bytes; the models
 here give bytes. Nothing is allocated by what a field says before that is checked.
@@ -13,11 +13,14 @@ import struct
 import uuid
 import zlib
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bootseal.device import Partition
 from bootseal.errors import FormatError
 from bootseal.units import SECTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SIGNATURE: Final = b"EFI PART"
 MAX_ENTRIES: Final = 1024
@@ -33,6 +36,9 @@ _RECORDS_AT: Final = 446
 _BOOT_MARK: Final = b"\x55\xaa"
 _PROTECTIVE: Final = 0xEE
 _MAX_U32: Final = 0xFFFFFFFF
+_COUNT: Final = 128
+ROOM: Final = SECTOR + _COUNT * _ENTRY.size
+"""Bytes of a header and its entries, as they are written."""
 _FIRST_CHS: Final = b"\x00\x02\x00"
 # The end of a disk that cylinders, heads and sectors cannot express, as tools write it.
 _LAST_CHS: Final = (b"\xff\xff\xff", b"\xfe\xff\xff")
@@ -170,6 +176,49 @@ def _name(number: int, raw: bytes) -> str:
     if "\0" in name:
         raise FormatError(f"the name of entry {number} goes on behind its end")
     return name
+
+
+def emit(partitions: Sequence[GptEntry], disk: str, size: int) -> dict[int, bytes]:
+    """Write the protective MBR and both tables of a disk, with 128 entries each.
+
+    Args:
+        partitions: They are within what may be used: behind the first `SECTOR + ROOM` bytes and
+            in front of the last `ROOM`.
+        disk: GUID of the disk.
+        size: Bytes of the disk, a multiple of 512.
+
+    Returns:
+        What is to be written, by its offset.
+    """
+    table = bytearray(_COUNT * _ENTRY.size)
+    for each in partitions:
+        _ENTRY.pack_into(
+            table,
+            (each.number - 1) * _ENTRY.size,
+            uuid.UUID(each.type).bytes_le,
+            uuid.UUID(each.uuid).bytes_le,
+            each.offset // SECTOR,
+            each.end // SECTOR - 1,
+            each.attributes,
+            each.name.encode("utf-16-le"),
+        )
+    last = size // SECTOR - 1
+    backup = last - ROOM // SECTOR + 1
+    found = {0: _protective_mbr(last), 2 * SECTOR: bytes(table), backup * SECTOR: bytes(table)}
+    for place, other, entries in ((1, last, 2), (last, 1, backup)):
+        fields = (place, other, 1 + ROOM // SECTOR, backup - 1, uuid.UUID(disk).bytes_le, entries)
+        head = [SIGNATURE, _REVISION, _HEADER.size, 0, 0, *fields]
+        tail = (_COUNT, _ENTRY.size, zlib.crc32(table))
+        header = bytearray(_HEADER.pack(*head, *tail))
+        header[_CRC_AT] = zlib.crc32(header).to_bytes(4, "little")
+        found[place * SECTOR] = bytes(header).ljust(SECTOR, b"\0")
+    return found
+
+
+def _protective_mbr(last: int) -> bytes:
+    record = _RECORD.pack(0, _FIRST_CHS, _PROTECTIVE, _LAST_CHS[0], 1, min(last, _MAX_U32))
+    rest = SECTOR - _RECORDS_AT - len(record) - len(_BOOT_MARK)
+    return bytes(_RECORDS_AT) + record + bytes(rest) + _BOOT_MARK
 
 
 def check_protective_mbr(sector: bytes, disk_size: int) -> None:

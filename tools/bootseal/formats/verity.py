@@ -134,7 +134,15 @@ def parse_superblock(block: bytes) -> Superblock:
     if (version, kind, data, hashes) != (1, 1, BLOCK, BLOCK) or name.rstrip(b"\0") != _ALGORITHM:
         raise FormatError("it describes a tree of another form: expected format 1, SHA-256, 4096")
     salt = salt[:size]
-    packed = _SUPERBLOCK.pack(magic, 1, 1, uuid, _ALGORITHM, BLOCK, BLOCK, blocks, size, salt)
-    if size > MAX_SALT or packed.ljust(BLOCK, b"\0") != block:
+    found = Superblock(uuid=uuid, salt=salt, blocks=blocks)
+    if size > MAX_SALT or emit_superblock(found) != block:
         raise FormatError("it holds more than a superblock does")
-    return Superblock(uuid=uuid, salt=salt, blocks=blocks)
+    return found
+
+
+def emit_superblock(superblock: Superblock) -> bytes:
+    """Write a superblock: the 4096 bytes in front of the tree."""
+    return _SUPERBLOCK.pack(
+        *(_MAGIC, 1, 1, superblock.uuid, _ALGORITHM, BLOCK, BLOCK),
+        *(superblock.blocks, len(superblock.salt), superblock.salt),
+    ).ljust(BLOCK, b"\0")

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from bootseal.keys.signers.base import Signer
     from bootseal.keys.signers.file import PrivateKey
 
+SIGNS_CODE: Final = frozenset({Role.UPDATE, Role.APP})
+"""Roles whose certificates are for code signing, and for that alone."""
 _PUBLIC_EXPONENT: Final = 65537
 _SEQUENCE: Final = 0x30
 _BIT_STRING: Final = 0x03
@@ -126,7 +128,7 @@ def certify(spec: KeySpec, signer: Signer, issuer: Issuer | None) -> x509.Certif
             x509.AuthorityKeyIdentifier.from_issuer_public_key(certifier_key), critical=False
         )
     )
-    if spec.role is Role.UPDATE:
+    if spec.role in SIGNS_CODE:
         code = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
         builder = builder.add_extension(code, critical=True)
     hash_name = issuer.hash_name if issuer else spec.algorithm.hash_name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Signatures of update bundles: CMS SignedData by any signer, and the check of who signed.
+"""Signatures of bundles and applications: CMS SignedData by any signer, and who signed.
 
 The library's own builder takes the time from a clock and insists on a private key of its own, so
 that neither signing in two steps nor the same bytes twice would be possible: the few values around
@@ -11,6 +11,7 @@ Spec: RFC 5652 (CMS); RFC 5280 sections 4.2.1.3 and 4.2.1.12 (key usage).
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -59,6 +60,32 @@ def sign(content: bytes, certificate: x509.Certificate, signer: Signer, when: in
     Raises:
         UsageError: The certificate is for another key, or the signer has no such signature.
     """
+    algorithm = Algorithm(hash_name=_HASH, kind=_key_of(certificate, signer).kind)
+    attributes = _attributes(algorithm.digest([content]), when)
+    signature = _signed(der(SET, attributes), signer, algorithm)
+    inside = der(cms.EXPLICIT, der(OCTETS, content))
+    return _message(certificate, inside, der(cms.EXPLICIT, attributes), signature)
+
+
+def sign_detached(content: bytes, certificate: x509.Certificate, signer: Signer) -> bytes:
+    """Make a message that does not hold what it signs, and has no signed attributes.
+
+    It is what systemd and the kernel take for a root hash: PKCS7_DETACHED and PKCS7_NOATTR in
+    OpenSSL's words.
+
+    Args:
+        content: What is signed.
+        certificate: Of the signer; it becomes part of the message.
+        signer: The key.
+
+    Raises:
+        UsageError: The certificate is for another key, or the signer has no such signature.
+    """
+    algorithm = Algorithm(hash_name=_HASH, kind=_key_of(certificate, signer).kind)
+    return _message(certificate, b"", b"", _signed(content, signer, algorithm))
+
+
+def _key_of(certificate: x509.Certificate, signer: Signer) -> PublicKey:
     named = public.from_crypto(certificate.public_key())
     if named != signer.public_key:
         raise UsageError(
@@ -66,27 +93,35 @@ def sign(content: bytes, certificate: x509.Certificate, signer: Signer, when: in
             f"{signer.public_key.fingerprint()}",
             hint="name the certificate of the key: --certificate",
         )
-    algorithm = Algorithm(hash_name=_HASH, kind=named.kind)
-    attributes = _attributes(algorithm.digest([content]), when)
-    signature = signer.sign_digest(algorithm.digest([der(SET, attributes)]), algorithm)
-    if not named.kind.is_rsa:
-        signature = public.raw_to_der(signature)
+    return named
+
+
+def _signed(content: bytes, signer: Signer, algorithm: Algorithm) -> bytes:
+    signature = signer.sign_digest(algorithm.digest([content]), algorithm)
+    return signature if algorithm.kind.is_rsa else public.raw_to_der(signature)
+
+
+def _message(
+    certificate: x509.Certificate, content: bytes, attributes: bytes, signature: bytes
+) -> bytes:
+    """Put a message together; content and attributes are in DER, or empty where there are none."""
+    is_rsa = public.from_crypto(certificate.public_key()).kind.is_rsa
     hashed = der(SEQUENCE, der(OID, _HASH_OIDS[_HASH]))
-    kind = der(OID, cms.RSA) + _NULL if named.kind.is_rsa else der(OID, _ECDSA_OIDS[_HASH])
+    kind = der(OID, cms.RSA) + _NULL if is_rsa else der(OID, _ECDSA_OIDS[_HASH])
     issuer, serial = _name(certificate)
     version = der(INTEGER, b"\1")
     info = (
         version
         + der(SEQUENCE, issuer + der(INTEGER, serial))
         + hashed
-        + der(cms.EXPLICIT, attributes)
+        + attributes
         + der(SEQUENCE, kind)
         + der(OCTETS, signature)
     )
     signed = (
         version
         + der(SET, hashed)
-        + der(SEQUENCE, der(OID, cms.DATA) + der(cms.EXPLICIT, der(OCTETS, content)))
+        + der(SEQUENCE, der(OID, cms.DATA) + content)
         + der(cms.EXPLICIT, certificate.public_bytes(Encoding.DER))
         + der(SET, der(SEQUENCE, info))
     )
@@ -185,7 +220,7 @@ def _purpose(certificate: x509.Certificate) -> Iterator[Finding]:
 
 
 def purpose_problem(certificate: x509.Certificate) -> str:
-    """Say why a certificate is not one to sign updates with; empty if it is one.
+    """Say why a certificate is not one to sign updates or applications with; empty if it is one.
 
     It is what RAUC asks for with `check-purpose=codesign`.
     """
@@ -194,7 +229,7 @@ def purpose_problem(certificate: x509.Certificate) -> str:
         e.oid.dotted_string for e in extensions if e.critical and not isinstance(e.value, _KNOWN)
     ]
     if unknown:
-        return f"has the critical extension {unknown[0]}, which RAUC does not know"
+        return f"has the critical extension {unknown[0]}, which devices do not know"
     if is_authority(certificate):
         return "is that of an authority"
     try:
@@ -216,15 +251,96 @@ def _signature(signed: SignedData, key: PublicKey) -> Iterator[Finding]:
         yield finding("update.signature", WHERE, "its digest is not that of the manifest it holds")
         return
     try:
-        if key.kind.is_rsa is not signed.is_rsa:
-            raise FormatError(f"its algorithm is not one of a key of kind {key.kind}")
-        algorithm = Algorithm(hash_name=signed.hash_name, kind=key.kind)
-        value = signed.signature
-        if not signed.is_rsa:
-            value = public.der_to_raw(value, algorithm)
-        public.verify_digest(key, algorithm.digest([signed.attributes]), value, algorithm)
+        _verify(signed, signed.attributes, key)
     except BootsealError as error:
         yield finding("update.signature", WHERE, error.message)
+
+
+def _verify(signed: SignedData, content: bytes, key: PublicKey) -> None:
+    """Check the signature over attributes or content.
+
+    Raises:
+        FormatError: It is not one of such a key.
+        VerificationRefused: It is not by this key over this.
+    """
+    if key.kind.is_rsa is not signed.is_rsa:
+        raise FormatError(f"its algorithm is not one of a key of kind {key.kind}")
+    algorithm = Algorithm(hash_name=signed.hash_name, kind=key.kind)
+    value = signed.signature
+    if not signed.is_rsa:
+        value = public.der_to_raw(value, algorithm)
+    public.verify_digest(key, algorithm.digest([content]), value, algorithm)
+
+
+def check_detached(message: bytes, content: bytes, pinned: x509.Certificate) -> list[Finding]:
+    """Return what is wrong with the signature of an application, held against one certificate.
+
+    As for systemd, that certificate is pinned: no chain leads to it, and no date ends its use.
+
+    Args:
+        message: The signature.
+        content: What it is over.
+        pinned: The certificate whose key has to have signed it.
+    """
+    try:
+        signed = cms.parse(message, attributes=False)
+        if signed is None or signed.content is not None:
+            raise FormatError("it is not a detached signature")
+        if (signed.issuer, signed.serial) != _name(pinned):
+            return [_other_signer(signed, pinned)]
+        if signed.certificates != (pinned.public_bytes(Encoding.DER),):
+            raise FormatError("it holds other certificates than that of its signer")
+        _verify(signed, content, public.from_crypto(pinned.public_key()))
+    except (BootsealError, *UNREADABLE) as error:
+        text = error.message if isinstance(error, BootsealError) else public.first_line(error)
+        return [finding("app.signature", WHERE, text)]
+    return check_purpose(pinned)
+
+
+def signer_of_detached(message: bytes, content: bytes) -> PublicKey:
+    """Return the key of the certificate in a detached signature, which is by that key.
+
+    Args:
+        message: The signature.
+        content: What it is over.
+
+    Raises:
+        FormatError: It is malformed, or does not hold its signer's certificate.
+        VerificationRefused: It is not by that key over this content.
+    """
+    signed = cms.parse(message, attributes=False)
+    if signed is None:
+        raise FormatError("it is not a detached signature")
+    with reading("the certificate in the signature cannot be read"):
+        key = public.from_crypto(signer_of(signed).public_key())
+    _verify(signed, content, key)
+    return key
+
+
+def check_purpose(certificate: x509.Certificate) -> list[Finding]:
+    """Return why a certificate is not one to sign applications with."""
+    problem = purpose_problem(certificate)
+    return [finding("app.purpose", WHERE, f"the certificate {problem}")] if problem else []
+
+
+def _other_signer(signed: SignedData, pinned: x509.Certificate) -> Finding:
+    expected = f"{pinned.subject.rfc4514_string()}, number {pinned.serial_number:x}"
+    observed = f"number {signed.serial.hex()}"
+    with suppress(FormatError):
+        subject = signer_of(signed).subject.rfc4514_string()
+        observed = f"{subject}, {observed}"
+    return finding(
+        "app.certificate",
+        WHERE,
+        f"it was signed with the certificate of {observed}: expected that of {expected}",
+        expected=expected,
+        observed=observed,
+    )
+
+
+def digest(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of a certificate in DER, lower-case hex."""
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 
 def _validity(

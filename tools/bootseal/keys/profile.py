@@ -46,6 +46,7 @@ class Role(StrEnum):
     POLICY = "policy"
     UPDATE_CA = "update-ca"
     UPDATE = "update"
+    APP = "app"
     DEVICE_CA = "device-ca"
     ESCROW = "escrow"
     MRK = "mrk"

@@ -94,6 +94,22 @@ class Download:
         """Version of the package, read from the file name, epoch included."""
         return urllib.parse.unquote(self.file.split("_")[1])
 
+    @property
+    def purl(self) -> str:
+        """Package URL of a binary package, as the package-url type deb has it."""
+        architecture = self.file.removesuffix(".deb").split("_")[2]
+        return package_url(self.package, self.version, architecture)
+
+
+def package_url(name: str, version: str, architecture: str) -> str:
+    """Return the package URL of a package of Debian; `source` is an architecture there.
+
+    >>> package_url("a", "1:2+b1", "all")
+    'pkg:deb/debian/a@1%3A2%2Bb1?arch=all&distro=trixie'
+    """
+    quoted = urllib.parse.quote(version, safe=".-~")
+    return f"pkg:deb/debian/{name}@{quoted}?arch={architecture}&distro={SUITE}"
+
 
 def parse_uris(text: str) -> tuple[Download, ...]:
     """Read what `apt-get --print-uris` prints.

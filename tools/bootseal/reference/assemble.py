@@ -26,6 +26,7 @@ from bootseal.keys.profile import Role
 from bootseal.measure import pcr_policy
 from bootseal.reference import firmware as reference_firmware
 from bootseal.reference import modules
+from bootseal.reference.apt import package_url
 
 if TYPE_CHECKING:
     from bootseal.assembly.layer import Layer
@@ -184,7 +185,14 @@ def _write_disk(layout: Layout, paths: dict[str, Path], staging: Path) -> None:
 
 def _inputs(parts: Parts) -> list[Input]:
     """List the packages, source files and layer files that went in."""
-    built = (parts.uboot.package, *parts.tfa.packages)
-    downloads = [*parts.system.packages.closure, *(f for each in built for f in each.files)]
-    found = [Input(name=d.package, version=d.version, sha256=d.sha256) for d in downloads]
+    found = [
+        Input(name=each.package, version=each.version, sha256=each.sha256, purl=each.purl)
+        for each in parts.system.packages.closure
+    ]
+    for built in (parts.uboot.package, *parts.tfa.packages):
+        purl = package_url(built.name, built.version, "source")
+        found += [
+            Input(name=each.package, version=each.version, sha256=each.sha256, purl=purl)
+            for each in built.files
+        ]
     return [*found, *assembly.layer_inputs(parts.layer)]

@@ -45,9 +45,9 @@ _STAGING: Final = ".building-"
 _ROOM: Final = 300 * MIB
 _ROOM_FOR_NEW_CACHE: Final = 1536 * MIB
 _TOOLS: Final = (
-    "apt-config", "apt-get", "bc", "bison", "depmod", "dpkg", "dpkg-deb", "dtc", "flex", "gcc",
-    "make", "mkfs.erofs", "mkimage", "patch", "sfdisk", "systemctl", "systemd-sysusers", "tar",
-    "veritysetup",
+    "apt-config", "apt-get", "bc", "bison", "depmod", "dpkg", "dpkg-deb", "dtc", "flex", "gawk",
+    "gcc", "make", "mkfs.erofs", "mkimage", "patch", "sfdisk", "systemctl", "systemd-sysusers",
+    "tar", "veritysetup",
     f"{CROSS_COMPILE}gcc",
 )  # fmt: skip
 

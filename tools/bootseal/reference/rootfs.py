@@ -206,10 +206,13 @@ def copy(source: Path, target: Path) -> None:
 
 
 def add_modules(packages: Path, kernel: Kernel, tree: Path) -> None:
-    """Install the kernel modules the device uses."""
+    """Install the kernel modules the device uses, with plain permissions whatever the umask."""
     files = modules.closure(MODULES, kernel.dependencies)
     modules.install(packages, kernel.release, files, tree)
     modules.index(packages, kernel.release, tree)
+    top = tree / modules.DIRECTORY
+    for path in (top, *top.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def add_files(
@@ -237,7 +240,7 @@ def configure(packages: Path, tree: Path, masked: Iterable[str], *, epoch: int) 
         ToolError: systemd's tools refused the tree.
     """
     for name in _DIRECTORIES:
-        (tree / name).mkdir(exist_ok=True)
+        make_directory(tree / name)
     for name, origin in _COPIES.items():
         write(tree / name, (packages / origin).read_bytes())
     for name, text in _TEXTS.items():
@@ -247,7 +250,7 @@ def configure(packages: Path, tree: Path, masked: Iterable[str], *, epoch: int) 
         (tree / name).symlink_to(target)
     for unit in masked:
         path = tree / "etc/systemd/system" / unit
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         path.symlink_to("/dev/null")
     for path in (tree / "usr/lib/sysusers.d").iterdir():
         # systemd 252 of Debian 12 skips the lines of accounts that newer ones lock twice.
@@ -271,6 +274,18 @@ def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """
     if path.is_symlink():
         raise ToolError(f"{path} is a symbolic link in the packages and would be written through")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     path.write_bytes(data)
     path.chmod(mode)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory of the tree and those it is in, whatever the umask; one that is there stays.
+
+    Raises:
+        OSError: Something else is in the way.
+    """
+    for each in (*reversed(path.parents), path):
+        if not each.is_dir():
+            each.mkdir()
+            each.chmod(0o755)

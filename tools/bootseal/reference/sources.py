@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
@@ -12,11 +14,13 @@ from bootseal.errors import ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from bootseal.reference.apt import Apt, Download
 
 CROSS_COMPILE: Final = "aarch64-linux-gnu-"
+_AWK: Final = "gawk"
+"""What is called awk here: U-Boot's environment is sorted by GNU's alone."""
+_TOOLS: Final = (f"{CROSS_COMPILE}gcc", "gcc", _AWK, "bc", "bison", "dtc", "flex", "make")
 _PATCH: Final = ("-p1", "--batch", "--forward", "--fuzz=0", "--no-backup-if-mismatch")
 
 
@@ -109,11 +113,23 @@ def apply(package: SourcePackage, tree: Path, patches: Sequence[Path]) -> None:
             raise ToolError(f"{what}: {error.message}") from error
 
 
-def make(tree: Path, arguments: Sequence[str], *, env: Mapping[str, str]) -> None:
-    """Run make in a source tree, on all processors.
+def tools() -> dict[str, str]:
+    """Return what each program that makes a binary says of its version: a part of cache keys.
 
     Raises:
-        ToolError: It failed.
+        ToolError: One is not installed.
+    """
+    return {name: proc.run(name, ["--version"], timeout=60).stdout.decode() for name in _TOOLS}
+
+
+def make(tree: Path, arguments: Sequence[str], *, env: Mapping[str, str]) -> None:
+    """Run make in a source tree, on all processors, with the same awk on every machine.
+
+    Raises:
+        ToolError: It failed, or GNU's awk is not installed.
     """
     args = ["--silent", f"-j{os.cpu_count() or 1}", *arguments]
-    proc.run("make", args, cwd=tree, timeout=3600, env=env)
+    with tempfile.TemporaryDirectory(prefix="bootseal-awk-") as first:
+        (Path(first) / "awk").symlink_to(proc.find_tool(_AWK))
+        path = os.pathsep.join([first, proc.environment()["PATH"]])
+        proc.run("make", args, cwd=tree, timeout=3600, env={"PATH": path, **env})

@@ -12,7 +12,6 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal import proc
 from bootseal.assembly.layer import digests
 from bootseal.errors import VerificationRefused
 from bootseal.firmware import rom
@@ -84,7 +83,7 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Tfa:
     inputs = {
         "sources": firmware.digests | crypto.digests,
         "layer": digests((*patches, *own)),
-        "compiler": proc.run(f"{CROSS_COMPILE}gcc", ["--version"], timeout=60).stdout.decode(),
+        "tools": sources.tools(),
         "options": _OPTIONS,
         "epoch": epoch,
     }

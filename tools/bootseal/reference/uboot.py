@@ -7,7 +7,6 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal import proc
 from bootseal.assembly import fragments
 from bootseal.assembly.fragments import FragmentRole
 from bootseal.assembly.layer import BOARD, digests
@@ -75,7 +74,7 @@ def build(source: Apt, layer: Layer, *, epoch: int, progress: Progress) -> Uboot
     inputs = {
         "sources": package.digests,
         "layer": digests(patches) | digests(environments) | digests((*required, *board)),
-        "compiler": proc.run(f"{CROSS_COMPILE}gcc", ["--version"], timeout=60).stdout.decode(),
+        "tools": sources.tools(),
         "epoch": epoch,
     }
 

@@ -17,8 +17,7 @@ from bootseal.disk.hash_tree import Root
 from bootseal.errors import FormatError
 from bootseal.files import mapped
 from bootseal.findings.catalogue import finding
-from bootseal.formats import verity
-from bootseal.formats.verity import BLOCK, DIGEST, TREE_AT, Tree
+from bootseal.formats.verity import BLOCK, TREE_AT, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,15 +77,10 @@ def append_tree(image: Path) -> Tree:
         size = len(data)
         if not size or size % BLOCK:
             raise FormatError(f"{image} is {size} bytes long: expected a multiple of {BLOCK}")
-        salt = hashlib.sha256(data).digest()
-        level = verity.digests(salt, data)
-    levels: list[bytes] = []
-    while len(level) > DIGEST:
-        levels.append(level.ljust(-(-len(level) // BLOCK) * BLOCK, b"\0"))
-        level = verity.digests(salt, levels[-1])
+        tree, levels = hash_tree.build(data, hashlib.sha256(data).digest())
     with image.open("ab") as file:
-        file.write(b"".join(reversed(levels)))
-    return Tree(root_hash=level, salt=salt, blocks=size // BLOCK)
+        file.write(levels)
+    return tree
 
 
 def tree_size(tree: Tree) -> int:

@@ -24,7 +24,7 @@ def sign_requests(
     role: Annotated[
         str,
         typer.Option(
-            help="Requests to sign: fit, policy, update, device-ca, attestation or a key of "
+            help="Requests to sign: fit, policy, update, app, device-ca, attestation or a key of "
             "`firmware sign`."
         ),
     ] = "fit",

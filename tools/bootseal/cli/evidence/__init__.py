@@ -8,5 +8,5 @@ from bootseal.cli import lazy
 app = lazy.noun(
     __name__,
     "Make and verify the evidence that goes with a release: signed statements about every file.",
-    ("make", "verify", "show"),
+    ("make", "verify", "show", "sbom"),
 )

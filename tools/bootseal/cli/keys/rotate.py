@@ -25,7 +25,7 @@ def rotate(
     role: Annotated[
         str,
         typer.Option(
-            help="Role of the key: fit, update, fw-trusted, fw-nontrusted, fw-soc or fw-boot."
+            help="Role of the key: fit, update, app, fw-trusted, fw-nontrusted, fw-soc or fw-boot."
         ),
     ] = "fit",
     algorithm: Annotated[
@@ -73,8 +73,8 @@ def _explain(rotation: Rotation, role: Role, directory: Path) -> None:
     from bootseal.keys.profile import Role
 
     if rotation.coming is None:
-        explain = _explain_update if role is Role.UPDATE else _explain_firmware
-        explain(rotation, directory)
+        explains = {Role.UPDATE: _explain_update, Role.APP: _explain_app}
+        explains.get(role, _explain_firmware)(rotation, directory)
         return
     now, new = rotation.current.name, rotation.coming.name
     dtb = f"bootseal fit sign FIT ... --dtb u-boot.bin with {new}"
@@ -116,5 +116,21 @@ def _explain_update(rotation: Rotation, directory: Path) -> None:
     console.status("1. Sign bundles again: bootseal update sign BUNDLE --keys {}", directory)
     console.status(
         "2. Devices accept bundles by {} as well: another update-ca in the next release ends that.",
+        old,
+    )
+
+
+def _explain_app(rotation: Rotation, directory: Path) -> None:
+    now, old = rotation.current.name, rotation.retired.name if rotation.retired else ""
+    console.status("{} signs from now on; {} is retired.", now, old)
+    console.status("1. Put {}.crt next to {}.crt into /etc/verity.d of the next release.", now, old)
+    console.status(
+        "2. Once every device runs it, sign applications again: bootseal app sign IMAGE --keys {}",
+        directory,
+    )
+    console.status(
+        "3. Leave {}.crt out of the release after that: bootseal keys revoke {} {}",
+        old,
+        directory,
         old,
     )

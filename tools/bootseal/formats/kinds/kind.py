@@ -172,6 +172,11 @@ KEY_FILE: Final = Wanted(
     "a private key, public key or certificate in PEM form",
     frozenset({Kind.PRIVATE_KEY, Kind.PUBLIC_KEY, Kind.CERTIFICATE, Kind.BUNDLE}),
 )
+APPLICATION: Final = Wanted("an application image", frozenset({Kind.GPT}))
+TAR_LAYER: Final = Wanted(
+    "a tar archive, as it is or compressed with gzip or zstd",
+    frozenset({Kind.TAR, Kind.GZIP, Kind.ZSTD}),
+)
 UPDATE: Final = Wanted("an update bundle", frozenset({Kind.SQUASHFS}))
 EVENT_LOG: Final = Wanted("an event log", frozenset({Kind.EVENT_LOG, Kind.EVENT_LOG_12}))
 DOCUMENT: Final = Wanted("a JSON document", frozenset({Kind.JSON}))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The signature of an update bundle: CMS SignedData that holds what it signs, in DER.
+"""The signature of an update bundle or an application: CMS SignedData in DER.
 
-Only the one form that RAUC and this tool write: one signer, named by issuer and serial number, with
-signed attributes and without unsigned ones, no revocation lists, RSA with PKCS #1 v1.5 or ECDSA.
+Only the forms that RAUC, systemd-repart and this tool write: one signer, named by issuer and serial
+number, without unsigned attributes, no revocation lists, RSA with PKCS #1 v1.5 or ECDSA. That of a
+bundle signs attributes, that of an application the content itself.
 
 Spec: RFC 5652 sections 3, 5 and 11; RFC 3370, 5754 and 5753 (algorithms).
 """
@@ -56,7 +57,8 @@ class SignedData:
         serial: Serial number of the signer's certificate, as the content of a DER integer.
         hash_name: `sha256`, `sha384` or `sha512`.
         is_rsa: Whether the signature is one of RSA; else it is one of ECDSA.
-        attributes: The signed attributes as they are signed: a SET in DER.
+        attributes: The signed attributes as they are signed: a SET in DER. Empty where there are
+            none, as are the next two: then the content is what is signed.
         content_type: What the attributes say of the content: the content of an OID.
         message_digest: Likewise, its digest.
         signing_time: Likewise, when it was signed, seconds since 1970; None when they do not.
@@ -76,8 +78,12 @@ class SignedData:
     signature: bytes
 
 
-def parse(message: bytes) -> SignedData | None:
+def parse(message: bytes, *, attributes: bool = True) -> SignedData | None:
     """Read a message.
+
+    Args:
+        message: The message.
+        attributes: The signer has to sign attributes; else it must not.
 
     Returns:
         None for a message that is encrypted, of which nothing can be told.
@@ -109,7 +115,7 @@ def parse(message: bytes) -> SignedData | None:
     signer = signers.into(SEQUENCE)
     if signers:
         raise FormatError("the CMS message has more than one signer: expected one")
-    found = _signer(signer, content, certificates)
+    found = _signer(signer, content, certificates, attributes=attributes)
     # OpenSSL makes the digests that are named here, and looks for the signer's among them.
     if _hash(hashes.into(SEQUENCE)) != found.hash_name or hashes:
         raise FormatError(
@@ -143,18 +149,22 @@ def _certificates(values: Values) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def _signer(values: Values, content: bytes | None, certificates: tuple[bytes, ...]) -> SignedData:
+def _signer(
+    values: Values, content: bytes | None, certificates: tuple[bytes, ...], *, attributes: bool
+) -> SignedData:
     if values.take(INTEGER) != _VERSION_1:
         raise FormatError("the signer is not named by issuer and serial number")
     name = values.into(SEQUENCE)
     issuer, serial = name.whole(SEQUENCE), name.take(INTEGER)
     name.end()
     hash_name = _hash(values.into(SEQUENCE))
-    if not values.next_is(EXPLICIT):
+    if attributes and not values.next_is(EXPLICIT):
         raise FormatError("the signer signed no attributes: expected content type and digest")
-    implicit = values.whole(EXPLICIT)
-    attributes = bytes([SET]) + implicit[1:]
-    found = _attributes(Values(attributes, "the signed attributes").into(SET))
+    signed = b""
+    found: dict[bytes, Values] = {}
+    if attributes:
+        signed = bytes([SET]) + values.whole(EXPLICIT)[1:]
+        found = _attributes(Values(signed, "the signed attributes").into(SET))
     is_rsa = _is_rsa(values.into(SEQUENCE), hash_name)
     signature = values.take(OCTETS)
     values.end()
@@ -166,9 +176,9 @@ def _signer(values: Values, content: bytes | None, certificates: tuple[bytes, ..
         serial=serial,
         hash_name=hash_name,
         is_rsa=is_rsa,
-        attributes=attributes,
-        content_type=_single(found, CONTENT_TYPE, OID),
-        message_digest=_single(found, MESSAGE_DIGEST, OCTETS),
+        attributes=signed,
+        content_type=_single(found, CONTENT_TYPE, OID) if attributes else b"",
+        message_digest=_single(found, MESSAGE_DIGEST, OCTETS) if attributes else b"",
         signing_time=None if when is None else _time(when),
         signature=signature,
     )

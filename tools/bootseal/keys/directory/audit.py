@@ -249,11 +249,12 @@ def _manifest(
 
 
 def _usage(path: Path, role: Role, state: KeyState, *, known: bool) -> Iterator[Finding]:
-    """Say why devices would refuse what the key of updates signs."""
-    if role is Role.UPDATE and state is KeyState.ACTIVE and known:
+    """Say why a key of updates or applications is not one to sign them with."""
+    if role in certificate.SIGNS_CODE and state is KeyState.ACTIVE and known:
         problem = cms.purpose_problem(certificate.read(path))
         if problem:
-            yield finding("keys.usage", str(path), f"it {problem}")
+            remedy = f"bootseal keys rotate --role {role}"
+            yield finding("keys.usage", str(path), f"it {problem}", remedy=remedy)
 
 
 def _state(

@@ -33,6 +33,7 @@ ROLES: Final = {
     "fit": "a FIT configuration",
     "policy": "a PCR policy",
     "update": "the manifest of an update bundle",
+    "app": "the root hash of an application",
     "attestation": "a statement of a release's evidence",
     "device-ca": "an identity certificate of a device, or a revocation list",
 } | dict.fromkeys(

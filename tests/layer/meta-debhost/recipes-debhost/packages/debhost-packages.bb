@@ -14,5 +14,5 @@ PACKAGES = "${PN}"
 ALLOW_EMPTY:${PN} = "1"
 RPROVIDES:${PN} = " \
     busybox coreutils cryptsetup e2fsprogs-mke2fs libdevmapper libubootenv-bin openssl-bin systemd \
-    systemd-crypt tpm2-tools util-linux-blkdiscard util-linux-lsblk \
+    systemd-crypt tpm2-tools util-linux-blkdiscard util-linux-flock util-linux-lsblk \
 "

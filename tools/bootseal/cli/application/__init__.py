@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal app`: the commands about applications."""
+
+from __future__ import annotations
+
+from bootseal.cli import lazy
+
+app = lazy.noun(
+    __name__,
+    "Make, sign, check and show the images of applications, which devices verify at each start.",
+    ("build", "sign", "check", "show"),
+)

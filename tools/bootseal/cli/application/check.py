@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""`bootseal app check`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootseal.cli import console
+from bootseal.cli.application import printing
+from bootseal.cli.application.keys import CertificateOptions
+from bootseal.cli.disk.printing import print_findings
+from bootseal.cli.options import Json
+
+if TYPE_CHECKING:
+    from bootseal.app.check import AppVerdict
+
+
+def check(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image to check.")],
+    *,
+    trusted: CertificateOptions,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="The application it must be; any if left out.")
+    ] = "",
+    inside: Annotated[bool, typer.Option(help="Also check what the application holds.")] = True,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check an application image: who signed it, each of its bytes, and what it holds.
+
+    The signature comes first, by the one certificate that is named; then every block; then what is
+    inside, by those checks of a root file system that fit an application.
+
+    Exits with 0 if there are no errors, with 3 if there are, and with 4 if it is not an image.
+
+    Example: bootseal app check hello_1.2.0_arm64.raw --keys keys
+    """
+    from bootseal.app import check as app_check
+    from bootseal.cli.inputs import naming
+    from bootseal.findings.model import refuse
+
+    wanted = app_check.Wanted(certificate=trusted.pinned(), name=name, inside=inside)
+    with naming(image):
+        verdict = app_check.check(image, wanted, console.TerminalProgress())
+    if as_json:
+        _emit(image, verdict)
+    else:
+        print_findings(verdict.findings, everything=everything)
+    refuse(verdict.findings, f"{image} is refused")
+    console.status("OK: {} is accepted. {}", image, verdict.summary())
+
+
+def _emit(image: Path, verdict: AppVerdict) -> None:
+    known = {} if verdict.image is None else printing.facts(verdict.image, verdict.size)
+    console.emit_json(
+        {
+            "schema": "bootseal.app-verdict/1",
+            "accepted": not verdict.errors,
+            "image": image.name,
+            **known,
+            **printing.declared(verdict.declared),
+            "findings": [dataclasses.asdict(each) for each in verdict.findings],
+        }
+    )

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""The bill of materials of a built device, and whether bills name every artefact.
+
+It says what `device.json` says: inputs, artefacts, what is inside of what, and whose key signed.
+Licences are left open.
+
+Spec: SPDX 3.0.1, JSON-LD serialisation; package-url, type deb.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import bootseal
+from bootseal import device as devices
+from bootseal import documents
+from bootseal.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bootseal.device import Artefact, Device, Input
+
+FILE_NAME: Final = "sbom.spdx.json"
+SUFFIX: Final = ".spdx.json"
+"""Of every bill of materials, those of OE too."""
+
+MAX_SIZE: Final = documents.MAX_SIZE
+"""Bytes that one may have."""
+
+CONTEXT: Final = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld"
+_VERSION: Final = "3.0.1"
+_CREATION: Final = "_:creation"
+_LATEST: Final = 253_402_300_800
+"""Seconds from 1970 to the year 10000, which no date is written with."""
+_BUILD_TYPE: Final = "urn:bootseal:device:1"
+
+_PURPOSES: Final = {
+    "disk": "diskImage",
+    "bios": "firmware",
+    "rom": "firmware",
+    "firmware": "firmware",
+    "bl2": "firmware",
+    "bl31": "firmware",
+    "root": "filesystemImage",
+    "initramfs": "filesystemImage",
+    "kernel": "operatingSystem",
+    "null-cipher": "module",
+    "uboot-config": "configuration",
+}
+_HOLDS: Final = {
+    "disk": ("firmware", "fit", "policy", "root", "root-verity", "bootstate"),
+    "fit": ("kernel", "initramfs", "fdt-a", "fdt-b"),
+    "firmware": ("bl2", "bl31", "bios"),
+    "bios": ("control-dtb",),
+}
+"""Which artefacts are inside of which, by role."""
+_SIGNED: Final = {"fit": "fit", "policy": "policy", "firmware": "mrk"}
+"""Whose key signed an artefact, by role."""
+_TRUSTS: Final = {"control-dtb": "fit", "rom": "mrk"}
+"""Which artefact verifies with whose key, by role."""
+
+
+def of_device(device: Device) -> bytes:
+    """Return the bill of materials of a device; the same device gives the same bytes.
+
+    Args:
+        device: Its description.
+
+    Raises:
+        FormatError: The time of its build is not one.
+    """
+    if not 0 <= device.epoch < _LATEST:
+        raise FormatError(
+            f"{devices.FILE_NAME} gives epoch {device.epoch}: expected seconds since 1970"
+        )
+    digest = hashlib.sha256(documents.dump(device)).hexdigest()
+    graph = _Graph(f"urn:bootseal:device:{digest}")
+    agent = graph.agent(device.epoch)
+    inputs = [graph.input(each) for each in device.inputs]
+    artefacts = {role: graph.artefact(role, each) for role, each in device.artefacts.items()}
+    keys = {role: graph.key(role, each) for role, each in _keys(device).items()}
+    graph.build(inputs, artefacts.values())
+    for role, held in _HOLDS.items():
+        inside = [artefacts[each] for each in held if each in artefacts]
+        if role in artefacts and inside:
+            graph.relation(artefacts[role], "contains", inside)
+    for role, name in _SIGNED.items():
+        if role in artefacts and name in keys:
+            graph.relation(artefacts[role], "other", [keys[name]], "signed by this key")
+    for role, name in _TRUSTS.items():
+        if role in artefacts and name in keys:
+            graph.relation(artefacts[role], "other", [keys[name]], "verifies with this key")
+    graph.document(device.name, [artefacts["disk"]] if "disk" in artefacts else [agent])
+    return documents.dump({"@context": CONTEXT, "@graph": graph.elements})
+
+
+def digests(data: bytes, what: str) -> set[str]:
+    """Return the SHA-256 of every file and package that a bill of materials names.
+
+    Args:
+        data: A document of SPDX 3 in JSON-LD form.
+        what: What it is, for messages.
+
+    Raises:
+        FormatError: It is not JSON, or not such a document.
+    """
+    graph = documents.parse(data, what).get("@graph")
+    if not isinstance(graph, list):
+        raise FormatError(f"{what} has no '@graph': expected SPDX 3 in JSON-LD form")
+    found: set[str] = set()
+    for element in graph:
+        hashes = element.get("verifiedUsing") if isinstance(element, dict) else None
+        for each in hashes if isinstance(hashes, list) else []:
+            if isinstance(each, dict) and each.get("algorithm") == "sha256":
+                found.add(str(each.get("hashValue")))
+    return found
+
+
+def unnamed(device: Device, named: set[str]) -> list[str]:
+    """Return the paths of artefacts that bills of materials do not name.
+
+    Args:
+        device: The device.
+        named: What `digests` returned of them all.
+    """
+    return sorted(each.path for each in device.artefacts.values() if each.sha256 not in named)
+
+
+def _keys(device: Device) -> dict[str, str]:
+    if device.firmware is None:
+        return device.keys
+    return device.keys | {"mrk": device.firmware.mrk}
+
+
+class _Graph:
+    """The elements of a document.
+
+    Args:
+        base: What the ids of elements begin with.
+    """
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._relations = 0
+        self._known: set[str] = set()
+        self.elements: list[dict[str, object]] = []
+
+    def agent(self, epoch: int) -> str:
+        """Add who made the document, and when: the time of the build."""
+        name = f"{self._base}#agent"
+        created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.elements.append(
+            {
+                "type": "CreationInfo",
+                "@id": _CREATION,
+                "specVersion": _VERSION,
+                "created": created,
+                "createdBy": [name],
+            }
+        )
+        return self._add("agent", "SoftwareAgent", name=f"bootseal {bootseal.__version__}")
+
+    def input(self, each: Input) -> str:
+        """Add something that a device was built from: a package, an archive or a file."""
+        if not each.purl:
+            purpose = "patch" if each.name.endswith(".patch") else "source"
+            return self._file(f"input-{each.sha256}", each.name, each.sha256, purpose)
+        return self._add(
+            f"package-{each.sha256}",
+            "software_Package",
+            name=each.name,
+            software_packageVersion=each.version,
+            software_packageUrl=each.purl,
+            software_primaryPurpose="source" if "arch=source" in each.purl else "install",
+            verifiedUsing=_hashes(each.sha256),
+        )
+
+    def artefact(self, role: str, each: Artefact) -> str:
+        """Add a file of the device."""
+        return self._file(f"artefact-{role}", each.path, each.sha256, _PURPOSES.get(role, "file"))
+
+    def key(self, role: str, fingerprint: str) -> str:
+        """Add a public key; its fingerprint is the digest of its DER form."""
+        name = f"public key of the role {role}, SubjectPublicKeyInfo in DER form"
+        return self._file(f"key-{role}", name, fingerprint, "data")
+
+    def build(self, inputs: Iterable[str], outputs: Iterable[str]) -> None:
+        """Add the build, what went into it and what came out."""
+        name = self._add("build", "build_Build", build_buildType=_BUILD_TYPE)
+        for kind, others in (("hasInput", inputs), ("hasOutput", outputs)):
+            if found := list(dict.fromkeys(others)):
+                self._relation("LifecycleScopedRelationship", name, kind, found, scope="build")
+
+    def relation(self, source: str, kind: str, to: list[str], comment: str = "") -> None:
+        """Add a relationship."""
+        more = {"comment": comment} if comment else {}
+        self._relation("Relationship", source, kind, to, **more)
+
+    def document(self, name: str, roots: list[str]) -> None:
+        """Add the bill itself, and the document that holds all elements."""
+        members = [str(each["spdxId"]) for each in self.elements if "spdxId" in each]
+        bill = self._add(
+            "sbom",
+            "software_Sbom",
+            name=name,
+            rootElement=roots,
+            element=members,
+            software_sbomType=["build"],
+        )
+        self._add(
+            "document",
+            "SpdxDocument",
+            name=name,
+            rootElement=[bill],
+            element=[*members, bill],
+            profileConformance=["core", "software", "build"],
+        )
+
+    def _relation(
+        self, form: str, source: str, kind: str, to: list[str], /, **more: object
+    ) -> None:
+        self._relations += 1
+        values = {"from": source, "relationshipType": kind, "to": to, **more}
+        self._add(f"relationship-{self._relations}", form, **values)
+
+    def _file(self, name: str, label: str, sha256: str, purpose: str) -> str:
+        return self._add(
+            name,
+            "software_File",
+            name=label,
+            software_primaryPurpose=purpose,
+            verifiedUsing=_hashes(sha256),
+        )
+
+    def _add(self, fragment: str, form: str, /, **members: object) -> str:
+        identifier = f"{self._base}#{fragment}"
+        if identifier not in self._known:
+            self._known.add(identifier)
+            head = {"type": form, "spdxId": identifier, "creationInfo": _CREATION}
+            self.elements.append(head | members)
+        return identifier
+
+
+def _hashes(sha256: str) -> list[Mapping[str, str]]:
+    return [{"type": "Hash", "algorithm": "sha256", "hashValue": sha256}]
