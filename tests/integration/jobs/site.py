@@ -19,15 +19,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.integration.jobs.dataplane import DataPlane
+from tests import aws_models
 
+from bootseal.boot.catalogue.bench.dataplane import DataPlane
 from bootseal_agent.mqtt import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from tests.integration.jobs.dataplane import Answer
+    from bootseal.boot.catalogue.bench.dataplane import Answer
 
 # What the policy of `bootseal identity export --format aws` allows, in mosquitto's words.
 ACL: Final = """\
@@ -135,6 +136,15 @@ def _listen(endpoint: Endpoint, plane: DataPlane) -> tuple[paho.Client, threadin
     return client, ready
 
 
+def _wrong(operation: str, parameters: dict[str, object]) -> str:
+    """Hold a request against botocore's model of the service."""
+    try:
+        aws_models.check("iot-jobs-data", operation, parameters)
+    except AssertionError as error:
+        return f"{error}"
+    return ""
+
+
 @contextmanager
 def opened(directory: Path) -> Iterator[Site]:
     """Run the broker and the double."""
@@ -159,7 +169,7 @@ def opened(directory: Path) -> Iterator[Site]:
         "user root",
     ]
     (directory / "broker.conf").write_text("\n".join(lines) + "\n")
-    plane = DataPlane()
+    plane = DataPlane(_wrong)
     with subprocess.Popen(["/usr/sbin/mosquitto", "-c", directory / "broker.conf"]) as running:
         try:
             _wait(running, port)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.agent_samples import DOCUMENT, MALFORMED
 from tests.integration.jobs import site as sites
-from tests.integration.jobs.dataplane import URL
 from tests.integration.jobs.device import CA, Simulated, until
 
+from bootseal.boot.catalogue.bench.dataplane import URL
 from bootseal_agent.events import Phase
 from bootseal_agent.mqtt import Connection
 from bootseal_agent.wire import Message, Thing
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.integration.jobs.dataplane import Execution
     from tests.integration.jobs.site import Site
 
+    from bootseal.boot.catalogue.bench.dataplane import Execution
 
 pytestmark = [pytest.mark.tool("mosquitto"), pytest.mark.slow]
 

@@ -168,6 +168,7 @@ LINES = [
         "with",
         "[   21.5] bootseal-identity[412]: bootseal-identity: token made, with a certificate",
     ),
+    ("root-written", "", "bootseal: bench: the root is being written"),
     ("identity-token", "without", "bootseal-identity: token made, without a certificate"),
     ("systemd", "Debian GNU/Linux 13 (trixie)", "Welcome to \x1b[1mDebian GNU/Linux 13 (trixie)!"),
     ("emergency-shell", "", 'You are in emergency mode. After logging in, type "journalctl -xb"'),

@@ -18,6 +18,7 @@ from bootseal.boot.attacks import approval, forge, forge_fit, forge_signed
 from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import root as root_attacks
 from bootseal.boot.attacks.state import BOOTSTATE
+from bootseal.errors import UsageError
 from bootseal.formats import cpio
 from bootseal.formats.fdt.edit import Editor
 from bootseal.formats.fdt.model import read
@@ -36,6 +37,8 @@ INDEX: Final = 2
 """Rollback index of the other release; that of the built one is lower."""
 SLOT: Final = "b"
 _TIMEOUT: Final = 300.0
+# The agent's configuration is smaller than a block, and so not compressed.
+_VERSION: Final = re.compile(rb'^version = "([0-9.]{1,40})"$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,7 @@ def update(
     spoil: Callable[[Workspace], None] | None = None,
     foreign_policy: bool = False,
     firmware_version: int | None = None,
+    version: str = "",
 ) -> Callable[[Workspace], None]:
     """Put the other release into slot b and have it tried first, as an update does.
 
@@ -63,10 +67,11 @@ def update(
         spoil: Changes the disk afterwards.
         foreign_policy: Sign its policy with a key that is not the vendor's.
         firmware_version: The lowest one that it asks of boot loaders; None leaves it.
+        version: What it says of its version; "" leaves that of the built one.
     """
 
     def prepare(workspace: Workspace) -> None:
-        made = make(workspace, INDEX, firmware_version)
+        made = make(workspace, INDEX, firmware_version, version)
         slot = next(slot for slot in workspace.device.slots if slot.name == SLOT)
         document = policy(workspace, made, foreign=foreign_policy)
         fit_attacks.install(workspace, made.fit, SLOT)
@@ -117,19 +122,23 @@ def broken_root(workspace: Workspace) -> None:
     workspace.disk.write(slot.root, root_attacks.SUPERBLOCK, changed)
 
 
-def make(workspace: Workspace, index: int, firmware_version: int | None = None) -> SlotContents:
+def make(
+    workspace: Workspace, index: int, firmware_version: int | None = None, version: str = ""
+) -> SlotContents:
     """Make the other release.
 
     Args:
         workspace: The device as it was built.
         index: Its rollback index.
         firmware_version: The lowest one that it asks of boot loaders; None leaves it.
+        version: What it says of its version; "" leaves that of the built one.
     """
     fit = fit_attacks.original(workspace)
     root, tree = workspace.work / "root.img", workspace.work / "root.verity"
     # A block behind the file system, which it does not use: the same files under another hash.
     block = f"release with rollback index {index}".encode().ljust(root_attacks.BLOCK, b"\0")
-    root.write_bytes(workspace.device.artefact(workspace.directory, "root").read_bytes() + block)
+    content = workspace.device.artefact(workspace.directory, "root").read_bytes()
+    root.write_bytes((_renamed(content, version) if version else content) + block)
     blocks = root.stat().st_size // root_attacks.BLOCK
     first = workspace.device.slots[0].configuration
     root_hash = root_attacks.format_tree(root, tree, root_attacks.salt(fit, first))
@@ -148,6 +157,21 @@ def make(workspace: Workspace, index: int, firmware_version: int | None = None) 
     fit = forge_signed.sign_like(fit, key_directory.signer(workspace.keys, Role.FIT))
     predictions = approval.predictions(workspace, fit)
     return SlotContents(fit=fit, root=root, tree=tree, root_hash=root_hash, predictions=predictions)
+
+
+def _renamed(root: bytes, version: str) -> bytes:
+    """Have the agent's configuration in a root name another version, of the same length.
+
+    Raises:
+        UsageError: The root has no such file, or another one that looks like it.
+    """
+    found = _VERSION.findall(root)
+    if len(found) != 1 or len(found[0]) != len(version):
+        raise UsageError(
+            f"the root names {len(found)} versions of a release: expected one of the length of "
+            f"{version}, in the agent's configuration"
+        )
+    return _VERSION.sub(b'version = "' + version.encode() + b'"', root)
 
 
 def _ask(fit: bytes, name: str, firmware_version: int) -> bytes:

@@ -16,6 +16,7 @@ from bootseal.boot.catalogue.data import DATA
 from bootseal.boot.catalogue.firmware import FIRMWARE
 from bootseal.boot.catalogue.fit import FIT
 from bootseal.boot.catalogue.identity import IDENTITY
+from bootseal.boot.catalogue.jobs import JOBS
 from bootseal.boot.catalogue.power import RESETS, power_cuts
 from bootseal.boot.catalogue.root import ROOT
 from bootseal.boot.catalogue.state import STATE
@@ -48,6 +49,6 @@ _BOOT: Final = (
 
 SCENARIOS: Final = (
     *(*_BOOT, *FIRMWARE, *FIT, *ROOT, *STATE, *COMMANDS, *DATA, *IDENTITY),
-    *(*UPDATES, *RESETS, *power_cuts(SEED)),
+    *(*UPDATES, *JOBS, *RESETS, *power_cuts(SEED)),
 )
 """Every scenario, in the order of the report."""

@@ -120,6 +120,8 @@ PATTERNS: Final = _patterns(
     ("tpm-lockout", r"bootseal: data: the TPM is in lockout"),
     ("tpm-guesses", r"^TPM2_PT_LOCKOUT_COUNTER: (0x[0-9a-fA-F]+)"),
     ("identity-token", r"bootseal-identity: token made, (with|without) a certificate"),
+    # what a scenario has typed while RAUC works
+    ("root-written", r"^bootseal: bench: the root is being written"),
     # systemd
     ("systemd", r"Welcome to (.+)!"),
     ("emergency-shell", r"^You are in emergency mode|^Give root password for maintenance"),

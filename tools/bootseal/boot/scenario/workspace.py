@@ -157,6 +157,7 @@ class Workspace:
         network: What the machine is connected to in every later power cycle.
         medium: A disk that the machine can read, besides its own, in every later power cycle.
         held: What lasts until the scenario is over, such as servers next to the device.
+        kept: What a preparation keeps for later calls, by name.
     """
 
     def __init__(self, device: Device, directory: Path, keys: Path, work: Path) -> None:
@@ -169,6 +170,7 @@ class Workspace:
         self.network: qemu.Network | qemu.Cable | None = None
         self.medium: Path | None = None
         self.held = ExitStack()
+        self.kept: dict[str, object] = {}
         self._plugged = True
         self._record = False
         self._bios = device.first_code(directory)

@@ -165,9 +165,9 @@ def serve_after_revocation(workspace: Workspace) -> None:
 
 def _serve(workspace: Workspace, place: Path) -> None:
     place.mkdir()
-    trust, own = _trust(workspace, place), servers.Own.made(place, workspace.device.epoch)
-    broker = workspace.held.enter_context(servers.broker(place, trust, own))
-    endpoint = workspace.held.enter_context(servers.credentials_endpoint(place, trust, own))
+    known, own = trust(workspace, place), servers.Own.made(place, workspace.device.epoch)
+    broker = workspace.held.enter_context(servers.broker(place, known, own))
+    endpoint = workspace.held.enter_context(servers.credentials_endpoint(place, known, own))
     ports = {MQTT_PORT: broker.port, HTTPS_PORT: endpoint.port}
     workspace.network = Network(forwards=ports)
 
@@ -274,18 +274,18 @@ def _log(place: Path, name: str) -> str:
     return (place / f"{name}.log").read_text(errors="replace")
 
 
-def _trust(workspace: Workspace, place: Path) -> servers.Trust:
-    """Write what the servers know of devices."""
+def trust(workspace: Workspace, place: Path) -> servers.Trust:
+    """Write what servers know of devices."""
     authority, signer = station.authority(workspace)
     revoked = issuing.revoked(Registry(workspace.work / "verifier").entries(), authority)
     made = certificates.revocation_list(revoked, authority, signer, int(time.time()), _LIST_DAYS)
-    trust = servers.Trust(authorities=place / "authorities.pem", revoked=place / "revoked.pem")
+    found = servers.Trust(authorities=place / "authorities.pem", revoked=place / "revoked.pem")
     names = (key_directory.find(workspace.keys, role).name for role in (Role.DEVICE_CA, Role.ROOT))
-    trust.authorities.write_bytes(
+    found.authorities.write_bytes(
         b"".join((workspace.keys / f"{name}.crt").read_bytes() for name in names)
     )
-    trust.revoked.write_bytes(made)
-    return trust
+    found.revoked.write_bytes(made)
+    return found
 
 
 def wrapped(uri: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import socket
 import ssl
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 BROKER: Final = "iot.bootseal.test"
 ENDPOINT: Final = "credentials.bootseal.test"
 """Their names on the device; `localhost` is in their certificates as well."""
+BUNDLES: Final = "updates.bootseal.test"
+"""The name of the server with bundles."""
 DOUBLE: Final = "a double of the AWS IoT credentials endpoint, for tests: not AWS"
 _LOOPBACK: Final = "127.0.0.1"
 _PATIENCE: Final = 60.0
@@ -79,23 +82,51 @@ class Own:
         own.certificate.write_bytes(certificate)
         return own
 
+    @classmethod
+    def issued(cls, directory: Path, authority: server_certificates.Authority) -> Own:
+        """Make them in a directory, by the authority that devices of the reference build know."""
+        own = cls(key=directory / "server.key", certificate=directory / "server.pem")
+        key, certificate = authority.issue([BROKER, BUNDLES, "localhost"])
+        own.key.write_bytes(key)
+        own.certificate.write_bytes(certificate)
+        return own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What a broker has for the double behind it.
+
+    Attributes:
+        rights: What clients may do, an ACL file of mosquitto.
+        port: A second listener, for anyone on this computer, without TLS and rights.
+    """
+
+    rights: Path
+    port: int
+
 
 @contextmanager
-def broker(directory: Path, trust: Trust, own: Own) -> Iterator[Server]:
+def broker(
+    directory: Path, trust: Trust, own: Own, inside: Inside | None = None
+) -> Iterator[Server]:
     """Run mosquitto with clients' certificates and the list of those revoked.
 
     Args:
         directory: For its configuration and its log.
         trust: What it knows of clients.
         own: Its own key and certificate.
+        inside: What clients may do, and a second listener; None for neither.
 
     Raises:
         ToolError: mosquitto is not installed or does not start.
     """
-    with socket.create_server((_LOOPBACK, 0)) as chosen:
-        port = chosen.getsockname()[1]
-    configuration, log = directory / "broker.conf", directory / "broker.log"
+    port, configuration, log = free_port(), directory / "broker.conf", directory / "broker.log"
+    rights = [] if inside is None else [f"acl_file {inside.rights}"]
+    second = [] if inside is None else [f"listener {inside.port} {_LOOPBACK}"]
     lines = [
+        "per_listener_settings true",
+        f"log_dest file {log}",
+        "user root",
         f"listener {port} {_LOOPBACK}",
         f"cafile {trust.authorities}",
         f"crlfile {trust.revoked}",
@@ -104,14 +135,21 @@ def broker(directory: Path, trust: Trust, own: Own) -> Iterator[Server]:
         "require_certificate true",
         "use_identity_as_username true",
         "allow_anonymous false",
-        f"log_dest file {log}",
-        "user root",
+        *rights,
+        *second,
+        *(["allow_anonymous true"] if second else []),
     ]
     configuration.write_text("\n".join(lines) + "\n")
     output = directory / "broker.output"
     with proc.background("mosquitto", ["-c", configuration], output=output) as running:
         _wait(running.pid, port, output)
         yield Server(port=port, ca=own.certificate, log=log)
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.create_server((_LOOPBACK, 0)) as chosen:
+        return int(chosen.getsockname()[1])
 
 
 def _wait(process: int, port: int, output: Path) -> None:
@@ -132,6 +170,7 @@ class _Double(ThreadingHTTPServer):
     """The server; `log` is where it says who asked for what."""
 
     log: Path
+    files: Path
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Leave a handshake that fails to the client, who tells."""
@@ -168,6 +207,62 @@ class _Credentials(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
         """Say nothing on standard error."""
         del format, args
+
+
+class _Files(BaseHTTPRequestHandler):
+    """Answers with a part of a file, as RAUC asks for it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer a request for one range, RFC 9110 section 14."""
+        server = cast("_Double", self.server)
+        asked = re.fullmatch(r"bytes=(\d{1,12})-(\d{1,12})", self.headers.get("Range", ""))
+        found = server.files / self.path.partition("?")[0].rpartition("/")[2]
+        if asked is None or not found.is_file():
+            self.send_error(416 if found.is_file() else 404)
+            return
+        size = found.stat().st_size
+        start, end = int(asked[1]), min(int(asked[2]), size - 1)
+        with found.open("rb") as file:
+            file.seek(start)
+            data = file.read(max(end - start + 1, 0))
+        with server.log.open("a") as log:
+            log.write(f"{start} {len(data)}\n")
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{end}/{size}")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
+        """Say nothing on standard error."""
+        del format, args
+
+
+@contextmanager
+def bundles(directory: Path, own: Own) -> Iterator[Server]:
+    """Run an HTTPS server that gives out parts of the files in a directory, to anyone.
+
+    Its log has a line for each request: where it begins, and the bytes that were sent.
+
+    Args:
+        directory: The files.
+        own: Its own key and certificate.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(own.certificate, own.key)
+    with _Double((_LOOPBACK, 0), _Files) as server:
+        server.files, server.log = directory, directory / "requests.log"
+        server.log.touch()
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield Server(port=server.server_port, ca=own.certificate, log=server.log)
+        finally:
+            server.shutdown()
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A double of the data plane of AWS IoT Jobs, for tests. It is not AWS.
+"""A double of the data plane of AWS IoT Jobs. It is not AWS.
 
 It does what AWS documents: the order of jobs, versions, codes of refusals, final states, fresh
-URLs, batches and the criteria that abort a job. It was never compared with AWS itself. Every
-request is held against botocore's model of the service.
+URLs, batches and the criteria that abort a job. It was never compared with AWS itself.
 
 Spec: AWS IoT Core Developer Guide, Jobs device MQTT API operations, job configurations.
 """
@@ -17,14 +16,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from tests import aws_models
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-DOUBLE: Final = "a double of AWS IoT Jobs, for tests: not AWS"
+DOUBLE: Final = "a double of AWS IoT Jobs: not AWS"
 FINAL: Final = frozenset({"SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED"})
 URL: Final = "${aws:iot:s3-presigned-url-v2:"
+
+_OPERATIONS: Final = {
+    "start-next": "StartNextPendingJobExecution",
+    "get": "DescribeJobExecution",
+    "update": "UpdateJobExecution",
+}
 
 Answer: TypeAlias = tuple[str, dict[str, object]]
 
@@ -50,9 +53,21 @@ class Job:
 
 
 class DataPlane:
-    """Jobs and their executions, and what is answered to requests."""
+    """Jobs and their executions, and what is answered to requests.
 
-    def __init__(self) -> None:
+    Args:
+        check: Says what is wrong with the parameters of an operation, which is named first; "" for
+            nothing.
+
+    Attributes:
+        jobs: Jobs by their id.
+        things: What each thing was asked for.
+        refused: What was wrong with requests.
+        messages: How many requests there were.
+    """
+
+    def __init__(self, check: Callable[[str, dict[str, object]], str] | None = None) -> None:
+        self._check = check or (lambda *_: "")
         self.jobs: dict[str, Job] = {}
         self.things: dict[str, list[Execution]] = {}
         self.refused: list[str] = []
@@ -120,35 +135,33 @@ class DataPlane:
             self.messages += 1
             body: dict[str, object] = json.loads(payload)
             token = {"clientToken": body.pop("clientToken")} if "clientToken" in body else {}
-            try:
-                made, more = self._answer(thing, rest, body)
-            except AssertionError as error:
-                self.refused.append(f"{topic}: {error}")
-                made, more = {"code": "InvalidRequest", "message": f"{error}"}, []
+            made, more = self._judged(topic, thing, rest, body)
             kind = "rejected" if "code" in made else "accepted"
             return [(f"{topic}/{kind}", made | token | {"timestamp": int(time.time())}), *more]
+
+    def _judged(
+        self, topic: str, thing: str, rest: Sequence[str], body: dict[str, object]
+    ) -> tuple[dict[str, object], list[Answer]]:
+        operation = _OPERATIONS.get(rest[-1] if rest else "", "")
+        named = body | {"thingName": thing} | ({"jobId": rest[0]} if len(rest) > 1 else {})
+        wrong = self._check(operation, named) if operation else "unknown topic"
+        if wrong:
+            self.refused.append(f"{topic}: {wrong}")
+            return {"code": "InvalidRequest", "message": wrong}, []
+        return self._answer(thing, rest, body)
 
     def _answer(
         self, thing: str, rest: Sequence[str], body: dict[str, object]
     ) -> tuple[dict[str, object], list[Answer]]:
-        match rest:
-            case ["start-next"]:
-                named = body | {"thingName": thing}
-                aws_models.check("iot-jobs-data", "StartNextPendingJobExecution", named)
-                return self._start_next(thing), []
-            case [job, "get"]:
-                named = body | {"thingName": thing, "jobId": job}
-                aws_models.check("iot-jobs-data", "DescribeJobExecution", named)
-                found = self._known(thing, job)
-                if found is None:
-                    return {"code": "ResourceNotFound", "message": "no such job"}, []
-                return {"execution": self._described(thing, found)}, []
-            case [job, "update"]:
-                named = body | {"thingName": thing, "jobId": job}
-                aws_models.check("iot-jobs-data", "UpdateJobExecution", named)
-                return self._update(thing, job, body)
-            case _:
-                raise AssertionError("unknown topic")
+        if len(rest) == 1:
+            return self._start_next(thing), []
+        job = rest[0]
+        if rest[-1] == "update":
+            return self._update(thing, job, body)
+        found = self._known(thing, job)
+        if found is None:
+            return {"code": "ResourceNotFound", "message": "no such job"}, []
+        return {"execution": self._described(thing, found)}, []
 
     def _start_next(self, thing: str) -> dict[str, object]:
         found = self._next(thing)
@@ -171,8 +184,7 @@ class DataPlane:
             return {"code": "VersionMismatch", "message": "", "executionState": state}, []
         found.status, found.version = str(body["status"]), found.version + 1
         details = body.get("statusDetails", found.details)
-        assert isinstance(details, dict)
-        found.details = details
+        found.details = details if isinstance(details, dict) else {}
         state = {"status": found.status, "versionNumber": found.version}
         more = [self._notice(thing)] if found.status in FINAL else []
         if more:
@@ -215,9 +227,7 @@ class DataPlane:
         return next((each for each in self.things.get(thing, []) if each.job == job), None)
 
     def _find(self, thing: str, job: str) -> Execution:
-        found = self._known(thing, job)
-        assert found is not None
-        return found
+        return next(each for each in self.things[thing] if each.job == job)
 
     def _described(self, thing: str, execution: Execution) -> dict[str, object]:
         document = self.jobs[execution.job].document

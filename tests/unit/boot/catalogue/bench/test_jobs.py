@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""The bench for jobs: what counts as the end of one, and parts of a bundle by HTTPS."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bootseal.boot.catalogue.bench import jobs, servers, station
+from bootseal.boot.catalogue.bench.dataplane import Execution
+from bootseal.errors import UsageError, VerificationRefused
+from bootseal.jobs import plan as plans
+from bootseal.keys.server import Authority
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DIGEST = "ab" * 32
+
+
+def test_job_ends_as_it_was_expected_to_and_for_its_reason() -> None:
+    found = Execution(job="j", status="FAILED", details={"reason": "reverted"})
+
+    jobs.demand(found, "FAILED", "reverted")
+    for status, reason in (("SUCCEEDED", "reverted"), ("FAILED", "no such file")):
+        with pytest.raises(VerificationRefused, match=r"the job ended FAILED, .*reverted"):
+            jobs.demand(found, status, reason)
+
+
+def test_plan_is_one_that_aws_and_devices_take() -> None:
+    made = jobs.plan("2.raucb", DIGEST, 9, "2.0.0", "reference-arm64")
+
+    assert plans.checked(made) == made
+    assert made.document.url == "https://updates.bootseal.test/2.raucb"
+    document = plans.request(made)["document"]
+    assert isinstance(document, str)
+    assert DIGEST in document
+    with pytest.raises(UsageError, match="version"):
+        jobs.plan("2.raucb", DIGEST, 9, "two", "reference-arm64")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> tuple[Authority, servers.Own]:
+    authority = Authority.made(tmp_path, 1_700_000_000)
+    assert Authority.made(tmp_path, 1_700_000_000).pem == authority.pem
+    return authority, servers.Own.issued(tmp_path, authority)
+
+
+def fetch(port: int, ca: bytes, headers: dict[str, str], name: str = "file") -> tuple[int, bytes]:
+    context = ssl.create_default_context(cadata=ca.decode())
+    # Python 3.13's default, which devices have.
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+    request = urllib.request.Request(f"https://localhost:{port}/{name}?sig=1", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310 - https
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, b""
+
+
+def test_parts_of_bundles_are_served_by_a_certified_server(
+    tmp_path: Path, bench: tuple[Authority, servers.Own]
+) -> None:
+    authority, own = bench
+    (tmp_path / "file").write_bytes(bytes(range(100)))
+    with servers.bundles(tmp_path, own) as server:
+        ranged = {"Range": "bytes=10-19"}
+        assert fetch(server.port, authority.pem, ranged) == (206, bytes(range(10, 20)))
+        beyond = {"Range": "bytes=95-200"}
+        assert fetch(server.port, authority.pem, beyond) == (206, bytes(range(95, 100)))
+        assert fetch(server.port, authority.pem, {}) == (416, b"")
+        assert fetch(server.port, authority.pem, ranged, "other")[0] == 404
+        assert fetch(server.port, authority.pem, ranged, "../file")[0] == 206
+        stranger = Authority.made(tmp_path / "bench", 1_700_000_000)
+        with pytest.raises(urllib.error.URLError, match="certificate verify failed"):
+            fetch(server.port, stranger.pem, ranged)
+        assert server.log.read_text().splitlines()[:2] == ["10 10", "95 5"]
+
+
+def test_build_without_an_authority_has_no_servers_for_jobs(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no authority for the servers of scenarios"):
+        Authority.read(tmp_path)
+
+
+def test_name_of_the_one_thing_is_that_of_the_station() -> None:
+    (target,) = jobs.plan("2.raucb", DIGEST, 9, "2.0.0", "reference-arm64").targets
+    assert target.rpartition("/")[2] == station.NAME

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""Scenarios about updates that a job asks for, from the cloud's side to the device's report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from bootseal.boot.attacks import fit as fit_attacks
+from bootseal.boot.attacks import forge_bits, release
+from bootseal.boot.catalogue.bench import bundle, jobs, station
+from bootseal.boot.catalogue.steps import came_up
+from bootseal.boot.machine.events import Ending
+from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
+from bootseal.formats import boot_partition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bootseal.boot.scenario.workspace import Workspace
+
+_GROUP: Final = "update"
+_CERTIFIED: Final = "^key, certificate [0-9a-f]+, token$"
+_TIMEOUT: Final = 1500.0
+_FILE: Final = "2.raucb"
+_START: Final = f"{station.COMMANDS}; systemctl start bootseal-agent.service"
+_BUS: Final = "de.pengutronix.rauc / de.pengutronix.rauc.Installer"
+_WATCH: Final = (
+    f"until busctl get-property {_BUS} Progress | grep -q 'image to root'; do sleep 1; done; "
+    "echo 'bootseal: bench: the root is ''being written'"
+)
+_CUT_AFTER: Final = 4.0
+# The status that was sent when the device came up is sent again, once the job is over.
+_WAIT: Final = f"exec 3<>{station.PATH}; read -r d <&3; systemctl restart bootseal-status.service\r"
+
+
+def _prepared(spoil: Callable[[Workspace], None] | None = None) -> Callable[[Workspace], None]:
+    """Start the servers, and push a job for a bundle with the other release."""
+
+    def prepare(workspace: Workspace) -> None:
+        jobs.serve(workspace)
+        desk = jobs.desk(workspace)
+        made = bundle.make(workspace, desk.place / _FILE, spoil)
+        size = made.path.stat().st_size
+        desk.push(jobs.plan(_FILE, made.manifest_sha256, size, bundle.VERSION, made.compatible))
+
+    return prepare
+
+
+def _ended(status: str, reason: str) -> Callable[[Workspace], None]:
+    """See how the job ends, and let the device send its status again."""
+
+    def call(workspace: Workspace) -> None:
+        with station.opened(workspace) as port:
+            try:
+                jobs.demand(jobs.desk(workspace).ended(jobs.JOB), status, reason)
+            finally:
+                port.send(b"\n")
+
+    return call
+
+
+def _waited(when: str, status: str, reason: str) -> tuple[Action, ...]:
+    """Wait for the device to restart, then for the end of its job."""
+    return (
+        Action(do=Do.TYPE, when=when),
+        Action(do=Do.TYPE, when="shell", text=_WAIT, call=_ended(status, reason)),
+    )
+
+
+def _unstartable(workspace: Workspace) -> None:
+    """Flip a bit in the kernel of the other release, after it was signed."""
+    (slot,) = (slot for slot in workspace.device.slots if slot.name == release.SLOT)
+    room = boot_partition.room(workspace.disk.size(slot.boot))
+    found = workspace.disk.read(slot.boot, 0, room)
+    fit_attacks.install(workspace, forge_bits.flip(forge_bits.KERNEL)(found), release.SLOT)
+
+
+_SUCCEEDED: Final = ("SUCCEEDED", f"version {bundle.VERSION} runs")
+_REVERTED: Final = ("FAILED", "reverted to last known good")
+_CERTIFY: Final = Action(do=Do.TYPE, when="shell", text=f"{_START}\r", call=station.certify)
+
+JOBS: Final = (
+    Scenario(
+        id="update-job",
+        title="Update by a job of AWS IoT (development image)",
+        group=_GROUP,
+        about="A device that was just certified takes a job from a real broker by mutual TLS with "
+        "its key in the TPM, behind which is a double of AWS IoT Jobs. RAUC streams the "
+        "bundle by HTTPS and installs it; the device restarts into release 2, opens its "
+        "data, and reports SUCCEEDED from there.",
+        prepare=_prepared(),
+        steps=(
+            replace(
+                came_up(
+                    *("root-verified:a", "shell", "identity-token:with"),
+                    *("slot-tried:b", "root-verified:b", "data-opened"),
+                    slot="b",
+                    identity=_CERTIFIED,
+                    actions=(_CERTIFY, *_waited("root-verified:b", *_SUCCEEDED)),
+                ),
+                timeout=_TIMEOUT,
+            ),
+        ),
+    ),
+    Scenario(
+        id="update-job-reverted",
+        title="Update by a job, whose release does not start (development image)",
+        group=_GROUP,
+        about="The bundle is validly signed, but a bit of the kernel in its FIT is not what was "
+        "signed. RAUC installs it, U-Boot refuses the slot, and release 1 starts again with "
+        "its data. From there the agent reports FAILED, and has the other slot marked bad.",
+        prepare=_prepared(_unstartable),
+        steps=(
+            replace(
+                came_up(
+                    *("root-verified:a", "shell", "identity-token:with"),
+                    *("slot-tried:b", "slot-refused:b", "slot-tried:a", "root-verified:a"),
+                    identity=_CERTIFIED,
+                    actions=(_CERTIFY, *_waited("slot-refused:b", *_REVERTED)),
+                ),
+                timeout=_TIMEOUT,
+            ),
+        ),
+    ),
+    Scenario(
+        id="update-job-cut",
+        title="Power cut while a job's update is written (development image)",
+        group=_GROUP,
+        about="The power is cut while RAUC writes the root of the other slot. The device comes up "
+        "in release 1, and AWS gives it the same job again, which is then installed and "
+        "reported as SUCCEEDED.",
+        prepare=_prepared(),
+        steps=(
+            Step(
+                title="cut off",
+                expect=Expectation(ending=Ending.CUT, console=("root-verified:a", "root-written")),
+                actions=(
+                    replace(_CERTIFY, text=f"{_START}; {_WATCH}\r"),
+                    Action(do=Do.CUT, when="root-written", delay=_CUT_AFTER),
+                ),
+                timeout=_TIMEOUT,
+            ),
+            replace(
+                came_up(
+                    *("slot-tried:a", "root-verified:a", "identity-token:with"),
+                    *("slot-tried:b", "root-verified:b", "data-opened"),
+                    slot="b",
+                    title="resumed",
+                    identity=_CERTIFIED,
+                    actions=_waited("root-verified:b", *_SUCCEEDED),
+                ),
+                timeout=_TIMEOUT,
+            ),
+        ),
+    ),
+)
