@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests import board_layouts
+from tests.integration import board_layouts
 from typer.testing import CliRunner
 
 from bootseal import device

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests import board_layouts
-from tests.board_layouts import FIRMWARE
+from tests.integration import board_layouts
+from tests.integration.board_layouts import FIRMWARE
 
 from bootseal.assembly.layer import DEVICE, IDENTITY, Layer
 from bootseal.disk.layout import LABEL_ID, parse_wks

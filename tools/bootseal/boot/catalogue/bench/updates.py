@@ -81,7 +81,7 @@ REFUSED: Final = (
     ),
     Request(command=f"{_NOBODY} rauc status mark-bad other", said="Access denied|Rejected send"),
     _install("other-ca", "unable to get local issuer certificate|signature failure"),
-    # Of a plain bundle, RAUC asks first which file system it lies on.
+    # Of a plain bundle, RAUC asks first which file system holds it.
     Request(command=f"cp {_PLACE}/plain.raucb /tmp/plain.raucb", accepted=True, said=""),
     Request(command="rauc install /tmp/plain.raucb", said="(?i)bundle format 'plain' not allowed"),
     _install("other-devices", "Compatible mismatch"),

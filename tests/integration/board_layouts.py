@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-LAYER: Final = Path(__file__).parents[1] / "meta-secureboot"
+LAYER: Final = Path(__file__).parents[2] / "meta-secureboot"
 FIRMWARE: Final = {
     "raspberrypi4-64": ("firmware", "firmware.vfat"),
     "imx8mp-lpddr4-evk": ("imx-boot", "imx-boot"),
