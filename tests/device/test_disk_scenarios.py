@@ -23,8 +23,11 @@ TABLE = (Path(__file__).parents[2] / "docs/disk.md").read_text().partition("## T
 ROWS = re.findall(r"^\| `([a-z0-9-]+)` \| `([a-z.-]+)` \| `(.+)` \|$", TABLE, re.MULTILINE)
 # A disk as shipped has no data partition; tests/unit/check/test_luks_findings.py has these headers.
 NEEDS_DATA = {"data-null-cipher", "data-null-slot", "data-replaced"}
-# It starts servers for a device that runs, and changes nothing on the disk.
-NEEDS_BOOT = {"identity-issued"}
+# They start servers or make bundles for a device that runs, and change nothing on the disk.
+NEEDS_BOOT = {
+    *("identity-issued", "update-installed"),
+    *("update-job", "update-job-cut", "update-job-reverted"),
+}
 ROM = {scenario.id: scenario.rom for scenario in SCENARIOS}
 PREPARED = {
     scenario.id: tuple(

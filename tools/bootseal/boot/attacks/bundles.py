@@ -119,7 +119,7 @@ class Maker:
         if other_board:
             fit = self._for_other_board(fit)
         if spoilt:
-            fit = _spoilt(fit)
+            fit = unsigned(fit)
         found = self._release(fit, made, foreign_policy=foreign_policy)
         self._pack(name, found.small(), compatible="other-board" if other_board else "")
 
@@ -212,8 +212,8 @@ def _content(message: bytes) -> bytes:
     return (signed and signed.content) or b""
 
 
-def _spoilt(fit: bytes) -> bytes:
-    """Flip a bit of the signature of each configuration."""
+def unsigned(fit: bytes) -> bytes:
+    """Flip a bit of the signature of each configuration, so that U-Boot starts none."""
     for configuration in fit_format.parse(fit).configurations:
         for signature in configuration.signatures:
             fit = forge.flip_bit(fit, fit.index(bytes(signature.value)))

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from bootseal.boot.attacks import bundles, release
 from bootseal.boot.attacks import fit as fit_attacks
-from bootseal.boot.attacks import forge_bits, release
 from bootseal.boot.catalogue.bench import bundle, jobs, station
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
@@ -69,11 +69,11 @@ def _waited(when: str, status: str, reason: str) -> tuple[Action, ...]:
 
 
 def _unstartable(workspace: Workspace) -> None:
-    """Flip a bit in the kernel of the other release, after it was signed."""
+    """Spoil the FIT's signature of the other release, which nothing but U-Boot looks at."""
     (slot,) = (slot for slot in workspace.device.slots if slot.name == release.SLOT)
     room = boot_partition.room(workspace.disk.size(slot.boot))
     found = workspace.disk.read(slot.boot, 0, room)
-    fit_attacks.install(workspace, forge_bits.flip(forge_bits.KERNEL)(found), release.SLOT)
+    fit_attacks.install(workspace, bundles.unsigned(found), release.SLOT)
 
 
 _SUCCEEDED: Final = ("SUCCEEDED", f"version {bundle.VERSION} runs")
@@ -107,9 +107,9 @@ JOBS: Final = (
         id="update-job-reverted",
         title="Update by a job, whose release does not start (development image)",
         group=_GROUP,
-        about="The bundle is validly signed, but a bit of the kernel in its FIT is not what was "
-        "signed. RAUC installs it, U-Boot refuses the slot, and release 1 starts again with "
-        "its data. From there the agent reports FAILED, and has the other slot marked bad.",
+        about="The bundle is validly signed, but the signature of its FIT is not. RAUC installs "
+        "it, U-Boot refuses the slot, and release 1 starts again with its data. From there the "
+        "agent reports FAILED, and has the other slot marked bad.",
         prepare=_prepared(_unstartable),
         steps=(
             replace(
