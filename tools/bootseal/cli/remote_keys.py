@@ -43,6 +43,18 @@ ImportSignatures: TypeAlias = Annotated[
 ]
 
 
+def demand_one_step(key: str | None, requests: Path | None, signatures: Path | None) -> None:
+    """Refuse a key here together with a step of signing elsewhere, and both steps at once.
+
+    Raises:
+        UsageError: More than one of them is named.
+    """
+    if sum(each is not None for each in (key, requests, signatures)) > 1:
+        raise UsageError(
+            "expected one of --key, --export-requests and --import-signatures: one step at a time"
+        )
+
+
 def stand_ins(
     public_keys: Mapping[str, Path], signatures: Path | None
 ) -> tuple[dict[str, Signer], list[Recorder]]:

@@ -124,6 +124,17 @@ def fitting(
     return found
 
 
+def needs_first_boot(scenarios: Sequence[Scenario]) -> bool:
+    """Return whether any of the scenarios is the first boot, or starts from its disk and TPM."""
+    return any(s.base == "provisioned" or s.id == FIRST_BOOT.id for s in scenarios)
+
+
+def count(scenarios: Sequence[Scenario]) -> int:
+    """Return how many scenarios are run: the first boot comes on top where others need it."""
+    names = {scenario.id for scenario in scenarios}
+    return len(names | {FIRST_BOOT.id} if needs_first_boot(scenarios) else names)
+
+
 class Runner:
     """One run of scenarios on one device.
 
@@ -186,7 +197,7 @@ class Runner:
     def _first_boot(
         self, scenarios: Sequence[Scenario], shipped: _Base
     ) -> dict[str, ScenarioResult]:
-        if all(s.base == "shipped" and s.id != FIRST_BOOT.id for s in scenarios):
+        if not needs_first_boot(scenarios):
             return {}
         return {FIRST_BOOT.id: self._one(FIRST_BOOT, shipped, keep=True)}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli.remote_keys import ExportRequests, ImportSignatures, export
+from bootseal.cli.remote_keys import ExportRequests, ImportSignatures, demand_one_step, export
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 
@@ -84,12 +84,7 @@ class SigningOptions(CertificateOptions):
         from bootseal.keys.signers import base
         from bootseal.keys.signers.offline import Answers, Recorder
 
-        remote = [each for each in (self.export_requests, self.import_signatures) if each]
-        if len(remote) + (self.key is not None) > 1:
-            raise UsageError(
-                "expected one of --key, --export-requests and --import-signatures: one step at a "
-                "time"
-            )
+        demand_one_step(self.key, self.export_requests, self.import_signatures)
         found = self.pinned()
         refuse(cms.check_purpose(found), "the certificate is not for applications")
         key = public.from_crypto(found.public_key())

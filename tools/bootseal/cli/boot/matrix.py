@@ -59,7 +59,7 @@ def matrix(
     device = devices.load(directory)
     of_device(device)
     chosen = runner.fitting(chosen, device, scenario or [])
-    watcher = printing.Ticker(len(chosen))
+    watcher = printing.Ticker(runner.count(chosen))
     engine = runner.Runner(
         device, directory, watcher, keys=keys or directory / "keys", patience=patience
     )

@@ -124,7 +124,7 @@ class Ticker:
         """Say how a scenario went."""
         with self._lock:
             self._done += 1
-            name = f"{self._done}/{max(self._total, self._done)} {result.id}"
+            name = f"{self._done}/{self._total} {result.id}"
             console.status("{} {} ({:.0f} s)", _MARKS[result.verdict], name, result.duration)
             if result.reason:
                 console.status("    {}", result.reason)

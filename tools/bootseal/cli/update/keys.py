@@ -13,6 +13,7 @@ from bootseal.cli.inputs import now
 from bootseal.cli.remote_keys import (
     ExportRequests,
     ImportSignatures,
+    demand_one_step,
     export,
     read_time,
     write_time,
@@ -104,12 +105,7 @@ class SigningOptions(AuthorityOptions):
         from bootseal.keys.signers.offline import Answers, Recorder
         from bootseal.update.sign import Signing
 
-        remote = [each for each in (self.export_requests, self.import_signatures) if each]
-        if len(remote) + (self.key is not None) > 1:
-            raise UsageError(
-                "expected one of --key, --export-requests and --import-signatures: one step at a "
-                "time"
-            )
+        demand_one_step(self.key, self.export_requests, self.import_signatures)
         path = self.certificate or self._own(Role.UPDATE, "--certificate")
         found = certificate.read(path)
         authority = self.certificate_of_authority()
