@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Coverage-guided fuzzing of what reads application images before anything vouches for them.
 
-    python -m tests.fuzz.app.fuzz_app image|signature|release CORPUS -max_total_time=600
+    python -m tests.fuzz.readers.fuzz_app image|signature|release CORPUS -max_total_time=600
 
 `image` changes a whole signed image in one place and, with one bit of the input, gives its tables
 checksums that fit again. Any input must end in findings or a `FormatError`, and nothing but the

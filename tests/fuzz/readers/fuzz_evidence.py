@@ -2,7 +2,7 @@
 """Coverage-guided fuzzing of envelopes, statements and what kas prints.
 
     pip install atheris
-    python -m tests.fuzz.fuzz_evidence CORPUS -max_total_time=600
+    python -m tests.fuzz.readers.fuzz_evidence CORPUS -max_total_time=600
 
 Any bytes must end in a model or a `BootsealError`. What is read of an envelope or a statement is
 written as the same bytes, no envelope verifies that was not signed, and every repository that is
@@ -12,17 +12,16 @@ it is empty.
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import atheris
 
 with atheris.instrument_imports(include=["bootseal"]):
     from tests import evidence_samples as samples
+    from tests.fuzz.readers import seeded
 
-    from bootseal.errors import BootsealError, VerificationRefused
+    from bootseal.errors import VerificationRefused
     from bootseal.evidence import envelope, sources, statement
     from bootseal.evidence.statement import Release, ReleaseStatement, Resource
 
@@ -76,12 +75,6 @@ READERS: tuple[Callable[[bytes], None], ...] = (
 )
 
 
-def one_input(data: bytes) -> None:
-    if data:
-        with suppress(BootsealError):
-            READERS[data[0] % len(READERS)](data[1:])
-
-
 def seeds() -> dict[str, bytes]:
     provenance = statement.ProvenanceStatement(
         subject=(Resource(name="a", digest={"sha256": "0" * 64}),),
@@ -111,17 +104,5 @@ def seeds() -> dict[str, bytes]:
     }
 
 
-def main() -> None:
-    atheris.Setup(sys.argv, one_input)
-    corpus = next((Path(arg) for arg in sys.argv[1:] if not arg.startswith("-")), None)
-    if corpus is not None:
-        corpus.mkdir(exist_ok=True)
-        if not any(corpus.iterdir()):
-            for name, data in seeds().items():
-                READERS[data[0]](data[1:])
-                (corpus / name).write_bytes(data)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    seeded.run(READERS, seeds)

@@ -2,7 +2,7 @@
 """Coverage-guided fuzzing of everything a device sends its verifier, and of PCR values next to it.
 
     pip install atheris
-    python -m tests.fuzz.fuzz_attest CORPUS -max_total_time=600
+    python -m tests.fuzz.readers.fuzz_attest CORPUS -max_total_time=600
 
 Any bytes must end in a model or a `BootsealError`, and no signature may be accepted. The first byte
 chooses the reader; CORPUS is filled with well-formed structures when it is empty.
@@ -11,20 +11,19 @@ chooses the reader; CORPUS is filled with well-formed structures when it is empt
 from __future__ import annotations
 
 import struct
-import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import atheris
 
 with atheris.instrument_imports(include=["bootseal"]):
     from tests import event_logs
+    from tests.fuzz.readers import seeded
 
     from bootseal import documents
     from bootseal.attest import messages
-    from bootseal.errors import BootsealError, VerificationRefused
+    from bootseal.errors import VerificationRefused
     from bootseal.formats.tpm import eventlog, structures
     from bootseal.formats.tpm.eventlog import Event, EventLog, EventType
     from bootseal.formats.tpm.policy import PCR_COUNT
@@ -104,12 +103,6 @@ READERS: tuple[Callable[[bytes], object], ...] = (
 )
 
 
-def one_input(data: bytes) -> None:
-    if data:
-        with suppress(BootsealError):
-            READERS[data[0] % len(READERS)](data[1:])
-
-
 def a_release() -> approved.Release:
     values = {bank: eventlog.replay(EXPECTED, bank) for bank in EXPECTED[0].digests}
     boot = approved.Boot(
@@ -168,17 +161,5 @@ def seeds() -> dict[str, bytes]:
     }
 
 
-def main() -> None:
-    atheris.Setup(sys.argv, one_input)
-    corpus = next((Path(arg) for arg in sys.argv[1:] if not arg.startswith("-")), None)
-    if corpus is not None:
-        corpus.mkdir(exist_ok=True)
-        if not any(corpus.iterdir()):
-            for name, data in seeds().items():
-                READERS[data[0]](data[1:])
-                (corpus / name).write_bytes(data)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    seeded.run(READERS, seeds)

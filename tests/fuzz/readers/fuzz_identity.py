@@ -2,7 +2,7 @@
 """Coverage-guided fuzzing of proofs of identity keys, plans for AWS, and Greengrass configurations.
 
     pip install atheris
-    python -m tests.fuzz.fuzz_identity CORPUS -max_total_time=600
+    python -m tests.fuzz.readers.fuzz_identity CORPUS -max_total_time=600
 
 Any bytes must end in a model or a `BootsealError`. No proof is accepted, a plan is about its own
 device, account and certificate alone, and an accepted configuration says what PyYAML's own loader
@@ -12,9 +12,6 @@ empty.
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import atheris
@@ -22,9 +19,9 @@ import yaml
 
 with atheris.instrument_imports(include=["bootseal"]):
     from tests import identity_samples
+    from tests.fuzz.readers import seeded
 
     from bootseal import documents
-    from bootseal.errors import BootsealError
     from bootseal.formats.tpm import structures
     from bootseal.identity import greengrass, messages
     from bootseal.identity import verify as identity_verify
@@ -104,12 +101,6 @@ READERS: tuple[Callable[[bytes], object], ...] = (
 )
 
 
-def one_input(data: bytes) -> None:
-    if data:
-        with suppress(BootsealError):
-            READERS[data[0] % len(READERS)](data[1:])
-
-
 def seeds() -> dict[str, bytes]:
     device = identity_samples.Device()
     made, record = device.answer(), device.record
@@ -126,17 +117,5 @@ def seeds() -> dict[str, bytes]:
     }
 
 
-def main() -> None:
-    atheris.Setup(sys.argv, one_input)
-    corpus = next((Path(arg) for arg in sys.argv[1:] if not arg.startswith("-")), None)
-    if corpus is not None:
-        corpus.mkdir(exist_ok=True)
-        if not any(corpus.iterdir()):
-            for name, data in seeds().items():
-                READERS[data[0]](data[1:])
-                (corpus / name).write_bytes(data)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    seeded.run(READERS, seeds)

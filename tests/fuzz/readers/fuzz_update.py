@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Coverage-guided fuzzing of what reads update bundles before anything vouches for them.
 
-    python -m tests.fuzz.fuzz_update CORPUS -max_total_time=600
+    python -m tests.fuzz.readers.fuzz_update CORPUS -max_total_time=600
 
 Any bytes must end in a model or a `FormatError`, and no message but the genuine one may be
 accepted. The first byte chooses the reader.
