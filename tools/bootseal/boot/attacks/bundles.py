@@ -8,6 +8,7 @@ before anything is written have a root of one block.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,9 +128,10 @@ class Maker:
         """Make a bundle of RAUC's format plain, which the maker signed."""
         staging = self._place / "plain"
         staging.mkdir()
-        (staging / "root.img").write_bytes(bytes(_BLOCK))
+        root = bytes(_BLOCK)
+        (staging / "root.img").write_bytes(root)
         text = f"[update]\ncompatible={self._compatible}\nversion={VERSION}\n\n"
-        digest = "ad7facb2586fc6e966c004d7d1d16b024f5805ff7cb47c7a85dabd8b48892ca7"
+        digest = hashlib.sha256(root).hexdigest()
         text += f"[image.root]\nfilename=root.img\nsize={_BLOCK}\nsha256={digest}\n"
         (staging / "manifest.raucm").write_text(text)
         packed = self._place / "plain.squashfs"

@@ -42,7 +42,7 @@ def _prepared(spoil: Callable[[Workspace], None] | None = None) -> Callable[[Wor
         desk = jobs.desk(workspace)
         made = bundle.make(workspace, desk.place / _FILE, spoil)
         size = made.path.stat().st_size
-        desk.push(jobs.plan(_FILE, made.manifest_sha256, size, bundle.VERSION, made.compatible))
+        desk.push(jobs.plan(_FILE, made.manifest_sha256, size, bundles.VERSION, made.compatible))
 
     return prepare
 
@@ -76,7 +76,7 @@ def _unstartable(workspace: Workspace) -> None:
     fit_attacks.install(workspace, bundles.unsigned(found), release.SLOT)
 
 
-_SUCCEEDED: Final = ("SUCCEEDED", f"version {bundle.VERSION} runs")
+_SUCCEEDED: Final = ("SUCCEEDED", f"version {bundles.VERSION} runs")
 _REVERTED: Final = ("FAILED", "reverted to last known good")
 _CERTIFY: Final = Action(do=Do.TYPE, when="shell", text=f"{_START}\r", call=station.certify)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
 from bootseal.boot.attacks import release
+from bootseal.boot.attacks.bundles import VERSION
 from bootseal.boot.machine import qemu
 from bootseal.boot.scenario.workspace import Workspace
 from bootseal.check import expected
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from bootseal.keys.cms import Certificate
 
-VERSION: Final = "2.0.0"
 _SCRATCH: Final = "release"
 _TIMEOUT: Final = 300.0
 
