@@ -166,7 +166,7 @@ def _parts(
 def _vendor(layer: Layer, keys: Path) -> dict[str, bytes]:
     """Return what of the vendor's keys is installed on the device, and the updates it takes."""
     certificates = {
-        place: (keys / f"{key_directory.find(keys, role).name}.crt").read_bytes()
+        place: key_directory.certificate_of(keys, role).read_bytes()
         for place, role in (
             (rootfs.ESCROW, profiles.Role.ESCROW),
             (rootfs.UPDATE_CA, profiles.Role.UPDATE_CA),

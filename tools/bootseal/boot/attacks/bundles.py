@@ -203,9 +203,8 @@ class Maker:
 
 def _seal(keys: Path, content: bytes) -> bytes:
     """Sign with the update key of a directory."""
-    found = key_directory.find(keys, Role.UPDATE)
     signer = key_directory.signer(keys, Role.UPDATE)
-    own = certificate.read(keys / f"{found.name}.crt")
+    own = certificate.read(key_directory.certificate_of(keys, Role.UPDATE))
     return messages.sign(content, own, signer, int(time.time()))
 
 

@@ -141,4 +141,4 @@ class SigningOptions(AuthorityOptions):
 def _of_role(directory: Path, role: Role) -> Path:
     from bootseal.keys.directory import directory as key_directory
 
-    return directory / f"{key_directory.find(directory, role).name}.crt"
+    return key_directory.certificate_of(directory, role)

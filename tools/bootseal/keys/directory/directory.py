@@ -159,6 +159,15 @@ def find(directory: Path, role: Role) -> StoredKey:
     )
 
 
+def certificate_of(directory: Path, role: Role) -> Path:
+    """Return where the certificate of the key with a role is.
+
+    Raises:
+        UsageError: The directory is not a key directory or has no such key.
+    """
+    return directory / f"{find(directory, role).name}.crt"
+
+
 def signer(directory: Path, role: Role, access: Access | None = None) -> Signer:
     """Return a signer for the private key with a role, wherever it lives.
 

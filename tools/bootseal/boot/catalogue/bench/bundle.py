@@ -80,8 +80,7 @@ def make(
 
 def _signing(workspace: Workspace) -> Signing:
     def certified(role: Role) -> Certificate:
-        name = key_directory.find(workspace.keys, role).name
-        return certificate.read(workspace.keys / f"{name}.crt")
+        return certificate.read(key_directory.certificate_of(workspace.keys, role))
 
     return Signing(
         signer=key_directory.signer(workspace.keys, Role.UPDATE),

@@ -280,9 +280,11 @@ def trust(workspace: Workspace, place: Path) -> servers.Trust:
     revoked = issuing.revoked(Registry(workspace.work / "verifier").entries(), authority)
     made = certificates.revocation_list(revoked, authority, signer, int(time.time()), _LIST_DAYS)
     found = servers.Trust(authorities=place / "authorities.pem", revoked=place / "revoked.pem")
-    names = (key_directory.find(workspace.keys, role).name for role in (Role.DEVICE_CA, Role.ROOT))
     found.authorities.write_bytes(
-        b"".join((workspace.keys / f"{name}.crt").read_bytes() for name in names)
+        b"".join(
+            key_directory.certificate_of(workspace.keys, role).read_bytes()
+            for role in (Role.DEVICE_CA, Role.ROOT)
+        )
     )
     found.revoked.write_bytes(made)
     return found

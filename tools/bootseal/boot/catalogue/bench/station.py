@@ -179,8 +179,7 @@ def _certificate(workspace: Workspace, entry: Entry) -> bytes:
 
 def authority(workspace: Workspace) -> tuple[Authority, Signer]:
     """Return the certificate of what certifies devices, and its key."""
-    found = key_directory.find(workspace.keys, Role.DEVICE_CA)
-    path = workspace.keys / f"{found.name}.crt"
+    path = key_directory.certificate_of(workspace.keys, Role.DEVICE_CA)
     signer = key_directory.signer(workspace.keys, Role.DEVICE_CA)
     return certificates.authority(path, int(time.time())), signer
 
