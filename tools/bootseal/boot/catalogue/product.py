@@ -34,7 +34,7 @@ _AGAIN: Final = Action(do=Do.TYPE, when="shell", text=f"{_SHOW}reboot; read wait
 _STAY: Final = Action(
     do=Do.TYPE, when="shell", text=f"{_SHOW}systemctl restart bootseal-status.service\r"
 )
-_WIPE: Final = Action(do=Do.TYPE, when="shell", text="bootseal-data wipe && reboot\r")
+_WIPE: Final = Action(do=Do.TYPE, when="shell", text="bootseal-data wipe && reboot; read wait\r")
 _SHOWN: Final = re.compile(r"^product: ([0-9a-f]{32}) ([0-9a-f]{32})\r?$", re.MULTILINE)
 
 
