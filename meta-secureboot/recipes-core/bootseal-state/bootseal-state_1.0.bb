@@ -34,6 +34,7 @@ python bootseal_state_files() {
         d.getVar("BOOTSEAL_STATE"), d.getVar("BOOTSEAL_SOURCE"), d.getVar("D")
     )
 }
+bootseal_state_files[doc] = "Write the mount units of the declared places"
 do_install[postfuncs] += "bootseal_state_files"
 do_install[file-checksums] += "${BOOTSEAL_SOURCE}/tools/bootseal/state.py:True"
 

@@ -14,8 +14,10 @@ REQUIRED_DISTRO_FEATURES = "bootseal"
 RDEPENDS:${PN} = "\
     bootseal-device \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'encrypted-data', 'bootseal-device-data', '', d)} \
-    ${@'bootseal-state' if (d.getVar('BOOTSEAL_STATE') or '').split() else ''} \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'updates', 'bootseal-update', '', d)} \
     kernel-base \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'greengrass', 'packagegroup-bootseal-greengrass', '', d)} \
 "
+# What keeps nothing has no use for it.
+# nooelint: oelint.vars.dependsordered - a line of its own for what is there under a condition of its own
+RDEPENDS:${PN} += "${@'bootseal-state' if (d.getVar('BOOTSEAL_STATE') or '').split() else ''}"
