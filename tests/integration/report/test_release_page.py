@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from tests import browser as browsers
-from tests import dossier_samples as samples
+from tests.integration.report import browser as browsers
+from tests.unit.report import dossiers as samples
 
 from bootseal.report import release_html
 

@@ -7,8 +7,8 @@ import re
 from dataclasses import replace
 
 import pytest
-from tests import dossier_samples as samples
-from tests.dossier_samples import EVIL
+from tests.unit.report import dossiers as samples
+from tests.unit.report.dossiers import EVIL
 from tests.unit.report.test_matrix_reports import Outline
 
 from bootseal.dossier.model import Stage, Standing

@@ -94,7 +94,7 @@ def _counts(findings: Iterable[Finding]) -> dict[str, int]:
 
 
 def _date(seconds: int) -> str:
-    """Return the day of a build; what is no time is shown as the number it is."""
+    """Return the day of a build; any other number is shown as it is."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
     except (ValueError, OverflowError, OSError):
