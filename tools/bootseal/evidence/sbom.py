@@ -103,13 +103,13 @@ def of_device(device: Device) -> bytes:
     return documents.dump({"@context": CONTEXT, "@graph": graph.elements})
 
 
-def fixes(each: Input) -> list[str]:
+def fixes(name: str) -> list[str]:
     """Return the vulnerabilities that an input fixes: a patch with their CVE ids in its name.
 
-    >>> fixes(Input(name="tf-a/0001-check-bounds-CVE-2026-34878.patch", version="", sha256=""))
+    >>> fixes("tf-a/0001-check-bounds-CVE-2026-34878.patch")
     ['CVE-2026-34878']
     """
-    return _CVE.findall(each.name) if each.name.endswith(".patch") else []
+    return _CVE.findall(name) if name.endswith(".patch") else []
 
 
 def digests(data: bytes, what: str) -> set[str]:
@@ -149,7 +149,7 @@ def _fixed(
 ) -> None:
     """Add what the patches among the inputs fix."""
     for each, patch in zip(device.inputs, inputs, strict=True):
-        for name in fixes(each):
+        for name in fixes(each.name):
             recipe = next((part for part in each.name.split("/") if part in _PATCHED), "")
             built = [artefacts[role] for role in _PATCHED.get(recipe, ()) if role in artefacts]
             if built:
