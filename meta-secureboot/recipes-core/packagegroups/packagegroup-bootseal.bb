@@ -15,6 +15,7 @@ RDEPENDS:${PN} = "\
     bootseal-device \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'encrypted-data', 'bootseal-device-data', '', d)} \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'updates', 'bootseal-update', '', d)} \
+    ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'apps', 'bootseal-app', '', d)} \
     kernel-base \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'greengrass', 'packagegroup-bootseal-greengrass', '', d)} \
 "

@@ -229,6 +229,7 @@ def scripts() -> list[Path]:
 
 
 OPENED = {
+    "bootseal-app": ["/data/apps"],
     "mark-good": ["/data/bootseal"],
     "bootseal-identity": ["/data/identity"],
     "greengrass": ["/data/identity/certificate.pem", "/data/greengrass"],

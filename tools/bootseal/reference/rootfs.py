@@ -31,6 +31,7 @@ ESCROW: Final = "usr/lib/bootseal/escrow.crt"
 AGENT: Final = "etc/bootseal/agent.toml"
 CLOUD_CA: Final = "etc/bootseal/cloud-ca.pem"
 UPDATE_CA: Final = "usr/lib/bootseal/update-ca.crt"
+APPLICATIONS: Final = "etc/verity.d/bootseal-app.crt"
 RAUC: Final = "etc/rauc/system.conf"
 DEVELOPMENT_MARK: Final = "usr/lib/bootseal/development"
 HOSTNAME: Final = "bootseal"
@@ -81,6 +82,21 @@ _LEFT_OUT: Final = (
     "usr/bin/py3*", "usr/bin/pydoc*", "usr/bin/pygettext*", "usr/bin/pdb3*",
     "usr/lib/python3/dist-packages/*-info",
     "usr/lib/valgrind",
+    # Of systemd-container, all but what looks into an image.
+    "usr/bin/machinectl", "usr/bin/portablectl", "usr/bin/importctl", "usr/bin/systemd-nspawn",
+    "usr/lib/systemd/portable", "usr/lib/systemd/import-pubring.gpg",
+    *(
+        f"usr/lib/systemd/{place}*{name}*"
+        for place in ("", "system/", "system-generators/")
+        for name in ("export", "import", "machine", "mountfsd", "mountwork", "nspawn")
+    ),
+    *(
+        f"usr/lib/systemd/{place}*{name}*"
+        for place in ("", "system/")
+        for name in ("nsresource", "portable", "pull", "sysupdate")
+    ),
+    "usr/lib/tmpfiles.d/portables.conf", "usr/lib/tmpfiles.d/systemd-nspawn.conf",
+    "usr/sbin/mount.ddi",
 )  # fmt: skip
 
 _BUS: Final = (
@@ -110,6 +126,11 @@ _TEXTS: Final = {
     "etc/hosts": (
         "127.0.0.1 localhost\n"
         f"10.0.2.100 {BROKER} credentials.bootseal.test updates.bootseal.test\n"
+    ),
+    # One application may run, and so much of it; the layer makes the same of BOOTSEAL_APPS.
+    "usr/lib/bootseal/apps.d/hello.conf": "MINIMUM=1.1.0\nHEALTH=5\n",
+    "usr/lib/systemd/system/bootseal-app@hello.service.d/limits.conf": (
+        "[Service]\nMemoryMax=32M\nTasksMax=16\n"
     ),
     # Empty means: known to be unknown; systemd makes one for each boot and writes nothing.
     "etc/machine-id": "",
@@ -145,7 +166,7 @@ def build(
         packages: The unpacked packages.
         kernel: Whose modules to install.
         vendor: The vendor's public keys and certificates, and what is made for this device, by
-            place: `POLICY_KEY`, `ESCROW`, `UPDATE_CA`, `RAUC`.
+            place: `POLICY_KEY`, `ESCROW`, `UPDATE_CA`, `APPLICATIONS`, `RAUC`.
         login: Whether to offer a root shell on the serial console.
         epoch: Modification time of every file, seconds since 1970.
 
