@@ -21,7 +21,7 @@ MINIMUM, HEALTH, LIMITS = FLAGS = ("MINIMUM", "HEALTH", "LIMITS")
 _NAME: Final = re.compile("[a-z][a-z0-9-]{0,26}")
 _VERSION: Final = re.compile("[0-9A-Za-z][0-9A-Za-z.~^-]{0,31}")
 _HEALTH: Final = re.compile("[1-9]|[1-9][0-9]|[1-5][0-9][0-9]|600")
-_LIMIT: Final = re.compile("[A-Z][A-Za-z]+=[^\"\\\\\n]*")
+_LIMIT: Final = re.compile('[A-Z][A-Za-z]+=[^"\\\\\n]*')
 
 
 class AppError(Exception):
@@ -62,9 +62,7 @@ def files(names: Sequence[str], flags: Mapping[str, Mapping[str, str]]) -> dict[
         def value(flag: str, form: re.Pattern[str], name: str = name) -> str:
             found = flags.get(flag, {}).get(name, "")
             if form.fullmatch(found) is None:
-                raise AppError(
-                    f"BOOTSEAL_APP_{flag}[{name}] is {found!r}: expected {form.pattern}"
-                )
+                raise AppError(f"BOOTSEAL_APP_{flag}[{name}] is {found!r}: expected {form.pattern}")
             return found
 
         rules = f"MINIMUM={value(MINIMUM, _VERSION)}\nHEALTH={value(HEALTH, _HEALTH)}\n"

@@ -44,6 +44,7 @@ python bootseal_install_apps() {
     except bootseal_layer.apps.AppError as error:
         bb.fatal(str(error))
 }
+bootseal_install_apps[doc] = "Write which applications may run, and their limits"
 
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 

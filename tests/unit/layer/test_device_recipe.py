@@ -259,7 +259,7 @@ def test_what_only_development_images_hold_is_in_a_package_of_its_own(installed:
     found = {name for name in files(installed) if f"/{name}" in patterns}
     assert found == files(installed).keys() - product - {
         *(rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.UPDATE_CA, rootfs.RAUC),
-        *(rootfs.AGENT, rootfs.CLOUD_CA),
+        *(rootfs.AGENT, rootfs.APPLICATIONS, rootfs.CLOUD_CA),
     }
 
 

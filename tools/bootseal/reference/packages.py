@@ -22,8 +22,8 @@ WANTED: Final = (
     "dash", "dbus", "dmsetup", "e2fsprogs", "grep", "kmod", "libc-bin", "libtss2-tcti-device0t64",
     "libtpm2-pkcs11-1", "libubootenv-tool", "mawk", "mosquitto-clients", "mount", "openssl",
     "pkcs11-provider", "python3-minimal", "python3-paho-mqtt", "rauc", "rauc-service", "sed",
-    "sqlite3", "systemd", "systemd-container", "systemd-cryptsetup", "systemd-repart",
-    "systemd-sysv", "tpm2-tools", "udev", "util-linux",
+    "sqlite3", "systemd", "systemd-cryptsetup", "systemd-repart", "systemd-sysv", "tpm2-tools",
+    "udev", "util-linux",
 )  # fmt: skip
 
 

@@ -82,21 +82,6 @@ _LEFT_OUT: Final = (
     "usr/bin/py3*", "usr/bin/pydoc*", "usr/bin/pygettext*", "usr/bin/pdb3*",
     "usr/lib/python3/dist-packages/*-info",
     "usr/lib/valgrind",
-    # Of systemd-container, all but what looks into an image.
-    "usr/bin/machinectl", "usr/bin/portablectl", "usr/bin/importctl", "usr/bin/systemd-nspawn",
-    "usr/lib/systemd/portable", "usr/lib/systemd/import-pubring.gpg",
-    *(
-        f"usr/lib/systemd/{place}*{name}*"
-        for place in ("", "system/", "system-generators/")
-        for name in ("export", "import", "machine", "mountfsd", "mountwork", "nspawn")
-    ),
-    *(
-        f"usr/lib/systemd/{place}*{name}*"
-        for place in ("", "system/")
-        for name in ("nsresource", "portable", "pull", "sysupdate")
-    ),
-    "usr/lib/tmpfiles.d/portables.conf", "usr/lib/tmpfiles.d/systemd-nspawn.conf",
-    "usr/sbin/mount.ddi",
 )  # fmt: skip
 
 _BUS: Final = (
@@ -120,6 +105,13 @@ _COPIES: Final = {
     "etc/profile": "usr/share/base-files/profile",
     "etc/nsswitch.conf": "usr/share/libc-bin/nsswitch.conf",
 }
+APPS: Final = {
+    "usr/lib/bootseal/apps.d/hello.conf": "MINIMUM=1.1.0\nHEALTH=5\n",
+    "usr/lib/systemd/system/bootseal-app@hello.service.d/limits.conf": (
+        "[Service]\nMemoryMax=32M\nTasksMax=16\n"
+    ),
+}
+"""The one application that may run, and its limits, as the layer makes them of BOOTSEAL_APPS."""
 _TEXTS: Final = {
     "etc/hostname": f"{HOSTNAME}\n",
     # Servers on the test bench, at the address that QEMU's network leads to.
@@ -127,11 +119,7 @@ _TEXTS: Final = {
         "127.0.0.1 localhost\n"
         f"10.0.2.100 {BROKER} credentials.bootseal.test updates.bootseal.test\n"
     ),
-    # One application may run, and so much of it; the layer makes the same of BOOTSEAL_APPS.
-    "usr/lib/bootseal/apps.d/hello.conf": "MINIMUM=1.1.0\nHEALTH=5\n",
-    "usr/lib/systemd/system/bootseal-app@hello.service.d/limits.conf": (
-        "[Service]\nMemoryMax=32M\nTasksMax=16\n"
-    ),
+    **APPS,
     # Empty means: known to be unknown; systemd makes one for each boot and writes nothing.
     "etc/machine-id": "",
     # The agent uses the identity key by itself: its token, and the TPM that has it.
