@@ -53,36 +53,42 @@ _MARKS: Final = {
 }
 
 
+def units(console: Console) -> dict[str, float]:
+    """Return when the units began and ended, "UNIT STATE", in seconds since power-on."""
+    found: dict[str, float] = {}
+    unit = ""
+    for line in console.lines:
+        if line.text.startswith("Id="):
+            unit = line.text.removeprefix("Id=").removesuffix(".service")
+        elif match := _STAMP.match(line.text):
+            found[f"{unit} {match[1]}"] = int(match[2]) / 1e6
+        elif match := _UPTIME.match(line.text):
+            found = {name: each + line.time - float(match[1]) for name, each in found.items()}
+    return found
+
+
 def marks(console: Console, *, plain: bool) -> dict[str, float]:
     """Return when each stage began, in seconds since power-on, out of all that was printed."""
     found = {"power-on": 0.0}
     for name, patterns in _MARKS.items():
         wanted = re.compile(patterns[plain])
         found[name] = next(each.time for each in console.lines if wanted.search(each.text))
-    units: dict[str, float] = {}
-    unit = ""
-    for line in console.lines:
-        if line.text.startswith("Id="):
-            unit = line.text.removeprefix("Id=").removesuffix(".service")
-        elif match := _STAMP.match(line.text):
-            units[f"{unit} {match[1]}"] = int(match[2]) / 1e6
-        elif match := _UPTIME.match(line.text):
-            units = {name: each + line.time - float(match[1]) for name, each in units.items()}
-    found["data"] = units["bootseal-data InactiveExit"]
-    found["closing"] = units["bootseal-data ActiveEnter"]
-    found["closed"] = units["bootseal-cap ActiveEnter"]
-    found["good"] = units["bootseal-good ActiveEnter"]
+    stamps = units(console)
+    found["data"] = stamps["bootseal-data InactiveExit"]
+    found["closing"] = stamps["bootseal-data ActiveEnter"]
+    found["closed"] = stamps["bootseal-cap ActiveEnter"]
+    found["good"] = stamps["bootseal-good ActiveEnter"]
     return found
 
 
 def measured(machine: Machine, log: Path, *, plain: bool) -> dict[str, float]:
     """Boot once and return when each stage began."""
     with switched_on(machine, log) as session:
-        _ask(session, log)
+        ask(session, log)
         return marks(session.console, plain=plain)
 
 
-def _ask(session: Session, log: Path) -> None:
+def ask(session: Session, log: Path) -> None:
     """Ask the system when its units began and ended, and wait for the answer."""
     asked = False
     while not any(_UPTIME.match(line.text) for line in session.console.lines):

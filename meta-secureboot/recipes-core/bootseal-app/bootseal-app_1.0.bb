@@ -55,8 +55,11 @@ FILES:${PN} += "${nonarch_libdir}/bootseal ${systemd_system_unitdir} ${sysconfdi
 RDEPENDS:${PN} = "\
     bootseal-device-data \
     coreutils \
+    cryptsetup \
+    kmod \
     libdevmapper \
     systemd-analyze \
     systemd-extra-utils \
+    util-linux-losetup \
     util-linux-mountpoint \
 "
