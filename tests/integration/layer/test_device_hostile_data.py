@@ -230,6 +230,7 @@ def scripts() -> list[Path]:
 
 OPENED = {
     "mark-good": ["/data/bootseal"],
+    "state": ["/data/state"],
     "bootseal-identity": ["/data/identity"],
     "greengrass": ["/data/identity/certificate.pem", "/data/greengrass"],
 }
