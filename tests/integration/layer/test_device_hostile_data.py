@@ -229,6 +229,7 @@ def scripts() -> list[Path]:
 
 
 OPENED = {
+    "app-install": ["/data/agent/downloads", "/data/apps"],
     "mark-good": ["/data/bootseal"],
     "state": ["/data/state"],
     "bootseal-identity": ["/data/identity"],

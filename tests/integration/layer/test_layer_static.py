@@ -195,7 +195,7 @@ def test_units_are_what_systemd_expects(tmp_path: Path) -> None:
 # Of the package bootseal-device-data, and of bootseal-identity and bootseal-agent, which need it.
 OF_DATA = {
     *("bootseal-cap.service", "bootseal-data.service", "bootseal-identity.service"),
-    *("bootseal-agent.service", "bootseal-agent-restart.service"),
+    *("bootseal-agent.service", "bootseal-agent-restart.service", "bootseal-app-install.service"),
 }
 
 

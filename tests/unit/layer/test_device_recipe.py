@@ -225,6 +225,8 @@ def test_every_unit_of_the_layer_is_enabled_by_its_package_and_by_the_preset() -
     units = {path.name for each in folders for path in (LAYER / each).glob("*.service")}
     # A path unit starts it.
     units = units - {"bootseal-agent-restart.service"} | {"bootseal-agent-restart.path"}
+    # A path unit starts it, and a boot after a power cut.
+    units.add("bootseal-app-install.path")
     packages = ("", "-data", "-development")
     services = [
         name for each in packages for name in value(f"SYSTEMD_SERVICE:${{PN}}{each}").split()
