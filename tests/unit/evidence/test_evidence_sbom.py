@@ -61,6 +61,10 @@ def model(data: bytes) -> spdx.SHACLObjectSet:
     return found
 
 
+def names(*elements: object) -> set[object]:
+    return {getattr(each, "name", None) for each in elements}
+
+
 @pytest.fixture
 def bill(releases: Releases) -> bytes:
     return sbom.of_device(whole(devices.load(releases.first)))
@@ -80,15 +84,15 @@ def test_model_of_spdx_accepts_the_bill(bill: bytes) -> None:
 def test_patch_with_a_cve_in_its_name_fixes_what_is_built_with_it(bill: bytes) -> None:
     found = model(bill)
     [fixed] = found.foreach_type(spdx.security_VexFixedVulnAssessmentRelationship)
-    assert fixed.from_.name == "CVE-2026-34878"
-    assert {each.name for each in fixed.to} == {"rom.bin", "bl2.bin"}
+    assert names(fixed.from_) == {"CVE-2026-34878"}
+    assert names(*fixed.to) == {"rom.bin", "bl2.bin"}
     [patched] = [
         each
         for each in found.foreach_type(spdx.Relationship)
         if each.relationshipType == spdx.RelationshipType.patchedBy
     ]
     assert patched.from_ is fixed
-    assert [each.name for each in patched.to] == [FIX]
+    assert names(*patched.to) == {FIX}
 
 
 @pytest.mark.parametrize(
