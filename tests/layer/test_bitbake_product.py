@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.bitbake, pytest.mark.timeout(7200)]
 
-PLACES: Final = ("/etc/machine-id", "/var/lib/dropbear", "/var/lib/product")
+PLACES: Final = (
+    "/etc/machine-id",
+    "/var/lib/dropbear",
+    "/var/lib/product",
+    "/var/log/journal",
+)
 DEBS: Final = ("dropbear-bin", "libsystemd-dev", "libsystemd0", "libtomcrypt1", "libtommath1")
 SERVICES: Final = "dbus.service product.service dropbear.socket systemd-networkd.service"
 BUS: Final = "com.example.Product /com/example/Product com.example.Product Key"
@@ -41,15 +46,15 @@ HOST_KEY: Final = "/var/lib/dropbear/dropbear_rsa_host_key"
 SHOW: Final = (
     "systemctl start dropbearkey.service; "
     f"echo services: $(systemctl is-active {SERVICES} | sort -u); "
+    # The boots that the journal has, and whether this one is in it from its beginning.
+    "echo journal: $(journalctl --list-boots -q | wc -l) "
+    "$(journalctl -b -k -q -o cat | grep -c '^Linux version'); "
     "echo product: $(cat /etc/machine-id) "
     f"$(busctl get-property {BUS} | tr -dc 0-9a-f); "
     f"echo host: $(dropbearkey -y -f {HOST_KEY} | grep ^ssh-rsa | cut -d ' ' -f 2 | sha256sum); "
 )
-SEEN: Final = re.compile(
-    r"^services: (.*?)\r?\n(?:.*\n)*?product: ([0-9a-f]{32}) ([0-9a-f]{32})\r?\n"
-    r"(?:.*\n)*?host: ([0-9a-f]{64}) ",
-    re.MULTILINE,
-)
+# A line of the serial log has its time in front.
+SEEN: Final = re.compile(r"^ *[0-9.]+ (services|journal|product|host): (.*?)\r?$", re.MULTILINE)
 
 
 @pytest.fixture
@@ -94,30 +99,35 @@ def test_root_of_the_product_starts_its_services_and_mounts_its_state(
     ):
         assert (enabled / name).is_symlink(), name
     wants = root / "usr/lib/systemd/system/local-fs.target.wants"
-    mounts = {path.name for path in wants.glob("var-lib-*.mount")}
-    assert mounts == {"var-lib-dropbear.mount", "var-lib-product.mount"}
+    mounts = {path.name for path in wants.glob("var-*.mount")}
+    assert mounts == {"var-lib-dropbear.mount", "var-lib-product.mount", "var-log-journal.mount"}
 
 
-def shown(workspace: Workspace) -> list[tuple[str, str, str]]:
-    """Return machine id, secret and host key as they were printed in all boots so far.
-
-    Raises:
-        VerificationRefused: A service did not run.
-    """
-    logs = sorted(workspace.work.glob("step-*.log"))
-    found = [f for log in logs for f in SEEN.findall(log.read_text(errors="replace"))]
-    if wrong := [said for said, *_ in found if said != "active"]:
-        raise VerificationRefused(f"services of the product are {wrong[0]}: expected active")
-    return [(machine, secret, host) for _, machine, secret, host in found]
+def shown(workspace: Workspace) -> list[dict[str, str]]:
+    """Return what was printed in each boot so far."""
+    found: list[dict[str, str]] = []
+    for log in sorted(workspace.work.glob("step-*.log")):
+        for name, said in SEEN.findall(log.read_text(errors="replace")):
+            if name == "services":
+                found.append({})
+            found[-1][name] = said
+    return found
 
 
 def same(boots: int) -> Callable[[Workspace], None]:
-    """Return a check that all boots so far, of that number, had the same state."""
+    """Return a check that all boots so far, of that number, had services and the same state."""
 
     def check(workspace: Workspace) -> None:
         found = shown(workspace)
-        if len(found) != boots or len(set(found)) != 1:
-            raise VerificationRefused(f"the product's state is not one in {boots} boots: {found}")
+        if [boot.get("services") for boot in found] != boots * ["active"]:
+            raise VerificationRefused(f"not all services ran in {boots} boots: {found}")
+        recorded = [int(boot["journal"].split()[0]) for boot in found]
+        if recorded != list(range(recorded[0], recorded[0] + boots)):
+            raise VerificationRefused(f"the journal did not stay, or has not every boot: {found}")
+        if any(boot["journal"].split()[1] != "1" for boot in found):
+            raise VerificationRefused(f"the journal lacks the beginning of a boot: {found}")
+        if len({(boot["product"], boot["host"]) for boot in found}) != 1:
+            raise VerificationRefused(f"state did not stay: {found}")
 
     return check
 
