@@ -24,8 +24,8 @@ do_install[cleandirs] += "${B}/debian"
 do_install[vardepsexclude] = "DEBHOST_DEBS"
 
 # The library is in the root of the reference device; the package is there for packaging to find it.
-PACKAGES = "libsystemd ${PN}-dev"
-FILES:libsystemd = "${libdir}/libsystemd.so.*"
+PACKAGES = "${PN} ${PN}-dev"
+FILES:${PN} = "${libdir}/libsystemd.so.*"
 FILES:${PN}-dev = "${libdir}/libsystemd.so ${includedir}"
 do_package_qa[noexec] = "1"
 INHIBIT_PACKAGE_STRIP = "1"
