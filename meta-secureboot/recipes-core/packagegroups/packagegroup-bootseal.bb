@@ -18,3 +18,6 @@ RDEPENDS:${PN} = "\
     kernel-base \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'greengrass', 'packagegroup-bootseal-greengrass', '', d)} \
 "
+# What keeps nothing has no use for it.
+# nooelint: oelint.vars.dependsordered - a line of its own for what is there under a condition of its own
+RDEPENDS:${PN} += "${@'bootseal-state' if (d.getVar('BOOTSEAL_STATE') or '').split() else ''}"

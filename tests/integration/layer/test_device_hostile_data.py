@@ -229,7 +229,9 @@ def scripts() -> list[Path]:
 
 
 OPENED = {
+    "app-install": ["/data/agent/downloads", "/data/apps"],
     "mark-good": ["/data/bootseal"],
+    "state": ["/data/state"],
     "bootseal-identity": ["/data/identity"],
     "greengrass": ["/data/identity/certificate.pem", "/data/greengrass"],
 }

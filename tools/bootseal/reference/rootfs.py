@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bootseal import device, proc
+from bootseal import device, proc, state
 from bootseal.assembly import layer, verity
 from bootseal.errors import ToolError
 from bootseal.reference import cache, modules
@@ -34,6 +34,8 @@ UPDATE_CA: Final = "usr/lib/bootseal/update-ca.crt"
 RAUC: Final = "etc/rauc/system.conf"
 DEVELOPMENT_MARK: Final = "usr/lib/bootseal/development"
 HOSTNAME: Final = "bootseal"
+STATE: Final = f"{state.MACHINE_ID} /var/lib/product"
+"""What the reference device keeps, as BOOTSEAL_STATE declares it for a product."""
 BROKER: Final = "iot.bootseal.test"
 
 # Beyond those of the initramfs: what an encrypted partition needs (the crypto API asks for
@@ -159,6 +161,7 @@ def build(
         "packages": packages.key,
         "layer": {str(f.target): device.digest_file(f.source) for f in installed},
         "masked": masked,
+        "state": STATE,
         "vendor": {name: data.hex() for name, data in vendor.items()},
         "login": login,
         "epoch": epoch,
@@ -170,12 +173,13 @@ def build(
             copy(packages.tree, tree)
             add_modules(packages.tree, kernel, tree)
             add_files(tree, installed, vendor, login=login)
+            state.install(STATE, tree)
             configure(packages.tree, tree, masked, epoch=epoch)
             verity.make_erofs(tree, directory / IMAGE, epoch=epoch)
         found = verity.format_tree(directory / IMAGE, directory / TREE)
         verity.save(found, directory / FACTS)
 
-    code = (__file__, layer.__file__, modules.__file__, verity.__file__)
+    code = (__file__, layer.__file__, state.__file__, modules.__file__, verity.__file__)
     directory, _ = cache.entry("root", cache.key(inputs, *code), make)
     return Root(
         image=directory / IMAGE, tree=directory / TREE, verity=verity.load(directory / FACTS)
