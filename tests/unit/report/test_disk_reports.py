@@ -66,7 +66,8 @@ def test_sarif_rule_says_what_the_catalogue_does() -> None:
     run = json.loads(sarif.sarif(report(found, found)))["runs"][0]
 
     remedy = "\n\nWhat to do: write the disk again; sgdisk --verify shows more"
-    meaning = "the primary GPT is malformed, has a wrong checksum, or is not where it says"
+    meaning = "the primary GPT is malformed, has a wrong checksum, or is not at the LBA that it "
+    "declares"
     assert run["tool"]["driver"]["rules"] == [
         {
             "id": "disk.gpt-primary",
