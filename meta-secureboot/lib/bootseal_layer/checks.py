@@ -41,6 +41,7 @@ REQUESTS: Final = {
     "rom": Needs(capabilities=("rom", "tpm2"), requests=("measured-boot",), layers=("meta-arm",)),
     "greengrass": Needs(requests=("encrypted-data",), layers=("meta-aws",)),
     "updates": Needs(requests=("encrypted-data",), layers=("rauc",)),
+    "apps": Needs(requests=("encrypted-data",)),
 }
 
 
@@ -181,6 +182,7 @@ def _keys(given: Configuration) -> str:
         roles: tuple[str, ...] = keys.ROLES
         roles += keys.FIRMWARE_ROLES if "rom" in given.requests else ()
         roles += keys.UPDATE_ROLES if "updates" in given.requests else ()
+        roles += keys.APP_ROLES if "apps" in given.requests else ()
         development = keys.manifest(given.keys, roles).development
     except keys.KeyDirectoryError as error:
         return str(error)

@@ -70,7 +70,7 @@ def test_kas_file_passes_the_schema_of_kas(path: Path, tmp_path: Path) -> None:
 def test_every_repository_of_a_build_is_pinned_to_a_commit(
     names: list[str], layer: str, tmp_path: Path
 ) -> None:
-    optional = ("sstate-mirror", "greengrass", "updates")
+    optional = ("sstate-mirror", "greengrass", "updates", "apps")
     features = [f"kas/features/{each}.yml" for each in optional]
     document = dump(tmp_path, *names, *features)
     repositories, overrides = document["repos"], document["overrides"]
@@ -195,7 +195,8 @@ def test_units_are_what_systemd_expects(tmp_path: Path) -> None:
 # Of the package bootseal-device-data, and of bootseal-identity and bootseal-agent, which need it.
 OF_DATA = {
     *("bootseal-cap.service", "bootseal-data.service", "bootseal-identity.service"),
-    *("bootseal-agent.service", "bootseal-agent-restart.service"),
+    *("bootseal-agent.service", "bootseal-agent-restart.service", "bootseal-app-install.service"),
+    *("bootseal-app@.service", "bootseal-apps.service"),
 }
 
 

@@ -31,6 +31,7 @@ ESCROW: Final = "usr/lib/bootseal/escrow.crt"
 AGENT: Final = "etc/bootseal/agent.toml"
 CLOUD_CA: Final = "etc/bootseal/cloud-ca.pem"
 UPDATE_CA: Final = "usr/lib/bootseal/update-ca.crt"
+APPLICATIONS: Final = "etc/verity.d/bootseal-app.crt"
 RAUC: Final = "etc/rauc/system.conf"
 DEVELOPMENT_MARK: Final = "usr/lib/bootseal/development"
 HOSTNAME: Final = "bootseal"
@@ -106,6 +107,13 @@ _COPIES: Final = {
     "etc/profile": "usr/share/base-files/profile",
     "etc/nsswitch.conf": "usr/share/libc-bin/nsswitch.conf",
 }
+APPS: Final = {
+    "usr/lib/bootseal/apps.d/hello.conf": "MINIMUM=1.1.0\nHEALTH=5\n",
+    "usr/lib/systemd/system/bootseal-app@hello.service.d/limits.conf": (
+        "[Service]\nMemoryMax=32M\nTasksMax=16\n"
+    ),
+}
+"""The one application that may run, and its limits, as the layer makes them of BOOTSEAL_APPS."""
 _TEXTS: Final = {
     "etc/hostname": f"{HOSTNAME}\n",
     # Servers on the test bench, at the address that QEMU's network leads to.
@@ -113,6 +121,7 @@ _TEXTS: Final = {
         "127.0.0.1 localhost\n"
         f"10.0.2.100 {BROKER} credentials.bootseal.test updates.bootseal.test\n"
     ),
+    **APPS,
     # Empty means: known to be unknown; systemd makes one for each boot and writes nothing.
     "etc/machine-id": "",
     # The agent uses the identity key by itself: its token, and the TPM that has it.
@@ -147,7 +156,7 @@ def build(
         packages: The unpacked packages.
         kernel: Whose modules to install.
         vendor: The vendor's public keys and certificates, and what is made for this device, by
-            place: `POLICY_KEY`, `ESCROW`, `UPDATE_CA`, `RAUC`.
+            place: `POLICY_KEY`, `ESCROW`, `UPDATE_CA`, `APPLICATIONS`, `RAUC`.
         login: Whether to offer a root shell on the serial console.
         epoch: Modification time of every file, seconds since 1970.
 

@@ -13,6 +13,7 @@ from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
 from bootseal.formats import boot_partition
+from bootseal.jobs.plan import Update
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +42,14 @@ def _prepared(spoil: Callable[[Workspace], None] | None = None) -> Callable[[Wor
         jobs.serve(workspace)
         desk = jobs.desk(workspace)
         made = bundle.make(workspace, desk.place / _FILE, spoil)
-        size = made.path.stat().st_size
-        desk.push(jobs.plan(_FILE, made.manifest_sha256, size, bundles.VERSION, made.compatible))
+        document = Update(
+            url=jobs.url(_FILE),
+            version=bundles.VERSION,
+            compatible=made.compatible,
+            manifest_sha256=made.manifest_sha256,
+            size=made.path.stat().st_size,
+        )
+        desk.push(jobs.plan(jobs.JOB, document))
 
     return prepare
 
