@@ -26,18 +26,19 @@ _NOUNS: Final = (
     *("disk", "update", "evidence", "reference", "device", "boot"),
 )
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+_SINGLE: Final = {verb: f"bootseal.cli.{verb}:{verb}" for verb in ("doctor", "report")}
 _PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS} | {
     "app": "bootseal.cli.application:app"
 }
 
 app = typer.Typer(
     name="bootseal",
-    cls=lazy.group({"doctor": "bootseal.cli.doctor:doctor"} | _PLACES),
+    cls=lazy.group(_SINGLE | _PLACES),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Sign, check, boot and attack the images of devices that must run only what their "
-    "maker signed.",
+    help="Sign, check, boot and attack the images of devices that must run only what their maker "
+    "signed.",
 )
 
 
@@ -58,8 +59,8 @@ def _main(
             count=True,
             metavar="",
             show_default=False,
-            help="Say which slot, key, strictness, signer and kind of file was chosen; -vv: also "
-            "which programs are run.",
+            help="Report which slot, key, strictness, signer and kind of file was chosen; -vv: "
+            "also which programs are run.",
         ),
     ] = 0,
     version: Annotated[
