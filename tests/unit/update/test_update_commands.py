@@ -147,7 +147,9 @@ def test_changed_payload_is_not_signed_again(world: World) -> None:
     data[5000] ^= 1
     world.bundle.write_bytes(data)
 
-    with pytest.raises(VerificationRefused, match=r"not what its manifest says: update\.payload"):
+    with pytest.raises(
+        VerificationRefused, match=r"it does not match its manifest: update\.payload"
+    ):
         run("sign", world.bundle, *signing(world), here(world))
 
     assert world.bundle.read_bytes() == data
@@ -243,7 +245,7 @@ def test_lowest_rollback_index_is_that_of_the_device_or_the_one_given(world: Wor
 def test_key_and_a_step_exclude_each_other(world: World) -> None:
     with pytest.raises(UsageError, match="one step at a time"):
         make(world, here(world), "--export-requests=x")
-    with pytest.raises(UsageError, match="finishes a bundle that is there"):
+    with pytest.raises(UsageError, match="finishes an existing bundle"):
         make(world, "--import-signatures=x")
 
 
