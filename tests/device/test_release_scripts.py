@@ -40,6 +40,12 @@ pytestmark = [
 
 ROOT: Final = Path(__file__).parents[2]
 SCRIPTS: Final = ROOT / "ci/release"
+JOB: Final = {
+    "JOB_URL": "https://updates.example.com/2.1.0.raucb",
+    "JOB_TARGET": "group/gateways",
+    "JOB_ACCOUNT": "123456789012",
+    "JOB_REGION": "eu-central-1",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +88,17 @@ def checkout(directory: Path) -> None:
     git(directory, "add", ".")
     git(directory, "commit", "-q", "-m", "one")
     git(directory, "remote", "add", "origin", "https://example.com/product.git")
+
+
+def bundle(jobs: Pipeline, device: Path, keys: Path) -> None:
+    """Make the update bundle that goes with the release; no script does."""
+    options = ("--version", "2.1.0", "--keys", keys, "-o", device / "release.raucb")
+    subprocess.run(
+        ["bootseal", "update", "bundle", device, *options],
+        env=os.environ | jobs.variables,
+        check=True,
+        capture_output=True,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -128,19 +145,48 @@ def pipeline(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         Pipeline(work=built).run("pack", str(work / "unsigned.tar"), "device", "reports")
         jobs.run("unpack", "unsigned.tar")
         jobs.run("sign", "device", "signed", "dev")
+        bundle(jobs, work / "signed", keys)
         jobs.run("evidence", "signed", "2.1.0", "reports")
         yield jobs
 
 
+@pytest.mark.tool("bmaptool")
+@pytest.mark.tool("zstd")
 def test_release_is_published_with_its_evidence(pipeline: Pipeline) -> None:
-    pipeline.run("publish", "signed", "2.1.0", "release")
+    said = pipeline.run("publish", "signed", "2.1.0", "release", **JOB)
+    plan = json.loads((pipeline.work / "release.job.json").read_text())
+    assert plan["job"] == "release-2-1-0"
+    assert plan["document"]["version"] == "2.1.0"
+    assert plan["document"]["size"] == (pipeline.work / "release/release.raucb").stat().st_size
     release = pipeline.work / "release"
+    page = (pipeline.work / "release.html").read_text()
+    # No matrix was run, and the page says so.
+    assert "<title>INCOMPLETE" in page
+    assert "nothing here says that it was booted or attacked" in page
+    for part in ("Disk", "Evidence", "Approved list", "Bill of materials"):
+        assert f"{part}: verified: " in said
+    assert "Boot matrix: absent: " in said
+    written = pipeline.work / "written"
+    command = ["bmaptool", "--quiet", "copy", release / "disk.img.zst", written]
+    subprocess.run(command, check=True)
+    subprocess.run(["cmp", written, release / "disk.img"], check=True)
+    written.unlink()
     assert (release / "reports/disk.sarif").exists()
     assert (release / "sbom.spdx.json").exists()
     assert {path.name for path in (release / "evidence").iterdir()} == {
-        f"{name}.intoto.json" for name in ("disk", "fit", "firmware", "sbom", "release")
+        f"{name}.intoto.json" for name in ("bundle", "disk", "fit", "firmware", "sbom", "release")
     }
     assert devices.load(release).keys["fit"] != devices.load(pipeline.work / "device").keys["fit"]
+
+
+def test_job_without_a_bundle_is_not_drafted(tmp_path: Path) -> None:
+    """The last part of the script alone: the release has a bundle."""
+    script = (SCRIPTS / "publish").read_text()
+    start = script.index('set -- "$output"/*.raucb')
+    part = f"set -eu\noutput=$1\n{script[start:]}"
+    done = subprocess.run(["sh", "-c", part, "sh", tmp_path], capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"does not hold one bundle" in done.stderr
 
 
 def test_wrong_key_or_release_is_not_published(pipeline: Pipeline) -> None:
