@@ -132,7 +132,7 @@ def _entry(tree: Tree) -> Iterator[Finding]:
     link = tree.by_path.get(ENTRY)
     where = f"{ROOT}:/{ENTRY}"
     if link is None or not stat.S_ISLNK(link.mode):
-        message = "there is no such link, which leads to the program that a device starts"
+        message = "missing: expected a symbolic link to the program that a device starts"
         yield finding("app.entry", where, message)
         return
     path = tree.resolve(f"/{ENTRY}")[1:]
