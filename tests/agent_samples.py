@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from bootseal_agent.document import Update
+from bootseal_agent.document import App, Asked, Removal, Update
 from bootseal_agent.events import Device, Execution, Status
 
 BOOT: Final = "11111111-2222-4333-8444-555555555555"
@@ -31,6 +31,29 @@ UPDATE: Final = Update(
     manifest_sha256="ab" * 32,
     size=72_018_518,
 )
+
+APP_DOCUMENT: Final[dict[str, object]] = {
+    "schema": "bootseal.job/1",
+    "operation": "app",
+    "name": "hello",
+    "version": "1.2.0",
+    "url": "https://updates.example.com/hello.raw?X-Amz-Signature=0a1b",
+    "sha256": "cd" * 32,
+    "size": 1_200_128,
+}
+APP: Final = App(
+    name="hello",
+    version="1.2.0",
+    url="https://updates.example.com/hello.raw?X-Amz-Signature=0a1b",
+    sha256="cd" * 32,
+    size=1_200_128,
+)
+REMOVE_DOCUMENT: Final[dict[str, object]] = {
+    "schema": "bootseal.job/1",
+    "operation": "app-remove",
+    "name": "hello",
+}
+REMOVAL: Final = Removal(name="hello")
 
 _NOTHING: Final = "00" * 32
 INSPECTED: Final = (
@@ -56,11 +79,11 @@ def execution(
     number: int = 1,
     version: int = 2,
     status: Status = Status.IN_PROGRESS,
-    update: Update | None = UPDATE,
+    asked: Asked | None = UPDATE,
     fault: str = "",
 ) -> Execution:
     return Execution(
-        job=job, number=number, version=version, status=status, update=update, fault=fault
+        job=job, number=number, version=version, status=status, asked=asked, fault=fault
     )
 
 
@@ -81,6 +104,14 @@ class Malformed:
 
 def _changed(title: str, said: str, **changes: object) -> Malformed:
     return Malformed(title, json.dumps(DOCUMENT | changes), said)
+
+
+def _app(title: str, said: str, **changes: object) -> Malformed:
+    return Malformed(f"application, {title}", json.dumps(APP_DOCUMENT | changes), said)
+
+
+def _removal(title: str, said: str, **changes: object) -> Malformed:
+    return Malformed(f"removal, {title}", json.dumps(REMOVE_DOCUMENT | changes), said)
 
 
 def _without(key: str, said: str) -> Malformed:
@@ -122,6 +153,29 @@ MALFORMED: Final = (
     _changed("no bytes", "has size 0", size=0),
     _changed("too many bytes", "has size", size=(8 << 30) + 1),
     _changed("text for a size", "has size '5'", size="5"),
+    _changed("a key of applications", "has the unknown key 'name'", name="hello"),
+    _app("a key of updates", "has the unknown key 'compatible'", compatible="board"),
+    _app("a path", "has the unknown key 'path'", path="/data/apps"),
+    _app("no name", "has name None", name=None),
+    _app("a name with a slash", "has name '../hello'", name="../hello"),
+    _app("a name with a dot", "has name 'a.b'", name="a.b"),
+    _app("a name that is an option", "has name '--now'", name="--now"),
+    _app("a name with an instance", "has name 'a@b'", name="a@b"),
+    _app("a long name", "has name 'aaaa", name="a" * 28),
+    _app("a version with a slash", "has version '1/2'", version="1/2"),
+    _app("a version with a counter", "has version", version="1+3-0"),
+    _app("a version with a part of a name", "has version", version="1_arm64"),
+    _app("a version that is an option", "has version", version="-1"),
+    _app("a version with two lines", "has version", version="1\n2"),
+    _app("http", _URL, url="http://updates.example.com/hello.raw"),
+    _app("a short digest", "has sha256", sha256="cd" * 31),
+    _app("a path for a digest", "has sha256", sha256="../" * 21 + "a"),
+    _app("no bytes", "has size 0", size=0),
+    _app("too many bytes", "has size", size=(8 << 30) + 1),
+    _removal("a version", "has the unknown key 'version'", version="1"),
+    _removal("no name", "has name None", name=None),
+    _removal("a name with a space", "has name 'a b'", name="a b"),
+    _removal("a list of names", "has name", name=["hello"]),
     Malformed("text", '"update"', "expected an object"),
     Malformed("a list", "[1]", "expected an object"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -93,6 +94,16 @@ class Device:
     vendor: Signer
     lowest: str = f"echo {INDEX}"
     environment: dict[str, str] = field(default_factory=dict)
+    tail: str = ""
+
+    @property
+    def reason(self) -> Path:
+        """Where the handler leaves why it refused."""
+        return self.directory / "refused"
+
+    def kept(self) -> list[Path]:
+        """Return the files with reasons, finished or not."""
+        return [*self.directory.glob("refused*")]
 
     def accepts(
         self, image: bytes, shell: tuple[str, ...] = ("dash",), awk: tuple[str, ...] = ("mawk",)
@@ -112,6 +123,7 @@ class Device:
         for place, body in (
             (library / "rollback", self.lowest),
             (tools / "awk", f'exec {shutil.which(awk[0])} {" ".join(awk[1:])} "$@"'),
+            (tools / "tail", f'{self.tail or "exec"} {shutil.which("tail")} "$@"'),
         ):
             place.write_text(f"#!/bin/sh\n{body}\n")
             place.chmod(0o755)
@@ -141,6 +153,7 @@ class Device:
                 "PATH": f"{tools}:{os.environ['PATH']}",
                 "LIBRARY": str(library),
                 "TMPDIR": str(self.directory),
+                "REASON": str(self.reason),
                 **targets,
             },
             capture_output=True,
@@ -149,6 +162,11 @@ class Device:
             timeout=120,
         )
         assert not list(self.directory.glob("tmp.*"))
+        # What the agent reads is what the journal has.
+        refused = re.findall("^bootseal: (update refused: .*\n)", done.stdout, re.MULTILINE)
+        kept = [self.reason.read_text()] if self.reason.exists() else []
+        assert kept == refused
+        assert all(each.stat().st_mode & 0o777 == 0o644 for each in self.kept())
         return f"{done.returncode} {done.stdout.strip()} {done.stderr.strip()}".strip()
 
 
@@ -257,6 +275,34 @@ def test_what_rauc_should_not_ask_for_is_refused(
 ) -> None:
     device.environment = environment
     assert device.accepts(sample.image()) == f"{REFUSED}{why}"
+
+
+def test_reason_of_an_earlier_bundle_does_not_stay(sample: Sample, device: Device) -> None:
+    device.reason.write_text("update refused: of yesterday\n")
+    assert device.accepts(sample.image()).startswith("0 ")
+    assert device.kept() == []
+
+
+def test_reason_is_not_written_through_what_is_in_its_place(sample: Sample, device: Device) -> None:
+    victim = device.directory / "victim"
+    victim.write_text("text")
+    for name in ("refused", "refused.new"):
+        (device.directory / name).symlink_to(victim)
+    assert device.accepts(sample.image()[:-512]).startswith(REFUSED)
+    assert victim.read_text() == "text"
+    assert not device.reason.is_symlink()
+
+
+# Debian's busybox runs its own tail, whatever is in the PATH.
+@pytest.mark.parametrize("shell", [("dash",), ("bash",)], ids=lambda shell: shell[0])
+@pytest.mark.parametrize("count", [0, 100])
+def test_image_that_cannot_be_read_is_refused_for_that(
+    sample: Sample, device: Device, shell: tuple[str, ...], count: int
+) -> None:
+    """As where a block of the bundle is bad: `tail` ends too early, in front of another program."""
+    device.tail = f"head -c {count} /dev/zero; : "
+    said = device.accepts(sample.image(), shell)
+    assert said == f"{REFUSED}the image of the boot partition cannot be read"
 
 
 def cut(at: int) -> Callable[[bytes], bytes]:

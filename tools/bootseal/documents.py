@@ -3,7 +3,8 @@
 
 What another reader could take differently is refused: a key given twice, NaN and infinity, NUL
 and lone surrogates in text, bytes that are not UTF-8. So is what a model does not declare. A
-class with a field `schema` is the model of that schema alone: its default is the only value.
+class with a field `schema` is the model of that schema alone: its default is the only value. Of a
+union of classes, the one is taken whose default for `operation` the object has.
 
 How a field is written follows from its annotation: `bytes` in base64, an enumeration by its
 value, `tuple[X, ...]` as a list, `dict[str, X]` and dataclasses as objects.
@@ -166,7 +167,8 @@ class _Decoder:
                 for k, v in value.items()
             }
         elif origin is types.UnionType:
-            found = None if value is None else self.decode(args[0], value, path)
+            if value is not None or types.NoneType not in args:
+                found = self.decode(self._chosen(args, value, path), value, path)
         elif isinstance(value, str) and (reader := self._reader(kind)):
             try:
                 found = reader(value)
@@ -178,6 +180,22 @@ class _Decoder:
         elif type(value) is not kind:
             self._refuse(path, f"is {_shown(value)}: expected {_expected(origin or kind)}")
         return found
+
+    def _chosen(self, kinds: tuple[type, ...], value: object, path: str) -> type:
+        """Return which of several classes an object is of: each has an `operation` of its own."""
+        if types.NoneType in kinds:
+            return kinds[0]
+        known = {
+            field.default: kind
+            for kind in kinds
+            for field in dataclasses.fields(kind)
+            if field.name == "operation"
+        }
+        given = value.get("operation") if isinstance(value, dict) else None
+        if not isinstance(given, str) or given not in known:
+            expected = ", ".join(f"{each}" for each in known)
+            self._refuse(_below(path, "operation"), f"is {_shown(given)}: expected {expected}")
+        return known[given]
 
     def _fields(self, kind: type, members: dict[str, object], path: str) -> dict[str, object]:
         """Return the arguments that make a dataclass from the members of an object."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The agent: takes events from the broker, RAUC and the clock, and does what the machine says.
+"""The agent: takes events from broker, installers and clock, and does what the machine says.
 
-One thread, one queue of events. RAUC is waited for in a thread of its own.
+One thread, one queue of events. What installs is waited for in a thread of its own.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bootseal_agent import machine, record
+from bootseal_agent.document import App, Removal, Update
 from bootseal_agent.errors import AgentError, InstallError, Refusal
 from bootseal_agent.events import (
+    Abandon,
     Action,
     Connected,
     Device,
@@ -41,10 +43,12 @@ from bootseal_agent.events import (
 )
 
 if TYPE_CHECKING:
-    from bootseal_agent.document import Update
+    from bootseal_agent.document import Asked
     from bootseal_agent.events import Record
     from bootseal_agent.wire import Message, Request, Thing
 
+INSTALL: Final = "install"
+"""Name of the thread in which something is installed."""
 _log: Final = logging.getLogger(__name__)
 
 
@@ -56,6 +60,21 @@ class Installer(Protocol):
 
     def mark_bad(self) -> None:
         """Have the other slot not started again."""
+
+
+class Applications(Protocol):
+    """What installs applications."""
+
+    def install(
+        self, asked: App, progress: Callable[[int, str], None], unwanted: Callable[[], bool]
+    ) -> str:
+        """Install an application, and return what came of it; see `apps.Apps`."""
+
+    def remove(self, asked: Removal) -> str:
+        """Remove an application, and return what came of it."""
+
+    def clear(self) -> None:
+        """Remove what was downloaded."""
 
 
 class Link(Protocol):
@@ -87,6 +106,7 @@ class Host:
     Attributes:
         device: What runs, as it was when the agent started.
         installer: What installs bundles.
+        applications: What installs applications.
         record: Where the record is kept.
         restart: Asks for a restart; returns at once.
         is_good: Tells whether the running slot is good.
@@ -95,6 +115,7 @@ class Host:
 
     device: Device
     installer: Installer
+    applications: Applications
     record: Path
     restart: Callable[[], None]
     is_good: Callable[[], bool]
@@ -121,6 +142,8 @@ class Agent:
         self._looked = 0.0
         # When to mark the other slot bad again, after a failure.
         self._bad_due: float | None = None
+        # Of the install that goes on, whether its job is over.
+        self._unwanted = threading.Event()
         self._state, self._first = machine.begin(host.device, record.load(host.record))
 
     @property
@@ -166,7 +189,7 @@ class Agent:
                 return
             self._token, self._due = "", None
         before = self._state
-        if isinstance(event, Installed):
+        if isinstance(event, Installed) and isinstance(before.asked, Update):
             # The slot holds something else now; what ends in it has it marked bad again.
             self._bad_due = None
         self._state, actions = machine.step(before, event)
@@ -199,19 +222,30 @@ class Agent:
             match action:
                 case StartNext() | GetJob() | Report():
                     self._ask(action)
-                case Install(update):
-                    threading.Thread(target=self._install, args=[update], daemon=True).start()
+                case Install() | Abandon():
+                    self._begin(action)
                 case Save(kept):
                     if not self._save(kept):
                         return
                 case Forget():
                     record.forget(self._host.record)
+                    self._host.applications.clear()
                 case MarkBad():
                     self._mark_bad()
                 case Restart():
                     self._host.restart()
                 case Retry():
                     self._token, self._due = "", time.monotonic() + self._host.times.retry
+
+    def _begin(self, action: Install | Abandon) -> None:
+        """Begin with an install, or have the one that goes on end."""
+        if isinstance(action, Abandon):
+            self._unwanted.set()
+            return
+        self._unwanted.clear()
+        thread = threading.Thread(target=self._install, args=[action.asked], name=INSTALL)
+        thread.daemon = True
+        thread.start()
 
     def _save(self, kept: Record) -> bool:
         try:
@@ -228,19 +262,26 @@ class Agent:
         self._due = time.monotonic() + self._host.times.answer
         self._link.publish(self._thing.request(request, self._token))
 
-    def _install(self, update: Update) -> None:
+    def _install(self, asked: Asked) -> None:
         def progress(percent: int, said: str) -> None:
             self._put(Progressed(percent, said))
 
+        said, applications = "", self._host.applications
         try:
-            self._host.installer.install(update, progress)
+            match asked:
+                case Update():
+                    self._host.installer.install(asked, progress)
+                case App():
+                    said = applications.install(asked, progress, self._unwanted.is_set)
+                case Removal():
+                    said = applications.remove(asked)
         except InstallError as error:
             self._put(Failed(f"{error}", error.passing))
         except Exception as error:  # noqa: BLE001 - else nobody would hear how the install ended
             _log.exception("the install ended unexpectedly")
             self._put(Failed(f"{type(error).__name__}: {error}", passing=False))
         else:
-            self._put(Installed())
+            self._put(Installed(said))
 
     def _put(self, event: Event) -> None:
         self._events.put(("", event))

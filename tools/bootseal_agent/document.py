@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from bootseal_agent import strict
@@ -22,15 +22,23 @@ MAX_SIZE: Final = 32768
 VERSION: Final = r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,3}"
 COMPATIBLE: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 DIGEST: Final = r"[0-9a-f]{64}"
+NAME: Final = r"[a-z][a-z0-9-]{0,26}"
+"""Of an application; part of the name of its user, too."""
+APP_VERSION: Final = r"[0-9A-Za-z][0-9A-Za-z.~^-]{0,31}"
+"""Of an application: a part of its file's name, in systemd's order of versions."""
 MAX_BUNDLE: Final = 8 << 30
 """Bytes that a bundle may have."""
+MAX_APP: Final = 8 << 30
+"""Bytes that the image of an application may have."""
 
 # Printable, without what ends a URL in other places: space, ", angle brackets, backslash, caret,
 # backquote, braces, and the fragment's #.
 _URL: Final = r"https://[!$-;=?-\[\]_a-z|~]{1,4087}"
-_KEYS: Final = frozenset(
-    {"schema", "operation", "url", "version", "compatible", "manifest_sha256", "size"}
-)
+_KEYS: Final = {
+    "update": frozenset({"url", "version", "compatible", "manifest_sha256", "size"}),
+    "app": frozenset({"name", "version", "url", "sha256", "size"}),
+    "app-remove": frozenset({"name"}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +60,40 @@ class Update:
     size: int
 
 
-def read(members: Mapping[str, object]) -> Update:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """An application to install.
+
+    Attributes:
+        name: Its name.
+        version: Its version.
+        url: Where its image is; https.
+        sha256: SHA-256 of the image, lower-case hex.
+        size: Bytes of the image.
+    """
+
+    name: str
+    version: str
+    url: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """An application to remove.
+
+    Attributes:
+        name: Its name.
+    """
+
+    name: str
+
+
+Asked: TypeAlias = Update | App | Removal
+
+
+def read(members: Mapping[str, object]) -> Asked:
     """Read the document of a job, which is part of a message.
 
     Args:
@@ -65,11 +106,23 @@ def read(members: Mapping[str, object]) -> Update:
     what = "the document"
     if members.get("schema") != SCHEMA:
         raise Refusal(f"{what} has schema {strict.shown(members.get('schema'))}: expected {SCHEMA}")
-    if members.get("operation") != "update":
-        asked = strict.shown(members.get("operation"))
-        raise Refusal(f"{what} has operation {asked}: expected update")
-    if unknown := sorted(members.keys() - _KEYS):
+    operation = members.get("operation")
+    keys = _KEYS.get(operation) if isinstance(operation, str) else None
+    if keys is None:
+        expected = ", ".join(_KEYS)
+        raise Refusal(f"{what} has operation {strict.shown(operation)}: expected {expected}")
+    if unknown := sorted(members.keys() - keys - {"schema", "operation"}):
         raise Refusal(f"{what} has the unknown key {strict.shown(unknown[0])}")
+    if operation == "app-remove":
+        return Removal(name=strict.text(members, "name", what, NAME))
+    if operation == "app":
+        return App(
+            name=strict.text(members, "name", what, NAME),
+            version=strict.text(members, "version", what, APP_VERSION),
+            url=_url(strict.text(members, "url", what, _URL)),
+            sha256=strict.text(members, "sha256", what, DIGEST),
+            size=strict.number(members, "size", what, 1, MAX_APP),
+        )
     return Update(
         url=_url(strict.text(members, "url", what, _URL)),
         version=strict.text(members, "version", what, VERSION),

@@ -13,7 +13,7 @@ class Refusal(AgentError):
 
 
 class InstallError(AgentError):
-    """A bundle was not installed.
+    """A bundle or an application was not installed.
 
     Args:
         reason: Why.

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from bootseal_agent.document import Update
+    from bootseal_agent.document import Asked
 
 
 class Status(StrEnum):
@@ -36,7 +36,7 @@ class Phase(StrEnum):
     FETCHING = "fetching"
     """The install failed in passing; a fresh URL is asked for."""
     ABANDONED = "abandoned"
-    """RAUC still writes for a job that is over."""
+    """An install for a job that is over has not ended yet."""
     RESTARTING = "restarting"
     """Installed; the restart is being announced."""
     LEAVING = "leaving"
@@ -94,7 +94,7 @@ class Execution:
         number: Its execution number on this device.
         version: How often AWS has changed it.
         status: Its status.
-        update: What it asks for; None if the document was refused, or not sent.
+        asked: What it asks for; None if the document was refused, or not sent.
         fault: Why the document was refused.
     """
 
@@ -102,7 +102,7 @@ class Execution:
     number: int
     version: int
     status: Status
-    update: Update | None
+    asked: Asked | None
     fault: str = ""
 
 
@@ -156,7 +156,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """RAUC has done this much of an install, in percent."""
+    """This much of an install is done, in percent."""
 
     percent: int
     step: str
@@ -164,12 +164,17 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """RAUC has installed the bundle in the other slot, and made that the one to start."""
+    """An install has ended well; of an application, with what came of it.
+
+    A bundle is then in the other slot, and that is the one to start.
+    """
+
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """RAUC did not install the bundle, or the record of it was not written."""
+    """Nothing was installed, or the record of it was not written."""
 
     reason: str
     passing: bool
@@ -222,9 +227,14 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """Have RAUC install a bundle."""
+    """Have a bundle installed by RAUC, or an application installed or removed."""
 
-    update: Update
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """End the download of an application that nobody wants any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +246,7 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Remove the record."""
+    """Remove the record, and what was downloaded for the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,5 +265,5 @@ class Retry:
 
 
 Action: TypeAlias = (
-    StartNext | GetJob | Report | Install | Save | Forget | MarkBad | Restart | Retry
+    StartNext | GetJob | Report | Install | Abandon | Save | Forget | MarkBad | Restart | Retry
 )

@@ -3,7 +3,8 @@
 
 `step` returns the next state and the actions that lead there, in order; `agent` carries them out.
 The state is lost with the power, all but the record that `Save` writes before a restart. A job that
-is in progress without a record is begun again.
+is in progress without a record is begun again. Of an application, what was downloaded is still
+there, and to install what is installed changes nothing.
 
 Spec: AWS IoT Jobs, device MQTT operations (`wire` has the messages).
 """
@@ -15,8 +16,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bootseal_agent import document
+from bootseal_agent.document import Update
 from bootseal_agent.events import (
     ALIVE,
+    Abandon,
     Accepted,
     Action,
     Connected,
@@ -47,10 +50,10 @@ from bootseal_agent.events import (
 )
 
 if TYPE_CHECKING:
-    from bootseal_agent.document import Update
+    from bootseal_agent.document import Asked
 
 ATTEMPTS: Final = 3
-"""How often a bundle is asked for before a failure in passing is one for good."""
+"""How often a bundle or an image is asked for before a failure in passing is one for good."""
 
 REVERTED: Final = "reverted to last known good"
 
@@ -68,7 +71,7 @@ class State:
         job: The job's id; empty when idle.
         number: Its execution number on this device.
         version: Its version, as far as AWS told; 0 if it has to be asked for.
-        update: What it asks for.
+        asked: What it asks for.
         attempts: How often the install was begun.
         percent: How much of it was last reported.
         waiting: A report is under way whose answer is not the one that matters.
@@ -80,7 +83,7 @@ class State:
     job: str = ""
     number: int = 0
     version: int = 0
-    update: Update | None = None
+    asked: Asked | None = None
     attempts: int = 0
     percent: int = 0
     waiting: bool = False
@@ -143,12 +146,14 @@ def _idle(state: State, event: Event) -> Result:
 
 def _take(state: State, execution: Execution, *, attempts: int = 1) -> Result:
     """Begin with a job, or say at once how it ends; what it asks for is not believed twice."""
-    asked = execution.update
+    asked = execution.asked
     state = replace(
-        state, job=execution.job, number=execution.number, version=execution.version, update=asked
+        state, job=execution.job, number=execution.number, version=execution.version, asked=asked
     )
     if asked is None:
         return _end(state, Status.REJECTED, execution.fault)
+    if not isinstance(asked, Update):
+        return _install(state, asked, attempts=attempts)
     if reason := _unfit(state.device, asked):
         return _end(state, Status.REJECTED, reason)
     if document.order(asked.version) == document.order(state.device.version):
@@ -165,11 +170,11 @@ def _unfit(device: Device, asked: Update) -> str:
     return ""
 
 
-def _install(state: State, asked: Update, *, attempts: int) -> Result:
+def _install(state: State, asked: Asked, *, attempts: int) -> Result:
     state = replace(
         state,
         phase=Phase.INSTALLING,
-        update=asked,
+        asked=asked,
         attempts=attempts,
         percent=0,
         waiting=True,
@@ -181,8 +186,8 @@ def _installing(state: State, event: Event) -> Result:
     match event:
         case Progressed(percent, said):
             return _progressed(state, percent, said)
-        case Installed():
-            return _installed(state)
+        case Installed(said):
+            return _installed(state, said)
         case Failed(_, passing) if passing and state.attempts < ATTEMPTS:
             state = replace(state, phase=Phase.FETCHING, waiting=False, version=0)
             return state, (Retry(),)
@@ -200,7 +205,7 @@ def _progressed(state: State, percent: int, said: str) -> Result:
 
 
 def _while_installing(state: State, event: Event) -> Result:
-    """Return what follows from what AWS says while RAUC is at work."""
+    """Return what follows from what AWS says while something is installed."""
     result: Result = state, ()
     match event:
         case Accepted(version):
@@ -208,7 +213,7 @@ def _while_installing(state: State, event: Event) -> Result:
         case Got(execution) if _is_ours(state, execution):
             result = replace(state, version=execution.version, waiting=False), ()
         case Got() | Refused("ResourceNotFound" | "TerminalStateReached"):
-            result = replace(_free(state), phase=Phase.ABANDONED), ()
+            result = _abandon(state)
         case Notified(job) if job != state.job:
             result = _ask(state)
         case Connected() | Silent() | Refused("VersionMismatch" | "InvalidStateTransition"):
@@ -226,7 +231,7 @@ def _fetching(state: State, event: Event) -> Result:
         case Got(execution) if _is_ours(state, execution):
             return _take(state, execution, attempts=state.attempts + 1)
         case Got() | Refused("ResourceNotFound" | "TerminalStateReached"):
-            return _free(state), (StartNext(),)
+            return _free(state), (Forget(), StartNext())
         case Connected() | Silent():
             return _ask(state)
         case Refused():
@@ -235,18 +240,28 @@ def _fetching(state: State, event: Event) -> Result:
             return state, ()
 
 
+def _abandon(state: State) -> Result:
+    """Wait for the end of what nobody wants any more; only that of an update is undone."""
+    asked = state.asked
+    state = replace(_free(state), phase=Phase.ABANDONED, asked=asked)
+    return state, () if isinstance(asked, Update) else (Abandon(),)
+
+
 def _abandoned(state: State, event: Event) -> Result:
     match event:
-        case Installed() | Failed():
-            # Whatever was written is nobody's wish any more.
+        case Installed() | Failed() if isinstance(state.asked, Update):
             return _free(state), (MarkBad(), StartNext())
+        case Installed() | Failed():
+            return _free(state), (Forget(), StartNext())
         case _:
             return state, ()
 
 
-def _installed(state: State) -> Result:
-    slot, asked = _OTHER[state.device.slot], state.update
-    version = asked.version if asked is not None else ""
+def _installed(state: State, said: str) -> Result:
+    slot, asked = _OTHER[state.device.slot], state.asked
+    if not isinstance(asked, Update):
+        return _end(state, Status.SUCCEEDED, said)
+    version = asked.version
     record = Record(
         job=state.job, number=state.number, slot=slot, version=version, boot=state.device.boot
     )

@@ -18,6 +18,7 @@ from typing import Final, cast
 
 from bootseal_agent import __version__, rauc, strict
 from bootseal_agent.agent import Agent, Host
+from bootseal_agent.apps import Apps
 from bootseal_agent.document import COMPATIBLE, VERSION
 from bootseal_agent.errors import AgentError, Refusal
 from bootseal_agent.events import Device
@@ -25,7 +26,7 @@ from bootseal_agent.mqtt import Connection, Endpoint
 from bootseal_agent.wire import THING, Thing
 
 _CONFIGURATION: Final = Path("/etc/bootseal/agent.toml")
-_FILES: Final = ("thing", "ca", "certificate", "key", "record", "restart")
+_FILES: Final = ("thing", "ca", "certificate", "key", "record", "restart", "downloads", "apps")
 _KEYS: Final = frozenset({"host", "port", "compatible", "version", *_FILES})
 _COMMAND_LINE: Final = Path("/proc/cmdline")
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -76,6 +77,7 @@ def run(configuration: Path) -> None:
     host = Host(
         device=device,
         installer=rauc.Rauc(ca=paths["ca"]),
+        applications=Apps(ca=paths["ca"], downloads=paths["downloads"], request=paths["apps"]),
         record=paths["record"],
         restart=paths["restart"].touch,
         is_good=rauc.is_good,

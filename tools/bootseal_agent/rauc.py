@@ -10,6 +10,7 @@ Spec: RAUC 1.13 to 1.15, D-Bus API (`Operation`, `InspectBundle`) and `rauc inst
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bootseal_agent import strict
+from bootseal_agent import files, strict
 from bootseal_agent.errors import InstallError, Refusal
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ _PASSING: Final = re.compile(
     r"|Failed to activate service|Could not activate remote peer",
     re.ASCII,
 )
+# How RAUC tells that a program which it started has failed, be it a handler or the backend.
+_CHILD: Final = re.compile(r"[Cc]hild process exited")
+_REFUSED: Final = re.compile(rb"update refused: ([ -~]{1,300})\n")
 _VERSION: Final = re.compile(r"rauc (\d{1,4})\.(\d{1,4})\b", re.ASCII)
 _REQUIRES_HASH: Final = (1, 14)
 """The first version that takes the hash of the manifest it has to install."""
@@ -68,6 +72,7 @@ class Rauc:
         ca: The authorities that may have certified where bundles are, PEM; RAUC reads the file.
         client: The command that is `rauc`.
         bus: The command that is `busctl`.
+        refused: Where RAUC's pre-install handler says why it refused a bundle; root's.
         limit: Seconds that an install may take, and another one that has to end before it.
         pause: Seconds between two looks at whether RAUC is busy.
     """
@@ -75,6 +80,7 @@ class Rauc:
     ca: Path
     client: Sequence[str] = ("/usr/bin/rauc",)
     bus: Sequence[str] = ("/usr/bin/busctl",)
+    refused: Path = Path("/run/bootseal-update/refused")
     limit: float = 4 * 3600
     pause: float = 5
 
@@ -92,6 +98,7 @@ class Rauc:
         """
         self._wait()
         self._compare(update)
+        before = self._refusal()
         said: list[str] = []
         with subprocess.Popen(
             [*self.client, "install", f"--tls-ca={self.ca}", *self._required(update), update.url],
@@ -114,7 +121,11 @@ class Rauc:
         if code == -signal.SIGKILL:
             raise InstallError(f"RAUC was killed, or did not end within {self.limit} s")
         if code:
-            raise _failure("".join(said), code)
+            error = _failure("".join(said), code)
+            refusal = self._refusal() if _CHILD.search(f"{error}") else None
+            if refusal is not None and refusal != before:
+                raise InstallError(refusal[1])
+            raise error
 
     def mark_bad(self) -> None:
         """Have the other slot not started again before something is installed there.
@@ -123,6 +134,15 @@ class Rauc:
             InstallError: RAUC did not do so.
         """
         self._run([*self.client, "status", "mark-bad", "other"])
+
+    def _refusal(self) -> tuple[int, str] | None:
+        """Return when RAUC's handler last refused a bundle, and why; None if it did not."""
+        try:
+            with files.opened(self.refused) as file:
+                found = _REFUSED.fullmatch(file.read(_LINE))
+                return (os.fstat(file.fileno()).st_mtime_ns, found[1].decode()) if found else None
+        except (OSError, Refusal):
+            return None
 
     def _wait(self) -> None:
         command = [*self.bus, "--json=short", "get-property", *_OBJECT, "Operation"]

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import stat
 from pathlib import Path
 from typing import Final
 
-from bootseal_agent import document, strict
+from bootseal_agent import document, files, strict
 from bootseal_agent.errors import Refusal
 from bootseal_agent.events import Record
 from bootseal_agent.wire import JOB
@@ -35,7 +33,8 @@ def load(path: Path) -> Record | None:
         path: The file.
     """
     try:
-        return _parse(_content(path))
+        with files.opened(path) as file:
+            return _parse(file.read(_MAX_SIZE + 1))
     except FileNotFoundError:
         return None
     except (OSError, Refusal) as error:
@@ -54,16 +53,7 @@ def save(path: Path, record: Record) -> None:
         OSError: It cannot be written.
     """
     members = {"schema": SCHEMA} | {key: getattr(record, key) for key in _KEYS - {"schema"}}
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    # Fails rather than write through anything that is there.
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
-        file.write(json.dumps(members).encode())
-        file.flush()
-        os.fsync(descriptor)
-    new.replace(path)
-    _sync(path.parent)
+    files.write(path, json.dumps(members).encode())
 
 
 def forget(path: Path) -> None:
@@ -73,16 +63,7 @@ def forget(path: Path) -> None:
         OSError: It cannot be removed.
     """
     path.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _content(path: Path) -> bytes:
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(path, flags)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Refusal(f"{path} is not a regular file")
-        return file.read(_MAX_SIZE + 1)
+    files.sync(path.parent)
 
 
 def _parse(data: bytes) -> Record:
@@ -97,12 +78,3 @@ def _parse(data: bytes) -> Record:
         version=strict.text(found, "version", what, document.VERSION),
         boot=strict.text(found, "boot", what, r"[0-9a-f-]{36}"),
     )
-
-
-def _sync(directory: Path) -> None:
-    """Make a rename last through a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -168,10 +168,10 @@ def _execution(members: Mapping[str, object]) -> Execution | None:
         return None  # AWS leaves it out, or empty, when there is no job.
     found, what = _object(members, "execution"), "the execution"
     status = strict.text(found, "status", what, "|".join(Status))
-    update, fault = None, "no document was sent"
+    asked, fault = None, "no document was sent"
     if found.get("jobDocument") is not None:
         try:
-            update, fault = document.read(_document(found)), ""
+            asked, fault = document.read(_document(found)), ""
         except Refusal as refusal:
             fault = f"{refusal}"
     return Execution(
@@ -179,7 +179,7 @@ def _execution(members: Mapping[str, object]) -> Execution | None:
         number=strict.number(found, "executionNumber", what, 0, _HIGHEST),
         version=strict.number(found, "versionNumber", what, 1, _HIGHEST),
         status=Status(status),
-        update=update,
+        asked=asked,
         fault=fault,
     )
 

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from bootseal_layer import keys
+from bootseal_layer import keys, state
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -40,6 +41,7 @@ REQUESTS: Final = {
     "rom": Needs(capabilities=("rom", "tpm2"), requests=("measured-boot",), layers=("meta-arm",)),
     "greengrass": Needs(requests=("encrypted-data",), layers=("meta-aws",)),
     "updates": Needs(requests=("encrypted-data",), layers=("rauc",)),
+    "apps": Needs(requests=("encrypted-data",)),
 }
 
 
@@ -63,6 +65,9 @@ class Configuration:
     keys: str
     layers: frozenset[str] = frozenset()
     unset: tuple[str, ...] = ()
+    state: str = ""
+    source: str = ""
+    watchdog: str = ""
 
     @classmethod
     def read(cls, data: DataStore) -> Configuration:
@@ -80,6 +85,9 @@ class Configuration:
             profile=value("BOOTSEAL_PROFILE"),
             keys=value("BOOTSEAL_KEYS"),
             layers=frozenset(value("BBFILE_COLLECTIONS").split()),
+            state=value("BOOTSEAL_STATE"),
+            source=value("BOOTSEAL_SOURCE"),
+            watchdog=value("BOOTSEAL_WATCHDOG"),
             unset=tuple(name for name in MACHINE_VARIABLES if not value(name)),
         )
 
@@ -108,6 +116,23 @@ def configuration(given: Configuration) -> list[str]:
         )
     if problem := _keys(given):
         problems.append(problem)
+    return problems + _product(given)
+
+
+def _product(given: Configuration) -> list[str]:
+    """Return what is wrong with how the product wants its devices to run."""
+    problems = []
+    if given.state.split() and "encrypted-data" not in given.requests:
+        problems.append(
+            "BOOTSEAL_STATE needs encrypted-data: use the fragment bootseal/bootseal/encrypted-data"
+            " as well"
+        )
+    if problem := state.problem(given.state, given.source):
+        problems.append(problem)
+    if given.watchdog and not re.fullmatch("[1-9][0-9]{0,3}", given.watchdog):
+        problems.append(
+            f"BOOTSEAL_WATCHDOG is {given.watchdog!r}: expected seconds, 1 to 9999, or nothing"
+        )
     return problems
 
 
@@ -157,6 +182,7 @@ def _keys(given: Configuration) -> str:
         roles: tuple[str, ...] = keys.ROLES
         roles += keys.FIRMWARE_ROLES if "rom" in given.requests else ()
         roles += keys.UPDATE_ROLES if "updates" in given.requests else ()
+        roles += keys.APP_ROLES if "apps" in given.requests else ()
         development = keys.manifest(given.keys, roles).development
     except keys.KeyDirectoryError as error:
         return str(error)

@@ -22,6 +22,8 @@ ROLES: Final = ("fit", "policy", "escrow")
 FIRMWARE_ROLES: Final = ("mrk", "fw-trusted", "fw-nontrusted", "fw-soc", "fw-boot")
 # With updates, this one as well.
 UPDATE_ROLES: Final = ("update-ca",)
+# With applications, this one as well.
+APP_ROLES: Final = ("app",)
 # What is next to the private key, wherever that is.
 _PUBLIC: Final = (".crt", ".pub")
 

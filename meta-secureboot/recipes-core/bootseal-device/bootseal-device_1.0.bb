@@ -55,6 +55,10 @@ do_install() {
     install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_POLICY_KEY}.pub ${D}${systemd_unitdir}/tpm2-pcr-public-key.pem
     install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_ESCROW_KEY}.crt ${D}${nonarch_libdir}/bootseal/escrow.crt
     touch ${D}${nonarch_libdir}/bootseal/development
+    if [ -n "${BOOTSEAL_WATCHDOG}" ]; then
+        install -d ${D}${systemd_unitdir}/system.conf.d
+        printf '[Manager]\nRuntimeWatchdogSec=%s\n' "${BOOTSEAL_WATCHDOG}" >${D}${systemd_unitdir}/system.conf.d/50-bootseal-watchdog.conf
+    fi
     install -d ${D}/data ${D}${sysconfdir}/systemd/system
     grep -v '^#' ${S}/masked-units | while read -r unit; do
         ln -s /dev/null ${D}${sysconfdir}/systemd/system/$unit

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import os
@@ -227,6 +228,44 @@ def test_disk_of_a_board_passes_but_for_its_firmware_which_is_said(
     with (directory / "disk.img").open("r+b") as disk:
         os.pwrite(disk.fileno(), b"X", area.offset + 1_000_000)
     assert "disk.boot-loader" in CliRunner().invoke(app, ["disk", "check", str(directory)]).output
+
+
+HOME = "part /home --fstype ext4 --label home --align 1024 --size 2 --extra-space 1M"
+
+
+@pytest.mark.parametrize(("least", "accepted"), [("2", True), ("9", False)])
+def test_partition_whose_size_wic_decides_is_taken_as_it_is_and_named(
+    made: Path, tmp_path: Path, least: str, *, accepted: bool
+) -> None:
+    directory = copy(made, tmp_path)
+    text = WKS.read_text().replace("part --source", f"{HOME}\npart --source", 1)
+    decided = {"home": 5 << 20}
+    as_made = dataclasses.replace(parse_wks(text, sizes=decided), open=frozenset())
+    contents = {path.name: path for path in directory.iterdir()}
+    (directory / "disk.img").unlink()
+    disk_image.write(as_made, contents, directory / "disk.img")
+    config = "".join(f"CONFIG_{name}=y\n" for name in uboot_config.WANTED)
+    (directory / "u-boot.config").write_text(config)
+    layout = tmp_path / "home.wks"
+    layout.write_text(text.replace("--size 2", f"--size {least}"))
+    describing: list[str | Path] = ["device", "describe", directory, "--layout", layout]
+    describing += ["--name", "home", "--keys", tmp_path / "keys", "--layer", LAYER]
+
+    assert run(*describing) is None
+    disk = directory / "disk.img"
+    alone: list[str | Path] = [disk, "--dtb", directory / "u-boot.bin", "--layout", layout]
+    for checked in ([directory], alone):
+        arguments = ["disk", "check", *map(str, checked), "--no-inside"]
+        done = CliRunner().invoke(app, arguments)
+        assert (done.exit_code == 0) == accepted, done.output
+        assert ("disk.partition-place at home" in str(done.exception)) != accepted
+        assert "NOT SIGNED: home at 0x100000" in " ".join(done.stderr.split())
+
+
+def test_disk_with_a_partition_whose_size_wic_decides_is_for_wic(tmp_path: Path) -> None:
+    layout = parse_wks(f"bootloader --ptable gpt\n{HOME}\n")
+    with pytest.raises(UsageError, match=r"partition home has no --fixed-size, .*: use wic"):
+        disk_image.write(layout, {}, tmp_path / "disk.img")
 
 
 def test_slot_trees_name_root_hash_and_rollback_index(made: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tests import agent_samples as samples
 
 from bootseal_agent.agent import Agent, Host, Times
+from bootseal_agent.apps import Apps
 from bootseal_agent.events import Device
 from bootseal_agent.mqtt import Connection
 from bootseal_agent.rauc import Rauc
@@ -61,6 +62,7 @@ class Simulated:
     good: bool = True
     agent: Agent | None = None
     restarted: bool = False
+    token: str = ""
     _off: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -93,6 +95,13 @@ class Simulated:
         host = Host(
             device=device,
             installer=Rauc(ca=CA, client=script, bus=script, pause=0.1),
+            applications=Apps(
+                ca=self.endpoint.ca,
+                downloads=self.root / "downloads",
+                request=self.root / "request",
+                result=self.root / "result",
+                pause=0.05,
+            ),
             record=self.root / "record",
             restart=self._restart,
             is_good=lambda: self.good,
@@ -119,6 +128,9 @@ class Simulated:
         assert self._thread is not None
         self._thread.join(60)
         assert not self._thread.is_alive()
+        # A download would go on in its thread.
+        assert self.agent is not None
+        self.agent._unwanted.set()
 
     def boot(self, slot: str, version: str, *, good: bool = True) -> None:
         """Power off, and on in another slot."""

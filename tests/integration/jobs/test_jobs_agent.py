@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.agent_samples import DOCUMENT, MALFORMED
+from tests.integration.jobs import image_server
 from tests.integration.jobs import site as sites
 from tests.integration.jobs.device import CA, Simulated, until
 
 from bootseal.boot.catalogue.bench.dataplane import URL
+from bootseal_agent.agent import INSTALL
 from bootseal_agent.events import Phase
 from bootseal_agent.mqtt import Connection
 from bootseal_agent.wire import Message, Thing
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.integration.jobs.image_server import Images
     from tests.integration.jobs.site import Site
 
     from bootseal.boot.catalogue.bench.dataplane import Execution
@@ -202,6 +207,141 @@ def test_older_and_replayed_releases_are_not_installed(site: Site, device: Simul
     create(site, DOCUMENT | {"version": "3.0"}, "job-2")
     until(lambda: job(site, "job-2").status == "SUCCEEDED")
     assert device.calls == []
+
+
+CONTENT = b"an image" * 100_000
+
+
+@pytest.fixture
+def images(site: Site) -> Iterator[Images]:
+    with image_server.served(*site.authority.issue("localhost")) as served:
+        served.files["/hello.raw"] = CONTENT
+        yield served
+
+
+def app(images: Images, **changes: object) -> dict[str, object]:
+    return {
+        "schema": "bootseal.job/1",
+        "operation": "app",
+        "name": "hello",
+        "version": "1.2.0",
+        "url": images.url("/hello.raw"),
+        "sha256": hashlib.sha256(CONTENT).hexdigest(),
+        "size": len(CONTENT),
+        **changes,
+    }
+
+
+def asked(device: Simulated) -> str:
+    """Take the request to the installer, as that does; what it is about."""
+    request = device.root / "request"
+    until(request.exists)
+    text = request.read_text()
+    request.unlink()
+    device.token, _, about = text.strip().partition(" ")
+    return about
+
+
+def answer(device: Simulated, said: str) -> None:
+    (device.root / "result").write_text(f"{device.token} {said}\n")
+
+
+def test_application_is_installed_and_reported_without_a_restart(
+    site: Site, device: Simulated, images: Images
+) -> None:
+    create(site, app(images))
+    digest = app(images)["sha256"]
+    assert asked(device) == f"install hello 1.2.0 {digest} {len(CONTENT)}"
+    assert (device.root / "downloads" / str(digest)).read_bytes() == CONTENT
+    assert job(site).status == "IN_PROGRESS"
+    answer(device, "done version 1.2.0 of hello runs")
+    until(lambda: job(site).status == "SUCCEEDED")
+
+    assert job(site).details == {"reason": "version 1.2.0 of hello runs"}
+    until(lambda: list((device.root / "downloads").iterdir()) == [])
+    assert (device.restarted, device.calls) == (False, [])
+
+    create(site, {"schema": "bootseal.job/1", "operation": "app-remove", "name": "hello"}, "job-2")
+    assert asked(device) == "remove hello"
+    answer(device, "done hello is removed")
+    until(lambda: job(site, "job-2").status == "SUCCEEDED")
+
+
+def test_application_that_the_installer_refuses_fails_the_job(
+    site: Site, device: Simulated, images: Images
+) -> None:
+    create(site, app(images))
+    asked(device)
+    answer(device, "failed no certificate in /etc/verity.d signed the image")
+    until(lambda: job(site).status == "FAILED")
+    assert job(site).details == {"reason": "no certificate in /etc/verity.d signed the image"}
+
+    create(site, app(images, sha256="ab" * 32), "job-2")
+    until(lambda: job(site, "job-2").status == "FAILED")
+    assert job(site, "job-2").details["reason"].startswith("the image has SHA-256 ")
+    assert not (device.root / "request").exists()
+
+
+def test_cancelled_download_is_ended_and_the_next_job_taken(
+    site: Site, device: Simulated, images: Images
+) -> None:
+    images.gate.clear()
+    create(site, app(images))
+    until(lambda: bool(images.asked))
+    site.push(site.plane.cancel("job-1"))
+    until(lambda: device.agent is not None and device.agent.phase is Phase.ABANDONED)
+    images.gate.set()
+    until(lambda: device.agent is not None and device.agent.phase is Phase.IDLE)
+    assert job(site).status == "CANCELED"
+    assert not (device.root / "request").exists()
+
+    create(site, job="job-2")
+    until(lambda: device.restarted)
+
+
+def test_power_cut_in_a_download_resumes_it(site: Site, device: Simulated, images: Images) -> None:
+    before = {*threading.enumerate()}
+    images.gate.clear()
+    create(site, app(images))
+    place = device.root / "downloads" / str(app(images)["sha256"])
+    until(lambda: place.exists() and place.stat().st_size > 0)
+    device.off()
+    images.gate.set()
+    until(lambda: INSTALL not in {each.name for each in {*threading.enumerate()} - before})
+    there = place.stat().st_size
+    assert 0 < there < len(CONTENT)
+
+    device.on()
+    about = asked(device)
+    answer(device, "done version 1.2.0 of hello runs")
+    until(lambda: job(site).status == "SUCCEEDED")
+
+    assert about.startswith("install hello")
+    assert images.asked[-1] == f"bytes={there}-{len(CONTENT) - 1}"
+
+
+def test_power_cut_in_an_installation_asks_again(
+    site: Site, device: Simulated, images: Images
+) -> None:
+    create(site, app(images))
+    first = asked(device)
+    device.off()
+    device.on()
+    assert asked(device) == first
+    answer(device, "done version 1.2.0 of hello runs")
+    until(lambda: job(site).status == "SUCCEEDED")
+    # What was downloaded before the power cut is not downloaded again.
+    assert len(images.asked) == 1
+
+
+def test_expired_url_of_an_application_is_asked_for_again(
+    site: Site, device: Simulated, images: Images
+) -> None:
+    images.codes = [403]
+    create(site, app(images))
+    asked(device)
+    answer(device, "done version 1.2.0 of hello runs")
+    until(lambda: job(site).status == "SUCCEEDED")
 
 
 def test_another_thing_cannot_speak_for_this_one(site: Site, device: Simulated) -> None:

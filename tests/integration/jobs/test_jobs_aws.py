@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import boto3
 import pytest
 from moto.core.config import default_user_config
-from tests import aws_models, update_samples
+from tests import app_samples, aws_models, update_samples
 from tests.agent_samples import MALFORMED
 from tests.integration import cloud
 from typer.testing import CliRunner
@@ -69,9 +69,10 @@ class Office:
         self.bundle.write_bytes(update_samples.small(compatible, version))
 
     def make(self, code: int = 0, **changes: str) -> str:
+        file = changes.pop("file", str(self.bundle))
         given = OPTIONS | {key.replace("_", "-"): value for key, value in changes.items()}
         args = [text for name, value in given.items() for text in (f"--{name}", value)]
-        paths = [str(self.bundle), "-o", str(self.plan)]
+        paths = [*([file] if file else []), "-o", str(self.plan)]
         return self.run("make", "release-2", *paths, *args, code=code)
 
     def push(self, *options: str, code: int = 0) -> str:
@@ -229,6 +230,77 @@ def test_plan_whose_url_aws_would_not_sign_is_refused(office: Office, url: str) 
     assert "expected an object of S3 in eu-central-1" in office.push(code=4)
 
 
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("app")
+    return app_samples.build(app_samples.tree(place / "root"), place / "hello.raw")
+
+
+def test_job_about_an_application_is_made_of_its_image(
+    office: Office, application: Path, tmp_path: Path
+) -> None:
+    office.make(file=str(application))
+    plan = plans.parse(office.plan.read_bytes(), "it")
+    office.push()
+
+    document = json.loads(boto3.client("iot").get_job_document(jobId="release-2")["document"])
+    assert document == {
+        "schema": "bootseal.job/1",
+        "operation": "app",
+        "name": app_samples.NAME,
+        "version": app_samples.VERSION,
+        "url": "${aws:iot:s3-presigned-url-v2:https://s3.eu-central-1.amazonaws.com/releases/2.raucb}",
+        "sha256": hashlib.sha256(application.read_bytes()).hexdigest(),
+        "size": application.stat().st_size,
+    }
+    aws_models.check("iot", "CreateJob", plans.request(plan))
+    found = device_side.read(document | {"url": "https://updates.example.com/hello.raw"})
+    assert isinstance(found, device_side.App)
+
+    image = application.read_bytes()
+    changed = tmp_path / "changed.raw"
+    offset = app_samples.entries(image)[0].offset
+    changed.write_bytes(app_samples.changed(image, offset + 4096))
+    assert "does not have the digest" in office.make(3, file=str(changed))
+    changed.write_bytes(app_samples.resigned(image, b""))
+    assert "is not signed" in office.make(3, file=str(changed))
+    changed.write_bytes(image[:-512])
+    assert "cut off" in office.make(4, file=str(changed))
+
+
+def test_job_that_removes_an_application_is_made_of_its_name(office: Office) -> None:
+    made = office.make(file="", url="", role="", remove="hello")
+    assert made == ""
+    office.push()
+
+    document = json.loads(boto3.client("iot").get_job_document(jobId="release-2")["document"])
+    assert document == {
+        "schema": "bootseal.job/1",
+        "operation": "app-remove",
+        "name": "hello",
+    }
+    assert isinstance(device_side.read(document), device_side.Removal)
+    assert "removed" in boto3.client("iot").describe_job(jobId="release-2")["job"]["description"]
+    assert "the name '../a'" in office.make(2, file="", url="", role="", remove="../a")
+    assert "expected none, as AWS" in office.make(2, file="", url="", remove="hello")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"remove": "hello"}, "and not both"),
+        ({"file": ""}, "and not both"),
+        ({"file": "", "remove": "hello", "role": ""}, "has --url, and no other"),
+        ({"url": ""}, "has --url, and no other"),
+    ],
+    ids=["both", "neither", "removal with a URL", "bundle without one"],
+)
+def test_job_says_once_what_devices_are_asked_for(
+    office: Office, changes: dict[str, str], said: str
+) -> None:
+    assert said in office.make(2, **changes)
+
+
 def test_url_in_china_is_of_its_own_domain() -> None:
     made = plans.presigned("s3://releases/2.raucb", "cn-north-1")
     assert made.endswith(":https://s3.cn-north-1.amazonaws.com.cn/releases/2.raucb}")
@@ -300,7 +372,9 @@ def test_plan_with_a_document_that_devices_refuse_is_refused(office: Office, cas
     plan["document"] = json.loads(case.text)
     office.plan.write_text(json.dumps(plan))
 
-    assert re.search(r"document|url|version|compatible|size|sha256", office.push(code=4))
+    assert re.search(
+        r"document|operation|url|name|version|compatible|size|sha256|keys", office.push(code=4)
+    )
 
 
 def test_document_that_is_made_is_one_that_devices_take(office: Office) -> None:
@@ -308,6 +382,6 @@ def test_document_that_is_made_is_one_that_devices_take(office: Office) -> None:
     plan = plans.parse(office.plan.read_bytes(), "it")
     found = json.loads(plans.text(plan))
 
-    assert device_side.read(found).version == "2.0"
+    assert device_side.read(found).version == "2.0"  # type: ignore[union-attr]
     with pytest.raises(Refusal, match="unknown key"):
         device_side.read(found | {"command": "id"})

@@ -229,7 +229,10 @@ def scripts() -> list[Path]:
 
 
 OPENED = {
+    "bootseal-app": ["/data/apps"],
+    "app-install": ["/data/agent/downloads", "/data/apps"],
     "mark-good": ["/data/bootseal"],
+    "state": ["/data/state"],
     "bootseal-identity": ["/data/identity"],
     "greengrass": ["/data/identity/certificate.pem", "/data/greengrass"],
 }

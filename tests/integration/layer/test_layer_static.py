@@ -16,7 +16,7 @@ import yaml
 from tests.integration import board_layouts
 from tests.integration.board_layouts import FIRMWARE
 
-from bootseal.assembly.layer import DEVICE, IDENTITY, Layer
+from bootseal.assembly.layer import DEVICE, IDENTITY, STATE, Layer
 from bootseal.disk.layout import LABEL_ID, parse_wks
 
 ROOT = Path(__file__).parents[3]
@@ -70,7 +70,7 @@ def test_kas_file_passes_the_schema_of_kas(path: Path, tmp_path: Path) -> None:
 def test_every_repository_of_a_build_is_pinned_to_a_commit(
     names: list[str], layer: str, tmp_path: Path
 ) -> None:
-    optional = ("sstate-mirror", "greengrass", "updates")
+    optional = ("sstate-mirror", "greengrass", "updates", "apps")
     features = [f"kas/features/{each}.yml" for each in optional]
     document = dump(tmp_path, *names, *features)
     repositories, overrides = document["repos"], document["overrides"]
@@ -174,7 +174,7 @@ def test_units_are_what_systemd_expects(tmp_path: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file.source, target)
         target.chmod(file.mode)
-    folders = (DEVICE, IDENTITY)
+    folders = (DEVICE, IDENTITY, STATE)
     units = sorted(path.name for each in folders for path in (LAYER / each).glob("*.service"))
     # The programs that units name by path, and what the units order themselves by.
     for name in ("bin/sh", "usr/bin/systemctl", "usr/bin/udevadm", "usr/bin/tpm2_pcrextend"):
@@ -195,7 +195,8 @@ def test_units_are_what_systemd_expects(tmp_path: Path) -> None:
 # Of the package bootseal-device-data, and of bootseal-identity and bootseal-agent, which need it.
 OF_DATA = {
     *("bootseal-cap.service", "bootseal-data.service", "bootseal-identity.service"),
-    *("bootseal-agent.service", "bootseal-agent-restart.service"),
+    *("bootseal-agent.service", "bootseal-agent-restart.service", "bootseal-app-install.service"),
+    *("bootseal-app@.service", "bootseal-apps.service"),
 }
 
 

@@ -39,7 +39,18 @@ def read(text: str) -> Got:
 
 
 def test_genuine_document_is_read() -> None:
-    assert read(json.dumps(DOCUMENT)).execution.update == samples.UPDATE
+    assert read(json.dumps(DOCUMENT)).execution.asked == samples.UPDATE
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [(samples.APP_DOCUMENT, samples.APP), (samples.REMOVE_DOCUMENT, samples.REMOVAL)],
+    ids=["app", "app-remove"],
+)
+def test_genuine_document_about_an_application_is_read(
+    given: dict[str, object], wanted: object
+) -> None:
+    assert read(json.dumps(given)).execution.asked == wanted
 
 
 def test_there_are_thirty_malformed_documents() -> None:
@@ -51,7 +62,7 @@ def test_malformed_document_is_refused_and_the_job_is_known(case: Malformed) -> 
     """So that the refusal can be reported, for the job that it is of."""
     found = read(case.text).execution
 
-    assert (found.job, found.update) == ("job-1", None)
+    assert (found.job, found.asked) == ("job-1", None)
     assert re.search(case.said, found.fault)
 
 
@@ -73,14 +84,22 @@ VALUES: Final = st.recursive(
 
 
 @settings(deadline=None)
-@given(st.sampled_from(sorted(DOCUMENT)), VALUES)
-def test_any_value_gives_an_update_with_it_or_a_refusal(key: str, value: object) -> None:
+@given(
+    st.sampled_from([DOCUMENT, samples.APP_DOCUMENT, samples.REMOVE_DOCUMENT]).flatmap(
+        lambda each: st.tuples(st.just(each), st.sampled_from(sorted(each)))
+    ),
+    VALUES,
+)
+def test_any_value_gives_what_has_it_or_a_refusal(
+    chosen: tuple[dict[str, object], str], value: object
+) -> None:
+    given, key = chosen
     try:
-        found = document.read(DOCUMENT | {key: value})
+        found = document.read(given | {key: value})
     except Refusal:
         return
     # Schema and operation have one value, and are not kept.
-    assert getattr(found, key, DOCUMENT[key]) == value
+    assert getattr(found, key, given[key]) == value
 
 
 @settings(deadline=None)

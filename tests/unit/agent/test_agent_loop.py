@@ -17,7 +17,7 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
-from tests.agent_samples import DEVICE, DOCUMENT
+from tests.agent_samples import APP, APP_DOCUMENT, DEVICE, DOCUMENT, REMOVAL, REMOVE_DOCUMENT
 
 from bootseal_agent import main, mqtt
 from bootseal_agent.agent import Agent, Host, Times
@@ -29,7 +29,7 @@ from bootseal_agent.wire import Thing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bootseal_agent.document import Update
+    from bootseal_agent.document import App, Removal, Update
     from bootseal_agent.wire import Message
 
 THING: Final = Thing(name="dev-1")
@@ -76,12 +76,36 @@ class Waiting:
 
 
 @dataclass(slots=True)
+class Downloading:
+    """A double of what installs applications, which downloads until the job is over."""
+
+    asked: list[object] = field(default_factory=list)
+    cleared: int = 0
+
+    def install(
+        self, asked: App, progress: Callable[[int, str], None], unwanted: Callable[[], bool]
+    ) -> str:
+        progress(50, "download")
+        self.asked.append(asked)
+        until(unwanted)
+        raise InstallError("the job is over")
+
+    def remove(self, asked: Removal) -> str:
+        self.asked.append(asked)
+        return f"{asked.name} is removed"
+
+    def clear(self) -> None:
+        self.cleared += 1
+
+
+@dataclass(slots=True)
 class Bench:
     """An agent without a broker."""
 
     record: Path
     broker: Broker = field(default_factory=Broker)
     rauc: Waiting = field(default_factory=Waiting)
+    apps: Downloading = field(default_factory=Downloading)
     restarts: list[str] = field(default_factory=list)
     times: Times = field(default_factory=lambda: Times(answer=1000, retry=1000, good=1000))
 
@@ -89,6 +113,7 @@ class Bench:
         host = Host(
             device=DEVICE,
             installer=self.rauc,
+            applications=self.apps,
             record=self.record,
             restart=lambda: self.restarts.append("restart"),
             is_good=lambda: True,
@@ -183,6 +208,33 @@ def test_document_of_another_program_is_rejected_and_not_asked_for_again(
     report = json.loads(bench.broker.sent[-1].payload)
     assert report["status"] == "REJECTED"
     assert "the unknown key 'timeout'" in report["statusDetails"]["reason"]
+
+
+def test_download_ends_with_its_job(bench: Bench) -> None:
+    bench.offer(asked(bench), jobDocument=APP_DOCUMENT)
+    bench.run(lambda: bool(bench.apps.asked))
+    assert bench.apps.asked == [APP]
+
+    bench.agent.received(PREFIX + "notify-next", b'{"timestamp": 1}')
+    bench.run(lambda: bench.broker.sent[-1].topic == PREFIX + "job-1/get")
+    refused = {"clientToken": bench.broker.token, "code": "ResourceNotFound"}
+    bench.agent.received(PREFIX + "job-1/get/rejected", json.dumps(refused).encode())
+
+    bench.run(lambda: bench.agent.phase is Phase.IDLE, turns=1000)
+    assert bench.apps.cleared == 1
+
+
+def test_removal_is_asked_for_and_reported(bench: Bench) -> None:
+    bench.offer(asked(bench), jobDocument=REMOVE_DOCUMENT)
+    bench.run(lambda: bench.agent.phase is Phase.REPORTING, turns=1000)
+    assert bench.apps.asked == [REMOVAL]
+
+    state = {"executionState": {"versionNumber": 3}, "clientToken": bench.broker.token}
+    bench.agent.received(PREFIX + "job-1/update/accepted", json.dumps(state).encode())
+    bench.run(lambda: '"SUCCEEDED"' in bench.broker.sent[-1].payload.decode())
+
+    report = json.loads(bench.broker.sent[-1].payload)
+    assert report["statusDetails"] == {"reason": "hello is removed"}
 
 
 def test_installer_that_fails_unexpectedly_is_heard_of(

@@ -13,7 +13,9 @@ from tests import agent_samples as samples
 from tests.agent_samples import DEVICE, LATER, execution
 
 from bootseal_agent import machine
+from bootseal_agent.document import App, Removal
 from bootseal_agent.events import (
+    Abandon,
     Accepted,
     Action,
     Connected,
@@ -82,22 +84,25 @@ EVENTS: Final[tuple[Event, ...]] = (
     Offered(None),
     Offered(execution()),
     Offered(execution(job="job-2")),
-    Offered(execution(update=None, fault="malformed")),
-    *(Offered(execution(update=each)) for each in (OLD, SAME, FOREIGN)),
+    Offered(execution(asked=None, fault="malformed")),
+    *(Offered(execution(asked=each)) for each in (OLD, SAME, FOREIGN)),
+    Offered(execution(asked=samples.APP)),
+    Offered(execution(asked=samples.REMOVAL)),
     Notified(""),
     Notified("job-1"),
     Notified("job-2"),
     *(Got(execution(status=status)) for status in Status),
     Got(execution(version=3)),
     Got(execution(number=2)),
-    Got(execution(update=None)),
-    *(Got(execution(update=each)) for each in (OLD, SAME, FOREIGN)),
+    Got(execution(asked=None)),
+    *(Got(execution(asked=each)) for each in (OLD, SAME, FOREIGN, samples.APP)),
     Accepted(3),
     *(Refused(code) for code in CODES),
     Progressed(5, "step"),
     Progressed(50, "step"),
     Progressed(100, "step"),
     Installed(),
+    Installed("version 1.2.0 of hello runs"),
     Failed("bad signature", passing=False),
     Failed("HTTP 403", passing=True),
 )
@@ -127,7 +132,7 @@ def steps() -> list[tuple[State, Event, State, tuple[Action, ...]]]:
 
 def test_every_phase_is_reached_and_the_walk_ends() -> None:
     assert {state.phase for state in reached()} == set(Phase)
-    assert 20 < len(reached()) < 2000
+    assert 20 < len(reached()) < 4000
 
 
 def final(actions: tuple[Action, ...]) -> list[Report]:
@@ -148,6 +153,10 @@ def test_success_is_reported_from_the_good_slot_that_runs_the_release_only() -> 
     assert told
     for _, after, report in told:
         assert after.device.good
+        if after.asked in {samples.APP, samples.REMOVAL}:
+            # Of what was installed in this boot, in the words of what installed it.
+            assert report.details == (("reason", after.verdict[1] if after.verdict else ""),)
+            continue
         # Either what a restart led to, or what ran before the job came.
         assert (after.device.slot, report.details) in {
             ("b", (("reason", "version 2.0 runs"),)),
@@ -257,7 +266,7 @@ def test_document_that_is_fetched_again_is_held_against_the_device_again(
     state, _ = machine.step(state, Failed("HTTP 403", passing=True))
     state, _ = machine.step(state, Silent())
 
-    state, (report,) = machine.step(state, Got(execution(version=5, update=update)))
+    state, (report,) = machine.step(state, Got(execution(version=5, asked=update)))
 
     assert isinstance(report, Report)
     assert (state.phase, report.status) == (Phase.REPORTING, status)
@@ -274,14 +283,14 @@ def test_restart_follows_a_record_that_is_on_the_disk() -> None:
             assert actions[0].record.slot == {"a": "b", "b": "a"}[before.device.slot]
 
 
-def test_rauc_is_given_one_update_at_a_time_and_only_from_a_good_slot() -> None:
+def test_one_thing_is_installed_at_a_time_and_only_from_a_good_slot() -> None:
     busy = {Phase.INSTALLING, Phase.ABANDONED}
     for before, _, after, actions in steps():
         if any(isinstance(each, Install) for each in actions):
             assert before.phase in {Phase.IDLE, Phase.FETCHING}
             assert after.phase is Phase.INSTALLING
             assert after.device.good
-            assert after.update == samples.UPDATE
+            assert after.asked in {samples.UPDATE, samples.APP, samples.REMOVAL}
         if before.phase in busy and after.phase not in busy:
             # The install has ended, and nothing else leads out of it.
             assert any(
@@ -299,7 +308,7 @@ def test_a_job_that_is_over_is_installed_no_further() -> None:
             job="job-1",
             number=1,
             version=2,
-            update=samples.UPDATE,
+            asked=samples.UPDATE,
             attempts=1,
         )
         state, actions = machine.step(installing, Notified("job-2"))
@@ -310,6 +319,37 @@ def test_a_job_that_is_over_is_installed_no_further() -> None:
             assert machine.step(state, event) == (state, ())
         state, actions = machine.step(state, Installed())
         assert (state, actions) == (State(device=DEVICE), (MarkBad(), StartNext()))
+
+
+@pytest.mark.parametrize("asked", [samples.APP, samples.REMOVAL], ids=["app", "app-remove"])
+def test_job_about_an_application_ends_without_a_restart(asked: App | Removal) -> None:
+    state, actions = machine.step(State(device=DEVICE), Offered(execution(asked=asked)))
+    assert actions[1:] == (Install(asked),)
+    state, _ = machine.step(state, Accepted(3))
+    state, (report,) = machine.step(state, Installed("it runs"))
+    assert report == Report("job-1", 1, 3, Status.SUCCEEDED, (("reason", "it runs"),))
+    assert machine.step(state, Accepted(4)) == (State(device=DEVICE), (Forget(), StartNext()))
+
+    state, _ = machine.step(State(device=DEVICE), Offered(execution(asked=asked)))
+    state, _ = machine.step(state, Accepted(3))
+    _, (report,) = machine.step(state, Failed("not signed", passing=False))
+    assert report == Report("job-1", 1, 3, Status.FAILED, (("reason", "not signed"),))
+
+
+def test_application_touches_no_slot_and_no_record() -> None:
+    for before, _, _, actions in steps():
+        if isinstance(before.asked, App | Removal):
+            assert not any(isinstance(each, MarkBad | Save | Restart) for each in actions)
+
+
+def test_download_of_a_job_that_is_over_is_ended() -> None:
+    state, _ = machine.step(State(device=DEVICE), Offered(execution(asked=samples.APP)))
+    state, actions = machine.step(state, Notified("job-2"))
+    assert actions == (GetJob("job-1"),)
+    state, actions = machine.step(state, Got(execution(status=Status.CANCELED)))
+    assert (state.phase, actions) == (Phase.ABANDONED, (Abandon(),))
+    for event in (Failed("the job is over", passing=False), Installed("it runs")):
+        assert machine.step(state, event) == (State(device=DEVICE), (Forget(), StartNext()))
 
 
 def test_a_job_cancelled_before_the_restart_is_dropped_and_after_it_is_not() -> None:
@@ -337,7 +377,7 @@ def test_a_job_cancelled_before_the_restart_is_dropped_and_after_it_is_not() -> 
 def test_a_job_that_is_not_installed_ends_at_once(
     update: Update | None, fault: str, status: Status, said: str
 ) -> None:
-    offered = Offered(execution(update=update, fault=fault))
+    offered = Offered(execution(asked=update, fault=fault))
 
     state, (report,) = machine.step(State(device=DEVICE), offered)
 
@@ -363,7 +403,7 @@ def test_expired_url_is_asked_for_again_and_not_for_ever() -> None:
         assert (state.phase, actions) == (Phase.FETCHING, (Retry(),))
         state, actions = machine.step(state, Silent())
         assert actions == (GetJob("job-1"),)
-        state, actions = machine.step(state, Got(execution(version=5, update=fresh)))
+        state, actions = machine.step(state, Got(execution(version=5, asked=fresh)))
         assert Install(fresh) in actions
         state, _ = machine.step(state, Accepted(6))
     _, actions = machine.step(state, Failed("HTTP 403", passing=True))

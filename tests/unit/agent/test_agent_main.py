@@ -25,6 +25,8 @@ certificate = "/data/identity/device.crt"
 key = "/data/identity/device.key"
 record = "/data/agent/record"
 restart = "/run/bootseal/restart"
+downloads = "/data/agent/downloads"
+apps = "/run/bootseal-agent/app-request"
 """
 
 

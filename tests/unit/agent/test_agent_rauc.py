@@ -43,7 +43,9 @@ esac
 """
     )
     script.chmod(0o755)
-    return Rauc(ca=CA, client=[str(script)], bus=[str(script)], limit=limit, pause=0.05)
+    program = [str(script)]
+    refused = directory / "refused"
+    return Rauc(ca=CA, client=program, bus=program, refused=refused, limit=limit, pause=0.05)
 
 
 def failure(made: Rauc) -> InstallError:
@@ -74,6 +76,49 @@ def test_what_may_pass_is_told_from_what_will_not(
 
     error = failure(double(tmp_path, "exit 1", f"echo 'Call failed: {said}' >&2; exit 1"))
     assert (str(error), error.passing) == (f"Call failed: {said}", passing)
+
+
+CHILD = "echo 'LastError: Pre-install handler error: Child process exited with code 1'; exit 1"
+REFUSED = "update refused: the release has rollback index 0: below 1 is refused\\n"
+
+
+def test_reason_of_the_handler_is_told_in_the_place_of_its_exit_code(tmp_path: Path) -> None:
+    error = failure(double(tmp_path, f"printf '{REFUSED}' >{tmp_path}/refused; {CHILD}"))
+
+    said = "the release has rollback index 0: below 1 is refused"
+    assert (str(error), error.passing) == (said, False)
+
+
+@pytest.mark.parametrize(
+    ("there", "install"),
+    [
+        (REFUSED, CHILD),
+        ("", f"printf 'update refused: ' >{{0}}; {CHILD}"),
+        ("", f"printf 'update refused: a\\nb\\n' >{{0}}; {CHILD}"),
+        ("", f"printf 'update refused: a\\033[2J\\n' >{{0}}; {CHILD}"),
+        ("", f"printf 'update refused: %0301d\\n' 0 >{{0}}; {CHILD}"),
+        ("", f"ln -s {{0}}.other {{0}}; printf '{REFUSED}' >{{0}}.other; {CHILD}"),
+        ("", f"mkfifo {{0}}; {CHILD}"),
+        ("", f"mkdir {{0}}; {CHILD}"),
+    ],
+    ids=["of yesterday", "cut off", "two lines", "terminal", "long", "link", "FIFO", "directory"],
+)
+def test_reason_that_is_not_one_of_this_install_is_not_told(
+    tmp_path: Path, there: str, install: str
+) -> None:
+    refused = tmp_path / "refused"
+    if there:
+        refused.write_text(there.replace("\\n", "\n"))
+
+    error = failure(double(tmp_path, install.format(refused)))
+
+    assert str(error) == "Pre-install handler error: Child process exited with code 1"
+
+
+def test_reason_of_the_handler_is_not_told_for_another_failure(tmp_path: Path) -> None:
+    install = f"printf '{REFUSED}' >{tmp_path}/refused; echo 'LastError: no space'; exit 1"
+
+    assert str(failure(double(tmp_path, install))) == "no space"
 
 
 def test_reason_comes_without_what_gives_access_to_the_bundle(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_answers_are_read() -> None:
         "versionNumber": 2,
         "executionNumber": 1,
     }
-    missing = execution(update=None, fault="no document was sent")
+    missing = execution(asked=None, fault="no document was sent")
     read = THING.read
     assert read(PREFIX + "start-next/accepted", answer()) == ("t-1", Offered(None))
     assert read(PREFIX + "start-next/accepted", answer(execution=described)) == (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bootseal import state
 from bootseal.check.rootfs.check import offers_login
 from bootseal.check.rootfs.starts import check as starts
 from bootseal.check.rootfs.starts import logins
@@ -402,6 +403,33 @@ def test_mount_over_signed_files_is_an_error(tmp_path: Path, where: str) -> None
     found = check(tmp_path, {"etc/fstab": f"/data/x {where} none bind 0 0\n"})
 
     assert "disk.root-mount" in {each.id for each in found if each.severity is Severity.ERROR}
+
+
+def test_declared_state_is_as_it_should_be(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    state.install("/etc/machine-id /etc/systemd/network /var/lib/app /var/log", root)
+    made = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+    files: Files = {str(path.relative_to(root)): path.read_text() for path in made}
+
+    assert check(tmp_path, files) == []
+
+
+@pytest.mark.parametrize("where", ["/etc/systemd/system", "/etc/pam.d", "/var/lib/extensions"])
+def test_state_where_code_is_taken_from_is_an_error(tmp_path: Path, where: str) -> None:
+    root = tmp_path / "root"
+    state.install("/var/lib/app", root)
+    unit = (root / state.UNITS / "var-lib-app.mount").read_text()
+    text = unit.replace("/var/lib/app", where)
+    (found,) = check(tmp_path, {"usr/lib/systemd/system/x.mount": text})
+
+    assert (found.id, found.severity) == ("disk.root-state", Severity.ERROR)
+    assert found.message.startswith(f"keeps {where} on the data partition: what is there could")
+
+
+def test_mount_over_a_place_for_state_from_elsewhere_is_an_error(tmp_path: Path) -> None:
+    found = check(tmp_path, {"etc/fstab": "/data/x /etc/systemd/network none bind 0 0\n"})
+
+    assert "disk.root-mount" in {each.id for each in found}
 
 
 def test_mount_without_care_is_a_warning(tmp_path: Path) -> None:

@@ -114,7 +114,17 @@ def test_unknown_partition_name_is_refused_with_the_known_ones() -> None:
         pytest.param(TABLE + PART.replace("1024", "1M"), "'1M' is not a number", id="align-unit"),
         pytest.param(TABLE + PART.replace("1M", "1000K"), "multiple of 1 MiB", id="odd-size"),
         pytest.param(
-            TABLE + PART.replace("--fixed-size", "--size"), "lacks --fixed-size", id="size"
+            TABLE + PART.replace("--fixed-size", "--size").replace("one", "root-a"),
+            "lacks --fixed-size",
+            id="size",
+        ),
+        pytest.param(
+            TABLE + PART.replace("--fixed-size", "--size").replace("1M", "big"),
+            "size 'big'",
+            id="least",
+        ),
+        pytest.param(
+            TABLE + PART.replace("--part-name one", "--label a/b"), "--label 'a/b'", id="label"
         ),
         pytest.param(TABLE + PART + " --offset 16K", "expected a whole sector", id="offset"),
         pytest.param(TABLE + PART.replace("1M", "0"), "multiple of 1 MiB", id="no-size"),
@@ -165,15 +175,41 @@ def test_kickstart_file_of_other_layers_is_read() -> None:
 
 
 def test_all_that_a_layout_does_not_say_is_named_at_once() -> None:
-    text = "part /boot --label boot --fixed-size 64\npart / --align 4096 --size 100\n" + TABLE
+    text = "part /boot --label boot-a --size 64\npart / --align 4096 --size 100\n" + TABLE
 
     with pytest.raises(FormatError) as refusal:
         parse_wks(text, "x.wks")
 
     assert refusal.value.message == (
-        "x.wks does not say all that a disk is checked against: line 1 (/boot) lacks --part-name, "
-        "--align; line 2 (/) lacks --part-name, --fixed-size"
+        "x.wks does not say all that a disk is checked against: line 1 (/boot) lacks --align, "
+        "--fixed-size; line 2 (/) lacks --part-name, --fixed-size"
     )
+
+
+OPEN = (
+    "part /home --source rootfs --fstype ext4 --label home --align 4096 --size 100\n"
+    "part /opt --source rootfs --fstype ext4 --label opt --align 4096\n" + PART
+)
+
+
+def test_size_that_wic_decides_is_the_least_until_a_disk_says_it() -> None:
+    layout = parse_wks(TABLE + OPEN)
+
+    home, opt, one = layout.partitions
+    assert layout.open == {"home", "opt"}
+    assert (home.name, home.offset, home.size) == ("home", 4 * MIB, 100 * MIB)
+    assert (opt.name, opt.offset, opt.size) == ("opt", 104 * MIB, 512)
+    assert (one.offset, one.size) == (105 * MIB, MIB)
+    assert {each.name for each in layout.unverified} == {"home", "opt", "one"}
+
+
+def test_size_that_wic_decided_is_that_of_the_disk() -> None:
+    sizes = {"home": 50 * MIB, "opt": 9 * MIB + 1024, "one": 7 * MIB}
+    home, opt, one = parse_wks(TABLE + OPEN, sizes=sizes).partitions
+
+    # No smaller than is declared; and a declared size stays.
+    assert (home.size, opt.size, one.size) == (100 * MIB, 9 * MIB + 1024, MIB)
+    assert (opt.offset, one.offset) == (104 * MIB, 114 * MIB)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import pytest
-from bootseal_layer import checks, fit, fragments, image, keys, tfa
+from bootseal_layer import checks, fit, fragments, image, keys, state, tfa
 
 
 class Change(TypedDict, total=False):
@@ -23,8 +23,12 @@ class Change(TypedDict, total=False):
     profile: str
     keys: str
     unset: tuple[str, ...]
+    state: str
+    source: str
+    watchdog: str
 
 
+SOURCE = str(Path(__file__).parents[3])
 TRUSTED = frozenset({"verified-boot", "slots", "tpm2"})
 ROM: Change = {
     "capabilities": TRUSTED | {"rom"},
@@ -78,6 +82,20 @@ def test_configuration_whose_requests_are_met_has_no_problems(good: checks.Confi
     assert checks.configuration(good) == []
 
 
+def test_configuration_with_state_and_a_watchdog_has_no_problems(
+    good: checks.Configuration,
+) -> None:
+    change: Change = {"state": " /var/log  /etc/machine-id", "source": SOURCE, "watchdog": "30"}
+    assert checks.configuration(dataclasses.replace(good, **change)) == []
+
+
+def test_state_is_installed_by_the_rule_of_the_tool(tmp_path: Path) -> None:
+    state.install("/var/log", SOURCE, str(tmp_path))
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.mount")}
+    units = "usr/lib/systemd/system"
+    assert names == {f"{units}/var-log.mount", f"{units}/local-fs.target.wants/var-log.mount"}
+
+
 def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -> None:
     class Store:
         def getVar(self, name: str) -> str | None:  # noqa: N802 - bitbake's name
@@ -92,10 +110,19 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
                 "BOOTSEAL_PROFILE": "dev",
                 "BOOTSEAL_KEYS": good.keys,
                 "BBFILE_COLLECTIONS": "core meta-arm",
+                "BOOTSEAL_STATE": "/var/log",
+                "BOOTSEAL_SOURCE": "/src",
+                "BOOTSEAL_WATCHDOG": "30",
             }.get(name)
 
     read = checks.Configuration.read(Store())
-    assert read == dataclasses.replace(good, layers=frozenset({"core", "meta-arm"}))
+    assert read == dataclasses.replace(
+        good,
+        layers=frozenset({"core", "meta-arm"}),
+        state="/var/log",
+        source="/src",
+        watchdog="30",
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,6 +141,20 @@ def test_configuration_is_read_from_the_data_store(good: checks.Configuration) -
             GREENGRASS | {"requests": frozenset({"measured-boot", "greengrass"})},
             "greengrass needs encrypted-data",
         ),
+        (
+            {"state": "/var/log /etc/pam.d", "source": SOURCE},
+            "BOOTSEAL_STATE names '/etc/pam.d': what is there could decide which code runs",
+        ),
+        (
+            {"state": "/var/log", "source": SOURCE, "requests": frozenset()},
+            "BOOTSEAL_STATE needs encrypted-data: use the fragment",
+        ),
+        (
+            {"state": "/var/log", "source": "/nowhere"},
+            "the rule of the signing tool, which is not there",
+        ),
+        ({"watchdog": "30s"}, "BOOTSEAL_WATCHDOG is '30s': expected seconds, 1 to 9999"),
+        ({"watchdog": "0"}, "BOOTSEAL_WATCHDOG is '0'"),
         (
             {"architecture": "x86_64"},
             "the machine qemuarm64 is x86_64: this layer secures 64-bit ARM",

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 import bootseal
-from bootseal.assembly.layer import AGENT, DEVICE, IDENTITY, UPDATE, Layer
+from bootseal.assembly.layer import AGENT, APP, DEVICE, IDENTITY, STATE, UPDATE, Layer
 from bootseal.boot.catalogue.bench import cloud, station
 from bootseal.reference import rootfs
 from bootseal_agent import main
@@ -22,12 +22,18 @@ LAYER = Path(__file__).parents[3] / "meta-secureboot"
 RECIPE = LAYER / "recipes-core/bootseal-device/bootseal-device_1.0.bb"
 MINIMAL = RECIPE.with_name("bootseal-device-minimal_1.0.bb")
 KEY = LAYER / "recipes-core/bootseal-identity/bootseal-identity_1.0.bb"
+APPLICATIONS = LAYER / APP / "../bootseal-app_1.0.bb"
+STATE_RECIPE = LAYER / STATE / "../bootseal-state_1.0.bb"
 UPDATES = LAYER / UPDATE / "../bootseal-update_1.0.bb"
 AGENT_RECIPE = (LAYER / AGENT).parent / "bootseal-agent_0.1.0.bb"
+BASE_FILES = LAYER / "recipes-core/base-files/base-files-bootseal.inc"
+_MANY_LINES = re.MULTILINE | re.DOTALL
 FOLDERS = {
     RECIPE: DEVICE,
     MINIMAL: DEVICE,
     KEY: IDENTITY,
+    APPLICATIONS: APP,
+    STATE_RECIPE: STATE,
     UPDATES: UPDATE,
     AGENT_RECIPE: AGENT,
 }
@@ -43,11 +49,13 @@ VARIABLES = {
     "PN": "bootseal-device",
     "BOOTSEAL_POLICY_KEY": "DEV-policy",
     "BOOTSEAL_ESCROW_KEY": "DEV-escrow",
+    "BOOTSEAL_APP_KEY": "DEV-app-1",
     "BOOTSEAL_UPDATE_CA_KEY": "DEV-update-ca",
     "BOOTSEAL_COMPATIBLE": "gateway",
     "BOOTSEAL_CONSOLE": "ttymxc1",
     "BOOTSEAL_AGENT_HOST": "iot.example.com",
     "BOOTSEAL_RELEASE": "1.0.0",
+    "BOOTSEAL_WATCHDOG": "",
     # With updates in BOOTSEAL_REQUESTS.
     "BOOTSEAL_MASKED": "minimal-masked-units",
 }
@@ -81,6 +89,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target, keys = tmp_path_factory.mktemp("image"), tmp_path_factory.mktemp("keys")
     (keys / "DEV-policy.pub").write_text("policy key")
     (keys / "DEV-escrow.crt").write_text("escrow certificate")
+    (keys / "DEV-app-1.crt").write_text("certificate of applications")
     (keys / "DEV-update-ca.crt").write_text("authority of updates")
     (keys / "cloud.pem").write_text("authority of servers")
     for recipe, folder in FOLDERS.items():
@@ -110,7 +119,7 @@ def test_recipes_fetch_every_file_of_the_device() -> None:
     wanted = {f"file://{path.relative_to(LAYER / DEVICE)}" for path in paths} - {"file://fstab"}
     fetched = value("SRC_URI").split() + value("SRC_URI", MINIMAL).split()
     assert sorted(fetched) == sorted(wanted)
-    for recipe in (KEY, UPDATES):
+    for recipe in (KEY, STATE_RECIPE, APPLICATIONS, UPDATES):
         wanted = {f"file://{path.name}" for path in (LAYER / FOLDERS[recipe]).iterdir()}
         assert sorted(value("SRC_URI", recipe).split()) == sorted(wanted)
 
@@ -123,6 +132,7 @@ def test_recipes_install_what_the_reference_build_installs(installed: Path) -> N
     del wanted["usr/lib/sysusers.d/bootseal-agent.conf"]
     made = (
         *(rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.UPDATE_CA, rootfs.RAUC),
+        rootfs.APPLICATIONS,
         *(rootfs.DEVELOPMENT_MARK, rootfs.AGENT, rootfs.CLOUD_CA),
     )
     assert files(installed) == wanted | dict.fromkeys(made, 0o644)
@@ -216,18 +226,20 @@ def test_only_the_images_of_the_layer_keep_everything_else_off() -> None:
 
 
 def test_every_unit_of_the_layer_is_enabled_by_its_package_and_by_the_preset() -> None:
-    folders = (DEVICE, IDENTITY, AGENT)
+    folders = (DEVICE, IDENTITY, STATE, APP, AGENT)
     units = {path.name for each in folders for path in (LAYER / each).glob("*.service")}
-    # A path unit starts it.
-    units = units - {"bootseal-agent-restart.service"} | {"bootseal-agent-restart.path"}
+    # A path unit starts one, and bootseal-apps.service the instances of the other.
+    units -= {"bootseal-agent-restart.service", "bootseal-app@.service"}
+    # A path unit starts one of them, and a boot after a power cut.
+    units |= {"bootseal-agent-restart.path", "bootseal-app-install.path"}
     packages = ("", "-data", "-development")
     services = [
         name for each in packages for name in value(f"SYSTEMD_SERVICE:${{PN}}{each}").split()
     ]
-    for recipe in (KEY, AGENT_RECIPE):
+    for recipe in (KEY, STATE_RECIPE, APPLICATIONS, AGENT_RECIPE):
         services += value("SYSTEMD_SERVICE:${PN}", recipe).split()
     assert sorted(services) == sorted(units)
-    for recipe in (RECIPE, KEY, AGENT_RECIPE):
+    for recipe in (RECIPE, KEY, STATE_RECIPE, APPLICATIONS, AGENT_RECIPE):
         assert re.search(r"^inherit .*\bsystemd\b", recipe.read_text(), re.MULTILINE)
     preset = (LAYER / DEVICE / "90-bootseal.preset").read_text()
     # The one unit of systemd itself, for the network of the test bench.
@@ -242,9 +254,44 @@ def test_recipe_of_the_tool_has_the_version_of_the_tool() -> None:
 
 
 def test_base_files_takes_fstab_from_where_the_device_has_it() -> None:
-    text = (LAYER / "recipes-core/base-files/base-files_%.bbappend").read_text()
+    text = BASE_FILES.read_text()
     assert "${THISDIR}/../bootseal-device/files:" in text
     assert (LAYER / DEVICE / "fstab").is_file()
+
+
+def run(body: str, root: Path, **variables: str) -> None:
+    """Run a part of a recipe as a shell would."""
+    text = expanded(body, {"D": str(root), **variables})
+    subprocess.run(["/bin/sh", "-c", f"set -e\n{text}"], check=True)
+
+
+@pytest.mark.parametrize("size", ["10%", "64M"])
+def test_size_of_var_is_the_products_to_say(tmp_path: Path, size: str) -> None:
+    (tmp_path / "etc").mkdir()
+    before = (LAYER / DEVICE / "fstab").read_text()
+    (tmp_path / "etc/fstab").write_text(before)
+    body = re.search(r"^do_install:append\(\) \{\n(.*?)^\}", BASE_FILES.read_text(), _MANY_LINES)
+    assert body is not None
+    run(body[1], tmp_path, BOOTSEAL_VAR_SIZE=size)
+
+    old, new = before.splitlines(), (tmp_path / "etc/fstab").read_text().splitlines()
+    (var,) = (line for line in new if line.split()[1:2] == ["/var"])
+    assert var.split()[3] == f"mode=0755,nosuid,nodev,size={size}"
+    assert [line for line in old if " /var " not in line] == [x for x in new if x != var]
+
+
+@pytest.mark.parametrize(("seconds", "written"), [("30", True), ("", False)])
+def test_watchdog_is_on_where_the_product_says_so(
+    tmp_path: Path, seconds: str, *, written: bool
+) -> None:
+    part = re.search(
+        r'^    if \[ -n "\$\{BOOTSEAL_WATCHDOG\}" \].*?^    fi\n', RECIPE.read_text(), _MANY_LINES
+    )
+    assert part is not None
+    run(part[0], tmp_path, BOOTSEAL_WATCHDOG=seconds)
+    path = tmp_path / "usr/lib/systemd/system.conf.d/50-bootseal-watchdog.conf"
+    assert path.exists() == written
+    assert not written or path.read_text() == "[Manager]\nRuntimeWatchdogSec=30\n"
 
 
 def test_what_only_development_images_hold_is_in_a_package_of_its_own(installed: Path) -> None:
@@ -253,7 +300,7 @@ def test_what_only_development_images_hold_is_in_a_package_of_its_own(installed:
     found = {name for name in files(installed) if f"/{name}" in patterns}
     assert found == files(installed).keys() - product - {
         *(rootfs.POLICY_KEY, rootfs.ESCROW, rootfs.UPDATE_CA, rootfs.RAUC),
-        *(rootfs.AGENT, rootfs.CLOUD_CA),
+        *(rootfs.AGENT, rootfs.APPLICATIONS, rootfs.CLOUD_CA),
     }
 
 

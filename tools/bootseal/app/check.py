@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bootseal.app.contents import Declared
     from bootseal.app.image import Image
     from bootseal.disk.image import Disk
+    from bootseal.formats.app.signature import Signature
     from bootseal.keys.cms import Certificate
     from bootseal.progress import Progress
 
@@ -36,12 +37,12 @@ class Wanted:
     """What an image is held against.
 
     Attributes:
-        certificate: The one certificate whose key has to have signed it.
+        certificate: The one certificate whose key has to have signed it; None for any key.
         name: Name of the application it has to be; empty for any.
         inside: Also look at what it holds.
     """
 
-    certificate: Certificate
+    certificate: Certificate | None
     name: str = ""
     inside: bool = True
 
@@ -116,21 +117,14 @@ def check(path: Path, wanted: Wanted, progress: Progress) -> AppVerdict:
     )
 
 
-def _signature(image: Image, pinned: Certificate) -> Iterator[Finding]:
+def _signature(image: Image, pinned: Certificate | None) -> Iterator[Finding]:
     signed = image.signed
     if signed is None:
         message = "the image is not signed: its signature partition is empty"
         yield finding("app.unsigned", SIGNATURE, message)
         return
-    yield from cms.check_detached(signed.message, signed.signed, pinned)
-    if signed.certificate != cms.digest(pinned):
-        yield finding(
-            "app.certificate",
-            SIGNATURE,
-            f"certificateFingerprint is {signed.certificate}: expected {cms.digest(pinned)}",
-            expected=cms.digest(pinned),
-            observed=signed.certificate,
-        )
+    if pinned is not None:
+        yield from _signer(signed, pinned)
     expected = layout.guids(bytes.fromhex(signed.root_hash))
     for entry, guid in zip((image.root, image.verity), expected, strict=True):
         if entry.uuid != guid:
@@ -141,6 +135,18 @@ def _signature(image: Image, pinned: Certificate) -> Iterator[Finding]:
                 expected=guid,
                 observed=entry.uuid,
             )
+
+
+def _signer(signed: Signature, pinned: Certificate) -> Iterator[Finding]:
+    yield from cms.check_detached(signed.message, signed.signed, pinned)
+    if signed.certificate != cms.digest(pinned):
+        yield finding(
+            "app.certificate",
+            SIGNATURE,
+            f"certificateFingerprint is {signed.certificate}: expected {cms.digest(pinned)}",
+            expected=cms.digest(pinned),
+            observed=signed.certificate,
+        )
 
 
 def _inside(disk: Disk, image: Image, name: str) -> tuple[Declared | None, list[Finding]]:

@@ -36,6 +36,10 @@ def write(layout: Layout, contents: Mapping[str, Path], target: Path) -> None:
     if layout.sources:
         name, source = next(iter(layout.sources.items()))
         raise UsageError(f"partition {name} is filled by wic's source {source!r}: use wic")
+    if layout.open:
+        raise UsageError(
+            f"partition {min(layout.open)} has no --fixed-size, and wic alone decides it: use wic"
+        )
     places = _places(layout)
     for name, (file, _, room) in places.items():
         if file not in contents:

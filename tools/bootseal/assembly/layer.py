@@ -24,6 +24,8 @@ TFA: Final = "recipes-bsp/trusted-firmware-a/files"
 INITRAMFS: Final = "recipes-core/bootseal-initramfs/files"
 DEVICE: Final = "recipes-core/bootseal-device/files"
 IDENTITY: Final = "recipes-core/bootseal-identity/files"
+APP: Final = "recipes-core/bootseal-app/files"
+STATE: Final = "recipes-core/bootseal-state/files"
 AGENT: Final = "dynamic-layers/meta-rauc/recipes-core/bootseal-agent/files"
 UPDATE: Final = "dynamic-layers/meta-rauc/recipes-core/bootseal-update/files"
 
@@ -40,19 +42,24 @@ _COMPATIBLE: Final = "@COMPATIBLE@"
 
 # Folders with files of the device's root: the directory each file goes to, and its mode. The first
 # pattern that matches counts.
-_DEVICE_FOLDERS: Final = (DEVICE, IDENTITY, UPDATE, AGENT)
+_DEVICE_FOLDERS: Final = (DEVICE, IDENTITY, STATE, APP, UPDATE, AGENT)
 _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
     # For devices with encrypted data, in the place of the unit of the same name.
     "data/*.service": ("etc/systemd/system", 0o644),
     "*.service": (_UNITS, 0o644),
+    "*.mount": (_UNITS, 0o644),
     "*.path": (_UNITS, 0o644),
     "*.preset": ("usr/lib/systemd/system-preset", 0o644),
     "udev-trigger.conf": (f"{_UNITS}/systemd-udev-trigger.service.d", 0o644),
     "*.network": ("usr/lib/systemd/network", 0o644),
     "50-data.conf": ("usr/lib/repart.d", 0o644),
     "agent.tmpfiles": ("usr/lib/bootseal", 0o644),
+    "app-inside": ("usr/lib/bootseal", 0o755),
+    "*.tmpfiles": ("usr/lib/bootseal", 0o644),
+    "app-install": ("usr/lib/bootseal", 0o755),
     "bootseal-agent.conf": ("usr/lib/sysusers.d", 0o644),
+    "bootseal-app": ("usr/bin", 0o755),
     "bootseal-attest": ("usr/bin", 0o755),
     "bootseal-data": ("usr/bin", 0o755),
     "bootseal-identity": ("usr/bin", 0o755),
@@ -72,6 +79,7 @@ _PLACES: Final = {
     "rauc-pre-install": ("usr/lib/bootseal", 0o755),
     "read-fit": ("usr/lib/bootseal", 0o755),
     "rauc-service.conf": (f"{_UNITS}/rauc.service.d", 0o644),
+    "state": ("usr/lib/bootseal", 0o755),
     "rollback": ("usr/lib/bootseal", 0o755),
     "tpm": ("usr/lib/bootseal", 0o644),
     "volume": ("usr/lib/bootseal", 0o755),

@@ -176,6 +176,7 @@ def describe(
     from bootseal.assembly.layer import Layer
     from bootseal.check.rootfs.check import image_offers_login
     from bootseal.device import Input, Qemu
+    from bootseal.disk.declared import of_disk
     from bootseal.reference import rootfs
     from bootseal.target import Target
 
@@ -191,7 +192,7 @@ def describe(
         inputs.append(Input(name=manifest.name, version="", sha256=digest))
     said = MemoryOptions(bootm_len=bootm_len, fit_address=fit_address).target()
     read = assembly.target(paths, directory / assembly.OPTIONAL["uboot-config"])
-    declared = _layout(layout)
+    declared = of_disk(read_text(layout), layout.name, _part(directory, assembly.ROLES["disk"]))
     for file in assembly.extra_parts(declared).values():
         _part(directory, file)
     about = assembly.About(

@@ -55,7 +55,7 @@ class TargetOptions(MemoryOptions):
         """
         from bootseal.check import expected
         from bootseal.cli import inputs
-        from bootseal.disk.layout import parse_wks
+        from bootseal.disk.declared import of_disk
         from bootseal.files import BOOT_LOADER
         from bootseal.formats.kinds import kind as kinds
         from bootseal.keys.public import from_pem
@@ -80,7 +80,7 @@ class TargetOptions(MemoryOptions):
                 hint="bootseal disk check IMAGE --dtb u-boot.bin --layout LAYOUT.wks",
             )
         control = inputs.read(self.dtb, kinds.U_BOOT, limit=BOOT_LOADER)
-        declared = parse_wks(inputs.read_text(self.layout), self.layout.name)
+        declared = of_disk(inputs.read_text(self.layout), self.layout.name, image)
         loaders = pairs("--boot-loader", self.boot_loader, "NAME=FILE")
         return expected.of_layout(
             image,

@@ -3,7 +3,8 @@
 
 Every option of wic's is known here. Those that decide nothing about the partition table are taken
 and not looked at: what fills a partition is checked on the disk, not in the layout. What a disk
-cannot be checked without, such as a fixed size, is asked for in one message for the whole file.
+cannot be checked without, such as the fixed size of a slot's partition, is asked for in one message
+for the whole file. The size of what no check follows may be left to wic: then the disk says it.
 
 Spec: Yocto Project Reference Manual, "OpenEmbedded Kickstart (.wks) Reference"; wic, ksparser.py
 and plugins/imager/direct.py.
@@ -15,7 +16,9 @@ import difflib
 import re
 import shlex
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from bootseal.device import Partition, RawArea
@@ -46,7 +49,7 @@ _OPTIONS: Final = _FLAGS | _LISTS | _USED | _LEFT
 _TABLE_OPTIONS: Final = frozenset(
     {"--append", "--configfile", "--diskid", "--ptable", "--source", "--timeout"}
 )
-_REQUIRED: Final = ("--part-name", "--align", "--fixed-size")
+_NO_SIZES: Final[Mapping[str, int]] = MappingProxyType({})
 _RAWCOPY, _EMPTY = "rawcopy", "empty"
 # What parted makes of a partition whose type is not declared, by its file system.
 _LINUX: Final = "0fc63daf-8483-4772-8e79-3d69d8477de4"
@@ -76,6 +79,7 @@ class Layout:
         areas: What belongs outside of the partitions (`--no-table`), in order.
         drawn: The partitions whose GUID is not declared, which wic draws.
         sources: What fills a partition if not a file, by the partition's name: a plugin of wic's.
+        open: The partitions whose size wic decides by what they hold: nothing is compared with it.
     """
 
     partitions: tuple[Partition, ...]
@@ -85,6 +89,7 @@ class Layout:
     areas: tuple[RawArea, ...] = ()
     drawn: frozenset[str] = frozenset()
     sources: dict[str, str] = field(default_factory=dict)
+    open: frozenset[str] = frozenset()
 
     @property
     def end(self) -> int:
@@ -118,18 +123,21 @@ class Layout:
         raise FormatError(f"the layout has no partition {name!r}: it declares {known}")
 
 
-def parse_wks(text: str, name: str = "layout") -> Layout:
+def parse_wks(text: str, name: str = "layout", sizes: Mapping[str, int] = _NO_SIZES) -> Layout:
     """Read a kickstart file.
 
     Args:
         text: Its content.
         name: File name for messages.
+        sizes: Bytes of partitions on the disk, by name, for those whose size wic decides. Without
+            them, and where one is smaller, these are as large as `--size` says, and what comes
+            behind them is where that leads.
 
     Raises:
         FormatError: A line is not understood, the layout contradicts itself, or it does not say
             all that a disk is checked against.
     """
-    reader = _Reader()
+    reader = _Reader(sizes)
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             reader.line(shlex.split(line, comments=True), number)
@@ -153,13 +161,16 @@ def parse_wks(text: str, name: str = "layout") -> Layout:
         areas=tuple(reader.areas),
         drawn=frozenset(reader.drawn),
         sources=reader.sources,
+        open=frozenset(reader.open),
     )
 
 
 class _Reader:
     """What the lines so far have declared."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self.open: set[str] = set()
+        self._sizes = sizes
         self.tables: list[str] = []
         self.partitions: list[Partition] = []
         self.areas: list[RawArea] = []
@@ -197,15 +208,26 @@ class _Reader:
 
     def _partition(self, options: dict[str, str], mount_point: str, number: int) -> None:
         """Place a partition behind what was declared before."""
-        if missing := [option for option in _REQUIRED if option not in options]:
-            if "--offset" in options and "--align" in missing:
-                missing.remove("--align")
-            if missing:
-                called = mount_point or options.get("--part-name") or options.get("--label")
-                where = f"line {number}" + (f" ({called})" if called else "")
-                self.missing.append(f"{where} lacks {', '.join(missing)}")
-                return
-        placed = _place(options, len(self.partitions) + 1, self._end)
+        # wic takes the label where there is no other name.
+        name = options.get("--part-name") or options.get("--label", "")
+        followed = not name or _FOLLOWED.fullmatch(name) is not None
+        missing = [] if name else ["--part-name"]
+        if not {"--align", "--offset"} & options.keys():
+            missing.append("--align")
+        if followed and "--fixed-size" not in options:
+            missing.append("--fixed-size")
+        if missing:
+            called = mount_point or name
+            where = f"line {number}" + (f" ({called})" if called else "")
+            self.missing.append(f"{where} lacks {', '.join(missing)}")
+            return
+        if "--fixed-size" not in options:
+            self.open.add(name)
+            least = align_up(max(_size(options.get("--size", "0")), 1), SECTOR)
+            size = max(self._sizes.get(name, 0), least)
+        else:
+            size = _fixed_size(options["--fixed-size"])
+        placed = _place(options, name, len(self.partitions) + 1, self._end, size)
         for other in self.partitions:
             if placed.name == other.name or placed.uuid == other.uuid:
                 raise FormatError(
@@ -278,22 +300,26 @@ def _options(words: list[str], known: frozenset[str]) -> tuple[dict[str, str], s
     return options, mount_point
 
 
-def _place(options: dict[str, str], number: int, end: int) -> Partition:
-    """Return a partition, placed behind `end`."""
+def _fixed_size(text: str) -> int:
+    size = _size(text)
+    if size == 0 or size % MIB:
+        raise FormatError(f"--fixed-size {text} is not a multiple of 1 MiB")
+    return size
+
+
+def _place(options: dict[str, str], name: str, number: int, end: int, size: int) -> Partition:
+    """Return a partition of a size in bytes, placed behind `end`."""
     for option in ("--hidden", "--mbr"):
         if option in options:
             raise FormatError(f"{option} makes a partition that nothing of ours boots from")
     if options.get("--type", "primary") != "primary":
         raise FormatError(f"--type {options['--type']}: a GPT has none")
-    name = options["--part-name"]
     if _NAME.fullmatch(name) is None:
-        raise FormatError(f"--part-name {name!r} is not up to 36 letters, digits and . _ -")
+        option = "--part-name" if "--part-name" in options else "--label"
+        raise FormatError(f"{option} {name!r} is not up to 36 letters, digits and . _ -")
     alignment = _number("--align", options.get("--align", "1024")) * KIB
     if alignment == 0 or alignment % MIB:
         raise FormatError(f"--align {options['--align']} is not a multiple of 1024 (KiB)")
-    size = _size(options["--fixed-size"])
-    if size == 0 or size % MIB:
-        raise FormatError(f"--fixed-size {options['--fixed-size']} is not a multiple of 1 MiB")
     kind = options.get("--part-type") or _TYPES.get(options.get("--fstype", ""), _LINUX)
     return Partition(
         number=number,

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Jobs of AWS IoT that update devices: a plan that can be read, and what runs and follows it."""
+"""Jobs of AWS IoT for devices: a plan that can be read, and what runs and follows it."""

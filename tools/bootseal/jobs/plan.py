@@ -13,12 +13,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from bootseal import documents
 from bootseal.errors import FormatError, UsageError
 
+SCHEMA: Final = "bootseal.job/1"
 _MAX_SIZE: Final = 1 << 20
 _SIGNED: Final = "${aws:iot:s3-presigned-url-v2:https://s3."
 _S3: Final = r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([A-Za-z0-9!_.*()/-]{1,512})"
@@ -29,13 +30,22 @@ _ROLE: Final = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}"
 _HTTPS: Final = r"https://[!$-;=?-\[\]_a-z|~]{1,4087}"
 VERSION: Final = r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,3}"
 """A release's version, as devices compare it."""
-_DOCUMENT: Final = {
-    "operation": "update",
-    "version": VERSION,
-    "compatible": r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
-    "manifest_sha256": r"[0-9a-f]{64}",
+_NAME: Final = r"[a-z][a-z0-9-]{0,26}"
+_DIGEST: Final = r"[0-9a-f]{64}"
+_FORMS: Final = {
+    "update": {
+        "version": VERSION,
+        "compatible": r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+        "manifest_sha256": _DIGEST,
+    },
+    "app": {
+        "name": _NAME,
+        "version": r"[0-9A-Za-z][0-9A-Za-z.~^-]{0,31}",
+        "sha256": _DIGEST,
+    },
+    "app-remove": {"name": _NAME},
 }
-_MAX_BUNDLE: Final = 8 << 30
+_MAX_FILE: Final = 8 << 30
 _MAX_TARGETS: Final = 100
 _EXPIRES: Final = (60, 3600)
 _ALL: Final = 100
@@ -51,8 +61,8 @@ class Failure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """What the agent of a device takes, and nothing else.
+class Update:
+    """The document by which a device installs a release.
 
     Attributes:
         schema: Always `bootseal.job/1`.
@@ -64,13 +74,55 @@ class Document:
         size: Bytes of the bundle.
     """
 
-    schema: str = "bootseal.job/1"
-    operation: str
+    schema: str = SCHEMA
+    operation: str = "update"
     url: str
     version: str
     compatible: str
     manifest_sha256: str
     size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """The document by which a device installs an application.
+
+    Attributes:
+        schema: Always `bootseal.job/1`.
+        operation: Always `app`.
+        name: The application's name.
+        version: Its version.
+        url: Where its image is, or what AWS replaces by a presigned URL.
+        sha256: SHA-256 of the image, lower-case hex.
+        size: Bytes of the image.
+    """
+
+    schema: str = SCHEMA
+    operation: str = "app"
+    name: str
+    version: str
+    url: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """The document by which a device removes an application.
+
+    Attributes:
+        schema: Always `bootseal.job/1`.
+        operation: Always `app-remove`.
+        name: The application's name.
+    """
+
+    schema: str = SCHEMA
+    operation: str = "app-remove"
+    name: str
+
+
+Document: TypeAlias = Update | App | Removal
+"""What the agent of a device takes, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +255,7 @@ def request(plan: Plan) -> dict[str, object]:
         "jobId": plan.job,
         "targets": [*plan.targets],
         "document": text(plan),
-        "description": f"bootseal: version {plan.document.version}",
+        "description": f"bootseal: {_described(plan.document)}",
         "targetSelection": "SNAPSHOT",
         "jobExecutionsRolloutConfig": {"maximumPerMinute": pace.per_minute},
         "timeoutConfig": {"inProgressTimeoutInMinutes": pace.timeout},
@@ -246,21 +298,38 @@ def _faults(plan: Plan) -> Iterator[str]:
 
 def _document_faults(plan: Plan) -> Iterator[str]:
     document = plan.document
-    for name, pattern in _DOCUMENT.items():
+    for name, pattern in _FORMS[document.operation].items():
         if re.fullmatch(pattern, getattr(document, name), re.ASCII) is None:
             yield f"the {name} {getattr(document, name)!r}: expected {pattern}"
-    if not 1 <= document.size <= _MAX_BUNDLE:
-        yield f"the size {document.size}: expected 1 to {_MAX_BUNDLE}"
-    if document.url.startswith(_SIGNED):
-        _, _, named = document.url.removeprefix(_SIGNED).removesuffix("}").partition("/")
-        if presigned(f"s3://{named}", plan.region) != document.url:
-            yield f"the url {document.url[:80]!r}: expected an object of S3 in {plan.region}"
-        if re.fullmatch(_ROLE, plan.role, re.ASCII) is None:
-            yield f"the role {plan.role!r}: expected the ARN of the role by which AWS signs URLs"
-    elif not _is_https(document.url):
-        yield f"the url {document.url[:80]!r}: expected https://HOST/PATH or s3://BUCKET/KEY"
+    if not isinstance(document, Removal):
+        if not 1 <= document.size <= _MAX_FILE:
+            yield f"the size {document.size}: expected 1 to {_MAX_FILE}"
+        yield from _url_faults(plan, document.url)
     elif plan.role:
         yield f"the role {plan.role}: expected none, as AWS signs no URL"
+
+
+def _url_faults(plan: Plan, url: str) -> Iterator[str]:
+    if url.startswith(_SIGNED):
+        _, _, named = url.removeprefix(_SIGNED).removesuffix("}").partition("/")
+        if presigned(f"s3://{named}", plan.region) != url:
+            yield f"the url {url[:80]!r}: expected an object of S3 in {plan.region}"
+        if re.fullmatch(_ROLE, plan.role, re.ASCII) is None:
+            yield f"the role {plan.role!r}: expected the ARN of the role by which AWS signs URLs"
+    elif not _is_https(url):
+        yield f"the url {url[:80]!r}: expected https://HOST/PATH or s3://BUCKET/KEY"
+    elif plan.role:
+        yield f"the role {plan.role}: expected none, as AWS signs no URL"
+
+
+def _described(document: Document) -> str:
+    match document:
+        case Update():
+            return f"version {document.version}"
+        case App():
+            return f"version {document.version} of {document.name}"
+        case Removal():
+            return f"{document.name} removed"
 
 
 def _is_https(url: str) -> bool:

@@ -170,6 +170,7 @@ def _vendor(layer: Layer, keys: Path) -> dict[str, bytes]:
         for place, role in (
             (rootfs.ESCROW, profiles.Role.ESCROW),
             (rootfs.UPDATE_CA, profiles.Role.UPDATE_CA),
+            (rootfs.APPLICATIONS, profiles.Role.APP),
         )
     }
     return {

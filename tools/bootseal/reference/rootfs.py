@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bootseal import device, proc
+from bootseal import device, proc, state
 from bootseal.assembly import layer, verity
 from bootseal.errors import ToolError
 from bootseal.reference import cache, modules
@@ -31,9 +31,12 @@ ESCROW: Final = "usr/lib/bootseal/escrow.crt"
 AGENT: Final = "etc/bootseal/agent.toml"
 CLOUD_CA: Final = "etc/bootseal/cloud-ca.pem"
 UPDATE_CA: Final = "usr/lib/bootseal/update-ca.crt"
+APPLICATIONS: Final = "etc/verity.d/bootseal-app.crt"
 RAUC: Final = "etc/rauc/system.conf"
 DEVELOPMENT_MARK: Final = "usr/lib/bootseal/development"
 HOSTNAME: Final = "bootseal"
+STATE: Final = f"{state.MACHINE_ID} /var/lib/product"
+"""What the reference device keeps, as BOOTSEAL_STATE declares it for a product."""
 BROKER: Final = "iot.bootseal.test"
 
 # Beyond those of the initramfs: what an encrypted partition needs (the crypto API asks for
@@ -104,6 +107,13 @@ _COPIES: Final = {
     "etc/profile": "usr/share/base-files/profile",
     "etc/nsswitch.conf": "usr/share/libc-bin/nsswitch.conf",
 }
+APPS: Final = {
+    "usr/lib/bootseal/apps.d/hello.conf": "MINIMUM=1.1.0\nHEALTH=5\n",
+    "usr/lib/systemd/system/bootseal-app@hello.service.d/limits.conf": (
+        "[Service]\nMemoryMax=32M\nTasksMax=16\n"
+    ),
+}
+"""The one application that may run, and its limits, as the layer makes them of BOOTSEAL_APPS."""
 _TEXTS: Final = {
     "etc/hostname": f"{HOSTNAME}\n",
     # Servers on the test bench, at the address that QEMU's network leads to.
@@ -111,6 +121,7 @@ _TEXTS: Final = {
         "127.0.0.1 localhost\n"
         f"10.0.2.100 {BROKER} credentials.bootseal.test updates.bootseal.test\n"
     ),
+    **APPS,
     # Empty means: known to be unknown; systemd makes one for each boot and writes nothing.
     "etc/machine-id": "",
     # The agent uses the identity key by itself: its token, and the TPM that has it.
@@ -145,7 +156,7 @@ def build(
         packages: The unpacked packages.
         kernel: Whose modules to install.
         vendor: The vendor's public keys and certificates, and what is made for this device, by
-            place: `POLICY_KEY`, `ESCROW`, `UPDATE_CA`, `RAUC`.
+            place: `POLICY_KEY`, `ESCROW`, `UPDATE_CA`, `APPLICATIONS`, `RAUC`.
         login: Whether to offer a root shell on the serial console.
         epoch: Modification time of every file, seconds since 1970.
 
@@ -159,6 +170,7 @@ def build(
         "packages": packages.key,
         "layer": {str(f.target): device.digest_file(f.source) for f in installed},
         "masked": masked,
+        "state": STATE,
         "vendor": {name: data.hex() for name, data in vendor.items()},
         "login": login,
         "epoch": epoch,
@@ -170,12 +182,13 @@ def build(
             copy(packages.tree, tree)
             add_modules(packages.tree, kernel, tree)
             add_files(tree, installed, vendor, login=login)
+            state.install(STATE, tree)
             configure(packages.tree, tree, masked, epoch=epoch)
             verity.make_erofs(tree, directory / IMAGE, epoch=epoch)
         found = verity.format_tree(directory / IMAGE, directory / TREE)
         verity.save(found, directory / FACTS)
 
-    code = (__file__, layer.__file__, modules.__file__, verity.__file__)
+    code = (__file__, layer.__file__, state.__file__, modules.__file__, verity.__file__)
     directory, _ = cache.entry("root", cache.key(inputs, *code), make)
     return Root(
         image=directory / IMAGE, tree=directory / TREE, verity=verity.load(directory / FACTS)

@@ -151,6 +151,13 @@ LINES = [
         "bootseal: data: closed: there is no data partition",
     ),
     ("data-rotated", "3", "bootseal: data: TPM key slot replaced, the new one is 3"),
+    ("state-kept", "", "[  9.1] state[2]: bootseal: state: kept"),
+    (
+        "state-volatile",
+        "/var/lib/app: the data partition is closed",
+        "bootseal: state: gone at the next start: /var/lib/app: the data partition is closed",
+    ),
+    ("product-state", f"{'1f' * 16} {'0a' * 16}", f"product: {'1f' * 16} {'0a' * 16}"),
     ("data-wiped", "", "bootseal: data: wiped; the next start makes an empty partition"),
     (
         "recovery-handed-out",

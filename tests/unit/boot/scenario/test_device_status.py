@@ -196,6 +196,46 @@ def test_check_data_mounted_with_an_option_less_is_found(option: str) -> None:
     assert findings(mounts=[root, {**DATA_MOUNT, "options": options}]) == ["data.mount"]
 
 
+PLACE = "/var/lib/product"
+
+
+def with_state(where: str = "kept", target: str = PLACE, without: str = "") -> dict[str, object]:
+    """Return changes of a status: a device that keeps a directory and its machine id."""
+    mounts = document()["mounts"]
+    assert isinstance(mounts, list)
+    options = [o for o in DATA_OPTIONS if o != without]
+    kept = {**DATA_MOUNT, "target": target, "options": options}
+    state = {"/etc/machine-id": "kept", PLACE: where}
+    return {"state": state, "mounts": [*mounts, *([kept] if target else [])]}
+
+
+def test_check_state_that_is_kept_has_no_findings() -> None:
+    assert findings(**with_state()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param(with_state("volatile", ""), ["state.volatile"], id="in-memory"),
+        pytest.param(with_state(target=""), ["state.mount"], id="not-mounted"),
+        pytest.param(
+            with_state(target="/usr/lib"), ["state.mount", "state.mount"], id="somewhere-else"
+        ),
+        *(
+            pytest.param(with_state(without=o), ["state.mount"], id=f"without-{o}")
+            for o in ("nosuid", "nodev", "noexec", "nosymfollow")
+        ),
+        pytest.param(
+            {**with_state("volatile", ""), "data__state": "closed"}, ["data.closed"], id="closed"
+        ),
+    ],
+)
+def test_check_state_that_is_not_kept_is_found(
+    changes: dict[str, object], expected: list[str]
+) -> None:
+    assert findings(**changes) == expected
+
+
 def test_check_login_of_a_production_device_is_found() -> None:
     production = {name: getattr(DEVICE, name) for name in DEVICE.__dataclass_fields__}
     found = device_findings.check(

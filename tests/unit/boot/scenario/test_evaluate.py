@@ -250,6 +250,31 @@ def test_verdict_identity_is_that_of_the_status(
     assert result.reason == reason
 
 
+PLACE = "/var/lib/product"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected", "verdict", "reason"),
+    [
+        ({PLACE: "volatile"}, "volatile", Outcome.PASSED, ""),
+        ({PLACE: "volatile"}, "", Outcome.PASSED, ""),
+        ({PLACE: "kept", "/x": "volatile"}, "volatile", Outcome.FAILED, f"not volatile: {PLACE}"),
+        (None, "", Outcome.PASSED, ""),
+        (None, "kept", Outcome.INCONCLUSIVE, "the device keeps no state"),
+    ],
+    ids=["as-expected", "any", "another", "none", "none-but-expected"],
+)
+def test_verdict_state_is_where_it_has_to_be(
+    said: dict[str, str] | None, expected: str, verdict: Outcome, reason: str
+) -> None:
+    document = json.loads(status(state="closed")) | {"state": said}
+    system = ExpectedStatus(slot="b", created=None, findings=("data.closed",), state=expected)
+    expect = Expectation(ending=Ending.UP, status=system)
+    result = ended(Ending.UP, status=json.dumps(document).encode(), expect=expect)
+    assert result.verdict is verdict
+    assert result.reason.startswith(reason) if reason else not result.reason
+
+
 def test_verdict_proven_system_passes() -> None:
     assert ended(Ending.UP, status=status(), expect=UP).verdict is Outcome.PASSED
 

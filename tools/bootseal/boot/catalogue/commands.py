@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Scenarios about commands that the boot logic never gives.
 
-They stand in for anyone who gets U-Boot to run a command after all, through a bug that nobody knows
-yet: the text of commands in U-Boot is changed for them, and nothing else in it.
+They simulate an attacker who gets U-Boot to run a command after all, through an unknown bug: only
+the text of commands in U-Boot is changed for them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def commanded(bios: bytes, command: str) -> bytes:
     """Replace the `bootm` of the boot logic by another command.
 
     Raises:
-        FormatError: This U-Boot has no such variable, or no room for the command.
+        FormatError: This U-Boot does not have the variable, or has no room for the command.
     """
     start = bios.find(_VARIABLE)
     end = bios.find(b"\0", start)
@@ -76,24 +76,24 @@ COMMANDS: Final = (
         "bootm with single images",
         "bootm $fit_addr:kernel-1 - $fit_addr:fdt-a",
         "boot-refused:no configuration is named",
-        about="`bootm ADDR:kernel-1 - ADDR:fdt-a`: mainline U-Boot checks the hash in the image "
-        "node, which anyone can make match, and no signature of a configuration. The layer's bootm "
-        "wants a configuration to be named.",
+        about="`bootm ADDR:kernel-1 - ADDR:fdt-a`: mainline U-Boot checks only the hash in the "
+        "image node, which anyone can recompute, and no configuration signature. The layer's "
+        "bootm requires a configuration.",
     ),
     _refused(
         "default-selected",
         "bootm without a configuration",
         "bootm $fit_addr",
         "boot-refused:no configuration is named",
-        about="Nothing signs which configuration is the default.",
+        about="The choice of the default configuration is not signed.",
     ),
     _refused(
         "device-tree-apart",
         "bootm with a device tree from elsewhere",
         "bootm $fit_addr#conf-$slot - $fdtcontroladdr",
         "boot-refused:an image is named apart from the configuration",
-        about="It could hold another command line and another root hash. The layer's bootm takes "
-        "every image from the configuration.",
+        about="It could contain another command line and another root hash. The layer's bootm "
+        "takes every image from the configuration.",
     ),
     _refused(
         "verify-off",
@@ -102,6 +102,6 @@ COMMANDS: Final = (
         "bad-hash:kernel-1",
         slots="ab",
         about="With verify=no mainline U-Boot checks neither signatures nor hashes. The layer's "
-        "bootm does not look at the variable.",
+        "bootm ignores the variable.",
     ),
 )

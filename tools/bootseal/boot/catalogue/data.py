@@ -56,19 +56,19 @@ DATA: Final = (
         title="Traffic with the TPM recorded",
         about="Every command and every response, in the first boot, which seals the key, and in a "
         "later one. Sessions are salted and encrypted, so neither the volume key, the sealed "
-        "secret nor the recovery key is in the recordings. The search is known to work: it finds "
-        "the digest that closes the policy, which is sent in clear, and it finds the secret in the "
-        "traffic of an unsealing without encryption.",
+        "secret nor the recovery key is in the recordings. The search is shown to work: it "
+        "finds the digest that caps the PCR, which is sent in the clear, and the secret in "
+        "the traffic of an unencrypted unsealing.",
         prepare=Workspace.record_tpm,
         steps=(came_up("root-verified:a", "data-opened", check=after.bus_is_silent),),
     ),
     _scenario(
         id="rotate-and-wipe",
         title="Key slot replaced, then all data wiped (development image)",
-        about="The owner does this. After `bootseal-data rotate` a new key slot opens the same "
+        about="What an owner does. After `bootseal-data rotate` a new key slot opens the same "
         "data, and the old one is gone. After `bootseal-data wipe` the next boot makes an empty "
-        "volume with another recovery key, and the old one opens nothing. An identity key is gone "
-        "with the data.",
+        "volume with another recovery key, and the old one opens nothing. The identity key is "
+        "gone with the data.",
         steps=(
             came_up(
                 *("data-opened", "rollback-lowest:1", "data-rotated", "data-opened"),
@@ -92,15 +92,16 @@ DATA: Final = (
     _scenario(
         id="data-null-cipher",
         title="Data partition without encryption: the null cipher in its header",
-        about="A kernel of the maker's that knows cipher_null. Two words of the LUKS2 header and "
-        "its checksum are changed, which takes no key; the data would be written in the clear. The "
-        "device compares the whole header with the one that it writes before it opens anything.",
+        about="With a signed kernel that supports cipher_null, two words of the LUKS2 header and "
+        "its checksum are changed, which needs no key; the data would be written in the "
+        "clear. Before it opens anything, the device compares the whole header with the one "
+        "that it writes.",
         prepare=foreign_volume.null_cipher,
         steps=(_refused(r'segments\.0\.encryption is "cipher_null-ecb"'),),
     ),
     _scenario(
         id="data-null-slot",
-        title="Volume of an attacker's behind the TPM's own token",
+        title="An attacker's volume behind the TPM's own token",
         about="The same kernel. The TPM's key slot is turned into one that any key opens and that "
         "holds a volume key of the attacker's.",
         prepare=foreign_volume.null_slot,
@@ -108,10 +109,10 @@ DATA: Final = (
     ),
     _scenario(
         id="data-replaced",
-        title="Another volume of the same device in the place of its data",
-        about="The volume from before a wipe is put back. Its header is right and the TPM unseals "
-        "its key, but it is not the one that the TPM knows: what is measured of the volume key is "
-        "not what the boot that made the newer one enrolled.",
+        title="Data partition replaced by another volume of the same device",
+        about="The volume from before a wipe is restored. Its header is valid and the TPM unseals "
+        "its key, but the measurement of its volume key differs from the one that was "
+        "enrolled when the newer volume was made.",
         steps=(
             Step(
                 title="first boot after the wipe",
@@ -131,10 +132,10 @@ DATA: Final = (
     ),
     _scenario(
         id="data-content-hostile",
-        title="Files of an attacker's on the data partition (development image)",
-        about="In the place of the files there that a script of root reads or writes: a FIFO and a "
-        "link to slot b's boot partition, shell text in the place of a number, a file of 1 TiB and "
-        "a link to endless zeros. Nothing of it is run, waited for or written through; the boot is "
+        title="An attacker's files on the data partition (development image)",
+        about="They replace the files there that a root script reads or writes: a FIFO and a link "
+        "to slot b's boot partition, shell text instead of a number, a file of 1 TiB and a "
+        "link to /dev/zero. None of it is run, waited for or written through; the boot is "
         "good, and the count starts again.",
         steps=(
             Step(
@@ -152,10 +153,10 @@ DATA: Final = (
     ),
     _scenario(
         id="tpm-squatted",
-        title="Rollback index that someone else defined first",
-        about="Before the first boot, someone with access to the TPM defines the index with the "
-        "right attributes and a policy that lets them delete it later. The initramfs compares the "
-        "whole Name of the index, and starts nothing.",
+        title="Rollback index defined first by an attacker",
+        about="Before the first boot, an attacker with access to the TPM defines the index with "
+        "the right attributes and a policy that lets them delete it later. The initramfs compares "
+        "the index's whole Name, and starts nothing.",
         base="shipped",
         tpm=Tpm.SQUATTED,
         steps=(
@@ -173,7 +174,7 @@ DATA: Final = (
     _scenario(
         id="other-tpm",
         title="Disk moved to another device",
-        about="The key is sealed to the TPM of the first device. The system runs, its data stays "
+        about="The key is sealed to the first device's TPM. The system runs, its data stays "
         "closed, and it says why.",
         tpm=Tpm.FRESH,
         steps=(closed(),),
@@ -181,7 +182,7 @@ DATA: Final = (
     _scenario(
         id="tpm-cleared",
         title="TPM cleared",
-        about="The storage seed is replaced, so nobody can unseal what was sealed before.",
+        about="The storage seed is replaced, so nothing that was sealed before can be unsealed.",
         tpm=Tpm.CLEARED,
         steps=(closed(),),
     ),
@@ -196,8 +197,8 @@ DATA: Final = (
     _scenario(
         id="tpm-full",
         title="TPM without room for the rollback index",
-        about="Before the first boot. A device that cannot remember how old a release may be makes "
-        "no data partition and says why. The rest of the system runs.",
+        about="Before the first boot. A device that cannot store the rollback index makes no data "
+        "partition and says why. The rest of the system runs.",
         base="shipped",
         tpm=Tpm.FULL,
         steps=(
@@ -217,8 +218,8 @@ DATA: Final = (
     _scenario(
         id="no-tpm",
         title="TPM removed",
-        about="Nothing may run unmeasured. On this board a read where no chip answers is a bus "
-        "error, and U-Boot resets, over and over.",
+        about="Nothing may run unmeasured. On this board reading from an absent chip is a bus "
+        "error, and U-Boot resets over and over.",
         base="shipped",
         rom=False,
         tpm=Tpm.NONE,
@@ -228,7 +229,7 @@ DATA: Final = (
         id="tpm-other-bank",
         title="TPM without SHA-256 PCRs",
         about="Nothing may run unmeasured: the layer's bootm refuses when a measurement fails, "
-        "where mainline U-Boot boots on.",
+        "whereas mainline U-Boot continues.",
         base="shipped",
         tpm=Tpm.OTHER_BANK,
         steps=(refused("boot-refused:not measured"),),
@@ -236,7 +237,7 @@ DATA: Final = (
     _scenario(
         id="other-initramfs",
         title="Another initramfs, signed to boot but without a PCR policy",
-        about="A build of the maker's own. It boots, PCR 9 differs, and the TPM does not release "
+        about="It is the maker's own build. It boots, PCR 9 differs, and the TPM does not release "
         "the key.",
         prepare=fit_attacks.signed_by_maker(forge_signed.other_initramfs),
         steps=(closed("pcr.9", "event-log.differs"),),

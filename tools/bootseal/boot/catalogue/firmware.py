@@ -68,7 +68,7 @@ _CHANGES: Final = (
         _UBOOT,
     ),
     _Change("short", "only its first half", attacks.half, _BL2),
-    _Change("long", "a byte behind its end", attacks.behind, _MALFORMED),
+    _Change("long", "a byte after its end", attacks.behind, _MALFORMED),
     _Change("foreign-key", "the same, signed with other keys", attacks.foreign, _BL2),
 )
 
@@ -77,7 +77,7 @@ def _both(row: _Change) -> Scenario:
     return _scenario(
         id=f"firmware-{row.id}",
         title=f"Boot loader in both banks: {row.title}",
-        about="Neither bank starts, and the device switches off.",
+        about="Neither bank starts, and the device powers off.",
         base="shipped",
         prepare=attacks.changed(row.change),
         steps=(no_boot_loader(row.why),),
@@ -102,7 +102,7 @@ def _flips(number: int) -> Scenario:
     return _scenario(
         id=f"firmware-flipped-{number:02}",
         title=f"A random bit flipped in each bank (seed {number})",
-        about="Wherever it is, it is covered: neither bank starts.",
+        about="The bit is covered wherever it is: neither bank starts.",
         base="shipped",
         prepare=attacks.bits_at_random(number),
         steps=(no_boot_loader(),),
@@ -127,11 +127,11 @@ FIRMWARE: Final = (
     ),
     _other_bank(
         "bank-a-restarts",
-        "U-Boot of bank a, signed by its maker, that resets at once",
+        "Signed U-Boot in bank a that resets immediately",
         attacks.crashing("a"),
         *("bank:a", "bank:a"),
-        about="It is verified, so it starts. Three starts without a kernel are enough: the other "
-        "bank starts.",
+        about="It verifies, so it starts. After three starts without a kernel, the other bank "
+        "starts.",
     ),
     _scenario(
         id="firmware-bank-b",
@@ -143,7 +143,7 @@ FIRMWARE: Final = (
     _scenario(
         id="firmware-choice-noise",
         title="Block that chooses the bank filled with random bytes",
-        about="Anything but the one right form is bank a.",
+        about="Anything but the one valid form selects bank a.",
         base="shipped",
         prepare=attacks.choice_is_noise,
         steps=(reached_kernel("bank:a", "slot-tried:a", forbidden=("bank-refused",)),),
@@ -151,8 +151,8 @@ FIRMWARE: Final = (
     _scenario(
         id="firmware-update-cut",
         title="Power cut while bank b is written",
-        about="An update writes the bank that is not in use, and then chooses it. Bank a starts; "
-        "bank b is not looked at.",
+        about="An update writes the inactive bank, and then selects it. Bank a starts; bank b is "
+        "not read.",
         base="shipped",
         prepare=attacks.changed(attacks.half, "b"),
         steps=(reached_kernel("bank:a", "slot-tried:a", forbidden=("bank:b",)),),
@@ -160,16 +160,16 @@ FIRMWARE: Final = (
     _scenario(
         id="firmware-switch-cut",
         title="Power cut while the block that chooses bank b is written",
-        about="It is all there or it is not: with a part of it, bank a starts.",
+        about="The block counts only if it is complete: with a part of it, bank a starts.",
         base="shipped",
         prepare=attacks.choice_is_torn,
         steps=(reached_kernel("bank:a", "slot-tried:a", forbidden=("bank:b",)),),
     ),
     _scenario(
         id="firmware-switch-early",
-        title="Bank b chosen before all of it was on the disk, and then a power cut",
-        about="Of a FIP the certificates come last, and are not there. The choice is only which "
-        "bank is first: bank b is refused, and bank a starts.",
+        title="Bank b selected before all of it was on the disk, then a power cut",
+        about="A FIP's certificates come last, and are missing. The block only says which bank is "
+        "first: bank b is refused, and bank a starts.",
         base="shipped",
         prepare=attacks.switched_early,
         steps=(reached_kernel("bank:b", _BL2, "bank-refused:b", "bank:a", "slot-tried:a"),),
@@ -177,15 +177,15 @@ FIRMWARE: Final = (
     _scenario(
         id="firmware-rolled-back",
         title="Boot loader below the TPM's index, in both banks",
-        about="The index of the TPM refuses its security version. BL1 and BL2 only read the index.",
+        about="The TPM's index refuses its security version. BL1 and BL2 only read the index.",
         base="shipped",
         tpm=Tpm.FIRMWARE_RAISED,
         steps=(no_boot_loader(_BL2),),
     ),
     _scenario(
         id="firmware-newer",
-        title="The same index, and a boot loader with a higher security version",
-        about="It starts: the maker signed it with the counter that the index asks for.",
+        title="Boot loader with a higher security version, under the same index",
+        about="It starts: the maker signed it with the counter that the index requires.",
         base="shipped",
         tpm=Tpm.FIRMWARE_RAISED,
         prepare=attacks.by_maker({}, counter=2),
@@ -193,8 +193,9 @@ FIRMWARE: Final = (
     ),
     _scenario(
         id="firmware-mixed",
-        title="The same index, BL2 and BL31 of a newer boot loader, U-Boot of the one before",
-        about="Each part is signed by the maker. The index refuses the version in U-Boot's own "
+        title="BL2 and BL31 of a newer boot loader with U-Boot of the previous one, under the same "
+        "index",
+        about="The maker signed each part. The index refuses the version in U-Boot's own "
         "certificates, in both banks.",
         base="shipped",
         tpm=Tpm.FIRMWARE_RAISED,
@@ -204,7 +205,7 @@ FIRMWARE: Final = (
     _scenario(
         id="firmware-sha1",
         title="BL2's certificate signed with SHA-1, by the maker",
-        about="The signature is right, and the hash is not one that the boot ROM knows.",
+        about="The signature is valid, but the boot ROM does not support the hash.",
         base="shipped",
         prepare=attacks.certified_with_sha1,
         steps=(no_boot_loader(_BL2),),
@@ -212,7 +213,7 @@ FIRMWARE: Final = (
     _scenario(
         id="firmware-pkcs1",
         title="BL2's certificate signed with PKCS#1 v1.5, by the maker",
-        about="The signature is right, and the boot ROM takes RSASSA-PSS alone.",
+        about="The signature is valid, but the boot ROM accepts only RSASSA-PSS.",
         base="shipped",
         prepare=attacks.certified_with_pkcs1,
         steps=(no_boot_loader(_BL2),),
@@ -221,8 +222,8 @@ FIRMWARE: Final = (
         id="firmware-unapproved",
         title="Another boot loader of the maker's that the data policy does not name",
         about="Its security version is not below the TPM's index, so it starts, as an older one "
-        "does until the index rises. The policy covers PCR 0, which BL1 and BL2 extended before "
-        "it ran: the TPM does not release the key, and nothing is raised.",
+        "does until the index rises. The policy covers PCR 0, which BL1 and BL2 extended "
+        "before it ran: the TPM does not release the key, and no index is raised.",
         prepare=boot_loader.unapproved_in_a,
         steps=(
             Step(
@@ -240,8 +241,8 @@ FIRMWARE: Final = (
     _scenario(
         id="firmware-fallback",
         title="Bank a damaged, another boot loader that the data policy names in bank b",
-        about="The policy has a signature for each pair of a boot loader and a slot, so the boot "
-        "loader of before opens the same data.",
+        about="The policy has a signature for each pair of a boot loader and a slot, so the data "
+        "also opens with the previous boot loader.",
         prepare=boot_loader.approved_in_b,
         steps=(
             came_up(
@@ -252,9 +253,9 @@ FIRMWARE: Final = (
     ),
     _scenario(
         id="firmware-raised",
-        title="Release that asks for a newer boot loader, then the older one again",
-        about="Release 2 in slot b is approved with boot loaders of version 2 alone. Once its data "
-        "is open and it was found good, the TPM's index rises, and BL1 refuses version 1.",
+        title="Release that requires a newer boot loader, then the older boot loader again",
+        about="Release 2 in slot b is approved only with boot loaders of version 2. Once its data "
+        "is open and it is found good, the TPM's index rises, and BL1 refuses version 1.",
         steps=(
             came_up(
                 *("bank:a", "slot-tried:b", "root-verified:b", "data-opened", "firmware-raised:2"),
@@ -274,8 +275,8 @@ FIRMWARE: Final = (
     _scenario(
         id="firmware-no-tpm",
         title="TPM removed",
-        about="Nothing may run unmeasured. On this board a read where no chip answers is a bus "
-        "error, which the boot ROM takes as the end of a bank.",
+        about="Nothing may run unmeasured. On this board reading from an absent chip is a bus "
+        "error, after which the boot ROM refuses the bank.",
         base="shipped",
         tpm=Tpm.NONE,
         steps=(no_boot_loader(),),

@@ -49,7 +49,7 @@ _BOTH_SLOTS: Final = Scenario(
     id="both-slots-broken",
     title="One bit flipped in the kernel of both slots",
     group=_GROUP,
-    about="With nothing left to start, the device says so and switches off. There is no prompt.",
+    about="With nothing left to start, the device says so and powers off. There is no prompt.",
     base="shipped",
     prepare=fit_attacks.changed(forge_bits.flip(forge_bits.KERNEL)),
     steps=(refused("bad-hash:kernel-1"),),
@@ -61,18 +61,18 @@ _MISTAKES: Final = (
         "Kernel moved to where the initramfs will be loaded",
         forge_signed.overwriting,
         "gate-refused:data is placed by a property that nothing signs",
-        about="Nothing signs data-position: the kernel is verified in its new place, then "
-        "overwritten when the initramfs is loaded, and mainline U-Boot does not check for that. It "
-        "also takes a maker's mistake, a load address on a signed initramfs. `bootseal fit sign` "
-        "refuses to make it, so it is made here with the device's own key.",
+        about="data-position is not signed: the kernel is verified in its new place, then "
+        "overwritten when the initramfs is loaded, and mainline U-Boot does not check for "
+        "that. The attack also needs a maker's mistake, a load address on a signed initramfs. "
+        "`bootseal fit sign` refuses to sign that, so the device's own key is used directly.",
     ),
     _mistake(
         "load-overlap",
         "Initramfs loaded to where the kernel is unpacked",
         forge_signed.overlapping,
         "gate-refused:two load ranges overlap",
-        about="Verified, then overwritten: the same mistake of the maker's, made here with the "
-        "device's own key. Mainline U-Boot overwrites one with the other.",
+        about="Verified, then overwritten: the same mistake by the maker, signed with the device's "
+        "own key. Mainline U-Boot overwrites one with the other.",
     ),
     _mistake(
         "load-in-fit",
@@ -80,7 +80,7 @@ _MISTAKES: Final = (
         forge_signed.self_overwriting,
         "gate-refused:a load range overlaps the FIT",
         about="The same mistake again: the copy would overwrite signatures and images that were "
-        "already checked. Mainline U-Boot notices this one, after the signature.",
+        "already checked. Mainline U-Boot detects this one, after the signature check.",
     ),
 )
 

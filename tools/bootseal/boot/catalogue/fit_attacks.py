@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Attacks on a signed FIT, each one row: the mutation, and what every verifier says of the result.
+"""Attacks on a signed FIT, one row each: the mutation, and the verdict of every verifier.
 
 Devices are booted with the FITs of these rows: `bootseal.boot.catalogue.fit` makes the scenarios.
 The rows are also checked without a device, together with those of `tests/vectors/fit_attacks.py`
-that are not booted: by both policies of `bootseal fit verify`, by U-Boot's own `fit_check_sign` and
-by the FIT gate.
+that are not booted: by both strictnesses of `bootseal fit verify`, by U-Boot's own `fit_check_sign`
+and by the FIT gate.
 
-To add one, put the mutation into `bootseal.boot.attacks.forge_fit`, unless what is there will do,
+To add one, put the mutation into `bootseal.boot.attacks.forge_fit`, unless an existing one will do,
 and the row here. Then `python -m tests.attack_tables` writes the tables of docs/fit.md and
 docs/attacks.md; add to docs/disk.md what `disk check` finds.
 """
@@ -38,7 +38,7 @@ class Booted:
         id: Id of the scenario.
         about: For the report: why this is worth trying, and what stops it.
         step: How the device must end.
-        slots: The slots that hold the FIT; slot a alone where slot b has to start instead.
+        slots: The slots that hold the FIT; only slot a if slot b has to start instead.
     """
 
     id: str
@@ -58,10 +58,10 @@ class FitAttack:
         id: Number in docs/fit.md, and a letter when there are several of one kind.
         title: What is changed.
         change: Makes the attacked FIT from the genuine one.
-        strict: What the strict policy finds, first or among others, without `fit.`; `malformed`
-            when the FIT cannot even be read, empty when the change is harmless and accepted.
-        uboot: Whether a U-Boot with all published fixes, but without the FIT gate, boots it all the
-            same: the genuine images or, where docs/fit.md says so, the attacker's.
+        strict: The strict check's finding, first or among others, without `fit.`; `malformed`
+            when the FIT cannot be parsed, empty when the change is harmless and accepted.
+        uboot: Whether a U-Boot with all published fixes, but without the FIT gate, still boots it:
+            the genuine images or, where docs/fit.md says so, the attacker's.
         boot: What a device does with it; None where no device is booted with it.
     """
 
@@ -132,8 +132,8 @@ FIT_ATTACKS: Final = (
         "bad-signature",
         "configuration-flipped",
         "bad-signature:conf-a",
-        about="conf-a names fdt-c instead of fdt-a. That is well formed, so only the signature "
-        "can object.",
+        about="conf-a names fdt-c instead of fdt-a. That is well formed, so only the signature can "
+        "detect it.",
     ),
     _flipped(
         "e",
@@ -142,7 +142,7 @@ FIT_ATTACKS: Final = (
         "bad-signature",
         "signature-flipped",
         "bad-signature:conf-a",
-        about="What is left is not a signature by the required key over this configuration.",
+        about="The result is not a signature by the required key over this configuration.",
     ),
     _flipped(
         "f",
@@ -153,8 +153,8 @@ FIT_ATTACKS: Final = (
         "bad-hint:conf-a",
         "signature-refused",
         uboot=True,
-        about="Nothing signs the hint, and mainline U-Boot ignores it and boots. The FIT "
-        "gate compares it with the name of the required key.",
+        about="The hint is not signed, and mainline U-Boot ignores it and boots. The FIT gate "
+        "compares it with the name of the required key.",
     ),
     FitAttack(
         id="S13k",
@@ -187,8 +187,8 @@ FIT_ATTACKS: Final = (
         boot=Booted(
             id="configuration-shadowed",
             about="They name the attacker's kernel and carry copies of the genuine signatures. "
-            "Mainline U-Boot finds them first, and then sees that the signatures are not for them. "
-            "The FIT gate refuses two nodes of one path before that.",
+            "Mainline U-Boot finds them first, and then finds that the signatures are not for "
+            "them. The FIT gate refuses two nodes with one path before that.",
             step=refused("gate-refused:two nodes have the same path"),
         ),
     ),
@@ -200,8 +200,9 @@ FIT_ATTACKS: Final = (
         boot=Booted(
             id="configuration-added",
             about="The list of nodes in /configurations is not signed, so the genuine "
-            "configurations stay valid. U-Boot is told which one to boot and never asks for the "
-            "default, so the genuine system starts. `bootseal fit verify` does refuse such a FIT.",
+            "configurations stay valid. U-Boot is told which one to boot and never uses the "
+            "default, so the genuine system starts. `bootseal fit verify` does refuse such a "
+            "FIT.",
             step=up("configuration:conf-a"),
         ),
     ),
@@ -212,9 +213,9 @@ FIT_ATTACKS: Final = (
         strict="hashed-nodes",
         boot=Booted(
             id="images-cloned",
-            about="For a verifier that trusts hashed-nodes the signature covers the clones, and "
-            "the attacker's kernel is booted. The FIT gate refuses nodes where none belong; "
-            "behind it, a fixed U-Boot makes the list itself.",
+            about="A verifier that trusts hashed-nodes finds the clones covered by the signature, "
+            "and boots the attacker's kernel. The FIT gate refuses nodes in unexpected "
+            "places; after it, a fixed U-Boot makes the list itself.",
             step=refused(_NO_PLACE),
         ),
     ),
@@ -225,8 +226,8 @@ FIT_ATTACKS: Final = (
         strict="unit-address",
         boot=Booted(
             id="unit-address",
-            about="libfdt finds kernel-1@1 when it is asked for kernel-1. Mainline U-Boot refuses "
-            "unit addresses, too, since 2021.04.",
+            about="libfdt finds kernel-1@1 when asked for kernel-1. Mainline U-Boot refuses unit "
+            "addresses, too, since 2021.04.",
             step=refused("gate-refused:a node name has a character that is not allowed"),
         ),
     ),
@@ -238,9 +239,9 @@ FIT_ATTACKS: Final = (
         boot=Booted(
             id="data-twice",
             about="No signature covers a property named data, however many there are. A verifier "
-            "that keeps properties by name hashes the last one, which is genuine; libfdt finds the "
-            "attacker's. Mainline U-Boot hashes what libfdt finds and refuses it. The FIT gate "
-            "allows one property of a name.",
+            "that keeps properties by name hashes the last one, which is genuine; libfdt "
+            "finds the attacker's. Mainline U-Boot hashes what libfdt finds and refuses it. "
+            "The FIT gate allows only one property of a name.",
             step=refused("gate-refused:two properties of a node have the same name"),
         ),
     ),
@@ -252,33 +253,32 @@ FIT_ATTACKS: Final = (
         uboot=True,
         boot=Booted(
             id="header-version",
-            about="The header is not signed, and mainline U-Boot boots a FIT of a version that it "
-            "does not know. The FIT gate knows exactly one.",
+            about="The header is not signed, and mainline U-Boot boots a FIT of an unknown "
+            "version. The FIT gate accepts exactly one.",
             step=refused("gate-refused:header version is not 17/16"),
         ),
     ),
     FitAttack(
         id="S18e",
-        title="Total size of 32 MiB in the header, more than there is",
+        title="Total size of 32 MiB in the header, larger than the FIT",
         change=lambda fit: forge_fit.set_size(fit, 32 * MIB),
         strict="malformed",
         boot=Booted(
             id="header-size",
-            about="The header is not signed, and mainline U-Boot believes what it says about how "
-            "much memory belongs to the FIT. The FIT gate knows how much was read from the "
-            "partition.",
+            about="The header is not signed, and mainline U-Boot trusts its size of the FIT in "
+            "memory. The FIT gate knows how much was read from the partition.",
             step=refused("gate-refused:larger than what was read"),
         ),
     ),
     FitAttack(
         id="S19d",
-        title="A million nodes, each inside the one before, and nothing else",
+        title="A million nested nodes, and nothing else",
         change=lambda _: forge_fit.nested(_DEEP),
         strict="malformed",
         boot=Booted(
             id="nodes-nested",
-            about="Mainline U-Boot walks them by recursion, before it looks at any signature, "
-            "until its stack is used up. The FIT gate does not recurse.",
+            about="Mainline U-Boot walks them recursively, before it checks any signature, until "
+            "its stack overflows. The FIT gate does not recurse.",
             step=refused(_NO_PLACE),
         ),
     ),
@@ -290,7 +290,7 @@ FIT_ATTACKS: Final = (
         uboot=True,
         boot=Booted(
             id="console-spoofed",
-            about="Terminal escapes and forged lines: nothing signs the hint, and mainline U-Boot "
+            about="Terminal escapes and forged lines: the hint is not signed, and mainline U-Boot "
             "prints it before it checks anything. The FIT gate allows printable text only.",
             step=refused("gate-refused:text is not printable"),
         ),
@@ -316,7 +316,7 @@ FIT_ATTACKS: Final = (
         strict="malformed",
         boot=Booted(
             id="raw-kernel",
-            about="No container, and so no signature.",
+            about="There is no container, so there is no signature.",
             step=refused(*_NO_FIT),
         ),
     ),

@@ -44,9 +44,9 @@ IDENTITY: Final = (
         about="A genuine device is enrolled, makes its key in the TPM, and answers a nonce with "
         "the proof. The verifier issues a certificate, and the device installs it. OpenSSL, "
         "mosquitto_pub and curl connect with the token to a real broker and to a double of AWS's "
-        "endpoint for credentials, both of which see the device's name; a software key with that "
-        "name is refused. After a restart, which makes the token by itself, both servers refuse "
-        "the certificate, as it was revoked. The token is made from it all the same, after an "
+        "credentials endpoint, which both see the device's name; a software key with that name is "
+        "refused. After a restart, in which the token is made automatically, both servers refuse "
+        "the certificate, which has been revoked. The token is still made from it, after an "
         "update that does not come up and after one that does.",
         prepare=cloud.serve,
         steps=(
@@ -82,9 +82,9 @@ IDENTITY: Final = (
         id="identity-no-listener",
         title="Nothing listens on the device (development image)",
         group=_GROUP,
-        about="The device is connected to a network. Its own tables of sockets have none that "
-        "takes something from there, and every TCP port refuses a connection from outside. Then "
-        "it listens on one port, which both ways have to find.",
+        about="The device is connected to a network. Its socket tables have none that accepts "
+        "anything from there, and every TCP port refuses a connection from outside. Then it "
+        "listens on one port, which both methods must find.",
         prepare=listeners.plug,
         steps=(
             came_up(
@@ -97,8 +97,8 @@ IDENTITY: Final = (
         id="identity-power-cut",
         title="Power cut while keys and tokens are made (development image)",
         group=_GROUP,
-        about="The shell makes keys and tokens over and over until the power is cut. The next "
-        "boot has a key or none, never a part of one; the TPM has counted no wrong guess.",
+        about="The shell makes keys and tokens over and over until the power is cut. The next boot "
+        "has a key or none, never a part of one; the TPM has counted no failed authorization.",
         steps=(
             Step(
                 title="cut off",

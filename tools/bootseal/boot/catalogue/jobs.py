@@ -13,6 +13,7 @@ from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
 from bootseal.formats.update import manifest as manifests
+from bootseal.jobs.plan import Update
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +44,14 @@ def _prepared(*, spoilt: bool = False) -> Callable[[Workspace], None]:
         made, manifest = bundles.Maker(workspace, desk.place).good(_NAME, spoilt=spoilt)
         release.expect(workspace, made)
         file = f"{_NAME}.raucb"
-        size = (desk.place / file).stat().st_size
-        digest = hashlib.sha256(manifests.emit(manifest)).hexdigest()
-        desk.push(jobs.plan(file, digest, size, manifest.version, manifest.compatible))
+        document = Update(
+            url=jobs.url(file),
+            version=manifest.version,
+            compatible=manifest.compatible,
+            manifest_sha256=hashlib.sha256(manifests.emit(manifest)).hexdigest(),
+            size=(desk.place / file).stat().st_size,
+        )
+        desk.push(jobs.plan(jobs.JOB, document))
 
     return prepare
 

@@ -31,7 +31,7 @@ RESETS: Final = (
         title="Reboot from the root shell (development image)",
         group=_GROUP,
         about="After a warm reset the PCRs are as after a cold start and the data opens again: the "
-        "event log that is left in memory is not replayed. Inconclusive on an image without a root "
+        "event log left in memory is not replayed. Inconclusive on an image without a root "
         "shell.",
         steps=(_twice(Action(do=Do.TYPE, when="shell", text="reboot\r"), seen=("shell",)),),
     ),
@@ -39,8 +39,8 @@ RESETS: Final = (
         id="panic-reset",
         title="Kernel panic from the root shell (development image)",
         group=_GROUP,
-        about="A panic restarts the device at once, and nothing it leaves behind keeps the data "
-        "closed. Inconclusive on an image without a root shell.",
+        about="A panic restarts the device immediately, and nothing it leaves behind keeps the "
+        "data closed. Inconclusive on an image without a root shell.",
         steps=(
             _twice(
                 Action(do=Do.TYPE, when="shell", text="echo c >/proc/sysrq-trigger\r"),

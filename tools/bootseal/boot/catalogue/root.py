@@ -25,8 +25,8 @@ ROOT: Final = (
     _scenario(
         id="root-scattered",
         title="Bits flipped all over slot a's root",
-        about="In 24 blocks that nothing reads before the system runs. dm-verity checks each block "
-        "when it is read, and restarts the device.",
+        about="The bits are in 24 blocks that are not read before the system runs. dm-verity "
+        "checks each block when it is read, and restarts the device.",
         prepare=root_attacks.scatter,
         steps=(
             Step(

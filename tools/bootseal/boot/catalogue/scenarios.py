@@ -18,6 +18,7 @@ from bootseal.boot.catalogue.fit import FIT
 from bootseal.boot.catalogue.identity import IDENTITY
 from bootseal.boot.catalogue.jobs import JOBS
 from bootseal.boot.catalogue.power import RESETS, power_cuts
+from bootseal.boot.catalogue.product import PRODUCT
 from bootseal.boot.catalogue.root import ROOT
 from bootseal.boot.catalogue.state import STATE
 from bootseal.boot.catalogue.steps import came_up
@@ -48,7 +49,7 @@ _BOOT: Final = (
 
 
 SCENARIOS: Final = (
-    *(*_BOOT, *FIRMWARE, *FIT, *ROOT, *STATE, *COMMANDS, *DATA, *IDENTITY),
+    *(*_BOOT, *FIRMWARE, *FIT, *ROOT, *STATE, *COMMANDS, *DATA, *PRODUCT, *IDENTITY),
     *(*UPDATES, *JOBS, *RESETS, *power_cuts(SEED)),
 )
 """Every scenario, in the order of the report."""

@@ -24,8 +24,8 @@ STATE: Final = (
         id="state-smuggled",
         title="Extra variables in a valid slot state",
         about="bootcmd, bootargs, verify=no and even the boot logic's own variables, with a valid "
-        "checksum. U-Boot imports three variables and no others; bootargs is measured, so the data "
-        "would stay closed if it were taken.",
+        "checksum. U-Boot imports only three variables; bootargs is measured, so the data "
+        "would stay closed if it were imported.",
         prepare=state_attacks.smuggle,
         steps=(up(),),
     ),
@@ -43,16 +43,16 @@ STATE: Final = (
         title="Settings offered in every writable place",
         about="verify=no, bootcmd, fdtcontroladdr and more in the slot state, the second flash, "
         "the gap in front of the first partition, QEMU's device tree (/config, and no keys) and "
-        "QEMU's firmware configuration. An unsigned FIT is in place, in case any of it is taken.",
+        "QEMU's firmware configuration. An unsigned FIT is in place, in case any of it is used.",
         base="shipped",
         prepare=state_attacks.offer_everywhere,
         steps=(refused("no-signature", "signature-refused"),),
     ),
     _scenario(
         id="keys-pressed",
-        title="Keys pressed all through U-Boot",
-        about="Ten times a second from power-on, for eight seconds. There is no moment at which "
-        "the boot can be stopped.",
+        title="Keys pressed throughout U-Boot",
+        about="Ten times a second from power-on, for eight seconds. The boot cannot be stopped at "
+        "any moment.",
         steps=(while_typing(" \r", when="power-on"),),
     ),
     _scenario(

@@ -24,6 +24,7 @@ def came_up(
     slot: str = "a",
     created: bool = False,
     identity: str = "",
+    state: str = "",
     title: str = "boot",
     actions: tuple[Action, ...] = (),
     prepare: Callable[[Workspace], None] | None = None,
@@ -34,7 +35,7 @@ def came_up(
         expect=Expectation(
             ending=Ending.UP,
             console=console,
-            status=ExpectedStatus(slot=slot, created=created, identity=identity),
+            status=ExpectedStatus(slot=slot, created=created, identity=identity, state=state),
         ),
         title=title,
         actions=actions,

@@ -114,6 +114,8 @@ PATTERNS: Final = _patterns(
     ("data-closed", r"bootseal: data: closed: (.+)"),
     ("data-rotated", r"bootseal: data: TPM key slot replaced, the new one is (\d+)"),
     ("data-wiped", r"bootseal: data: wiped"),
+    ("state-kept", r"bootseal: state: kept"),
+    ("state-volatile", r"bootseal: state: gone at the next start: (.+)"),
     ("volume-enrolled", r"bootseal: volume: enrolled in the TPM"),
     ("boots-refused", r"bootseal: boots: not a number of at most nine digits"),
     ("recovery-handed-out", r"bootseal: data: recovery key handed out"),
@@ -122,6 +124,8 @@ PATTERNS: Final = _patterns(
     ("identity-token", r"bootseal-identity: token made, (with|without) a certificate"),
     # what a scenario has typed while RAUC works
     ("root-written", r"^bootseal: bench: the root is being written"),
+    # machine id and a secret of the product's own, that a scenario has printed
+    ("product-state", r"^product: ([0-9a-f]{32} [0-9a-f]{32})$"),
     # systemd
     ("systemd", r"Welcome to (.+)!"),
     ("emergency-shell", r"^You are in emergency mode|^Give root password for maintenance"),

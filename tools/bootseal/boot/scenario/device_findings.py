@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from bootseal import state
 from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
 from bootseal.formats.tpm import eventlog
@@ -50,6 +51,7 @@ def check(status: Status, device: Device) -> list[Finding]:
         found = [*_root(status.root, slot), *_pcrs(status, slot)]
     found += _data(status.data, status.mounts)
     found += _mounts(status.mounts)
+    found += _state(status)
     found += _system(status, device)
     return found
 
@@ -140,6 +142,29 @@ def _mounts(mounts: tuple[Mount, ...]) -> Iterator[Finding]:
         if writable and mount.source != "/dev/mapper/data":
             message = f"{mount.source} ({mount.type}) is writable: only /dev/mapper/data may be"
             yield finding("mount.writable", mount.target, message)
+        elif mount.source == "/dev/mapper/data" and mount.target != "/data":
+            yield from _kept_place(mount)
+
+
+def _kept_place(mount: Mount) -> Iterator[Finding]:
+    """Yield what is wrong with a place that a part of the data partition is mounted on."""
+    if why := state.refusal(mount.target):
+        yield finding("state.mount", mount.target, f"is on the data partition: {why}")
+    elif missing := sorted(set(_DATA_OPTIONS) - set(mount.options)):
+        message = f"is mounted from the data partition without {', '.join(missing)}"
+        yield finding("state.mount", mount.target, message)
+
+
+def _state(status: Status) -> Iterator[Finding]:
+    """Yield what the product declares as state, and what is not kept although the data is open."""
+    if status.state is None or status.data.state != "open":
+        return
+    kept = {mount.target for mount in status.mounts if mount.source == "/dev/mapper/data"}
+    for place, where in status.state.items():
+        if where != "kept":
+            yield finding("state.volatile", place, "is in memory, although the data is open")
+        elif place != state.MACHINE_ID and place not in kept:
+            yield finding("state.mount", place, "is said to be kept, and nothing is mounted there")
 
 
 def _system(status: Status, device: Device) -> Iterator[Finding]:

@@ -105,6 +105,8 @@ class Status:
         root: The root file system.
         data: The data partition.
         identity: The identity key; None on a device without the program for it.
+        state: `kept` or `volatile`, by place that the product keeps on the data partition; None on
+            a device that keeps nothing.
         pcrs: SHA-256 PCR values by index, lower-case hex.
         event_log_size: Bytes of the TCG event log, 0 when there is none.
         event_log: The log itself.
@@ -120,6 +122,7 @@ class Status:
     root: RootStatus
     data: DataStatus
     identity: IdentityStatus | None = None
+    state: dict[str, str] | None = None
     pcrs: dict[str, str]
     event_log_size: int
     event_log: bytes

@@ -132,6 +132,8 @@ def _objections(
     if ended.objection:
         yield Outcome.FAILED, ended.objection
     yield from ((Outcome.INCONCLUSIVE, reason) for reason in _unproven(step, ended))
+    if expect.status.state and system is not None and system.state is None:
+        yield Outcome.INCONCLUSIVE, "the device keeps no state: BOOTSEAL_STATE declares none"
     if ended.ending is not expect.ending:
         yield Outcome.FAILED, f"ended {ended.ending}: expected {expect.ending}"
     if ended.undone:
@@ -189,6 +191,9 @@ def _status(
         yield f"the data partition was {found}: expected the opposite"
     if expect.reason and not re.search(expect.reason, system.data.reason):
         yield f"data is closed because {system.data.reason!r}: expected {expect.reason!r}"
+    elsewhere = [p for p, where in (system.state or {}).items() if where != expect.state]
+    if expect.state and elsewhere:
+        yield f"not {expect.state}: {', '.join(elsewhere)}"
     identity = system.identity.text() if system.identity else "not installed"
     if expect.identity and not re.search(expect.identity, identity):
         yield f"the identity is {identity!r}: expected {expect.identity!r}"

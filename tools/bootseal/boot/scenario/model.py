@@ -93,6 +93,7 @@ class ExpectedStatus:
             state.
         reason: Regular expression that `data.reason` must match when data is closed.
         identity: Regular expression that what `IdentityStatus.text` says must match; "" for any.
+        state: `kept` or `volatile`: where all of the product's state must be; "" for anywhere.
     """
 
     slot: str = "a"
@@ -100,6 +101,7 @@ class ExpectedStatus:
     findings: tuple[str, ...] = ()
     reason: str = ""
     identity: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`bootseal job`: the commands about updates through AWS IoT Jobs."""
+"""`bootseal job`: the commands about updates and applications through AWS IoT Jobs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from bootseal.cli import lazy
 
 app = lazy.noun(
     __name__,
-    "Have devices update themselves by jobs of AWS IoT, and follow how far they are.",
+    "Have devices install releases and applications by jobs of AWS IoT, and follow them.",
     ("make", "push", "status"),
 )

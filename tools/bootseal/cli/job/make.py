@@ -4,20 +4,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootseal.cli import console
 
+if TYPE_CHECKING:
+    from bootseal.jobs.plan import Document
+
 
 def make(
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id, which AWS keeps once.")],
-    bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="The bundle that devices are to install.")
-    ],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="What devices are to install: a bundle, or an application."
+        ),
+    ] = None,
     *,
-    url: Annotated[str, typer.Option(help="Where devices find it: s3://BUCKET/KEY, or https.")],
+    remove: Annotated[
+        str, typer.Option(metavar="NAME", help="Application to remove, in the place of FILE.")
+    ] = "",
+    url: Annotated[
+        str, typer.Option(help="Where devices find FILE: s3://BUCKET/KEY, or https.")
+    ] = "",
     target: Annotated[
         list[str], typer.Option(metavar="TARGET", help="thing/NAME, group/NAME or an ARN.")
     ],
@@ -45,25 +56,17 @@ def make(
 ) -> None:
     """Write the plan of a job; nothing is asked of AWS yet.
 
-    Version, board, manifest and size are those of BUNDLE; each of its blocks is compared with its
-    manifest. Who signed it is not asked: bootseal update check does.
+    What it says of FILE is what FILE itself says, after each of its blocks was checked. Who signed
+    it is not asked: bootseal update check and bootseal app check do.
 
     Example: bootseal job make release-2 release.raucb --url s3://releases/2.raucb --target
     group/gateways --account 123456789012 --region eu-central-1 --role
     arn:aws:iam::123456789012:role/jobs -o release-2.json
     """
-    import hashlib
-
     from bootseal import documents
-    from bootseal.cli.inputs import naming
-    from bootseal.formats.update import manifest as manifests
     from bootseal.jobs import plan as plans
-    from bootseal.update import sign
 
-    with naming(bundle), console.TerminalProgress().step("every block of the bundle"):
-        manifest = sign.whole(bundle)
-    release = manifests.parse(manifest)
-
+    document = _document(file, remove, plans.presigned(url, region) if url else "")
     aborts = (plans.Abort(failure=plans.Failure.ALL, percent=abort_percent, minimum=abort_after),)
     made = plans.Plan(
         job=job,
@@ -79,15 +82,72 @@ def make(
             expires=expires,
             aborts=aborts,
         ),
-        document=plans.Document(
-            operation="update",
-            url=plans.presigned(url, region),
-            version=release.version,
-            compatible=release.compatible,
-            manifest_sha256=hashlib.sha256(manifest).hexdigest(),
-            size=bundle.stat().st_size,
-        ),
+        document=document,
     )
     console.write(output, documents.dump(plans.checked(made)))
     console.status("OK: a job for {} targets", len(target))
     console.status("next: read it, then bootseal job push PLAN")
+
+
+def _document(file: Path | None, remove: str, url: str) -> Document:
+    """Return what devices are asked for.
+
+    Raises:
+        UsageError: It is not said once, or not where FILE is.
+    """
+    from bootseal.errors import UsageError
+    from bootseal.files import opened
+    from bootseal.formats.kinds.kind import Kind
+    from bootseal.formats.kinds.recognise import HEAD, recognise
+    from bootseal.jobs import plan as plans
+
+    if (file is None) is not bool(remove):
+        raise UsageError("a job installs FILE or has --remove NAME, and not both")
+    if bool(url) is bool(remove):
+        raise UsageError("a job that installs FILE has --url, and no other")
+    if file is None:
+        return plans.Removal(name=remove)
+    with opened(file) as source:
+        kind = recognise(source.read(HEAD))
+    return _app(file, url) if kind is Kind.GPT else _update(file, url)
+
+
+def _update(bundle: Path, url: str) -> Document:
+    import hashlib
+
+    from bootseal.cli.inputs import naming
+    from bootseal.formats.update import manifest as manifests
+    from bootseal.jobs import plan as plans
+    from bootseal.update import sign
+
+    with naming(bundle), console.TerminalProgress().step("every block of the bundle"):
+        manifest = sign.whole(bundle)
+    release = manifests.parse(manifest)
+    return plans.Update(
+        url=url,
+        version=release.version,
+        compatible=release.compatible,
+        manifest_sha256=hashlib.sha256(manifest).hexdigest(),
+        size=bundle.stat().st_size,
+    )
+
+
+def _app(image: Path, url: str) -> Document:
+    from bootseal import device
+    from bootseal.app import check
+    from bootseal.cli.inputs import naming
+    from bootseal.findings.model import refuse
+    from bootseal.jobs import plan as plans
+
+    with naming(image):
+        verdict = check.check(image, check.Wanted(certificate=None), console.TerminalProgress())
+    refuse(verdict.findings, f"{image} is refused")
+    assert verdict.declared is not None  # noqa: S101 - without a finding there is one
+    release = verdict.declared.release
+    return plans.App(
+        name=release.name,
+        version=release.version,
+        url=url,
+        sha256=device.digest_file(image),
+        size=verdict.size,
+    )

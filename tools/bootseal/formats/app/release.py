@@ -12,8 +12,9 @@ from typing import Final
 
 from bootseal.errors import FormatError
 
-NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
-"""Of an application: part of a unit's name and of a file's."""
+NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,26}")
+"""Of an application: part of the name of a unit, of a file, and of a user, `app-NAME`, which has at
+most 31 characters."""
 VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.~^-]{0,31}")
 """Without what separates the parts of a file's name, `_`, or begins a counter of attempts, `+`."""
 _ID, _VERSION = "IMAGE_ID", "IMAGE_VERSION"

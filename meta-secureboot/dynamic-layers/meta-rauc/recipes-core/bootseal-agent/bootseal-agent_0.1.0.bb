@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Installs on a secure boot device what jobs of AWS IoT name, through RAUC"
 DESCRIPTION = "The agent that takes jobs with the identity key in the TPM, the unit that confines it, and \
-the unit that restarts the device for it. Built from the checkout that the layer itself is in."
+the units that restart the device and install applications for it. Built from the checkout that the layer itself is in."
 HOMEPAGE = "https://github.com/bootseal/bootseal"
 SECTION = "devel/python"
 LICENSE = "MIT"
@@ -12,9 +12,13 @@ FILESEXTRAPATHS:prepend := "${BOOTSEAL_SOURCE}:"
 SRC_URI = "\
     file://agent.tmpfiles \
     file://agent.toml.in \
+    file://app-install \
+    file://app-install.tmpfiles \
     file://bootseal-agent-restart.path \
     file://bootseal-agent-restart.service \
     file://bootseal-agent.service \
+    file://bootseal-app-install.path \
+    file://bootseal-app-install.service \
     file://tools/bootseal_agent \
 "
 
@@ -39,7 +43,9 @@ BOOTSEAL_RELEASE[doc] = "Version of the release: one to four numbers, as in boot
 do_install:append() {
     [ -n "${BOOTSEAL_AGENT_HOST}" ] && [ -n "${BOOTSEAL_AGENT_CA}" ] || bbfatal "set BOOTSEAL_AGENT_HOST and BOOTSEAL_AGENT_CA"
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/bootseal-agent.service ${S}/bootseal-agent-restart.path ${S}/bootseal-agent-restart.service
-    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/agent.tmpfiles
+    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/bootseal-app-install.service ${S}/bootseal-app-install.path
+    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/agent.tmpfiles ${S}/app-install.tmpfiles
+    install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/app-install
     install -D -m 0644 ${BOOTSEAL_AGENT_CA} ${D}${sysconfdir}/bootseal/cloud-ca.pem
     sed -e 's,@HOST@,${BOOTSEAL_AGENT_HOST},' -e 's,@COMPATIBLE@,${BOOTSEAL_COMPATIBLE},' \
         -e 's,@VERSION@,${BOOTSEAL_RELEASE},' ${S}/agent.toml.in > ${D}${sysconfdir}/bootseal/agent.toml
@@ -52,7 +58,12 @@ USERADD_PARAM:${PN} = "--system --no-create-home --shell /sbin/nologin --user-gr
 
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
-SYSTEMD_SERVICE:${PN} = "bootseal-agent.service bootseal-agent-restart.path"
+SYSTEMD_SERVICE:${PN} = "\
+    bootseal-agent.service \
+    bootseal-agent-restart.path \
+    bootseal-app-install.path \
+    bootseal-app-install.service \
+"
 
 FILES:${PN} += "${nonarch_libdir}/bootseal ${systemd_system_unitdir}/bootseal-agent-restart.service"
 
@@ -60,6 +71,9 @@ RDEPENDS:${PN} = "\
     bootseal-device-data \
     bootseal-identity \
     bootseal-update \
+    coreutils \
+    diffutils \
+    grep \
     python3-core \
     python3-crypt \
     python3-io \
@@ -69,4 +83,5 @@ RDEPENDS:${PN} = "\
     python3-paho-mqtt \
     python3-threading \
     python3-tomllib \
+    systemd-analyze \
 "

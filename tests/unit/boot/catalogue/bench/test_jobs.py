@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ssl
 import urllib.error
 import urllib.request
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DIGEST = "ab" * 32
+UPDATE = plans.Update(
+    url=jobs.url("2.raucb"),
+    version="2.0.0",
+    compatible="reference-arm64",
+    manifest_sha256=DIGEST,
+    size=9,
+)
 
 
 def test_job_ends_as_it_was_expected_to_and_for_its_reason() -> None:
@@ -32,15 +40,15 @@ def test_job_ends_as_it_was_expected_to_and_for_its_reason() -> None:
 
 
 def test_plan_is_one_that_aws_and_devices_take() -> None:
-    made = jobs.plan("2.raucb", DIGEST, 9, "2.0.0", "reference-arm64")
+    made = jobs.plan(jobs.JOB, UPDATE)
 
     assert plans.checked(made) == made
-    assert made.document.url == "https://updates.bootseal.test/2.raucb"
+    assert UPDATE.url == "https://updates.bootseal.test/2.raucb"
     document = plans.request(made)["document"]
     assert isinstance(document, str)
     assert DIGEST in document
     with pytest.raises(UsageError, match="version"):
-        jobs.plan("2.raucb", DIGEST, 9, "two", "reference-arm64")
+        jobs.plan(jobs.JOB, dataclasses.replace(UPDATE, version="two"))
 
 
 @pytest.fixture
@@ -87,5 +95,5 @@ def test_build_without_an_authority_has_no_servers_for_jobs(tmp_path: Path) -> N
 
 
 def test_name_of_the_one_thing_is_that_of_the_station() -> None:
-    (target,) = jobs.plan("2.raucb", DIGEST, 9, "2.0.0", "reference-arm64").targets
+    (target,) = jobs.plan(jobs.JOB, UPDATE).targets
     assert target.rpartition("/")[2] == station.NAME

@@ -21,7 +21,7 @@ from bootseal.boot.catalogue.bench.dataplane import FINAL, DataPlane
 from bootseal.boot.machine.qemu import Network
 from bootseal.errors import Inconclusive, VerificationRefused
 from bootseal.jobs import plan as plans
-from bootseal.jobs.plan import Document, Pace, Plan
+from bootseal.jobs.plan import Pace, Plan
 from bootseal.keys.server import Authority
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from bootseal.boot.catalogue.bench.dataplane import Answer, Execution
     from bootseal.boot.scenario.workspace import Workspace
+    from bootseal.jobs.plan import Document
 
 JOB: Final = "release-2"
 _PLACE: Final = "cloud"
@@ -119,7 +120,7 @@ def desk(workspace: Workspace) -> Desk:
     return cast("Desk", workspace.kept[_PLACE])
 
 
-def plan(bundle: str, manifest_sha256: str, size: int, version: str, compatible: str) -> Plan:
+def plan(job: str, document: Document) -> Plan:
     """Return a job for the one device, as `bootseal job make` writes it.
 
     Raises:
@@ -127,7 +128,7 @@ def plan(bundle: str, manifest_sha256: str, size: int, version: str, compatible:
     """
     return plans.checked(
         Plan(
-            job=JOB,
+            job=job,
             account=_ACCOUNT,
             region=_REGION,
             targets=(plans.arn(f"thing/{station.NAME}", _ACCOUNT, _REGION),),
@@ -135,16 +136,14 @@ def plan(bundle: str, manifest_sha256: str, size: int, version: str, compatible:
             pace=Pace(
                 per_minute=1, timeout=60, window="", window_minutes=0, expires=3600, aborts=()
             ),
-            document=Document(
-                operation="update",
-                url=f"https://{servers.BUNDLES}/{bundle}",
-                version=version,
-                compatible=compatible,
-                manifest_sha256=manifest_sha256,
-                size=size,
-            ),
+            document=document,
         )
     )
+
+
+def url(file: str) -> str:
+    """Return where the device finds a file of the place."""
+    return f"https://{servers.BUNDLES}/{file}"
 
 
 def demand(found: Execution, status: str, reason: str) -> None:

@@ -94,6 +94,12 @@ REFUSED: Final = (
     _install("foreign-policy", "update refused: its PCR policy is not signed by the maker"),
     # The handler meets the block first, as it hashes what would be measured.
     _install("changed", "update refused: its PCR policy does not approve this release"),
+    # What the agent, which is no more than a user, reads of the last one.
+    Request(
+        command=f"{_NOBODY} cat /run/bootseal-update/refused",
+        accepted=True,
+        said=r"\Aupdate refused: its PCR policy does not approve this release",
+    ),
 )
 """Each refused for its own reason, before anything is written."""
 INSTALLED: Final = Request(

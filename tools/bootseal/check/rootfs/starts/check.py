@@ -11,6 +11,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, Final
 
+from bootseal import state
 from bootseal.check.rootfs.starts import commands, environment, formats, links, shell, units
 from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
@@ -118,7 +119,16 @@ def _mounts(tree: Tree, where: str) -> Iterator[Finding]:
     """Yield what is mounted over signed files, and what is mounted without care."""
     for mount in tree.mounts:
         place = f"{where}:/{mount.source}"
-        if environment.is_signed(mount.where) and not mount.where.startswith(("/opt", "/boot")):
+        kept = mount.device == state.LINKS or mount.device.startswith(f"{state.LINKS}/")
+        if kept and (why := state.refusal(mount.where)):
+            yield finding(
+                "disk.root-state", place, f"keeps {mount.where} on the data partition: {why}"
+            )
+        elif (
+            not kept
+            and environment.is_signed(mount.where)
+            and not mount.where.startswith(("/opt", "/boot"))
+        ):
             yield finding(
                 "disk.root-mount",
                 place,
