@@ -4,15 +4,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tests import samples, update_samples
 
 from bootseal import device as devices
+from bootseal import documents
+from bootseal.boot.catalogue.scenarios import SCENARIOS
+from bootseal.boot.scenario import runner
+from bootseal.boot.scenario.model import MatrixResult, Outcome, ScenarioResult
 from bootseal.device import Device, Input, Qemu
-from bootseal.evidence import listing, make, sbom, sources
+from bootseal.evidence import companions, listing, make, sbom, sources
+from bootseal.formats.fit import model as fit_format
+from bootseal.measure import approved
+from bootseal.measure.predict import predict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.unit.check.conftest import Base
@@ -30,6 +39,8 @@ ARTEFACTS: Final = {
 }
 BUNDLE: Final = "release.raucb"
 REPORT: Final = "reports/matrix.html"
+STARTED: Final = "2026-11-22T07:20:00Z"
+VERSION: Final = b"U-Boot 2026.01 (Jan 01 2026 - 00:00:00 +0000)"
 STATEMENTS: Final = ("bundle", "disk", "firmware", "fit", "release", "sbom")
 
 
@@ -58,7 +69,7 @@ def signer(kind: str = "rsa2048", number: int = 1) -> Signer:
 
 
 def device(base: Base, directory: Path, note: str) -> Path:
-    """Write the sample disk, a bundle of it and a report as a release without evidence."""
+    """Write the sample disk and all that goes with a release, but the evidence."""
     directory.mkdir()
     contents = {
         "disk": base.image,
@@ -95,7 +106,57 @@ def device(base: Base, directory: Path, note: str) -> Path:
     )
     devices.save(description, directory)
     (directory / sbom.FILE_NAME).write_bytes(sbom.of_device(description))
+    put_matrix(directory, replace(result(description), versions={"release": note}))
+    put_approved(directory, note)
     return directory
+
+
+def result(
+    device: Device, verdicts: Mapping[str, str] | None = None, *, left_out: tuple[str, ...] = ()
+) -> MatrixResult:
+    """Return a run of every scenario for a device; each passed, but those that are named."""
+    assert {*(verdicts or {}), *left_out} <= {each.id for each in SCENARIOS}
+    chosen = [s for s in runner.fitting(SCENARIOS, device, []) if s.id not in left_out]
+    results = tuple(
+        ScenarioResult(
+            id=each.id,
+            title=each.title,
+            group=each.group,
+            about=each.about,
+            verdict=Outcome((verdicts or {}).get(each.id, "passed")),
+            expected="as the catalogue says",
+            observed="that",
+            reason="",
+            duration=12.5,
+            steps=(),
+        )
+        for each in chosen
+    )
+    return MatrixResult(
+        device=device.name,
+        profile=device.profile,
+        started=STARTED,
+        duration=900.0,
+        versions={"bootseal": "0"},
+        results=results,
+    )
+
+
+def put_matrix(directory: Path, found: MatrixResult) -> None:
+    (directory / companions.MATRIX).parent.mkdir(exist_ok=True)
+    (directory / companions.MATRIX).write_text(json.dumps(found.document()))
+
+
+def put_approved(directory: Path, name: str) -> None:
+    """Write the list that `measure approve` would, with a boot loader of this name."""
+    device = devices.load(directory)
+    fit = device.artefact(directory, "fit").read_bytes()
+    read = fit_format.parse(fit)
+    found = [
+        (slot.name, predict(read, slot.configuration, version=VERSION)) for slot in device.slots
+    ]
+    listed = approved.Approved(releases=(approved.release(name, found, fit, VERSION),))
+    (directory / companions.APPROVED).write_bytes(documents.dump(listed))
 
 
 def request(directory: Path, release: str = "1.0", **changes: object) -> make.Request:

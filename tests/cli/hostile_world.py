@@ -101,6 +101,7 @@ def _evidence(root: Path, sample: samples.Sample) -> None:
     )
     devices.save(device, directory)
     evidence_samples.sign(directory)
+    (directory / "reports").mkdir()
 
 
 def _bundle(of_kind: dict[Kind, bytes]) -> bytes:

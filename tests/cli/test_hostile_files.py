@@ -53,6 +53,9 @@ READS: Final = {
     "evidence verify directory": "evidenced",
     "evidence show directory": "evidenced",
     "evidence verify key": "evidenced.pub",
+    "report directory": "evidenced",
+    "report before": "evidenced",
+    "report key": "evidenced.pub",
     "keys generate directory": "empty/new",
     "keys generate profile": "text",
     "keys show file": "key",
@@ -155,6 +158,7 @@ NEEDS: Final = {
         "role_alias": "gateway",
         "role": "arn:aws:iam::123456789012:role/gateway",
     },
+    "report": {"output": "new", "key": "evidenced.pub"},
     "evidence make": {"release": "1", "builder": "https://ci.example.com", "kas": "kas"},
     "disk check": {"dtb": "control", "layout": "layout"},
     "disk show": {"dtb": "control", "layout": "layout"},
@@ -203,6 +207,9 @@ MEMBERS: Final = {
         "fit.itb",
         "evidence/disk.intoto.json",
         "evidence/release.intoto.json",
+        "approved.json",
+        "reports/matrix.json",
+        "more.spdx.json",
     ),
 }
 # Nothing is booted, built or fetched here: only the description is tried of what would be.

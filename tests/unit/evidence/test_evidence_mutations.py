@@ -13,7 +13,7 @@ import pytest
 from tests import evidence_samples as samples
 from tests.evidence_samples import ARTEFACTS, BUNDLE, REPORT, STATEMENTS
 
-from bootseal.evidence import envelope, listing, sbom
+from bootseal.evidence import companions, envelope, listing, sbom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.tool("mksquashfs"), pytest.mark.slow]
 
-FILES: Final = ("device.json", *ARTEFACTS.values(), BUNDLE, REPORT, sbom.FILE_NAME)
+FILES: Final = (
+    *("device.json", *ARTEFACTS.values(), BUNDLE, REPORT, sbom.FILE_NAME),
+    *(companions.APPROVED, companions.MATRIX),
+)
 PLACES: Final = {name: f"evidence/{name}.intoto.json" for name in STATEMENTS}
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.tool("mksquashfs")
 
 PURL = "pkg:deb/debian/bash@5.2.37-2%2Bb10?arch=arm64&distro=trixie"
+FIX = "meta-secureboot/recipes-bsp/trusted-firmware-a/files/0001-bounds-CVE-2026-34878.patch"
 
 
 def whole(device: Device) -> Device:
@@ -49,6 +50,7 @@ def whole(device: Device) -> Device:
             Input(name="recipes/a.patch", version="1", sha256="e" * 64),
             # Two paths, one content.
             Input(name="recipes/b.patch", version="1", sha256="e" * 64),
+            Input(name=FIX, version="", sha256="f" * 64),
         ),
     )
 
@@ -57,6 +59,10 @@ def model(data: bytes) -> spdx.SHACLObjectSet:
     found = spdx.SHACLObjectSet()
     spdx.JSONLDDeserializer().read(io.BytesIO(data), found)
     return found
+
+
+def names(*elements: object) -> set[object]:
+    return {getattr(each, "name", None) for each in elements}
 
 
 @pytest.fixture
@@ -73,6 +79,32 @@ def test_model_of_spdx_accepts_the_bill(bill: bytes) -> None:
     [document] = found.foreach_type(spdx.SpdxDocument)
     elements = set(found.foreach_type(spdx.Element))
     assert set(document.element) == elements - {document}
+
+
+def test_patch_with_a_cve_in_its_name_fixes_what_is_built_with_it(bill: bytes) -> None:
+    found = model(bill)
+    [fixed] = found.foreach_type(spdx.security_VexFixedVulnAssessmentRelationship)
+    assert names(fixed.from_) == {"CVE-2026-34878"}
+    assert names(*fixed.to) == {"rom.bin", "bl2.bin"}
+    [patched] = [
+        each
+        for each in found.foreach_type(spdx.Relationship)
+        if each.relationshipType == spdx.RelationshipType.patchedBy
+    ]
+    assert patched.from_ is fixed
+    assert names(*patched.to) == {FIX}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [FIX.replace(".patch", ".cfg"), FIX.replace("CVE-", ""), "elsewhere/CVE-2026-34878.patch"],
+)
+def test_nothing_else_is_said_to_fix_a_vulnerability(releases: Releases, name: str) -> None:
+    device = whole(devices.load(releases.first))
+    others = tuple(each for each in device.inputs if each.name != FIX)
+    changed = (*others, Input(name=name, version="", sha256="f" * 64))
+    found = model(sbom.of_device(dataclasses.replace(device, inputs=changed)))
+    assert list(found.foreach_type(spdx.security_Vulnerability)) == []
 
 
 @pytest.mark.parametrize(

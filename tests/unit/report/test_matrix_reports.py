@@ -74,7 +74,7 @@ def logs(tmp_path: Path) -> Path:
 class Outline(HTMLParser):
     """Collects the tags, ids, addresses and text of a page and checks that tags are balanced."""
 
-    VOID = frozenset({"meta", "line", "rect", "path", "br"})
+    VOID = frozenset({"meta", "br"})
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -26,13 +26,14 @@ _NOUNS: Final = (
     *("disk", "update", "evidence", "reference", "device", "boot"),
 )
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+_SINGLE: Final = {verb: f"bootseal.cli.{verb}:{verb}" for verb in ("doctor", "report")}
 _PLACES: Final = {noun: f"bootseal.cli.{noun}:app" for noun in _NOUNS} | {
     "app": "bootseal.cli.application:app"
 }
 
 app = typer.Typer(
     name="bootseal",
-    cls=lazy.group({"doctor": "bootseal.cli.doctor:doctor"} | _PLACES),
+    cls=lazy.group(_SINGLE | _PLACES),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

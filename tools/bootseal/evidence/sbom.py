@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The bill of materials of a built device, and whether bills name every artefact.
 
-It says what `device.json` says: inputs, artefacts, what is inside of what, and whose key signed.
-Licences are left open.
+It says what `device.json` says: inputs, artefacts, what is inside of what, whose key signed, and
+which vulnerabilities a patch among the inputs fixes. Licences are left open.
 
 Spec: SPDX 3.0.1, JSON-LD serialisation; package-url, type deb.
 """
@@ -10,6 +10,7 @@ Spec: SPDX 3.0.1, JSON-LD serialisation; package-url, type deb.
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -62,6 +63,10 @@ _SIGNED: Final = {"fit": "fit", "policy": "policy", "firmware": "mrk"}
 _TRUSTS: Final = {"control-dtb": "fit", "rom": "mrk"}
 """Which artefact verifies with whose key, by role."""
 
+_CVE: Final = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}")
+_PATCHED: Final = {"trusted-firmware-a": ("rom", "bl2"), "u-boot": ("bios",)}
+"""Roles of what is compiled with the patches of a recipe, by its directory."""
+
 
 def of_device(device: Device) -> bytes:
     """Return the bill of materials of a device; the same device gives the same bytes.
@@ -93,8 +98,18 @@ def of_device(device: Device) -> bytes:
     for role, name in _TRUSTS.items():
         if role in artefacts and name in keys:
             graph.relation(artefacts[role], "other", [keys[name]], "verifies with this key")
+    _fixed(graph, device, inputs, artefacts)
     graph.document(device.name, [artefacts["disk"]] if "disk" in artefacts else [agent])
     return documents.dump({"@context": CONTEXT, "@graph": graph.elements})
+
+
+def fixes(name: str) -> list[str]:
+    """Return the vulnerabilities that an input fixes: a patch with their CVE ids in its name.
+
+    >>> fixes("tf-a/0001-check-bounds-CVE-2026-34878.patch")
+    ['CVE-2026-34878']
+    """
+    return _CVE.findall(name) if name.endswith(".patch") else []
 
 
 def digests(data: bytes, what: str) -> set[str]:
@@ -127,6 +142,18 @@ def unnamed(device: Device, named: set[str]) -> list[str]:
         named: What `digests` returned of them all.
     """
     return sorted(each.path for each in device.artefacts.values() if each.sha256 not in named)
+
+
+def _fixed(
+    graph: _Graph, device: Device, inputs: Iterable[str], artefacts: Mapping[str, str]
+) -> None:
+    """Add what the patches among the inputs fix."""
+    for each, patch in zip(device.inputs, inputs, strict=True):
+        for name in fixes(each.name):
+            recipe = next((part for part in each.name.split("/") if part in _PATCHED), "")
+            built = [artefacts[role] for role in _PATCHED.get(recipe, ()) if role in artefacts]
+            if built:
+                graph.fix(name, patch, built)
 
 
 def _keys(device: Device) -> dict[str, str]:
@@ -199,6 +226,24 @@ class _Graph:
         more = {"comment": comment} if comment else {}
         self._relation("Relationship", source, kind, to, **more)
 
+    def fix(self, name: str, patch: str, built: list[str]) -> None:
+        """Add that what was built with a patch is without a vulnerability (VEX, `fixed`)."""
+        vulnerability = self._add(
+            f"vulnerability-{name}",
+            "security_Vulnerability",
+            name=name,
+            externalIdentifier=[
+                {
+                    "type": "ExternalIdentifier",
+                    "externalIdentifierType": "cve",
+                    "identifier": name,
+                }
+            ],
+        )
+        form = "security_VexFixedVulnAssessmentRelationship"
+        fixed = self._relation(form, vulnerability, "fixedIn", built)
+        self._relation("Relationship", fixed, "patchedBy", [patch])
+
     def document(self, name: str, roots: list[str]) -> None:
         """Add the bill itself, and the document that holds all elements."""
         members = [str(each["spdxId"]) for each in self.elements if "spdxId" in each]
@@ -216,15 +261,13 @@ class _Graph:
             name=name,
             rootElement=[bill],
             element=[*members, bill],
-            profileConformance=["core", "software", "build"],
+            profileConformance=["core", "software", "build", "security"],
         )
 
-    def _relation(
-        self, form: str, source: str, kind: str, to: list[str], /, **more: object
-    ) -> None:
+    def _relation(self, form: str, source: str, kind: str, to: list[str], /, **more: object) -> str:
         self._relations += 1
         values = {"from": source, "relationshipType": kind, "to": to, **more}
-        self._add(f"relationship-{self._relations}", form, **values)
+        return self._add(f"relationship-{self._relations}", form, **values)
 
     def _file(self, name: str, label: str, sha256: str, purpose: str) -> str:
         return self._add(

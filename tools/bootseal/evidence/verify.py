@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal import device as devices
 from bootseal.errors import BootsealError, FormatError, VerificationRefused
-from bootseal.evidence import envelope, facts, listing, sbom, statement
+from bootseal.evidence import companions, envelope, facts, listing, sbom, statement
 from bootseal.files import read_bounded
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, errors
@@ -265,6 +265,7 @@ def _device(directory: Path, verdict: Verdict, release: ReleaseStatement) -> Ite
         return
     about = subjects(device, release.files)
     yield from _bills(directory, device, about.get(SBOM, ()))
+    yield from companions.check(directory, device, release.files)
     for name, paths in about.items():
         where = _place(name)
         if name not in release.predicate.statements:
