@@ -91,7 +91,7 @@ def test_run_certify_without_a_shell_exits_2(tiny_device: Path) -> None:
 def test_run_keys_without_certify_exits_2(tiny_device: Path) -> None:
     done = bootseal("run", tiny_device, "--keys", tiny_device)
     assert done.returncode == 2
-    assert "--keys is for --certify alone" in done.stderr
+    assert "--keys needs --certify" in done.stderr
 
 
 def test_run_directory_without_a_device_is_a_usage_error(tmp_path: Path) -> None:

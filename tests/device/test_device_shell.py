@@ -128,6 +128,6 @@ def test_shell_answers_restarts_and_switches_the_device_off(own: Path, terminal:
     wiped = check_booted(own, disk)
 
     assert [verdict.errors for verdict in (booted, rotated, wiped)] == [(), (), ()]
-    assert "LUKS2 data, opened by the TPM alone" in said_of_data(booted)
-    assert "LUKS2 data, opened by the TPM alone" in said_of_data(rotated)
+    assert "LUKS2 data, opened only by the TPM" in said_of_data(booted)
+    assert "LUKS2 data, opened only by the TPM" in said_of_data(rotated)
     assert "was wiped" in said_of_data(wiped)

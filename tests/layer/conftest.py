@@ -25,7 +25,7 @@ Bootseal = Callable[..., subprocess.CompletedProcess[str]]
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LAYER = ROOT / "meta-secureboot"
-LAYERS = (LAYER, HERE / "meta-debhost")
+LAYERS = (LAYER, HERE / "meta-debhost", HERE / "meta-product")
 """Of a build in which Debian is the compiler and the native tools."""
 FRAGMENTS = "bootseal/bootseal"
 KERNEL_AT_HAND = 'PREFERRED_PROVIDER_virtual/kernel:forcevariable = "linux-reference"\n'

@@ -36,7 +36,7 @@ BOOTSEAL_GREENGRASS_CREDENTIALS_ENDPOINT = "x.credentials.iot.eu-central-1.amazo
 BOOTSEAL_GREENGRASS_ROLE_ALIAS = "fleet"
 SRCREV_sigv4:pn-greengrass-lite = "{1:040x}"
 SRCREV_sdk:pn-greengrass-lite = "{2:040x}"
-BBMASK += "/meta-aws/recipes-(?!iot/aws-iot-greengrass/greengrass-lite)"
+BBMASK += "(?<!dynamic-layers)/meta-aws/recipes-(?!iot/aws-iot-greengrass/greengrass-lite)"
 """
 
 

@@ -204,7 +204,7 @@ def test_disk_of_a_board_passes_but_for_its_firmware_which_is_said(
     layout.write_text(board_layouts.text(machine))
     describing: list[str | Path] = ["device", "describe", directory, "--layout", layout]
     describing += ["--name", machine, "--keys", tmp_path / "keys", "--layer", LAYER]
-    assert f"holds no {file}: an earlier step makes it" in str(run(*describing))
+    assert f"has no {file}: an earlier step makes it" in str(run(*describing))
     (directory / file).write_bytes(b"what a ROM reads" * 70_000)
     declared = parse_wks(layout.read_text())
     contents = {path.name: path for path in directory.iterdir()}
@@ -220,7 +220,7 @@ def test_disk_of_a_board_passes_but_for_its_firmware_which_is_said(
     (area,) = found.areas
     done = CliRunner().invoke(app, ["disk", "check", str(directory), "--no-inside"])
     assert done.exit_code == 0, done.output
-    said = f"NOT SIGNED: {name} at {area.offset:#x}: verified by the boot ROM, or by nothing"
+    said = f"NOT SIGNED: {name} at {area.offset:#x}: not verified here; a boot ROM may verify it"
     assert said in " ".join(done.stderr.split())
     error = run("boot", "run", directory)
     assert f"{machine} is for a board that QEMU does not have" in str(error)
@@ -288,7 +288,7 @@ def test_compiled_board_gives_the_same_slot_trees(made: Path, tmp_path: Path) ->
 def test_step_before_its_time_names_the_missing_part(tmp_path: Path) -> None:
     error = run("device", "verity", tmp_path)
     assert isinstance(error, UsageError)
-    assert "holds no root.erofs" in error.message
+    assert "has no root.erofs" in error.message
 
 
 def test_board_that_is_not_there_is_named(made: Path) -> None:

@@ -79,7 +79,7 @@ def test_enrolled_name_is_not_taken_over_silently(fleet: Fleet, tmp_path: Path) 
         tmp_path / "store",
     )
 
-    with pytest.raises(UsageError, match="already knows a device 'dev-1'"):
+    with pytest.raises(UsageError, match="already has a device 'dev-1'"):
         command(*enrol)
     command(*enrol, "--again")
 

@@ -118,7 +118,7 @@ def test_sign_names_the_fit_it_refuses(made: Path, tmp_path: Path) -> None:
         *("sign", tmp_path / "damaged.itb", "--key", made / "fit.pem", "--hint", "DEV-fit")
     )
     assert isinstance(error, VerificationRefused)
-    assert "damaged.itb: the FIT is not fit to be signed: fit.image-hash" in error.message
+    assert "damaged.itb: the FIT cannot be signed as it is: fit.image-hash" in error.message
     assert (tmp_path / "damaged.itb").read_bytes() == damaged
 
 
@@ -282,7 +282,7 @@ def test_next_key_is_added_beside_the_old_one(made: Path, next_key: Path, tmp_pa
     trusting = ("--dtb", made / "u-boot-key.bin", "--dtb-output", loader)
     _, error = run("sign", fit, *new, *adding)
     assert isinstance(error, UsageError)
-    assert "breaks the signature by 'DEV-fit'" in error.message
+    assert "invalidates the signature by 'DEV-fit'" in error.message
     _, error = run("sign", fit, *old, *new, *adding, *trusting)
     assert error is None
     for control in (made / "u-boot-key.bin", loader):

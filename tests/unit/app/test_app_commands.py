@@ -155,7 +155,7 @@ def test_signature_by_another_key_is_not_taken_from_elsewhere(world: World, tmp_
     ("more", "why"),
     [
         ([], "--key is missing, and so is --keys"),
-        (["--import-signatures=x"], "finishes an image that is there"),
+        (["--import-signatures=x"], "finishes an existing image"),
         (["--key=x", "--export-requests=y"], "one step at a time"),
     ],
 )

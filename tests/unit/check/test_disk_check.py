@@ -298,8 +298,8 @@ def test_summary_says_what_was_checked_and_what_was_not(
     checked, unchecked = verdict.summary(inside=inside).split(". Not checked: ")
     assert "to every block of root-a and root-b" in checked
     assert ("PCR policies" in checked, "PCR policies" in unchecked) == (policy, not policy)
-    assert ("leads from the roots" in checked) == inside
-    assert ("what the file systems hold" in unchecked) == (not inside)
+    assert ("makes the roots start" in checked) == inside
+    assert ("the contents of the file systems" in unchecked) == (not inside)
 
 
 @pytest.mark.parametrize("inside", [True, False])

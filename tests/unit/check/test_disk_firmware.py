@@ -93,13 +93,16 @@ def test_good_disk_is_accepted_and_says_what_its_boot_rom_leads_to(
         ("fw-b", True),
     ]
     said = verdict.summary(inside=False)
-    assert "the key in the boot ROM leads to every byte of fw-a and fw-b, with this U-Boot" in said
-    assert "taken as immutable" not in said
+    assert (
+        "every byte of fw-a and fw-b is as the key in the boot ROM requires, with this U-Boot"
+        in said
+    )
+    assert "assumed to be immutable" not in said
     (tmp_path / "plain.img").write_bytes(base.image)
     with source.opened(tmp_path / "plain.img") as disk:
         plain = disk_check.check(disk, base.target, Silent(), inside=False)
     said = plain.summary(inside=False)
-    assert said.endswith("boot loader: not verified here, taken as immutable.")
+    assert said.endswith("boot loader: not verified here, assumed to be immutable.")
 
 
 @pytest.mark.parametrize("bank", rom_disk.BANKS)

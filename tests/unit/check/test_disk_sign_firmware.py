@@ -267,7 +267,7 @@ def test_keys_of_boot_loaders_need_a_boot_rom(built: Path, files: Path) -> None:
     less = {role: each for role, each in device.artefacts.items() if role not in devices.ROM_ROLES}
     devices.save(replace(device, firmware=None, artefacts=less), built)
 
-    with pytest.raises(UsageError, match="is not of a device with a boot ROM"):
+    with pytest.raises(UsageError, match="is not known to be of a device with a boot ROM"):
         bootseal(
             *("disk", "sign", built, "--key", files / "fit.key", "--hint", "prod"),
             *("--firmware-key", f"mrk={files / 'mrk.key'}"),

@@ -68,7 +68,7 @@ def test_header_is_accepted_at_every_stage(stage: str) -> None:
 @pytest.mark.parametrize(
     ("stage", "said"),
     [
-        ("made", "opened by the TPM alone"),
+        ("made", "opened only by the TPM"),
         ("cut-off-in-escrow", "with a recovery key that was not handed out"),
         ("escrowed", "with a recovery key that was handed out"),
         ("erased", "without a key slot"),
@@ -146,7 +146,7 @@ def test_slot_of_the_recovery_key_is_never_to_be_killed_untested(gone: list[str]
         del document["tokens"][number]
 
     for found in inspect(document):
-        assert "luksKillSlot" not in found.remedy or "see whether the recovery key" in found.remedy
+        assert "luksKillSlot" not in found.remedy or "test whether the recovery key" in found.remedy
     if "1" in gone and "2" not in gone:
         assert all("luksKillSlot" not in found.remedy for found in inspect(document))
 

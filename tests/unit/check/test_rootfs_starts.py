@@ -444,7 +444,7 @@ def test_finding_names_file_line_and_target(tmp_path: Path) -> None:
 
     assert found.where == f"root-a:/{UNIT}"
     assert found.message == (
-        "line 2 leads to /data/app/main.py, which nothing signs, for a program or what one loads"
+        "line 2 leads to /data/app/main.py, which is not signed, for a program or what one loads"
     )
 
 

@@ -101,10 +101,10 @@ def test_unknown_partition_name_is_refused_with_the_known_ones() -> None:
         pytest.param("bootloader --timeout=0\n" + PART, "wic writes an MBR", id="no-ptable"),
         pytest.param(TABLE + PART + " --size ${ROOM}", r"\$\{ROOM\} is a variable", id="variable"),
         pytest.param(TABLE + PART + " --sorce rawcopy", "did you mean --source", id="misspelt"),
-        pytest.param(TABLE + PART + " --no-such-thing", "not an option of wic's", id="unknown"),
+        pytest.param(TABLE + PART + " --no-such-thing", "not an option of wic", id="unknown"),
         pytest.param(TABLE + PART + " /boot /mnt", "'/mnt' is not an option", id="two-mounts"),
-        pytest.param(TABLE + PART + " --hidden", "nothing of ours boots from", id="hidden"),
-        pytest.param(TABLE + PART + " --mbr", "nothing of ours boots from", id="hybrid"),
+        pytest.param(TABLE + PART + " --hidden", "bootseal devices cannot boot from", id="hidden"),
+        pytest.param(TABLE + PART + " --mbr", "bootseal devices cannot boot from", id="hybrid"),
         pytest.param(TABLE + PART + " --type logical", "a GPT has none", id="logical"),
         pytest.param(TABLE + PART + " --uuid", "--uuid lacks its value", id="no-value"),
         pytest.param(TABLE + PART + " --align 1024", "--align is given twice", id="twice"),
@@ -181,7 +181,7 @@ def test_all_that_a_layout_does_not_say_is_named_at_once() -> None:
         parse_wks(text, "x.wks")
 
     assert refusal.value.message == (
-        "x.wks does not say all that a disk is checked against: line 1 (/boot) lacks --align, "
+        "x.wks lacks something that a disk is checked against: line 1 (/boot) lacks --align, "
         "--fixed-size; line 2 (/) lacks --part-name, --fixed-size"
     )
 
@@ -238,7 +238,7 @@ def test_boot_loader_outside_of_the_table_is_declared(options: str, offset: int,
     [
         ("part --no-table --align 32", "--no-table needs a name"),
         ("part x --no-table\npart x --no-table", "two areas .* are called 'x'"),
-        ("part x --no-table --offset 8K", "expected a whole sector from 0x4400 on"),
+        ("part x --no-table --offset 8K", "expected a whole sector at or after 0x4400"),
     ],
     ids=["no name", "twice", "over the table"],
 )

@@ -49,5 +49,5 @@ def test_two_partitions_of_one_name_are_refused() -> None:
     image, (first, *_) = bytearray(SIZE), made.declared()
     made.write_tables(image, [first, replace(first, number=2, offset=first.end)])
 
-    with pytest.raises(FormatError, match="two partitions one name"):
+    with pytest.raises(FormatError, match="two partitions the same name"):
         primary(image)

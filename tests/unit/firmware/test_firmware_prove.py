@@ -45,7 +45,7 @@ def test_proof_is_printed_and_in_the_document(tmp_path: Path) -> None:
 
     assert result.exit_code == 0
     assert "OK: 1800 of 1800 changes in covered regions were refused (seed 0)" in result.stderr
-    assert "not covered: ToC (consumed but unsigned; 200 of 200 noticed)" in result.stderr
+    assert "not covered: ToC (consumed but unsigned; 200 of 200 detected)" in result.stderr
     assert len(json.loads(result.stdout)["proof"]) == 12
 
 
@@ -60,7 +60,7 @@ def test_change_that_is_not_noticed_breaks_the_proof(
     result = CliRunner().invoke(app, command)
 
     assert isinstance(result.exception, VerificationRefused)
-    assert "600 of 1800 changes went unnoticed: first in tb-fw" in result.exception.message
+    assert "600 of 1800 changes were not refused: first in tb-fw" in result.exception.message
 
 
 def _good(

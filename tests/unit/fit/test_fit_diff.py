@@ -103,7 +103,7 @@ def test_image_whose_hashes_are_ignored_is_not_extracted(signed: bytes) -> None:
     def change(root: fdt.Node) -> None:
         node(root, "/images/kernel-1/hash-1").properties["uboot-ignore"] = b"\0\0\0\1"
 
-    with pytest.raises(VerificationRefused, match="every hash is to be ignored"):
+    with pytest.raises(VerificationRefused, match="all its hashes are marked to be ignored"):
         extract(fdt.rewrite(signed, change), "kernel-1")
 
 

@@ -205,8 +205,12 @@ REFUSED: Final[dict[str, tuple[bytes, type[BootsealError], str]]] = {
         "does not have this hash",
     ),
     "wrong checksum": (packed(CODE + TREE)[:-1] + b"x", FormatError, "checksum of the payload"),
-    "something behind": (SPL + loader(TREE) + b"more", UsageError, "something follows"),
-    "data of two images": (shared(external(loader(TREE))), UsageError, "another image as well"),
+    "something behind": (SPL + loader(TREE) + b"more", UsageError, "other data follows it"),
+    "data of two images": (
+        shared(external(loader(TREE))),
+        UsageError,
+        "shares its data with another image",
+    ),
     "no tree": (loader(), FormatError, "no device tree found"),
     "overlay": (
         fdt.emit(fdt.Node("", {}, [fdt.Node("fragment@0", {}, [fdt.Node("__overlay__")])])),

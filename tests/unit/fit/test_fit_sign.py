@@ -85,7 +85,7 @@ def test_key_of_another_size_is_refused(unsigned: bytes, big_signer: FileSigner)
 
 
 def test_other_algorithm_than_asked_for_is_refused(unsigned: bytes, signer: FileSigner) -> None:
-    with pytest.raises(UsageError, match="sha512,rsa2048 was asked for"):
+    with pytest.raises(UsageError, match="sha512,rsa2048 was requested"):
         sign(unsigned, signer, "dev", timestamp=0, algorithm="sha512,rsa2048")
 
 

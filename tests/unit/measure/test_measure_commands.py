@@ -213,7 +213,7 @@ def write_log(built: Path, name: str, bootargs: bytes = b"") -> Path:
 def test_log_without_a_prediction_is_explained(built: Path) -> None:
     stdout, _ = measure("log", write_log(built, "conf-a"))
 
-    assert "13 entries, compared with nothing" in stdout
+    assert "13 entries, not compared with a boot" in stdout
     assert f"U-Boot's version: {VERSION.decode()}" in stdout
     assert (
         predict(fit_format.parse((built / "fit.itb").read_bytes()), "conf-a").pcrs[8].hex()
@@ -234,7 +234,7 @@ def test_log_of_a_predicted_boot_matches_its_slot(built: Path, slot: str) -> Non
 
 
 def test_log_of_another_slot_or_boot_is_refused(built: Path) -> None:
-    with pytest.raises(VerificationRefused, match="not that of test, slot b, the nearest"):
+    with pytest.raises(VerificationRefused, match="not that of test, slot b, the closest"):
         measure("log", write_log(built, "conf-a"), "--against", built, "--slot", "b")
     with pytest.raises(VerificationRefused, match="1 unexpected and 1 missing entries"):
         measure("log", write_log(built, "conf-a", bootargs=b"x"), "--against", built)
@@ -285,7 +285,7 @@ def test_log_that_adds_up_to_the_values_of_the_tpm_says_which(built: Path) -> No
 def test_log_that_does_not_add_up_to_the_values_of_the_tpm_is_refused(built: Path) -> None:
     log = write_log(built, "conf-a")
 
-    with pytest.raises(VerificationRefused, match=r"sha256 PCR 8 holds 0{64}, the log leaves"):
+    with pytest.raises(VerificationRefused, match=r"sha256 PCR 8 holds 0{64}, the log gives"):
         measure("log", log, "--pcrs", write_values(log, p8=bytes(32)))
 
     values = write_values(log)
@@ -306,7 +306,7 @@ def test_log_of_another_kind_is_described(built: Path) -> None:
     old = struct.pack("<II", 0, 8) + bytes.fromhex("aa" * 20) + struct.pack("<I", 2) + b"v\0"
     log.write_bytes(old)
     stdout, _ = measure("log", log)
-    assert "note: this is a log in the form of a TPM 1.2" in stdout
+    assert "note: this is a log in TPM 1.2 format" in stdout
     with pytest.raises(VerificationRefused, match="is not that of test, slot"):
         measure("log", log, "--against", built)
 

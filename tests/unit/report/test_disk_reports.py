@@ -66,7 +66,7 @@ def test_sarif_rule_says_what_the_catalogue_does() -> None:
     run = json.loads(sarif.sarif(report(found, found)))["runs"][0]
 
     remedy = "\n\nWhat to do: write the disk again; sgdisk --verify shows more"
-    meaning = "the primary GPT is malformed, has a wrong checksum, or is not where it says"
+    meaning = "the primary GPT is malformed, has a wrong checksum, or is not at the LBA it declares"
     assert run["tool"]["driver"]["rules"] == [
         {
             "id": "disk.gpt-primary",
@@ -99,7 +99,7 @@ def test_sarif_result_without_a_place_has_no_region() -> None:
 
 
 def test_page_lists_errors_first() -> None:
-    warning = finding("disk.gap", "root-b", "2 MiB belong to no partition")
+    warning = finding("disk.gap", "root-b", "2 MiB are in no partition")
     error = finding("disk.missing", "root-a", "it is not there")
 
     page = disk_html.page(report(warning, error))

@@ -243,7 +243,7 @@ def test_lowest_rollback_index_is_that_of_the_device_or_the_one_given(world: Wor
 def test_key_and_a_step_exclude_each_other(world: World) -> None:
     with pytest.raises(UsageError, match="one step at a time"):
         make(world, here(world), "--export-requests=x")
-    with pytest.raises(UsageError, match="finishes a bundle that is there"):
+    with pytest.raises(UsageError, match="finishes an existing bundle"):
         make(world, "--import-signatures=x")
 
 

@@ -122,7 +122,7 @@ def _trust(target: Expected) -> tuple[Trust, list[Finding]]:
     found = finding(
         "disk.control-key",
         _UBOOT,
-        f"it requires {observed}: the description of the device names {target.fit_key}",
+        f"it requires {observed}: device.json names {target.fit_key}",
         expected=target.fit_key,
         observed=observed,
     )
@@ -214,7 +214,7 @@ def _bad_blocks(bad: Iterable[hash_tree.Bad]) -> Iterator[Finding]:
         if counts[each.root] <= _LISTED:
             name = "disk.verity-data" if each.level == 0 else "disk.verity-tree"
             what = "data block" if each.level == 0 else f"block of level {each.level} of the tree"
-            message = f"{what} {each.number} does not have the digest the root hash leads to"
+            message = f"{what} {each.number} does not match the root hash"
             yield finding(name, each.root, message, offset=each.offset)
     for root, count in counts.items():
         if count > _LISTED:

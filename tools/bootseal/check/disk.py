@@ -62,13 +62,16 @@ class DiskVerdict:
         roots = " and ".join(root.name for root in self.chain.roots)
         checked = [
             "the partitions are as declared",
-            f"U-Boot's keys lead over FITs and command lines to every block of {roots}",
+            (
+                "the chain of trust leads from U-Boot's keys through FITs and command lines to "
+                f"every block of {roots}"
+            ),
         ]
         unchecked = ["what U-Boot itself is made of", "what programs do when they run"]
         if self.banks:
             banks = " and ".join(bank.entry.name for bank in self.banks)
             checked.insert(
-                1, f"the key in the boot ROM leads to every byte of {banks}, with this U-Boot"
+                1, f"every byte of {banks} is as the key in the boot ROM requires, with this U-Boot"
             )
         if any(each.id == "disk.policy-unchecked" for each in self.findings):
             unchecked.insert(0, "the PCR policies")
@@ -76,17 +79,17 @@ class DiskVerdict:
             checked.append("the PCR policies are signed for these FITs")
         if inside:
             checked.append(
-                "nothing that docs/disk.md lists leads from the roots to programs, shells or "
-                "logins that nothing signs"
+                "nothing that docs/disk.md lists makes the roots start unsigned programs or open "
+                "shells or unsigned logins"
             )
         else:
-            unchecked.insert(0, "what the file systems hold")
+            unchecked.insert(0, "the contents of the file systems")
         if any(each.id == "disk.data-provisioned" for each in self.findings):
             checked.append("the LUKS2 header of data is one that the device makes")
         if self.table.entry(DATA) is not None:
             unchecked.append("what is encrypted in data" if inside else "data and its LUKS2 header")
         if not self.banks:
-            unchecked.append("boot loader: not verified here, taken as immutable")
+            unchecked.append("boot loader: not verified here, assumed to be immutable")
         return f"Checked: {'; '.join(checked)}. Not checked: {'; '.join(unchecked)}."
 
 
@@ -129,13 +132,13 @@ def check(
     areas = unallocated.areas(disk, tables, target) if tables.copies else []
     gaps = unallocated.gaps(disk, tables, links, areas, banks)
     if tables.copies:
-        with progress.step("what belongs to nothing"):
+        with progress.step("unallocated space"):
             findings += unallocated.check(disk, gaps)
             findings += unallocated.check_areas(disk, areas, target)
     if inside:
         from bootseal.check import contents  # noqa: PLC0415 - slow to load
 
-        with progress.step("what the partitions hold"):
+        with progress.step("contents of the partitions"):
             pcrs = {covered(each) for slot in links.predictions.values() for each in slot}
             findings += contents.check(disk, target, tables.entries, allowlist, pcrs=pcrs)
     return DiskVerdict(

@@ -136,14 +136,14 @@ def _bank(
     except VerificationRefused as error:
         yield finding("disk.firmware-root-key", f"{entry.name}: tb-fw", error.message)
     if found.image("nt-fw") != target.control:
-        message = "it is not the U-Boot with whose keys the FITs are checked"
+        message = "it is not the U-Boot whose keys the FITs are checked with"
         yield finding("disk.firmware-u-boot", f"{entry.name}: nt-fw", message)
     for counter, value in verdict.counters.items():
         if value != firmware.counter:
             yield finding(
                 "disk.firmware-counter",
                 entry.name,
-                f"its {counter.name.lower()} counter is {value}: declared is {firmware.counter}",
+                f"its {counter.name.lower()} counter is {value}: expected {firmware.counter}",
                 offset=entry.offset,
                 expected=str(firmware.counter),
                 observed=str(value),
@@ -177,5 +177,5 @@ def _unchecked(disk: Disk, table: Table) -> Iterator[Finding]:
     for name in banks.NAMES:
         entry = table.entry(name)
         if entry is not None and disk.nonzero(entry.offset, entry.end) is not None:
-            message = "it holds something, and nothing says which key the boot ROM has"
+            message = "it is not empty, and it is not known which key the boot ROM has"
             yield finding("disk.firmware-unchecked", name, message, offset=entry.offset)

@@ -61,7 +61,7 @@ def check(table: Table, declared: Sequence[Partition], disk_guid: str = "") -> I
             yield finding(
                 "disk.missing",
                 partition.name,
-                "the declared partition is not there",
+                "the declared partition is missing",
                 offset=partition.offset,
             )
 
@@ -72,7 +72,7 @@ def _disk_guid(table: Table, declared: str) -> Iterator[Finding]:
             yield finding(
                 "disk.guid",
                 f"{copy.name} GPT",
-                f"the disk's GUID is {copy.header.disk}: declared is {declared}",
+                f"the disk's GUID is {copy.header.disk}: expected {declared}",
                 offset=copy.place,
                 expected=declared,
                 observed=copy.header.disk,
@@ -86,7 +86,7 @@ def _places(table: Table) -> Iterator[Finding]:
     for entry in table.entries:
         if entry.offset < header.first_usable or entry.end > header.last_usable:
             message = (
-                f"{entry.offset:#x} to {entry.end:#x} leaves the space for partitions, "
+                f"{entry.offset:#x} to {entry.end:#x} is not inside the space for partitions, "
                 f"{header.first_usable:#x} to {header.last_usable:#x}"
             )
             yield finding("disk.outside", entry.name, message, offset=entry.offset)
@@ -106,7 +106,7 @@ def _places(table: Table) -> Iterator[Finding]:
             yield finding(
                 "disk.gap",
                 after.name,
-                f"{size} in front of it belong to no partition",
+                f"{size} in front of it are in no partition",
                 offset=before.end,
             )
 
@@ -150,7 +150,7 @@ def _differences(entry: GptEntry, pairs: Mapping[str, tuple[object, object]]) ->
             yield finding(
                 f"disk.partition-{what}",
                 entry.name,
-                f"its {what} is {observed}: declared is {expected}",
+                f"its {what} is {observed}: expected {expected}",
                 offset=entry.offset,
                 expected=str(expected),
                 observed=str(observed),

@@ -92,11 +92,11 @@ def _declared(target: Expected, fit: SlotFit, own: Prediction) -> Iterator[Findi
     message = ""
     if target.firmware is not None:
         if declared is None:
-            message = "it does not say that its data policy covers the boot loader, PCR 0"
+            message = "it does not declare that its data policy covers the boot loader, PCR 0"
         elif declared > target.firmware.counter:
             message = (
-                f"it is for boot loaders of version {declared} or more: those of the banks have "
-                f"{target.firmware.counter}, and would not start once it was found good"
+                f"it is for boot loaders of version {declared} or higher: those in the banks have "
+                f"{target.firmware.counter}, and would no longer start once it is found good"
             )
     elif target.device is not None and declared is not None:
         message = "it is for a device with a boot ROM, which this is not"
@@ -119,7 +119,7 @@ def check_policy(
         message = "the PCR policy is not checked: no policy key is known"
         return [finding("disk.policy-unchecked", fit.entry.name, message)]
     if _is_unknown(target, predictions[fit.slot.name][0]):
-        message = "the PCR policy is not checked: nothing says what the boot ROM starts"
+        message = "the PCR policy is not checked: it is not known what the boot ROM starts"
         return [finding("disk.policy-unchecked", fit.entry.name, message)]
     own = fit.slot.configuration
     every = [each for slot in predictions.values() for each in slot]

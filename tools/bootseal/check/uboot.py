@@ -115,7 +115,7 @@ def _as_described(target: Expected) -> Iterator[Finding]:
             yield finding(
                 "disk.artefact",
                 path.name,
-                f"its SHA-256 is {observed}: the description of the device says {expected}",
+                f"its SHA-256 is {observed}: device.json says {expected}",
                 expected=expected,
                 observed=observed,
             )
@@ -145,7 +145,7 @@ def check_binary(binary: bytes) -> Iterator[Finding]:
     for name in commands(binary):
         yield finding("disk.uboot-command", "U-Boot", f"it has the command {name!r}")
     if not gate_version(binary):
-        message = "it has no gate in front of the FIT code: mainline's known holes may be open"
+        message = "it has no gate in front of the FIT code: mainline's known bugs may be exposed"
         yield finding("disk.uboot-gate", "U-Boot", message)
     delays = {each.decode("latin-1") for each in _DELAY.findall(binary)}
     if delays - {_NO_DELAY.decode()}:

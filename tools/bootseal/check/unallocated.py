@@ -56,7 +56,7 @@ def check_areas(disk: Disk, found: list[Gap], target: Expected) -> Iterator[Find
             yield finding(
                 "disk.boot-loader-unchecked",
                 area.name,
-                f"declared at {area.start:#x} to {area.end:#x}, and compared with nothing",
+                f"declared at {area.start:#x} to {area.end:#x}, and not compared with a file",
                 offset=area.start,
             )
         elif (offset := _difference(disk, area, path)) is not None:
@@ -118,7 +118,7 @@ def check(disk: Disk, found: list[Gap]) -> Iterator[Finding]:
             yield finding(
                 "disk.hidden-data",
                 gap.name,
-                f"there is something at {offset:#x}, where nothing belongs",
+                f"there is data at {offset:#x}, where there must be none",
                 offset=offset,
                 expected="zeros",
                 observed=disk.read(offset, min(_SHOWN, gap.end - offset)).hex(),

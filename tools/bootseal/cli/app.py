@@ -37,8 +37,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Sign, check, boot and attack the images of devices that must run only what their "
-    "maker signed.",
+    help="Sign, check, boot and attack the images of devices that must run only what their maker "
+    "signed.",
 )
 
 
@@ -59,8 +59,8 @@ def _main(
             count=True,
             metavar="",
             show_default=False,
-            help="Say which slot, key, strictness, signer and kind of file was chosen; -vv: also "
-            "which programs are run.",
+            help="Report which slot, key, strictness, signer and kind of file was chosen; -vv: "
+            "also which programs are run.",
         ),
     ] = 0,
     version: Annotated[

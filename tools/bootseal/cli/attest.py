@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Ask a device what it booted, and check the answer.",
+    help="Ask a device what it booted, and check its answer.",
 )
 
 
@@ -33,17 +33,17 @@ def enrol(
     authority: Annotated[
         list[Path],
         typer.Option(
-            "--ca", help="PEM certificates of the TPM manufacturer's authorities; may be repeated."
+            "--ca", help="PEM certificates of the TPM manufacturer's CAs; may be repeated."
         ),
     ],
     output: Annotated[
         str, typer.Option("--output", "-o", help="File for the credential; - is standard output.")
     ] = "-",
     again: Annotated[
-        bool, typer.Option("--again", help="Replace what is known about a device of this name.")
+        bool, typer.Option("--again", help="Replace the record of a device of this name.")
     ] = False,
 ) -> None:
-    """Check a device's endorsement certificate, and make a credential only its TPM can open."""
+    """Check a device's endorsement certificate, and make a credential only its TPM can decrypt."""
     import base64
     from datetime import UTC, datetime
 
@@ -57,7 +57,7 @@ def enrol(
     known = Store(store)
     if known.known(name) and not again:
         raise UsageError(
-            f"the verifier already knows a device {name!r}",
+            f"the verifier already has a device {name!r}",
             hint="--again replaces it; its key must then be certified again",
         )
     trusted = [
@@ -72,7 +72,7 @@ def enrol(
     known.admit(record)
     console.write(output, base64.b64encode(credential) + b"\n")
     console.status(
-        "OK: {} has an endorsement certificate by {}; its key is certified when it answers",
+        "OK: {} has an endorsement certificate by {}; its key is certified once it answers",
         name,
         record.ek_issuer,
     )
@@ -87,7 +87,7 @@ def certify(
     *,
     store: StoreDir,
 ) -> None:
-    """Check the answer to a credential: it proves that the attestation key is in the TPM."""
+    """Check the answer to a credential, which proves that the attestation key is in the TPM."""
     from bootseal.attest import messages
     from bootseal.attest import verify as attest
     from bootseal.attest.store import Store
@@ -133,7 +133,7 @@ def verify(
     approved: ApprovedBy,
     as_json: Json = False,
 ) -> None:
-    """Check an answer: its signature, its age, its event log, and whether that is approved.
+    """Check an answer: its signature, age and event log, and whether the boot is approved.
 
     Exits with 3 if the device is refused.
     """

@@ -43,21 +43,26 @@ def config(
     ],
     board: Annotated[
         list[Path] | None,
-        typer.Option(help="Fragment that may only add to them; may be repeated."),
+        typer.Option(help="Fragment of the board, which may only add settings; may be repeated."),
     ] = None,
     uboot: Annotated[
-        bool, typer.Option("--uboot", help="It is U-Boot's: other ways in are off, by family.")
+        bool,
+        typer.Option(
+            "--uboot",
+            help="The .config is U-Boot's: also refuse families of "
+            "symbols that open other ways in.",
+        ),
     ] = False,
     sources: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Its source tree, to say why a setting was lost."),
+        typer.Option(metavar="DIR", help="Source tree, to explain why a setting was lost."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the finished .config of U-Boot or a kernel with its fragments.
 
     Exits with 0 if the file has every setting of every fragment; with 3 if Kconfig dropped
-    one, two fragments contradict each other, or U-Boot has another place for its environment,
+    one, two fragments contradict each other, or U-Boot has an environment location,
     a command, a file system or a network that it must not have; with 4 if a line of a fragment
     is neither a setting nor a comment, or sets a symbol a second time.
 
@@ -144,31 +149,32 @@ def describe(
     layer: Annotated[Path | None, typer.Option(help="The layer meta-secureboot.")] = None,
     manifest: Annotated[
         Path | None,
-        typer.Option(help="List of what the device is made of, such as bitbake's manifest."),
+        typer.Option(help="List of the device's inputs, such as bitbake's manifest."),
     ] = None,
     qemu_system: Annotated[str, typer.Option(help="QEMU program.")] = "qemu-system-aarch64",
     qemu_machine: Annotated[
-        str | None, typer.Option(help="QEMU -machine; without it, the board is not one of QEMU's.")
+        str | None,
+        typer.Option(help="QEMU -machine; leave it out for a board that QEMU does not have."),
     ] = None,
     qemu_cpu: Annotated[str, typer.Option(help="QEMU -cpu.")] = "cortex-a57",
     qemu_cpus: Annotated[int, typer.Option(min=1, metavar="N", help="Number of processors.")] = 2,
     qemu_memory: Annotated[int, typer.Option(min=1, metavar="N", help="Memory in MiB.")] = 1024,
     bootm_len: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="U-Boot's SYS_BOOTM_LEN, if u-boot.config is not there."),
+        typer.Option(metavar="SIZE", help="U-Boot's SYS_BOOTM_LEN, if there is no u-boot.config."),
     ] = None,
     fit_address: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDRESS", help="Where U-Boot reads the FIT to, if not to its ${fit_addr}."
+            metavar="ADDRESS", help="Address to which U-Boot reads the FIT, if not ${fit_addr}."
         ),
     ] = None,
 ) -> None:
     """Write device.json, once the disk image exists.
 
-    From then on every command that takes a device takes this directory. The FIT is verified
-    once more, with the key in the boot loader next to it; whether anyone can log in is read
-    out of the root file system.
+    From then on this directory is a device for every command. The FIT is verified
+    once more, with the key in the boot loader next to it; whether anyone can log in is found out
+    from the root file system.
     """
     from bootseal import device
     from bootseal.assembly import device as assembly
@@ -237,8 +243,8 @@ def _verified_parts(directory: Path) -> dict[str, Path]:
     start, end = locate(boot_loader)
     if boot_loader[start:end] != read(paths["control-dtb"], U_BOOT, limit=BOOT_LOADER):
         raise UsageError(
-            f"{paths['control-dtb']} is not the device tree in {paths['bios']}:"
-            " the two are of different builds"
+            f"{paths['control-dtb']} is not the device tree in {paths['bios']}: they are from "
+            "different builds"
         )
     with opened(paths["fit"], FIT) as data:
         verify_fit(data, boot_loader[start:end])
@@ -248,7 +254,7 @@ def _verified_parts(directory: Path) -> dict[str, Path]:
 def _part(directory: Path, name: str) -> Path:
     path = directory / name
     if not path.is_file():
-        raise UsageError(f"{directory} holds no {name}: an earlier step makes it")
+        raise UsageError(f"{directory} has no {name}: an earlier step makes it")
     return path
 
 

@@ -28,7 +28,7 @@ class KeyOptions:
             metavar="FILE",
             envvar=PIN_FILE_VARIABLE,
             help="File with the PIN of a token or the passphrase of a key file; if left out, "
-            "BOOTSEAL_PIN or BOOTSEAL_PASSPHRASE is used, or you are asked.",
+            "BOOTSEAL_PIN or BOOTSEAL_PASSPHRASE is used, or you are prompted.",
             rich_help_panel=_KEYS,
         ),
     ] = None

@@ -85,7 +85,7 @@ def run(arguments: list[str]) -> None:
     if not values.keys() & set(_OURS):
         sys.exit(proc.interactive(program, arguments))
     if len(files) != 1:
-        raise UsageError(f"{len(files)} file names given: expected the FIT alone")
+        raise UsageError(f"{len(files)} file names given: expected only the FIT")
     if not values.keys() & {"-F", "-f"}:
         raise UsageError("only FITs are signed: expected -F or -f")
     if "-N" in values:
@@ -95,8 +95,8 @@ def run(arguments: list[str]) -> None:
         )
     if "-k" not in values and "-G" not in values and SIGNER_VARIABLE not in os.environ:
         raise UsageError(
-            "a signature is wanted, but none of -k, -G and "
-            f"{SIGNER_VARIABLE} names a key: mkimage would leave the FIT unsigned and exit with 0"
+            f"a signature is requested, but none of -k, -G and {SIGNER_VARIABLE} names a key: "
+            "mkimage would leave the FIT unsigned and exit with 0"
         )
     _sign(program, options, Path(files[0]))
 
@@ -156,8 +156,8 @@ def _warn_of_other_certificate(hint: str, signing: PublicKey, directory: Path | 
     certified = public.from_crypto(certificate.read(path).public_key())
     if certified.fingerprint() != signing.fingerprint():
         console.status(
-            "WARNING: {} is the certificate of another key: it has {}, and {} signs. A U-Boot that "
-            "was built with the certificate refuses this FIT",
+            "WARNING: {} is the certificate of another key: it has {}, but {} signs. A U-Boot "
+            "that was built with the certificate refuses this FIT",
             *(path, certified.fingerprint(), signing.fingerprint()),
         )
 
@@ -203,7 +203,7 @@ def _parse(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
         if not any(argument.startswith(_CONCERNING_KEYS) for argument in arguments):
             return [], []
         raise UsageError(
-            f"{error.msg}: not an mkimage option that is understood when signing",
+            f"{error.msg}: not an mkimage option that is supported when signing",
             hint="assemble with mkimage first, then sign with -F",
         ) from error
     return [(short.get(option, option), value) for option, value in options], files

@@ -54,7 +54,8 @@ UBootBinary: TypeAlias = Annotated[
     typer.Option(
         "--u-boot",
         metavar="FILE",
-        help="U-Boot's binary, or the FIP that it is in, for PCR 0; a build directory has its own.",
+        help="U-Boot's binary, or the FIP that contains it, for PCR 0; a build directory has its "
+        "own.",
     ),
 ]
 Configurations: TypeAlias = Annotated[
@@ -94,7 +95,7 @@ class MemoryOptions:
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Where the device reads the FIT to: no image may be loaded there.",
+            help="Address to which the device reads the FIT: no image may be loaded over it.",
         ),
     ] = None
 
@@ -129,7 +130,7 @@ class StrictnessOptions(MemoryOptions):
         bool,
         typer.Option(
             "--external-data",
-            help="The device accepts data behind the tree, by data-offset (mkimage -E).",
+            help="The device accepts external data after the tree, by data-offset (mkimage -E).",
             rich_help_panel=_STRICTNESS,
         ),
     ] = False
@@ -209,6 +210,6 @@ def pairs(option: str, values: list[str] | None, form: str) -> dict[str, str]:
         if not separator or not name or not value:
             raise UsageError(f"{option}: expected {form}")
         if name in found:
-            raise UsageError(f"{option}: {name!r} was given before")
+            raise UsageError(f"{option}: {name!r} is given twice")
         found[name] = value
     return found

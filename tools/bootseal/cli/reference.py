@@ -23,7 +23,7 @@ def _reference() -> None:
 @app.command()
 def build(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Directory for the device; new, or to be rebuilt.")
+        Path, typer.Argument(metavar="DIR", help="Directory for the device; created, or rebuilt.")
     ],
     *,
     keys: Annotated[
@@ -43,7 +43,8 @@ def build(
     version: Annotated[
         str | None,
         typer.Option(
-            metavar="TEXT", help="Version of the release, which jobs are held against; 1.0.0."
+            metavar="TEXT",
+            help="Version of the release, with which jobs are compared; 1.0.0 if left out.",
         ),
     ] = None,
     as_json: Annotated[

@@ -29,7 +29,7 @@ ExportRequests: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Step 1: write the digests to be signed there.",
+        help="Step 1: write the digests to be signed on another machine.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -87,7 +87,9 @@ def export(directory: Path, recorders: list[Recorder], subject: Path | str) -> N
 
     wanted = offline.export(directory, recorders, str(subject))
     console.status("OK: {} digests in {}", len(wanted), directory)
-    console.status("next: sign them as {} there says, then --import-signatures", offline.SUMMARY)
+    console.status(
+        "next: sign them as {} there says, then run again with --import-signatures", offline.SUMMARY
+    )
 
 
 def write_time(directory: Path, when: int) -> None:

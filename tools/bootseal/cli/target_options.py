@@ -24,21 +24,22 @@ class TargetOptions(MemoryOptions):
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="U-Boot: u-boot.bin, its ELF file, or its control device tree. Needed for an "
+            help="U-Boot: u-boot.bin, its ELF file, or its control device tree. Required for an "
             "IMAGE.",
         ),
     ] = None
     layout: Annotated[
         Path | None,
         typer.Option(
-            metavar="WKS", help="The declared layout, a wic kickstart file. Needed for an IMAGE."
+            metavar="WKS", help="The declared layout, a wic kickstart file. Required for an IMAGE."
         ),
     ] = None
     boot_loader: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
-            help="What the layout declares with --no-table, for an IMAGE; may be repeated.",
+            help="For an IMAGE: file of a boot loader that the layout declares with --no-table; "
+            "may be repeated.",
         ),
     ] = None
 

@@ -74,13 +74,13 @@ def parse(data: bytes) -> Bmap:
     own = _SUM.search(data)
     blank = _SUM.sub(rb"\g<1>" + b"0" * 64 + rb"\g<3>", data)
     if own is None or hashlib.sha256(blank).hexdigest().encode() != own[2]:
-        raise FormatError("the block map's checksum of itself does not fit")
+        raise FormatError("the block map does not match its own checksum")
     block, size = _number(texts, "BlockSize"), _number(texts, "ImageSize")
     ranges: list[tuple[int, int, str]] = []
     for each in root.iter("Range"):
         match, digest = _RANGE.fullmatch(each.text or ""), each.get("chksum", "")
         if match is None or _DIGEST.fullmatch(digest) is None:
-            raise FormatError(f"the block map has the range {each.text!r} of digest {digest!r}")
+            raise FormatError(f"the block map has the range {each.text!r} with digest {digest!r}")
         first, last = int(match[1]), int(match[2] or match[1])
         start, end = first * block, min((last + 1) * block, size)
         if not (ranges[-1][1] if ranges else 0) <= start < end:
@@ -110,7 +110,7 @@ def check(disk: Disk, image: Path) -> Iterator[Finding]:
         return
     if found.size != disk.size:
         yield finding(
-            "disk.bmap", path.name, f"it is of a disk of {found.size} bytes: this has {disk.size}"
+            "disk.bmap", path.name, f"it is for a disk of {found.size} bytes: this has {disk.size}"
         )
         return
     sums = _digests(disk, [(start, end) for start, end, _ in found.ranges])
@@ -122,7 +122,7 @@ def check(disk: Disk, image: Path) -> Iterator[Finding]:
     for start, stop, _ in (*found.ranges, (disk.size, disk.size, "")):
         hidden = disk.nonzero(end, start)
         if hidden is not None:
-            message = f"there is something at {hidden:#x}, which bmaptool leaves out"
+            message = f"there is data at {hidden:#x}, which bmaptool would not copy"
             yield finding("disk.bmap-range", path.name, message, offset=hidden)
         end = stop
 

@@ -196,7 +196,7 @@ def image_of(bmap: Path) -> Path:
         if name.exists():
             return name
     raise UsageError(
-        f"{bmap} has no image next to it: expected {base.name}, or that with .gz, .zst"
+        f"{bmap} has no image next to it: expected {base.name}, plain or with .gz or .zst"
     )
 
 

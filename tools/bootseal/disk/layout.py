@@ -145,7 +145,7 @@ def parse_wks(text: str, name: str = "layout", sizes: Mapping[str, int] = _NO_SI
             raise FormatError(f"{name}:{number}: {error}") from error
     if reader.missing:
         raise FormatError(
-            f"{name} does not say all that a disk is checked against: " + "; ".join(reader.missing),
+            f"{name} lacks something that a disk is checked against: " + "; ".join(reader.missing),
             hint="declare it there: docs/disk.md lists what a layout needs",
         )
     if len(reader.tables) != 1 or not reader.partitions:
@@ -188,7 +188,7 @@ class _Reader:
         """
         if variable := next((m for word in words if (m := _VARIABLE.search(word))), None):
             raise FormatError(
-                f"{variable[0]} is a variable of the build: name the .wks file that the build made"
+                f"{variable[0]} is a variable of the build: give the .wks file that the build made"
             )
         match words:
             case []:
@@ -263,7 +263,7 @@ class _Reader:
 def _label_id(options: dict[str, str]) -> str:
     """Return the disk's GUID from the line `bootloader`; empty where it gives none."""
     if options.get("--ptable") != "gpt":
-        given = options.get("--ptable", "is not given, so that wic writes an MBR")
+        given = options.get("--ptable", "is missing, so wic writes an MBR")
         raise FormatError(f"--ptable {given}: expected gpt")
     return str(uuid.UUID(options["--diskid"])) if "--diskid" in options else ""
 
@@ -286,7 +286,7 @@ def _options(words: list[str], known: frozenset[str]) -> tuple[dict[str, str], s
         if option not in known:
             near = difflib.get_close_matches(option, known, n=1)
             hint = f", did you mean {near[0]}?" if near else ""
-            raise FormatError(f"{option!r} is not an option of wic's{hint}")
+            raise FormatError(f"{option!r} is not an option of wic{hint}")
         if option in options and option not in _LISTS:
             raise FormatError(f"{option} is given twice")
         if option in _FLAGS:
@@ -311,7 +311,7 @@ def _place(options: dict[str, str], name: str, number: int, end: int, size: int)
     """Return a partition of a size in bytes, placed behind `end`."""
     for option in ("--hidden", "--mbr"):
         if option in options:
-            raise FormatError(f"{option} makes a partition that nothing of ours boots from")
+            raise FormatError(f"{option} makes a partition that bootseal devices cannot boot from")
     if options.get("--type", "primary") != "primary":
         raise FormatError(f"--type {options['--type']}: a GPT has none")
     if _NAME.fullmatch(name) is None:
@@ -341,8 +341,8 @@ def _offset(options: dict[str, str], end: int, alignment: int) -> int:
     offset = _number("--offset", text[:-1]) * SECTOR if sectors else _size(text, KIB)
     if offset < end or offset % SECTOR:
         raise FormatError(
-            f"--offset {text} is {offset:#x}: expected a whole sector from {end:#x} on, behind "
-            "what is declared before"
+            f"--offset {text} is {offset:#x}: expected a whole sector at or after {end:#x}, where "
+            "the previous one ends"
         )
     return offset
 

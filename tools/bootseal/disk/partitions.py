@@ -108,7 +108,7 @@ def primary(read: Callable[[int, int], bytes], size: int) -> dict[str, GptEntry]
         raise FormatError(f"the primary GPT: {error.message}") from error
     found = {entry.name: entry for entry in entries}
     if len(found) != len(entries):
-        raise FormatError("the primary GPT gives two partitions one name")
+        raise FormatError("the primary GPT gives two partitions the same name")
     return found
 
 
@@ -122,8 +122,8 @@ def _copy(read: Callable[[int, int], bytes], name: str, place: int, size: int) -
         )
     if not 2 * SECTOR <= header.first_usable <= header.last_usable <= last:
         raise FormatError(
-            f"{header.first_usable:#x} to {header.last_usable:#x} may be used, which the disk of "
-            f"{size:#x} bytes does not have"
+            f"the usable range {header.first_usable:#x} to {header.last_usable:#x} is not on the "
+            f"disk of {size:#x} bytes"
         )
     expected = 2 * SECTOR if name == "primary" else place - header.entries_size
     if header.entries != expected:

@@ -85,5 +85,5 @@ def _complete() -> Iterator[None]:
     except (BrokenProcessPool, MemoryError) as error:
         raise ToolError(
             "a process that checks a part of the disk ended before it was done",
-            hint="look for a lack of memory in the kernel's log, and run it again",
+            hint="look for an out-of-memory kill in the kernel's log, and run it again",
         ) from error

@@ -64,7 +64,7 @@ def add(
     if broken:
         names = ", ".join(map(repr, sorted(broken)))
         raise UsageError(
-            f"{configuration.path}: a new signature node breaks the signature by {names}",
+            f"{configuration.path}: a new signature node invalidates the signature by {names}",
             hint="sign with that key in the same run: repeat --key and --hint",
         )
     taken = {child.name for child in configuration.node.children}

@@ -48,7 +48,7 @@ def locate(data: Buffer) -> tuple[int, int]:
     """
     if len(data) > BOOT_LOADER:
         raise FormatError(
-            f"{len(data)} bytes are more than a boot loader has: expected up to {BOOT_LOADER}"
+            f"{len(data)} bytes are too many for a boot loader: expected up to {BOOT_LOADER}"
         )
     if bytes(data[:4]) == _FDT_MAGIC:
         _log.info("control device tree: the file itself")
@@ -64,7 +64,7 @@ def locate(data: Buffer) -> tuple[int, int]:
             return found
     raise FormatError(
         f"no device tree found in {len(raw)} bytes: expected a control device tree, or a boot "
-        "loader that holds one"
+        "loader that contains one"
     )
 
 

@@ -125,8 +125,8 @@ def architecture(kernel: Path, named: str | None = None) -> str:
         raise UsageError(f"{kernel} is a kernel for {found}: expected one for {named}")
     if not (named or found):
         raise UsageError(
-            f"{kernel}: nothing in it tells which architecture it is for",
-            hint="name it as U-Boot does, for example --arch arm64",
+            f"{kernel}: its architecture cannot be detected",
+            hint="give U-Boot's name for it, for example --arch arm64",
         )
     _log.info("%s: architecture %s", kernel, named or found)
     return named or found
@@ -144,7 +144,7 @@ def _architecture_of(kernel: Path) -> str:
             hint=advice(kind, KERNEL, str(kernel)),
         )
     start = _unpacked_start(stored, compression, kernel)
-    kind = kinds.check(start, KERNEL, f"what is packed in {kernel}" if kind in COMPRESSED else "")
+    kind = kinds.check(start, KERNEL, f"the contents of {kernel}" if kind in COMPRESSED else "")
     if kind is Kind.KERNEL_BZIMAGE:
         flags = start[_LOAD_FLAGS : _LOAD_FLAGS + 1]
         return "x86_64" if flags and flags[0] & _KERNEL_64 else "x86"
@@ -160,7 +160,7 @@ def load_address(arch: str) -> int:
     if (found := LOAD_ADDRESSES.get(arch)) is None:
         raise UsageError(
             f"no load address is known for {arch}",
-            hint="name where the kernel of the device runs: --load ADDRESS",
+            hint="give the address where the device's kernel runs: --load ADDRESS",
         )
     return found
 
@@ -270,7 +270,7 @@ def _check_tree(path: Path) -> None:
     if any(child.name == "__overlay__" for node in root.children for child in node.children):
         raise UsageError(
             f"{path} is an overlay: a configuration boots with the device tree of a whole board",
-            hint=f"fdtoverlay -i BOARD.dtb -o MERGED.dtb {path}, and name MERGED.dtb",
+            hint=f"fdtoverlay -i BOARD.dtb -o MERGED.dtb {path}, and use MERGED.dtb",
         )
 
 
@@ -292,6 +292,6 @@ def _check_result(result: bytes, files: Mapping[str, Path], target: Target) -> N
     for role, path in files.items():
         image = model.image(role if role.startswith("fdt-") else f"{role}-1")
         if digest("sha256", image.payload).hex() != digest_file(path):
-            raise ToolError(f"mkimage put something else than {path} into {image.path}")
+            raise ToolError(f"mkimage put something other than {path} into {image.path}")
     strictness = STRICT._replace(target=target)
     refuse(structure.check(model, strictness), "the assembled FIT is refused")

@@ -79,7 +79,7 @@ def read_trust(data: Buffer) -> Trust:
     if any(other != found[0] for other in found):
         raise FormatError(
             f"the {len(found)} control device trees in it trust different keys: expected one set",
-            hint="bootseal fit extract FILE IMAGE -o board.dtb, and name that one",
+            hint="bootseal fit extract FILE IMAGE -o board.dtb, and use that one",
         )
     return found[0]
 

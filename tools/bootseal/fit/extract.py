@@ -37,5 +37,7 @@ def extract(data: Buffer, name: str) -> memoryview:
     image = fit.image(name)
     refuse(payloads.check(fit, [image], COMPAT, PayloadCache()), f"the data of {name!r} is refused")
     if all(found.ignored for found in image.hashes):
-        raise VerificationRefused(f"the data of {name!r} is refused: every hash is to be ignored")
+        raise VerificationRefused(
+            f"the data of {name!r} is refused: all its hashes are marked to be ignored"
+        )
     return image.payload

@@ -45,10 +45,10 @@ _CHUNK: Final = 16 << 20
 
 # DigestInfo of SHA-256 up to the digest: TF-A puts it in front of the master root key's hash.
 _ROOT_HASH: Final = bytes.fromhex("3031300d060960864801650304020105000420")
-_NEW_ROM: Final = "a new ROM, and so new devices: none that exists can follow"
+_NEW_ROM: Final = "a new ROM, and therefore new devices: existing ones cannot change it"
 _NEW_FIRMWARE: Final = (
-    "firmware signed again, with a higher counter: until that is a device's lowest, it starts what "
-    "this key signed"
+    "firmware signed again, with a higher counter: until that is a device's lowest, the device "
+    "starts what this key signed"
 )
 
 _NEW_SIGNATURE: Final = (

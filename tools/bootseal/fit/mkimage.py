@@ -156,12 +156,12 @@ def _needed(job: Job, model: Fit) -> dict[str, Algorithm]:
     found: dict[str, Algorithm] = {}
     for signature in _signatures(model):
         if not signature.hint:
-            raise UsageError(f"{signature.path} has no key-name-hint: no key is meant by it")
+            raise UsageError(f"{signature.path} has no key-name-hint, so it names no key")
         algorithm = Algorithm.parse(job.algorithm or signature.algorithm, signature.padding)
         if found.setdefault(signature.hint, algorithm).kind is not algorithm.kind:
             raise UsageError(
-                f"{signature.path} wants {algorithm.kind} of the key {signature.hint!r}, another "
-                f"node {found[signature.hint].kind}"
+                f"{signature.path} asks for {algorithm.kind} from the key {signature.hint!r}, "
+                f"another node for {found[signature.hint].kind}"
             )
     if not found:
         raise UsageError(
@@ -192,7 +192,7 @@ def _copy_cipher_keys(job: Job, model: Fit, keys: Path) -> None:
             source = None if job.directory is None else job.directory / f"{hint}.bin"
             if source is None or not source.is_file():
                 raise UsageError(
-                    f"{cipher.path} wants the file {hint}.bin: mkimage encrypts with files only, "
+                    f"{cipher.path} needs the file {hint}.bin: mkimage encrypts with files only, "
                     f"and there is none in {job.directory or 'any directory, as -k names none'}",
                     hint=f"name the directory that holds {hint}.bin with -k",
                 )
@@ -204,7 +204,7 @@ def _refuse_misfit(hint: str, algorithm: Algorithm, signer: Signer) -> None:
     kind = signer.public_key.kind
     if kind is not algorithm.kind:
         raise UsageError(
-            f"the FIT wants {algorithm.name} of the key {hint!r}: the key is {kind}",
+            f"the FIT asks for {algorithm.name} from the key {hint!r}: the key is {kind}",
             hint=f"assemble the FIT for {algorithm.hash_name},{kind}",
         )
 
@@ -249,8 +249,8 @@ def _replace_signatures(
             verify_digest(temporary, digest, signature.value, algorithm)
         except (KeyError, VerificationRefused) as error:
             raise ToolError(
-                f"mkimage left {signature.path} unsigned, or signed something else than expected",
-                hint="run it by hand with -k and a key of your own to see what it says",
+                f"mkimage left {signature.path} unsigned, or signed something other than expected",
+                hint="run it by hand with -k and your own key to see what it says",
             ) from error
         signer = signers[signature.hint]
         value = signer.sign_digest(digest, algorithm)
@@ -277,8 +277,8 @@ def _replace_points(data: bytes, placeholders: dict[str, Placeholder]) -> bytes:
         node = tree.find(f"/signature/{hint}")
         if node is None or not node.properties.keys() >= {"algo", "key-name-hint"}:
             raise ToolError(
-                f"mkimage wrote the ECDSA key {hint!r} in a form that U-Boot does not insist on",
-                hint="take mkimage from U-Boot 2025.01 or later, or leave -K out and use bootseal "
+                f"mkimage wrote the ECDSA key {hint!r} in a form that U-Boot does not enforce",
+                hint="use mkimage from U-Boot 2025.01 or later, or leave -K out and use bootseal "
                 "fit sign --dtb",
             )
         size = temporary.real.bits // 8

@@ -190,7 +190,7 @@ class _Work:
         model, request = self._model, self._request
         found = check_unsigned(model, model.configurations, request.strictness, self._cache)
         # Free space is written anew, without what mkimage before 2025.10 leaves in it.
-        refuse([f for f in found if f.id != "fit.slack"], "the FIT is not fit to be signed")
+        refuse([f for f in found if f.id != "fit.slack"], "the FIT cannot be signed as it is")
         for image in model.images:
             for signature, key in self._mine(image.signatures):
                 algorithm = _choose(signature, request.algorithm, key.signer)
@@ -294,8 +294,8 @@ def nodes_to_sign(fit: Fit, configuration: Configuration, signature: Signature) 
             paths += fit_format.image_nodes(fit.image(image))
     if uncovered := set(fit_format.hashed_nodes(fit, configuration)) - set(paths):
         raise VerificationRefused(
-            f"{signature.path}: 'sign-images' leaves out {', '.join(sorted(uncovered))}, "
-            "which U-Boot v2026.04 and later demand",
+            f"{signature.path}: 'sign-images' leaves out {', '.join(sorted(uncovered))}, which "
+            "U-Boot v2026.04 and later require",
             hint="list every property of the configuration that names an image",
         )
     return paths
@@ -314,9 +314,7 @@ def _signed_pieces(
 def _choose(signature: Signature, algorithm: str | None, signer: Signer) -> Algorithm:
     chosen = Algorithm.parse(signature.algorithm, signature.padding)
     if algorithm not in {None, chosen.name}:
-        raise UsageError(
-            f"{signature.path} is for {chosen.name}: signing with {algorithm} was asked for"
-        )
+        raise UsageError(f"{signature.path} is for {chosen.name}: {algorithm} was requested")
     if signer.public_key.kind is not chosen.kind:
         raise UsageError(
             f"{signature.path} is for {chosen.name}: a key of {signer.public_key.bits} bits does "

@@ -153,7 +153,7 @@ def test_adding_a_node_again_changes_nothing_but_signatures(
 def test_new_node_without_the_old_key_is_refused(signed: bytes, p384: FileSigner) -> None:
     """The node's name is signed, so the old signature would be broken."""
     request = Request(keys=[SigningKey(signer=p384, hint="next")], timestamp=2, add=NEXT)
-    with pytest.raises(UsageError, match="breaks the signature by 'dev'"):
+    with pytest.raises(UsageError, match="invalidates the signature by 'dev'"):
         sign_request(signed, request)
 
 

@@ -202,7 +202,7 @@ def test_fit_of_images_alone_is_read_and_neither_verified_nor_signed(
 
     (problem,) = inspect(images, control, strictness=strictness).errors
     assert problem.id == "fit.no-configuration"
-    assert "nothing can be signed for all images together" in problem.message
+    assert "no signature can cover all images together" in problem.message
     with pytest.raises(VerificationRefused, match=r"fit\.no-configuration"):
         sign_with(images, signer, strictness)
     assert uboot_accepts(images, read_trust(control)) == {}

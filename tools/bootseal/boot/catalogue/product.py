@@ -21,6 +21,8 @@ from bootseal.boot.scenario.workspace import Tpm
 from bootseal.errors import VerificationRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bootseal.boot.scenario.workspace import Workspace
 
 _GROUP: Final = "data"
@@ -35,33 +37,38 @@ _STAY: Final = Action(
     do=Do.TYPE, when="shell", text=f"{_SHOW}systemctl restart bootseal-status.service\r"
 )
 _WIPE: Final = Action(do=Do.TYPE, when="shell", text="bootseal-data wipe && reboot; read wait\r")
-_SHOWN: Final = re.compile(r"^product: ([0-9a-f]{32}) ([0-9a-f]{32})\r?$", re.MULTILINE)
+# Behind the time that a serial log has in front of each line.
+_SHOWN: Final = re.compile(r"^ *[0-9.]+ product: ([0-9a-f]{32}) ([0-9a-f]{32})\r?$", re.MULTILINE)
 
 
-def _kept(workspace: Workspace) -> None:
-    """Check that machine id and key are one pair in all boots so far.
+def kept(boots: int) -> Callable[[Workspace], None]:
+    """Return a check that machine id and key were one pair in all boots so far, of that number."""
 
-    Raises:
-        VerificationRefused: They are not.
-    """
-    found = [pair for number in (1, 2) for pair in _shown(workspace, number)]
-    if len(set(found)) > 1:
-        said = "; ".join(" ".join(pair) for pair in found)
-        raise VerificationRefused(f"machine id and key of the product did not stay: {said}")
+    def check(workspace: Workspace) -> None:
+        found = [pair for number in (1, 2) for pair in shown(workspace, number)]
+        if len(found) != boots or len(set(found)) != 1:
+            said = "; ".join(" ".join(pair) for pair in found)
+            raise VerificationRefused(
+                f"machine id and key of the product did not stay in {boots} boots: {said}"
+            )
+
+    return check
 
 
-def _new(workspace: Workspace) -> None:
+def new(workspace: Workspace) -> None:
     """Check that after a wipe both the machine id and the key are others.
 
     Raises:
         VerificationRefused: One of them is still there.
     """
-    before, after = _shown(workspace, 1)[0], _shown(workspace, 3)[0]
-    if stayed := [old for old, new in zip(before, after, strict=True) if old == new]:
+    before, after = (shown(workspace, number)[-1:] for number in (1, 3))
+    if not before or not after:
+        raise VerificationRefused("the device did not print machine id and key of the product")
+    if stayed := [old for old, new in zip(*before, *after, strict=True) if old == new]:
         raise VerificationRefused(f"still there after a wipe: {', '.join(stayed)}")
 
 
-def _shown(workspace: Workspace, number: int) -> list[tuple[str, str]]:
+def shown(workspace: Workspace, number: int) -> list[tuple[str, str]]:
     """Return machine id and key as the device printed them in the boots of a step."""
     log = workspace.work / f"step-{number}.log"
     text = log.read_text(errors="replace") if log.exists() else ""
@@ -83,7 +90,7 @@ PRODUCT: Final = (
                 title="restarted",
                 state="kept",
                 actions=(_AGAIN, _STAY),
-                check=_kept,
+                check=kept(2),
             ),
             came_up(
                 *("root-verified:b", "state-kept", "product-state"),
@@ -92,7 +99,7 @@ PRODUCT: Final = (
                 state="kept",
                 prepare=release.update(),
                 actions=(_STAY,),
-                check=_kept,
+                check=kept(3),
             ),
             came_up(
                 *("root-verified:b", "data-wiped", "root-verified:b", "state-kept"),
@@ -102,7 +109,7 @@ PRODUCT: Final = (
                 title="wiped",
                 state="kept",
                 actions=(_WIPE, _STAY),
-                check=_new,
+                check=new,
             ),
         ),
     ),

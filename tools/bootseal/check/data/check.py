@@ -56,7 +56,7 @@ def check(
         yield finding(
             "disk.data-wiped",
             entry.name,
-            f"was wiped: its first {_HEADER_SIZE // MIB} MiB are empty, and what is left from "
+            f"was wiped: its first {_HEADER_SIZE // MIB} MiB are empty, and the data from "
             f"{used:#x} on is unreadable without them",
             offset=used,
         )
@@ -103,7 +103,7 @@ def inspect(
         yield finding(
             "disk.data-integrity",
             entry.name,
-            "has no integrity protection: anyone who can write to it may garble it unnoticed",
+            "has no integrity protection: anyone who can write to it can garble it undetected",
             offset=entry.offset,
         )
     if stage is not Stage.ERASED:
@@ -164,10 +164,11 @@ def _slots(header: Header, entry: Partition) -> Iterator[Finding]:
             yield finding(
                 "disk.data-passphrase",
                 entry.name,
-                f"key slot {number} opens with something that no token names, whatever booted",
+                f"key slot {number} opens with a secret that no token names, whatever was booted",
                 offset=entry.offset,
-                remedy=f"see whether the recovery key opens it (cryptsetup open --test-passphrase "
-                f"--key-slot {number} DEVICE); where not: cryptsetup luksKillSlot DEVICE {number}",
+                remedy="test whether the recovery key opens it (cryptsetup open "
+                f"--test-passphrase --key-slot {number} DEVICE); if not: cryptsetup "
+                f"luksKillSlot DEVICE {number}",
             )
     if not any(token.type == TPM2 for tokens in owners.values() for token in tokens):
         yield finding(

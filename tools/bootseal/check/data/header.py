@@ -30,10 +30,10 @@ _NUMBERED: Final = ("segments", "digests")
 class Stage(StrEnum):
     """How far a volume has come; the value completes "LUKS2 data, "."""
 
-    MADE = "opened by the TPM alone"
+    MADE = "opened only by the TPM"
     RECOVERABLE = "with a recovery key that was not handed out"
     ESCROWED = "with a recovery key that was handed out"
-    ERASED = "without a key slot, as a wipe leaves it that was cut off"
+    ERASED = "without a key slot, as after an interrupted wipe"
 
 
 class Difference(NamedTuple):

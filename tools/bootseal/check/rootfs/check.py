@@ -71,7 +71,7 @@ def check(
         yield finding(
             "disk.root-unreadable",
             entry.name,
-            f"its files cannot be looked at: {error.message}",
+            f"its files cannot be checked: {error.message}",
             offset=entry.offset,
             expected="erofs, squashfs or ext4",
         )

@@ -35,8 +35,8 @@ _PASSWORD_FIELD: Final = 1
 _UID_FIELD: Final = 2
 _SAID: Final = {
     "disk.root-world-writable": "everyone may write to {}",
-    "disk.root-setuid": "setuid or setgid, and not known to be needed: {}",
-    "disk.root-capabilities": "file capabilities that are not known to be needed: {}",
+    "disk.root-setuid": "setuid or setgid, and not on the allowlist: {}",
+    "disk.root-capabilities": "file capabilities that are not on the allowlist: {}",
     "disk.root-device-node": "devices outside of /dev: {}",
 }
 """Message of each finding that is made once for a directory."""

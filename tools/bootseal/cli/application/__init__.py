@@ -7,6 +7,6 @@ from bootseal.cli import lazy
 
 app = lazy.noun(
     __name__,
-    "Make, sign, check and show the images of applications, which devices verify at each start.",
+    "Build, sign, check and show application images, which devices verify at each start.",
     ("build", "sign", "check", "show"),
 )

@@ -28,9 +28,11 @@ def build(
     ],
     *,
     name: Annotated[str, typer.Option(metavar="NAME", help="Its name, such as hello.")],
-    version: Annotated[str, typer.Option(metavar="VERSION", help="Its version, such as 1.2.0.")],
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help="Version of the application, such as 1.2.0.")
+    ],
     entry: Annotated[
-        str, typer.Option(metavar="PATH", help="The program a device starts: /usr/bin/hello.")
+        str, typer.Option(metavar="PATH", help="The program that a device starts: /usr/bin/hello.")
     ],
     output: Annotated[
         Path,
@@ -45,11 +47,11 @@ def build(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make the signed image of an application, which a device can verify whenever it starts it.
+    """Build the signed image of an application, which a device can verify at each start.
 
-    What the application holds is checked first. Files belong to root, and have no extended
+    The application's contents are checked first. Files belong to root and have no extended
     attributes; their time is SOURCE_DATE_EPOCH, or else 1970. The same files, name, version and
-    entry make the same bytes, with an RSA key or a key file.
+    entry give the same bytes, with an RSA key or a key file.
 
     Example: bootseal app build root --name hello --version 1.2.0 --entry /usr/bin/hello
     --keys keys -o hello_1.2.0_arm64.raw
@@ -64,7 +66,7 @@ def build(
 
     if who.import_signatures is not None:
         raise UsageError(
-            "--import-signatures finishes an image that is there",
+            "--import-signatures finishes an existing image",
             hint=f"bootseal app sign {output} --import-signatures {who.import_signatures}",
         )
     application = building.Application(

@@ -24,18 +24,23 @@ def check(
     *,
     trusted: CertificateOptions,
     name: Annotated[
-        str, typer.Option(metavar="NAME", help="The application it must be; any if left out.")
+        str,
+        typer.Option(
+            metavar="NAME", help="The application that the image must hold; any if left out."
+        ),
     ] = "",
-    inside: Annotated[bool, typer.Option(help="Also check what the application holds.")] = True,
+    inside: Annotated[
+        bool, typer.Option(help="Also check the contents of the application.")
+    ] = True,
     everything: Annotated[
         bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check an application image: who signed it, each of its bytes, and what it holds.
+    """Check an application image: its signature, each of its bytes, and its contents.
 
-    The signature comes first, by the one certificate that is named; then every block; then what is
-    inside, by those checks of a root file system that fit an application.
+    The signature is verified first, with the one given certificate; then every block; then the
+    contents, with those checks of a root file system that apply to an application.
 
     Exits with 0 if there are no errors, with 3 if there are, and with 4 if it is not an image.
 

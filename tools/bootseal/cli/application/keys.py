@@ -32,7 +32,7 @@ class CertificateOptions:
         Path | None,
         typer.Option(
             metavar="CRT",
-            help="Certificate that devices have, where it is not that of --keys.",
+            help="Certificate that devices have, if not that of --keys.",
         ),
     ] = None
 
@@ -52,7 +52,7 @@ class CertificateOptions:
         from bootseal.keys.profile import Role
 
         if self.keys is None:
-            raise UsageError(f"{option} is missing, and so is --keys, which would have it")
+            raise UsageError(f"{option} is missing, and so is --keys, which would provide it")
         return self.keys / f"{directory.find(self.keys, Role.APP).name}{end}"
 
 
@@ -62,9 +62,7 @@ class SigningOptions(CertificateOptions):
 
     key: Annotated[
         str | None,
-        typer.Option(
-            metavar="URI", help=f"Application key ({KEY_URI}), where it is not that of --keys."
-        ),
+        typer.Option(metavar="URI", help=f"Application key ({KEY_URI}), if not that of --keys."),
     ] = None
     export_requests: ExportRequests = None
     import_signatures: ImportSignatures = None

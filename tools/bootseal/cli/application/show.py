@@ -18,7 +18,7 @@ def show(
     *,
     as_json: Json = False,
 ) -> None:
-    """Show what an application image says of itself, without verifying any of it.
+    """Show what an application image declares, without verifying any of it.
 
     Example: bootseal app show hello_1.2.0_arm64.raw
     """

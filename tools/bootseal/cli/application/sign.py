@@ -25,10 +25,10 @@ def sign(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Put another signature into an application image, in the place of the one it has.
+    """Replace the signature of an application image.
 
-    The layout and every block are checked first. What the image holds and who signed it before is
-    not asked: check the image if that matters.
+    The layout and every block are checked first, but not the contents of the image or its previous
+    signature: run app check if these matter.
 
     Example: bootseal app sign hello_1.2.0_arm64.raw --keys keys
 

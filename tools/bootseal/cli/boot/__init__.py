@@ -7,6 +7,6 @@ from bootseal.cli import lazy
 
 app = lazy.noun(
     __name__,
-    "Run a device in QEMU, and attack it there.",
+    "Boot a device in QEMU, and attack it there.",
     ("run", "matrix"),
 )

@@ -28,7 +28,9 @@ def matrix(
             help="Key directory of the device's maker, for attacks that sign; DIR/keys if left out."
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Scenarios to run at a time.")] = 2,
+    jobs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of scenarios to run in parallel.")
+    ] = 2,
     patience: Annotated[
         float,
         typer.Option(
@@ -45,7 +47,7 @@ def matrix(
         Path | None, typer.Option(metavar="FILE", help="Write a self-contained HTML page.")
     ] = None,
 ) -> None:
-    """Run every attack of the catalogue on copies of the device; the device itself is untouched."""
+    """Run every attack in the catalogue on copies of the device, which itself is not changed."""
     from bootseal import device as devices
     from bootseal.boot.catalogue.scenarios import SCENARIOS
     from bootseal.boot.machine.qemu import of_device
@@ -93,4 +95,4 @@ def _conclude(result: MatrixResult, directory: Path) -> None:
     if unproven := result.count(Outcome.INCONCLUSIVE):
         message = f"{unproven} of {total} scenarios were inconclusive"
         raise Inconclusive(message, hint=hint)
-    console.status("[green]OK[/]: {} of {} scenarios ended as they must", total, total)
+    console.status("[green]OK[/]: {} of {} scenarios ended as expected", total, total)

@@ -19,7 +19,7 @@ def run(
     timeout: Annotated[float, typer.Option(help="Seconds until the boot is abandoned.")] = 300.0,
     reset: Annotated[
         bool,
-        typer.Option("--reset", help="Discard the state of disk and TPM first: boot as shipped."),
+        typer.Option("--reset", help="First discard the state of disk and TPM: boot as shipped."),
     ] = False,
     shell: Annotated[
         bool, typer.Option("--shell", help="Connect this terminal to the device's console.")
@@ -28,8 +28,8 @@ def run(
         bool,
         typer.Option(
             "--certify",
-            help="Enrol the device, certify its identity key and see it connect once (development "
-            "images).",
+            help="Enrol the device, certify its identity key and have it connect once "
+            "(development images).",
         ),
     ] = False,
     keys: Annotated[
@@ -46,7 +46,7 @@ def run(
     from bootseal.cli.boot import printing
 
     if keys is not None and not certify:
-        raise UsageError("--keys is for --certify alone", hint="add --certify, or leave out --keys")
+        raise UsageError("--keys needs --certify", hint="add --certify, or leave out --keys")
     device = devices.load(directory)
     if certify and (shell or not device.login):
         raise UsageError("--certify needs a development image, without --shell")
@@ -80,7 +80,7 @@ def run(
 def _shell(name: str, *, login: bool) -> None:
     if not (console.err.is_terminal and console.out.is_terminal):
         raise UsageError("--shell needs a terminal", hint="leave out --shell to boot and check")
-    console.status("booting {}; leave with Ctrl-A X, Ctrl-A C is QEMU's monitor", name)
+    console.status("booting {}; Ctrl-A X ends it, Ctrl-A C is QEMU's monitor", name)
     if login:
         console.status(
             "it is a development image: a root shell follows; `systemctl poweroff` ends it"

@@ -30,10 +30,14 @@ def check(
     everything: Annotated[
         bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
     ] = False,
-    inside: Annotated[bool, typer.Option(help="Also check what the file systems hold.")] = True,
+    inside: Annotated[
+        bool, typer.Option(help="Also check the contents of the file systems.")
+    ] = True,
     allow: Annotated[
         Path | None,
-        typer.Option(metavar="TOML", help="What root file systems may hold besides the usual."),
+        typer.Option(
+            metavar="TOML", help="Allowlist: what root file systems may hold beyond the usual."
+        ),
     ] = None,
     sarif: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the findings as SARIF.")
@@ -47,7 +51,7 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a disk image: its layout, its chain of signatures, and what its roots start.
+    """Check a disk image: layout, chain of trust, and the programs that its roots start.
 
     The last line says what was checked and what was not.
 
@@ -73,7 +77,7 @@ def check(
         printing.print_findings(verdict.findings, everything=everything)
     for area in verdict.areas:
         console.status(
-            "NOT SIGNED: {} at {:#x}: verified by the boot ROM, or by nothing, and not here",
+            "NOT SIGNED: {} at {:#x}: not verified here; a boot ROM may verify it",
             area.name,
             area.start,
         )

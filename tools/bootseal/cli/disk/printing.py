@@ -120,7 +120,7 @@ def print_banks(banks: Iterable[Held]) -> None:
             continue
         names = ", ".join(each.images)
         console.say("{}: {}, {}", each.bank, format_size(each.size), names)
-        console.say("  {}", each.u_boot or "no version of U-Boot")
+        console.say("  {}", each.u_boot or "no U-Boot version")
 
 
 def print_mbr(disk: Disk, partitions: Sequence[MbrPartition]) -> None:

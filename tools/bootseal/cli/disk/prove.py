@@ -28,8 +28,8 @@ def prove(
 ) -> None:
     """Change a disk in memory, bit by bit, and check that each change is refused.
 
-    Exits with 0 if every change of a region that a signature covers is refused, and lists the
-    regions that none covers.
+    Exits with 0 if every change in a region that a signature covers is refused, and lists the
+    regions that no signature covers.
 
     Example: bootseal disk prove build/device
     """
@@ -63,18 +63,18 @@ def prove(
     if proof.broken:
         first = proof.broken[0]
         raise VerificationRefused(
-            f"{image}: {tried - refused} of {tried} changes went unnoticed: first in "
+            f"{image}: {tried - refused} of {tried} changes were not refused: first in "
             f"{first.name} at {first.accepted}"
         )
     console.status(
         "OK: {} of {} changes in covered regions were refused (seed {})", refused, tried, seed
     )
     for each in proof.uncovered:
-        noticed = "all noticed" if each.refused == each.tries else f"{each.refused} noticed"
+        noticed = "all noticed" if each.refused == each.tries else f"{each.refused} detected"
         console.status("not covered: {} ({}; {})", each.name, each.state, noticed)
 
 
 def _verdict(*, covered: bool, good: bool) -> Styled:
     if covered:
-        return Styled("[green]REFUSED[/]" if good else "[bold red]NOT NOTICED[/]")
+        return Styled("[green]REFUSED[/]" if good else "[bold red]NOT REFUSED[/]")
     return Styled("[dim]not covered[/]")

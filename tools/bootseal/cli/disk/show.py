@@ -47,8 +47,8 @@ def show(
 ) -> None:
     """Print the partitions of a disk, or a map of what protects each byte.
 
-    Without a layout or a build directory to compare with, they are printed as they are, those of
-    an MBR as well. The map takes a whole `disk check`, so that only what is signed is drawn as
+    Without a layout or a build directory to compare with, they are printed as they are, including
+    those of an MBR. The map runs a whole `disk check`, so that only what is signed is drawn as
     signed.
 
     Example: bootseal disk show build/device --coverage --svg map.svg

@@ -44,8 +44,8 @@ class LocalKeys:
         typer.Option(
             "--keys",
             metavar="DIR",
-            help="Key directory: its FIT key signs, and of a device with a boot ROM those of the "
-            "boot loaders.",
+            help="Key directory: its FIT key signs, and for a device with a boot ROM its boot "
+            "loader keys.",
             rich_help_panel=_HERE,
         ),
     ] = None
@@ -75,8 +75,8 @@ class LocalKeys:
         list[str] | None,
         typer.Option(
             metavar="NAME=URI",
-            help="Key of the boot loaders: mrk, fw-trusted, fw-nontrusted, fw-soc or fw-boot; "
-            "repeated for each. With --keys, those of the directory sign.",
+            help="Boot loader key: mrk, fw-trusted, fw-nontrusted, fw-soc or fw-boot; repeat for "
+            "each. With --keys, those of the directory sign.",
             rich_help_panel=_HERE,
         ),
     ] = None
@@ -108,7 +108,7 @@ class RemoteKeys:
         list[str] | None,
         typer.Option(
             metavar="NAME=PEM",
-            help="Public half of a key of the boot loaders; may be repeated.",
+            help="Public half of a boot loader key; may be repeated.",
             rich_help_panel=PANEL,
         ),
     ] = None
@@ -135,7 +135,9 @@ def sign(
     elsewhere: RemoteKeys,
     opening: KeyOptions,
     target: TargetOptions,
-    hint: Annotated[str, typer.Option(help="Name of the FIT key in FIT and U-Boot.")] = "",
+    hint: Annotated[
+        str, typer.Option(help="Key name hint: the FIT key's name in the FIT and in U-Boot.")
+    ] = "",
     algorithm: Annotated[
         str,
         typer.Option(help="For example sha384,rsa4096; if left out, sha256 and the key's kind."),
@@ -156,9 +158,9 @@ def sign(
     who: Annotated[str, typer.Option(help="Name of the signer, for the provenance record.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Replace every signature of a finished disk with another key's; nothing else changes.
+    """Replace every signature on a finished disk with another key's; nothing else changes.
 
-    The time of signing is SOURCE_DATE_EPOCH if that is set, otherwise that of the old signatures.
+    The signing time is SOURCE_DATE_EPOCH if that is set, otherwise that of the old signatures.
 
     Example: bootseal disk sign build/device --keys keys/production --trust -o build/signed
 
@@ -207,9 +209,7 @@ def _chain(
     named = pairs("--firmware-public-key", elsewhere.firmware_public_key, "NAME=PEM")
     if target.firmware is None:
         if uris or named:
-            raise UsageError(
-                f"{target.image} is not of a device with a boot ROM, as far as is known"
-            )
+            raise UsageError(f"{target.image} is not known to be of a device with a boot ROM")
         return {}, []
     if not (uris or named or here.directory):
         return {}, []
@@ -226,7 +226,7 @@ def _signing(
 
     hint, algorithm, profile = names
     if not hint:
-        raise UsageError("--hint is missing: the name of the FIT key in FIT and U-Boot")
+        raise UsageError("--hint is missing: the FIT key's name in the FIT and in U-Boot")
     return Signing(
         fit=fit,
         hint=hint,

@@ -31,8 +31,8 @@ def sign_requests(
 ) -> None:
     """Sign the digests that `--export-requests` wrote, on the machine that has the key.
 
-    Every .digest file must hold what requests.json names. What it is the digest of, that machine
-    cannot tell: be sure where the directory comes from.
+    Every .digest file must match requests.json. That machine cannot tell what the digests are of:
+    be sure where the directory comes from.
 
     Example: bootseal disk sign-requests requests --key 'pkcs11:token=vault;object=fit'
     """
@@ -41,7 +41,7 @@ def sign_requests(
 
     wanted = [each for each in load(requests) if each.role == role]
     if not wanted:
-        raise UsageError(f"{requests} holds no requests for {role!r}")
+        raise UsageError(f"{requests} has no requests for {role!r}")
     answer(requests, wanted, signers.open(key, keys.access()))
     for each in wanted:
         console.status("OK: {}: {}, digest {}", each.name, each.algorithm.name, each.digest.hex())

@@ -7,7 +7,7 @@ from bootseal.cli import lazy
 
 app = lazy.noun(
     __name__,
-    "Assemble, sign, verify and show the firmware image packages (FIPs) of Trusted Firmware-A, and "
-    "predict what they measure.",
+    "Assemble, sign, verify and show firmware image packages (FIPs) of Trusted Firmware-A, and "
+    "predict their measurements.",
     ("build", "sign", "verify", "show", "predict"),
 )

@@ -9,9 +9,9 @@ from bootseal.cli.options import FipFile, Json
 
 
 def predict(fip: FipFile, *, as_json: Json = False) -> None:
-    """Print what a boot ROM and the boot loaders in a FIP measure, and PCR 0 once U-Boot is done.
+    """Print what a boot ROM and the boot loaders in a FIP measure, and PCR 0 after U-Boot.
 
-    That is SHA-256 alone, into PCR 0 alone: what U-Boot measures into others depends on the FIT
+    This is only SHA-256, and only PCR 0: U-Boot's measurements into other PCRs depend on the FIT
     (`bootseal measure predict`). Nothing is verified.
 
     Example: bootseal firmware predict fip.bin

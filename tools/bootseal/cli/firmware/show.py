@@ -11,9 +11,9 @@ from bootseal.cli.options import FipFile, Json
 
 
 def show(fip: FipFile, *, as_json: Json = False) -> None:
-    """Show what a FIP holds, without verifying it.
+    """Show the contents of a FIP, without verifying it.
 
-    Every byte outside of the images is compared with the one right value that it has.
+    Every byte outside of the images is compared with its only valid value.
 
     Example: bootseal firmware show fip.bin
     """

@@ -34,7 +34,7 @@ class RemoteKeys:
         list[str] | None,
         typer.Option(
             metavar="NAME=PEM",
-            help="Public half of a key that is elsewhere; may be repeated.",
+            help="Public half of a key on another machine; may be repeated.",
             rich_help_panel=PANEL,
         ),
     ] = None
@@ -54,7 +54,8 @@ class RemoteKeys:
         steps = [each for each in (self.export_requests, self.import_signatures) if each]
         if len(steps) != bool(self.public_key):
             raise UsageError(
-                "keys elsewhere need --public-key, and --export-requests or --import-signatures"
+                "keys on another machine need --public-key, and --export-requests or "
+                "--import-signatures"
             )
         named = pairs("--public-key", self.public_key, "NAME=PEM")
         files = {name: Path(file) for name, file in named.items()}
@@ -67,7 +68,9 @@ def sign(
     directory: Annotated[
         Path | None,
         typer.Option(
-            "--keys", metavar="DIR", help="Key directory: its keys sign, unless another is named."
+            "--keys",
+            metavar="DIR",
+            help="Key directory: its keys sign, unless --key names another.",
         ),
     ] = None,
     key: Annotated[
@@ -75,7 +78,7 @@ def sign(
         typer.Option(
             metavar="NAME=URI",
             help=f"A key ({KEY_URI}) for mrk, fw-trusted, fw-nontrusted, fw-soc or fw-boot; "
-            "repeated for each.",
+            "repeat for each.",
         ),
     ] = None,
     elsewhere: RemoteKeys,
@@ -88,12 +91,12 @@ def sign(
 ) -> None:
     """Put the six certificates of TF-A's chain of trust into a FIP, and verify the result.
 
-    RSA keys sign by RSASSA-PSS, with SHA-256. Each key signs at one place, and one of a key
-    directory only at the place of its role.
+    RSA keys sign with RSASSA-PSS and SHA-256. Each key has one position in the chain; a key from a
+    key directory only has that of its role.
 
     Example: bootseal firmware sign fip.bin --keys keys --counter 1 --nt-counter 1
 
-    With a key on another machine: --public-key mrk=mrk.pub --export-requests DIR in its place, sign
+    With a key on another machine: use --public-key mrk=mrk.pub --export-requests DIR instead, sign
     there as DIR/SUMMARY.txt says, then run the same with --import-signatures DIR.
     """
     from bootseal.firmware.chain import Counter
@@ -124,4 +127,4 @@ def _verify(signed: Fip, signers: Mapping[Key, Signer]) -> None:
     from bootseal.firmware.verify import check
 
     root = signers[Key.MRK].public_key.fingerprint()
-    refuse(check(signed, root).findings, "what was signed does not verify")
+    refuse(check(signed, root).findings, "the signed FIP does not verify")

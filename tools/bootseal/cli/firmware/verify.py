@@ -26,28 +26,30 @@ def verify(
     fip: FipFile,
     *,
     mrk: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="Master root key, its public half.")
+        Path | None, typer.Option(metavar="PEM", help="Public half of the master root key.")
     ] = None,
     mrk_hash: Annotated[
         str | None,
         typer.Option(
             metavar="HEX",
-            help="Instead: the hash in the ROM, SHA-256 of the key's SubjectPublicKeyInfo in DER.",
+            help="Instead of --mrk: the hash in the ROM, SHA-256 of the key's "
+            "SubjectPublicKeyInfo in DER.",
         ),
     ] = None,
     counter: Annotated[
         int, typer.Option(min=0, help="Refuse a trusted firmware counter below this.")
     ] = 0,
     nt_counter: Annotated[
-        int, typer.Option(min=0, help="Likewise the non-trusted firmware counter.")
+        int, typer.Option(min=0, help="Refuse a non-trusted firmware counter below this.")
     ] = 0,
     coverage: Annotated[
-        bool, typer.Option("--coverage", help="Show what is signed, byte range by byte range.")
+        bool, typer.Option("--coverage", help="Show what protects each byte range.")
     ] = False,
     prove: Annotated[
         bool,
         typer.Option(
-            "--prove", help="Change it in memory, bit by bit, and see each change refused."
+            "--prove",
+            help="Change the FIP in memory, bit by bit, and check that each change is refused.",
         ),
     ] = False,
     seed: Annotated[int, typer.Option(help="With --prove: seed for the choice of bits.")] = 0,
@@ -55,8 +57,8 @@ def verify(
 ) -> None:
     """Check a FIP against a master root key: every certificate, every image, every other byte.
 
-    Exits with 0 if the chain leads from the key to BL2, BL31 and BL33 and nothing else is in the
-    FIP; with 3 if it does not, and with 4 if a byte outside of the images is not as it must be.
+    Exits with 0 if the key's chain of trust covers BL2, BL31 and BL33 and there is nothing else in
+    the FIP; with 3 if not, and with 4 if a byte outside of the images has a wrong value.
 
     Example: bootseal firmware verify fip.bin --mrk mrk.pub
     """
@@ -111,22 +113,22 @@ def _say_proofs(proofs: list[RegionProof], fip: Path, seed: int) -> None:
     """Say how many changes were refused, and what no signature covers.
 
     Raises:
-        VerificationRefused: A change of something that a signature covers went unnoticed.
+        VerificationRefused: A change to signed bytes was not refused.
     """
     covered = [each for each in proofs if each.covered]
     refused, tried = sum(each.refused for each in covered), sum(each.tries for each in covered)
     for each in covered:
         if each.accepted is not None:
             raise VerificationRefused(
-                f"{fip}: {tried - refused} of {tried} changes went unnoticed: first in {each.name} "
-                f"at {each.accepted}"
+                f"{fip}: {tried - refused} of {tried} changes were not refused: first in "
+                f"{each.name} at {each.accepted}"
             )
     if covered:
         said = "OK: {} of {} changes in covered regions were refused (seed {})"
         console.status(said, refused, tried, seed)
     for each in proofs:
         if not each.covered:
-            noticed = f"{each.refused} of {each.tries} noticed"
+            noticed = f"{each.refused} of {each.tries} detected"
             console.status("not covered: {} ({}; {})", each.name, each.state, noticed)
 
 

@@ -18,7 +18,7 @@ def build(
     kernel: Annotated[
         Path,
         typer.Option(
-            help="Kernel as it will be stored, for example Image.gz; compression is detected."
+            help="Kernel, stored as it is, for example Image.gz; compression is detected."
         ),
     ],
     fdt: Annotated[
@@ -35,13 +35,13 @@ def build(
     ] = "sha256,rsa4096",
     arch: Annotated[
         str | None,
-        typer.Option(help="U-Boot's name of the architecture; the kernel's own if left out."),
+        typer.Option(help="Architecture, by U-Boot's name; the kernel's own if left out."),
     ] = None,
     load: Annotated[
         str | None,
         typer.Option(
-            help="Load address; on arm64 and riscv a multiple of 2 MiB. Left out, it is one of "
-            "QEMU's virt machine for arm, arm64 and riscv."
+            help="Load address; on arm64 and riscv a multiple of 2 MiB. If left out, one for "
+            "QEMU's virt machine on arm, arm64 and riscv."
         ),
     ] = None,
     entry: Annotated[

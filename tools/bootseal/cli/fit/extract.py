@@ -19,7 +19,10 @@ def extract(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="Name of the image.")],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write, which must not exist; or -.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="File to write, which must not exist; - is standard output."
+        ),
     ],
 ) -> None:
     """Write an image's data to a file, as stored, if it matches its hashes.

@@ -38,9 +38,9 @@ def show(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a FIT holds, without verifying it.
+    """Show the contents of a FIT, without verifying it.
 
-    Hashes are compared with the data; signatures are not checked, which `bootseal fit verify` does.
+    Hashes are compared with the data; signatures are not checked (see `bootseal fit verify`).
     Coverage is what the signatures protect if they are valid.
 
     Example: bootseal fit show fit.itb --coverage
@@ -135,7 +135,7 @@ def _data_words(image: Image) -> list[str]:
     if not image.external:
         return []
     if image.place is Place.EMBEDDED:
-        return ["embedded data, with the SIZE OF EXTERNAL DATA left over"]
+        return ["embedded data, with a LEFTOVER SIZE OF EXTERNAL DATA"]
     return [f"EXTERNAL DATA by {image.place}"]
 
 

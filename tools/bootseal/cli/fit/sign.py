@@ -33,21 +33,23 @@ class TrustOptions:
     dtb: Annotated[
         Path | None,
         typer.Option(
-            help="U-Boot's control device tree, or what holds it (u-boot.bin, u-boot.itb, "
-            "u-boot.img): make it require the keys.",
+            help="U-Boot's control device tree, or a file that contains it (u-boot.bin, "
+            "u-boot.itb, u-boot.img): make it require the keys.",
             rich_help_panel=_TRUST,
         ),
     ] = None
     dtb_output: Annotated[
         Path | None,
-        typer.Option(help="Write it here instead of over --dtb.", rich_help_panel=_TRUST),
+        typer.Option(
+            help="Write the result of --dtb here instead of over it.", rich_help_panel=_TRUST
+        ),
     ] = None
     required: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[HINT=]conf|image",
-            help="What must be signed with the keys, or with this one; may be repeated. "
-            "If left out: conf for a key that signs configurations, else image.",
+            help="What must be signed with the keys, or with this one; may be repeated. If left "
+            "out: conf for a key that signs configurations, otherwise image.",
             rich_help_panel=_TRUST,
         ),
     ] = None
@@ -105,14 +107,14 @@ def sign(
         str, typer.Option(help="RSA padding of an added node: pkcs-1.5 or pss.")
     ] = "pkcs-1.5",
     comment: Annotated[
-        str | None, typer.Option(help="Text for the signature nodes; not signed.")
+        str | None, typer.Option(help="Comment for the signature nodes; not signed.")
     ] = None,
     trust: TrustOptions,
 ) -> None:
     """Sign every configuration of a FIT, and verify the result before it is written.
 
-    Signature nodes of single images are signed as well if their hint is among those given. The time
-    of signing is SOURCE_DATE_EPOCH if that is set.
+    Signature nodes of single images are signed as well if their hint is among those given. The
+    signing time is SOURCE_DATE_EPOCH if that is set.
 
     Example: bootseal fit sign fit.itb --key keys/DEV-fit-1.key --hint DEV-fit-1
     --dtb u-boot.bin

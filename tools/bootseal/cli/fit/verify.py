@@ -51,8 +51,8 @@ def verify(
     """Check a FIT against the keys U-Boot requires, more strictly than U-Boot does.
 
     Exits with 0 if every configuration is signed by every required key, every image matches its
-    hashes and nothing unsigned is left; with 3 if the FIT must not boot, or a change went
-    unnoticed.
+    hashes and nothing unsigned is left; with 3 if the FIT must not boot, or a change was not
+    refused.
 
     Example: bootseal fit verify fit.itb --dtb u-boot.bin
     """
@@ -99,8 +99,8 @@ def _refuse_unnoticed(fit: Path, proof: FitProof | None) -> None:
     if proof is not None and proof.accepted:
         first = proof.accepted[0]
         raise VerificationRefused(
-            f"{fit}: {len(proof.accepted)} of {len(proof.mutants)} changes went unnoticed: first "
-            f"{first.region} at {first.flips}"
+            f"{fit}: {len(proof.accepted)} of {len(proof.mutants)} changes were not refused: "
+            f"first {first.region} at {first.flips}"
         )
 
 
@@ -189,7 +189,7 @@ def _print_proof(proof: FitProof) -> None:
     console.say("{}/{} changes refused (seed {})", refused, len(proof.mutants), proof.seed)
     for mutant in proof.accepted:
         flips = ", ".join(f"bit {bit} of byte {offset:#x}" for offset, bit in mutant.flips)
-        console.say("[red]NOT NOTICED[/] {}: {}", mutant.region, flips)
+        console.say("[red]NOT REFUSED[/] {}: {}", mutant.region, flips)
 
 
 def _signature_state(result: KeyVerdict) -> Styled:

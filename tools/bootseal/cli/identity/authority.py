@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ROLE = "device-ca"
 
 AuthorityFile: TypeAlias = Annotated[
-    Path, typer.Option("--ca", metavar="PEM", help="Certificate of the authority, device-ca.")
+    Path, typer.Option("--ca", metavar="PEM", help="Certificate of the CA, device-ca.")
 ]
 
 
@@ -32,7 +32,7 @@ class AuthorityOptions:
 
     key: Annotated[
         str | None,
-        typer.Option(metavar="URI", help=f"Key of the authority ({KEY_URI})."),
+        typer.Option(metavar="URI", help=f"Key of the CA ({KEY_URI})."),
     ] = None
     export_requests: ExportRequests = None
     import_signatures: ImportSignatures = None

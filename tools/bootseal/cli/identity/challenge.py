@@ -30,7 +30,7 @@ def challenge(
     known = Store(store)
     if not known.record(name).certified:
         raise UsageError(
-            f"the attestation key of {name} is not certified, and nothing it says would count",
+            f"the attestation key of {name} is not certified, so its answer would prove nothing",
             hint="bootseal attest certify",
         )
     asked = known.ask(name, now=int(time.time()), validity=validity)

@@ -25,9 +25,9 @@ def crl(
         str, typer.Option("--output", "-o", help="File for the list; - is standard output.")
     ] = "-",
 ) -> None:
-    """Write the authority's list of revoked certificates (CRL), for brokers and servers.
+    """Write the CA's list of revoked certificates (CRL), for brokers and servers.
 
-    It is of now, or of SOURCE_DATE_EPOCH: with --export-requests and --import-signatures set that
+    Its date is now, or SOURCE_DATE_EPOCH: with --export-requests and --import-signatures set that
     to the same time in both steps.
     """
     from bootseal.identity import issue as issuing
@@ -43,4 +43,4 @@ def crl(
         return
     certificates.verify_list(made, ca)
     console.write(output, made)
-    console.status("OK: {} certificates of this authority are revoked", len(revoked))
+    console.status("OK: {} certificates of this CA are revoked", len(revoked))

@@ -14,7 +14,7 @@ from bootseal.cli.options import DeviceName, StoreDir
 
 
 class Cloud(StrEnum):
-    """What an export is for."""
+    """The cloud that a plan is for."""
 
     AWS = "aws"
 
@@ -26,11 +26,12 @@ def export(
     account: Annotated[str, typer.Option(metavar="NUMBER", help="Number of the AWS account.")],
     region: Annotated[str, typer.Option(help="AWS region, for example eu-central-1.")],
     role_alias: Annotated[
-        str, typer.Option(metavar="NAME", help="What devices call the role of --role.")
+        str,
+        typer.Option(metavar="NAME", help="Alias under which devices request the role of --role."),
     ],
     role: Annotated[
         str,
-        typer.Option(metavar="ARN", help="Role that AWS gives devices credentials for; it exists."),
+        typer.Option(metavar="ARN", help="Existing role for which AWS gives devices credentials."),
     ],
     policy: Annotated[
         str, typer.Option(metavar="NAME", help="Name of the policy that all devices share.")
@@ -40,7 +41,7 @@ def export(
         str, typer.Option("--output", "-o", help="File for the plan; - is standard output.")
     ] = "-",
 ) -> None:
-    """Write the plan that registers a device in a cloud; nothing is asked of the cloud yet.
+    """Write the plan that registers a device in a cloud, without contacting the cloud.
 
     It registers the newest valid certificate, and revokes those that were revoked here.
 

@@ -18,7 +18,7 @@ def greengrass(
         list[Path] | None,
         typer.Argument(
             metavar="[FILE]...",
-            help="Check these instead: config.yaml, then the files of config.d in their order.",
+            help="Check these instead: config.yaml, then the files of config.d in order.",
         ),
     ] = None,
     *,
@@ -70,7 +70,7 @@ def greengrass(
         output != "-" or any((thing, region, endpoint, credentials_endpoint, role_alias))
     ):
         raise UsageError(
-            "FILE is checked as it is: expected no options of a configuration to write",
+            "FILE is checked as it is: expected no options for writing a configuration",
             hint="bootseal identity greengrass FILE...; to write one, leave FILE out",
         )
     if not files:
@@ -90,6 +90,6 @@ def greengrass(
         for fault in faults:
             console.say("{}", fault)
     if faults:
-        console.status("REFUSED; to write one that is right: bootseal identity greengrass --thing")
+        console.status("REFUSED; to write a correct one: bootseal identity greengrass --thing")
         raise typer.Exit(ExitCode.REFUSED)
     console.status("OK: connects with the identity key, and holds no secret")

@@ -25,15 +25,15 @@ def issue(
     signing: AuthorityOptions,
     keys: KeyOptions,
     days: Annotated[
-        int, typer.Option(min=1, max=36500, help="Days from the proof on that it is valid.")
+        int, typer.Option(min=1, max=36500, help="Days of validity, from the proof on.")
     ] = 365,
     output: Annotated[
         str, typer.Option("--output", "-o", help="File for the certificate; - is standard output.")
     ] = "-",
 ) -> None:
-    """Certify the identity key that a device has proven; the same again prints the same.
+    """Certify the identity key that a device has proven; running it again prints the same.
 
-    The subject and everything else in the certificate are what the verifier knows of the device.
+    The subject and everything else in the certificate come from the verifier's own records.
 
     Example: bootseal identity issue dev-1 --store verifier --ca keys/device-ca.crt
     --key keys/device-ca.key -o dev-1.pem

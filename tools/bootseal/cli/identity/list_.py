@@ -13,7 +13,9 @@ from bootseal.cli.options import Json, StoreDir
 
 
 def list_(
-    name: Annotated[str, typer.Argument(metavar="[DEVICE]", help="Only of this device.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="[DEVICE]", help="List only the keys of this device.")
+    ] = "",
     *,
     store: StoreDir,
     as_json: Json = False,

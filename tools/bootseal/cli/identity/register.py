@@ -17,14 +17,14 @@ def register(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="Output of identity export.")],
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only look at what is missing; change nothing.")
+        bool, typer.Option("--dry-run", help="Only list what is missing; change nothing.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Carry out a plan of identity export in AWS, with the credentials that AWS tools use.
 
-    What is done already is left alone, so the same command goes on after a failure. Exits with 3 if
-    something else is in the place of what the plan asks for.
+    Steps that are already done are skipped, so run the same command again after a failure. Exits
+    with 3 if AWS has something that conflicts with the plan.
     """
     from bootseal.cli.inputs import aws_extra
     from bootseal.formats.kinds.kind import DOCUMENT
@@ -55,7 +55,7 @@ def register(
         )
     left = sum(row["outcome"] == "missing" for row in rows)
     if left:
-        console.status("{} steps are missing; to do them: without --dry-run", left)
+        console.status("{} steps are missing; to do them, run without --dry-run", left)
     else:
         console.status(
             "OK: {} is registered in {} of account {}", asked.device, asked.region, asked.account

@@ -17,10 +17,13 @@ def revoke(
     *,
     store: StoreDir,
     serial: Annotated[
-        str, typer.Option(help="Revoke only this serial number; all of the device if left out.")
+        str,
+        typer.Option(
+            help="Revoke only this serial number; all certificates of the device if left out."
+        ),
     ] = "",
     reason: Annotated[
-        str, typer.Option(help="Why, as RFC 5280 names it: keyCompromise, superseded ...")
+        str, typer.Option(help="Reason, by its name in RFC 5280: keyCompromise, superseded ...")
     ] = "unspecified",
 ) -> None:
     """Revoke the certificates of a device; identity crl then writes the list."""
@@ -31,4 +34,4 @@ def revoke(
     changed = Registry(store).revoke(name, serial, reason=reason, now=int(time.time()))
     for entry in changed:
         console.status("OK: {} of {} is revoked: {}", entry.serial, name, reason)
-    console.status("next: bootseal identity crl, and bring the list to brokers and servers")
+    console.status("next: bootseal identity crl, and distribute the list to brokers and servers")

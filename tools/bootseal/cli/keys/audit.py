@@ -24,7 +24,7 @@ def audit(
     ] = 1825,
     as_json: Json = False,
 ) -> None:
-    """Look for keys in every file, and for what is wrong with them and with their files.
+    """Find the keys in every file, and report problems with them and with their files.
 
     Exits with 3 if there is anything to report.
     """
@@ -43,7 +43,7 @@ def audit(
     keys = sum(len(each.keys) for each in found.files)
     words = len(found.files), keys, len(found.skipped)
     if found.findings:
-        console.status("{} files with {} keys looked at, {} not", *words)
+        console.status("{} files with {} keys examined, {} files not", *words)
         errors = sum(f.severity is Severity.ERROR for f in found.findings)
         console.status("REFUSED: {} errors, {} warnings", errors, len(found.findings) - errors)
         raise typer.Exit(ExitCode.REFUSED)

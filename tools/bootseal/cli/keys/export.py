@@ -18,7 +18,7 @@ def export(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Directory to create.")],
     *,
     form: Annotated[
-        str, typer.Option("--for", help="Program that will read it: mkimage.")
+        str, typer.Option("--for", help="Program that will read the directory: mkimage.")
     ] = "mkimage",
     signer: Annotated[
         list[str] | None,

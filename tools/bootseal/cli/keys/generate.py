@@ -36,15 +36,15 @@ def generate(
         list[str] | None,
         typer.Option(
             metavar="ROLE=URI",
-            help=f"URI of a key that exists already ({EXAMPLES}); may be repeated.",
+            help=f"URI of an existing key ({EXAMPLES}); may be repeated.",
         ),
     ] = None,
     keys: KeyOptions,
     as_json: Json = False,
 ) -> None:
-    """Generate the keys and certificates of a profile; nothing is ever overwritten.
+    """Generate the keys and certificates of a profile; existing files are never overwritten.
 
-    Keys in tokens are generated with the token's own tools; this command certifies them.
+    Generate keys in tokens with the token's own tools; this command certifies them.
     """
     from bootseal.keys import profile as profiles
     from bootseal.keys.directory import directory as key_directory

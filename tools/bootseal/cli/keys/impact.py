@@ -27,7 +27,7 @@ def impact(
     *,
     as_json: Json = False,
 ) -> None:
-    """Find what trusts a key, what it has signed, and what a change of it takes.
+    """Find what trusts a key, what it has signed, and what replacing it requires.
 
     Example: bootseal keys impact keys/DEV-fit-1.crt device/
     """

@@ -19,7 +19,9 @@ def revoke(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Name or fingerprint.")],
     tree: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="TREE...", help="Where to look for what still trusts the key."),
+        typer.Argument(
+            metavar="TREE...", help="Directory or file to search for what still trusts the key."
+        ),
     ] = None,
     *,
     reason: Annotated[
@@ -42,7 +44,7 @@ def revoke(
     console.status("{} is revoked: {}", revoked.name, revoked.fingerprint)
     if not tree:
         console.status(
-            "See what still trusts it: bootseal keys impact {} TREE...", revoked.fingerprint
+            "Find what still trusts it: bootseal keys impact {} TREE...", revoked.fingerprint
         )
         return
     found = trace(revoked.fingerprint, tree, key=public_key)

@@ -34,14 +34,14 @@ def rotate(
     ] = None,
     token: Annotated[
         str,
-        typer.Option(metavar="URI", help=f"URI of the new key, if it exists already ({EXAMPLES})."),
+        typer.Option(metavar="URI", help=f"URI of the new key, if it already exists ({EXAMPLES})."),
     ] = "",
     keys: KeyOptions,
     as_json: Json = False,
 ) -> None:
-    """Let the next FIT key take over, and make its successor; or replace another kind of key.
+    """Let the next FIT key take over, and generate its successor; or replace another kind of key.
 
-    The key that has signed so far is retired: it may still sign for devices that know no other.
+    The key that has signed so far is retired: it may still sign for devices that know only it.
     """
     from bootseal.keys.directory.rotate import rotate as rotate_keys
 
@@ -103,8 +103,8 @@ def _explain_firmware(rotation: Rotation, directory: Path) -> None:
         directory,
     )
     console.status(
-        "2. Until a device has raised its lowest counter, it starts firmware with the "
-        "certificates of {} as well.",
+        "2. Until a device has raised its lowest counter, it also starts firmware with the "
+        "certificates of {}.",
         old,
     )
     console.status("3. Once every device has: bootseal keys revoke {} {}", directory, old)
@@ -115,7 +115,7 @@ def _explain_update(rotation: Rotation, directory: Path) -> None:
     console.status("{} signs from now on; {} is retired. Devices stay as they are.", now, old)
     console.status("1. Sign bundles again: bootseal update sign BUNDLE --keys {}", directory)
     console.status(
-        "2. Devices accept bundles by {} as well: another update-ca in the next release ends that.",
+        "2. Devices also accept bundles signed with {} until a release brings another update-ca.",
         old,
     )
 

@@ -24,7 +24,7 @@ def show(
     *,
     as_json: Json = False,
 ) -> None:
-    """Show what a key or certificate file holds, but never its secret."""
+    """Show the contents of a key or certificate file, but never its secret."""
     from bootseal.keys.directory import inspect
 
     key = inspect.show(file)

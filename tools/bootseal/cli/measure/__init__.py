@@ -7,6 +7,6 @@ from bootseal.cli import lazy
 
 app = lazy.noun(
     __name__,
-    "Predict what a boot measures, and approve it.",
+    "Predict the measurements of a boot, and approve them.",
     ("predict", "sign", "log", "approve", "revoke", "export"),
 )

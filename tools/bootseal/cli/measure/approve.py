@@ -19,7 +19,7 @@ def approve(
     name: Annotated[str, typer.Option(help="Name of the release.")],
     u_boot: UBootBinary = None,
 ) -> None:
-    """Add what a release measures to the approved list, which is created if missing."""
+    """Add the measurements of a release to the approved list, which is created if missing."""
     from bootseal import documents
     from bootseal.measure import approved as lists
     from bootseal.measure import inputs as sources

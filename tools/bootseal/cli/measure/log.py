@@ -81,15 +81,15 @@ def _refuse(best: Comparison, values: pcr_values.PcrComparison | None) -> None:
         more = len(values.differences) - 1
         raise VerificationRefused(
             f"the event log does not add up to the PCR values: {first.bank} PCR {first.pcr} holds "
-            f"{first.read.hex()}, the log leaves {first.logged.hex()}"
+            f"{first.read.hex()}, the log gives {first.logged.hex()}"
             + (f" (and {more} more)" if more else ""),
-            hint="the log was altered, or something that it does not name extended the PCR",
+            hint="the log was altered, or the PCR was extended by something that is not in the log",
         )
     if best.differences:
         raise VerificationRefused(
-            f"the event log is not that of {best.name}, the nearest approved boot: "
-            f"{best.count(Match.UNEXPECTED)} unexpected and "
-            f"{best.count(Match.MISSING)} missing entries"
+            f"the event log is not that of {best.name}, the closest approved boot: "
+            f"{best.count(Match.UNEXPECTED)} unexpected and {best.count(Match.MISSING)} missing "
+            "entries"
         )
 
 
@@ -167,7 +167,7 @@ def _values_document(values: pcr_values.PcrComparison) -> dict[str, object]:
 def _print(found: EventLog, best: Comparison) -> None:
     from bootseal.formats.tpm import eventlog
 
-    title = f"compared with {best.name}" if best.name else "compared with nothing"
+    title = f"compared with {best.name}" if best.name else "not compared with a boot"
     console.say("[bold]{} entries, {}[/]", len(found.events), title)
     for note in _notes(found):
         console.say("note: {}", note)
@@ -185,11 +185,11 @@ def _notes(found: EventLog) -> Iterator[str]:
     """Yield what a reader has to know about the log as a whole."""
     if found.tpm == "1.2":
         yield (
-            "this is a log in the form of a TPM 1.2, with SHA-1 digests only; firmware that also "
-            "writes a crypto-agile log gives it to the kernel as binary_bios_measurements of tpm0"
+            "this is a log in TPM 1.2 format, with SHA-1 digests only; if the firmware also "
+            "writes a crypto-agile log, the kernel shows that as binary_bios_measurements of tpm0"
         )
     if found.skipped:
-        yield f"the digests of {', '.join(found.skipped)} were skipped: those PCRs are not told"
+        yield f"the digests of {', '.join(found.skipped)} were skipped, so those PCRs are unknown"
     if found.padding:
         yield f"{found.padding} bytes of filler after the last entry: a dump of the log's memory"
 

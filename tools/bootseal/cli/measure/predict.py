@@ -23,7 +23,9 @@ def predict(
     configuration: Configurations = None,
     bank: Annotated[
         list[str] | None,
-        typer.Option(help="PCR bank besides sha256; may be repeated. All but sha1 if left out."),
+        typer.Option(
+            help="PCR bank in addition to sha256; may be repeated. All but sha1 if left out."
+        ),
     ] = None,
     bootargs: Annotated[
         str, typer.Option(help="Value of U-Boot's bootargs variable, if it is set.")

@@ -31,11 +31,15 @@ def sign(
     configuration: Configurations = None,
     keep: Annotated[
         Path | None,
-        typer.Option(metavar="POLICY", help="Also keep what this earlier policy approves."),
+        typer.Option(
+            metavar="POLICY", help="Also keep the states that this earlier policy approves."
+        ),
     ] = None,
     approved: Annotated[
         Path | None,
-        typer.Option(metavar="LIST", help="Of --keep, keep only what is on this approved list."),
+        typer.Option(
+            metavar="LIST", help="Keep only those states of --keep that are on this approved list."
+        ),
     ] = None,
 ) -> None:
     """Approve the predicted states: write systemd's tpm2-pcr-signature.json."""
@@ -47,7 +51,7 @@ def sign(
     from bootseal.measure import pcr_policy
 
     if approved and not keep:
-        raise UsageError("--approved says what to keep: it needs --keep POLICY")
+        raise UsageError("--approved selects what to keep: it needs --keep POLICY")
     artefacts = sources.load(source, u_boot=u_boot)
     with naming(source):
         found = sources.predictions(artefacts, configuration, banks=["sha256"])

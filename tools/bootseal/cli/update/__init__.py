@@ -7,6 +7,6 @@ from bootseal.cli import lazy
 
 app = lazy.noun(
     __name__,
-    "Make, sign and check the bundles that devices are updated with by RAUC.",
+    "Make, sign and check the bundles with which RAUC updates devices.",
     ("bundle", "sign", "check"),
 )

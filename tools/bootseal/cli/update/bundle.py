@@ -31,14 +31,16 @@ def bundle(
     opening: KeyOptions,
     compatible: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Devices it is for; the device's name if left out."),
+        typer.Option(
+            metavar="NAME", help="Devices that the bundle is for; the device's name if left out."
+        ),
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Make an update bundle of what the disk of a build directory starts, and sign it.
+    """Make an update bundle from the disk of a build directory, and sign it.
 
-    Root, hash tree and boot partition are those of the first slot, which are for every slot. The
-    same disk, version and time of signing (SOURCE_DATE_EPOCH) make the same bytes with an RSA key.
+    Root, hash tree and boot partition are those of the first slot; they suit every slot. The
+    same disk, version and signing time (SOURCE_DATE_EPOCH) give the same bytes with an RSA key.
 
     Example: bootseal update bundle build/device --version 2.1.0 --keys keys -o release.raucb
 
@@ -50,7 +52,7 @@ def bundle(
 
     if who.import_signatures is not None:
         raise UsageError(
-            "--import-signatures finishes a bundle that is there",
+            "--import-signatures finishes an existing bundle",
             hint=f"bootseal update sign {output} --import-signatures {who.import_signatures}",
         )
     target = expected.of_device(device)

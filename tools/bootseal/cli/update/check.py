@@ -25,8 +25,8 @@ def check(
         Path,
         typer.Argument(
             metavar="DEVICE",
-            help="Build directory of the devices it is for: their boot loader, slots and policy "
-            "key.",
+            help="Build directory of the devices that the bundle is for: their boot loader, slots "
+            "and policy key.",
         ),
     ],
     *,
@@ -42,17 +42,19 @@ def check(
     ] = None,
     compatible: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Devices it must be for; DEVICE's name if left out."),
+        typer.Option(
+            metavar="NAME", help="Devices that the bundle must be for; DEVICE's name if left out."
+        ),
     ] = "",
-    inside: Annotated[bool, typer.Option(help="Also check what the root holds.")] = True,
+    inside: Annotated[bool, typer.Option(help="Also check the contents of the root.")] = True,
     everything: Annotated[
         bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check an update bundle: who signed it, each of its bytes, and what a device would start.
+    """Check an update bundle: its signature, each of its bytes, and what a device would start.
 
-    The signature comes first, then every block, then what is inside, by the checks of disk check.
+    The signature is verified first, then every block, then the contents, as in disk check.
 
     Exits with 0 if there are no errors, with 3 if there are, and with 4 if it is not a bundle.
 

@@ -35,13 +35,14 @@ class AuthorityOptions:
 
     keys: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Key directory: its update-ca, and its update key signs."),
+        typer.Option(
+            metavar="DIR",
+            help="Key directory: its update key signs, its update-ca must have certified it.",
+        ),
     ] = None
     authority: Annotated[
         Path | None,
-        typer.Option(
-            metavar="CRT", help="Certificate of the update-ca, where it is not that of --keys."
-        ),
+        typer.Option(metavar="CRT", help="Certificate of the update-ca, if not that of --keys."),
     ] = None
 
     def certificate_of_authority(self, device: Path | None = None) -> Certificate:
@@ -62,7 +63,7 @@ class AuthorityOptions:
             own = device / "keys"
             directory = own if own.is_dir() else None
         if self.authority is None and directory is None:
-            raise UsageError("no authority for updates is named: expected --keys or --authority")
+            raise UsageError("no update CA is named: expected --keys or --authority")
         path = self.authority or _of_role(directory or Path(), Role.UPDATE_CA)
         found = certificate.read(path)
         if not certificate.is_authority(found):
@@ -79,13 +80,11 @@ class SigningOptions(AuthorityOptions):
 
     key: Annotated[
         str | None,
-        typer.Option(
-            metavar="URI", help=f"Update key ({KEY_URI}), where it is not that of --keys."
-        ),
+        typer.Option(metavar="URI", help=f"Update key ({KEY_URI}), if not that of --keys."),
     ] = None
     certificate: Annotated[
         Path | None,
-        typer.Option(metavar="CRT", help="Its certificate, where it is not that of --keys."),
+        typer.Option(metavar="CRT", help="Certificate of the update key, if not that of --keys."),
     ] = None
     export_requests: ExportRequests = None
     import_signatures: ImportSignatures = None
@@ -134,7 +133,7 @@ class SigningOptions(AuthorityOptions):
 
     def _own(self, role: Role, option: str) -> Path:
         if self.keys is None:
-            raise UsageError(f"{option} is missing, and so is --keys, which would have it")
+            raise UsageError(f"{option} is missing, and so is --keys, which would provide it")
         return _of_role(self.keys, role)
 
 

@@ -25,10 +25,10 @@ def sign(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Put another signature into a bundle, in the place of the one it has.
+    """Replace the signature of a bundle.
 
-    Every block is compared with the manifest first. Who signed before is not asked: check the
-    bundle if that matters.
+    Every block is compared with the manifest first, but the previous signature is not checked: run
+    update check if it matters.
 
     Example: bootseal update sign release.raucb --keys keys
 

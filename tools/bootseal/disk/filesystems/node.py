@@ -53,7 +53,7 @@ class Content:
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_size < self.offset + self.size:
-                raise FormatError(f"{self.path.name} was not extracted whole")
+                raise FormatError(f"{self.path.name} was not extracted completely")
             if not self.size:
                 yield b""
                 return

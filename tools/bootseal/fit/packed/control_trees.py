@@ -90,7 +90,7 @@ def edit(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
         changed = _edit_fit(inner, change)
     if len(changed) != len(inner) and any(data[package.end :]):
         raise UsageError(
-            f"something follows {package.kind}, which would become larger: it cannot be changed",
+            f"{package.kind} would become larger, but other data follows it: it cannot be changed",
             hint=_BUILD,
         )
     return data[: package.start] + changed + data[package.end :]
@@ -172,7 +172,8 @@ def _edit_fit(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
     signatures += [s for each in fit.configurations for s in each.signatures]
     if signed := [each.path for each in signatures if each.value]:
         raise UsageError(
-            f"the FIT of U-Boot is signed ({signed[0]}): a key put into it would break that",
+            f"the FIT of U-Boot is signed ({signed[0]}): adding a key to it would invalidate the "
+            "signature",
             hint=_BUILD,
         )
     for name in [image.name for image in _holders(fit)]:

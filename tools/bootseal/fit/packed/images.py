@@ -65,8 +65,8 @@ def _replace_external(fit: Fit, image: Image, data: bytes) -> bytes:
     external = [other for other in fit.images if other.behind and other is not image]
     if any(i.offset < end and image.offset < i.offset + len(i.payload) for i in external):
         raise UsageError(
-            f"the data of {image.path} is that of another image as well: it cannot be changed",
-            hint="build the FIT with data of its own for each image",
+            f"{image.path} shares its data with another image: it cannot be changed",
+            hint="build the FIT with separate data for each image",
         )
     behind = [each for each in external if each.offset >= end]
     room = min((each.offset for each in behind), default=len(fit.data)) - image.offset

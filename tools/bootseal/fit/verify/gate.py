@@ -62,9 +62,9 @@ def _check_loads(fit: Fit, target: Target) -> Iterator[Finding]:
     last, first = 0, ""
     for start, end, path in loaded:
         if end >= _MEMORY:
-            yield finding("fit.gate", path, f"it is loaded to {start:#x} and ends behind memory")
+            yield finding("fit.gate", path, f"it is loaded to {start:#x} and ends beyond memory")
         if start < last:
-            message = f"it may be unpacked over {first}, which is loaded in front of it"
+            message = f"it may be unpacked over {first}, which is loaded before it"
             yield finding("fit.gate", path, message)
         if end > last:
             last, first = end, path

@@ -101,14 +101,14 @@ def _check_place(image: Image, strictness: Strictness) -> Iterator[Finding]:
         return
     alone = given == ["data-offset", "data-size"]
     if image.external and not (strictness.external_data and alone):
-        expected = "embedded data alone"
+        expected = "embedded data only"
         if strictness.external_data:
             expected += ", or data-offset and data-size"
         names = ", ".join(name for name in given if name != "data")
         if image.place is Place.EMBEDDED:
             message = f"{names} is left over from external data, unsigned: expected {expected}"
         else:
-            message = f"the place of the data is given by {names}, unsigned: expected {expected}"
+            message = f"{names}, unsigned, give the place of the data: expected {expected}"
         yield finding("fit.external-data", image.path, message)
     elif not image.payload:
         yield finding("fit.no-data", image.path, "the image has no data")

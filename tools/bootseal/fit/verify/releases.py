@@ -37,12 +37,12 @@ _EVERY: Final = "every release"
 
 ACCEPTS_BY_LIST: Final = ReleaseNote(
     releases=_LIST,
-    answer="accept it: they hash the nodes that the unsigned 'hashed-nodes' names",
+    answer="accept it: they hash the nodes in the unsigned 'hashed-nodes'",
     identifiers=("CVE-2026-46728", "CVE-2026-33243 (barebox)"),
 )
 REFUSES_BY_LIST: Final = ReleaseNote(
     releases=_LIST,
-    answer="refuse it: they need a 'hashed-nodes' that names what was signed",
+    answer="refuse it: they need a 'hashed-nodes' that lists what was signed",
 )
 UNSIGNED_VERITY: Final = ReleaseNote(
     releases="before 2026.10", answer="do not include dm-verity nodes in what they verify"
@@ -51,7 +51,7 @@ UNSIGNED_VERITY: Final = ReleaseNote(
 BY_FINDING: Final[dict[str, ReleaseNote]] = {
     "fit.unit-address": ReleaseNote(
         releases="before 2021.04",
-        answer="may verify one node and boot another whose name goes on with '@'",
+        answer="may verify one node and boot another whose name continues with '@'",
         identifiers=("CVE-2021-27138",),
     ),
     "fit.hashed-strings": ReleaseNote(
@@ -68,7 +68,7 @@ BY_FINDING: Final[dict[str, ReleaseNote]] = {
         releases=_EVERY, answer="accepts any FIT with this control device tree"
     ),
     "fit.image-key": ReleaseNote(
-        releases=_EVERY, answer="takes an image signature by any trusted key for one by this key"
+        releases=_EVERY, answer="accepts an image signature by any trusted key in place of this key"
     ),
     "fit.ignored-hash": ReleaseNote(
         releases=_EVERY, answer="skips this hash on the target, while host tools check it"
@@ -82,7 +82,7 @@ BY_FINDING: Final[dict[str, ReleaseNote]] = {
         releases=_EVERY, answer="may load this image over one that was verified"
     ),
     "fit.noload-compressed": ReleaseNote(
-        releases=_RELEASED, answer="may write past the buffer they decompress to"
+        releases=_RELEASED, answer="may write past the decompression buffer"
     ),
     "fit.default-unsigned": ReleaseNote(
         releases=_EVERY,

@@ -49,7 +49,7 @@ def check_configuration(
         message = f"'hashed-nodes' and the configuration disagree about {', '.join(odd)}"
         findings.append(finding("fit.hashed-nodes", signature.path, message))
     if strictness.strict and len(signature.hashed_nodes) > _MAX_NODES:
-        message = f"'hashed-nodes' has {len(signature.hashed_nodes)} entries: U-Boot takes up to "
+        message = f"'hashed-nodes' has {len(signature.hashed_nodes)} entries: U-Boot allows up to "
         findings.append(finding("fit.hashed-nodes", signature.path, f"{message}{_MAX_NODES}"))
     findings += _check_limits(fit, configuration, nodes)
     size = _strings_size(fit, signature, strict=strictness.strict)

@@ -35,7 +35,7 @@ def check(fit: Fit, configuration: Configuration) -> Iterator[Finding]:
     Names are compared as U-Boot compares them, without regard to case.
     """
     if "timestamp" not in fit.flat.root.properties:
-        yield finding("fit.timestamp", "/", "there is no timestamp, which U-Boot demands")
+        yield finding("fit.timestamp", "/", "there is no timestamp, which U-Boot requires")
     for name, types in _TYPES.items():
         for image in map(fit.image, configuration.references.get(name, ())):
             wrong = {"type": image.type} if image.type.lower() not in types | _ANYWHERE else {}

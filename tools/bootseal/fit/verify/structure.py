@@ -104,10 +104,10 @@ def _check_layout(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
     slack = data[header.off_strings + header.size_strings :]
     # mkimage -E aligns the end, and before 2025.10 does not clear what it aligns with.
     if len(slack) >= _ALIGNMENT and not payloads.is_zero(slack):
-        yield finding("fit.slack", "header", "the space behind the strings block is not zero")
+        yield finding("fit.slack", "header", "the space after the strings block is not zero")
     for token in fit.flat.tokens:
         if token.tag is Tag.NOP:
-            yield finding("fit.nop", f"offset {token.start}", "a NOP tag has no place in a FIT")
+            yield finding("fit.nop", f"offset {token.start}", "a NOP tag is not allowed in a FIT")
             return
 
 
@@ -116,7 +116,7 @@ def _check_names(fit: Fit) -> Iterator[Finding]:
     for node in fit.flat.root.walk():
         if node.name and "@" not in node.name and _NAME.fullmatch(node.name) is None:
             yield finding(
-                "fit.name", node.path, "the name has a character that FIT names must not have"
+                "fit.name", node.path, "the name has a character that is not allowed in FIT names"
             )
         for name, count in Counter(child.name for child in node.children).items():
             if count > 1:
@@ -129,7 +129,7 @@ def _check_names(fit: Fit) -> Iterator[Finding]:
 def _check_nodes(fit: Fit) -> Iterator[Finding]:
     root = fit.flat.root
     if not fit.description:
-        yield finding("fit.description", "/", "there is no description, which U-Boot demands")
+        yield finding("fit.description", "/", "there is no description, which U-Boot requires")
     yield from _unsigned(root, UNHASHED)
     for node in root.children:
         if node.name not in {"images", "configurations"}:
@@ -144,7 +144,7 @@ def _check_nodes(fit: Fit) -> Iterator[Finding]:
     for image in fit.images:
         yield from _check_children(image.node, ("hash", "signature"))
         if image.signatures:
-            message = "signed on its own, which binds it to no configuration"
+            message = "signed on its own, which does not bind it to a configuration"
             yield finding("fit.image-signature", image.path, message)
     for configuration in fit.configurations:
         yield from _unsigned(configuration.node, UNHASHED)
@@ -219,7 +219,7 @@ def _check_use(fit: Fit) -> Iterator[Finding]:
         yield finding(
             "fit.no-default",
             "/configurations",
-            f"there is no default: bootm boots it by name alone, ADDRESS#NAME with one of {names}",
+            f"there is no default: bootm boots it only by name, ADDRESS#NAME with one of {names}",
         )
 
 
@@ -229,7 +229,7 @@ def check_configurations(fit: Fit) -> Iterator[Finding]:
         yield finding(
             "fit.no-configuration",
             "/configurations",
-            "there is no configuration: nothing can be signed for all images together",
+            "there is no configuration, so no signature can cover all images together",
         )
 
 

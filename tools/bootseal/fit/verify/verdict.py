@@ -239,7 +239,7 @@ def _choose(
     if name is None and strictness.strict:
         findings = []
         if len(fit.configurations) > 1:
-            message = "no signature covers the choice of the default: boot with ADDRESS#NAME"
+            message = "the choice of the default is not signed: boot with ADDRESS#NAME"
             findings.append(finding("fit.default-unsigned", "/configurations", message))
         return list(fit.configurations), findings
     wanted = fit.default if name is None else name
@@ -269,7 +269,7 @@ def _check_tree(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
     yield from structure.check_size(fit, strictness)
     yield from structure.check_addresses(fit)
     if "description" not in fit.flat.root.properties:
-        yield finding("fit.description", "/", "there is no description, which U-Boot demands")
+        yield finding("fit.description", "/", "there is no description, which U-Boot requires")
     yield from structure.check_configurations(fit)
 
 
@@ -294,7 +294,7 @@ def _check_trust(trust: Trust) -> Iterator[Finding]:
             message = f"required is {key.required!r}, which U-Boot ignores: expected conf or image"
             yield finding("fit.required-value", key.path, message)
     for key in trust.required("image"):
-        message = "U-Boot takes a signature by any key for one by this: use required=conf"
+        message = "U-Boot accepts a signature by any key in place of this one: use required=conf"
         yield finding("fit.image-key", key.path, message)
 
 
@@ -309,7 +309,7 @@ def _check_image_keys(
         return
     message = (
         "only the data of its images is signed: anyone can combine images of several FITs, and "
-        "change where they are loaded and started"
+        "change their load addresses and entry points"
     )
     for each in chosen:
         kernel = strictness.strict and "kernel" in each.references

@@ -13,6 +13,6 @@ INHIBIT_DEFAULT_DEPS = "1"
 PACKAGES = "${PN}"
 ALLOW_EMPTY:${PN} = "1"
 RPROVIDES:${PN} = " \
-    busybox coreutils cryptsetup e2fsprogs-mke2fs libdevmapper libubootenv-bin openssl-bin systemd \
-    systemd-crypt tpm2-tools util-linux-blkdiscard util-linux-flock util-linux-lsblk \
+    busybox coreutils cryptsetup dbus e2fsprogs-mke2fs libdevmapper libubootenv-bin openssl-bin systemd \
+    systemd-crypt tpm2-tools util-linux-blkdiscard util-linux-flock util-linux-lsblk util-linux-mount \
 "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-SUMMARY = "The last preset of OE-Core's systemd, which that of the reference device lacks"
+SUMMARY = "Of the presets of OE-Core's systemd, what the root of the reference device has use for"
 LICENSE = "MIT"
 
 deltask do_fetch
@@ -12,6 +12,7 @@ INHIBIT_DEFAULT_DEPS = "1"
 
 do_install() {
     install -d ${D}${systemd_unitdir}/system-preset
+    echo 'enable systemd-networkd.service' >${D}${systemd_unitdir}/system-preset/90-systemd.preset
     echo 'disable *' >${D}${systemd_unitdir}/system-preset/99-default.preset
 }
 

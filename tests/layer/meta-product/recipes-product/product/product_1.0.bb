@@ -14,7 +14,7 @@ S = "${UNPACKDIR}"
 
 DEPENDS = "systemd"
 
-inherit systemd useradd
+inherit systemd
 
 do_compile() {
     ${CC} ${CFLAGS} ${LDFLAGS} ${S}/product.c -o product -lsystemd
@@ -28,9 +28,6 @@ do_install() {
 }
 
 SYSTEMD_SERVICE:${PN} = "product.service"
-
-USERADD_PACKAGES = "${PN}"
-USERADD_PARAM:${PN} = "--system --no-create-home --home-dir /nonexistent --shell /sbin/nologin --user-group product"
 
 FILES:${PN} += "${datadir}/dbus-1 ${systemd_unitdir}/network"
 

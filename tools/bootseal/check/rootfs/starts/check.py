@@ -54,7 +54,7 @@ def check(tree: Tree, where: str) -> Iterator[Finding]:
             yield finding(
                 "disk.root-unsigned-program",
                 place,
-                f"{at} to {target}, which nothing signs, for a program or what one loads",
+                f"{at} to {target}, which is not signed, for a program or what one loads",
                 expected="a path on the signed root",
                 observed=target,
             )

@@ -47,12 +47,12 @@ _OPEN: Final = tuple(
         (
             r"nc|ncat|netcat|nc\.(openbsd|traditional)",
             r"(.* )?(-[a-z]*[ec]|--exec|--sh-exec)( .*)?",
-            "connects a program with the network (nc)",
+            "connects a program to the network (nc)",
         ),
         (
             r"socat",
             r"(?i).*\b(EXEC|SYSTEM|SHELL):.*",
-            "connects a program with the network (socat)",
+            "connects a program to the network (socat)",
         ),
         (r"dropbear", r"(.* )?-[a-zA-Z]*B.*", "accepts empty passwords (dropbear -B)"),
     )
@@ -220,7 +220,7 @@ def _unsigned(tree: Tree) -> Iterator[tuple[str, str]]:
         for match in filter(None, map(_DECIDES.match, tree.text(node).splitlines())):
             default = default and match[1].lower() != "authorizedkeysfile"
             for target in filter(None, map(tree.leads, commands.paths(match[2].replace('"', " ")))):
-                yield node.path, f"{match[1]} lets {target} decide, which nothing signs"
+                yield node.path, f"{match[1]} lets {target} decide, which is not signed"
             if match[1].lower() == "authorizedkeysfile":
                 yield from _homes(tree, match[2].split())
     if server and default:
@@ -241,4 +241,4 @@ def _homes(tree: Tree, files: list[str]) -> Iterator[tuple[str, str]]:
             place = file.replace("%h", home).replace("%u", name)
             target = tree.leads(place if place.startswith("/") else f"{home}/{place}")
             if target and ("%" in file or not file.startswith("/")):
-                yield "etc/passwd", f"keys in {target} log in as {name!r}"
+                yield "etc/passwd", f"keys in {target} can log in as {name!r}"
