@@ -54,7 +54,7 @@ class Signing:
             raise FormatError("the signature partition that was written says something else")
         if not self.asked:
             found = cms.check_detached(made.message, text, self.certificate)
-            refuse(found, "what was signed does not verify")
+            refuse(found, "the signed image does not verify")
         return partition
 
 
@@ -72,7 +72,7 @@ def whole(path: Path) -> Image:
         wrong = [each for each in errors(findings) if each.id != "app.signature"]
         refuse(wrong, "it cannot be signed")
         if found is None:
-            raise VerificationRefused("it cannot be signed: it has no partitions to look at")
+            raise VerificationRefused("it cannot be signed: it has no partitions")
         refuse(images.blocks(disk, found, found.root_hash), "it cannot be signed")
     return found
 

@@ -144,8 +144,8 @@ class _Writer:
             except FileExistsError:
                 if not stat.S_ISDIR(path.lstat().st_mode):
                     raise FormatError(
-                        f"{self._what}: /{path.relative_to(self._root)} is not a directory, as it "
-                        f"has to be for /{name}"
+                        f"{self._what}: /{path.relative_to(self._root)} is not a directory, so "
+                        f"/{name} cannot be in it"
                     ) from None
             else:
                 path.chmod(_DIRECTORY)
@@ -154,7 +154,7 @@ class _Writer:
     def refuse_existing(self, name: str) -> None:
         """Refuse a second file in one place."""
         if os.path.lexists(self._root / name):
-            raise FormatError(f"{self._what}: /{name} is there twice, or is in the way")
+            raise FormatError(f"{self._what}: /{name} already exists")
 
     def mode(self, name: str, path: Path, kind: int, mode: int) -> None:
         """Give a file its permissions; those of directories come when all is written."""
@@ -219,7 +219,9 @@ class _Writer:
         elif member.islnk():
             first = self.place(self._name(member.linkname))
             if first.is_symlink() or not first.is_file():
-                raise FormatError(f"{self._what}: /{name} is a link to what is not a file of it")
+                raise FormatError(
+                    f"{self._what}: /{name} is a link to something that is not a file in it"
+                )
             target.hardlink_to(first)
         elif member.isreg() and (content := tar.extractfile(member)) is not None:
             with content, target.open("xb") as file:
@@ -234,8 +236,8 @@ class _Writer:
             raise FormatError(f"{self._what}: {raw[:80]!r} leads out of the archive")
         if any(part.startswith(_WHITEOUT) for part in parts):
             raise FormatError(
-                f"{self._what}: {raw[:80]!r} takes away what another layer has",
-                hint="name a directory or an archive with all of the layers",
+                f"{self._what}: {raw[:80]!r} removes files of another layer",
+                hint="give a directory or an archive with all of the layers",
             )
         return "/".join(parts)
 
@@ -254,7 +256,7 @@ def _copy_file(source: Path, target: Path) -> None:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(source, flags), "rb") as old, target.open("xb") as new:  # noqa: PTH123 - a descriptor
         if not stat.S_ISREG(os.fstat(old.fileno()).st_mode):
-            raise FormatError(f"{source} became something else while it was copied")
+            raise FormatError(f"{source} changed its type while it was copied")
         shutil.copyfileobj(old, new)
 
 
@@ -286,7 +288,7 @@ def _unpack(archive: Path, target: Path) -> None:
                     writer.member(tar, member)
             # Up to its end, where the checksum is of what was compressed.
             if stream.read(_PADDING).strip(b"\0") or stream.read(1):
-                raise FormatError(f"{archive}: something follows the end of the archive")
+                raise FormatError(f"{archive}: bytes follow the end of the archive")
         except (tarfile.TarError, zlib.error, ValueError, OverflowError, EOFError) as error:
             raise FormatError(f"{archive} is damaged: {error}") from error
         except OSError as error:

@@ -63,7 +63,7 @@ def images(found: Fip) -> dict[str, bytes]:
     for role, name in IMAGES.items():
         image = found.image(name)
         if image is None:
-            raise FormatError(f"the FIP has no {name}: what it measures cannot be predicted")
+            raise FormatError(f"the FIP has no {name}: its measurements cannot be predicted")
         taken[role] = image
     return taken
 

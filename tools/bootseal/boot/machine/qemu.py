@@ -117,8 +117,8 @@ def of_device(device: Device) -> Qemu:
     """
     if device.qemu is None:
         raise UsageError(
-            f"{device.name} is for a board that QEMU does not have: its device.json says nothing of"
-            " a virtual machine",
+            f"{device.name} is for a board that QEMU does not have: its device.json does not "
+            "describe a virtual machine",
             hint="start it on the board; bootseal disk check and fit verify work here",
         )
     return device.qemu

@@ -80,7 +80,7 @@ def check_overlay(overlay: Path, backing: Path, directory: Path) -> None:
 def _wrong(found: qcow2.Qcow2Header, backing: str) -> str:
     if found.backing != backing or found.backing_format != _RAW:
         form = found.backing_format or "any format"
-        return f"it is on {found.backing!r} as {form!r}: expected {backing!r} as {_RAW!r}"
+        return f"its backing file is {found.backing!r}, {form!r}: expected {backing!r}, {_RAW!r}"
     if found.data_file or found.features or found.encrypted:
         return "its data is in another file, or it has features that `boot run` does not use"
     return ""

@@ -192,7 +192,7 @@ def make(record: Record, entries: Sequence[Entry], fleet: Fleet, now: int) -> Pl
         steps=tuple(steps),
     )
     if wrong := next(_faults(made), ""):
-        raise UsageError(f"AWS would not take {wrong}", hint=_hint(wrong))
+        raise UsageError(f"AWS would not accept {wrong}", hint=_hint(wrong))
     return made
 
 
@@ -201,8 +201,8 @@ def _hint(fault: str) -> str:
         return "bootseal identity export --help"
     # Its name in the registry is that in its certificate.
     return (
-        "names of things have letters, digits, ':', '_' and '-': enrol the device under such a "
-        "name, bootseal attest enrol"
+        "thing names have letters, digits, ':', '_' and '-': enrol the device under such a name, "
+        "bootseal attest enrol"
     )
 
 
@@ -305,7 +305,7 @@ def _step_faults(step: Step, plan: Plan) -> Iterator[str]:
         step.operation is Operation.REGISTER
         and _number(given["certificatePem"]) != plan.certificate
     ):
-        yield f"another certificate: expected that with the number {plan.certificate}"
+        yield f"another certificate: expected number {plan.certificate}"
 
 
 def _arn_faults(given: Mapping[str, str], plan: Plan) -> Iterator[str]:

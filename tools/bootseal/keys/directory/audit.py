@@ -120,7 +120,7 @@ def _skipped(skipped: Skipped) -> Finding:
     return finding(
         "keys.symlink" if link else "keys.unseen",
         skipped.path,
-        skipped.reason if link else f"{skipped.reason}: it was not looked at, or not all of it",
+        skipped.reason if link else f"{skipped.reason}: it was not examined, or only in part",
     )
 
 
@@ -224,7 +224,7 @@ def _manifest(
     names = {entry.name for _, entry in manifest.entries()}
     for path in dict.fromkeys([*keys, *(part.path for part, key in files if key.private)]):
         if path.stem not in names:
-            yield finding("keys.stray", str(path), f"{MANIFEST} does not know it")
+            yield finding("keys.stray", str(path), f"{MANIFEST} does not list it")
     for role, entry in manifest.entries():
         path = directory / f"{entry.name}.crt"
         if path not in keys:

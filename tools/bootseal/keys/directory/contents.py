@@ -98,7 +98,7 @@ def walk(directory: Path) -> Iterator[FilePart | Skipped]:
         count += 1
         if count > _MAX_FILES or time.monotonic() > end:
             bound = f"{_MAX_FILES} files" if count > _MAX_FILES else f"{_MAX_SECONDS} seconds"
-            yield Skipped(path=str(path), reason=f"is behind the bound of {bound}, as others are")
+            yield Skipped(path=str(path), reason=f"is beyond the limit of {bound}, like others")
             return
         try:
             mode = path.lstat().st_mode
@@ -184,7 +184,7 @@ def _zip(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
 
 def _whole(*, eof: bool, rest: bytes) -> None:
     if not eof or rest.strip(b"\0"):
-        raise ValueError("it is cut, or has something behind its first stream")
+        raise ValueError("it is truncated, or has data after its first stream")
 
 
 def _bound(count: int) -> None:

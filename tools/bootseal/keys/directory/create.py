@@ -88,7 +88,7 @@ def refuse_open_directory(directory: Path) -> None:
         UsageError: It is one, or not a directory.
     """
     if not directory.is_dir():
-        raise UsageError(f"{directory} is in the way: expected a directory or nothing")
+        raise UsageError(f"{directory} exists and is not a directory")
     if (mode := stat.S_IMODE(directory.stat().st_mode)) & OTHERS_MAY:
         raise UsageError(
             f"{directory} has mode {mode:04o}: other users could read private keys in it",
@@ -138,6 +138,6 @@ def write_all(
 def _refuse_existing(path: Path) -> None:
     if path.exists() or path.is_symlink():
         raise UsageError(
-            f"{path} is in the way: a key is never overwritten, and nothing was made",
+            f"{path} exists: a key is never overwritten, and nothing was made",
             hint="choose another directory, or --only the roles that are missing",
         )
