@@ -19,6 +19,7 @@ S = "${UNPACKDIR}"
 inherit features_check systemd bootseal_keys
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
+BOOTSEAL_KEY_ROLES = "app"
 
 BOOTSEAL_APPS ?= ""
 BOOTSEAL_APPS[doc] = "Names of the applications that may run on the device, and no others"

@@ -96,7 +96,7 @@ def read(disk: Disk) -> tuple[Image | None, list[Finding]]:
     """Read an image without reading any block of the root or its tree.
 
     Returns:
-        The image, None where there is no telling what is where; and all that is wrong with it.
+        The image, None if its partitions could not be located; and all that is wrong with it.
 
     Raises:
         FormatError: It has no partition table at all, or another size than that says.
