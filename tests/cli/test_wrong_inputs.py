@@ -51,7 +51,7 @@ PROGRAM = "from bootseal.cli.app import main; main()"
         ("device config --required text empty", 4, "text:1: 'hello' is not a setting"),
         ("device config --required none empty", 2, "none: No such file"),
         ("device config --required empty directory", 2, "directory: Is a directory"),
-        ("reference build text", 2, "text is in the way"),
+        ("reference build text", 2, "text exists and is not a directory"),
     ],
 )
 def test_wrong_input_is_named_and_leaves_nothing(

@@ -18,10 +18,10 @@ class State(StrEnum):
 
 
 MEANINGS: Final = {
-    State.SIGNED: "a signature leads to these bytes",
+    State.SIGNED: "a good signature covers these bytes",
     State.VERITY: "checked by dm-verity against a signed root hash",
-    State.HASHED: "a hash that nothing signs",
-    State.UNSIGNED: "read by the device, and nothing signs it",
-    State.UNUSED: "read by nothing",
+    State.HASHED: "covered by a hash that no signature covers",
+    State.UNSIGNED: "read by the device, and not signed",
+    State.UNUSED: "not read",
 }
 """What each state means, for the legend of a map."""

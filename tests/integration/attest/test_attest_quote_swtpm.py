@@ -52,7 +52,7 @@ def test_nonce_that_expired_is_refused(fleet: Fleet, answer: Answer) -> None:
 
 def test_nonce_that_was_never_asked_is_refused(fleet: Fleet) -> None:
     for nonce in (bytes(32), b"", b"../../x"):
-        with pytest.raises(VerificationRefused, match="was not asked"):
+        with pytest.raises(VerificationRefused, match="is not an open challenge"):
             fleet.store.take(nonce, now=now())
 
 

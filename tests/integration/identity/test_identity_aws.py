@@ -244,11 +244,15 @@ def other_thing(station: Station) -> None:
 @pytest.mark.parametrize(
     ("change", "said", "hint"),
     [
-        (other_policy, "allows something else than the plan's", "another --policy"),
+        (other_policy, "differs from the plan's", "another --policy"),
         (other_role, f"the role alias gw is of {ROLE}-2: expected {ROLE}", "another --role-alias"),
-        (inactive, "is known to AWS and INACTIVE: expected ACTIVE", "--new-status ACTIVE"),
-        (revoked, "is known to AWS and REVOKED: expected ACTIVE", "bootseal identity challenge"),
-        (other_thing, "attached to the thing dev-2: expected dev-1", "detach-thing-principal"),
+        (inactive, "is registered in AWS as INACTIVE: expected ACTIVE", "--new-status ACTIVE"),
+        (
+            revoked,
+            "is registered in AWS as REVOKED: expected ACTIVE",
+            "bootseal identity challenge",
+        ),
+        (other_thing, "attached to the thing dev-2: expected only dev-1", "detach-thing-principal"),
     ],
 )
 def test_something_else_in_its_place_is_refused(

@@ -261,7 +261,7 @@ def test_job_about_an_application_is_made_of_its_image(
     changed = tmp_path / "changed.raw"
     offset = app_samples.entries(image)[0].offset
     changed.write_bytes(app_samples.changed(image, offset + 4096))
-    assert "does not have the digest" in office.make(3, file=str(changed))
+    assert "does not match the root hash" in office.make(3, file=str(changed))
     changed.write_bytes(app_samples.resigned(image, b""))
     assert "is not signed" in office.make(3, file=str(changed))
     changed.write_bytes(image[:-512])
@@ -358,7 +358,7 @@ def test_job_for_a_bundle_that_devices_would_refuse_is_not_made(
 def test_job_for_a_changed_or_cut_bundle_is_not_made(office: Office) -> None:
     genuine = office.bundle.read_bytes()
     office.bundle.write_bytes(b"\1" + genuine[1:])
-    assert "is not what its manifest says" in office.make(3)
+    assert "does not match its manifest" in office.make(3)
     office.bundle.write_bytes(genuine[:-1])
     assert "not an update bundle" in office.make(4)
 

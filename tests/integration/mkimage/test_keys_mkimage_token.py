@@ -124,7 +124,7 @@ def test_pin_shows_nowhere_when_bootseal_signs_or_fails(build: Build, hsm: dict[
     assert "the PIN of the token 'build' is wrong" in said
     code, said = bootseal()
     assert code == 2
-    assert "there is no terminal to ask on" in said
+    assert "there is no terminal to prompt on" in said
     code, said = bootseal(BOOTSEAL_PIN=PIN)
     assert (code, PIN in said) == (0, False), said
 

@@ -382,8 +382,8 @@ def test_superblock_that_describes_another_tree_is_refused(refused: Refused, goo
     [
         pytest.param(lambda data: data[:-BLOCK], "it was cut off", id="cut"),
         pytest.param(lambda data: data[:0x9000], "it was cut off", id="cut in the root"),
-        pytest.param(lambda data: data + bytes(BLOCK), "something follows its end", id="longer"),
-        pytest.param(lambda data: data + b"x", "something follows its end", id="a byte longer"),
+        pytest.param(lambda data: data + bytes(BLOCK), "bytes follow its end", id="longer"),
+        pytest.param(lambda data: data + b"x", "bytes follow its end", id="a byte longer"),
     ],
 )
 def test_file_of_another_length_is_malformed(

@@ -165,7 +165,7 @@ def test_every_problem_is_named_and_each_remedy_once() -> None:
     with pytest.raises(VerificationRefused) as caught:
         fragments.refuse(found, config)
     assert caught.value.message.splitlines() == [
-        ".config differs from what its fragments demand:",
+        ".config differs from what its fragments require:",
         "  board.cfg:1: CONFIG_CMD_GO should be n, as harden.cfg:2 requires, found y",
         "  verify.cfg:1: CONFIG_FIT should be y, found n: .config does not have it",
         "  verify.cfg:2: CONFIG_FIT_SIGNATURE should be y, found n: .config does not have it",
@@ -246,7 +246,7 @@ def test_lost_setting_is_said_with_its_cause(tmp_path: Path) -> None:
         "verify.cfg:1: CONFIG_FS_FAT should be n, found y in .config:2;"
         " selected by CONFIG_SPL_FS_FAT (Kconfig:2)"
     )
-    assert problem.remedy == "change what decides it in a fragment of the board"
+    assert problem.remedy == "change what selects it in a fragment of the board"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_file_without_a_place_is_refused_by_name(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED / layer.DEVICE, tmp_path / layer.DEVICE)
     (tmp_path / layer.DEVICE / "surprise.sh").touch()
 
-    with pytest.raises(UsageError, match=r"surprise\.sh: no rule says where"):
+    with pytest.raises(UsageError, match=r"surprise\.sh: there is no rule for where"):
         Layer(tmp_path).device_files(login=True)
 
 

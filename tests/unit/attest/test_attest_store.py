@@ -134,6 +134,6 @@ def test_one_tpm_is_not_two_devices(store: Store, same: str) -> None:
     for each in (first, first, other):
         store.admit(each)
 
-    with pytest.raises(VerificationRefused, match="is enrolled as 'dev-2' already"):
+    with pytest.raises(VerificationRefused, match="is already enrolled as 'dev-2'"):
         store.admit(again)
     assert not store.known("dev-4")

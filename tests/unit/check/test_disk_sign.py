@@ -238,7 +238,7 @@ def test_difference_elsewhere_is_noticed(tmp_path: Path) -> None:
 
     for place in (0, 4095, 4101, (1 << 20) - 1, 4098):
         resign_copy.patch(new, [Patch(place, b"\xff")])
-        with pytest.raises(ToolError, match="not written as it should be"):
+        with pytest.raises(ToolError, match="not written correctly"):
             resign_copy.compare(old, new, [Patch(4096, b"patch")])
         resign_copy.copy(old, new)
         resign_copy.patch(new, [Patch(4096, b"patch")])

@@ -71,7 +71,7 @@ def test_problem_is_refused_with_its_reason(board: str, reason: str) -> None:
     assert run() == (
         ExitCode.REFUSED,
         "",
-        f".config differs from what its fragments demand:\n  {reason}",
+        f".config differs from what its fragments require:\n  {reason}",
     )
 
 

@@ -196,7 +196,7 @@ def test_nothing_is_signed_by_a_chain_that_leads_nowhere() -> None:
     ("images", "counter", "said"),
     [
         ({"nt-fw": b"U"}, 0, "the FIP has no tb-fw"),
-        (IMAGES | {"tos-fw": b"OS"}, 0, "the FIP holds tos-fw, which no certificate"),
+        (IMAGES | {"tos-fw": b"OS"}, 0, "the FIP has tos-fw, which no certificate"),
         (IMAGES, 1 << 31, "the trusted counter is 2147483648: expected 0 to 2147483647"),
     ],
 )

@@ -41,7 +41,7 @@ def test_head_is_the_digest_info_of_sha256() -> None:
     ids=["no place", "two places", "another key too", "the hash in a second place"],
 )
 def test_image_that_would_hold_anything_else_is_refused(image: bytes) -> None:
-    with pytest.raises(VerificationRefused, match="BL1 holds"):
+    with pytest.raises(VerificationRefused, match="BL1 has"):
         rom.with_root_key(image, OWN, "BL1")
 
 
@@ -52,12 +52,12 @@ def test_right_image_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("image", "said"),
     [
-        (holding(OTHER), f"hashes of master root keys: {OTHER}: expected {OWN} alone"),
+        (holding(OTHER), f"master root key hashes: {OTHER}: expected only {OWN}"),
         (holding(OWN, OTHER), f"{OWN}, {OTHER}: expected"),
         (holding(OWN, OWN), f"{OWN}, {OWN}: expected"),
         (holding(), "none: expected"),
         (COMPILED, "the placeholder of the build: expected"),
-        (holding(hashlib.sha256().hexdigest()), "the SHA-256 of nothing: expected"),
+        (holding(hashlib.sha256().hexdigest()), "the SHA-256 of empty input: expected"),
         (holding(OWN) + bytes.fromhex(OWN), "a second time"),
     ],
 )

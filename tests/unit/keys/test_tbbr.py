@@ -86,7 +86,7 @@ def salted(size: int) -> padding.PSS:
             "the signature algorithm is not one",
         ),
         "not critical": (built(critical=False), "1.3.6.1.4.1.4128.2100.1 is not critical"),
-        "unknown extension": (built(oid="1.2.3.4"), "1.2.3.4 is not one of a boot chain"),
+        "unknown extension": (built(oid="1.2.3.4"), "1.2.3.4 does not belong to a boot chain"),
         "more behind it": (built() + b"\0", "not a certificate in DER form"),
         "cut": (built()[:-1], "not a certificate in DER form"),
         "empty": (b"", "not a certificate in DER form"),

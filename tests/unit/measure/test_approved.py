@@ -147,7 +147,7 @@ def changed_event(key: str, value: object) -> Callable[[Document], None]:
     ("change", "reason"),
     [
         (other_schema, "has schema"),
-        (other_pcr_value, "are not what its events make"),
+        (other_pcr_value, "do not follow from its events"),
         (twice, "names a release twice"),
         (no_events, "has no events"),
         (unknown_key, "unknown keys: note"),
@@ -157,7 +157,7 @@ def changed_event(key: str, value: object) -> Callable[[Document], None]:
         (changed_event("data", "zz"), "type or data cannot be read"),
         (changed_event("digests", {"sha256": "00"}), "is not a digest of the bank"),
         (changed_event("digests", {"sha384": "00" * 48}), "no sha256 digest"),
-        (changed_event("digests", {"sha256": "00" * 32}), "are not what its events make"),
+        (changed_event("digests", {"sha256": "00" * 32}), "do not follow from its events"),
         (changed_event("digests", {"sha256": "00" * 32, "md5": ""}), "of the bank 'md5'"),
     ],
 )

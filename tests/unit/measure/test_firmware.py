@@ -217,10 +217,12 @@ def test_disk_with_different_or_damaged_banks_is_refused(fit: Path) -> None:
     other = fip.emit(IMAGES | {"soc-fw": b"other"})
     with pytest.raises(UsageError, match="different boot loaders in fw-a and fw-b"):
         bootseal("measure", "predict", disk(fit, PACKAGE, other))
-    with pytest.raises(FormatError, match="fw-b does not hold a FIP"):
+    with pytest.raises(FormatError, match="fw-b does not contain a FIP"):
         bootseal("measure", "predict", disk(fit, PACKAGE, b"x" + PACKAGE))
     large = fip.emit(IMAGES | {"soc-fw": bytes(MIB)})
-    with pytest.raises(FormatError, match=r"fw-a does not hold a FIP: the FIP has .* the bank has"):
+    with pytest.raises(
+        FormatError, match=r"fw-a does not contain a FIP: the FIP has .* the bank has"
+    ):
         bootseal("measure", "predict", disk(fit, large, PACKAGE))
 
 
@@ -239,7 +241,7 @@ def test_every_event_has_words() -> None:
     [
         ("signed", 3, ""),
         ("signed", 0, ""),
-        ("signed", 4, "boot loaders of version 4 or more: this one has 3"),
+        ("signed", 4, "boot loaders of version 4 or higher: this one has 3"),
         ("unsigned", 0, "for a device with a boot ROM"),
         ("u-boot", 0, "for a device with a boot ROM"),
         ("signed", None, ""),

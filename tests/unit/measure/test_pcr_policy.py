@@ -213,7 +213,7 @@ def test_state_beyond_the_predicted_is_a_warning(
 def test_policy_without_a_firmware_pcr_is_not_signed(
     predictions: list[Prediction], signer: Signer, pcrs: tuple[int, ...]
 ) -> None:
-    with pytest.raises(UsageError, match="can be met from Linux"):
+    with pytest.raises(UsageError, match="can be satisfied from Linux"):
         pcr_policy.sign(predictions, signer, pcrs)
 
 

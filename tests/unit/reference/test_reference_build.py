@@ -36,7 +36,7 @@ def test_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.touch()
 
-    with pytest.raises(UsageError, match="is in the way"):
+    with pytest.raises(UsageError, match="exists and is not a directory"):
         reference_build.build(target, progress=Silent())
 
 

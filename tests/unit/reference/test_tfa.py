@@ -89,5 +89,5 @@ def test_image_without_one_place_for_the_hash_is_refused(
 ) -> None:
     monkeypatch.setattr(sources, "make", Make(dict.fromkeys(tfa.IMAGES, SOUND) | {name: content}))
 
-    with pytest.raises(VerificationRefused, match=f"TF-A's {name} does not hold one hash"):
+    with pytest.raises(VerificationRefused, match=f"TF-A's {name} does not have exactly one"):
         tfa.compile_tree(tmp_path, tmp_path / "mbedtls", epoch=1)

@@ -147,7 +147,9 @@ def test_changed_payload_is_not_signed_again(world: World) -> None:
     data[5000] ^= 1
     world.bundle.write_bytes(data)
 
-    with pytest.raises(VerificationRefused, match=r"not what its manifest says: update\.payload"):
+    with pytest.raises(
+        VerificationRefused, match=r"it does not match its manifest: update\.payload"
+    ):
         run("sign", world.bundle, *signing(world), here(world))
 
     assert world.bundle.read_bytes() == data

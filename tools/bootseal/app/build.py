@@ -84,7 +84,7 @@ def build(
         with progress.step("copy the files"):
             stage.fill(application.source, tree)
             stage.complete(tree, application.release, application.entry)
-        with progress.step("check what the application holds"):
+        with progress.step("check the contents of the application"):
             found = tuple(contents.check(stage.nodes(tree)))
         refuse(found, f"{application.source} is not an application")
         with progress.step("pack the files"):

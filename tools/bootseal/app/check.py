@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The whole check of an application image: who signed it, each of its bytes, what it holds.
+"""The whole check of an application image: its signature, each byte, its contents.
 
 Nothing of an image is looked at before what vouches for it: the hash tree after the signature over
 its root, the file system after every block of it.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What an image is held against.
+    """What an image is checked against.
 
     Attributes:
         certificate: The one certificate whose key has to have signed it; None for any key.
@@ -73,12 +73,12 @@ class AppVerdict:
         """Return what was checked of an accepted image, and what was not."""
         checked = [
             "the key of the certificate signed its root hash",
-            "every block leads to that",
-            "nothing else is in it",
+            "every block matches it",
+            "there is nothing else in it",
         ]
         unchecked = ["whether a device may run it"]
         if self.declared is None:
-            unchecked.insert(0, "what it holds")
+            unchecked.insert(0, "its contents")
         else:
             said = self.declared
             checked.append(f"it holds {said.release.name} {said.release.version}, /{said.entry}")
@@ -109,7 +109,7 @@ def check(path: Path, wanted: Wanted, progress: Progress) -> AppVerdict:
             found += images.blocks(disk, image, image.root_hash)
         declared = None
         if wanted.inside and not errors(found):
-            with progress.step("what the application holds"):
+            with progress.step("contents of the application"):
                 declared, inner = _inside(disk, image, wanted.name)
             found += inner
     return AppVerdict(
@@ -131,7 +131,7 @@ def _signature(image: Image, pinned: Certificate | None) -> Iterator[Finding]:
             yield finding(
                 "app.root-hash",
                 entry.name,
-                f"its GUID is {entry.uuid}: expected {guid}, of the root hash that was signed",
+                f"its GUID is {entry.uuid}: expected {guid}, from the signed root hash",
                 expected=guid,
                 observed=entry.uuid,
             )
@@ -157,7 +157,7 @@ def _inside(disk: Disk, image: Image, name: str) -> tuple[Declared | None, list[
                 return None, found
             declared = contents.declared(nodes)
     except FormatError as error:
-        message = f"its files cannot be looked at: {error.message}"
+        message = f"its files cannot be checked: {error.message}"
         return None, [finding("disk.root-unreadable", ROOT, message, expected="erofs")]
     if name and declared.release.name != name:
         message = f"it is the application {declared.release.name!r}: expected {name!r}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an application may hold: the checks of a root file system that fit it, and some of its own.
+"""What an application may contain: the root file system checks that apply, and its own.
 
 Units in an image are never started, so what the root's checks say about those does not matter.
 """
@@ -75,7 +75,7 @@ def check(nodes: Sequence[Node]) -> Iterator[Finding]:
 
 
 def declared(nodes: Sequence[Node]) -> Declared:
-    """Return what an application says of itself.
+    """Return an application's own declarations.
 
     Raises:
         FormatError: It does not.
@@ -99,7 +99,7 @@ def _mount_points(tree: Tree) -> Iterator[Finding]:
     for name in MOUNT_POINTS:
         node = tree.by_path.get(name)
         if node is None or not stat.S_ISDIR(node.mode):
-            message = "it is missing or no directory, and systemd cannot mount over it"
+            message = "it is missing or not a directory, so systemd cannot mount over it"
             yield finding("app.mount-point", f"{ROOT}:/{name}", message)
 
 
@@ -132,20 +132,20 @@ def _entry(tree: Tree) -> Iterator[Finding]:
     link = tree.by_path.get(ENTRY)
     where = f"{ROOT}:/{ENTRY}"
     if link is None or not stat.S_ISLNK(link.mode):
-        message = "there is no such link, which leads to the program that a device starts"
+        message = "the link to the program that a device starts is missing"
         yield finding("app.entry", where, message)
         return
     path = tree.resolve(f"/{ENTRY}")[1:]
     node = tree.by_path.get(path)
     hidden = any(path.startswith(f"{name}/") for name in MOUNT_POINTS)
     if node is None or node.content is None or hidden:
-        yield finding("app.entry", where, f"it leads to /{path}, which is not a file of the image")
+        yield finding("app.entry", where, f"it points to /{path}, which is not a file in the image")
         return
     if node.mode & _EXECUTABLE != _EXECUTABLE:
         mode = f"{stat.S_IMODE(node.mode):04o}"
-        message = f"/{path} has mode {mode}: the user of the application may not read and start it"
+        message = f"/{path} has mode {mode}: the application's user may not read and execute it"
         yield finding("app.entry", where, message)
     head = node.content.read(_MACHINE.stop)
     if head.startswith(elf.MAGIC) and head[_MACHINE] != _AARCH64:
-        message = f"/{path} is a program for another machine than {ARCHITECTURE}"
+        message = f"/{path} is not a program for {ARCHITECTURE}"
         yield finding("app.entry", where, message, observed=head[_MACHINE].hex())

@@ -81,8 +81,8 @@ def opened(path: Path) -> Iterator[Disk]:
     """
     if path.is_symlink():
         raise VerificationRefused(
-            f"{path} is a link: what is checked has to be what is started",
-            hint=f"name the file itself: readlink -f {path}",
+            f"{path} is a link: the checked file has to be the one that is started",
+            hint=f"give the file itself: readlink -f {path}",
         )
     with open_file(path) as file:
         check(file.read(HEAD), APPLICATION, str(path))
@@ -93,10 +93,10 @@ def opened(path: Path) -> Iterator[Disk]:
 
 
 def read(disk: Disk) -> tuple[Image | None, list[Finding]]:
-    """Read an image without looking at a block of the root or its tree.
+    """Read an image without reading any block of the root or its tree.
 
     Returns:
-        The image, None where there is no telling what is where; and all that is wrong with it.
+        The image, None if its partitions could not be located; and all that is wrong with it.
 
     Raises:
         FormatError: It has no partition table at all, or another size than that says.
@@ -139,7 +139,7 @@ def read(disk: Disk) -> tuple[Image | None, list[Finding]]:
 
 
 def blocks(disk: Disk, image: Image, root_hash: bytes) -> Iterator[Finding]:
-    """Yield which blocks of root and tree do not lead to a root hash."""
+    """Yield the blocks of root and tree that do not match a root hash."""
     tree = Tree(root_hash=root_hash, salt=image.superblock.salt, blocks=image.superblock.blocks)
     root = Root(name=ROOT, tree=tree, data=image.root.offset, hashes=image.verity.offset)
     count = 0
@@ -148,7 +148,7 @@ def blocks(disk: Disk, image: Image, root_hash: bytes) -> Iterator[Finding]:
             count += 1
             if count <= _LISTED:
                 what = "block" if each.level == 0 else f"block of level {each.level} of the tree"
-                message = f"{what} {each.number} does not have the digest the root hash leads to"
+                message = f"{what} {each.number} does not match the root hash"
                 where = VERITY if each.level else ROOT
                 yield finding("app.block", where, message, offset=each.offset)
     if count > _LISTED:
@@ -161,7 +161,7 @@ def _check_size(disk: Disk) -> None:
     except FormatError as error:
         raise FormatError(f"no partition table: {error.message}") from error
     if end != disk.size:
-        what = "it was cut off" if end > disk.size else "something follows its end"
+        what = "it was cut off" if end > disk.size else "bytes follow its end"
         raise FormatError(f"it has {disk.size} bytes and its table says {end}: {what}")
 
 
@@ -191,7 +191,7 @@ def _partitions(table: Table, size: int) -> Iterator[Finding]:
             yield finding("app.layout", entry.name, message)
         if entry.offset < end or entry.offset % BLOCK or entry.size % BLOCK:
             message = f"it is at {entry.offset:#x}, of {entry.size} bytes: expected whole blocks"
-            yield finding("app.layout", entry.name, f"{message}, behind {end:#x}")
+            yield finding("app.layout", entry.name, f"{message}, after {end:#x}")
         end = entry.end
     if end > size - gpt.ROOM:
         yield finding("app.layout", SIGNATURE, f"it ends at {end:#x}, in the backup table")
@@ -212,5 +212,5 @@ def _gaps(disk: Disk, table: Table, used: dict[str, int]) -> Iterator[Finding]:
 def _zeros(disk: Disk, start: int, end: int, where: str) -> Iterator[Finding]:
     offset = disk.nonzero(start, end)
     if offset is not None:
-        message = f"there is something at {offset:#x}, where nothing belongs"
+        message = f"there is data at {offset:#x}, where there must be none"
         yield finding("app.hidden-data", where, message, offset=offset)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Signs application images: new ones, and others again in the place of their signature."""
+"""Signs application images: new ones, and others by replacing their signature."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class Signing:
             raise FormatError("the signature partition that was written says something else")
         if not self.asked:
             found = cms.check_detached(made.message, text, self.certificate)
-            refuse(found, "what was signed does not verify")
+            refuse(found, "the signed image does not verify")
         return partition
 
 
 def whole(path: Path) -> Image:
-    """Return an image whose every block leads to the root hash that it names, by any signer.
+    """Return an image in which every block matches its root hash, by any signer.
 
     Raises:
         UsageError: It is not a file.
@@ -72,13 +72,13 @@ def whole(path: Path) -> Image:
         wrong = [each for each in errors(findings) if each.id != "app.signature"]
         refuse(wrong, "it cannot be signed")
         if found is None:
-            raise VerificationRefused("it cannot be signed: it has no partitions to look at")
+            raise VerificationRefused("it cannot be signed: it has no partitions")
         refuse(images.blocks(disk, found, found.root_hash), "it cannot be signed")
     return found
 
 
 def sign(path: Path, image: Image, signing: Signing, output: Path) -> None:
-    """Put another signature into an image, in the place of the one it has.
+    """Replace the signature of an image.
 
     Args:
         path: The image.

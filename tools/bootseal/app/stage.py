@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A directory or a tar layer, copied to where an application is put together.
+"""A directory or a tar layer, copied to where an application is assembled.
 
 What is copied is what is checked and packed, whatever happens to the source meanwhile. Names come
 from others: nothing is written through a link.
@@ -101,7 +101,7 @@ def complete(target: Path, said: Release, entry: str) -> None:
 
 
 def nodes(target: Path) -> list[Node]:
-    """Return what was put together, as the files of a root file system that root owns."""
+    """Return the assembled files as a root file system owned by root."""
     return [_node(target, path) for path in sorted(target.rglob("*"))]
 
 
@@ -135,7 +135,7 @@ class _Writer:
         return self.directory(parent) / last if parent else self._root / last
 
     def directory(self, name: str) -> Path:
-        """Return a directory, made where it is missing; nothing leads out of it."""
+        """Return a directory, created if missing; no link leads out of it."""
         path = self._root
         for part in name.split("/") if name else ():
             path /= part
@@ -144,8 +144,8 @@ class _Writer:
             except FileExistsError:
                 if not stat.S_ISDIR(path.lstat().st_mode):
                     raise FormatError(
-                        f"{self._what}: /{path.relative_to(self._root)} is not a directory, as it "
-                        f"has to be for /{name}"
+                        f"{self._what}: /{path.relative_to(self._root)} is not a directory, so "
+                        f"/{name} cannot be in it"
                     ) from None
             else:
                 path.chmod(_DIRECTORY)
@@ -154,7 +154,7 @@ class _Writer:
     def refuse_existing(self, name: str) -> None:
         """Refuse a second file in one place."""
         if os.path.lexists(self._root / name):
-            raise FormatError(f"{self._what}: /{name} is there twice, or is in the way")
+            raise FormatError(f"{self._what}: /{name} already exists")
 
     def mode(self, name: str, path: Path, kind: int, mode: int) -> None:
         """Give a file its permissions; those of directories come when all is written."""
@@ -174,7 +174,7 @@ class _Writer:
             path.chmod(mode)
 
     def count(self, size: int) -> None:
-        """Refuse what would be too much."""
+        """Refuse too many files or bytes."""
         self._entries += 1
         self._size += size
         if self._entries > MAX_ENTRIES or self._size > MAX_CONTENT:
@@ -219,7 +219,9 @@ class _Writer:
         elif member.islnk():
             first = self.place(self._name(member.linkname))
             if first.is_symlink() or not first.is_file():
-                raise FormatError(f"{self._what}: /{name} is a link to what is not a file of it")
+                raise FormatError(
+                    f"{self._what}: /{name} is a link to something that is not a file in it"
+                )
             target.hardlink_to(first)
         elif member.isreg() and (content := tar.extractfile(member)) is not None:
             with content, target.open("xb") as file:
@@ -234,8 +236,8 @@ class _Writer:
             raise FormatError(f"{self._what}: {raw[:80]!r} leads out of the archive")
         if any(part.startswith(_WHITEOUT) for part in parts):
             raise FormatError(
-                f"{self._what}: {raw[:80]!r} takes away what another layer has",
-                hint="name a directory or an archive with all of the layers",
+                f"{self._what}: {raw[:80]!r} removes files of another layer",
+                hint="give a directory or an archive with all of the layers",
             )
         return "/".join(parts)
 
@@ -254,7 +256,7 @@ def _copy_file(source: Path, target: Path) -> None:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(source, flags), "rb") as old, target.open("xb") as new:  # noqa: PTH123 - a descriptor
         if not stat.S_ISREG(os.fstat(old.fileno()).st_mode):
-            raise FormatError(f"{source} became something else while it was copied")
+            raise FormatError(f"{source} changed its type while it was copied")
         shutil.copyfileobj(old, new)
 
 
@@ -286,7 +288,7 @@ def _unpack(archive: Path, target: Path) -> None:
                     writer.member(tar, member)
             # Up to its end, where the checksum is of what was compressed.
             if stream.read(_PADDING).strip(b"\0") or stream.read(1):
-                raise FormatError(f"{archive}: something follows the end of the archive")
+                raise FormatError(f"{archive}: bytes follow the end of the archive")
         except (tarfile.TarError, zlib.error, ValueError, OverflowError, EOFError) as error:
             raise FormatError(f"{archive} is damaged: {error}") from error
         except OSError as error:

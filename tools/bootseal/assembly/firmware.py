@@ -52,7 +52,9 @@ def describe(directory: Path, root_hash: str) -> Firmware | None:
     names = FILES | {"bios": U_BOOT}
     for name, image in ((names[role], image) for role, image in banks.IMAGES.items()):
         if found.image(image) != _read(directory / name):
-            raise VerificationRefused(f"{image} in {path} is not {name}: they are of two builds")
+            raise VerificationRefused(
+                f"{image} in {path} is not {name}: they are from different builds"
+            )
     counters = sorted(set(verdict.counters.values()))
     if len(counters) != 1:
         raise VerificationRefused(

@@ -147,7 +147,7 @@ def refuse(found: Sequence[Problem], config: Path) -> None:
         lines = "".join(f"\n  {problem.message}" for problem in found)
         remedies = dict.fromkeys(problem.remedy for problem in found)
         raise VerificationRefused(
-            f"{config} differs from what its fragments demand:{lines}", hint="; ".join(remedies)
+            f"{config} differs from what its fragments require:{lines}", hint="; ".join(remedies)
         )
 
 
@@ -200,8 +200,8 @@ def _lost(
                 observed=value,
                 message=f"{fragment.file}:{setting.line}: {symbol} should be {setting.value},"
                 f" found {value}{where}",
-                remedy="search for the symbol in menuconfig (with /): what it depends on is off,"
-                " or something that is not listed here decides otherwise",
+                remedy="search for the symbol in menuconfig (with /): a dependency is off, or "
+                "something that is not listed here overrides it",
             )
 
 
@@ -220,7 +220,7 @@ def _forbidden_by_board(
                     violation,
                     setting,
                     fragment.file,
-                    f"take the line out of {fragment.file}: no fragment of a board may say so",
+                    f"remove the line from {fragment.file}: a board's fragment may not set this",
                 )
 
 
@@ -231,8 +231,8 @@ def _forbidden(config: Path, finished: Mapping[str, Setting]) -> Iterator[Proble
             violation,
             finished.get(violation.symbol, kconfig.Setting(kconfig.OFF, 0)),
             str(config),
-            "set it otherwise in a fragment of the board: it comes from the defconfig, or from what"
-            " Kconfig takes when nothing is said",
+            "set it in a fragment of the board: the value comes from the defconfig or is a "
+            "Kconfig default",
         )
 
 
@@ -261,5 +261,5 @@ def _explained(problem: Problem, tree: Tree, finished: Mapping[str, Setting]) ->
     return replace(
         problem,
         message=f"{problem.message}; {cause}",
-        remedy="change what decides it in a fragment of the board",
+        remedy="change what selects it in a fragment of the board",
     )

@@ -223,7 +223,7 @@ class Layer:
         folder = self.directory.parent / _PACKAGE
         found = sorted(folder.glob("*.py"))
         if not found:
-            raise UsageError(f"{folder} does not hold the update agent", hint="--layer DIR")
+            raise UsageError(f"{folder} does not contain the update agent", hint="--layer DIR")
         place = _PYTHON / _PACKAGE.name
         return tuple(Installed(source=f, target=place / f.name, mode=0o644) for f in found)
 
@@ -256,7 +256,7 @@ def _place(source: Path, name: str) -> Installed:
             target = PurePosixPath(directory) / source.name
             return Installed(source=source, target=target, mode=mode)
     raise UsageError(
-        f"{source}: no rule says where this file of the layer goes on the device",
+        f"{source}: there is no rule for where this file of the layer goes on the device",
         hint="add one to the table in bootseal/assembly/layer.py and to the recipe",
     )
 

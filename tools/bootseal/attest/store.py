@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a verifier remembers: devices with their attestation keys, and the challenges it asked.
+"""A verifier's records: devices with their attestation keys, and its open challenges.
 
 A directory of small files; there is no lock, because every change is one rename: the rename that
 marks a challenge as answered succeeds once.
@@ -135,8 +135,8 @@ class Store:
             ]
             if same and other.name != record.name:
                 raise VerificationRefused(
-                    f"the TPM of {record.name!r} is enrolled as {other.name!r} already: it has the "
-                    f"same {same[0]}",
+                    f"the TPM of {record.name!r} is already enrolled as {other.name!r}: it has "
+                    f"the same {same[0]}",
                     hint=f"{path} is its record; remove it when {other.name!r} no longer exists",
                 )
         self.save(record)
@@ -184,7 +184,7 @@ class Store:
                     f"the challenge {nonce.hex()} was answered before: the quote is a replay"
                 ) from None
             raise VerificationRefused(
-                f"the quote answers {nonce.hex() or 'no nonce'}, which was not asked"
+                f"the quote answers {nonce.hex() or 'no nonce'}, which is not an open challenge"
             ) from None
         found = documents.load(Challenge, used)
         if now > found.expires:

@@ -84,7 +84,7 @@ class AttestVerdict:
 def enrol(
     identity: Identity, trusted: Sequence[Authority], name: str, when: datetime
 ) -> tuple[Record, bytes]:
-    """Check who vouches for a device, and make the credential that certifies its key.
+    """Check a device's endorsement, and make the credential that certifies its key.
 
     Returns:
         The record, not certified yet, and the credential for the device.
@@ -126,8 +126,8 @@ def certify(record: Record, secret: bytes, now: int) -> Record:
         raise UsageError(f"the key of device {record.name} is certified already")
     if not hmac.compare_digest(hashlib.sha256(secret).hexdigest(), record.secret_sha256):
         raise VerificationRefused(
-            f"device {record.name} did not open its credential: its attestation key is not "
-            "proven to live in the TPM that the endorsement certificate is for"
+            f"device {record.name} did not open its credential: its attestation key is not proven "
+            "to be in the TPM of the endorsement certificate"
         )
     return dataclasses.replace(record, certified=now, secret_sha256="")
 
@@ -203,7 +203,7 @@ class Verifier:
             if as_logged:
                 left_out = "; ".join(extension.why for extension in found[0].runtime)
                 yield finding(
-                    "attest.not-capped", "device", f"the system left out a step: {left_out}"
+                    "attest.not-capped", "device", f"the system skipped a step: {left_out}"
                 )
                 return
         elif as_logged or any(_is_quoted(values, one, *quoted) for one in self._runtimes):
@@ -219,7 +219,7 @@ class Verifier:
         best = closest(events, self._logs)
         wrong = [e for e in best.entries if e.match is not Match.MATCHING][:_SHOWN]
         said = "; ".join(f"{e.match} in PCR {e.event.pcr}: {e.meaning}" for e in wrong)
-        return f"the device runs what is not approved; compared with {best.name}: {said}"
+        return f"the device runs a release that is not approved; compared with {best.name}: {said}"
 
 
 def _untrusted(evidence: Evidence, record: Record) -> Iterator[Finding]:
@@ -247,7 +247,7 @@ def _off_the_point(
     if challenge.device != record.name or not hmac.compare_digest(
         quote.nonce, bytes.fromhex(challenge.nonce)
     ):
-        message = f"the quote answers {quote.nonce.hex() or 'no nonce'}: asked was"
+        message = f"the quote answers {quote.nonce.hex() or 'no nonce'}: expected"
         yield finding(
             "attest.nonce", "device", f"{message} {challenge.nonce} of {challenge.device}"
         )
@@ -258,19 +258,21 @@ def _off_the_point(
         said = "; ".join(f"{bank}: {', '.join(map(str, pcrs))}" for bank, pcrs in quote.selection)
         asked = f"{challenge.bank}: {', '.join(map(str, challenge.pcrs))}"
         yield finding(
-            "attest.selection", "device", f"quoted are PCRs {said or 'none'}: asked were {asked}"
+            "attest.selection",
+            "device",
+            f"the quote is over PCRs {said or 'none'}: expected {asked}",
         )
     counted = (quote.reset_count, quote.restart_count, quote.clock)
     last = (record.reset_count, record.restart_count, record.clock)
     if counted < last:
         message = f"the TPM counts resets, restarts and milliseconds {counted}: last were {last}"
         yield finding(
-            "attest.counter", "device", f"{message}, so the quote is old or the TPM another one"
+            "attest.counter", "device", f"{message}, so the quote is old or from another TPM"
         )
 
 
 def unasked(evidence: Evidence, refusal: VerificationRefused) -> AttestVerdict:
-    """Return the verdict on an answer whose challenge is not open: used, expired or never asked."""
+    """Return the verdict on an answer whose challenge is not open: used, expired or unknown."""
     nonce = evidence.quote.nonce.hex()
     return AttestVerdict(
         device="", nonce=nonce, findings=(finding("attest.nonce", "device", refusal.message),)
@@ -284,7 +286,7 @@ def seen(record: Record, verdict: AttestVerdict, evidence: Evidence) -> Record:
         UsageError: The answer was not accepted.
     """
     if not verdict.accepted:
-        raise UsageError(f"the answer of {record.name} was refused: it changes no record")
+        raise UsageError(f"the answer of {record.name} was refused: no record is changed")
     return dataclasses.replace(
         record,
         reset_count=evidence.quote.reset_count,

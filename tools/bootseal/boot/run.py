@@ -101,7 +101,7 @@ def boot(
     progress: Progress,
     certify: Path | None = None,
 ) -> Run:
-    """Boot the device until it is up, refuses to start or time is up; then switch it off.
+    """Boot the device until it is up, refuses to start or time is up; then power it off.
 
     Args:
         device: What was built.
@@ -134,7 +134,7 @@ def boot(
                 ended = power_cycle.run(session, step, workspace=workspace)
             result = evaluate(step, ended, device, str(log.relative_to(directory)))
             if ended.ending is Ending.UP:
-                with progress.step("switch it off"):
+                with progress.step("power it off"):
                     power_cycle.shut_down(session, login=device.login)
     seen = workspace is not None and result.verdict is Outcome.PASSED
     return Run(number=number, result=result, connected=station.NAME if seen else "")

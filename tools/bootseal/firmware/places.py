@@ -41,7 +41,7 @@ def signers(
     if lacking := [key for key in wanted if Role(key) not in found.keys]:
         only = " ".join(f"--only {key}" for key in lacking)
         raise UsageError(
-            f"{directory} holds no key with the role {', '.join(lacking)}",
+            f"{directory} has no key with the role {', '.join(lacking)}",
             hint=f"bootseal keys generate {directory} --profile {found.profile} {only}",
         )
     return {key: key_directory.signer(directory, Role(key), access) for key in wanted}
@@ -58,7 +58,7 @@ def refuse_one_for_two(signers: Mapping[Key, Signer]) -> None:
         first = places.setdefault(signer.public_key.fingerprint(), key)
         if first is not key:
             raise UsageError(
-                f"one key for two places, {first} and {key}: expected a key for each",
+                f"{first} and {key} are the same key: expected a different one for each",
                 hint="bootseal keys generate DIR makes one for each",
             )
 
@@ -83,6 +83,6 @@ def refuse_others(signers: Mapping[Key, Signer], files: Iterable[Path]) -> None:
                 if entry.fingerprint == fingerprint and role != Role(key):
                     raise UsageError(
                         f"the key for {key} is {entry.name}, the {role} key of {directory}: it "
-                        f"does not sign at the place of {key}",
+                        f"may not sign as {key}",
                         hint=f"bootseal firmware sign FIP --keys {directory}",
                     )

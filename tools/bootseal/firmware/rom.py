@@ -20,7 +20,7 @@ PLACEHOLDER: Final = b"bootseal: no master root key yet"
 
 _KNOWN: Final = {
     PLACEHOLDER.hex(): "the placeholder of the build",
-    hashlib.sha256().hexdigest(): "the SHA-256 of nothing",
+    hashlib.sha256().hexdigest(): "the SHA-256 of empty input",
     bytes(32).hex(): "zeros",
     "b0f382091297d83a377a72471bec3273e99232e24959f65e8b4a4a46d8229ada": "Arm's development key",
     "2e40bf6ef912bb983171090e1e153d0bfdd1cc694a98eb8ba0b020864e6c0717": (
@@ -85,11 +85,11 @@ def check(image: bytes, root_hash: str, what: str) -> None:
     if found != [root_hash]:
         held = ", ".join(_KNOWN.get(value, value) for value in found) or "none"
         raise VerificationRefused(
-            f"{what} holds these hashes of master root keys: {held}: expected {root_hash} alone"
+            f"{what} has these master root key hashes: {held}: expected only {root_hash}"
         )
     if image.count(bytes.fromhex(root_hash)) != 1:
         raise VerificationRefused(
-            f"{what} holds the hash {root_hash} a second time: expected it in one place"
+            f"{what} has the hash {root_hash} a second time: expected it once"
         )
 
 

@@ -36,11 +36,11 @@ def sign(found: Fip, signers: Mapping[Key, Signer], counters: Mapping[Counter, i
     """
     if lacking := chain.missing(found):
         raise UsageError(
-            f"the FIP has no {lacking[0]}: nothing starts without {', '.join(chain.REQUIRED)}",
+            f"the FIP has no {lacking[0]}: expected {', '.join(chain.REQUIRED)}",
             hint=f"bootseal firmware build --image {lacking[0]}=FILE ...",
         )
     if others := chain.strangers(found):
-        raise UsageError(f"the FIP holds {others[0]}, which no certificate of the chain covers")
+        raise UsageError(f"the FIP has {others[0]}, which no certificate of the chain covers")
     places.refuse_one_for_two(signers)
     for counter, value in counters.items():
         if not 0 <= value <= tbbr.MAX_COUNTER:

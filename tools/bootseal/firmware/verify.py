@@ -71,7 +71,7 @@ def check(
         if name not in names
     ]
     findings += [
-        finding("firmware.unexpected", name, "no certificate of the chain has it")
+        finding("firmware.unexpected", name, "no certificate of the chain covers it")
         for name in chain.strangers(found)
     ]
     for row in chain.CHAIN:

@@ -42,7 +42,7 @@ def issue(
     """
     if not record.chip:
         raise UsageError(
-            f"the record of {record.name} is of an older version, which does not name the TPM",
+            f"the record of {record.name} has an older version, which does not name the TPM",
             hint="bootseal attest enrol --again",
         )
     key = tpm_keys.public_key(parse_public(entry.key, "identity key").key)
@@ -86,6 +86,6 @@ def check_again(entry: Entry, authority: Authority) -> None:
     """
     if entry.authority != certificates.authority_key(authority).fingerprint():
         raise VerificationRefused(
-            f"the certificate {entry.serial} of {entry.device} was issued by another authority",
+            f"the certificate {entry.serial} of {entry.device} was issued by another CA",
             hint="bootseal identity challenge, for a new one",
         )

@@ -102,11 +102,11 @@ class Registry:
             FormatError: An entry is damaged.
         """
         if not verdict.accepted:
-            raise UsageError(f"the proof of {record.name} was refused: it changes no record")
+            raise UsageError(f"the proof of {record.name} was refused: no record is changed")
         for other in self.entries():
             if other.key == proof.area and other.device != record.name:
                 raise VerificationRefused(
-                    f"the identity key of {record.name} is that of {other.device} already"
+                    f"the identity key of {record.name} is already that of {other.device}"
                 )
         entry = Entry(
             serial=_new_serial(),
@@ -145,7 +145,7 @@ class Registry:
         return entry
 
     def revoke(self, device: str, serial: str, *, reason: str, now: int) -> list[Entry]:
-        """Revoke what was issued or proven for a device.
+        """Revoke the certificates and proven keys of a device.
 
         Args:
             device: The device.

@@ -83,7 +83,7 @@ class Verifier:
 
 
 def unasked(proof: Proof, refusal: VerificationRefused) -> IdentityVerdict:
-    """Return the verdict on a proof whose challenge is not open: used, expired or never asked."""
+    """Return the verdict on a proof whose challenge is not open: used, expired or unknown."""
     boot = attest.unasked(proof.evidence, refusal)
     return IdentityVerdict(boot=boot, findings=boot.findings, key=proof.key.name.hex())
 
@@ -99,21 +99,21 @@ def _statement(proof: Proof, record: Record, challenge: Challenge) -> Iterator[F
         return
     said, quote = proof.statement, proof.evidence.quote
     if said.kind is not Attested.CREATION:
-        message = f"the statement is of TPM2_{said.kind.name.title()}, which a TPM also makes"
+        message = f"the statement is from TPM2_{said.kind.name.title()}, which a TPM also makes"
         yield finding(
             "identity.statement",
             "statement",
             f"{message} for keys that were imported: expected TPM2_CertifyCreation",
         )
     if not hmac.compare_digest(said.nonce, bytes.fromhex(challenge.nonce)):
-        message = f"the statement answers {said.nonce.hex() or 'no nonce'}: asked was"
+        message = f"the statement answers {said.nonce.hex() or 'no nonce'}: expected"
         yield finding("identity.nonce", "statement", f"{message} {challenge.nonce}")
     made, quoted = ((each.reset_count, each.restart_count) for each in (said, quote))
     if made != quoted:
         message = f"the statement was made at reset and restart {made}, the quote at {quoted}"
         yield finding("identity.boot", "statement", message)
     if said.name != proof.key.name:
-        message = f"the statement is about the key {said.name.hex()}: sent was"
+        message = f"the statement is about the key {said.name.hex()}: the proof has"
         yield finding("identity.name", "statement", f"{message} {proof.key.name.hex()}")
 
 
@@ -126,10 +126,10 @@ def _key(proof: Proof) -> Iterator[Finding]:
     if wrong := tpm_identity.wrong_form(proof.key):
         yield finding("identity.form", "key", f"the key {wrong}")
     if not proof.request.signed:
-        message = "the certification request is not signed with the key in it, by SHA-256 or better"
+        message = "the certification request is not signed with its own key and SHA-256 or better"
         yield finding("identity.csr", "csr", message)
     key = tpm_keys.public_key(proof.key.key)
     if proof.request.public_key != key:
         asked = proof.request.public_key.fingerprint()
-        message = f"the certification request is for the key {asked}: that in the TPM is"
+        message = f"the certification request is for the key {asked}: the key in the TPM is"
         yield finding("identity.csr", "csr", f"{message} {key.fingerprint()}")

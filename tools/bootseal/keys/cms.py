@@ -89,9 +89,9 @@ def _key_of(certificate: x509.Certificate, signer: Signer) -> PublicKey:
     named = public.from_crypto(certificate.public_key())
     if named != signer.public_key:
         raise UsageError(
-            f"the certificate is for key {named.fingerprint()}: the key that signs is "
+            f"the certificate is for key {named.fingerprint()}: the signing key is "
             f"{signer.public_key.fingerprint()}",
-            hint="name the certificate of the key: --certificate",
+            hint="give the certificate of the key: --certificate",
         )
     return named
 
@@ -158,7 +158,7 @@ def signer_of(signed: SignedData) -> x509.Certificate:
             found = x509.load_der_x509_certificate(each)
         if _name(found) == (signed.issuer, signed.serial):
             return found
-    raise FormatError("the signature does not hold the certificate of its signer")
+    raise FormatError("the signature does not contain its signer's certificate")
 
 
 def check(signed: SignedData, authority: x509.Certificate) -> list[Finding]:
@@ -207,7 +207,7 @@ def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> Itera
             "update.issuer",
             WHERE,
             f"its signer {certificate.subject.rfc4514_string()} was certified by {observed}: "
-            f"expected the authority for updates, {expected}, with its key",
+            f"expected the update CA, {expected}, with its key",
             expected=expected,
             observed=observed,
         )
@@ -231,7 +231,7 @@ def purpose_problem(certificate: x509.Certificate) -> str:
     if unknown:
         return f"has the critical extension {unknown[0]}, which devices do not know"
     if is_authority(certificate):
-        return "is that of an authority"
+        return "is that of a CA"
     try:
         usage = extensions.get_extension_for_class(x509.KeyUsage).value
         uses = {*extensions.get_extension_for_class(x509.ExtendedKeyUsage).value}
@@ -239,16 +239,16 @@ def purpose_problem(certificate: x509.Certificate) -> str:
         return f"lacks the extension {error.oid.dotted_string}: expected code signing"
     named = ", ".join(sorted(each.dotted_string for each in uses))
     if uses != {ExtendedKeyUsageOID.CODE_SIGNING}:
-        return f"is for {named}: expected {ExtendedKeyUsageOID.CODE_SIGNING.dotted_string} alone"
+        return f"is for {named}: expected only {ExtendedKeyUsageOID.CODE_SIGNING.dotted_string}"
     return "" if usage.digital_signature else "is not for digital signatures"
 
 
 def _signature(signed: SignedData, key: PublicKey) -> Iterator[Finding]:
     if signed.content is None or signed.content_type != cms.DATA:
-        yield finding("update.signature", WHERE, "it does not hold what it signs")
+        yield finding("update.signature", WHERE, "it does not contain the signed content")
         return
     if hashlib.new(signed.hash_name, signed.content).digest() != signed.message_digest:
-        yield finding("update.signature", WHERE, "its digest is not that of the manifest it holds")
+        yield finding("update.signature", WHERE, "its digest is not that of the manifest in it")
         return
     try:
         _verify(signed, signed.attributes, key)
@@ -264,7 +264,7 @@ def _verify(signed: SignedData, content: bytes, key: PublicKey) -> None:
         VerificationRefused: It is not by this key over this.
     """
     if key.kind.is_rsa is not signed.is_rsa:
-        raise FormatError(f"its algorithm is not one of a key of kind {key.kind}")
+        raise FormatError(f"its algorithm does not belong to a key of kind {key.kind}")
     algorithm = Algorithm(hash_name=signed.hash_name, kind=key.kind)
     value = signed.signature
     if not signed.is_rsa:
@@ -289,7 +289,7 @@ def check_detached(message: bytes, content: bytes, pinned: x509.Certificate) -> 
         if (signed.issuer, signed.serial) != _name(pinned):
             return [_other_signer(signed, pinned)]
         if signed.certificates != (pinned.public_bytes(Encoding.DER),):
-            raise FormatError("it holds other certificates than that of its signer")
+            raise FormatError("it contains certificates other than its signer's")
         _verify(signed, content, public.from_crypto(pinned.public_key()))
     except (BootsealError, *UNREADABLE) as error:
         text = error.message if isinstance(error, BootsealError) else public.first_line(error)
@@ -347,7 +347,7 @@ def _validity(
     when: int | None, certificate: x509.Certificate, authority: x509.Certificate
 ) -> Iterator[Finding]:
     if when is None:
-        yield finding("update.validity", WHERE, "it does not say when it was made")
+        yield finding("update.validity", WHERE, "it has no signing time")
         return
     moment = datetime.fromtimestamp(when, UTC)
     for each in (certificate, authority):

@@ -262,5 +262,5 @@ def _values(extensions: list[x509.Extension[x509.ExtensionType]]) -> dict[int, b
                 raise FormatError(f"the extension {name} is not critical: expected it to be")
             values[int(number)] = value.value
         elif not isinstance(value, _STANDARD):
-            raise FormatError(f"the extension {name} is not one of a boot chain")
+            raise FormatError(f"the extension {name} does not belong to a boot chain")
     return values

@@ -138,7 +138,7 @@ def _known(spki: bytes) -> list[str]:
     try:
         results = badkeys.checkpubkey(pem, checks=checks)["results"]
     except ArithmeticError as error:
-        return [f"numbers with which badkeys cannot calculate ({type(error).__name__})"]
+        return [f"numbers that badkeys cannot process ({type(error).__name__})"]
     return [f"{badkeys.allchecks[name]['desc']} (badkeys)" for name in results]
 
 

@@ -168,7 +168,7 @@ def release(
     if not found or not all(prediction.complete for _, prediction in found):
         raise UsageError(
             "PCR 0 is not predicted, because U-Boot's version string is not known",
-            hint="name U-Boot's binary with --u-boot u-boot.bin",
+            hint="give U-Boot's binary with --u-boot u-boot.bin",
         )
     indices = {prediction.rollback_index for _, prediction in found}
     if len(indices) > 1:
@@ -270,7 +270,7 @@ def _check(found: Release) -> None:
     if _NAME.fullmatch(found.name) is None:
         raise FormatError(f"{where}: the name is not up to 64 letters, digits and . _ + -")
     if not found.boots or found.rollback_index < 0:
-        raise FormatError(f"{where}: it has no way to boot, or a negative rollback index")
+        raise FormatError(f"{where}: it has no boots, or a negative rollback index")
     _check_digests({"sha256": found.fit}, where)
     for extension in found.runtime:
         _check_place(extension.pcr, extension.digests, where)
@@ -286,7 +286,7 @@ def _check(found: Release) -> None:
         for bank, values in boot.pcrs.items():
             if bank not in eventlog.BANKS or values != _hex(eventlog.replay(expected, bank)):
                 raise FormatError(
-                    f"{spot}: its {bank!r:.20} PCR values are not what its events make"
+                    f"{spot}: its {bank!r:.20} PCR values do not follow from its events"
                 )
 
 

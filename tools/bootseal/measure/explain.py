@@ -89,7 +89,7 @@ def closest(found: Sequence[Event], boots: Mapping[str, Sequence[Event]]) -> Com
         return Comparison(name="", entries=compare(found, found))
     all_ = [Comparison(name=name, entries=compare(found, boots[name])) for name in boots]
     best = min(all_, key=lambda comparison: comparison.differences)
-    _log.info("of %d approved boots the nearest is %s", len(boots), best.name)
+    _log.info("of %d approved boots the closest is %s", len(boots), best.name)
     return best
 
 
@@ -148,9 +148,9 @@ def _words(event: Event) -> str:  # noqa: PLR0911 - one answer for each kind of 
             text = _text(event.data)
             return f"U-Boot's bootargs variable: {text}" if text else "U-Boot's bootargs: unset"
         case (pcr, EventType.SEPARATOR) if event.data == eventlog.SEPARATOR:
-            return f"U-Boot hands PCR {pcr} over: all its measurements succeeded"
+            return f"U-Boot's separator in PCR {pcr}: all its measurements succeeded"
         case (pcr, EventType.SEPARATOR) if event.data == _ERROR_SEPARATOR:
-            return f"U-Boot hands PCR {pcr} over and says that measuring failed"
+            return f"U-Boot's separator in PCR {pcr}: a measurement failed"
         case (_, EventType.NO_ACTION):
             return _note(event)
         case (pcr, kind):

@@ -190,7 +190,7 @@ def _references(approved: Approved) -> Iterator[_Reference]:
     """
     if not approved.releases:
         raise UsageError(
-            "the approved list is empty: there is nothing to hand on",
+            "the approved list is empty: there is nothing to export",
             hint="bootseal measure approve DIR --name RELEASE --list LIST",
         )
     for release in approved.releases:

@@ -205,14 +205,14 @@ def demand_boot_loader(source: Source, prediction: Prediction) -> None:
     where = prediction.configuration
     if source.counter is None:
         raise UsageError(
-            f"{where} is for a device with a boot ROM: its policy names the boot loader too",
-            hint="name the signed FIP: --u-boot FIP",
+            f"{where} is for a device with a boot ROM: its policy covers the boot loader too",
+            hint="give the signed FIP: --u-boot FIP",
         )
     if source.counter < least:
         raise UsageError(
-            f"{where} is for boot loaders of version {least} or more: this one has "
-            f"{source.counter}, and would not start once the release was found good",
-            hint=f"name a newer FIP, or build the release with --firmware-version {source.counter}",
+            f"{where} is for boot loaders of version {least} or higher: this one has "
+            f"{source.counter}, and would no longer start once the release is found good",
+            hint=f"give a newer FIP, or build the release with --firmware-version {source.counter}",
         )
 
 
@@ -273,7 +273,9 @@ def _boot_loader_of_disk(path: Path) -> _BootLoader | None:
                 held.append(fip.parse(data))
                 images.append(firmware.images(held[-1]))
             except FormatError as error:
-                raise FormatError(f"{path}: {name} does not hold a FIP: {error.message}") from error
+                raise FormatError(
+                    f"{path}: {name} does not contain a FIP: {error.message}"
+                ) from error
     if not held:
         return None
     if any(each != images[0] for each in images):

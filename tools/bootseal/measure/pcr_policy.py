@@ -177,7 +177,7 @@ def policy_digest(prediction: Prediction, pcrs: Sequence[int] | None = None) -> 
         raise UsageError(
             f"PCR {missing[0]} of {prediction.configuration} is not predicted: "
             f"known are {', '.join(map(str, sorted(prediction.pcrs)))}",
-            hint="name the boot loader that it starts with: --u-boot FIP" if 0 in missing else "",
+            hint="give the boot loader that starts it: --u-boot FIP" if 0 in missing else "",
         )
     return tpm.policy_pcr({pcr: prediction.pcrs[pcr] for pcr in pcrs})
 
@@ -266,8 +266,8 @@ def _policy(prediction: Prediction, pcrs: Sequence[int]) -> bytes:
     digest = policy_digest(prediction, pcrs)
     if not any(pcr in _FIRMWARE_PCRS for pcr in pcrs):
         raise UsageError(
-            f"a policy over PCR {', '.join(map(str, sorted(pcrs)))} can be met from Linux when "
-            "U-Boot failed to measure: include one of PCR 0 to 7"
+            f"a policy over PCR {', '.join(map(str, sorted(pcrs)))} can be satisfied from Linux "
+            "when U-Boot failed to measure: include one of PCR 0 to 7"
         )
     for pcr in pcrs:
         if prediction.pcrs[pcr] == tpm.ZERO_DIGEST:

@@ -103,7 +103,9 @@ def parse(data: bytes) -> dict[str, dict[int, bytes]]:
 
 def _add(values: dict[int, bytes], bank: str, line: int, pcr: int, value: bytes) -> None:
     if pcr >= PCR_COUNT or pcr in values:
-        raise FormatError(f"PCR values, line {line}: PCR {pcr} is there twice, or not in a TPM")
+        raise FormatError(
+            f"PCR values, line {line}: PCR {pcr} is listed twice, or does not exist in a TPM"
+        )
     if bank in eventlog.BANKS and len(value) != hashlib.new(bank).digest_size:
         raise FormatError(
             f"PCR values, line {line}: {len(value)} bytes: a value of {bank} has "

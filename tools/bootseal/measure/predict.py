@@ -166,12 +166,12 @@ def _payload(fit: Fit, configuration: Configuration, kind: str) -> memoryview | 
         )
     image = fit.image(names[0])
     if image.external or "data" not in image.node.properties:
-        raise FormatError(f"{image.path} has no embedded data, which alone is predicted")
+        raise FormatError(f"{image.path} has no embedded data, and only that can be predicted")
     if image.node.child("cipher"):
-        raise FormatError(f"{image.path} is encrypted: U-Boot measures what it decrypts to")
+        raise FormatError(f"{image.path} is encrypted: U-Boot measures the decrypted data")
     if kind == "fdt" and image.compression not in {"", "none"}:
         raise FormatError(
-            f"{image.path} is compressed with {image.compression!r}: U-Boot measures the "
-            "device tree it unpacks"
+            f"{image.path} is compressed with {image.compression!r}: U-Boot measures the unpacked "
+            "device tree"
         )
     return image.payload

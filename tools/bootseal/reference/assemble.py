@@ -92,13 +92,13 @@ def assemble(parts: Parts, staging: Path, progress: Progress) -> Device:
     with progress.step("FIT assembled, signed and verified"):
         _device_trees(parts, paths)
         _sign_fit(parts, paths)
-    with progress.step("boot ROM given its key, firmware signed"):
+    with progress.step("root key hash put into the boot ROM, firmware signed"):
         reference_firmware.write(parts.tfa, parts.keys, paths)
     with progress.step("PCR values predicted, policy signed"):
         predictions = _predict(parts, paths)
     with progress.step("disk written"):
         _write_disk(layout, paths, staging)
-    with progress.step("root looked through for logins, digests taken"):
+    with progress.step("root searched for logins, digests computed"):
         about = About(
             name=NAME,
             login=image_offers_login(paths["root"]),

@@ -265,7 +265,7 @@ def _claimed(directory: Path) -> Iterator[None]:
     names = {path.name for path in directory.iterdir() if not path.name.startswith(_STAGING)}
     if device.FILE_NAME not in names and names - {KEYS, server.BENCH, *assembly.FILES}:
         raise UsageError(
-            f"{directory} is neither empty nor a built device, and is left as it is",
+            f"{directory} is neither empty nor a built device, and is left unchanged",
             hint="name a new directory",
         )
     handle = os.open(directory, os.O_RDONLY)
@@ -289,7 +289,7 @@ def _errors_of_disks(directory: Path) -> Iterator[None]:
     except shutil.Error as error:
         raise ToolError(f"copying failed: {error.args[0][0][2]}") from error
     except FileExistsError as error:
-        raise UsageError(f"{error.filename} is in the way: expected a directory") from error
+        raise UsageError(f"{error.filename} exists and is not a directory") from error
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT}:
             raise

@@ -121,13 +121,13 @@ def safe(package: SourcePackage, patches: Sequence[Path]) -> SourcePackage:
     """
     if not package.at_least(OLDEST):
         raise VerificationRefused(
-            f"TF-A {package.version} reads behind the end of certificates (CVE-2022-47630):"
-            f" {OLDEST} or newer is needed"
+            f"TF-A {package.version} reads past the end of certificates (CVE-2022-47630): "
+            f"{OLDEST} or newer is needed"
         )
     if not package.at_least(FIXED) and not any(BOUNDS in path.name for path in patches):
         raise VerificationRefused(
-            f"TF-A {package.version} reads outside of a FIP ({BOUNDS}): {FIXED} or newer is needed,"
-            f" or a patch that has {BOUNDS} in its name"
+            f"TF-A {package.version} reads outside of a FIP ({BOUNDS}): {FIXED} or newer is "
+            f"needed, or a patch with {BOUNDS} in its name"
         )
     return package
 
@@ -156,6 +156,6 @@ def compile_tree(tree: Path, library: Path, *, epoch: int) -> None:
         image = (tree / "build/qemu/release" / name).read_bytes()
         if image.count(rom.HEAD + rom.PLACEHOLDER) != 1 or image.count(rom.HEAD) != 1:
             raise VerificationRefused(
-                f"TF-A's {name} does not hold one hash of a master root key: expected the"
-                " placeholder in one place"
+                f"TF-A's {name} does not have exactly one master root key hash: expected the "
+                "placeholder once"
             )

@@ -89,7 +89,7 @@ def compare(old: Path, new: Path, patches: Sequence[Patch]) -> str:
             state.update(found)
             same = same and found == _patched(before.read(offset, size), offset, patches)
     if not same:
-        raise ToolError(f"{new} was not written as it should be: the disk or memory is failing")
+        raise ToolError(f"{new} was not written correctly: the disk or memory is failing")
     return state.hexdigest()
 
 

@@ -80,7 +80,7 @@ def refuse_other_u_boot(disk: Disk, target: Expected, table: Table) -> None:
         entry = table.entry(name)
         if entry is not None and disk.nonzero(entry.offset, entry.end) is not None:
             raise UsageError(
-                f"{name} holds boot loaders with U-Boot: they are signed over the old one",
+                f"{name} holds boot loaders with U-Boot: their signatures are for the old one",
                 hint="sign the build directory, with --keys DIR or --firmware-key NAME=URI ...",
             )
 
@@ -116,7 +116,8 @@ def signed(
     if root != firmware.mrk and not trust:
         raise UsageError(
             f"the master root key is {root}: the boot ROM holds {firmware.mrk}",
-            hint="--trust puts the new key's hash into the ROM, for devices still to be made",
+            hint="--trust puts the new key's hash into the ROM, for devices that have not been "
+            "made yet",
         )
     done: dict[bytes, bytes] = {}
     banks: list[SignedBank] = []
@@ -189,8 +190,8 @@ def _sign(
     found = fip.parse(content)
     if found.image("nt-fw") != old:
         raise VerificationRefused(
-            f"{name} holds another U-Boot than the build: it cannot be signed again with it",
-            hint="bootseal disk check says more",
+            f"the U-Boot in {name} is not the build's: it cannot be signed again with that",
+            hint="bootseal disk check has the details",
         )
     images = {
         entry.name: bytes(found.data[entry.offset : entry.end])
@@ -222,5 +223,5 @@ def _slots(
 
 def _described(target: Expected) -> Firmware:
     if target.firmware is None:
-        raise UsageError("nothing describes the boot loaders of this device: it has no boot ROM")
+        raise UsageError("the boot loaders of this device are not described: it has no boot ROM")
     return target.firmware

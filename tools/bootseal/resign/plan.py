@@ -226,7 +226,7 @@ def _check_policy_key(disk: Disk, target: Expected, table: Table, key: PublicKey
     pem = None if entry is None else rootfs.policy_key(disk, entry)
     if pem is not None and public.from_pem(pem).fingerprint() != key.fingerprint():
         raise UsageError(
-            f"the policy key is {key.fingerprint()}: the root file system trusts another one, and "
+            f"the policy key is {key.fingerprint()}: the root file system trusts another one, so "
             "no device would open its data",
             hint="build the root file system with this policy key's public half",
         )
@@ -255,8 +255,8 @@ def _refuse_other_boot_loader(
     for before, after in zip(present, predictions, strict=True):
         if policy.policy_digest(before) != policy.policy_digest(after):
             raise UsageError(
-                "the boot loaders measure differently then, and the data policy covers them",
-                hint="name the policy key too, so that it is signed for them",
+                "this changes the measurements of the boot loaders, which the data policy covers",
+                hint="give the policy key too, so that the policy is signed for them",
             )
 
 
@@ -279,7 +279,7 @@ def _verify(fit: bytes, control: bytes) -> None:
         verify(fit, control)
     except VerificationRefused as error:
         raise VerificationRefused(
-            f"U-Boot would refuse what was signed: {error.message}",
+            f"U-Boot would refuse the signed FIT: {error.message}",
             hint="--trust puts the new key into U-Boot",
         ) from error
 

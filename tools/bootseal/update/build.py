@@ -114,7 +114,7 @@ def pack(
         )
         text = manifests.emit(manifest)
         if manifests.parse(text) != manifest:
-            raise FormatError("the manifest that was written says something else")
+            raise FormatError("the written manifest differs from the intended one")
         with mapped(packed) as view:
             write_parts(output, [view, trailer(seal(text))])
     return manifest

@@ -87,9 +87,9 @@ class BundleVerdict:
             inside: Whether the root was looked at.
         """
         checked = [
-            "the authority for updates certified its signer, for code signing",
-            "its manifest leads to every block",
-            "U-Boot's keys lead over the FIT and its command lines to every block of the root",
+            "the update CA certified its signer, for code signing",
+            "every block matches its manifest",
+            "the chain of trust leads from U-Boot's keys to every block of the root",
             f"rollback index {self.rollback_index}",
         ]
         unchecked = ["whether the release starts and stays up"]
@@ -98,7 +98,7 @@ class BundleVerdict:
         else:
             checked.append("the PCR policies are signed with the key that opens the data")
         if not inside:
-            unchecked.insert(0, "what the root holds")
+            unchecked.insert(0, "the contents of the root")
         return f"Checked: {'; '.join(checked)}. Not checked: {'; '.join(unchecked)}."
 
 
@@ -189,8 +189,8 @@ def _signature(signed: SignedData | None, wanted: Wanted) -> Iterator[Finding]:
         yield finding(
             "update.format",
             messages.WHERE,
-            "the signature does not hold a manifest: a bundle of format plain, which is read "
-            "before it is checked",
+            "the signature does not contain a manifest: it is a bundle of format plain, which is "
+            "read before it is checked",
         )
     else:
         yield from messages.check(signed, wanted.authority)

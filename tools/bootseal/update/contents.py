@@ -81,7 +81,7 @@ def check(
             if inside:
                 from bootseal.check import contents  # noqa: PLC0415 - slow to load
 
-                with progress.step("what the root holds"):
+                with progress.step("contents of the root"):
                     found += contents.check(archive, target, table.entries)
             return found, _rollback_index(chain)
 
@@ -118,7 +118,7 @@ def _files(
             yield finding("update.image", node.path, "it is not a regular file")
     for name, image in named.items():
         if name not in pieces:
-            yield finding("update.image", name, "the manifest names it, and it is not there")
+            yield finding("update.image", name, "the manifest names it, but it is missing")
         else:
             yield from _image(archive, pieces[name], image, pieces.get(f"{name}{manifests.SUFFIX}"))
 

@@ -119,7 +119,7 @@ def check(disk: Disk, size: int, manifest: Manifest) -> Iterator[Finding]:
                 what = (
                     "data block" if each.level == 0 else f"block of level {each.level} of the tree"
                 )
-                message = f"{what} {each.number} does not have the digest the manifest leads to"
+                message = f"{what} {each.number} does not match the manifest's root hash"
                 yield finding("update.payload", _WHERE, message, offset=each.offset)
     if count > _LISTED:
         yield finding("update.payload", _WHERE, f"{count - _LISTED} more blocks are bad")

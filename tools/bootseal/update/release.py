@@ -62,8 +62,8 @@ def require_slots(target: Expected) -> None:
     """
     if not target.slots:
         raise UsageError(
-            f"{target.image} is of a device without slots, which nothing can update",
-            hint="name the build directory of a device with slots",
+            f"{target.image} is of a device without slots, which cannot be updated",
+            hint="give the build directory of a device with slots",
         )
 
 

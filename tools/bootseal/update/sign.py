@@ -50,9 +50,9 @@ class Signing:
         made = messages.sign(manifest, self.certificate, self.signer, self.when)
         signed = cms.parse(made)
         if signed is None or signed.content != manifest:
-            raise FormatError("the signature that was made does not hold the manifest")
+            raise FormatError("the new signature does not contain the manifest")
         if self.authority is not None:
-            refuse(messages.check(signed, self.authority), "what was signed does not verify")
+            refuse(messages.check(signed, self.authority), "the signed bundle does not verify")
         return made
 
 
@@ -80,7 +80,7 @@ def whole(path: Path) -> bytes:
                 f"it is of format {manifest.form!r}: expected a bundle of format {FORM}",
                 hint="bootseal update bundle",
             )
-        refuse(payload.check(disk, parts.payload, manifest), "it is not what its manifest says")
+        refuse(payload.check(disk, parts.payload, manifest), "it does not match its manifest")
     return signed.content
 
 

@@ -126,8 +126,8 @@ def test_archives_that_hide_something_are_said_to(directory: Path) -> None:
     }
 
     assert "packed more than 3 times" in found["deep: content/content/content"]
-    assert "something behind its first stream" in found["two"]
-    assert "it is cut" in found["cut"]
+    assert "data after its first stream" in found["two"]
+    assert "it is truncated" in found["cut"]
     assert "holds more than 64.0 MiB" in found["bomb"]
 
 
@@ -138,7 +138,7 @@ def test_bounds_of_files_and_time_are_said(
         write(directory, name, b"x")
     monkeypatch.setattr(contents, "_MAX_FILES", 2)
     assert [each.reason for each in examine(directory).skipped] == [
-        "is behind the bound of 2 files, as others are"
+        "is beyond the limit of 2 files, like others"
     ]
     monkeypatch.setattr(contents, "_MAX_SECONDS", -1)
     assert "-1 seconds" in examine(directory).skipped[0].reason

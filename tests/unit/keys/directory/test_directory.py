@@ -98,7 +98,7 @@ def test_generate_never_overwrites_and_names_what_is_in_the_way(
     directory.mkdir(mode=0o700)
     (directory / "DEV-fit.pub").write_text("precious")
 
-    with pytest.raises(UsageError, match=r"DEV-fit\.pub is in the way"):
+    with pytest.raises(UsageError, match=r"DEV-fit\.pub exists"):
         key_directory.generate(small, directory)
 
     assert [path.name for path in directory.iterdir()] == ["DEV-fit.pub"]
@@ -110,7 +110,7 @@ def test_generate_refuses_to_write_through_a_dangling_link(small: Profile, tmp_p
     directory.mkdir(mode=0o700)
     (directory / "DEV-fit.key").symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(UsageError, match=r"DEV-fit\.key is in the way"):
+    with pytest.raises(UsageError, match=r"DEV-fit\.key exists"):
         key_directory.generate(small, directory)
     assert not (tmp_path / "elsewhere").exists()
 
@@ -135,7 +135,7 @@ def test_file_that_appears_while_writing_is_kept_and_the_rest_removed(
             yield
             (directory / "DEV-policy.crt").write_text(title)
 
-    with pytest.raises(UsageError, match=r"DEV-policy\.crt is in the way"):
+    with pytest.raises(UsageError, match=r"DEV-policy\.crt exists"):
         key_directory.generate(small, directory, progress=Rival(0))
     assert [path.name for path in directory.iterdir()] == ["DEV-policy.crt"]
 
@@ -154,7 +154,7 @@ def test_generate_refuses_a_directory_open_to_others(small: Profile, tmp_path: P
 def test_generate_refuses_a_file_as_directory(small: Profile, tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("")
 
-    with pytest.raises(UsageError, match="expected a directory"):
+    with pytest.raises(UsageError, match="exists and is not a directory"):
         key_directory.generate(small, tmp_path / "keys")
 
 

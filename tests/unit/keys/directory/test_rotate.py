@@ -121,7 +121,7 @@ def test_key_of_a_boot_loader_is_replaced_at_once(firmware_keys: Path, role: Rol
     ("role", "reason"),
     [
         (Role.MRK, "its hash is in the ROM"),
-        (Role.ROOT, "the role 'root' are not rotated: expected fit, fw-trusted"),
+        (Role.ROOT, "the role 'root' cannot be rotated: expected fit, fw-trusted"),
         (Role.FW_SOC, "has no key with the role 'fw-soc' to rotate"),
     ],
 )

@@ -61,7 +61,7 @@ def log_in(fake: FakeToken, secret: SecretSource) -> BootsealError:
 
 @pytest.mark.parametrize(
     ("flag", "message"),
-    [(FLAG.USER_PIN_LOCKED, "is locked"), (FLAG.USER_PIN_FINAL_TRY, "has one try left")],
+    [(FLAG.USER_PIN_LOCKED, "is locked"), (FLAG.USER_PIN_FINAL_TRY, "has one PIN try left")],
 )
 def test_pin_that_is_locked_or_about_to_lock_is_not_tried(
     secret: SecretSource, flag: pkcs11.TokenFlag, message: str

@@ -72,7 +72,7 @@ def test_malformed_uri_is_refused(uri: str, message: str) -> None:
     ],
 )
 def test_pin_in_the_uri_is_refused_and_not_repeated(uri: str) -> None:
-    with pytest.raises(UsageError, match="carries a PIN") as refusal:
+    with pytest.raises(UsageError, match="contains a PIN") as refusal:
         pkcs11_uri.parse(uri)
 
     assert "4711" not in refusal.value.message + refusal.value.hint

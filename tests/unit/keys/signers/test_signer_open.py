@@ -87,7 +87,7 @@ def test_reference_leads_to_tokens_and_services_only(tmp_path: Path) -> None:
         signers.open(str(path))
     with pytest.raises(UsageError, match="is not a token or service"):
         signers.write_reference("/etc/other.key")
-    with pytest.raises(UsageError, match="carries a PIN"):
+    with pytest.raises(UsageError, match="contains a PIN"):
         signers.write_reference("pkcs11:token=x?pin-value=1")
     source = "awskms:///alias/x"
     path.write_bytes(signers.write_reference(source))

@@ -107,7 +107,7 @@ def test_certificate_by_a_namesake_of_the_issuer_is_refused(
     root, issuer, ek = parties
     trusted = [root.certify(issuer), root.certify(root)]
 
-    with pytest.raises(VerificationRefused, match="none of the given authorities"):
+    with pytest.raises(VerificationRefused, match="not one of the given CAs"):
         endorsement.check(leaf(Party("issuer"), ek), trusted, NOW)
 
 
@@ -115,7 +115,7 @@ def test_issuer_that_may_not_certify_leads_nowhere(parties: tuple[Party, Party, 
     root, issuer, ek = parties
     trusted = [root.certify(issuer, cert_sign=False), root.certify(root)]
 
-    with pytest.raises(VerificationRefused, match="none of the given authorities"):
+    with pytest.raises(VerificationRefused, match="not one of the given CAs"):
         endorsement.check(leaf(issuer, ek), trusted, NOW)
 
 
@@ -178,7 +178,7 @@ def test_path_length_counts_the_authorities_below(parties: tuple[Party, Party, P
     endorsement.check(leaf(issuer, ek), [*path, root.certify(root, path_length=2)], NOW)
     for limit in (0, 1):
         trusted = [*path, root.certify(root, path_length=limit)]
-        with pytest.raises(VerificationRefused, match=f"allows {limit} authorities below it"):
+        with pytest.raises(VerificationRefused, match=f"allows {limit} CAs below it"):
             endorsement.check(leaf(issuer, ek), trusted, NOW)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import foreign_volume, forge_signed
-from bootseal.boot.catalogue import after
+from bootseal.boot.catalogue.bench import after
 from bootseal.boot.catalogue.steps import came_up, closed, never_started, refused
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Scenario, Step

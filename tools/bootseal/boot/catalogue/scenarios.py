@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bootseal.boot.catalogue import after
+from bootseal.boot.catalogue.app import APPLICATIONS
+from bootseal.boot.catalogue.bench import after
 from bootseal.boot.catalogue.commands import COMMANDS
 from bootseal.boot.catalogue.data import DATA
 from bootseal.boot.catalogue.firmware import FIRMWARE
@@ -50,6 +51,6 @@ _BOOT: Final = (
 
 SCENARIOS: Final = (
     *(*_BOOT, *FIRMWARE, *FIT, *ROOT, *STATE, *COMMANDS, *DATA, *PRODUCT, *IDENTITY),
-    *(*UPDATES, *JOBS, *RESETS, *power_cuts(SEED)),
+    *(*UPDATES, *JOBS, *APPLICATIONS, *RESETS, *power_cuts(SEED)),
 )
 """Every scenario, in the order of the report."""

@@ -66,7 +66,7 @@ class Cable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A machine that can be switched on.
+    """A machine that can be powered on.
 
     Attributes:
         qemu: Board, processor and memory.
@@ -117,8 +117,8 @@ def of_device(device: Device) -> Qemu:
     """
     if device.qemu is None:
         raise UsageError(
-            f"{device.name} is for a board that QEMU does not have: its device.json says nothing of"
-            " a virtual machine",
+            f"{device.name} is for a board that QEMU does not have: its device.json does not "
+            "describe a virtual machine",
             hint="start it on the board; bootseal disk check and fit verify work here",
         )
     return device.qemu

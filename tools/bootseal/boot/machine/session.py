@@ -332,4 +332,4 @@ def _accept(listener: socket.socket, qemu: int, output: Path, stack: ExitStack) 
 
 def _not_started(how: str, output: Path) -> ToolError:
     said = output.read_text(errors="replace").strip()
-    return ToolError(f"QEMU {how} before it was switched on: it said {said[-600:]!r}")
+    return ToolError(f"QEMU {how} before power-on: it said {said[-600:]!r}")

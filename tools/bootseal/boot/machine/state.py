@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a build directory that may come from someone else may bring along as its state.
+"""The state that a build directory from someone else may contain.
 
 The state of a device is an overlay on its disk, a TPM, and logs. They are written to, and QEMU
 opens whatever the header of an overlay names: so nothing in them may lead out of the directory.
@@ -55,7 +55,7 @@ def check_files(directory: Path, names: Iterable[str]) -> None:
 
 
 def check_overlay(overlay: Path, backing: Path, directory: Path) -> None:
-    """Refuse an overlay that would have QEMU open another file than the device's own disk.
+    """Refuse an overlay that makes QEMU open any file but the device's own disk.
 
     Args:
         overlay: The overlay.
@@ -80,7 +80,7 @@ def check_overlay(overlay: Path, backing: Path, directory: Path) -> None:
 def _wrong(found: qcow2.Qcow2Header, backing: str) -> str:
     if found.backing != backing or found.backing_format != _RAW:
         form = found.backing_format or "any format"
-        return f"it is on {found.backing!r} as {form!r}: expected {backing!r} as {_RAW!r}"
+        return f"its backing file is {found.backing!r}, {form!r}: expected {backing!r}, {_RAW!r}"
     if found.data_file or found.features or found.encrypted:
         return "its data is in another file, or it has features that `boot run` does not use"
     return ""

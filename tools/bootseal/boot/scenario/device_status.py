@@ -86,6 +86,31 @@ class IdentityStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationStatus:
+    """An application that the release allows.
+
+    Attributes:
+        name: Its name.
+        version: What was checked before it was started; "" when nothing was.
+        root_hash: Likewise, lower-case hex.
+        state: `running`, `not installed`, `refused: ` or `failed: ` with the reason.
+    """
+
+    name: str
+    version: str
+    root_hash: str
+    state: str
+
+    def text(self) -> str:
+        """Say it in one line.
+
+        >>> ApplicationStatus(name="hello", version="1.2.0", root_hash="", state="running").text()
+        'hello 1.2.0: running'
+        """
+        return f"{' '.join(filter(None, [self.name, self.version]))}: {self.state}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
     """One line of /proc/self/mounts."""
 
@@ -107,6 +132,7 @@ class Status:
         identity: The identity key; None on a device without the program for it.
         state: `kept` or `volatile`, by place that the product keeps on the data partition; None on
             a device that keeps nothing.
+        applications: Those that the release allows; None on a device without the program for them.
         pcrs: SHA-256 PCR values by index, lower-case hex.
         event_log_size: Bytes of the TCG event log, 0 when there is none.
         event_log: The log itself.
@@ -122,6 +148,7 @@ class Status:
     root: RootStatus
     data: DataStatus
     identity: IdentityStatus | None = None
+    applications: tuple[ApplicationStatus, ...] | None = None
     state: dict[str, str] | None = None
     pcrs: dict[str, str]
     event_log_size: int

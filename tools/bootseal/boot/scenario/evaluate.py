@@ -197,3 +197,10 @@ def _status(
     identity = system.identity.text() if system.identity else "not installed"
     if expect.identity and not re.search(expect.identity, identity):
         yield f"the identity is {identity!r}: expected {expect.identity!r}"
+    yield from _applications(expect, system)
+
+
+def _applications(expect: ExpectedStatus, system: Status) -> Iterator[str]:
+    said = "; ".join(each.text() for each in system.applications or ())
+    if expect.applications and not re.search(expect.applications, said):
+        yield f"the applications are {said!r}: expected {expect.applications!r}"

@@ -93,6 +93,8 @@ class ExpectedStatus:
             state.
         reason: Regular expression that `data.reason` must match when data is closed.
         identity: Regular expression that what `IdentityStatus.text` says must match; "" for any.
+        applications: Regular expression that what `ApplicationStatus.text` says of each must match,
+            one after the other; "" for any.
         state: `kept` or `volatile`: where all of the product's state must be; "" for anywhere.
     """
 
@@ -101,6 +103,7 @@ class ExpectedStatus:
     findings: tuple[str, ...] = ()
     reason: str = ""
     identity: str = ""
+    applications: str = ""
     state: str = ""
 
 

@@ -65,6 +65,9 @@ def _system(system: Status, device: Device) -> Iterator[_Row]:
         yield f"{name}, as predicted", system.pcrs.get(pcr, "nothing"), (f"pcr.{pcr}",)
     if system.identity is not None and system.identity.key:
         yield "identity", f"made in the TPM: {system.identity.text()}", ()
+    for each in system.applications or ():
+        said = "\n".join(filter(None, [each.text().removeprefix(f"{each.name} "), each.root_hash]))
+        yield f"application {each.name}", said, ()
     event_log = ("event-log.missing", "event-log.malformed", "event-log.differs")
     yield "event log", f"{system.event_log_size} bytes, as predicted", event_log
     yield "kernel", f"{system.kernel}, lockdown {system.lockdown}", ("lockdown.off",)

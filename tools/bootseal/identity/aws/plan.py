@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What AWS is to be asked for a device, in order, as a document that can be read and reviewed.
+"""The requests to AWS for a device, in order, as a document that can be reviewed.
 
 The certificate is registered without its authority (RegisterCertificateWithoutCA): no key of
 `device-ca` ever admits a device by itself. The policy allows what Greengrass nucleus lite does, on
@@ -92,13 +92,13 @@ class Step:
 
     @property
     def subject(self) -> str:
-        """What it is about, for people."""
+        """What it is about, for human readers."""
         return "" if self.operation is Operation.REGISTER else next(iter(self.parameters.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that AWS is asked for one device.
+    """All requests to AWS for one device.
 
     Attributes:
         schema: Always `bootseal.identity-aws/1`.
@@ -192,7 +192,7 @@ def make(record: Record, entries: Sequence[Entry], fleet: Fleet, now: int) -> Pl
         steps=tuple(steps),
     )
     if wrong := next(_faults(made), ""):
-        raise UsageError(f"AWS would not take {wrong}", hint=_hint(wrong))
+        raise UsageError(f"AWS would not accept {wrong}", hint=_hint(wrong))
     return made
 
 
@@ -201,8 +201,8 @@ def _hint(fault: str) -> str:
         return "bootseal identity export --help"
     # Its name in the registry is that in its certificate.
     return (
-        "names of things have letters, digits, ':', '_' and '-': enrol the device under such a "
-        "name, bootseal attest enrol"
+        "thing names have letters, digits, ':', '_' and '-': enrol the device under such a name, "
+        "bootseal attest enrol"
     )
 
 
@@ -305,7 +305,7 @@ def _step_faults(step: Step, plan: Plan) -> Iterator[str]:
         step.operation is Operation.REGISTER
         and _number(given["certificatePem"]) != plan.certificate
     ):
-        yield f"another certificate: expected that with the number {plan.certificate}"
+        yield f"another certificate: expected number {plan.certificate}"
 
 
 def _arn_faults(given: Mapping[str, str], plan: Plan) -> Iterator[str]:

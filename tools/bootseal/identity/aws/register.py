@@ -22,17 +22,19 @@ if TYPE_CHECKING:
 # AWS attaches at most 10 of either to a certificate: this is all of them.
 _ALL: Final = 250
 _HINTS: Final = {
-    "ResourceAlreadyExistsException": "someone else made it meanwhile: the same command again",
-    "CertificateValidationException": "bootseal identity export again; AWS cannot read this one",
+    "ResourceAlreadyExistsException": "someone else created it in the meantime: run the same "
+    "command again",
+    "CertificateValidationException": "run bootseal identity export again; AWS cannot read this "
+    "plan",
     amazon.MISSING: (
-        "something that the plan relies on was deleted meanwhile: the same command again"
+        "something that the plan relies on was deleted in the meantime: run the same command again"
     ),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A step that was looked at.
+    """A step that was checked.
 
     Attributes:
         step: The step.
@@ -111,7 +113,7 @@ def _is_same_policy(document: str, given: Mapping[str, str]) -> bool:
     if there != documents.parse(given["policyDocument"].encode(), "the policy in the plan"):
         name = given["policyName"]
         raise VerificationRefused(
-            f"there is a policy {name} that allows something else than the plan's",
+            f"there is a policy {name} that differs from the plan's",
             hint=f"compare: aws iot get-policy --policy-name {name}; or another --policy",
         )
     return True
@@ -131,8 +133,8 @@ def _is_active(description: Mapping[str, Any]) -> bool:
     number, status = description["certificateId"], description["status"]
     if status != "ACTIVE":
         raise VerificationRefused(
-            f"the certificate {number} is known to AWS and {status}: expected ACTIVE",
-            hint="a certificate that was revoked stays so: bootseal identity challenge"
+            f"the certificate {number} is registered in AWS as {status}: expected ACTIVE",
+            hint="a revoked certificate stays revoked; for a new one: bootseal identity challenge"
             if status == "REVOKED"
             else f"aws iot update-certificate --certificate-id {number} --new-status ACTIVE",
         )
@@ -142,7 +144,7 @@ def _is_active(description: Mapping[str, Any]) -> bool:
 def _is_only(things: list[str], name: str) -> bool:
     if others := [each for each in things if each != name]:
         raise VerificationRefused(
-            f"the certificate is attached to the thing {others[0]}: expected {name} alone",
+            f"the certificate is attached to the thing {others[0]}: expected only {name}",
             hint="aws iot detach-thing-principal, if that was a mistake",
         )
     return name in things

@@ -38,7 +38,7 @@ _SUFFIXES: Final = frozenset({".key", ".crt", ".pub", ".pem"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """A file that was looked at, or one in an archive.
+    """A file that was examined, or one in an archive.
 
     Attributes:
         path: Where.
@@ -53,7 +53,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What was looked at and what is wrong with it.
+    """What was examined, and the problems found.
 
     Attributes:
         files: What was looked at.
@@ -120,7 +120,7 @@ def _skipped(skipped: Skipped) -> Finding:
     return finding(
         "keys.symlink" if link else "keys.unseen",
         skipped.path,
-        skipped.reason if link else f"{skipped.reason}: it was not looked at, or not all of it",
+        skipped.reason if link else f"{skipped.reason}: it was not examined, or only in part",
     )
 
 
@@ -224,7 +224,7 @@ def _manifest(
     names = {entry.name for _, entry in manifest.entries()}
     for path in dict.fromkeys([*keys, *(part.path for part, key in files if key.private)]):
         if path.stem not in names:
-            yield finding("keys.stray", str(path), f"{MANIFEST} does not know it")
+            yield finding("keys.stray", str(path), f"{MANIFEST} does not list it")
     for role, entry in manifest.entries():
         path = directory / f"{entry.name}.crt"
         if path not in keys:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What there is in a directory: every file, also inside archives, within bounds.
+"""The contents of a directory: every file, including those in archives, within limits.
 
 Nothing is followed, nothing is waited for, and what is not looked at is named.
 """
@@ -73,7 +73,7 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """What was not looked at, and why not.
+    """A file that was not examined, and why.
 
     Attributes:
         path: Where.
@@ -98,7 +98,7 @@ def walk(directory: Path) -> Iterator[FilePart | Skipped]:
         count += 1
         if count > _MAX_FILES or time.monotonic() > end:
             bound = f"{_MAX_FILES} files" if count > _MAX_FILES else f"{_MAX_SECONDS} seconds"
-            yield Skipped(path=str(path), reason=f"is behind the bound of {bound}, as others are")
+            yield Skipped(path=str(path), reason=f"is beyond the limit of {bound}, like others")
             return
         try:
             mode = path.lstat().st_mode
@@ -184,7 +184,7 @@ def _zip(data: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
 
 def _whole(*, eof: bool, rest: bytes) -> None:
     if not eof or rest.strip(b"\0"):
-        raise ValueError("it is cut, or has something behind its first stream")
+        raise ValueError("it is truncated, or has data after its first stream")
 
 
 def _bound(count: int) -> None:

@@ -88,7 +88,7 @@ def refuse_open_directory(directory: Path) -> None:
         UsageError: It is one, or not a directory.
     """
     if not directory.is_dir():
-        raise UsageError(f"{directory} is in the way: expected a directory or nothing")
+        raise UsageError(f"{directory} exists and is not a directory")
     if (mode := stat.S_IMODE(directory.stat().st_mode)) & OTHERS_MAY:
         raise UsageError(
             f"{directory} has mode {mode:04o}: other users could read private keys in it",
@@ -109,7 +109,7 @@ def refuse_overwriting(directory: Path, name: str) -> None:
 def write_all(
     directory: Path, files: Mapping[str, tuple[bytes, int]], manifest: Manifest | None
 ) -> None:
-    """Write new files and then the manifest; when anything fails nothing new is left behind.
+    """Write new files and then the manifest; if anything fails, no new file is left behind.
 
     Raises:
         UsageError: A file is in the way.
@@ -138,6 +138,6 @@ def write_all(
 def _refuse_existing(path: Path) -> None:
     if path.exists() or path.is_symlink():
         raise UsageError(
-            f"{path} is in the way: a key is never overwritten, and nothing was made",
+            f"{path} exists: a key is never overwritten, and nothing was made",
             hint="choose another directory, or --only the roles that are missing",
         )

@@ -91,7 +91,7 @@ def generate(
     access: Access | None = None,
     progress: Progress | None = None,
 ) -> KeyDirectory:
-    """Make the keys of a profile; when anything fails nothing is left behind.
+    """Make the keys of a profile; if anything fails, nothing is left behind.
 
     Args:
         profile: What to make.
@@ -154,7 +154,7 @@ def find(directory: Path, role: Role) -> StoredKey:
         _log.info("%s key of %s: %s (%s)", role, directory, entry.name, entry.state)
         return _stored(directory, role, entry)
     raise UsageError(
-        f"{directory} holds no key with the role {role.value!r}",
+        f"{directory} has no key with the role {role.value!r}",
         hint=f"bootseal keys list {directory}",
     )
 
@@ -198,7 +198,7 @@ def issuer_with(directory: Path, role: Role, access: Access | None = None) -> Is
     if key is None or key.mode is None:
         raise UsageError(
             f"the private key of the issuer {role.value!r} is not in {directory}",
-            hint=f"bring it for as long as this takes, or make it in the same run: --only {role}",
+            hint=f"put it there while this runs, or make it in the same run: --only {role}",
         )
     return Issuer(
         signer=signer(directory, role, access),
@@ -212,8 +212,8 @@ def _select(profile: Profile, only: Collection[Role]) -> list[KeySpec]:
     for role in only:
         if role not in declared:
             raise UsageError(
-                f"profile {profile.name} declares no key {role.value!r}: "
-                f"it has {', '.join(declared)}"
+                f"profile {profile.name} declares no key {role.value!r}: it has "
+                f"{', '.join(declared)}"
             )
     return [spec for spec in profile.keys if not only or spec.role in only]
 
@@ -228,8 +228,8 @@ def _check_storage(
     if missing and not insecure_file_keys:
         raise UsageError(
             f"the profile keeps these private keys in a token, not in files: {', '.join(missing)}",
-            hint=f"make them in the token, then --token {missing[0]}=pkcs11:... ; for a rehearsal "
-            "add --insecure-file-keys",
+            hint=f"make them in the token, then use --token {missing[0]}=pkcs11:... ; for a "
+            "rehearsal add --insecure-file-keys",
         )
 
 

@@ -64,5 +64,5 @@ def _certificate(der: bytes, where: str) -> Iterator[Finding]:
         message = f"the certificate expired on {cert.not_valid_after_utc:%Y-%m-%d}"
         yield finding("keys.expired", where, message)
     if isinstance(digest, _WEAK):
-        message = f"the certificate is signed over {digest.name}: expected sha256 or better"
+        message = f"the certificate is signed with {digest.name}: expected sha256 or better"
         yield finding("keys.weak-digest", where, message)

@@ -39,7 +39,7 @@ def for_mkimage(directory: Path, output: Path, *, signers: dict[str, str]) -> tu
         UsageError: The output exists, a named key does not, or a private key is missing.
     """
     if output.exists():
-        raise UsageError(f"{output} is in the way: an export never adds to a directory")
+        raise UsageError(f"{output} exists: an export never adds to a directory")
     manifest = read_manifest(directory)
     entries = [
         entry
@@ -71,6 +71,6 @@ def _private(directory: Path, name: str, source: str) -> bytes:
     if not path.is_file():
         raise UsageError(
             f"the private key of {name} is not in {directory}",
-            hint=f"name where it lives: --signer {name}=pkcs11:token=...",
+            hint=f"say where it is: --signer {name}=pkcs11:token=...",
         )
     return read_bounded(path)

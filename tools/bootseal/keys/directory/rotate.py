@@ -118,12 +118,12 @@ def rotate(
 def _check_role(role: Role) -> None:
     if role is Role.MRK:
         raise UsageError(
-            "the master root key is not rotated: its hash is in the ROM, and there is one",
-            hint="another one is for other devices: bootseal keys generate NEW-DIR, and a new ROM",
+            "the master root key cannot be rotated: its hash is in the ROM, which has only one",
+            hint="for new devices: bootseal keys generate NEW-DIR, and a new ROM",
         )
     if role is not Role.FIT and role not in REPLACED:
         raise UsageError(
-            f"keys with the role {role.value!r} are not rotated: expected fit, "
+            f"keys with the role {role.value!r} cannot be rotated: expected fit, "
             f"{', '.join(REPLACED)}",
             hint="make another in a new directory: bootseal keys generate NEW-DIR",
         )
@@ -139,8 +139,8 @@ def _in_use(directory: Path, manifest: Manifest, role: Role) -> tuple[KeyEntry, 
     successor = manifest.keys.get(Role.FIT_NEXT) if role is Role.FIT else None
     if successor and successor.state is KeyState.REVOKED:
         raise UsageError(
-            f"{successor.name}, the successor, was revoked on {successor.since}: devices that "
-            "know it cannot be moved to it",
+            f"{successor.name}, the successor, was revoked on {successor.since}: devices must not "
+            "be moved to it",
             hint="remove its line from keys.json and rotate again to make another",
         )
     return manifest.keys[role], successor

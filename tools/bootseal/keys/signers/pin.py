@@ -60,11 +60,11 @@ class SecretSource:
             _log.info("%s: from %s", what, variable)
             return _checked(os.environ[variable].encode(), what, variable)
         if self.ask:
-            _log.info("%s: from the answer to a question", what)
+            _log.info("%s: entered at a prompt", what)
             return _checked(self.ask(what).encode(), what, "the answer")
         raise UsageError(
-            f"{what} is needed, and there is no terminal to ask on",
-            hint=f"name a file that holds it with --pin-file or {PIN_FILE_VARIABLE}, or set "
+            f"{what} is needed, and there is no terminal to prompt on",
+            hint=f"give a file that contains it with --pin-file or {PIN_FILE_VARIABLE}, or set "
             f"{variable}",
         )
 
@@ -75,7 +75,7 @@ def _read(path: Path, what: str) -> bytes:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             secret = file.read(_LONGEST + 1)
     except FileNotFoundError:
-        raise UsageError(f"there is no file {path}: expected {what} in it") from None
+        raise UsageError(f"there is no file {path}: expected it to contain {what}") from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a directory: expected a file with {what}") from None
     if mode & OTHERS_MAY:

@@ -207,14 +207,14 @@ def _log_in(
             return token.open(user_pin=pkcs11.types.PROTECTED_AUTH)
     if token.flags & flag.USER_PIN_FINAL_TRY:
         raise ToolError(
-            f"{where} has one try left before its PIN locks, which a build must not use up",
-            hint="log in once with its vendor's tool, which restores the other tries",
+            f"{where} has one PIN try left before it locks, which a build must not use up",
+            hint="log in once with its vendor's tool, which resets the tries",
         )
     pin = secret.get(f"the PIN of {where}", PIN_VARIABLE, file=uri.pin_file)
     try:
         return token.open(user_pin=pin.decode())
     except UnicodeDecodeError:
-        raise UsageError(f"the PIN of {where} is not UTF-8, as PKCS#11 demands") from None
+        raise UsageError(f"the PIN of {where} is not UTF-8, as PKCS#11 requires") from None
     except (pkcs11.PinIncorrect, pkcs11.PinLenRange, pkcs11.PinInvalid):
         # Not chained: the library's frames may hold the PIN.
         raise UsageError(f"the PIN of {where} is wrong; {_tries_left(token)}") from None

@@ -81,7 +81,7 @@ def parse(uri: str) -> Pkcs11Uri:
     path, _, query = uri.removeprefix(SCHEME).partition("?")
     if "pin-value" in uri:
         raise UsageError(
-            "the PKCS#11 URI carries a PIN (pin-value): command lines and logs would show it",
+            "the PKCS#11 URI contains a PIN (pin-value): command lines and logs would show it",
             hint="change that PIN, then use pin-source=file:/..., --pin-file or BOOTSEAL_PIN",
         )
     values = _split(path, ";", _PATH) | _split(query, "&", _QUERY)

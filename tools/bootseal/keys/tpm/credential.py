@@ -97,7 +97,7 @@ def check_attestation_key(public: Public) -> None:
     if public.scheme is None or (public.scheme is Scheme.ECDSA) is not isinstance(
         public.key, EccKey
     ):
-        raise VerificationRefused("the attestation key has no signature scheme that fits it")
+        raise VerificationRefused("the attestation key has no matching signature scheme")
 
 
 def verify(public: Public, key: PublicKey, message: bytes, signature: Signature) -> None:

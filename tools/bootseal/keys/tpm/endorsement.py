@@ -115,7 +115,7 @@ def check(der: bytes, trusted: Sequence[Authority], when: datetime) -> Endorseme
             f"the endorsement certificate of {len(der)} bytes cannot be read ({first_line(error)})"
         ) from error
     if is_authority(certificate):
-        raise VerificationRefused("the endorsement certificate is one of an authority")
+        raise VerificationRefused("the endorsement certificate is a CA's")
     usages = _extended_usages(certificate)
     if _EK_USAGE not in usages:
         named = ", ".join(usage.dotted_string for usage in usages) or "none"
@@ -166,10 +166,10 @@ def _anchor(
         if issuer is None:
             raise VerificationRefused(
                 f"the certificate of {_subject(current)} was issued by "
-                f"{current.issuer.rfc4514_string()}, which is none of the given authorities"
+                f"{current.issuer.rfc4514_string()}, which is not one of the given CAs"
             )
         current = issuer
-    raise VerificationRefused(f"the path to an authority has more than {_MAX_DEPTH} certificates")
+    raise VerificationRefused(f"the path to a CA has more than {_MAX_DEPTH} certificates")
 
 
 def _check_validity(certificate: x509.Certificate, when: datetime) -> None:
@@ -220,8 +220,8 @@ def _check_path_length(authority: Authority, below: int) -> None:
     limit = authority.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
     if limit is not None and below > limit:
         raise VerificationRefused(
-            f"the certificate of {_subject(authority)} allows {limit} authorities below it: "
-            f"the path has {below}"
+            f"the certificate of {_subject(authority)} allows {limit} CAs below it: the path has "
+            f"{below}"
         )
 
 
