@@ -168,6 +168,12 @@ CHECKED: Final = (
 """Installed images before each start, and what is not an image."""
 
 CONFINED: Final = (
+    # What the boot before has left runs by itself.
+    Request(
+        command="bootseal-app status",
+        accepted=True,
+        said=(rf"^{NAME} {GOOD} [0-9a-f]{{64}} running$",),
+    ),
     _put("probe", PROBE),
     Request(
         command=f"systemctl restart {_UNIT} && for i in $(seq 60); do "
