@@ -10,14 +10,13 @@ import hashlib
 import json
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.layer.conftest import KERNEL_AT_HAND, LAYERS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.layer.conftest import Bootseal, Build
 
 pytestmark = [pytest.mark.bitbake, pytest.mark.timeout(7200)]
@@ -25,6 +24,13 @@ pytestmark = [pytest.mark.bitbake, pytest.mark.timeout(7200)]
 REQUEST = """\
 OE_FRAGMENTS += "bootseal/bootseal/rom"
 """
+SCENARIOS = (
+    "first-boot",
+    "second-boot",
+    "firmware-u-boot",
+    "firmware-other-rom",
+    "firmware-fallback",
+)
 
 
 @pytest.fixture
@@ -59,19 +65,16 @@ def test_the_rom_holds_the_hash_of_the_master_root_key(
         assert (built / name).read_bytes().count(root_hash(keys)) == 1
 
 
-def test_the_image_holds_firmware_that_this_rom_starts(
-    debhost: Build,
-    bootseal: Bootseal,
-    settings: str,
-    keys: Path,
-    layers: tuple[Path, ...],
-    tmp_path: Path,
-) -> None:
+@pytest.fixture
+def device(debhost: Build, settings: str, layers: tuple[Path, ...], tmp_path: Path) -> Path:
+    """An image with a boot ROM, as bitbake deployed it."""
     debhost.configure(settings + REQUEST + KERNEL_AT_HAND, layers=layers)
     done = debhost.bitbake("bootseal-image")
     assert done.code == 0, done.text
-    device = tmp_path / "device"
-    shutil.copytree(debhost.deployed / "bootseal-image", device)
+    return Path(shutil.copytree(debhost.deployed / "bootseal-image", tmp_path / "device"))
+
+
+def test_the_firmware_is_signed_for_this_rom(bootseal: Bootseal, device: Path, keys: Path) -> None:
     described = json.loads((device / "device.json").read_text())
     assert described["firmware"]["mrk"] == root_hash(keys).hex()
     fip, key = device / "firmware.fip", keys / "DEV-mrk.pub"
@@ -83,6 +86,16 @@ def test_the_image_holds_firmware_that_this_rom_starts(
     refused = bootseal("firmware", "verify", fip, "--mrk", key)
     assert refused.returncode != 0
     assert "firmware.hash" in refused.stderr + refused.stdout
+
+
+def test_the_rom_starts_the_firmware_and_stands_the_attacks(
+    bootseal: Bootseal, device: Path, keys: Path
+) -> None:
+    only = [word for name in SCENARIOS for word in ("--scenario", name)]
+    done = bootseal("boot", "matrix", device, "--keys", keys, *only, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)["results"]
+    assert {each["id"]: each["verdict"] for each in results} == dict.fromkeys(SCENARIOS, "passed")
 
 
 def test_a_rom_without_the_layer_of_trusted_firmware_is_refused(

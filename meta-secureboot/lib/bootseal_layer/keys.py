@@ -99,13 +99,21 @@ def manifest(directory: str, roles: Sequence[str] = ROLES) -> Manifest:
 
 
 def name(directory: str, role: str) -> str:
-    """Return the name of the key with a role."""
-    return manifest(directory).names[role]
+    """Return the name of the key with a role.
+
+    Raises:
+        KeyDirectoryError: As `manifest`.
+    """
+    return manifest(directory, (role,)).names[role]
 
 
 def algorithm(directory: str, role: str) -> str:
-    """Return the algorithm of the key with a role, as U-Boot names it: `sha256,rsa4096`."""
-    return manifest(directory).algorithms[role]
+    """Return the algorithm of the key with a role, as U-Boot names it: `sha256,rsa4096`.
+
+    Raises:
+        KeyDirectoryError: As `manifest`.
+    """
+    return manifest(directory, (role,)).algorithms[role]
 
 
 def checksums(directory: str, roles: Sequence[str] = ROLES) -> str:

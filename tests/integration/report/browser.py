@@ -19,6 +19,8 @@ PROGRAM: Final = "chromium-headless-shell"
 WIDTHS: Final = (1280, 390)
 SCHEMES: Final = ("light", "dark")
 _PATH: Final = f"/usr/bin/{PROGRAM}"
+_PATIENCE: Final = 120_000
+"""Milliseconds that the browser may take for a step, on a busy machine."""
 # What makes a page unreadable, as far as a program can tell.
 _LOOK: Final = """() => {
   const seen = [...document.querySelectorAll("h1, h2, h3, p, td, th, li, b, text, summary")]
@@ -97,7 +99,9 @@ class Look:
 def started() -> Iterator[Browser]:
     """Start the browser; what it does not find here it cannot fetch."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_PATH, chromium_sandbox=False)
+        browser = playwright.chromium.launch(
+            executable_path=_PATH, chromium_sandbox=False, timeout=_PATIENCE
+        )
         try:
             yield browser
         finally:
@@ -111,6 +115,7 @@ def look(browser: Browser, page: Path, width: int, scheme: str) -> Look:
         viewport={"width": width, "height": 900},
         color_scheme="dark" if scheme == "dark" else "light",
     )
+    context.set_default_timeout(_PATIENCE)
     try:
         tab = context.new_page()
         tab.on("console", lambda message: said.append(f"console: {message.text}"))

@@ -84,6 +84,7 @@ def test_model_of_spdx_accepts_the_bill(bill: bytes) -> None:
 def test_patch_with_a_cve_in_its_name_fixes_what_is_built_with_it(bill: bytes) -> None:
     found = model(bill)
     [fixed] = found.foreach_type(spdx.security_VexFixedVulnAssessmentRelationship)
+    assert fixed.relationshipType == spdx.RelationshipType.fixedIn
     assert names(fixed.from_) == {"CVE-2026-34878"}
     assert names(*fixed.to) == {"rom.bin", "bl2.bin"}
     [patched] = [

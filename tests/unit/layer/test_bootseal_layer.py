@@ -286,6 +286,15 @@ def test_role_without_a_key_is_named(tmp_path: Path) -> None:
         keys.manifest(directory)
 
 
+def test_name_of_a_key_that_an_older_directory_lacks_says_how_to_make_it(tmp_path: Path) -> None:
+    directory = write_keys(tmp_path, development=True)
+    path = tmp_path / keys.MANIFEST
+    path.write_text(path.read_text().replace('"app"', '"other"'))
+    with pytest.raises(keys.KeyDirectoryError, match=f"--only app {directory}"):
+        keys.name(directory, "app")
+    assert keys.name(directory, "fit") == "fit-1"
+
+
 @pytest.mark.parametrize("name", ["fit-1.crt", "policy-1.pub", "escrow-1.crt"])
 def test_missing_public_file_is_named(tmp_path: Path, name: str) -> None:
     directory = write_keys(tmp_path, development=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Update bundles for a device: a good one, and others that its maker or someone else could sign.
 
-They lie on a disk that the device can read, as files `NAME.raucb`. Those that have to be refused
-before anything is written have a root of one block.
+They are files `NAME.raucb`, for a disk that the device can read or for a server. Those that have to
+be refused before anything is written have a root of one block.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from bootseal.update.build import Identity
 
 if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
+    from bootseal.formats.update.manifest import Manifest
 
 UUID: Final = "62756e64-6c65-4000-8000-000000000000"
 """Of the file system on the disk."""
@@ -62,18 +63,25 @@ class Maker:
 
     Args:
         workspace: The device.
+        files: The folder for the bundles, which is there.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, files: Path) -> None:
         self._workspace = workspace
-        self._place = workspace.work / "bundles"
-        self._place.mkdir()
+        self._files = files
+        self._scratch = workspace.work / "scratch"
+        self._scratch.mkdir()
 
-    def good(self, name: str, *, index: int = release.INDEX) -> release.SlotContents:
-        """Make a bundle of the other release, which the device's maker signed."""
-        made = release.make(self._workspace, index)
-        self._pack(name, self._release(made.fit, made))
-        return made
+    def good(self, name: str, *, spoilt: bool = False) -> tuple[release.SlotContents, Manifest]:
+        """Make a bundle of the other release, which the device's maker signed.
+
+        Args:
+            name: Of the bundle.
+            spoilt: Flip a bit in the FIT's signatures, which nothing but U-Boot looks at.
+        """
+        made = release.make(self._workspace, release.INDEX, version=VERSION)
+        fit = unsigned(made.fit) if spoilt else made.fit
+        return made, self._pack(name, self._release(fit, made))
 
     def resigned(self, name: str, of: str, keys: Path) -> None:
         """Have the update key of another directory sign a bundle."""
@@ -126,7 +134,7 @@ class Maker:
 
     def plain(self, name: str) -> None:
         """Make a bundle of RAUC's format plain, which the maker signed."""
-        staging = self._place / "plain"
+        staging = self._scratch / "plain"
         staging.mkdir()
         root = bytes(_BLOCK)
         (staging / "root.img").write_bytes(root)
@@ -134,7 +142,7 @@ class Maker:
         digest = hashlib.sha256(root).hexdigest()
         text += f"[image.root]\nfilename=root.img\nsize={_BLOCK}\nsha256={digest}\n"
         (staging / "manifest.raucm").write_text(text)
-        packed = self._place / "plain.squashfs"
+        packed = self._scratch / "plain.squashfs"
         names = ("root.img", "manifest.raucm")
         payload.pack(staging, names, packed, epoch=self._workspace.device.epoch)
         data = packed.read_bytes()
@@ -142,16 +150,15 @@ class Maker:
 
     def other_keys(self) -> Path:
         """Return the keys of another maker."""
-        keys = self._place / "keys"
+        keys = self._scratch / "keys"
         key_directory.generate(profiles.load(profiles.find("dev")), keys)
         return keys
 
     def plug(self) -> None:
         """Put the bundles onto a disk, and plug it in."""
         image = self._workspace.work / "bundles.img"
-        files = self._place / "files"
         options = ["-U", UUID, "--all-root", "-T", "0", "--quiet"]
-        proc.run("mkfs.erofs", [*options, image, files], timeout=_TIMEOUT)
+        proc.run("mkfs.erofs", [*options, image, self._files], timeout=_TIMEOUT)
         self._workspace.medium = image
 
     @property
@@ -178,7 +185,7 @@ class Maker:
             fit = forge_fit.replace_payload(fit, name, editor.to_bytes())
         return forge_signed.sign_like(fit, key_directory.signer(self._workspace.keys, Role.FIT))
 
-    def _pack(self, name: str, found: _Release, compatible: str = "") -> None:
+    def _pack(self, name: str, found: _Release, compatible: str = "") -> Manifest:
         identity = Identity(
             compatible=compatible or self._compatible,
             version=VERSION,
@@ -186,7 +193,7 @@ class Maker:
         )
         keys = self._workspace.keys
         path = self._path(name)
-        build.pack(found.images(), identity, path, lambda text: _seal(keys, text), Silent())
+        return build.pack(found.images(), identity, path, lambda text: _seal(keys, text), Silent())
 
     def _parts(self, name: str) -> tuple[bundle.Bundle, bytes]:
         data = self._path(name).read_bytes()
@@ -196,9 +203,7 @@ class Maker:
         self._path(name).write_bytes(content + bundle.trailer(message))
 
     def _path(self, name: str) -> Path:
-        files = self._place / "files"
-        files.mkdir(exist_ok=True)
-        return files / f"{name}.raucb"
+        return self._files / f"{name}.raucb"
 
 
 def _seal(keys: Path, content: bytes) -> bytes:

@@ -58,7 +58,6 @@ def update(
     spoil: Callable[[Workspace], None] | None = None,
     foreign_policy: bool = False,
     firmware_version: int | None = None,
-    version: str = "",
 ) -> Callable[[Workspace], None]:
     """Put the other release into slot b and have it tried first, as an update does.
 
@@ -67,11 +66,10 @@ def update(
         spoil: Changes the disk afterwards.
         foreign_policy: Sign its policy with a key that is not the vendor's.
         firmware_version: The lowest one that it asks of boot loaders; None leaves it.
-        version: What it says of its version; "" leaves that of the built one.
     """
 
     def prepare(workspace: Workspace) -> None:
-        made = make(workspace, INDEX, firmware_version, version)
+        made = make(workspace, INDEX, firmware_version)
         slot = next(slot for slot in workspace.device.slots if slot.name == SLOT)
         document = policy(workspace, made, foreign=foreign_policy)
         fit_attacks.install(workspace, made.fit, SLOT)

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import bundles, release
-from bootseal.boot.attacks import fit as fit_attacks
-from bootseal.boot.catalogue.bench import bundle, jobs, station
+from bootseal.boot.catalogue.bench import jobs, station
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
-from bootseal.formats import boot_partition
+from bootseal.formats.update import manifest as manifests
 from bootseal.jobs.plan import Update
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _GROUP: Final = "update"
 _CERTIFIED: Final = "^key, certificate [0-9a-f]+, token$"
 _TIMEOUT: Final = 1500.0
-_FILE: Final = "2.raucb"
+_NAME: Final = "2"
 _START: Final = f"{station.COMMANDS}; systemctl start bootseal-agent.service"
 _BUS: Final = "de.pengutronix.rauc / de.pengutronix.rauc.Installer"
 _WATCH: Final = (
@@ -35,19 +35,21 @@ _CUT_AFTER: Final = 4.0
 _WAIT: Final = f"exec 3<>{station.PATH}; read -r d <&3; systemctl restart bootseal-status.service\r"
 
 
-def _prepared(spoil: Callable[[Workspace], None] | None = None) -> Callable[[Workspace], None]:
+def _prepared(*, spoilt: bool = False) -> Callable[[Workspace], None]:
     """Start the servers, and push a job for a bundle with the other release."""
 
     def prepare(workspace: Workspace) -> None:
         jobs.serve(workspace)
         desk = jobs.desk(workspace)
-        made = bundle.make(workspace, desk.place / _FILE, spoil)
+        made, manifest = bundles.Maker(workspace, desk.place).good(_NAME, spoilt=spoilt)
+        release.expect(workspace, made)
+        file = f"{_NAME}.raucb"
         document = Update(
-            url=jobs.url(_FILE),
-            version=bundles.VERSION,
-            compatible=made.compatible,
-            manifest_sha256=made.manifest_sha256,
-            size=made.path.stat().st_size,
+            url=jobs.url(file),
+            version=manifest.version,
+            compatible=manifest.compatible,
+            manifest_sha256=hashlib.sha256(manifests.emit(manifest)).hexdigest(),
+            size=(desk.place / file).stat().st_size,
         )
         desk.push(jobs.plan(jobs.JOB, document))
 
@@ -73,14 +75,6 @@ def _waited(when: str, status: str, reason: str) -> tuple[Action, ...]:
         Action(do=Do.TYPE, when=when),
         Action(do=Do.TYPE, when="shell", text=_WAIT, call=_ended(status, reason)),
     )
-
-
-def _unstartable(workspace: Workspace) -> None:
-    """Spoil the FIT's signature of the other release, which nothing but U-Boot looks at."""
-    (slot,) = (slot for slot in workspace.device.slots if slot.name == release.SLOT)
-    room = boot_partition.room(workspace.disk.size(slot.boot))
-    found = workspace.disk.read(slot.boot, 0, room)
-    fit_attacks.install(workspace, bundles.unsigned(found), release.SLOT)
 
 
 _SUCCEEDED: Final = ("SUCCEEDED", f"version {bundles.VERSION} runs")
@@ -117,7 +111,7 @@ JOBS: Final = (
         about="The bundle is validly signed, but the signature of its FIT is not. RAUC installs "
         "it, U-Boot refuses the slot, and release 1 starts again with its data. From there the "
         "agent reports FAILED, and has the other slot marked bad.",
-        prepare=_prepared(_unstartable),
+        prepare=_prepared(spoilt=True),
         steps=(
             replace(
                 came_up(

@@ -122,8 +122,7 @@ def plug_refused(workspace: Workspace) -> None:
     Raises:
         BootsealError: A bundle cannot be made.
     """
-    station.plug(workspace)
-    maker = bundles.Maker(workspace)
+    maker = _maker(workspace)
     maker.small("small")
     maker.resigned("other-ca", "small", maker.other_keys())
     maker.for_other_devices("other-devices", "small")
@@ -141,11 +140,17 @@ def plug_installed(workspace: Workspace) -> None:
     Raises:
         BootsealError: A bundle cannot be made.
     """
-    station.plug(workspace)
-    maker = bundles.Maker(workspace)
-    release.expect(workspace, maker.good("good"))
+    maker = _maker(workspace)
+    release.expect(workspace, maker.good("good")[0])
     maker.small("broken", spoilt=True)
     maker.plug()
+
+
+def _maker(workspace: Workspace) -> bundles.Maker:
+    station.plug(workspace)
+    files = workspace.work / "bundles"
+    files.mkdir()
+    return bundles.Maker(workspace, files)
 
 
 def asking(*requests: Request) -> Callable[[Workspace], None]:
