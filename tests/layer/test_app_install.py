@@ -263,6 +263,12 @@ def test_application_that_the_release_does_not_know_is_refused(dash: Device) -> 
     assert dash.run(request) == "failed the release has no application other"
 
 
+def test_release_without_applications_refuses_them(dash: Device) -> None:
+    request = dash.download("1")
+    (dash.root / "bin/app").unlink()
+    assert dash.run(request) == "failed the release runs no applications"
+
+
 def test_download_is_a_regular_file_that_is_there(dash: Device) -> None:
     request = dash.download("1")
     download = dash.root / "downloads" / request.split()[4]

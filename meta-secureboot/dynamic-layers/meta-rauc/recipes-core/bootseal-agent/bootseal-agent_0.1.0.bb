@@ -68,6 +68,7 @@ SYSTEMD_SERVICE:${PN} = "\
 FILES:${PN} += "${nonarch_libdir}/bootseal ${systemd_system_unitdir}/bootseal-agent-restart.service"
 
 RDEPENDS:${PN} = "\
+    ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'apps', 'bootseal-app', '', d)} \
     bootseal-device-data \
     bootseal-identity \
     bootseal-update \
