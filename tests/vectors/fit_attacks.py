@@ -110,14 +110,14 @@ _OFFLINE: Final = (
     _row("S11c", "Gap before the strings block", raw.gap_before_strings, "layout", boots=True),
     _row(
         "S11d",
-        "Bytes added behind the FIT",
+        "Bytes added after the FIT",
         lambda fit: fit + b"hidden",
         "trailing-data",
         boots=True,
     ),
     _row(
         "S11e",
-        "Bytes added inside the FIT, behind the strings block",
+        "Bytes added inside the FIT, after the strings block",
         raw.hidden_slack,
         "slack",
         boots=True,

@@ -21,6 +21,13 @@ inherit features_check systemd bootseal_keys
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 BOOTSEAL_KEY_ROLES = "app"
 
+# Keys without the role for applications are as good where there are none.
+# nooelint: oelint.task.noanonpython - a recipe can only be skipped while it is parsed
+python __anonymous() {
+    if "apps" not in (d.getVar("BOOTSEAL_REQUESTS") or "").split():
+        raise bb.parse.SkipRecipe("apps was not requested: fragment bootseal/bootseal/apps")
+}
+
 BOOTSEAL_APPS ?= ""
 BOOTSEAL_APPS[doc] = "Names of the applications that may run on the device, and no others"
 BOOTSEAL_APP_MINIMUM[doc] = "By flag, the lowest version of an application that may run: BOOTSEAL_APP_MINIMUM[hello] = \"1.2.0\""

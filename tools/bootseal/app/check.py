@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The whole check of an application image: who signed it, each of its bytes, what it holds.
+"""The whole check of an application image: its signature, each byte, its contents.
 
 Nothing of an image is looked at before what vouches for it: the hash tree after the signature over
 its root, the file system after every block of it.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What an image is held against.
+    """What an image is checked against.
 
     Attributes:
         certificate: The one certificate whose key has to have signed it; None for any key.

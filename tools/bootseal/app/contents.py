@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an application may hold: the checks of a root file system that fit it, and some of its own.
+"""What an application may contain: the root file system checks that apply, and its own.
 
 Units in an image are never started, so what the root's checks say about those does not matter.
 """
@@ -75,7 +75,7 @@ def check(nodes: Sequence[Node]) -> Iterator[Finding]:
 
 
 def declared(nodes: Sequence[Node]) -> Declared:
-    """Return what an application says of itself.
+    """Return an application's own declarations.
 
     Raises:
         FormatError: It does not.

@@ -93,7 +93,7 @@ def opened(path: Path) -> Iterator[Disk]:
 
 
 def read(disk: Disk) -> tuple[Image | None, list[Finding]]:
-    """Read an image without looking at a block of the root or its tree.
+    """Read an image without reading any block of the root or its tree.
 
     Returns:
         The image, None if its partitions could not be located; and all that is wrong with it.
@@ -139,7 +139,7 @@ def read(disk: Disk) -> tuple[Image | None, list[Finding]]:
 
 
 def blocks(disk: Disk, image: Image, root_hash: bytes) -> Iterator[Finding]:
-    """Yield which blocks of root and tree do not lead to a root hash."""
+    """Yield the blocks of root and tree that do not match a root hash."""
     tree = Tree(root_hash=root_hash, salt=image.superblock.salt, blocks=image.superblock.blocks)
     root = Root(name=ROOT, tree=tree, data=image.root.offset, hashes=image.verity.offset)
     count = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Signs application images: new ones, and others again in the place of their signature."""
+"""Signs application images: new ones, and others by replacing their signature."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Signing:
 
 
 def whole(path: Path) -> Image:
-    """Return an image whose every block leads to the root hash that it names, by any signer.
+    """Return an image in which every block matches its root hash, by any signer.
 
     Raises:
         UsageError: It is not a file.
@@ -78,7 +78,7 @@ def whole(path: Path) -> Image:
 
 
 def sign(path: Path, image: Image, signing: Signing, output: Path) -> None:
-    """Put another signature into an image, in the place of the one it has.
+    """Replace the signature of an image.
 
     Args:
         path: The image.

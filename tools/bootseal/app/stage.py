@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A directory or a tar layer, copied to where an application is put together.
+"""A directory or a tar layer, copied to where an application is assembled.
 
 What is copied is what is checked and packed, whatever happens to the source meanwhile. Names come
 from others: nothing is written through a link.
@@ -101,7 +101,7 @@ def complete(target: Path, said: Release, entry: str) -> None:
 
 
 def nodes(target: Path) -> list[Node]:
-    """Return what was put together, as the files of a root file system that root owns."""
+    """Return the assembled files as a root file system owned by root."""
     return [_node(target, path) for path in sorted(target.rglob("*"))]
 
 
@@ -135,7 +135,7 @@ class _Writer:
         return self.directory(parent) / last if parent else self._root / last
 
     def directory(self, name: str) -> Path:
-        """Return a directory, made where it is missing; nothing leads out of it."""
+        """Return a directory, created if missing; no link leads out of it."""
         path = self._root
         for part in name.split("/") if name else ():
             path /= part
@@ -174,7 +174,7 @@ class _Writer:
             path.chmod(mode)
 
     def count(self, size: int) -> None:
-        """Refuse what would be too much."""
+        """Refuse too many files or bytes."""
         self._entries += 1
         self._size += size
         if self._entries > MAX_ENTRIES or self._size > MAX_CONTENT:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a verifier remembers: devices with their attestation keys, and the challenges it asked.
+"""A verifier's records: devices with their attestation keys, and its open challenges.
 
 A directory of small files; there is no lock, because every change is one rename: the rename that
 marks a challenge as answered succeeds once.

@@ -84,7 +84,7 @@ class AttestVerdict:
 def enrol(
     identity: Identity, trusted: Sequence[Authority], name: str, when: datetime
 ) -> tuple[Record, bytes]:
-    """Check who vouches for a device, and make the credential that certifies its key.
+    """Check a device's endorsement, and make the credential that certifies its key.
 
     Returns:
         The record, not certified yet, and the credential for the device.
@@ -272,7 +272,7 @@ def _off_the_point(
 
 
 def unasked(evidence: Evidence, refusal: VerificationRefused) -> AttestVerdict:
-    """Return the verdict on an answer whose challenge is not open: used, expired or never asked."""
+    """Return the verdict on an answer whose challenge is not open: used, expired or unknown."""
     nonce = evidence.quote.nonce.hex()
     return AttestVerdict(
         device="", nonce=nonce, findings=(finding("attest.nonce", "device", refusal.message),)

@@ -101,7 +101,7 @@ def boot(
     progress: Progress,
     certify: Path | None = None,
 ) -> Run:
-    """Boot the device until it is up, refuses to start or time is up; then switch it off.
+    """Boot the device until it is up, refuses to start or time is up; then power it off.
 
     Args:
         device: What was built.

@@ -41,7 +41,7 @@ _UBOOT: Final = "U-Boot"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """What the chain leads to.
+    """What the chain of trust reaches.
 
     Attributes:
         findings: What is wrong with it.

@@ -66,7 +66,7 @@ class DiskReport:
 
 
 def report(disk: Disk, target: Expected, verdict: DiskVerdict) -> DiskReport:
-    """Put together what reports say about a disk.
+    """Assemble the contents of reports about a disk.
 
     Args:
         disk: The disk.

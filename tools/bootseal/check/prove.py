@@ -70,7 +70,7 @@ class DiskProof:
 
     @property
     def uncovered(self) -> tuple[RegionProof, ...]:
-        """The regions that no signature leads to."""
+        """The regions that no signature covers."""
         return tuple(r for r in self.regions if not r.covered)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The FIT in a slot's boot partition: signed by the required key, and what it says of the root."""
+"""The FIT in a slot's boot partition: its signatures, and how it opens the root."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def find(
 
 
 def check(found: SlotFit, trust: Trust, cache: PayloadCache) -> list[Finding]:
-    """Return what is wrong with a FIT, by the strict policy, and with what it says of its slot.
+    """Return what is wrong with a FIT, strictly, and with its declarations about its slot.
 
     Args:
         found: The FIT.

@@ -122,7 +122,7 @@ def _as_described(target: Expected) -> Iterator[Finding]:
 
 
 def check_config(data: bytes, name: str) -> Iterator[Finding]:
-    """Yield what is wrong with a finished `.config`, of which `name` is what messages call it."""
+    """Yield what is wrong with a finished `.config`, which messages call `name`."""
     try:
         settings = kconfig.parse(data, name)
     except FormatError as error:

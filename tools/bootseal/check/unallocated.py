@@ -91,7 +91,7 @@ def gaps(
 
 
 def unused(table: Table, chain: Chain, banks: Sequence[Bank] = ()) -> list[Gap]:
-    """Return those in partitions, where the chain does not lead."""
+    """Return those in partitions that the chain of trust does not reach."""
     found: list[Gap] = []
     sizes = {bank.entry.name: len(bank.fip.data) for bank in banks}
     for entry in table.entries:

@@ -47,7 +47,7 @@ _FORM: Final = """<?xml version="1.0" ?>
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bmap:
-    """A block map; `ranges` are first and last byte behind, and SHA-256 in lower-case hex."""
+    """A block map; `ranges` are start, end (exclusive), and SHA-256 in lower-case hex."""
 
     block: int
     size: int

@@ -145,7 +145,7 @@ def _tree(root: Root) -> tuple[bytes, bytes, int]:
 
 
 def holds(disk: Readable, root: Root, level: int, number: int) -> bool:
-    """Say whether one block leads to the root hash, as the kernel checks it when it is read."""
+    """Say whether one block hashes up to the root hash, as the kernel checks it on a read."""
     layers = root.layers()
     while level < len(layers):
         content = disk.read(layers[level].start + number * BLOCK, BLOCK)

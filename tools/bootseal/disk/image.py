@@ -106,7 +106,7 @@ class Disk:
         )
 
     def view(self, offset: int, size: int, *, private: bool = False) -> memoryview:
-        """Return `size` bytes at `offset` without reading them before they are looked at.
+        """Return `size` bytes at `offset`, which are not read before they are accessed.
 
         Args:
             offset: Where they start.

@@ -93,7 +93,7 @@ class Layout:
 
     @property
     def end(self) -> int:
-        """Offset of the first byte behind the last partition."""
+        """Offset of the first byte after the last partition."""
         return self.partitions[-1].end
 
     @property

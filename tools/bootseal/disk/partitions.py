@@ -90,7 +90,7 @@ def _is_mbr_disk(disk: Readable, size: int) -> bool:
 
 
 def primary(read: Callable[[int, int], bytes], size: int) -> dict[str, GptEntry]:
-    """Read the primary table alone, which is the one that U-Boot and Linux go by.
+    """Read only the primary table, which is the one that U-Boot and Linux use.
 
     Args:
         read: Reads from the disk: offset and size to bytes.

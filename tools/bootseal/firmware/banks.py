@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The banks of a disk: what they are called, what is in one, and what the build calls that."""
+"""The banks of a disk: their names, their contents, and the build's name for these."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TF-A's chain of trust as a table: which certificate is signed by what, and what it vouches for.
+"""TF-A's chain of trust as a table: who signs each certificate, and what it certifies.
 
 The signer, the verifier and the coverage map read this table, so none of them can know another
 chain. The trusted OS (BL32), SCP and the updater are not part of it.

@@ -42,7 +42,7 @@ class RegionProof:
 
     @property
     def covered(self) -> bool:
-        """Whether a signature leads to it, so that every change must be refused."""
+        """Whether a signature covers it, so that every change must be refused."""
         return self.state in {State.SIGNED, State.VERITY}
 
 

@@ -105,7 +105,7 @@ def detect_compression(path: Path) -> str:
 
 
 def architecture(kernel: Path, named: str | None = None) -> str:
-    """Return U-Boot's name of the architecture a kernel is for.
+    """Return U-Boot's name for a kernel's architecture.
 
     Args:
         kernel: Kernel as stored; gzip, bzip2 and lzma are looked into.
@@ -152,7 +152,7 @@ def _architecture_of(kernel: Path) -> str:
 
 
 def load_address(arch: str) -> int:
-    """Return where QEMU's virt machine takes a kernel of this architecture.
+    """Return the kernel load address for this architecture on QEMU's virt machine.
 
     Raises:
         UsageError: There is no such machine.
@@ -182,7 +182,7 @@ def _unpacked_start(stored: bytes, compression: str, name: Path) -> bytes:
 
 
 def build(spec: FitSpec, output: Path, *, epoch: int) -> None:
-    """Assemble a FIT whose images are hashed and whose configurations wait for their signature.
+    """Assemble a FIT with hashed images and configurations ready to be signed.
 
     Args:
         spec: What goes in.

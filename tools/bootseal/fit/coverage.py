@@ -106,7 +106,7 @@ class _Map:
         yield from self._behind(end)
 
     def _behind(self, end: int) -> Iterator[Part]:
-        """Yield what follows the strings block: slack, external data, and what is between."""
+        """Yield what follows the strings block: slack, external data, and the gaps between."""
         external = [image for image in self._fit.images if image.behind]
         yield from self._between("slack", end, self._fit.flat.header.total_size, State.UNUSED)
         end = self._fit.flat.header.total_size

@@ -55,7 +55,7 @@ def diff(first: Fit, second: Fit) -> tuple[FitChange, ...]:
 
 
 def _nodes(fit: Fit) -> dict[str, tuple[FlatNode, dict[str, str]]]:
-    """Return all nodes by path, a second one of the same path with a number behind it."""
+    """Return all nodes by path, a second one of the same path with a number appended."""
     payloads = {image.node.start: image.payload for image in fit.images}
     result: dict[str, tuple[FlatNode, dict[str, str]]] = {}
     for node in fit.flat.root.walk():

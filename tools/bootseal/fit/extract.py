@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Takes the data of an image out of a FIT, as far as its hashes say that it is whole."""
+"""Extracts the data of an image from a FIT, if it matches its hashes."""
 
 from __future__ import annotations
 

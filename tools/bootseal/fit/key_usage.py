@@ -277,7 +277,7 @@ class _Search:
 
 
 def digests(model: Fit) -> Iterator[tuple[Signature, bytes, Algorithm]]:
-    """Yield each signature node with the digest that its own list of nodes leads to.
+    """Yield each signature node with the digest over its own list of nodes.
 
     Nodes of unsupported algorithms are left out.
     """

@@ -200,7 +200,7 @@ def _copy_cipher_keys(job: Job, model: Fit, keys: Path) -> None:
 
 
 def _refuse_misfit(hint: str, algorithm: Algorithm, signer: Signer) -> None:
-    """Refuse a key of another kind, with which mkimage signs what no U-Boot verifies."""
+    """Refuse a key of the wrong kind, with which mkimage signs what no U-Boot verifies."""
     kind = signer.public_key.kind
     if kind is not algorithm.kind:
         raise UsageError(

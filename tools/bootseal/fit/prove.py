@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The negative control of a verification: change what is signed, and see each change refused.
+"""The negative control of a verification: change signed bytes, and require each refusal.
 
 The changes are made in place, one after the other, in a private copy that shares its pages with
 the file; digests of payloads that a change does not touch are computed once. Which bytes and bits
@@ -118,7 +118,7 @@ def prove(
 
 
 def regions(fit: Fit, configurations: list[Configuration], tries: int) -> list[SignedRegion]:
-    """Return what the signatures of some configurations protect, each thing once."""
+    """Return what the signatures of some configurations protect, each region once."""
     found: dict[tuple[tuple[int, int], ...], SignedRegion] = {}
     for configuration in configurations:
         for region in _regions(fit, configuration, tries):

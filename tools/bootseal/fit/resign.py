@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resigning:
-    """Whose signatures a FIT shall have.
+    """The signer of a FIT's new signatures.
 
     Attributes:
         signer: The signer.
@@ -53,7 +53,7 @@ def resign(fit: Fit, how: Resigning) -> bytes:
 
 
 def ask(fit: Fit, how: Resigning) -> None:
-    """Show the signer every digest that `resign` would have signed, and drop the answers.
+    """Pass the signer every digest that `resign` would sign, and discard the answers.
 
     Raises:
         UsageError: As `resign`, as are the others.

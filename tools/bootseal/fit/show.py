@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a FIT holds, as `fit show` says it. Nothing here says that a FIT is trustworthy."""
+"""The contents of a FIT, as `fit show` prints them. Nothing here verifies anything."""
 
 from __future__ import annotations
 

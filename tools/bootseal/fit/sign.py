@@ -133,7 +133,7 @@ def sign_request(fit: Buffer, request: Request) -> bytes:
 
 
 def collect(fit: Buffer, request: Request) -> None:
-    """Ask the signers for all signatures and make nothing of them.
+    """Ask the signers for all signatures, and discard them.
 
     Raises:
         FormatError: As `sign_request`, as are the others.
@@ -209,7 +209,7 @@ class _Work:
                 self._write(signature, key, algorithm, digest, paths)
 
     def check(self, signed: memoryview) -> None:
-        """Verify what was made of the FIT."""
+        """Verify the signed FIT."""
         strictness = self._request.strictness
         model = strictness.parse(signed)
         cache = self._cache.moved(zip(self._model.images, model.images, strict=True))

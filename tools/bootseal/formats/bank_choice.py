@@ -35,7 +35,7 @@ def emit(bank: int) -> bytes:
 
 
 def parse(block: Buffer) -> int:
-    """Return the bank that a block chooses; one of zeros chooses the first.
+    """Return the bank that a block selects; a block of zeros selects the first.
 
     Raises:
         FormatError: It is neither zeros nor what `emit` writes, so the ROM would ignore it or take

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""File capabilities: what the extended attribute `security.capability` gives to a program.
+"""File capabilities: those that the extended attribute `security.capability` grants.
 
 Spec: Linux include/uapi/linux/capability.h (v6.12), `struct vfs_ns_cap_data`; little-endian.
 """

@@ -54,7 +54,7 @@ def symlink(name: str, target: str) -> Entry:
 
 
 def character_device(name: str, major: int, minor: int) -> Entry:
-    """Describe a character device that root alone may use."""
+    """Describe a character device that only root may use."""
     return Entry(name=name, mode=stat.S_IFCHR | 0o600, device=(major, minor))
 
 

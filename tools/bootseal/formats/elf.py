@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a program or library was hardened, as its ELF headers tell.
+"""How a program or library was hardened, according to its ELF headers.
 
 The sections of a file are not needed to run it and anyone can strip or invent them, so only what
 the loader uses is looked at: program headers and the dynamic table.
@@ -60,7 +60,7 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elf:
-    """What the headers of a file say.
+    """The hardening facts in a file's headers.
 
     Attributes:
         program: Whether it can be started, rather than loaded by another.

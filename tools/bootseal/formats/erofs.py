@@ -53,7 +53,7 @@ _KNOWN_FEATURES: Final = 0x3F
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inode:
-    """What one inode says.
+    """The metadata in one inode.
 
     Attributes:
         mode: Type and permissions as in `stat`.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""GUID partition tables, read strictly: what any reader could take two ways is an error; written.
+"""GUID partition tables: written, and read strictly, with any ambiguity an error.
 
 All numbers are little-endian, all places in the structures are sectors of 512 bytes; the models
 here give bytes. Nothing is allocated by what a field says before that is checked.

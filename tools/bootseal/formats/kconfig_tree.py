@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Why Kconfig gives a symbol another value than a fragment asks for, read out of the sources.
+"""Why Kconfig gives a symbol a value other than a fragment's, according to the sources.
 
 A search of the Kconfig files for `select` and `depends on`, and not an evaluation: it names what
 to look at, and decides nothing.
@@ -64,7 +64,7 @@ def read(directory: Path) -> Tree:
 
 
 def cause(tree: Tree, symbol: str, finished: Mapping[str, Setting]) -> str:
-    """Say what decides a symbol against a fragment; empty when the sources do not tell.
+    """Say what overrides a fragment's value for a symbol; empty when the sources do not show it.
 
     Args:
         tree: The sources.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The signature behind a kernel module: a PKCS#7 message about the bytes before it.
+"""The signature appended to a kernel module: a PKCS#7 message over the bytes before it.
 
 Only what `scripts/sign-file` writes is read: one signer, no signed attributes.
 
@@ -46,7 +46,7 @@ class ModuleSignature:
 
 
 def parse(module: bytes) -> ModuleSignature | None:
-    """Read the signature of a module; None when there is no mark of one.
+    """Read the signature of a module; None without the marker of one.
 
     Raises:
         FormatError: There is a mark, and what precedes it is not a signature.

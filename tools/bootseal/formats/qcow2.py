@@ -29,7 +29,7 @@ _DIRTY: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Qcow2Header:
-    """What the header of an image says.
+    """The contents of an image's header.
 
     Attributes:
         backing: Name of the backing file, empty for none.

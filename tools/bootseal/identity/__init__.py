@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Device identity: verify that a key is in a device's TPM, certify it, keep what was issued."""
+"""Device identity: verify that a key is in a device's TPM, certify it, record what was issued."""

@@ -145,7 +145,7 @@ class Registry:
         return entry
 
     def revoke(self, device: str, serial: str, *, reason: str, now: int) -> list[Entry]:
-        """Revoke what was issued or proven for a device.
+        """Revoke the certificates and proven keys of a device.
 
         Args:
             device: The device.

@@ -83,7 +83,7 @@ class Verifier:
 
 
 def unasked(proof: Proof, refusal: VerificationRefused) -> IdentityVerdict:
-    """Return the verdict on a proof whose challenge is not open: used, expired or never asked."""
+    """Return the verdict on a proof whose challenge is not open: used, expired or unknown."""
     boot = attest.unasked(proof.evidence, refusal)
     return IdentityVerdict(boot=boot, findings=boot.findings, key=proof.key.name.hex())
 

@@ -198,7 +198,7 @@ def _end(spec: KeySpec, issuer: Issuer | None, start: datetime) -> datetime:
 def sign(
     builder: x509.CertificateBuilder, signer: Signer, algorithm: Algorithm
 ) -> x509.Certificate:
-    """Let any signer sign, where the library insists on a private key of its own.
+    """Let any signer sign where the library requires one of its own private key objects.
 
     PSS is declared with a salt as long as the digest, which is what signers use.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the boot ROM and TF-A measure before U-Boot: all of it into PCR 0, in SHA-256 alone.
+"""What the boot ROM and TF-A measure before U-Boot: all into PCR 0, with SHA-256 only.
 
 BL1 measures BL2, and BL2 measures BL31 and BL33, which is U-Boot with its control device tree. They
 begin the event log that U-Boot continues.

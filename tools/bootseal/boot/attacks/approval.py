@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the maker of a device approves, and what the device then has to measure."""
+"""What a device's maker approves, and the measurements that the device must then have."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Attacks on the boot loaders in the two banks, and boot loaders of the maker's that are not good.
+"""Attacks on the boot loaders in the two banks, and bad boot loaders signed by the maker.
 
 Each `Callable[[Workspace], None]` here is something that anyone with write access to the whole disk
 can do; what its maker would have to sign uses the keys in DIR/keys.
@@ -56,13 +56,13 @@ def original(workspace: Workspace) -> bytes:
 
 
 def install(workspace: Workspace, content: bytes, banks: str = "ab") -> None:
-    """Write a FIP and zeros to whole banks; what was there is gone."""
+    """Overwrite whole banks with a FIP and zeros."""
     for name in (f"fw-{bank}" for bank in banks):
         workspace.disk.write(name, 0, content.ljust(workspace.disk.size(name), b"\0"))
 
 
 def changed(change: Callable[[bytes], bytes], banks: str = "ab") -> Callable[[Workspace], None]:
-    """Put what `change` makes of the device's FIP into these banks."""
+    """Write the device's FIP, as changed by `change`, to these banks."""
 
     def prepare(workspace: Workspace) -> None:
         install(workspace, change(original(workspace)), banks)
@@ -86,7 +86,7 @@ def inside(image: str) -> Callable[[bytes], bytes]:
 
 
 def vouched(image: str) -> Callable[[bytes], bytes]:
-    """Flip a bit in the last hash or key that a certificate vouches for.
+    """Flip a bit in the last hash or key in a certificate.
 
     What is in the middle of a certificate depends on how long its random serial number is; this
     one stays well-formed, so that it is its signature that refuses it.
@@ -112,7 +112,7 @@ def last_byte(image: str) -> Callable[[bytes], bytes]:
 
 
 def behind(content: bytes) -> bytes:
-    """Put a byte behind the end of the FIP."""
+    """Put a byte after the end of the FIP."""
     return content + b"\1"
 
 
@@ -214,7 +214,7 @@ def certified_with_pkcs1(workspace: Workspace) -> None:
 
 
 def certified(content: bytes, key: Path, identifier: bytes, *options: str) -> bytes:
-    """Sign BL2's certificate in a way that no signer of ours offers.
+    """Sign BL2's certificate in a way that none of our signers supports.
 
     Args:
         content: A signed FIP.
@@ -245,7 +245,7 @@ def _root_key(workspace: Workspace) -> Path:
 
 
 def foreign_rom(workspace: Workspace) -> None:
-    """Put a boot ROM into the machine that holds the hash of another root key."""
+    """Give the machine a boot ROM with the hash of another root key."""
     firmware = workspace.device.firmware
     if firmware is None:
         raise UsageError(f"{workspace.device.name} has no boot ROM")

@@ -40,7 +40,7 @@ def install(workspace: Workspace, content: bytes, slots: str = "ab") -> None:
 
 
 def changed(change: Callable[[bytes], bytes], slots: str = "ab") -> Callable[[Workspace], None]:
-    """Put what `change` makes of the device's FIT into these slots."""
+    """Write the device's FIT, as changed by `change`, to these slots."""
 
     def prepare(workspace: Workspace) -> None:
         install(workspace, change(original(workspace)), slots)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Other volumes in the place of the data partition, put there by anyone who can write the disk.
+"""Foreign volumes that replace the data partition, by anyone who can write the disk.
 
 Nothing here asks the TPM or a key for anything. A kernel that knows the null cipher is the maker's
 mistake that two of them need: its initramfs loads the module, and its policy is signed.
@@ -60,7 +60,7 @@ def null_cipher(workspace: Workspace) -> None:
 
 
 def null_slot(workspace: Workspace) -> None:
-    """Put a volume key of one's own behind the TPM's token, in a slot that any key opens."""
+    """Put the attacker's volume key behind the TPM's token, in a slot that any key opens."""
     load_null_cipher(workspace)
 
     def change(header: Json) -> None:
@@ -85,7 +85,7 @@ def wipe(workspace: Workspace) -> None:
 
 
 def put_back(workspace: Workspace) -> None:
-    """Put the volume that was wiped in the place of the one that the device made since."""
+    """Restore the wiped volume over the one that the device has made since."""
     workspace.disk.write(PARTITION, 0, (workspace.work / _SAVED).read_bytes())
 
 

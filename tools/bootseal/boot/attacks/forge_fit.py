@@ -248,7 +248,7 @@ def nested(depth: int) -> bytes:
 
 
 def move_payload(fit: bytes, image: str, position: int) -> bytes:
-    """Move an image's payload out of the tree, to an absolute position behind it.
+    """Move an image's payload out of the tree, to an absolute position after it.
 
     `data-position` and `data-size` are not signed, and the hash of the payload still matches.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Attacks through everything other than the FIT that U-Boot could take settings from.
+"""Attacks through every place other than the FIT from which U-Boot could read settings.
 
 Anyone who holds the device can write all of it, and none of it is signed.
 """

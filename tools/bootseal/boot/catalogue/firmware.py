@@ -29,7 +29,7 @@ _MALFORMED, _BL2, _BL31, _UBOOT = (
 
 
 class _Change(NamedTuple):
-    """A change to the FIP in both banks, and for what reason each is refused."""
+    """A change to the FIP in both banks, and the reason for which each is refused."""
 
     id: str
     title: str

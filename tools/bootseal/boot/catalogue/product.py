@@ -80,9 +80,9 @@ PRODUCT: Final = (
         id="product-state",
         title="State of a product: after a restart, an update and a wipe (development image)",
         group=_GROUP,
-        about="The machine id and a secret that a service makes when it has none are the same "
-        "after a restart, and in the other release in slot b. After `bootseal-data wipe` both are "
-        "new.",
+        about="The machine id and a secret that a service generates if it has none are the same "
+        "after a restart, and in the other release in slot b. After `bootseal-data wipe` both "
+        "are new.",
         steps=(
             came_up(
                 *("root-verified:a", "state-kept", "product-state"),
@@ -117,9 +117,9 @@ PRODUCT: Final = (
         id="product-state-closed",
         title="State of a product while its data is closed (development image)",
         group=_GROUP,
-        about="With another TPM the data stays closed. The system comes up all the same, with a "
-        "machine id of its own and an empty directory in memory in the place of the state, and "
-        "says on the console and in its status that this is gone at the next start.",
+        about="With another TPM the data stays closed. The system still comes up, with a "
+        "temporary machine id and an empty directory in memory instead of the state, and says "
+        "on the console and in its status that these are gone at the next start.",
         tpm=Tpm.FRESH,
         steps=(
             Step(

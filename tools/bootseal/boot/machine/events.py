@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is seen of a power cycle: lines of the console, phases on the time line, and its ending."""
+"""The observations of a power cycle: console lines, phases on the time line, its ending."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Ending(StrEnum):
-    """What one power cycle ended in."""
+    """How one power cycle ended."""
 
     UP = "up"
     """The status line came: the system is up, and reports what it runs on."""

@@ -66,7 +66,7 @@ class Cable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A machine that can be switched on.
+    """A machine that can be powered on.
 
     Attributes:
         qemu: Board, processor and memory.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a build directory that may come from someone else may bring along as its state.
+"""The state that a build directory from someone else may contain.
 
 The state of a device is an overlay on its disk, a TPM, and logs. They are written to, and QEMU
 opens whatever the header of an overlay names: so nothing in them may lead out of the directory.
@@ -55,7 +55,7 @@ def check_files(directory: Path, names: Iterable[str]) -> None:
 
 
 def check_overlay(overlay: Path, backing: Path, directory: Path) -> None:
-    """Refuse an overlay that would have QEMU open another file than the device's own disk.
+    """Refuse an overlay that makes QEMU open any file but the device's own disk.
 
     Args:
         overlay: The overlay.

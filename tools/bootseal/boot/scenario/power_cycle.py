@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Run one step: do its actions in order, and tell what the power cycle ended in."""
+"""Run one step: do its actions in order, and report how the power cycle ended."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the TPM asks for before it gives out the key of a `systemd-tpm2` token.
+"""What the TPM requires before it releases the key of a `systemd-tpm2` token.
 
 The token holds the sealed object. Its public area has the policy that the TPM enforces, and
 that policy follows from the vendor's public key alone, so it can be checked without the TPM.

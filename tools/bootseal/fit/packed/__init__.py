@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The control device trees inside what a U-Boot is packed into: FITs and legacy uImages."""
+"""The control device trees inside packed U-Boots: FITs and legacy uImages."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Finds and changes the control device trees in a file, however the U-Boot is packed.
+"""Finds and changes the control device trees in a file, whatever packs the U-Boot.
 
 A control device tree is a file of its own, or at the end of `u-boot.bin`; that may be in a legacy
 uImage (`u-boot.img`). In a FIT (`u-boot.itb`) the tree is an image, one for each board. All of them
@@ -33,7 +33,7 @@ _BUILD: Final = "put the key into the device tree that it is built from, and bui
 
 
 class _Package(NamedTuple):
-    """A FIT or uImage in a file: its first byte, and the one behind it."""
+    """A FIT or uImage in a file: its first byte, and the one after its end."""
 
     kind: Kind
     start: int

@@ -82,7 +82,7 @@ def _replace_external(fit: Fit, image: Image, data: bytes) -> bytes:
 def _changes(
     image: Image, data: bytes, behind: list[Image], shift: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield what changes in the tree, none of which changes its size: offset and new bytes."""
+    """Yield the changes to the tree, all of the same size: offset and new bytes."""
     for each in behind:
         old = each.node.properties[each.place]
         yield old.offset, (int.from_bytes(old.value) + shift).to_bytes(len(old.value))

@@ -40,7 +40,7 @@ def digest(algorithm: str, payload: Buffer) -> bytes:
 
 
 class PayloadCache:
-    """What is known about the payloads of one file, each thing computed once."""
+    """Cached facts about the payloads of one file, each computed once."""
 
     def __init__(self, known: dict[tuple[int, int, str], bytes] | None = None) -> None:
         self._known = {} if known is None else known

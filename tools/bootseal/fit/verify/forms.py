@@ -82,7 +82,7 @@ def allowed(kind: NodeKind) -> frozenset[str]:
 
 
 def check(fit: Fit) -> Iterator[Finding]:
-    """Yield the properties of a strictly read FIT that have another form than they must have."""
+    """Yield the properties of a strictly read FIT that do not have the required form."""
     for kind, node, parent in nodes(fit):
         for name, found in node.properties.items():
             kinds, form = RULES.get(name, (frozenset[NodeKind](), PropertyForm.ANY))

@@ -27,7 +27,7 @@ _MEMORY: Final = 1 << 64
 
 
 def check(fit: Fit, target: Target) -> Iterator[Finding]:
-    """Yield what makes the gate refuse a FIT, apart from what no strict check accepts anyway.
+    """Yield what makes the gate refuse a FIT that a strict check would otherwise accept.
 
     Args:
         fit: The FIT.

@@ -115,7 +115,7 @@ def _check_place(image: Image, strictness: Strictness) -> Iterator[Finding]:
 
 
 def _placed(fit: Fit) -> frozenset[str]:
-    """Return the images that only a load address makes sense of.
+    """Return the images that must have a load address to be useful.
 
     Those are what an SPL starts, and what U-Boot puts next to a kernel for others to find.
     """

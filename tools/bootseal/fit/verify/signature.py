@@ -75,7 +75,7 @@ def check_image(
 def holds_by_list(
     fit: Fit, configuration: Configuration, signature: Signature, key: TrustedKey
 ) -> bool:
-    """Return whether the signature is good to a U-Boot that takes `hashed-nodes` as it is.
+    """Return whether the signature is good to a U-Boot that trusts `hashed-nodes`.
 
     Those are the releases before 2026.04 without the fix of CVE-2026-46728.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What U-Boot insists on where keys are required for images only.
+"""What U-Boot requires where keys are required for images only.
 
 The signature of a configuration covers these properties, and a signer who leaves one out signs what
 does not boot. A signature of an image does not cover them, so anyone can change them.

@@ -70,7 +70,7 @@ def check(
 
 
 def check_size(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
-    """Yield a finding when the tree is larger than the target takes."""
+    """Yield a finding when the tree is larger than the target accepts."""
     size = fit.flat.header.total_size
     if size > strictness.max_size:
         message = f"{size} bytes: the limit is {strictness.max_size}"
@@ -78,7 +78,7 @@ def check_size(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
 
 
 def check_addresses(fit: Fit) -> Iterator[Finding]:
-    """Yield the nodes that libfdt may find when asked for another."""
+    """Yield the nodes that libfdt may return in place of another."""
     for node in fit.flat.root.walk():
         if "@" in node.name:
             yield finding(
@@ -224,7 +224,7 @@ def _check_use(fit: Fit) -> Iterator[Finding]:
 
 
 def check_configurations(fit: Fit) -> Iterator[Finding]:
-    """Yield a finding when there is no configuration, whose signature alone joins images."""
+    """Yield a finding when there is no configuration: only its signature ties images together."""
     if not fit.configurations:
         yield finding(
             "fit.no-configuration",

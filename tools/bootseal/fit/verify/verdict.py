@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Checks a FIT: whether it may boot, and which U-Boot releases would answer otherwise.
+"""Checks a FIT: whether it may boot, and which U-Boot releases would decide otherwise.
 
 Everything is evaluated and reported, not only the first problem. Checked strictly, a FIT
 passes when its structure holds nothing unsigned, every image matches its hashes, and every
@@ -265,7 +265,7 @@ def _no_choice(fit: Fit, name: str | None) -> Iterator[Finding]:
 
 
 def _check_tree(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
-    """Yield what a U-Boot refuses whichever configuration it is to boot."""
+    """Yield what a U-Boot refuses for any configuration."""
     yield from structure.check_size(fit, strictness)
     yield from structure.check_addresses(fit)
     if "description" not in fit.flat.root.properties:
@@ -276,7 +276,7 @@ def _check_tree(fit: Fit, strictness: Strictness) -> Iterator[Finding]:
 def _check_one(
     fit: Fit, configuration: Configuration, strictness: Strictness, cache: PayloadCache
 ) -> Iterator[Finding]:
-    """Yield what a U-Boot refuses of one configuration, apart from its signatures."""
+    """Yield what a U-Boot refuses in one configuration, apart from its signatures."""
     if not configuration.references:
         yield finding("fit.missing-image", configuration.path, "the configuration names no image")
     yield from payloads.check(fit, _images(fit, configuration), strictness, cache)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Application images: their layout and signature, and what an application says it is."""
+"""Application images: their layout and signature, and an application's own declarations."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an application says it is, in os-release: its name and version.
+"""The name and version that an application declares in os-release.
 
 Spec: os-release(5), `IMAGE_ID` and `IMAGE_VERSION`.
 """

@@ -22,7 +22,7 @@ _DIGEST: Final = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """What the partition says.
+    """The contents of the partition.
 
     Attributes:
         root_hash: SHA-256 at the root of the hash tree; its 64 hexadecimal characters, lower case,
@@ -61,7 +61,7 @@ def emit(signature: Signature) -> bytes:
 
 
 def parse(partition: bytes) -> Signature | None:
-    """Read the partition; there is one way only to write what it says.
+    """Read the partition; only one encoding of its contents is accepted.
 
     Returns:
         None for a partition of zeros, which says nothing.

@@ -43,7 +43,7 @@ class _Link:
         self.next = self
 
     def insert(self, piece: Piece) -> _Link:
-        """Put a tag behind this one and return its link."""
+        """Insert a tag after this one and return its link."""
         new = _Link(piece)
         new.previous, new.next = self, self.next
         self.next.previous = new
@@ -51,7 +51,7 @@ class _Link:
         return new
 
     def remove(self) -> None:
-        """Take this tag out of the chain."""
+        """Remove this tag from the chain."""
         self.previous.next, self.next.previous = self.next, self.previous
 
 
@@ -124,7 +124,7 @@ class Editor:
         self._grow(len(new))
 
     def add_node(self, parent: str, name: str) -> None:
-        """Add an empty node behind the properties of `parent`, before its other children.
+        """Add an empty node after the properties of `parent`, before its other children.
 
         Raises:
             FormatError: There is no node `parent`.
@@ -179,7 +179,7 @@ class Editor:
         self.peak = max(self.peak, self.size)
 
     def _bytes_at(self, first: _Link, place: int, size: int) -> bytes:
-        """Return what is `place` bytes behind the start of a tag.
+        """Return what is `place` bytes after the start of a tag.
 
         libfdt makes room by moving the rest and does not clear the padding of the new property.
         """

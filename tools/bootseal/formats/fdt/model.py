@@ -148,7 +148,7 @@ def assemble(
     boot_cpuid: int = 0,
     size: int = 0,
 ) -> bytes:
-    """Join the three blocks behind a header, filled with zeros up to `size` bytes."""
+    """Join the three blocks after a header, padded with zeros to `size` bytes."""
     sizes = (len(reservations), len(structure), len(strings))
     header = encode_header(*sizes, boot_cpuid=boot_cpuid, size=size)
     return b"".join((header, reservations, structure, strings)).ljust(size, b"\0")

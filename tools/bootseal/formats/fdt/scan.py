@@ -40,7 +40,7 @@ _BARE: Final = frozenset({Tag.END_NODE, Tag.NOP, Tag.END})
 
 
 class Token(NamedTuple):
-    """One tag with everything that belongs to it.
+    """One tag with its data.
 
     Attributes:
         tag: What it is.
@@ -62,7 +62,7 @@ class Token(NamedTuple):
 def scan(
     data: Buffer, start: int, end: int, strings: bytes, *, lenient: bool = False
 ) -> tuple[Token, ...]:
-    """Split a structure block into tags, without looking at their nesting.
+    """Split a structure block into tags, ignoring their nesting.
 
     Args:
         data: The bytes that hold the block.

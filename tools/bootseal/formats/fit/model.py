@@ -104,7 +104,7 @@ class Fit:
 
 
 def parse(data: fdt.Buffer, *, lenient: bool = False) -> Fit:
-    """Read a FIT. Bytes behind the tree matter as external data only.
+    """Read a FIT. Bytes after the tree matter only as external data.
 
     Args:
         data: The file; it must not change while the result is in use.

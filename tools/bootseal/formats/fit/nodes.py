@@ -75,7 +75,7 @@ class Image(NamedTuple):
 
     @property
     def behind(self) -> bool:
-        """Whether it has data, and that is behind the tree."""
+        """Whether it has data, and that is after the tree."""
         return bool(self.payload) and self.place in {Place.OFFSET, Place.POSITION}
 
 

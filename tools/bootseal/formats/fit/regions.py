@@ -97,7 +97,7 @@ class TagIndex:
         return walk.runs
 
     def _below(self, listed: Collection[str]) -> dict[int, list[_Node]]:
-        """Return for the first tag of each node the children that lead to a listed node."""
+        """Return for the first tag of each node the children on the path to a listed node."""
         paths: dict[str, set[str]] = {}
         for path in listed:
             child = path

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Tells kinds of file apart by what is in them, before anything parses them."""
+"""Identifies kinds of file by their contents, before anything parses them."""

@@ -17,7 +17,7 @@ _LONG, _LONGEST = 0x80, 4
 
 
 def recognise(head: bytes, size: int) -> Kind | None:
-    """Say what a key or certificate in DER form is; None for anything else.
+    """Identify a key or certificate in DER form; None for anything else.
 
     Args:
         head: The first bytes of the file.

@@ -110,13 +110,13 @@ _UNDECIDED: Final = frozenset({Kind.UNKNOWN, Kind.EMPTY, Kind.TEXT})
 
 
 class Wanted(NamedTuple):
-    """What a reader takes: how it is called in messages, and the kinds that are it."""
+    """What a reader accepts: its name in messages, and the kinds of file."""
 
     phrase: str
     kinds: frozenset[Kind]
 
     def takes(self, kind: Kind) -> bool:
-        """Say whether the reader may have a look; what is not recognised, it names itself."""
+        """Say whether the reader may try; it reports unrecognised input itself."""
         return kind in self.kinds or kind in _UNDECIDED
 
 

@@ -36,7 +36,7 @@ def recognise(head: bytes) -> Kind | None:
 
 
 def _is_event(head: bytes, start: int) -> bool:
-    """Say whether an event of a common type begins there, and another behind the first."""
+    """Say whether an event of a common type begins there, and another after the first."""
     if len(head) < start + _PCR_EVENT.size:
         return False
     pcr, kind, digest, size = _PCR_EVENT.unpack_from(head, start)

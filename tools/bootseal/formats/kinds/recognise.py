@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What kind of file some bytes are: asked before anything parses them.
+"""What kind of file some bytes are, determined before anything parses them.
 
 Only marks that a format fixes are looked at, in a bounded part of the file. A kind does not promise
 that the file is well formed; whatever carries the mark of a kind and is damaged, its reader
@@ -106,7 +106,7 @@ def recognise(data: Buffer) -> Kind:
 
 
 def check(data: Buffer, wanted: Wanted, name: str) -> Kind:
-    """Return the kind of a file, if a reader of what is wanted may have a look at it.
+    """Return the kind of a file, if the intended reader may try to read it.
 
     Args:
         data: The file.

@@ -47,7 +47,7 @@ def recognise(data: Buffer) -> Kind:
 
 
 def _signs(data: Buffer) -> Iterator[Kind]:
-    """Yield what each name in a tree is a sign of, until that decides."""
+    """Yield the kind that each name in a tree suggests, until one is certain."""
     inside = ""
     for depth, node, name, value in _walk(data):
         if depth == 1 and not name:

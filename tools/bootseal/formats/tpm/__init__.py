@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What TPM 2.0 reads and writes: policies, structures and event logs."""
+"""TPM 2.0 data: policies, structures and event logs."""

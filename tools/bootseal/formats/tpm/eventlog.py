@@ -180,7 +180,7 @@ def _declared(fdt: bytes | memoryview) -> bytes | memoryview:
 
 
 def replay(events: Iterable[Event], bank: str = "sha256") -> dict[int, bytes]:
-    """Return the values the events leave in the PCRs they extend.
+    """Return the resulting values of the PCRs that the events extend.
 
     These start as zeros. PCR 0 starts as the locality that a StartupLocality event names, and is
     among the values even if nothing extends it then.

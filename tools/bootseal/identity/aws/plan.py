@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What AWS is to be asked for a device, in order, as a document that can be read and reviewed.
+"""The requests to AWS for a device, in order, as a document that can be reviewed.
 
 The certificate is registered without its authority (RegisterCertificateWithoutCA): no key of
 `device-ca` ever admits a device by itself. The policy allows what Greengrass nucleus lite does, on
@@ -92,13 +92,13 @@ class Step:
 
     @property
     def subject(self) -> str:
-        """What it is about, for people."""
+        """What it is about, for human readers."""
         return "" if self.operation is Operation.REGISTER else next(iter(self.parameters.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that AWS is asked for one device.
+    """All requests to AWS for one device.
 
     Attributes:
         schema: Always `bootseal.identity-aws/1`.

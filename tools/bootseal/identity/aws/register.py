@@ -34,7 +34,7 @@ _HINTS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A step that was looked at.
+    """A step that was checked.
 
     Attributes:
         step: The step.

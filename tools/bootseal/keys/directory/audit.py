@@ -38,7 +38,7 @@ _SUFFIXES: Final = frozenset({".key", ".crt", ".pub", ".pem"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """A file that was looked at, or one in an archive.
+    """A file that was examined, or one in an archive.
 
     Attributes:
         path: Where.
@@ -53,7 +53,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What was looked at and what is wrong with it.
+    """What was examined, and the problems found.
 
     Attributes:
         files: What was looked at.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What there is in a directory: every file, also inside archives, within bounds.
+"""The contents of a directory: every file, including those in archives, within limits.
 
 Nothing is followed, nothing is waited for, and what is not looked at is named.
 """
@@ -73,7 +73,7 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """What was not looked at, and why not.
+    """A file that was not examined, and why.
 
     Attributes:
         path: Where.

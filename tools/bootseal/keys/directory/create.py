@@ -109,7 +109,7 @@ def refuse_overwriting(directory: Path, name: str) -> None:
 def write_all(
     directory: Path, files: Mapping[str, tuple[bytes, int]], manifest: Manifest | None
 ) -> None:
-    """Write new files and then the manifest; when anything fails nothing new is left behind.
+    """Write new files and then the manifest; if anything fails, no new file is left behind.
 
     Raises:
         UsageError: A file is in the way.

@@ -91,7 +91,7 @@ def generate(
     access: Access | None = None,
     progress: Progress | None = None,
 ) -> KeyDirectory:
-    """Make the keys of a profile; when anything fails nothing is left behind.
+    """Make the keys of a profile; if anything fails, nothing is left behind.
 
     Args:
         profile: What to make.

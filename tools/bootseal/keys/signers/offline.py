@@ -60,7 +60,7 @@ class WantedSignature:
 
 @dataclass(slots=True, kw_only=True)
 class Recorder:
-    """A signer that keeps what it is asked for, each digest once, and answers with zeros."""
+    """A signer that records each digest once, and answers with zeros."""
 
     public_key: PublicKey
     role: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keys that identify a device: what they must be, and what is asked for with them.
+"""Keys that identify a device: their required form, and their certification requests.
 
 Spec: TCG TPM 2.0 Library, part 2, 8.3 (TPMA_OBJECT); RFC 2986 (certification requests).
 """
@@ -44,7 +44,7 @@ _UNREADABLE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRequest:
-    """A certification request (CSR). Its subject and extensions are not looked at.
+    """A certification request (CSR). Its subject and extensions are ignored.
 
     Attributes:
         public_key: The key that a certificate is wanted for.
@@ -76,7 +76,7 @@ def _names(bits: int) -> Iterator[str]:
 
 
 def wrong_form(found: Public) -> str:
-    """Say what else is not that of an identity key: algorithm, scheme or policy; empty if all is.
+    """Say what else an identity key must not have: algorithm, scheme or policy; empty if nothing.
 
     Clients choose hash and scheme, so the key must leave them open, and no PKCS#11 client can
     satisfy a policy.

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What starts a program in a root file system, and whether that leads to unsigned files."""
+"""What starts programs in a root file system, and whether it refers to unsigned files."""

@@ -37,7 +37,7 @@ _HARD: Final = frozenset({"nosuid", "nodev", "noexec"})
 
 
 def check(tree: Tree, where: str) -> Iterator[Finding]:
-    """Yield what leads from a root file system to programs that nothing signs.
+    """Yield whatever in a root file system would start unsigned programs.
 
     Args:
         tree: The root file system.

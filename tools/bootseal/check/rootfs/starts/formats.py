@@ -212,7 +212,7 @@ READERS: Final[tuple[tuple[str, Reader], ...]] = (
 
 
 def read(tree: Tree, path: str, text: str) -> Iterator[tuple[int, str]]:
-    """Yield line and target of everything in a file that leads to unsigned files."""
+    """Yield line and target of every reference in a file to unsigned files."""
     reader = next((reader for pattern, reader in READERS if re.fullmatch(pattern, path)), None)
     if reader is None:
         return

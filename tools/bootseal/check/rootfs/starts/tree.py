@@ -73,7 +73,7 @@ class Tree:
         return "" if b"\0" in raw[:4096] else raw.decode(errors="replace")
 
     def resolve(self, path: str) -> str:
-        """Return where an absolute path leads on the device, links of the image followed."""
+        """Resolve an absolute path as on the device, following the image's links."""
         for pattern, replacement in _ALIASES:
             path = pattern.sub(replacement, path) if pattern.match(path) else path
         todo, done, links = path.split("/")[::-1], list[str](), 0
@@ -103,7 +103,7 @@ class Tree:
         return max(found, key=lambda mount: len(mount.where)).type == "tmpfs" if found else False
 
     def leads(self, path: str) -> str:
-        """Return where a path leads when that is on an unsigned file system, else nothing."""
+        """Resolve a path if it ends on an unsigned file system; otherwise return nothing."""
         if not path.startswith("/"):
             return ""
         found = self.resolve(path)

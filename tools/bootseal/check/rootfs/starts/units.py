@@ -87,7 +87,7 @@ def split(value: str) -> list[str]:
 
 
 def read(tree: Tree, text: str) -> Iterator[tuple[int, str]]:
-    """Yield line and target of everything in a unit that leads to unsigned files."""
+    """Yield line and target of every reference in a unit to unsigned files."""
     found = settings(text)
     places = [s.value.lstrip("-") for s in found if s.key == "WorkingDirectory"]
     directory = next((place for place in places if tree.leads(place)), "")
