@@ -48,7 +48,7 @@ APPLICATIONS: Final = (
         about="Images are put where root has the installed ones, and checked before each start: by "
         "another maker's key, unsigned, too old, under a version that is not theirs, a directory "
         "and a link in the place of one, and an application that the release does not name. The "
-        "good one runs. One that tries to reach devices, the TPM, the data of others and the "
+        "good one runs, and by itself in the next boot. One that tries to reach devices, the TPM, the data of others and the "
         "network, to gain privileges and to run what it wrote itself is held back from each. In "
         "the last boot another maker's image is in its place, and does not run.",
         prepare=applications.plug,
