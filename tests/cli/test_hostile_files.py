@@ -92,6 +92,7 @@ READS: Final = {
     "identity register plan": "document",
     "identity greengrass files": "document",
     "job push plan": "document",
+    "job make file": "raucb",
     "authority": "key.crt",
     "image": "disk",
     "first": "disk",

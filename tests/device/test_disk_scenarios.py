@@ -27,6 +27,7 @@ NEEDS_DATA = {"data-null-cipher", "data-null-slot", "data-replaced"}
 NEEDS_BOOT = {
     *("identity-issued", "update-installed"),
     *("update-job", "update-job-cut", "update-job-reverted"),
+    *("app-job", "app-job-cut", "app-job-failed"),
 }
 ROM = {scenario.id: scenario.rom for scenario in SCENARIOS}
 PREPARED = {

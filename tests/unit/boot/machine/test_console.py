@@ -176,6 +176,7 @@ LINES = [
         "[   21.5] bootseal-identity[412]: bootseal-identity: token made, with a certificate",
     ),
     ("root-written", "", "bootseal: bench: the root is being written"),
+    ("app-installing", "", "bootseal: bench: an application is being installed"),
     ("identity-token", "without", "bootseal-identity: token made, without a certificate"),
     ("systemd", "Debian GNU/Linux 13 (trixie)", "Welcome to \x1b[1mDebian GNU/Linux 13 (trixie)!"),
     ("emergency-shell", "", 'You are in emergency mode. After logging in, type "journalctl -xb"'),

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Scenarios about updates that a job asks for, from the cloud's side to the device's report."""
+"""Scenarios about updates and applications that a job asks for, from the cloud to the report."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import bundles, release
-from bootseal.boot.catalogue.bench import jobs, station
+from bootseal.boot.catalogue.bench import app_jobs, jobs, station
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
 
 _GROUP: Final = "update"
+_APP: Final = "app"
 _CERTIFIED: Final = "^key, certificate [0-9a-f]+, token$"
 _TIMEOUT: Final = 1500.0
 _NAME: Final = "2"
@@ -77,9 +79,29 @@ def _waited(when: str, status: str, reason: str) -> tuple[Action, ...]:
     )
 
 
-_SUCCEEDED: Final = ("SUCCEEDED", f"version {bundles.VERSION} runs")
+_SUCCEEDED: Final = ("SUCCEEDED", re.escape(f"version {bundles.VERSION} runs"))
 _REVERTED: Final = ("FAILED", "reverted to last known good")
 _CERTIFY: Final = Action(do=Do.TYPE, when="shell", text=f"{_START}\r", call=station.certify)
+
+
+def _app_step(*asked: app_jobs.Asked) -> Step:
+    """Certify the device and have it take jobs about an application, one after the other."""
+    return replace(
+        came_up(
+            *("root-verified:a", "shell", "identity-token:with"),
+            identity=_CERTIFIED,
+            actions=(
+                Action(
+                    do=Do.TYPE,
+                    when="shell",
+                    text=f"{_START}; {app_jobs.ANSWER}\r",
+                    call=app_jobs.asking(*asked),
+                ),
+            ),
+        ),
+        timeout=_TIMEOUT,
+    )
+
 
 JOBS: Final = (
     Scenario(
@@ -150,6 +172,78 @@ JOBS: Final = (
                     title="resumed",
                     identity=_CERTIFIED,
                     actions=_waited("root-verified:b", *_SUCCEEDED),
+                ),
+                timeout=_TIMEOUT,
+            ),
+        ),
+    ),
+    Scenario(
+        id="app-job",
+        title="Application by jobs of AWS IoT (development image)",
+        group=_APP,
+        about="One job after the other asks the running device for an application that its release "
+        "allows: version 1.1.0 is installed and runs, 1.2.0 takes its place. Refused are 1.1.0 "
+        "again, a newer version that another maker signed, and one with a changed block, each for "
+        "its reason, while 1.2.0 runs on. The last job removes it.",
+        prepare=app_jobs.prepare,
+        steps=(_app_step(*app_jobs.LIFE),),
+    ),
+    Scenario(
+        id="app-job-failed",
+        title="Application by a job, whose new version does not stay up (development image)",
+        group=_APP,
+        about="Version 1.2.0 is validly signed and newer, and its program ends a second after its "
+        "start, again and again. Within its health time the installer removes it, version 1.1.0 "
+        "runs again, and the job is FAILED with the reason.",
+        prepare=app_jobs.prepare,
+        steps=(_app_step(*app_jobs.FAILED),),
+    ),
+    Scenario(
+        id="app-job-cut",
+        title="Power cuts while a job's application is installed (development image)",
+        group=_APP,
+        about="The power is cut three times at moments that the seed chooses: while the installer "
+        "works, and twice while the next boots finish its work. Each time the old version is there "
+        "or the new one, the job is given again, and it ends SUCCEEDED with the new one running.",
+        prepare=app_jobs.prepare,
+        steps=(
+            Step(
+                title="cut off",
+                expect=Expectation(
+                    ending=Ending.CUT, console=("root-verified:a", "app-installing")
+                ),
+                actions=(
+                    replace(
+                        _CERTIFY,
+                        text=f"{_START}; {app_jobs.WATCH}\r",
+                        call=app_jobs.begin,
+                    ),
+                    Action(do=Do.CUT, when="app-installing", delay=app_jobs.CUTS[0]),
+                ),
+                timeout=_TIMEOUT,
+            ),
+            *(
+                Step(
+                    title="cut off again",
+                    expect=Expectation(ending=Ending.CUT, console=("root-verified:a", "shell")),
+                    actions=(Action(do=Do.CUT, when="shell", delay=delay),),
+                    timeout=_TIMEOUT,
+                )
+                for delay in app_jobs.CUTS[1:]
+            ),
+            replace(
+                came_up(
+                    *("root-verified:a", "shell", "identity-token:with"),
+                    title="resumed",
+                    identity=_CERTIFIED,
+                    actions=(
+                        Action(
+                            do=Do.TYPE,
+                            when="shell",
+                            text=f"exec 3<>{station.PATH}; {app_jobs.ANSWER}\r",
+                            call=app_jobs.finish,
+                        ),
+                    ),
                 ),
                 timeout=_TIMEOUT,
             ),

@@ -124,6 +124,8 @@ PATTERNS: Final = _patterns(
     ("identity-token", r"bootseal-identity: token made, (with|without) a certificate"),
     # what a scenario has typed while RAUC works
     ("root-written", r"^bootseal: bench: the root is being written"),
+    # the same while the installer of applications works
+    ("app-installing", r"^bootseal: bench: an application is being installed"),
     # machine id and a secret of the product's own, that a scenario has printed
     ("product-state", r"^product: ([0-9a-f]{32} [0-9a-f]{32})$"),
     # systemd

@@ -9,6 +9,7 @@ this computer reaches.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -147,12 +148,13 @@ def url(file: str) -> str:
 
 
 def demand(found: Execution, status: str, reason: str) -> None:
-    """Demand how a job ended, and why.
+    """Demand how a job ended, and why, which is a regular expression.
 
     Raises:
         VerificationRefused: It ended otherwise.
     """
-    if (found.status, found.details.get("reason")) != (status, reason):
+    said = str(found.details.get("reason", ""))
+    if found.status != status or not re.fullmatch(reason, said):
         raise VerificationRefused(
             f"the job ended {found.status}, {found.details}: expected {status}, {reason!r}"
         )

@@ -142,7 +142,9 @@ def broker(
     configuration.write_text("\n".join(lines) + "\n")
     output = directory / "broker.output"
     with proc.background("mosquitto", ["-c", configuration], output=output) as running:
-        _wait(running.pid, port, output)
+        # It opens one after the other, and the double connects to the second.
+        for each in (port, *([] if inside is None else [inside.port])):
+            _wait(running.pid, each, output)
         yield Server(port=port, ca=own.certificate, log=log)
 
 

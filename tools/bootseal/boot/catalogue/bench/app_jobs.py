@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""Jobs about an application next to a device, and what the device says of it after each."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bootseal import device as devices
+from bootseal.boot.catalogue.bench import jobs, station
+from bootseal.boot.catalogue.bench.images import NAME, Maker
+from bootseal.errors import VerificationRefused
+from bootseal.jobs.plan import App, Document, Removal
+
+if TYPE_CHECKING:
+    from bootseal.boot.catalogue.bench.station import Port
+    from bootseal.boot.scenario.workspace import Workspace
+
+ANSWER: Final = (
+    'while read -r c <&3 && [ "$c" != end ]; do $c >&3; done; '
+    "systemctl restart bootseal-status.service"
+)
+"""What is typed on the device, with a function of `asking` at the other end."""
+WATCH: Final = (
+    "read -r d <&3; until [ $(systemctl is-active bootseal-app-install) = activating ]; "
+    "do sleep 0.2; done; echo 'bootseal: bench: an application ''is being installed'"
+)
+"""What is typed on a device whose power is then cut, with `begin` at the other end."""
+_SEED: Final = 16
+# Copying, verifying and renaming take seconds, and then the application is watched for five.
+_WORK: Final = (0.0, 10.0)
+_CHANCE: Final = random.Random(_SEED)  # noqa: S311 - the same in each run
+CUTS: Final = tuple(_CHANCE.uniform(*_WORK) for _ in range(3))
+"""When the power is cut, in seconds from what the step waits for."""
+_STATUS: Final = b"bootseal-app status\n"
+_OLD, _NEW, _NEWER = "1.1.0", "1.2.0", "1.3.0"
+_CRASHES: Final = "sleep 1\nexit 1\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A job, and what has to come of it.
+
+    Attributes:
+        file: The image, without suffix; empty for a removal.
+        version: The version that the job says.
+        status: How it ends.
+        reason: Regular expression of the reason.
+        runs: The version that runs afterwards; empty for none.
+    """
+
+    file: str = ""
+    version: str = ""
+    status: str
+    reason: str
+    runs: str
+
+
+def _installed(version: str) -> Asked:
+    said = re.escape(f"version {version} of {NAME} runs")
+    return Asked(file=version, version=version, status="SUCCEEDED", reason=said, runs=version)
+
+
+def _refused(file: str, version: str, reason: str, *, runs: str) -> Asked:
+    return Asked(file=file, version=version, status="FAILED", reason=reason, runs=runs)
+
+
+LIFE: Final = (
+    _installed(_OLD),
+    _installed(_NEW),
+    _refused(
+        _OLD,
+        _OLD,
+        re.escape(f"version {_OLD} of {NAME} is not newer than {_NEW}, which is installed"),
+        runs=_NEW,
+    ),
+    _refused(
+        "other-maker",
+        _NEWER,
+        "no certificate in /etc/verity.d signed the image",
+        runs=_NEW,
+    ),
+    _refused("changed", _NEWER, "a block of the image is not .*|the root of .*", runs=_NEW),
+    Asked(status="SUCCEEDED", reason=f"{NAME} is removed", runs=""),
+)
+"""From the first version to its removal."""
+FAILED: Final = (
+    _installed(_OLD),
+    _refused(
+        "crashes",
+        _NEW,
+        re.escape(f"version {_NEW} of {NAME} does not stay up: ")
+        + r"exit-code after \d+ s of 5; "
+        + re.escape(f"version {_OLD} runs again"),
+        runs=_OLD,
+    ),
+)
+"""A version that does not stay up."""
+
+
+def prepare(workspace: Workspace) -> None:
+    """Start the servers, and put the images where the device finds them.
+
+    Raises:
+        BootsealError: The servers do not start, or an image cannot be made.
+    """
+    jobs.serve(workspace)
+    maker = Maker(workspace)
+    for version in (_OLD, _NEW, _NEWER):
+        maker.image(version, version)
+    maker.image("other-maker", _NEWER, keys=maker.other_keys())
+    maker.image("crashes", _NEW, script=_CRASHES)
+    maker.middle("changed", _NEWER)
+    for file in (_OLD, _NEW, "other-maker", "crashes", "changed"):
+        shutil.copy(maker.path(file), jobs.desk(workspace).place / f"{file}.raw")
+
+
+def asking(*asked: Asked) -> Callable[[Workspace], None]:
+    """Return what certifies the device, gives it jobs, and checks what comes of each."""
+
+    def call(workspace: Workspace) -> None:
+        station.certify(workspace)
+        with station.opened(workspace) as port:
+            try:
+                for number, each in enumerate(asked):
+                    _push(workspace, number, each)
+                    _check(workspace, number, each)
+                    _running(port, each.runs)
+            finally:
+                port.send(b"end\n")
+
+    return call
+
+
+def begin(workspace: Workspace) -> None:
+    """Certify the device, have it install one version, and give it the job for the next."""
+    station.certify(workspace)
+    _push(workspace, 0, _installed(_OLD))
+    _check(workspace, 0, _installed(_OLD))
+    with station.opened(workspace) as port:
+        port.send(b"\n")
+    _push(workspace, 1, _installed(_NEW))
+
+
+def finish(workspace: Workspace) -> None:
+    """See how the second of the jobs of `begin` ends."""
+    with station.opened(workspace) as port:
+        try:
+            _check(workspace, 1, _installed(_NEW))
+            _running(port, _NEW)
+        finally:
+            port.send(b"end\n")
+
+
+def _push(workspace: Workspace, number: int, asked: Asked) -> None:
+    desk = jobs.desk(workspace)
+    document: Document = Removal(name=NAME)
+    if asked.file:
+        path = desk.place / f"{asked.file}.raw"
+        document = App(
+            name=NAME,
+            version=asked.version,
+            url=jobs.url(path.name),
+            sha256=devices.digest_file(path),
+            size=path.stat().st_size,
+        )
+    desk.push(jobs.plan(f"app-{number}", document))
+
+
+def _check(workspace: Workspace, number: int, asked: Asked) -> None:
+    jobs.demand(jobs.desk(workspace).ended(f"app-{number}"), asked.status, asked.reason)
+
+
+def _running(port: Port, version: str) -> None:
+    """Demand what the device says of the application.
+
+    Raises:
+        VerificationRefused: It says that something else runs.
+    """
+    port.send(_STATUS)
+    said = port.line().decode(errors="replace").strip()
+    wanted = f"{re.escape(version)} [0-9a-f]{{64}} running" if version else "- - not installed"
+    if not re.fullmatch(f"{NAME} {wanted}", said):
+        raise VerificationRefused(f"the device says {said!r}: expected {NAME} {wanted}")
