@@ -68,6 +68,7 @@ RDEPENDS:${PN} = "\
     libdevmapper \
     systemd-analyze \
     systemd-extra-utils \
+    util-linux-blockdev \
     util-linux-losetup \
     util-linux-mountpoint \
 "
