@@ -24,19 +24,10 @@ BOOTSEAL_FIRMWARE_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BO
 BOOTSEAL_UPDATE_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'), bootseal_layer.keys.UPDATE_ROLES)}"
 BOOTSEAL_APP_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'), bootseal_layer.keys.APP_ROLES)}"
 
-BOOTSEAL_KEY_ROLES ?= ""
-BOOTSEAL_KEY_ROLES[doc] = "Roles whose keys are made only for what uses this recipe: without them it is skipped"
-
 # nooelint: oelint.task.noanonpython - there is no other place to say what parsing depends on
 python __anonymous() {
     # A rotation changes names that were read while this recipe was parsed.
     keys = d.getVar("BOOTSEAL_KEYS")
     if keys:
         bb.parse.mark_dependency(d, os.path.join(keys, bootseal_layer.keys.MANIFEST))
-    roles = d.getVar("BOOTSEAL_KEY_ROLES").split()
-    if roles:
-        try:
-            bootseal_layer.keys.manifest(keys, roles)
-        except bootseal_layer.keys.KeyDirectoryError as error:
-            raise bb.parse.SkipRecipe(str(error))
 }

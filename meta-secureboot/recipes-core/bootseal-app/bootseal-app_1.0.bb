@@ -19,7 +19,6 @@ S = "${UNPACKDIR}"
 inherit features_check systemd bootseal_keys
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
-BOOTSEAL_KEY_ROLES = "app"
 
 # Keys without the role for applications are as good where there are none.
 # nooelint: oelint.task.noanonpython - a recipe can only be skipped while it is parsed

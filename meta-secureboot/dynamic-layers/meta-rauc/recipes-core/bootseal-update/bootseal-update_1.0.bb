@@ -20,7 +20,6 @@ S = "${UNPACKDIR}"
 inherit features_check bootseal_keys
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
-BOOTSEAL_KEY_ROLES = "update-ca"
 
 do_install() {
     install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/rauc-backend ${S}/rauc-pre-install ${S}/read-fit
