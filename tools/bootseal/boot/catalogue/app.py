@@ -54,7 +54,9 @@ APPLICATIONS: Final = (
         "run.",
         prepare=applications.plug,
         steps=(
-            _asked("installed", *applications.CHECKED, status="^hello: not installed$"),
+            _asked(
+                "installed", *applications.CHECKED, status="^hello 1.2.0: failed: it has ended$"
+            ),
             _asked("by itself", *applications.CONFINED),
             _asked(
                 "replaced",
