@@ -121,6 +121,15 @@ PROGRAMS: dict[str, Files] = {
     "search-path": service("ExecSearchPath=/data/bin:/usr/bin", "ExecStart=app"),
     "root-directory": service("RootDirectory=/data/root", "ExecStart=/usr/bin/app"),
     "root-image": service("RootImage=/data/root.raw", "ExecStart=/usr/bin/app"),
+    "root-image-of-two-policies": service(
+        "RootImage=/data/root.raw",
+        "RootImagePolicy=root=signed",
+        "RootImagePolicy=root=signed+verity",
+    ),
+    "root-image-verity": service("RootImage=/data/root.raw", "RootImagePolicy=root=verity"),
+    "root-image-more": service("RootImage=/data/r.raw", "RootImagePolicy=root=signed:usr=verity"),
+    "mounted-image": service("MountImages=/data/x.raw:/usr", "RootImagePolicy=root=signed"),
+    "downloads-program": {"etc/app.conf": "downloads_command = /data/x\n"},
     "extension": service("ExtensionDirectories=/data/ext"),
     "bound": service("BindReadOnlyPaths=/data/lib:/usr/lib"),
     "environment-path": service("Environment=PATH=/data/bin:/usr/bin"),
@@ -240,6 +249,9 @@ DATA: dict[str, Files] = {
     "script": {"usr/bin/x": "#!/bin/sh\nD=/data/app\nmkdir -p $D\ncat $D/y | grep z > $D/t\n"},
     "script-temporary": {"usr/bin/x": "#!/bin/sh\nT=${TMPDIR:-/tmp}/x\nsh $T\n"},
     "link-of-data": {"home": "->/data/home", "usr/share/app/state": "->/data/app"},
+    "signed-image": service(
+        "RootImage=/data/apps/%i.raw.v", "RootImagePolicy=root=signed", "ExecStart=/usr/bin/app"
+    ),
     "link-configuration": {"etc/app.conf": "->/data/app.conf", "etc/hostname": "->/data/hostname"},
     "tmpfiles": {
         "etc/tmpfiles.d/x.conf": "d /data/app 0755 app app -\nL /var/app - - - - /data/app\n"
@@ -249,6 +261,7 @@ DATA: dict[str, Files] = {
     "udev": {"etc/udev/rules.d/9.rules": 'RUN+="/usr/bin/app /data/app"\n'},
     "config": {
         "etc/app.conf": "data_dir = /data/app\npath = /usr/share/app\nlog = /data/app/log\n"
+        "downloads = /data/app/downloads\n"
     },
     "host-keys": {"etc/ssh/sshd_config": "HostKey /data/ssh/host\nPermitRootLogin no\n"},
     "pam-record": {"etc/pam.d/login": "auth required pam_faillock.so dir=/data/faillock\n"},

@@ -38,7 +38,8 @@ _KEYS: Final = re.compile(
 _DATA_KEYS: Final = re.compile(
     r"(?i)[\w.:-]*(run_?(dir|path)|(data|state|log|cache|db|database|store|storage|socket|pid|lock|home|"
     r"root|base|work|spool|backup|upload|media|cert|key|file|host)[\w.-]*path|server_?name|server_?root"
-    r"|script_?name|pid|startup_?(log|delay)|server[_-]?(key|cert|log|dir))[\w-]*[\"']?\s*[=: \t]"
+    r"|script_?name|pid|startup_?(log|delay)|server[_-]?(key|cert|log|dir)"
+    r"|downloads(?![\w-]))[\w-]*[\"']?\s*[=: \t]"
 )
 
 

@@ -98,7 +98,11 @@ def read(tree: Tree, text: str) -> Iterator[tuple[int, str]]:
     for number, command in lines(found):
         if target := commands.started(tree, command, scan, directory):
             yield number, target
+    policies = [s.value for s in found if s.key == "RootImagePolicy"]
     for setting in found:
+        # systemd verifies such an image at each start, by the certificates of the signed root.
+        if setting.key == "RootImage" and policies == ["root=signed"]:
+            continue
         for target in _named(tree, setting):
             yield setting.line, target
 
