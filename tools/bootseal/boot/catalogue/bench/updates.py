@@ -92,13 +92,13 @@ REFUSED: Final = (
     ),
     _install("older", "update refused: the release has rollback index 0: below 1 is refused"),
     _install("foreign-policy", "update refused: its PCR policy is not signed by the maker"),
-    # The handler meets the block first, as it hashes what would be measured.
-    _install("changed", "update refused: its PCR policy does not approve this release"),
+    # The handler meets the block first, as it reads what would be measured.
+    _install("changed", "update refused: the image of the boot partition cannot be read"),
     # What the agent, which is no more than a user, reads of the last one.
     Request(
         command=f"{_NOBODY} cat /run/bootseal-update/refused",
         accepted=True,
-        said=r"\Aupdate refused: its PCR policy does not approve this release",
+        said=r"\Aupdate refused: the image of the boot partition cannot be read",
     ),
 )
 """Each refused for its own reason, before anything is written."""
