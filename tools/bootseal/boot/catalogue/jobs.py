@@ -233,7 +233,7 @@ JOBS: Final = (
             ),
             replace(
                 came_up(
-                    *("root-verified:a", "shell", "identity-token:with"),
+                    *("root-verified:a", "identity-token:with", "shell"),
                     title="resumed",
                     identity=_CERTIFIED,
                     actions=(
