@@ -7,13 +7,12 @@ the exit code and what was printed.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot.catalogue.bench import images, station
+from bootseal.boot.catalogue.bench import exchange, images, station
 from bootseal.boot.catalogue.bench.images import NAME
 from bootseal.errors import VerificationRefused
 
@@ -219,16 +218,7 @@ def plug(workspace: Workspace) -> None:
 
 def asking(*requests: Request) -> Callable[[Workspace], None]:
     """Return what sends requests to a device, and checks what comes of each."""
-
-    def call(workspace: Workspace) -> None:
-        with station.opened(workspace) as port:
-            try:
-                for request in requests:
-                    ask(port, request)
-            finally:
-                port.send(b"end\n")
-
-    return call
+    return exchange.in_turn(ask, requests)
 
 
 def ask(port: Port, request: Request) -> None:
@@ -238,17 +228,9 @@ def ask(port: Port, request: Request) -> None:
         VerificationRefused: Something else than what has to.
         Inconclusive: The device does not answer.
     """
-    port.send(f"{request.command}\n".encode())
-    code = port.line().strip().decode(errors="replace")
-    try:
-        said = base64.b64decode(port.line().strip(), validate=True).decode(errors="replace")
-    except ValueError as error:
-        raise VerificationRefused(f"what the device sends is malformed: {error}") from error
+    code, (said,) = exchange.answers(port, request.command, 1, errors="replace")
     text = f"{request.command}: exit code {code}, it said {said[-600:]!r}"
-    if (code == "0") is not request.accepted:
-        raise VerificationRefused(
-            f"{text}: expected {'success' if request.accepted else 'refusal'}"
-        )
+    exchange.check_code(code, text, accepted=request.accepted)
     for wanted in request.said:
         if not re.search(wanted, said, re.MULTILINE):
             raise VerificationRefused(f"{text}: expected {wanted!r}")

@@ -7,7 +7,6 @@ the exit code, what RAUC's client printed, what its service logged, and the slot
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import bundles, release
 from bootseal.boot.attacks.state import BOOTSTATE
-from bootseal.boot.catalogue.bench import station
+from bootseal.boot.catalogue.bench import exchange, station
 from bootseal.errors import VerificationRefused
 from bootseal.formats.uboot.environment import ENVIRONMENT_SIZE
 
@@ -155,16 +154,7 @@ def _maker(workspace: Workspace) -> bundles.Maker:
 
 def asking(*requests: Request) -> Callable[[Workspace], None]:
     """Return what sends requests to a device, and checks what comes of each."""
-
-    def call(workspace: Workspace) -> None:
-        with station.opened(workspace) as port:
-            try:
-                for request in requests:
-                    ask(port, request)
-            finally:
-                port.send(b"end\n")
-
-    return call
+    return exchange.in_turn(ask, requests)
 
 
 def ask(port: Port, request: Request) -> None:
@@ -174,19 +164,9 @@ def ask(port: Port, request: Request) -> None:
         VerificationRefused: Something else than what has to.
         Inconclusive: The device does not answer.
     """
-    port.send(f"{request.command}\n".encode())
-    code = port.line().strip().decode(errors="replace")
-    try:
-        said, logged, state = (
-            base64.b64decode(port.line().strip(), validate=True).decode() for _ in range(3)
-        )
-    except ValueError as error:
-        raise VerificationRefused(f"what the device sends is malformed: {error}") from error
+    code, (said, logged, state) = exchange.answers(port, request.command, 3)
     text = f"{request.command}: exit code {code}, it said {said[-400:]!r}, logged {logged[-400:]!r}"
-    if (code == "0") is not request.accepted:
-        raise VerificationRefused(
-            f"{text}: expected {'success' if request.accepted else 'refusal'}"
-        )
+    exchange.check_code(code, text, accepted=request.accepted)
     if not re.search(request.said, said + logged):
         raise VerificationRefused(f"{text}: expected {request.said!r}")
     if state.strip() != request.state:
