@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootseal.errors import UsageError
+from bootseal.errors import FormatError, UsageError
 from bootseal.formats import cpio
 
 
@@ -36,3 +36,19 @@ def test_archive_that_cannot_be_unpacked_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=reason):
         cpio.pack(entries, epoch=epoch)
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"four", b"12345"])
+def test_content_of_a_file_is_found_again(data: bytes) -> None:
+    entries = [cpio.directory("d"), cpio.file("d/before", b"abc"), cpio.file("d/f", data)]
+    archive = cpio.pack([*entries, cpio.file("last", b"xyz")], epoch=1)
+
+    assert cpio.content(archive, "d/f") == data
+    assert cpio.content(archive, "last") == b"xyz"
+
+
+def test_content_of_a_file_that_is_not_there_is_refused() -> None:
+    archive = cpio.pack([cpio.file("a", b"abc")], epoch=1)
+
+    with pytest.raises(FormatError, match="the archive holds no b"):
+        cpio.content(archive, "b")

@@ -14,10 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from bootseal.errors import UsageError
+from bootseal.errors import FormatError, UsageError
 
 _MAGIC: Final = b"070701"
 _TRAILER: Final = "TRAILER!!!"
+_HEADER: Final = 110
 _EPOCH_MAX: Final = 0xFFFFFFFF
 
 
@@ -84,6 +85,27 @@ def pack(entries: Iterable[Entry], *, epoch: int) -> bytes:
     return b"".join(parts)
 
 
+def content(archive: bytes, name: str) -> bytes:
+    """Return the content of a file of an archive that `pack` wrote.
+
+    Args:
+        archive: The archive.
+        name: Path of the file without the leading slash.
+
+    Raises:
+        FormatError: There is no such file.
+    """
+    place = 0
+    while archive[place : place + len(_MAGIC)] == _MAGIC:
+        fields = archive[place + len(_MAGIC) : place + _HEADER]
+        size, length = (int(fields[8 * number :][:8], 16) for number in (6, 11))
+        start = _aligned(place + _HEADER + length)
+        if archive[place + _HEADER :][: length - 1] == os.fsencode(name):
+            return archive[start : start + size]
+        place = _aligned(start + size)
+    raise FormatError(f"the archive holds no {name}")
+
+
 def _record(entry: Entry, *, inode: int, epoch: int) -> bytes:
     name = os.fsencode(entry.name) + b"\0"
     fields = (
@@ -94,4 +116,8 @@ def _record(entry: Entry, *, inode: int, epoch: int) -> bytes:
 
 
 def _padded(data: bytes) -> bytes:
-    return data + b"\0" * (-len(data) % 4)
+    return data.ljust(_aligned(len(data)), b"\0")
+
+
+def _aligned(place: int) -> int:
+    return place + -place % 4

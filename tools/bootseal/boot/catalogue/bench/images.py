@@ -16,8 +16,7 @@ from bootseal.app import build
 from bootseal.app.build import Application
 from bootseal.app.sign import Signing
 from bootseal.boot.attacks import forge
-from bootseal.errors import FormatError
-from bootseal.formats import gpt
+from bootseal.formats import cpio, gpt
 from bootseal.formats.app.layout import SIGNATURE_SIZE
 from bootseal.formats.app.release import Release
 from bootseal.keys import certificate
@@ -57,7 +56,7 @@ class Maker:
         self._files = self._place / "files"
         self._files.mkdir(parents=True)
         packed = workspace.device.artefact(workspace.directory, "initramfs").read_bytes()
-        self._busybox = _file_of(gzip.decompress(packed), _SHELL)
+        self._busybox = cpio.content(gzip.decompress(packed), _SHELL)
 
     def image(
         self,
@@ -111,16 +110,6 @@ class Maker:
             lambda data, parts: forge.flip_bit(data, parts[0].offset + parts[0].size // 2),
         )
 
-    def tree(self, file: str, of: str) -> None:
-        """Flip a bit in the last digest of the hash tree."""
-        digest = 32
-
-        def change(data: bytes, parts: tuple[GptEntry, ...]) -> bytes:
-            content = data[: parts[1].end].rstrip(b"\0")
-            return forge.flip_bit(data, len(content) - digest)
-
-        self._changed(file, of, change)
-
     def more_partitions(self, file: str, of: str) -> None:
         """Add a fourth partition, which nothing signs."""
 
@@ -141,11 +130,6 @@ class Maker:
         keys = self._place / "keys"
         key_directory.generate(profiles.load(profiles.find("dev")), keys)
         return keys
-
-    def root_hash(self, file: str) -> str:
-        """Return the root hash of an image, which is in the GUIDs of its partitions."""
-        root, tree, _ = _partitions(self.path(file).read_bytes())
-        return (root.uuid + tree.uuid).replace("-", "")
 
     def path(self, file: str) -> Path:
         """Return where an image is, here."""
@@ -183,27 +167,3 @@ def _partitions(data: bytes) -> tuple[GptEntry, ...]:
 
 def _with(data: bytes, place: GptEntry, content: bytes) -> bytes:
     return data[: place.offset] + content.ljust(place.size, b"\0") + data[place.end :]
-
-
-def _file_of(archive: bytes, name: str) -> bytes:
-    """Return the content of a file of a cpio archive that this tool made.
-
-    Raises:
-        FormatError: There is none.
-    """
-    header, magic = 110, b"070701"
-    place = 0
-    while archive[place : place + len(magic)] == magic:
-        fields = [
-            int(archive[place + 6 + 8 * n :][:8], 16) for n in range((header - len(magic)) // 8)
-        ]
-        size, length = fields[6], fields[11]
-        start = _aligned(place + header + length)
-        if archive[place + header :][: length - 1] == name.encode():
-            return archive[start : start + size]
-        place = _aligned(start + size)
-    raise FormatError(f"the initramfs of the device holds no {name}")
-
-
-def _aligned(place: int) -> int:
-    return place + -place % 4
