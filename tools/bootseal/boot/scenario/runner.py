@@ -187,6 +187,7 @@ class Runner:
         return MatrixResult(
             device=self._device.name,
             profile=self._device.profile,
+            roots={slot.name: slot.root_hash for slot in self._device.slots},
             started=started.isoformat(timespec="seconds"),
             duration=time.monotonic() - clock,
             versions=versions,
