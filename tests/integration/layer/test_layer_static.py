@@ -74,7 +74,7 @@ def test_kas_file_passes_the_schema_of_kas(path: Path, tmp_path: Path) -> None:
 def test_every_repository_of_a_build_is_pinned_to_a_commit(
     names: list[str], layer: str, tmp_path: Path
 ) -> None:
-    optional = ("sstate-mirror", "greengrass", "updates", "apps")
+    optional = ("sstate-mirror", "greengrass", "updates", "example-app")
     features = [f"kas/features/{each}.yml" for each in optional]
     document = dump(tmp_path, *names, *features)
     repositories, overrides = document["repos"], document["overrides"]
