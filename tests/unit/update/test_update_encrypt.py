@@ -188,7 +188,7 @@ def test_bundle_that_is_not_encrypted_is_refused_where_a_key_was_given(
 def test_readable_bundle_inside_an_encrypted_signature_is_refused(
     opened: Callable[..., BundleVerdict], good: bytes
 ) -> None:
-    """Whoever sent it believes that the payload is encrypted."""
+    """Its sender takes the payload for encrypted."""
     body, message = samples.parts(good)
     data = body + bundle.trailer(envelope.seal(message, [ONE.certificate]))
     assert [each.id for each in opened(data, ONE).errors] == ["update.format"]

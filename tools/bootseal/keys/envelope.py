@@ -129,7 +129,7 @@ def unseal(message: bytes, by: Opener) -> bytes:
         )
     private = by.private
     if not isinstance(private, rsa.RSAPrivateKey):
-        raise UsageError("the key that is to decrypt is no RSA key")
+        raise UsageError("the key that is to decrypt is not an RSA key")
     try:
         return pkcs7.pkcs7_decrypt_der(message, by.certificate, private, [])
     except UNREADABLE as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An encrypted CMS message: who can open it, and by which cipher. Nothing is decrypted here.
+"""An encrypted CMS message: its recipients and its cipher. Nothing is decrypted here.
 
 Spec: RFC 5652 section 6 (EnvelopedData); RFC 3565 (AES in CMS).
 """
