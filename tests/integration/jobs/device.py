@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
@@ -72,13 +73,19 @@ class Simulated:
         script.write_text(SCRIPT)
         script.chmod(0o755)
         (self.root / "answer").write_text(samples.INSPECTED)
-        (self.root / "operation").write_text('{"type":"s","data":"idle"}')
+        self.busy("idle")
         (self.root / "calls").touch()
 
     @property
     def calls(self) -> list[str]:
         """The command lines that the double of RAUC was given."""
         return (self.root / "calls").read_text().splitlines()
+
+    def busy(self, operation: str) -> None:
+        """Set what RAUC says that it does; it may be asked at any time."""
+        new = self.root / "operation.new"
+        new.write_text(json.dumps({"type": "s", "data": operation}))
+        new.replace(self.root / "operation")
 
     def on(self) -> None:
         """Power on: a boot of the slot that is set."""

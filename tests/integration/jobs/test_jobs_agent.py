@@ -102,7 +102,7 @@ def test_power_cut_while_installing_begins_again(site: Site, device: Simulated) 
 
 
 def test_restarted_agent_waits_for_a_rauc_that_is_busy(site: Site, device: Simulated) -> None:
-    (device.root / "operation").write_text('{"type":"s","data":"installing"}')
+    device.busy("installing")
     create(site)
     until(lambda: len(device.calls) > 3)
     assert installs(device) == []
@@ -111,7 +111,7 @@ def test_restarted_agent_waits_for_a_rauc_that_is_busy(site: Site, device: Simul
     until(lambda: len(device.calls) > 9)
     assert (installs(device), job(site).status) == ([], "IN_PROGRESS")
 
-    (device.root / "operation").write_text('{"type":"s","data":"idle"}')
+    device.busy("idle")
     until(lambda: device.restarted)
 
     assert device.agent is not None

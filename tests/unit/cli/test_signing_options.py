@@ -22,6 +22,7 @@ SIGNING = (
     "app sign",
     "disk sign",
     "update bundle",
+    "update encrypt",
     "update sign",
     "disk sign-requests",
     "evidence make",

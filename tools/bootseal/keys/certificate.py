@@ -209,6 +209,12 @@ def is_authority(certificate: x509.Certificate) -> bool:
         return False
 
 
+def identifier(certificate: x509.Certificate) -> tuple[bytes, bytes]:
+    """Return what names a certificate in CMS: its issuer in DER, its serial as DER's content."""
+    number = certificate.serial_number
+    return certificate.issuer.public_bytes(), number.to_bytes(number.bit_length() // 8 + 1)
+
+
 def _end(spec: KeySpec, issuer: Issuer | None, start: datetime) -> datetime:
     end = start + timedelta(days=spec.valid_days)
     if issuer is None:
