@@ -17,6 +17,10 @@ import pytest
 from tests import app_samples as samples
 from tests.integration.layer.app_device import RULES, Device
 
+from bootseal.errors import FormatError
+from bootseal.formats.app import rules as release_rules
+from bootseal.formats.app.rules import Rules
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -64,8 +68,10 @@ def test_usage(device: Device) -> None:
 
 def test_rules_of_the_release_are_told(device: Device) -> None:
     name = "a" * 27
-    device.allow("# comment\n\nHEALTH=600\nMINIMUM=1.2-rc.1", name)
+    said = "# comment\n\nHEALTH=600\nMINIMUM=1.2-rc.1"
+    device.allow(said, name)
     done = device.run("rules", name)
+    assert release_rules.parse(said.encode()) == Rules(minimum="1.2-rc.1", health=600)
     assert (done.returncode, done.stdout) == (0, "minimum=1.2-rc.1\nhealth=600\n")
 
 
@@ -97,6 +103,8 @@ def test_rules_of_the_release_are_told(device: Device) -> None:
 def test_rules_of_another_form_are_refused(device: Device, rules: str, why: str) -> None:
     device.allow(rules)
     assert device.refused("rules", "hello").endswith(why)
+    with pytest.raises(FormatError):
+        release_rules.parse(rules.encode())
 
 
 def test_application_that_the_release_does_not_name_is_refused(device: Device) -> None:
