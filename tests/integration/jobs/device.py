@@ -23,6 +23,9 @@ from bootseal_agent.wire import Thing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.integration.jobs.site import Site
+
+    from bootseal.boot.catalogue.bench.dataplane import Execution
     from bootseal_agent.mqtt import Endpoint
 
 TIMES: Final = Times(answer=20, retry=0.2, good=0.1)
@@ -155,3 +158,18 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.02)
+
+
+def create(site: Site, document: object = samples.DOCUMENT, name: str = "job-1") -> None:
+    """Give a job to the device."""
+    site.push(site.plane.create(name, document, ["dev-1"]))
+
+
+def job(site: Site, name: str = "job-1") -> Execution:
+    """Return how a job is on the device."""
+    return site.plane.execution("dev-1", name)
+
+
+def installs(device: Simulated) -> list[str]:
+    """Return the command lines by which something was installed."""
+    return [call for call in device.calls if call.startswith("install")]

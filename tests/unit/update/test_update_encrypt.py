@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from tests import update_samples as samples
 from typer.testing import CliRunner
 
@@ -327,6 +332,21 @@ def test_bundle_is_encrypted_and_checked_on_the_command_line(world: World) -> No
         also = [f"--recipient={world.keys / 'one.crt'}", f"--output={world.out}"]
         with pytest.raises(VerificationRefused, match=r"crypt\.raucb: it is encrypted"):
             run(verb, world.out, *more, *(also if verb == "encrypt" else []))
+
+
+def test_key_of_a_recipient_may_have_a_passphrase(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encrypt(world, f"--recipient={world.keys / 'one.crt'}")
+    form = (Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    (world.keys / "one.key").write_bytes(ONE.private.private_bytes(*form))
+    with pytest.raises(UsageError, match=r"passphrase of .*one\.key is needed"):
+        check(world, "one", "one")
+    monkeypatch.setenv("BOOTSEAL_PASSPHRASE", "wrong")
+    with pytest.raises(UsageError, match="passphrase is wrong"):
+        check(world, "one", "one")
+    monkeypatch.setenv("BOOTSEAL_PASSPHRASE", "secret")
+    assert json.loads(check(world, "one", "one")[0])["accepted"] is True
 
 
 def test_certificate_of_the_wrong_kind_is_named(world: World) -> None:

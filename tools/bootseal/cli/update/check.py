@@ -11,6 +11,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.disk.printing import print_findings
+from bootseal.cli.key_options import SecretOptions
 from bootseal.cli.options import Json, PolicyKey
 from bootseal.cli.update import printing
 from bootseal.cli.update.keys import AuthorityOptions
@@ -18,6 +19,7 @@ from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
     from bootseal.keys.envelope import Opener
+    from bootseal.keys.signers.pin import SecretSource
     from bootseal.update.check import BundleVerdict
 
 
@@ -33,6 +35,7 @@ def check(
     ],
     *,
     authority: AuthorityOptions,
+    opening: SecretOptions,
     policy_key: PolicyKey = None,
     lowest: Annotated[
         int | None,
@@ -90,7 +93,7 @@ def check(
         compatible=compatible,
         inside=inside,
     )
-    by = _opener(decrypt_key, decrypt_certificate)
+    by = _opener(decrypt_key, decrypt_certificate, opening.secret())
     with naming(bundle):
         verdict = update_check.check(bundle, wanted, console.TerminalProgress(), by)
     if as_json:
@@ -101,17 +104,16 @@ def check(
     console.status("OK: {} is accepted. {}", bundle, verdict.summary(inside=inside))
 
 
-def _opener(key: Path | None, certificate: Path | None) -> Opener | None:
+def _opener(key: Path | None, certificate: Path | None, secret: SecretSource) -> Opener | None:
     from bootseal.keys import certificate as certificates
     from bootseal.keys import envelope
     from bootseal.keys.signers import file
-    from bootseal.keys.signers.pin import SecretSource
 
     if key is None and certificate is None:
         return None
     if key is None or certificate is None:
         raise UsageError("expected both --decrypt-key and --decrypt-certificate, or neither")
-    return envelope.opener(file.read_key(key, SecretSource()), certificates.read(certificate))
+    return envelope.opener(file.read_key(key, secret), certificates.read(certificate))
 
 
 def _emit(bundle: Path, verdict: BundleVerdict) -> None:
