@@ -16,6 +16,7 @@ addtask do_prepare_recipe_sysroot before do_install
 
 require debroot-debs.inc
 inherit update-alternatives
+ALTERNATIVE_PRIORITY = "100"
 
 # Debian's packages name each other.
 SKIP_FILEDEPS = "1"
@@ -30,6 +31,6 @@ RPROVIDES:openssl = "openssl-bin"
 RPROVIDES:passwd = "shadow shadow-base"
 RPROVIDES:systemd-cryptsetup = "systemd-crypt"
 RPROVIDES:util-linux = "util-linux-blkdiscard util-linux-flock util-linux-lsblk"
-RDEPENDS:systemd = "debroot-users systemd-sysv systemd-timesyncd udev"
+RDEPENDS:systemd = "debroot-users kmod systemd-repart systemd-sysv systemd-timesyncd udev"
 RDEPENDS:dbus-daemon = "debroot-users"
 RDEPENDS:tpm2-tools = "debroot-users libtss2-tcti-device0t64"
