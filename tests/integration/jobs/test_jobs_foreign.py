@@ -14,11 +14,9 @@ import pytest
 from awscrt import io, mqtt
 from tests.agent_samples import DOCUMENT
 from tests.integration.jobs import fleet as fleets
-from tests.integration.jobs import site as sites
 from tests.integration.jobs.thing import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.integration.jobs.site import Site
@@ -26,13 +24,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.tool("mosquitto"), pytest.mark.slow]
 PREFIX: Final = "$aws/things/dev-9/jobs/"
 FLEET: Final = 12
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with sites.opened(tmp_path) as opened:
-        yield opened
-        assert opened.plane.refused == []
 
 
 def test_awscrt_is_answered_as_aws_documents(site: Site) -> None:
