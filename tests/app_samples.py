@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bootseal.app.check import AppVerdict
     from bootseal.formats.app.signature import Signature
     from bootseal.formats.gpt import GptEntry
+    from bootseal.formats.verity import Superblock
     from bootseal.keys.certificate import CertifiedKey
     from bootseal.keys.signers.base import Signer
 
@@ -150,3 +151,8 @@ def with_guids(data: bytes, root_hash: bytes) -> bytes:
     root, tree_, sig = entries(data)
     first, second = layout.guids(root_hash)
     return retabled(data, [replace(root, uuid=first), replace(tree_, uuid=second), sig])
+
+
+def superblock(data: bytes) -> Superblock:
+    """Return what is in front of the hash tree."""
+    return verity.parse_superblock(data[entries(data)[1].offset :][: verity.BLOCK])

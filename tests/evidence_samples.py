@@ -135,6 +135,7 @@ def result(
     return MatrixResult(
         device=device.name,
         profile=device.profile,
+        roots={slot.name: slot.root_hash for slot in device.slots},
         started=STARTED,
         duration=900.0,
         versions={"bootseal": "0"},

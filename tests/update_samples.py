@@ -6,9 +6,12 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bootseal import device as devices
@@ -20,8 +23,9 @@ from bootseal.formats.update.manifest import Image, Manifest
 from bootseal.formats.verity import BLOCK, TREE_AT
 from bootseal.keys import certificate
 from bootseal.keys import cms as messages
-from bootseal.keys.algorithms import Algorithm
+from bootseal.keys.algorithms import Algorithm, KeyKind
 from bootseal.keys.certificate import CertifiedKey, Issuer
+from bootseal.keys.envelope import Opener
 from bootseal.keys.profile import KeySpec, Role, Storage
 from bootseal.keys.signers.file import FileSigner
 from bootseal.update import payload
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.unit.check.conftest import Base
+
+    from bootseal.keys.signers.file import PrivateKey
 
 COMPATIBLE: Final = "sample"
 VERSION: Final = "2.0.0"
@@ -189,6 +195,33 @@ def resigned(data: bytes, by: CertifiedKey, when: int, old: str = "", new: str =
     text = parsed.content.decode()
     assert old in text
     return body + bundle.trailer(signed(text.replace(old, new).encode(), by, when))
+
+
+def recipient(name: str = "dev-1", *, kind: str = "rsa2048", use: str = "") -> Opener:
+    """Make a key that bundles can be encrypted for, and a certificate of it by itself."""
+    return _certified(certificate.make_private(KeyKind(kind)), name, use)
+
+
+def again(opener: Opener) -> Opener:
+    """Return the same key with another certificate."""
+    return _certified(opener.private, "dev-1", "")
+
+
+def _certified(made: PrivateKey, name: str, use: str) -> Opener:
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    start = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(made.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=1))
+    )
+    if use:
+        builder = builder.add_extension(certificate.usage(use), critical=True)
+    return Opener(private=made, certificate=builder.sign(made, SHA256()))
 
 
 def device(base: Base, directory: Path) -> Path:

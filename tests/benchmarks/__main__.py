@@ -237,6 +237,10 @@ def main() -> int:
         from tests.benchmarks import app  # noqa: PLC0415 - it imports this module
 
         return app.main(sys.argv[2:])
+    if sys.argv[1:2] == ["fleet"]:
+        from tests.benchmarks import fleet  # noqa: PLC0415 - the others need no broker
+
+        return fleet.main(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--sizes", default="16,64,256", help="MiB of payload")
     parser.add_argument("--rounds", type=int, default=7)

@@ -116,6 +116,9 @@ READS: Final = {
     "app check certificate": "app.crt",
     "update bundle device": "device",
     "update check device": "device",
+    "update check decrypt_key": "key",
+    "update check decrypt_certificate": "key.crt",
+    "update encrypt recipient": "key.crt",
     "import_signatures": "requests",
     "requests": "requests",
     "reference build directory": "text",
@@ -181,6 +184,12 @@ NEEDS: Final = {
     },
     "job status": {"job": "a"},
     "update bundle": {"version": "1", "output": "new", "keys": "keys"},
+    "update encrypt": {
+        "certificate": "key.crt",
+        "authority": "key.crt",
+        "key": "key",
+        "output": "new",
+    },
     "update sign": {"certificate": "key.crt", "authority": "key.crt", "key": "key"},
     "app build": {
         "name": "a",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,19 @@ def test_built_device_has_no_error_and_what_is_said_fits_a_screen(directory: Pat
     assert 0 < len(found) < 25
     # Both roots are the same and looked at once.
     assert {f.where.partition(":")[0] for f in found} == {devices.load(directory).slots[0].root}
+
+
+def test_applications_of_the_device_are_signed_by_its_own_key(directory: Path) -> None:
+    wanted = expected.of_device(directory)
+    assert len(wanted.app_keys) == 1
+    other = dataclasses.replace(wanted, app_keys=frozenset({"00" * 32}))
+    with image.opened(wanted.image) as disk:
+        found = list(check(disk, other, partitions.read(disk, disk.size).entries))
+
+    (error,) = [each for each in found if each.severity is Severity.ERROR]
+    assert error.id == "disk.root-app-certificate"
+    assert error.where.endswith(":/etc/verity.d/bootseal-app.crt")
+    assert {error.observed} == wanted.app_keys
 
 
 def test_root_holds_the_policy_key_of_the_device(directory: Path) -> None:

@@ -7,6 +7,7 @@ machine's layers in BOOTSEAL_OE its tests are skipped.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,8 @@ def test_image_of_a_machine_resolves_without_a_word_about_this_layer(
     assert done.code == 0, done.text
     assert [line for line in done.complaints if line.startswith("ERROR")] == []
     assert [line for line in done.complaints if "bootseal" in line or "secureboot" in line] == []
+    # Nor is it left to chance which of several packages is taken.
+    assert not re.search("[Mm]ultiple providers are available for .*bootseal", done.text)
     built = set((whole.directory / "pn-buildlist").read_text().split())
     assert MACHINES[name].needs <= built
 

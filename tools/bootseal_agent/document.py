@@ -24,7 +24,7 @@ COMPATIBLE: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 DIGEST: Final = r"[0-9a-f]{64}"
 NAME: Final = r"[a-z][a-z0-9-]{0,26}"
 """Of an application; part of the name of its user, too."""
-APP_VERSION: Final = r"[0-9A-Za-z][0-9A-Za-z.~^-]{0,31}"
+APP_VERSION: Final = r"[0-9A-Za-z][0-9A-Za-z.-]{0,31}"
 """Of an application: a part of its file's name, in systemd's order of versions."""
 MAX_BUNDLE: Final = 8 << 30
 """Bytes that a bundle may have."""

@@ -19,7 +19,7 @@ MINIMUM, HEALTH, LIMITS = FLAGS = ("MINIMUM", "HEALTH", "LIMITS")
 """Of the variables BOOTSEAL_APP_..., which have one value for each application."""
 # As `bootseal-app` on the device reads them.
 _NAME: Final = re.compile("[a-z][a-z0-9-]{0,26}")
-_VERSION: Final = re.compile("[0-9A-Za-z][0-9A-Za-z.~^-]{0,31}")
+_VERSION: Final = re.compile("[0-9A-Za-z][0-9A-Za-z.-]{0,31}")
 _HEALTH: Final = re.compile("[1-9]|[1-9][0-9]|[1-5][0-9][0-9]|600")
 _LIMIT: Final = re.compile('[A-Z][A-Za-z]+=[^"\\\\\n]*')
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
@@ -22,6 +23,9 @@ from bootseal_agent.wire import Thing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.integration.jobs.site import Site
+
+    from bootseal.boot.catalogue.bench.dataplane import Execution
     from bootseal_agent.mqtt import Endpoint
 
 TIMES: Final = Times(answer=20, retry=0.2, good=0.1)
@@ -72,13 +76,19 @@ class Simulated:
         script.write_text(SCRIPT)
         script.chmod(0o755)
         (self.root / "answer").write_text(samples.INSPECTED)
-        (self.root / "operation").write_text('{"type":"s","data":"idle"}')
+        self.busy("idle")
         (self.root / "calls").touch()
 
     @property
     def calls(self) -> list[str]:
         """The command lines that the double of RAUC was given."""
         return (self.root / "calls").read_text().splitlines()
+
+    def busy(self, operation: str) -> None:
+        """Set what RAUC says that it does; it may be asked at any time."""
+        new = self.root / "operation.new"
+        new.write_text(json.dumps({"type": "s", "data": operation}))
+        new.replace(self.root / "operation")
 
     def on(self) -> None:
         """Power on: a boot of the slot that is set."""
@@ -148,3 +158,18 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.02)
+
+
+def create(site: Site, document: object = samples.DOCUMENT, name: str = "job-1") -> None:
+    """Give a job to the device."""
+    site.push(site.plane.create(name, document, ["dev-1"]))
+
+
+def job(site: Site, name: str = "job-1") -> Execution:
+    """Return how a job is on the device."""
+    return site.plane.execution("dev-1", name)
+
+
+def installs(device: Simulated) -> list[str]:
+    """Return the command lines by which something was installed."""
+    return [call for call in device.calls if call.startswith("install")]

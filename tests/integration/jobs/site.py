@@ -101,14 +101,29 @@ class Authority:
         return made.public_bytes(Encoding.PEM)
 
 
+@dataclass(slots=True)
+class Traffic:
+    """What the double got and sent: messages, and bytes of their topics and payloads."""
+
+    got: int = 0
+    got_bytes: int = 0
+    sent: int = 0
+    sent_bytes: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A broker, the authority for its clients, and the double behind it."""
+    """A broker, the authority for its clients, and the double behind it.
+
+    In what the double sends, `texts` replaces one part by another: what no writer of JSON writes.
+    """
 
     port: int
     authority: Authority
     plane: DataPlane
     push: Callable[[Iterable[Answer]], None]
+    traffic: Traffic
+    texts: dict[bytes, bytes]
     log: Path
 
     def endpoint(self, name: str, authority: Authority | None = None) -> Endpoint:
@@ -118,22 +133,47 @@ class Site:
         return Endpoint(host="localhost", port=self.port, ca=ca, certificate=certificate, key=key)
 
 
-def _listen(endpoint: Endpoint, plane: DataPlane) -> tuple[paho.Client, threading.Event]:
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="aws", protocol=paho.MQTTv311)
-    client.tls_set_context(endpoint.context())
-    ready = threading.Event()
+@dataclass(slots=True)
+class _Office:
+    """The double at the broker: it hears what all things ask, and answers."""
 
-    def received(_client: object, _data: object, message: paho.MQTTMessage) -> None:
-        for topic, body in plane.handle(message.topic, message.payload):
-            client.publish(topic, json.dumps(body), qos=1)
+    endpoint: Endpoint
+    plane: DataPlane
+    traffic: Traffic = field(default_factory=Traffic)
+    texts: dict[bytes, bytes] = field(default_factory=dict)
+    client: paho.Client = field(init=False)
+    ready: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    client.on_message = received
-    client.on_subscribe = lambda *_: ready.set()
-    client.connect(endpoint.host, endpoint.port)
-    topics = ("start-next", "+/get", "+/update")
-    client.subscribe([(f"$aws/things/+/jobs/{topic}", 1) for topic in topics])
-    client.loop_start()
-    return client, ready
+    def __post_init__(self) -> None:
+        self.client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id="aws", protocol=paho.MQTTv311
+        )
+        self.client.tls_set_context(self.endpoint.context())
+        self.client.on_message = self._received
+        self.client.on_subscribe = lambda *_: self.ready.set()
+
+    def open(self) -> None:
+        self.client.connect(self.endpoint.host, self.endpoint.port)
+        topics = ("start-next", "+/get", "+/update")
+        self.client.subscribe([(f"$aws/things/+/jobs/{topic}", 1) for topic in topics])
+        self.client.loop_start()
+
+    def push(self, answers: Iterable[Answer]) -> None:
+        for topic, body in answers:
+            payload = json.dumps(body).encode()
+            for old, new in self.texts.items():
+                payload = payload.replace(old, new)
+            # From here and from the connection's thread.
+            with self._lock:
+                self.traffic.sent += 1
+                self.traffic.sent_bytes += len(topic) + len(payload)
+            self.client.publish(topic, payload, qos=1)
+
+    def _received(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        self.traffic.got += 1
+        self.traffic.got_bytes += len(message.topic) + len(message.payload)
+        self.push(self.plane.handle(message.topic, message.payload))
 
 
 def _wrong(operation: str, parameters: dict[str, object]) -> str:
@@ -181,16 +221,20 @@ def opened(directory: Path) -> Iterator[Site]:
                 certificate=certificate,
                 key=key,
             )
-            client, ready = _listen(endpoint, plane)
-            assert ready.wait(60)
-
-            def push(answers: Iterable[Answer]) -> None:
-                for topic, body in answers:
-                    client.publish(topic, json.dumps(body), qos=1)
-
-            yield Site(port=port, authority=authority, plane=plane, push=push, log=log)
-            client.disconnect()
-            client.loop_stop()
+            office = _Office(endpoint, plane)
+            office.open()
+            assert office.ready.wait(60)
+            yield Site(
+                port=port,
+                authority=authority,
+                plane=plane,
+                push=office.push,
+                traffic=office.traffic,
+                texts=office.texts,
+                log=log,
+            )
+            office.client.disconnect()
+            office.client.loop_stop()
         finally:
             running.terminate()
 

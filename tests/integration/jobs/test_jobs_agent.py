@@ -4,59 +4,27 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent_samples import DOCUMENT, MALFORMED
+from tests.agent_samples import DOCUMENT
 from tests.integration.jobs import image_server
-from tests.integration.jobs import site as sites
-from tests.integration.jobs.device import CA, Simulated, until
+from tests.integration.jobs.device import CA, create, installs, job, until
 
 from bootseal.boot.catalogue.bench.dataplane import URL
 from bootseal_agent.agent import INSTALL
 from bootseal_agent.events import Phase
-from bootseal_agent.mqtt import Connection
-from bootseal_agent.wire import Message, Thing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from tests.integration.jobs.device import Simulated
     from tests.integration.jobs.image_server import Images
     from tests.integration.jobs.site import Site
 
-    from bootseal.boot.catalogue.bench.dataplane import Execution
 
 pytestmark = [pytest.mark.tool("mosquitto"), pytest.mark.slow]
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with sites.opened(tmp_path) as opened:
-        yield opened
-        assert opened.plane.refused == []
-
-
-@pytest.fixture
-def device(site: Site, tmp_path: Path) -> Iterator[Simulated]:
-    made = Simulated(root=tmp_path / "device", endpoint=site.endpoint("dev-1"))
-    made.on()
-    yield made
-    made.off()
-
-
-def create(site: Site, document: object = DOCUMENT, job: str = "job-1") -> None:
-    site.push(site.plane.create(job, document, ["dev-1"]))
-
-
-def job(site: Site, name: str = "job-1") -> Execution:
-    return site.plane.execution("dev-1", name)
-
-
-def installs(device: Simulated) -> list[str]:
-    return [call for call in device.calls if call.startswith("install")]
 
 
 def test_update_succeeds_from_the_new_slot_only(site: Site, device: Simulated) -> None:
@@ -102,7 +70,7 @@ def test_power_cut_while_installing_begins_again(site: Site, device: Simulated) 
 
 
 def test_restarted_agent_waits_for_a_rauc_that_is_busy(site: Site, device: Simulated) -> None:
-    (device.root / "operation").write_text('{"type":"s","data":"installing"}')
+    device.busy("installing")
     create(site)
     until(lambda: len(device.calls) > 3)
     assert installs(device) == []
@@ -111,7 +79,7 @@ def test_restarted_agent_waits_for_a_rauc_that_is_busy(site: Site, device: Simul
     until(lambda: len(device.calls) > 9)
     assert (installs(device), job(site).status) == ([], "IN_PROGRESS")
 
-    (device.root / "operation").write_text('{"type":"s","data":"idle"}')
+    device.busy("idle")
     until(lambda: device.restarted)
 
     assert device.agent is not None
@@ -172,41 +140,6 @@ def test_other_bundle_than_the_jobs_is_not_installed(site: Site, device: Simulat
 
     assert "the bundle has manifest-hash 'abab" in job(site).details["reason"]
     assert installs(device) == []
-
-
-def test_every_malformed_document_is_rejected(site: Site, device: Simulated) -> None:
-    for number, case in enumerate(MALFORMED):
-        create(site, json.loads(case.text), f"job-{number}")
-    last = f"job-{len(MALFORMED) - 1}"
-    until(lambda: job(site, last).status == "REJECTED")
-
-    for number in range(len(MALFORMED)):
-        assert job(site, f"job-{number}").status == "REJECTED"
-        assert job(site, f"job-{number}").details["reason"]
-    assert device.calls == []
-
-
-def test_document_of_another_program_does_not_hold_up_the_next_job(
-    site: Site, device: Simulated
-) -> None:
-    """It has a fraction, which spoils the document and not the message that it is in."""
-    create(site, {"version": "1.0", "steps": [{"timeout": 1.5}]})
-    create(site, job="job-2")
-    until(lambda: device.restarted)
-
-    assert job(site).status == "REJECTED"
-    assert job(site, "job-2").status == "IN_PROGRESS"
-
-
-def test_older_and_replayed_releases_are_not_installed(site: Site, device: Simulated) -> None:
-    device.boot("b", "3.0")
-    create(site)
-    until(lambda: job(site).status == "REJECTED")
-    assert job(site).details == {"reason": "version 2.0 is older than 3.0, which runs"}
-
-    create(site, DOCUMENT | {"version": "3.0"}, "job-2")
-    until(lambda: job(site, "job-2").status == "SUCCEEDED")
-    assert device.calls == []
 
 
 CONTENT = b"an image" * 100_000
@@ -295,7 +228,7 @@ def test_cancelled_download_is_ended_and_the_next_job_taken(
     assert job(site).status == "CANCELED"
     assert not (device.root / "request").exists()
 
-    create(site, job="job-2")
+    create(site, name="job-2")
     until(lambda: device.restarted)
 
 
@@ -342,47 +275,3 @@ def test_expired_url_of_an_application_is_asked_for_again(
     asked(device)
     answer(device, "done version 1.2.0 of hello runs")
     until(lambda: job(site).status == "SUCCEEDED")
-
-
-def test_another_thing_cannot_speak_for_this_one(site: Site, device: Simulated) -> None:
-    """The broker takes no message of dev-2 on topics of dev-1, and gives it none."""
-    heard: list[str] = []
-
-    class Spy:
-        def connected(self) -> None:
-            heard.append("connected")
-
-        def received(self, topic: str, payload: bytes) -> None:
-            del payload
-            heard.append(topic)
-
-    (device.root / "hold").touch()
-    create(site)
-    until(lambda: bool(installs(device)))
-    # Its certificate names dev-2, its topics are those of dev-1.
-    link = Connection(site.endpoint("dev-2"), Thing(name="dev-1"), Spy())
-    link.open()
-    until(lambda: bool(heard) or "dev-2" in site.log.read_text())
-    update = {"status": "SUCCEEDED", "clientToken": "x"}
-    topic = "$aws/things/dev-1/jobs/job-1/update"
-    link.publish(Message(topic=topic, payload=json.dumps(update).encode()))
-    link.close()
-
-    assert job(site).status == "IN_PROGRESS"
-    assert not any("accepted" in each or "notify" in each for each in heard)
-    (device.root / "hold").unlink()
-
-
-def test_broker_that_another_authority_certified_is_not_spoken_to(
-    site: Site, tmp_path: Path
-) -> None:
-    other = sites.Authority(directory=tmp_path / "other", name="other")
-    endpoint = site.endpoint("dev-1", other)
-    made = Simulated(root=tmp_path / "stranger", endpoint=endpoint)
-    made.on()
-    create(site)
-    until(lambda: "certificate" in site.log.read_text() or "error" in site.log.read_text())
-    made.off()
-
-    assert job(site).status == "QUEUED"
-    assert made.calls == []

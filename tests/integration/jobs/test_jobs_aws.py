@@ -15,6 +15,7 @@ import pytest
 from moto.core.config import default_user_config
 from tests import app_samples, aws_models, update_samples
 from tests.agent_samples import MALFORMED
+from tests.aws import round_trip
 from tests.integration import cloud
 from typer.testing import CliRunner
 
@@ -22,6 +23,7 @@ from bootseal.cli.app import app
 from bootseal.errors import BootsealError
 from bootseal.formats.update import cms
 from bootseal.jobs import plan as plans
+from bootseal.jobs import run as runs
 from bootseal.keys.signers import amazon
 from bootseal_agent import document as device_side
 from bootseal_agent.errors import Refusal
@@ -90,6 +92,31 @@ def office(server: None, tmp_path: Path) -> Office:
     made.release()
     made.make()
     return made
+
+
+@pytest.mark.usefixtures("server")
+def test_what_runs_against_aws_runs_against_its_double(tmp_path: Path) -> None:
+    round_trip.run(tmp_path, cloud.ACCOUNT, cloud.REGION)
+
+    iot = boto3.client("iot")
+    names = [each["thingName"] for each in iot.list_things()["things"]]
+    assert not any(name.startswith("bootseal-test-") for name in names)
+    jobs = [each["jobId"] for each in iot.list_jobs()["jobs"]]
+    assert not any(name.startswith("bootseal-test-") for name in jobs)
+
+
+def test_what_runs_against_aws_leaves_nothing_when_it_fails(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second plan is taken for the first one's."""
+    del office
+    monkeypatch.setattr(runs, "_check_same", lambda *_: None)
+    with pytest.raises(AssertionError):
+        round_trip.run(tmp_path, cloud.ACCOUNT, cloud.REGION)
+
+    iot = boto3.client("iot")
+    assert [each["thingName"] for each in iot.list_things()["things"]] == ["dev-1"]
+    assert iot.list_jobs()["jobs"] == []
 
 
 def test_job_is_created_once(office: Office) -> None:

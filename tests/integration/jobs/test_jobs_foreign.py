@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from awscrt import io, mqtt
 from tests.agent_samples import DOCUMENT
-from tests.integration.jobs import site as sites
-from tests.integration.jobs.device import Simulated, until
+from tests.integration.jobs import fleet as fleets
+from tests.integration.jobs.thing import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.integration.jobs.site import Site
@@ -25,13 +24,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.tool("mosquitto"), pytest.mark.slow]
 PREFIX: Final = "$aws/things/dev-9/jobs/"
 FLEET: Final = 12
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with sites.opened(tmp_path) as opened:
-        yield opened
-        assert opened.plane.refused == []
 
 
 def test_awscrt_is_answered_as_aws_documents(site: Site) -> None:
@@ -83,29 +75,19 @@ def test_awscrt_is_answered_as_aws_documents(site: Site) -> None:
 
 
 def test_fleet_in_batches_is_aborted_where_the_threshold_says(site: Site, tmp_path: Path) -> None:
-    """A third of each batch refuses the bundle; AWS's rule is 30 % of at least 6."""
-    names = [f"dev-{number}" for number in range(FLEET)]
-    fleet = [
-        Simulated(root=tmp_path / name, endpoint=site.endpoint(name), name=name) for name in names
-    ]
-    for number, device in enumerate(fleet):
-        if number % 3 == 0:
-            (device.root / "fail").write_text("LastError: signature verification failed\n")
-        device.on()
-    rule = {"failureType": "ALL", "thresholdPercentage": 30, "minNumberOfExecutedThings": 6}
-    site.push(site.plane.create("job-1", DOCUMENT, names, batch=6, abort=[rule]))
+    """Each thing is a process. 2.0 runs on all; a third of the things has no luck with 3.0."""
+    third = {0: Fate.REFUSED, 3: Fate.REVERTS}
+    fates = {"2.0": lambda _: Fate.RUNS, "3.0": lambda number: third.get(number % 6, Fate.RUNS)}
+    rule = {"per_minute": 6, "percent": 30, "minimum": 6}
+    with fleets.on(site, tmp_path / "things", fates, FLEET, 0.2) as fleet:
+        good = fleets.staged(fleet, fleets.plan("job-1", "2.0", **rule), 1)
+        bad = fleets.staged(fleet, fleets.plan("job-2", "3.0", **rule), 60)
 
-    def settled(device: Simulated) -> bool:
-        if device.restarted:
-            device.boot("b", "2.0")
-        status = site.plane.execution(device.name, "job-1").status
-        return status in {"SUCCEEDED", "FAILED"}
-
-    until(lambda: all(map(settled, fleet[:6])), 120)
-    site.push(site.plane.roll_out("job-1", 6))
-    for device in fleet:
-        device.off()
-
-    assert site.plane.jobs["job-1"].status == "CANCELED"
-    assert site.plane.statuses("job-1") == {"SUCCEEDED": 4, "FAILED": 2}
-    assert all(not device.calls for device in fleet[6:])
+        assert (good, site.plane.jobs["job-1"].status) == ({"SUCCEEDED": FLEET}, "IN_PROGRESS")
+        assert (bad, site.plane.jobs["job-2"].status) == ({"SUCCEEDED": 4, "FAILED": 2}, "CANCELED")
+        found = fleets.told(fleet, "job-2")
+        assert found["dev-0"].details["reason"].startswith("signature verification failed")
+        assert found["dev-3"].details == {"reason": "reverted to last known good"}
+        installs = [fleet.installs(name) for name in fleet.things]
+        assert installs == [["2.0", "3.0"]] * 6 + [["2.0"]] * 6
+        assert (fleet.root / "dev-3" / "bad").exists()

@@ -8,14 +8,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests import update_samples as samples
 from tests.unit.check.conftest import make_base
 
 from bootseal.errors import FormatError
-from bootseal.formats.update import bundle
+from bootseal.formats.update import bundle, cms
+from bootseal.keys import envelope
 from bootseal.keys.profile import Role
+from bootseal.keys.signers.file import FileSigner
 from bootseal.progress import Silent
 from bootseal.update import check as update_check
+from bootseal.update import crypt
+from bootseal.update.sign import Signing, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from tests.unit.check.conftest import Base
 
     from bootseal.keys.certificate import CertifiedKey
+    from bootseal.keys.envelope import Opener
     from bootseal.update.check import Wanted
 
 pytestmark = [
@@ -65,9 +71,9 @@ class World(NamedTuple):
     sample: samples.Bundle
     keys: samples.Keys
 
-    def rauc(self, *arguments: str | Path) -> str:
+    def rauc(self, *arguments: str | Path, configuration: Path | None = None) -> str:
         """Run RAUC; what it says ends with its exit code."""
-        command = ["rauc", "-c", self.directory / "system.conf", *arguments]
+        command = ["rauc", "-c", configuration or self.directory / "system.conf", *arguments]
         done = subprocess.run(
             list(map(str, command)), capture_output=True, text=True, check=False, timeout=120
         )
@@ -212,3 +218,114 @@ def test_bundle_that_rauc_made_is_accepted(world: World, tmp_path: Path) -> None
     assert not verdict.errors
     assert verdict.manifest is not None
     assert [each.slot for each in verdict.manifest.images] == ["root", "verity", "boot"]
+
+
+def reader(world: World, name: str, by: Opener) -> Path:
+    """Write the configuration of a device that has a key to decrypt with."""
+    place = world.directory / name
+    place.mkdir(exist_ok=True)
+    key, certificate = place / "key.pem", place / "certificate.pem"
+    form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key.write_bytes(by.private.private_bytes(*form))
+    certificate.write_bytes(by.certificate.public_bytes(Encoding.PEM))
+    text = CONFIGURATION.format(directory=world.directory)
+    path = place / "system.conf"
+    path.write_text(f"{text}[encryption]\nkey={key}\ncert={certificate}\n")
+    return path
+
+
+def encrypted(world: World, data: bytes, place: Path, *recipients: Opener) -> Path:
+    path, output = place / "good.raucb", place / "crypt.raucb"
+    path.write_bytes(data)
+    signing = Signing(
+        signer=FileSigner(world.keys.update.private),
+        certificate=world.keys.update.certificate,
+        authority=world.keys.authority.certificate,
+        when=world.keys.when,
+    )
+    certificates = [each.certificate for each in recipients]
+    crypt.encrypt(path, whole(path), signing, certificates, output, Silent())
+    return output
+
+
+def test_encrypted_bundle_of_ours_is_opened_by_each_recipient_and_by_nobody_else(
+    world: World, tmp_path: Path
+) -> None:
+    one, two, other = (samples.recipient(name) for name in ("dev-1", "dev-2", "dev-3"))
+    path = encrypted(world, world.sample.to_bytes(tmp_path / "files"), tmp_path, one, two)
+
+    for name, by in (("one", one), ("two", two)):
+        configuration = reader(world, name, by)
+        said = world.rauc("info", path, configuration=configuration)
+        assert said.endswith("exit 0"), said
+        assert "Verified inline signature by 'CN = DEV update'" in said
+        out = tmp_path / name
+        assert world.rauc("extract", path, out, configuration=configuration).endswith("exit 0")
+        for file, data in world.sample.files.items():
+            assert (out / file).read_bytes() == data
+
+    said = world.rauc("info", path, configuration=reader(world, "other", other))
+    assert said.endswith("exit 1")
+    assert "Failed to decrypt bundle: Failed to decrypt CMS EnvelopedData" in said
+    assert "no decryption key given" in world.rauc("info", path)
+
+
+def test_changed_block_of_an_encrypted_bundle_is_refused_by_rauc_when_it_extracts(
+    world: World, tmp_path: Path
+) -> None:
+    one = samples.recipient()
+    path = encrypted(world, world.sample.to_bytes(tmp_path / "files"), tmp_path, one)
+    data = bytearray(path.read_bytes())
+    data[4096 + 5] ^= 1
+    path.write_bytes(data)
+
+    configuration = reader(world, "changed", one)
+    said = world.rauc("extract", path, tmp_path / "out", configuration=configuration)
+    assert "bundle payload is corrupted" in said
+    found = update_check.check(path, world.wanted, Silent(), one).errors
+    assert [each.id for each in found] == ["update.payload"]
+
+
+def test_encrypted_bundle_signed_by_another_authority_is_refused_by_rauc_too(
+    world: World, tmp_path: Path
+) -> None:
+    one = samples.recipient()
+    path = encrypted(world, world.sample.to_bytes(tmp_path / "files"), tmp_path, one)
+    body, message = samples.parts(path.read_bytes())
+    stranger = samples.key(Role.UPDATE, samples.key(Role.UPDATE_CA, world.keys.root))
+    signed = cms.parse(envelope.unseal(message, one))
+    assert signed
+    assert signed.content
+    again = samples.signed(signed.content, stranger, world.keys.when)
+    path.write_bytes(body + bundle.trailer(envelope.seal(again, [one.certificate])))
+
+    said = world.rauc("info", path, configuration=reader(world, "stranger", one))
+    assert said.endswith("exit 1")
+    assert "unable to get local issuer certificate" in said
+    found = update_check.check(path, world.wanted, Silent(), one).errors
+    assert [each.id for each in found] == ["update.issuer"]
+
+
+def test_encrypted_bundle_that_rauc_made_is_accepted(world: World, tmp_path: Path) -> None:
+    content = tmp_path / "content"
+    content.mkdir()
+    for name, data in world.sample.files.items():
+        (content / name).write_bytes(data)
+    (content / "manifest.raucm").write_text(MANIFEST.replace("format=verity", "format=crypt"))
+    one = samples.recipient()
+    readable, path = tmp_path / "readable.raucb", tmp_path / "theirs.raucb"
+    key, certificate = world.directory / "update.key", world.directory / "update.crt"
+    said = world.rauc("bundle", f"--cert={certificate}", f"--key={key}", content, readable)
+    assert said.endswith("exit 0"), said
+    recipient = tmp_path / "one.crt"
+    recipient.write_bytes(one.certificate.public_bytes(Encoding.PEM))
+    said = world.rauc("encrypt", f"--to={recipient}", readable, path)
+    assert said.endswith("exit 0"), said
+
+    verdict = update_check.check(path, world.wanted, Silent(), one)
+
+    assert not verdict.errors
+    assert verdict.manifest is not None
+    assert [each.slot for each in verdict.manifest.images] == ["root", "verity", "boot"]
+    found = update_check.check(readable, world.wanted, Silent()).errors
+    assert [each.id for each in found] == ["update.format"]

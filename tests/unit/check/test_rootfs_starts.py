@@ -17,6 +17,7 @@ from bootseal.disk.filesystems.node import Content, Node
 from bootseal.findings.model import Finding, Severity
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot/recipes-core/bootseal-device/files"
+APPS = LAYER.parents[1] / "bootseal-app/files"
 UNIT = "usr/lib/systemd/system/app.service"
 TTY = "[Service]\nStandardInput=tty\nTTYPath=/dev/ttyAMA0\n"
 WANTED = "etc/systemd/system/multi-user.target.wants"
@@ -125,6 +126,9 @@ PROGRAMS: dict[str, Files] = {
         "RootImage=/data/root.raw",
         "RootImagePolicy=root=signed",
         "RootImagePolicy=root=signed+verity",
+    ),
+    "root-image-of-another-unit": service(
+        "RootImage=/data/apps/%i.raw.v", "RootImagePolicy=root=signed", "ExecStart=/usr/bin/app"
     ),
     "root-image-verity": service("RootImage=/data/root.raw", "RootImagePolicy=root=verity"),
     "root-image-more": service("RootImage=/data/r.raw", "RootImagePolicy=root=signed:usr=verity"),
@@ -249,9 +253,9 @@ DATA: dict[str, Files] = {
     "script": {"usr/bin/x": "#!/bin/sh\nD=/data/app\nmkdir -p $D\ncat $D/y | grep z > $D/t\n"},
     "script-temporary": {"usr/bin/x": "#!/bin/sh\nT=${TMPDIR:-/tmp}/x\nsh $T\n"},
     "link-of-data": {"home": "->/data/home", "usr/share/app/state": "->/data/app"},
-    "signed-image": service(
-        "RootImage=/data/apps/%i.raw.v", "RootImagePolicy=root=signed", "ExecStart=/usr/bin/app"
-    ),
+    "signed-image": {
+        "usr/lib/systemd/system/bootseal-app@.service": (APPS / "bootseal-app@.service").read_text()
+    },
     "link-configuration": {"etc/app.conf": "->/data/app.conf", "etc/hostname": "->/data/hostname"},
     "tmpfiles": {
         "etc/tmpfiles.d/x.conf": "d /data/app 0755 app app -\nL /var/app - - - - /data/app\n"

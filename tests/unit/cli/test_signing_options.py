@@ -22,6 +22,7 @@ SIGNING = (
     "app sign",
     "disk sign",
     "update bundle",
+    "update encrypt",
     "update sign",
     "disk sign-requests",
     "evidence make",
@@ -33,6 +34,8 @@ SIGNING = (
     "keys rotate",
     "measure sign",
 )
+DECRYPTING = ("update check",)
+"""Opens the key of a recipient, which is a file."""
 NEEDS_NO_KEY = ("keys export",)
 """Writes a key URI into a file, and opens no key."""
 
@@ -73,11 +76,15 @@ def test_commands_that_take_the_uri_of_a_private_key_are_those_that_sign() -> No
     assert sorted(takes_uri - {*NEEDS_NO_KEY}) == sorted(SIGNING)
 
 
-@pytest.mark.parametrize("option", ["--pin-file", "--module"])
-def test_option_of_signing_is_the_same_wherever_something_is_signed(option: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "commands"), [("--pin-file", (*SIGNING, *DECRYPTING)), ("--module", SIGNING)]
+)
+def test_option_of_signing_is_the_same_wherever_something_is_signed(
+    option: str, commands: tuple[str, ...]
+) -> None:
     offered = {name: found[option] for name, found in ALL.items() if option in found}
 
-    assert sorted(offered) == sorted(SIGNING)
+    assert sorted(offered) == sorted(commands)
     assert len(set(offered.values())) == 1
 
 

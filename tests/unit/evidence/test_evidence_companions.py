@@ -61,11 +61,15 @@ def test_list_with_others_too_is_taken(releases: Releases, release: Path) -> Non
     samples.sign(release)
 
 
-@pytest.mark.parametrize("change", ["device", "failed", "twice"])
+@pytest.mark.parametrize("change", ["device", "root", "slot", "failed", "twice"])
 def test_matrix_that_does_not_speak_for_it_is_refused(release: Path, change: str) -> None:
     document = json.loads((release / companions.MATRIX).read_text())
     if change == "device":
         document["device"] = "another"
+    elif change == "root":
+        document["roots"]["a"] = "0" * 64
+    elif change == "slot":
+        document["roots"].popitem()
     elif change == "failed":
         document["results"][3]["verdict"] = "failed"
     else:

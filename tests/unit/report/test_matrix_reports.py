@@ -58,6 +58,7 @@ def run(*results: ScenarioResult, text: str = "plain") -> MatrixResult:
     return MatrixResult(
         device=text,
         profile="dev",
+        roots={"a": "5" * 64},
         started="2026-11-22T07:20:00Z",
         duration=12.0,
         versions={text: text},
@@ -198,5 +199,5 @@ def test_json_is_the_document_of_the_result(logs: Path) -> None:
     write_matrix(same, "json", logs / "matrix.json", logs=logs)
 
     written = json.loads((logs / "matrix.json").read_text())
-    assert written["schema"] == "bootseal.matrix/2"
+    assert written["schema"] == "bootseal.matrix/3"
     assert written == json.loads(json.dumps(same.document()))

@@ -159,7 +159,8 @@ def test_bundle_of_another_format_is_not_signed_again(world: World) -> None:
     make(world, here(world))
     keys = samples.keys()
     whole = world.bundle.read_bytes()
-    data = samples.resigned(whole, keys.update, keys.when, "format=verity", "format=crypt")
+    crypt = f"format=crypt\ncrypt-key={'ab' * 32}"
+    data = samples.resigned(whole, keys.update, keys.when, "format=verity", crypt)
     world.bundle.write_bytes(data)
 
     with pytest.raises(VerificationRefused, match=r"release\.raucb: it is of format 'crypt'"):

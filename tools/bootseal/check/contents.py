@@ -53,7 +53,11 @@ def check(
             if content not in seen:
                 seen.add(content)
                 yield from rootfs.check(
-                    disk, entry, allowlist or Allowlist(), production=production
+                    disk,
+                    entry,
+                    allowlist or Allowlist(),
+                    production=production,
+                    app_keys=target.app_keys,
                 )
         elif entry.name == DATA:
             declared = any(partition.name == DATA for partition in target.partitions)

@@ -42,6 +42,7 @@ class Expected:
         disk_guid: The declared GUID of the disk, lower case; empty when nothing declares it.
         slots: The bootable slots; `root_hash` and `pcrs` are empty when nothing predicts them.
         policy_key: The key that must have signed the PCR policy; None when it is not known.
+        app_keys: Fingerprints of the keys that sign its applications; empty when not known.
         fit_key: Fingerprint of the key U-Boot must require; empty when nothing says so.
         device: The device's description; None for an image on its own.
         directory: The directory of that.
@@ -57,6 +58,7 @@ class Expected:
     partitions: tuple[Partition, ...]
     slots: tuple[Slot, ...]
     policy_key: PublicKey | None = None
+    app_keys: frozenset[str] = frozenset()
     fit_key: str = ""
     disk_guid: str = ""
     device: Device | None = field(default=None)
@@ -87,7 +89,8 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Expect
 
     Args:
         directory: Holds a `device.json`.
-        policy_key: The policy key; None takes that of the directory's own `keys`, if it has any.
+        policy_key: The policy key; None takes that of the directory's own `keys`, if it has any,
+            and with it those of the keys for applications.
 
     Raises:
         UsageError: The directory holds no built device, or lacks the files it lists.
@@ -102,11 +105,17 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Expect
     except FileNotFoundError:
         raise UsageError(f"{bios} is missing, which {devices.FILE_NAME} lists") from None
     keys = directory / _KEYS
+    app_keys: frozenset[str] = frozenset()
     if policy_key is None and keys.is_dir():
-        from bootseal.keys import profile  # noqa: PLC0415 - slow to load
+        from bootseal.keys import manifest, profile  # noqa: PLC0415 - slow to load
         from bootseal.keys.directory import directory as key_directory  # noqa: PLC0415 - slow to load
 
         policy_key = key_directory.find(keys, profile.Role.POLICY).public_key
+        app_keys = frozenset(
+            each.public_key.fingerprint()
+            for each in key_directory.list_keys(keys).keys
+            if each.role is profile.Role.APP and each.state is not manifest.KeyState.REVOKED
+        )
     return Expected(
         image=device.artefact(directory, "disk"),
         control=control,
@@ -114,6 +123,7 @@ def of_device(directory: Path, *, policy_key: PublicKey | None = None) -> Expect
         disk_guid=device.disk_guid.lower(),
         slots=device.slots,
         policy_key=policy_key,
+        app_keys=app_keys,
         fit_key=device.keys.get("fit", ""),
         device=device,
         directory=directory,

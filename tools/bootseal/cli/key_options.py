@@ -19,8 +19,8 @@ _KEYS: Final = "PINs and tokens"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyOptions:
-    """How private keys are opened; every command that signs has these options and no others."""
+class SecretOptions:
+    """Where the passphrase of a key file comes from."""
 
     pin_file: Annotated[
         Path | None,
@@ -32,6 +32,16 @@ class KeyOptions:
             rich_help_panel=_KEYS,
         ),
     ] = None
+
+    def secret(self) -> SecretSource:
+        """Return where secrets come from; questions are asked on a terminal only."""
+        return SecretSource(file=self.pin_file, ask=_ask if sys.stdin.isatty() else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOptions(SecretOptions):
+    """How private keys are opened; every command that signs has these options and no others."""
+
     module: Annotated[
         Path | None,
         typer.Option(
@@ -45,8 +55,7 @@ class KeyOptions:
         """Return what opening a key may need; questions are asked on a terminal only."""
         from bootseal.keys.signers.base import Access
 
-        ask = _ask if sys.stdin.isatty() else None
-        return Access(secret=SecretSource(file=self.pin_file, ask=ask), module=self.module)
+        return Access(secret=self.secret(), module=self.module)
 
 
 def _ask(what: str) -> str:

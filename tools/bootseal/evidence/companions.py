@@ -81,6 +81,10 @@ def of_matrix(found: MatrixResult, device: Device) -> Iterator[Finding]:
     if found.device != device.name:
         message = f"it is of the device {found.device!r:.80}: expected {device.name!r}"
         yield finding("evidence.matrix", MATRIX, message)
+    for slot in device.slots:
+        if (root := found.roots.get(slot.name, "")) != slot.root_hash:
+            message = f"it was run on the root {root!r:.80} in slot {slot.name}: "
+            yield finding("evidence.matrix", MATRIX, f"{message}expected {slot.root_hash}")
     for outcome, name in (
         (Outcome.FAILED, "evidence.matrix"),
         (Outcome.INCONCLUSIVE, "evidence.matrix-unproven"),

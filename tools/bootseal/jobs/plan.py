@@ -40,7 +40,7 @@ _FORMS: Final = {
     },
     "app": {
         "name": _NAME,
-        "version": r"[0-9A-Za-z][0-9A-Za-z.~^-]{0,31}",
+        "version": r"[0-9A-Za-z][0-9A-Za-z.-]{0,31}",
         "sha256": _DIGEST,
     },
     "app-remove": {"name": _NAME},

@@ -164,7 +164,36 @@ def read(path: Path) -> x509.Certificate:
         data = checked(read_bounded(path), CERTIFICATE, str(path))
     except FileNotFoundError:
         raise UsageError(f"there is no certificate at {path}") from None
-    with reading(f"{path} is not a certificate in PEM form"):
+    return _parse(data, str(path))
+
+
+def parse(data: bytes, what: str) -> x509.Certificate:
+    """Read the one certificate in a file's content, in PEM form.
+
+    Args:
+        data: The content.
+        what: What it is of, for messages.
+
+    Raises:
+        FormatError: It is not a certificate, or something else is there in PEM form as well.
+    """
+    if count := data.count(b"-----BEGIN ") - 1:
+        parts = "nothing" if count < 0 else f"{count + 1} parts"
+        raise FormatError(f"{what} has {parts} in PEM form: expected one certificate")
+    return _parse(data, what)
+
+
+def key_of(certificate: x509.Certificate) -> public.PublicKey:
+    """Return the key that a certificate is for.
+
+    Raises:
+        FormatError: It is of a kind that nothing here signs with.
+    """
+    return public.from_crypto(certificate.public_key())
+
+
+def _parse(data: bytes, what: str) -> x509.Certificate:
+    with reading(f"{what} is not a certificate in PEM form"):
         found = x509.load_pem_x509_certificate(data)
         # The library reads these when they are asked for.
         list(found.extensions)
@@ -178,6 +207,12 @@ def is_authority(certificate: x509.Certificate) -> bool:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return False
+
+
+def identifier(certificate: x509.Certificate) -> tuple[bytes, bytes]:
+    """Return what names a certificate in CMS: its issuer in DER, its serial as DER's content."""
+    number = certificate.serial_number
+    return certificate.issuer.public_bytes(), number.to_bytes(number.bit_length() // 8 + 1)
 
 
 def _end(spec: KeySpec, issuer: Issuer | None, start: datetime) -> datetime:

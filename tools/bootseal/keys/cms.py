@@ -26,7 +26,7 @@ from bootseal.formats.update import cms
 from bootseal.formats.update.der import INTEGER, OCTETS, OID, SEQUENCE, SET
 from bootseal.keys import public
 from bootseal.keys.algorithms import Algorithm
-from bootseal.keys.certificate import UNREADABLE, der, is_authority, reading
+from bootseal.keys.certificate import UNREADABLE, der, identifier, is_authority, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +108,7 @@ def _message(
     is_rsa = public.from_crypto(certificate.public_key()).kind.is_rsa
     hashed = der(SEQUENCE, der(OID, _HASH_OIDS[_HASH]))
     kind = der(OID, cms.RSA) + _NULL if is_rsa else der(OID, _ECDSA_OIDS[_HASH])
-    issuer, serial = _name(certificate)
+    issuer, serial = identifier(certificate)
     version = der(INTEGER, b"\1")
     info = (
         version
@@ -141,12 +141,6 @@ def _attributes(digest: bytes, when: int) -> bytes:
     return b"".join(sorted(der(SEQUENCE, der(OID, kind) + der(SET, v)) for kind, v in values))
 
 
-def _name(certificate: x509.Certificate) -> tuple[bytes, bytes]:
-    """Return what names a certificate: its issuer in DER, its serial number as DER's content."""
-    number = certificate.serial_number
-    return certificate.issuer.public_bytes(), number.to_bytes(number.bit_length() // 8 + 1)
-
-
 def signer_of(signed: SignedData) -> x509.Certificate:
     """Return the certificate of the signer, which the message has to hold.
 
@@ -156,7 +150,7 @@ def signer_of(signed: SignedData) -> x509.Certificate:
     for each in signed.certificates:
         with reading("a certificate in the signature cannot be read"):
             found = x509.load_der_x509_certificate(each)
-        if _name(found) == (signed.issuer, signed.serial):
+        if identifier(found) == (signed.issuer, signed.serial):
             return found
     raise FormatError("the signature does not contain its signer's certificate")
 
@@ -286,7 +280,7 @@ def check_detached(message: bytes, content: bytes, pinned: x509.Certificate) -> 
         signed = cms.parse(message, attributes=False)
         if signed is None or signed.content is not None:
             raise FormatError("it is not a detached signature")
-        if (signed.issuer, signed.serial) != _name(pinned):
+        if (signed.issuer, signed.serial) != identifier(pinned):
             return [_other_signer(signed, pinned)]
         if signed.certificates != (pinned.public_bytes(Encoding.DER),):
             raise FormatError("it contains certificates other than its signer's")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CROSS_COMPILE: Final = "aarch64-linux-gnu-"
 _AWK: Final = "gawk"
 """What is called awk here: U-Boot's environment is sorted by GNU's alone."""
+_PYTHON: Final = "/usr/bin/python3"
 _TOOLS: Final = (f"{CROSS_COMPILE}gcc", "gcc", _AWK, "bc", "bison", "dtc", "flex", "make")
 _PATCH: Final = ("-p1", "--batch", "--forward", "--fuzz=0", "--no-backup-if-mismatch")
 
@@ -125,11 +126,14 @@ def tools() -> dict[str, str]:
 def make(tree: Path, arguments: Sequence[str], *, env: Mapping[str, str]) -> None:
     """Run make in a source tree, on all processors, with the same awk on every machine.
 
+    Python is Debian's, for which setuptools is installed: a virtual environment may have none.
+
     Raises:
         ToolError: It failed, or GNU's awk is not installed.
     """
     args = ["--silent", f"-j{os.cpu_count() or 1}", *arguments]
-    with tempfile.TemporaryDirectory(prefix="bootseal-awk-") as first:
+    with tempfile.TemporaryDirectory(prefix="bootseal-make-") as first:
         (Path(first) / "awk").symlink_to(proc.find_tool(_AWK))
+        (Path(first) / "python3").symlink_to(_PYTHON)
         path = os.pathsep.join([first, proc.environment()["PATH"]])
         proc.run("make", args, cwd=tree, timeout=3600, env={"PATH": path, **env})

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from bootseal.check.expected import Expected
     from bootseal.progress import Progress
 
-FORM: Final = "verity"
 _MAX_EPOCH: Final = (1 << 32) - 1
 _BUILD: Final = "%Y%m%d%H%M%S"
 
@@ -106,7 +105,7 @@ def pack(
             compatible=identity.compatible,
             version=identity.version,
             build=datetime.fromtimestamp(identity.epoch, UTC).strftime(_BUILD),
-            form=FORM,
+            form=manifests.VERITY,
             root_hash=tree.root_hash.hex(),
             salt=tree.salt.hex(),
             tree_size=payload.tree_size(tree),

@@ -8,21 +8,23 @@ same functions as a finished disk.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from bootseal.check.disk import policy_key
 from bootseal.disk import image, partitions
 from bootseal.disk.image import Disk
+from bootseal.errors import FormatError, VerificationRefused
 from bootseal.files import opened
 from bootseal.findings.catalogue import finding
 from bootseal.findings.model import Finding, errors
-from bootseal.formats.update import bundle, cms
+from bootseal.formats.update import bundle, cms, enveloped
 from bootseal.formats.update import manifest as manifests
 from bootseal.formats.verity import BLOCK
 from bootseal.keys import cms as messages
-from bootseal.update import contents, payload, release
-from bootseal.update.build import FORM
+from bootseal.keys import envelope
+from bootseal.update import contents, crypt, payload, release
 from bootseal.update.release import FILES, SLOTS
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from bootseal.formats.update.cms import SignedData
     from bootseal.formats.update.manifest import Manifest
     from bootseal.keys.cms import Certificate
+    from bootseal.keys.envelope import Opener
     from bootseal.progress import Progress
 
 _MANIFEST: Final = "manifest"
@@ -64,7 +67,8 @@ class BundleVerdict:
     Attributes:
         findings: Everything; those about the signature first, and those only if it is wrong.
         size: Bytes of the file.
-        signed: The signature; None for a bundle that is encrypted.
+        signed: The signature; None for a bundle that is encrypted and was not opened.
+        recipients: Of an encrypted bundle, who can open it: the serial numbers of certificates.
         manifest: What it holds; None where nothing vouches for it.
         rollback_index: Security version of the release; None where it was not looked at.
     """
@@ -72,6 +76,7 @@ class BundleVerdict:
     findings: tuple[Finding, ...]
     size: int
     signed: SignedData | None = None
+    recipients: str = ""
     manifest: Manifest | None = None
     rollback_index: int | None = None
 
@@ -87,6 +92,7 @@ class BundleVerdict:
             inside: Whether the root was looked at.
         """
         checked = [
+            *([f"it is encrypted for {self.recipients}"] if self.recipients else []),
             "the update CA certified its signer, for code signing",
             "every block matches its manifest",
             "the chain of trust leads from U-Boot's keys to every block of the root",
@@ -102,13 +108,16 @@ class BundleVerdict:
         return f"Checked: {'; '.join(checked)}. Not checked: {'; '.join(unchecked)}."
 
 
-def check(path: Path, wanted: Wanted, progress: Progress) -> BundleVerdict:
+def check(
+    path: Path, wanted: Wanted, progress: Progress, by: Opener | None = None
+) -> BundleVerdict:
     """Check a bundle.
 
     Args:
         path: The bundle.
         wanted: What it is held against.
         progress: Told about the long steps.
+        by: What opens the bundle, which then has to be encrypted.
 
     Raises:
         UsageError: There is no such file.
@@ -119,25 +128,36 @@ def check(path: Path, wanted: Wanted, progress: Progress) -> BundleVerdict:
         disk = Disk(name=path, path=path, size=path.stat().st_size, descriptor=file.fileno())
         parts = bundle.parse(disk.view(0, disk.size))
         signed = cms.parse(parts.message)
-        found = list(_signature(signed, wanted))
+        recipients = "" if signed else envelope.shown(enveloped.parse(parts.message))
+        found = list(_opening(recipients, by))
+        if signed is None and by is not None:
+            signed, closed = _opened(parts.message, by)
+            found += closed
+        if signed is not None:
+            found += _signature(signed, wanted)
         if signed is None or signed.content is None or errors(found):
-            return BundleVerdict(findings=tuple(found), size=disk.size, signed=signed)
+            return BundleVerdict(
+                findings=tuple(found), size=disk.size, signed=signed, recipients=recipients
+            )
         manifest = manifests.parse(signed.content)
-        found += _manifest(manifest, wanted)
+        form = manifests.CRYPT if recipients else manifests.VERITY
+        found += _manifest(manifest, wanted, form)
         index = None
         with progress.step(f"every block of the bundle ({parts.payload // BLOCK})"):
             damaged = list(payload.check(disk, parts.payload, manifest))
         found += damaged
-        if not damaged and manifest.form == FORM:
-            inner, index = contents.check(
-                disk, manifest, wanted.target, progress, inside=wanted.inside
-            )
+        if not damaged and manifest.form == form:
+            with _readable(disk, parts.payload, manifest) as plain:
+                inner, index = contents.check(
+                    plain, manifest, wanted.target, progress, inside=wanted.inside
+                )
             found += inner
             found += _rollback(index, wanted.lowest)
     return BundleVerdict(
         findings=tuple(dict.fromkeys(found)),
         size=disk.size,
         signed=signed,
+        recipients=recipients,
         manifest=manifest,
         rollback_index=index,
     )
@@ -180,12 +200,43 @@ def for_device(
     return Wanted(target=target, authority=authority, compatible=name, lowest=lowest, inside=inside)
 
 
-def _signature(signed: SignedData | None, wanted: Wanted) -> Iterator[Finding]:
-    if signed is None:
+def _opening(recipients: str, by: Opener | None) -> Iterator[Finding]:
+    """Yield what is wrong with whether a bundle is encrypted."""
+    if recipients and by is None:
         yield finding(
-            "update.encrypted", messages.WHERE, "the bundle is encrypted: its signature is inside"
+            "update.encrypted",
+            messages.WHERE,
+            f"the bundle is encrypted for {recipients}: its signature and manifest are inside",
         )
-    elif signed.content is None:
+    if by is not None and not recipients:
+        yield finding(
+            "update.format", messages.WHERE, "the bundle is not encrypted: expected one that is"
+        )
+
+
+def _opened(message: bytes, by: Opener) -> tuple[SignedData | None, list[Finding]]:
+    """Return the signature inside an encrypted message; else why there is none."""
+    try:
+        signed = cms.parse(envelope.unseal(message, by))
+    except (FormatError, VerificationRefused) as error:
+        return None, [finding("update.recipient", messages.WHERE, error.message)]
+    if signed is None:
+        return None, [finding("update.encrypted", messages.WHERE, "it is encrypted twice")]
+    return signed, []
+
+
+@contextmanager
+def _readable(disk: Disk, size: int, manifest: Manifest) -> Iterator[Disk]:
+    """Give the file system of a bundle, whose blocks were found good."""
+    if manifest.form == manifests.VERITY:
+        yield disk
+        return
+    with crypt.decrypted(disk, size, manifest) as plain:
+        yield plain
+
+
+def _signature(signed: SignedData, wanted: Wanted) -> Iterator[Finding]:
+    if signed.content is None:
         yield finding(
             "update.format",
             messages.WHERE,
@@ -196,9 +247,9 @@ def _signature(signed: SignedData | None, wanted: Wanted) -> Iterator[Finding]:
         yield from messages.check(signed, wanted.authority)
 
 
-def _manifest(manifest: Manifest, wanted: Wanted) -> Iterator[Finding]:
-    if manifest.form != FORM:
-        message = f"the bundle's format is {manifest.form!r}: expected {FORM!r}"
+def _manifest(manifest: Manifest, wanted: Wanted, form: str) -> Iterator[Finding]:
+    if manifest.form != form:
+        message = f"the bundle's format is {manifest.form!r}: expected {form!r}"
         yield finding("update.format", _MANIFEST, message)
     if manifest.compatible != wanted.compatible:
         yield finding(

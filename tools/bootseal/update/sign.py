@@ -14,7 +14,6 @@ from bootseal.formats.update import bundle, cms
 from bootseal.formats.update import manifest as manifests
 from bootseal.keys import cms as messages
 from bootseal.update import payload
-from bootseal.update.build import FORM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,13 +70,15 @@ def whole(path: Path) -> bytes:
         signed = cms.parse(parts.message)
         if signed is None or signed.content is None:
             raise VerificationRefused(
-                f"it is encrypted or of format plain: expected a bundle of format {FORM}",
+                "it is encrypted or of format plain: expected a bundle of format "
+                f"{manifests.VERITY}",
                 hint="bootseal update bundle",
             )
         manifest = manifests.parse(signed.content)
-        if manifest.form != FORM:
+        if manifest.form != manifests.VERITY:
             raise VerificationRefused(
-                f"it is of format {manifest.form!r}: expected a bundle of format {FORM}",
+                f"it is of format {manifest.form!r}: expected a bundle of format "
+                f"{manifests.VERITY}",
                 hint="bootseal update bundle",
             )
         refuse(payload.check(disk, parts.payload, manifest), "it does not match its manifest")

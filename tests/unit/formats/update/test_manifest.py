@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseal.errors import FormatError
-from bootseal.formats.update import bundle, cms, der
+from bootseal.formats.update import bundle, cms, der, enveloped
 from bootseal.formats.update import manifest as manifests
 from bootseal.formats.update.manifest import Image, Manifest
 
@@ -46,7 +46,7 @@ def test_manifest_survives(manifest: Manifest) -> None:
 
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_model_or_a_format_error(data: bytes) -> None:
-    for read in (manifests.parse, bundle.parse, cms.parse):
+    for read in (manifests.parse, bundle.parse, cms.parse, enveloped.parse):
         with suppress(FormatError):
             read(data)
 

@@ -72,16 +72,10 @@ class Maker:
         self._scratch = workspace.work / "scratch"
         self._scratch.mkdir()
 
-    def good(self, name: str, *, spoilt: bool = False) -> tuple[release.SlotContents, Manifest]:
-        """Make a bundle of the other release, which the device's maker signed.
-
-        Args:
-            name: Of the bundle.
-            spoilt: Flip a bit in the FIT's signatures, which nothing but U-Boot looks at.
-        """
+    def good(self, name: str) -> tuple[release.SlotContents, Manifest]:
+        """Make a bundle of the other release, which the device's maker signed."""
         made = release.make(self._workspace, release.INDEX, version=VERSION)
-        fit = unsigned(made.fit) if spoilt else made.fit
-        return made, self._pack(name, self._release(fit, made))
+        return made, self._pack(name, self._release(made.fit, made))
 
     def resigned(self, name: str, of: str, keys: Path) -> None:
         """Have the update key of another directory sign a bundle."""
@@ -113,7 +107,7 @@ class Maker:
         foreign_policy: bool = False,
         other_board: bool = False,
         spoilt: bool = False,
-    ) -> None:
+    ) -> Manifest:
         """Make a bundle that the maker signed, with a root of one block.
 
         Args:
@@ -130,7 +124,7 @@ class Maker:
         if spoilt:
             fit = unsigned(fit)
         found = self._release(fit, made, foreign_policy=foreign_policy)
-        self._pack(name, found.small(), compatible="other-board" if other_board else "")
+        return self._pack(name, found.small(), compatible="other-board" if other_board else "")
 
     def plain(self, name: str) -> None:
         """Make a bundle of RAUC's format plain, which the maker signed."""

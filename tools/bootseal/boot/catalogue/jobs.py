@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from bootseal.boot.attacks import bundles, release
 from bootseal.boot.catalogue.bench import app_jobs, jobs, station
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bootseal.boot.scenario.workspace import Workspace
+    from bootseal.formats.update.manifest import Manifest
 
 _GROUP: Final = "update"
 _APP: Final = "app"
 _CERTIFIED: Final = "^key, certificate [0-9a-f]+, token$"
 _TIMEOUT: Final = 1500.0
-_NAME: Final = "2"
+_GOOD: Final = "release-2"
+_SPOILT: Final = "release-2-spoilt"
+_MAKER: Final = "bundles"
 _START: Final = f"{station.COMMANDS}; systemctl start bootseal-agent.service"
 _BUS: Final = "de.pengutronix.rauc / de.pengutronix.rauc.Installer"
 _WATCH: Final = (
@@ -37,110 +40,95 @@ _CUT_AFTER: Final = 4.0
 _WAIT: Final = f"exec 3<>{station.PATH}; read -r d <&3; systemctl restart bootseal-status.service\r"
 
 
-def _prepared(*, spoilt: bool = False) -> Callable[[Workspace], None]:
+def _prepared(workspace: Workspace) -> None:
     """Start the servers, and push a job for a bundle with the other release."""
-
-    def prepare(workspace: Workspace) -> None:
-        jobs.serve(workspace)
-        desk = jobs.desk(workspace)
-        made, manifest = bundles.Maker(workspace, desk.place).good(_NAME, spoilt=spoilt)
-        release.expect(workspace, made)
-        file = f"{_NAME}.raucb"
-        document = Update(
-            url=jobs.url(file),
-            version=manifest.version,
-            compatible=manifest.compatible,
-            manifest_sha256=hashlib.sha256(manifests.emit(manifest)).hexdigest(),
-            size=(desk.place / file).stat().st_size,
-        )
-        desk.push(jobs.plan(jobs.JOB, document))
-
-    return prepare
+    jobs.serve(workspace)
+    _push_good(workspace, bundles.Maker(workspace, jobs.desk(workspace).place))
 
 
-def _ended(status: str, reason: str) -> Callable[[Workspace], None]:
-    """See how the job ends, and let the device send its status again."""
-
-    def call(workspace: Workspace) -> None:
-        with station.opened(workspace) as port:
-            try:
-                jobs.demand(jobs.desk(workspace).ended(jobs.JOB), status, reason)
-            finally:
-                port.send(b"\n")
-
-    return call
+def _prepared_for_two(workspace: Workspace) -> None:
+    """Start the servers, and push a job for a bundle whose release does not start."""
+    jobs.serve(workspace)
+    maker = bundles.Maker(workspace, jobs.desk(workspace).place)
+    workspace.kept[_MAKER] = maker
+    _push(workspace, _SPOILT, maker.small(_SPOILT, spoilt=True))
 
 
-def _waited(when: str, status: str, reason: str) -> tuple[Action, ...]:
+def _push_good(workspace: Workspace, maker: bundles.Maker) -> None:
+    made, manifest = maker.good(_GOOD)
+    release.expect(workspace, made)
+    _push(workspace, _GOOD, manifest)
+
+
+def _push(workspace: Workspace, name: str, manifest: Manifest) -> None:
+    desk = jobs.desk(workspace)
+    file = f"{name}.raucb"
+    document = Update(
+        url=jobs.url(file),
+        version=manifest.version,
+        compatible=manifest.compatible,
+        manifest_sha256=hashlib.sha256(manifests.emit(manifest)).hexdigest(),
+        size=(desk.place / file).stat().st_size,
+    )
+    desk.push(jobs.plan(name, document))
+
+
+def _demand(workspace: Workspace, name: str, status: str, reason: str) -> None:
+    """See how a job ends, and let the device send its status again."""
+    with station.opened(workspace) as port:
+        try:
+            jobs.demand(jobs.desk(workspace).ended(name), status, reason)
+        finally:
+            port.send(b"\n")
+
+
+def _succeeded(workspace: Workspace) -> None:
+    _demand(workspace, _GOOD, "SUCCEEDED", re.escape(f"version {bundles.VERSION} runs"))
+
+
+def _reverted(workspace: Workspace) -> None:
+    """See the job for the bad release fail, and push the one for the good release."""
+    _demand(workspace, _SPOILT, "FAILED", "reverted to last known good")
+    _push_good(workspace, cast("bundles.Maker", workspace.kept[_MAKER]))
+
+
+def _waited(when: str, call: Callable[[Workspace], None]) -> tuple[Action, ...]:
     """Wait for the device to restart, then for the end of its job."""
     return (
         Action(do=Do.TYPE, when=when),
-        Action(do=Do.TYPE, when="shell", text=_WAIT, call=_ended(status, reason)),
+        Action(do=Do.TYPE, when="shell", text=_WAIT, call=call),
     )
 
 
-_SUCCEEDED: Final = ("SUCCEEDED", re.escape(f"version {bundles.VERSION} runs"))
-_REVERTED: Final = ("FAILED", "reverted to last known good")
 _CERTIFY: Final = Action(do=Do.TYPE, when="shell", text=f"{_START}\r", call=station.certify)
-
-
-def _app_step(*asked: app_jobs.Asked) -> Step:
-    """Certify the device and have it take jobs about an application, one after the other."""
-    return replace(
-        came_up(
-            *("root-verified:a", "shell", "identity-token:with"),
-            identity=_CERTIFIED,
-            actions=(
-                Action(
-                    do=Do.TYPE,
-                    when="shell",
-                    text=f"{_START}; {app_jobs.ANSWER}\r",
-                    call=app_jobs.asking(*asked),
-                ),
-            ),
-        ),
-        timeout=_TIMEOUT,
-    )
 
 
 JOBS: Final = (
     Scenario(
         id="update-job",
-        title="Update by a job of AWS IoT (development image)",
+        title="Updates by jobs of AWS IoT: one that does not start, then one that does "
+        "(development image)",
         group=_GROUP,
-        about="A device that was just certified takes a job from a real broker by mutual TLS with "
-        "its key in the TPM, behind which is a double of AWS IoT Jobs. RAUC streams the "
-        "bundle by HTTPS and installs it; the device restarts into release 2, opens its "
-        "data, and reports SUCCEEDED from there.",
-        prepare=_prepared(),
-        steps=(
-            replace(
-                came_up(
-                    *("root-verified:a", "shell", "identity-token:with"),
-                    *("slot-tried:b", "root-verified:b", "data-opened"),
-                    slot="b",
-                    identity=_CERTIFIED,
-                    actions=(_CERTIFY, *_waited("root-verified:b", *_SUCCEEDED)),
-                ),
-                timeout=_TIMEOUT,
-            ),
-        ),
-    ),
-    Scenario(
-        id="update-job-reverted",
-        title="Update by a job, whose release does not start (development image)",
-        group=_GROUP,
-        about="The bundle is validly signed, but the signature of its FIT is not. RAUC installs "
-        "it, U-Boot refuses the slot, and release 1 starts again with its data. From there the "
-        "agent reports FAILED, and has the other slot marked bad.",
-        prepare=_prepared(spoilt=True),
+        about="A device that was just certified takes jobs from a real broker by mutual TLS with "
+        "its key in the TPM, behind which is a double of AWS IoT Jobs. The first bundle is validly "
+        "signed, but the signature of its FIT is not: RAUC installs it, U-Boot refuses the slot, "
+        "and release 1 starts again with its data, reports FAILED from there and has the slot "
+        "marked bad. The next job brings a good one. RAUC streams it by HTTPS and installs it; the "
+        "device restarts into release 2, opens its data, and reports SUCCEEDED.",
+        prepare=_prepared_for_two,
         steps=(
             replace(
                 came_up(
                     *("root-verified:a", "shell", "identity-token:with"),
                     *("slot-tried:b", "slot-refused:b", "slot-tried:a", "root-verified:a"),
+                    *("slot-tried:b", "root-verified:b", "data-opened"),
+                    slot="b",
                     identity=_CERTIFIED,
-                    actions=(_CERTIFY, *_waited("slot-refused:b", *_REVERTED)),
+                    actions=(
+                        _CERTIFY,
+                        *_waited("slot-refused:b", _reverted),
+                        *_waited("root-verified:b", _succeeded),
+                    ),
                 ),
                 timeout=_TIMEOUT,
             ),
@@ -153,7 +141,7 @@ JOBS: Final = (
         about="The power is cut while RAUC writes the root of the other slot. The device comes up "
         "in release 1, and AWS gives it the same job again, which is then installed and "
         "reported as SUCCEEDED.",
-        prepare=_prepared(),
+        prepare=_prepared,
         steps=(
             Step(
                 title="cut off",
@@ -171,7 +159,7 @@ JOBS: Final = (
                     slot="b",
                     title="resumed",
                     identity=_CERTIFIED,
-                    actions=_waited("root-verified:b", *_SUCCEEDED),
+                    actions=_waited("root-verified:b", _succeeded),
                 ),
                 timeout=_TIMEOUT,
             ),
@@ -182,21 +170,29 @@ JOBS: Final = (
         title="Application by jobs of AWS IoT (development image)",
         group=_APP,
         about="One job after the other asks the running device for an application that its release "
-        "allows: version 1.1.0 is installed and runs, 1.2.0 takes its place. Refused are 1.1.0 "
-        "again, a newer version that another maker signed, and one with a changed block, each for "
-        "its reason, while 1.2.0 runs on. The last job removes it.",
+        "allows. Version 1.1.0 is installed and runs. A version 1.2.0 whose program ends a second "
+        "after each start is removed within its health time: version 1.1.0 runs again, and the job "
+        "is FAILED with the reason. Another 1.2.0 takes its place. Refused are 1.1.0 again, a "
+        "newer version that another maker signed, and one with a changed block, each for its "
+        "reason, while 1.2.0 runs on. The last job removes it.",
         prepare=app_jobs.prepare,
-        steps=(_app_step(*app_jobs.LIFE),),
-    ),
-    Scenario(
-        id="app-job-failed",
-        title="Application by a job, whose new version does not stay up (development image)",
-        group=_APP,
-        about="Version 1.2.0 is validly signed and newer, and its program ends a second after its "
-        "start, again and again. Within its health time the installer removes it, version 1.1.0 "
-        "runs again, and the job is FAILED with the reason.",
-        prepare=app_jobs.prepare,
-        steps=(_app_step(*app_jobs.FAILED),),
+        steps=(
+            replace(
+                came_up(
+                    *("root-verified:a", "shell", "identity-token:with"),
+                    identity=_CERTIFIED,
+                    actions=(
+                        Action(
+                            do=Do.TYPE,
+                            when="shell",
+                            text=f"{_START}; {app_jobs.ANSWER}\r",
+                            call=app_jobs.live,
+                        ),
+                    ),
+                ),
+                timeout=_TIMEOUT,
+            ),
+        ),
     ),
     Scenario(
         id="app-job-cut",

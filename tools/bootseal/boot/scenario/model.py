@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bootseal.boot.machine.events import Ending, Phase, Sighting
     from bootseal.findings.model import Finding
 
-MATRIX_SCHEMA: Final = "bootseal.matrix/2"
+MATRIX_SCHEMA: Final = "bootseal.matrix/3"
 
 ALWAYS_FORBIDDEN: Final = ("u-boot-prompt", "attacker-code", "emergency-shell")
 """Nobody ever gets a boot loader prompt or an emergency shell, or runs code of their own."""
@@ -226,10 +226,21 @@ class ScenarioResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatrixResult:
-    """All scenarios of one run, in catalogue order; `versions` names the programs used."""
+    """All scenarios of one run, in catalogue order.
+
+    Attributes:
+        device: Name of the device.
+        profile: Of its keys.
+        roots: Root hash of the release in each slot, by the slot's name; hexadecimal.
+        started: When, by ISO 8601.
+        duration: Seconds.
+        versions: The programs used, and their versions.
+        results: One for each scenario.
+    """
 
     device: str
     profile: str
+    roots: dict[str, str]
     started: str
     duration: float
     versions: dict[str, str]
@@ -249,5 +260,5 @@ class MatrixResult:
         return Outcome.PASSED
 
     def document(self) -> dict[str, object]:
-        """Return the JSON document (schema `bootseal.matrix/2`): the fields as they are named."""
+        """Return the JSON document (schema `bootseal.matrix/3`): the fields as they are named."""
         return {"schema": MATRIX_SCHEMA, **dataclasses.asdict(self)}

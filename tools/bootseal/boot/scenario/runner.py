@@ -7,8 +7,8 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,8 +165,9 @@ class Runner:
     def run(self, scenarios: Sequence[Scenario], *, jobs: int) -> MatrixResult:
         """Run scenarios, `jobs` at a time.
 
-        The first boot is made once, before all others, when any of them builds on it. A scenario
-        that cannot be carried out is inconclusive and does not stop the others.
+        The first boot is made once, when any of them builds on it, next to those that start from
+        the shipped disk. A scenario that cannot be carried out is inconclusive and does not stop
+        the others.
 
         Raises:
             ToolError: There is no QEMU or no TPM emulator.
@@ -181,56 +182,46 @@ class Runner:
                 disk_format="raw",
                 tpm=Path(scratch) / "tpm",
             )
-            results = self._first_boot(scenarios, shipped)
-            rest = [s for s in scenarios if s.id not in results]
-            results |= self._all(rest, shipped, results, jobs)
+            results = self._all(scenarios, shipped, jobs)
         order = [FIRST_BOOT.id, *(s.id for s in scenarios)]
         return MatrixResult(
             device=self._device.name,
             profile=self._device.profile,
+            roots={slot.name: slot.root_hash for slot in self._device.slots},
             started=started.isoformat(timespec="seconds"),
             duration=time.monotonic() - clock,
             versions=versions,
             results=tuple(results[name] for name in dict.fromkeys(order) if name in results),
         )
 
-    def _first_boot(
-        self, scenarios: Sequence[Scenario], shipped: _Base
-    ) -> dict[str, ScenarioResult]:
-        if not needs_first_boot(scenarios):
-            return {}
-        return {FIRST_BOOT.id: self._one(FIRST_BOOT, shipped, keep=True)}
-
     def _all(
-        self,
-        scenarios: Sequence[Scenario],
-        shipped: _Base,
-        done: dict[str, ScenarioResult],
-        jobs: int,
+        self, scenarios: Sequence[Scenario], shipped: _Base, jobs: int
     ) -> dict[str, ScenarioResult]:
         work = self._directory / DIRECTORY / FIRST_BOOT.id
-        bases = {
-            "shipped": shipped,
-            "provisioned": _Base(disk=work / "disk.qcow2", disk_format="qcow2", tpm=work / "tpm"),
-        }
-        usable = FIRST_BOOT.id not in done or done[FIRST_BOOT.id].verdict is Outcome.PASSED
+        provisioned = _Base(disk=work / "disk.qcow2", disk_format="qcow2", tpm=work / "tpm")
+        running: dict[str, Future[ScenarioResult]] = {}
         results = {}
         with ThreadPoolExecutor(max_workers=jobs) as pool:
             try:
-                waiting = {}
-                for scenario in scenarios:
-                    if scenario.base == "provisioned" and not usable:
+                if first := needs_first_boot(scenarios):
+                    running[FIRST_BOOT.id] = pool.submit(self._one, FIRST_BOOT, shipped, keep=True)
+                rest = _longest_first(s for s in scenarios if s.id != FIRST_BOOT.id)
+                for scenario in (s for s in rest if s.base == "shipped"):
+                    running[scenario.id] = pool.submit(self._one, scenario, shipped, keep=False)
+                usable = first and running[FIRST_BOOT.id].result().verdict is Outcome.PASSED
+                for scenario in (s for s in rest if s.base == "provisioned"):
+                    if usable:
+                        running[scenario.id] = pool.submit(
+                            self._one, scenario, provisioned, keep=False
+                        )
+                    else:
                         reason = f"its base {FIRST_BOOT.id} did not pass"
                         results[scenario.id] = self._report(scenario, [], reason, 0.0)
-                    else:
-                        base = bases[scenario.base]
-                        waiting[scenario.id] = pool.submit(self._one, scenario, base, keep=False)
-                results |= {name: future.result() for name, future in waiting.items()}
+                return results | {name: future.result() for name, future in running.items()}
             except BaseException:
                 self._stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        return results
 
     def _one(self, scenario: Scenario, base: _Base, *, keep: bool) -> ScenarioResult:
         self._watcher.started(scenario)
@@ -303,6 +294,11 @@ class Runner:
             "qemu": qemu.version(qemu.of_device(self._device).system),
             "swtpm": words[-1] if words else "",
         }
+
+
+def _longest_first(scenarios: Iterable[Scenario]) -> list[Scenario]:
+    """Sort by what the time limits say, so that no long one runs alone at the end."""
+    return sorted(scenarios, key=lambda s: -sum(step.timeout for step in s.steps))
 
 
 def _clear(work: Path) -> None:

@@ -12,7 +12,7 @@ def parse(data: bytes, what: str) -> MatrixResult:
     """Read the result of a matrix, without the power cycles of its scenarios.
 
     Args:
-        data: A document of the schema `bootseal.matrix/2`.
+        data: A document of the schema `bootseal.matrix/3`.
         what: What it is, for messages.
 
     Raises:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import logging
 import struct
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bootseal.check.rootfs import applications
 from bootseal.check.rootfs import files as rootfs_files
 from bootseal.check.rootfs import keys as rootfs_keys
 from bootseal.check.rootfs import programs as rootfs_programs
@@ -46,7 +47,12 @@ _MAX_KEY: Final = 65536
 
 
 def check(
-    disk: Disk, entry: Partition, allowlist: Allowlist, *, production: bool
+    disk: Disk,
+    entry: Partition,
+    allowlist: Allowlist,
+    *,
+    production: bool,
+    app_keys: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Yield what is wrong with what a root partition holds.
 
@@ -55,6 +61,7 @@ def check(
         entry: The partition.
         allowlist: What it may hold.
         production: Whether it is for devices in the field, rather than for development.
+        app_keys: Fingerprints of the keys that sign its applications; empty when not known.
 
     Raises:
         ToolError: The program that reads such a file system is not installed.
@@ -67,6 +74,7 @@ def check(
             tree = Tree(nodes)
             yield from starts.check(tree, entry.name)
             yield from logins.check(tree, entry.name, production=production)
+            yield from applications.check(tree, entry.name, app_keys)
     except FormatError as error:
         yield finding(
             "disk.root-unreadable",

@@ -7,6 +7,6 @@ from bootseal.cli import lazy
 
 app = lazy.noun(
     __name__,
-    "Make, sign and check the bundles with which RAUC updates devices.",
-    ("bundle", "sign", "check"),
+    "Make, sign, encrypt and check the bundles with which RAUC updates devices.",
+    ("bundle", "sign", "encrypt", "check"),
 )

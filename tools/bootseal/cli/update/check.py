@@ -11,11 +11,15 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.disk.printing import print_findings
+from bootseal.cli.key_options import SecretOptions
 from bootseal.cli.options import Json, PolicyKey
 from bootseal.cli.update import printing
 from bootseal.cli.update.keys import AuthorityOptions
+from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
+    from bootseal.keys.envelope import Opener
+    from bootseal.keys.signers.pin import SecretSource
     from bootseal.update.check import BundleVerdict
 
 
@@ -31,6 +35,7 @@ def check(
     ],
     *,
     authority: AuthorityOptions,
+    opening: SecretOptions,
     policy_key: PolicyKey = None,
     lowest: Annotated[
         int | None,
@@ -46,6 +51,17 @@ def check(
             metavar="NAME", help="Devices that the bundle must be for; DEVICE's name if left out."
         ),
     ] = "",
+    decrypt_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY",
+            help="Key of a recipient, to look into an encrypted bundle; needs "
+            "--decrypt-certificate.",
+        ),
+    ] = None,
+    decrypt_certificate: Annotated[
+        Path | None, typer.Option(metavar="CRT", help="Certificate of that key.")
+    ] = None,
     inside: Annotated[bool, typer.Option(help="Also check the contents of the root.")] = True,
     everything: Annotated[
         bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
@@ -54,7 +70,8 @@ def check(
 ) -> None:
     """Check an update bundle: its signature, each of its bytes, and what a device would start.
 
-    The signature is verified first, then every block, then the contents, as in disk check.
+    The signature is verified first, then every block, then the contents, as in disk check. Of an
+    encrypted bundle, nothing but its recipients can be told without the key of one of them.
 
     Exits with 0 if there are no errors, with 3 if there are, and with 4 if it is not a bundle.
 
@@ -76,14 +93,27 @@ def check(
         compatible=compatible,
         inside=inside,
     )
+    by = _opener(decrypt_key, decrypt_certificate, opening.secret())
     with naming(bundle):
-        verdict = update_check.check(bundle, wanted, console.TerminalProgress())
+        verdict = update_check.check(bundle, wanted, console.TerminalProgress(), by)
     if as_json:
         _emit(bundle, verdict)
     else:
         print_findings(verdict.findings, everything=everything)
     refuse(verdict.findings, f"{bundle} is refused")
     console.status("OK: {} is accepted. {}", bundle, verdict.summary(inside=inside))
+
+
+def _opener(key: Path | None, certificate: Path | None, secret: SecretSource) -> Opener | None:
+    from bootseal.keys import certificate as certificates
+    from bootseal.keys import envelope
+    from bootseal.keys.signers import file
+
+    if key is None and certificate is None:
+        return None
+    if key is None or certificate is None:
+        raise UsageError("expected both --decrypt-key and --decrypt-certificate, or neither")
+    return envelope.opener(file.read_key(key, secret), certificates.read(certificate))
 
 
 def _emit(bundle: Path, verdict: BundleVerdict) -> None:
@@ -95,6 +125,7 @@ def _emit(bundle: Path, verdict: BundleVerdict) -> None:
             "schema": "bootseal.bundle-verdict/1",
             "accepted": not verdict.errors,
             "bundle": bundle.name,
+            "encrypted_for": verdict.recipients,
             **known,
             "rollback_index": verdict.rollback_index,
             "findings": [dataclasses.asdict(each) for each in verdict.findings],

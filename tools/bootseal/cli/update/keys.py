@@ -75,8 +75,8 @@ class AuthorityOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SigningOptions(AuthorityOptions):
-    """The key that signs bundles: here, or elsewhere in two steps."""
+class SigningHereOptions(AuthorityOptions):
+    """The key that signs bundles, here."""
 
     key: Annotated[
         str | None,
@@ -86,6 +86,45 @@ class SigningOptions(AuthorityOptions):
         Path | None,
         typer.Option(metavar="CRT", help="Certificate of the update key, if not that of --keys."),
     ] = None
+
+    def signing_here(self, access: Access) -> Signing:
+        """Return who signs.
+
+        Raises:
+            UsageError: Something is missing.
+            FormatError: A certificate or key cannot be read.
+        """
+        from bootseal.keys import certificate
+        from bootseal.keys.profile import Role
+        from bootseal.keys.signers import base
+        from bootseal.update.sign import Signing
+
+        found = certificate.read(self.path_of_certificate())
+        authority = self.certificate_of_authority()
+        uri = self.key or str(self._own(Role.UPDATE, "--key").with_suffix(".key"))
+        signer = base.open(uri, access)
+        return Signing(signer=signer, certificate=found, authority=authority, when=now())
+
+    def path_of_certificate(self) -> Path:
+        """Return where the signer's certificate is.
+
+        Raises:
+            UsageError: Nothing names it.
+        """
+        from bootseal.keys.profile import Role
+
+        return self.certificate or self._own(Role.UPDATE, "--certificate")
+
+    def _own(self, role: Role, option: str) -> Path:
+        if self.keys is None:
+            raise UsageError(f"{option} is missing, and so is --keys, which would provide it")
+        return _of_role(self.keys, role)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningOptions(SigningHereOptions):
+    """The key that signs bundles: here, or elsewhere in two steps."""
+
     export_requests: ExportRequests = None
     import_signatures: ImportSignatures = None
 
@@ -100,12 +139,13 @@ class SigningOptions(AuthorityOptions):
         from bootseal.findings.model import refuse
         from bootseal.keys import certificate, cms, public
         from bootseal.keys.profile import Role
-        from bootseal.keys.signers import base
         from bootseal.keys.signers.offline import Answers, Recorder
         from bootseal.update.sign import Signing
 
         demand_one_step(self.key, self.export_requests, self.import_signatures)
-        path = self.certificate or self._own(Role.UPDATE, "--certificate")
+        if self.export_requests is None and self.import_signatures is None:
+            return self.signing_here(access), None
+        path = self.path_of_certificate()
         found = certificate.read(path)
         authority = self.certificate_of_authority()
         key = public.from_crypto(found.public_key())
@@ -115,14 +155,10 @@ class SigningOptions(AuthorityOptions):
             refuse(cms.check_signer(found, authority, when), f"{path} is not for updates")
             recorder = Recorder(public_key=key, role=Role.UPDATE)
             return Signing(signer=recorder, certificate=found, authority=None, when=when), recorder
-        if self.import_signatures is not None:
-            again = "bootseal update sign BUNDLE --export-requests DIR"
-            when = read_time(self.import_signatures, "a bundle", again)
-            answers = Answers(public_key=key, role=Role.UPDATE, directory=self.import_signatures)
-            return Signing(signer=answers, certificate=found, authority=authority, when=when), None
-        uri = self.key or str(self._own(Role.UPDATE, "--key").with_suffix(".key"))
-        signer = base.open(uri, access)
-        return Signing(signer=signer, certificate=found, authority=authority, when=now()), None
+        directory = self.import_signatures or Path()
+        when = read_time(directory, "a bundle", "bootseal update sign BUNDLE --export-requests DIR")
+        answers = Answers(public_key=key, role=Role.UPDATE, directory=directory)
+        return Signing(signer=answers, certificate=found, authority=authority, when=when), None
 
     def finish(self, signing: Signing, recorder: Recorder | None, subject: Path) -> None:
         """In step 1, write what is to be signed elsewhere."""
@@ -130,11 +166,6 @@ class SigningOptions(AuthorityOptions):
             return
         export(self.export_requests, [recorder], subject)
         write_time(self.export_requests, signing.when)
-
-    def _own(self, role: Role, option: str) -> Path:
-        if self.keys is None:
-            raise UsageError(f"{option} is missing, and so is --keys, which would provide it")
-        return _of_role(self.keys, role)
 
 
 def _of_role(directory: Path, role: Role) -> Path:

@@ -15,8 +15,9 @@ from bootseal.errors import FormatError
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,26}")
 """Of an application: part of the name of a unit, of a file, and of a user, `app-NAME`, which has at
 most 31 characters."""
-VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.~^-]{0,31}")
-"""Without what separates the parts of a file's name, `_`, or begins a counter of attempts, `+`."""
+VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,31}")
+"""What systemd takes for a version in a file's name (`version_is_valid`), without `_`, which
+separates the parts of the name, `+`, which begins a counter of attempts, and `,`."""
 _ID, _VERSION = "IMAGE_ID", "IMAGE_VERSION"
 _FORMS: Final = {_ID: NAME, _VERSION: VERSION}
 _LINE: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)")

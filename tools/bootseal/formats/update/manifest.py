@@ -10,12 +10,16 @@ Spec: RAUC's reference manual, "Manifest"; RAUC src/manifest.c.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from bootseal.errors import FormatError
 
 MAX_SIZE: Final = 32 * 1024
+VERITY: Final = "verity"
+"""The format of a bundle whose payload has a hash tree."""
+CRYPT: Final = "crypt"
+"""Likewise, of an encrypted payload; the manifest has its key, and is encrypted for recipients."""
 SUFFIX: Final = ".block-hash-index"
 """What the name of an image ends in where its digests of each 4096 bytes are next to it."""
 ADAPTIVE: Final = "block-hash-index"
@@ -31,6 +35,7 @@ _IMAGE: Final = "image."
 _MAX_IMAGES: Final = 16
 _UPDATE: Final = ("compatible", "version", "description", "build")
 _BUNDLE: Final = ("format", "verity-hash", "verity-salt", "verity-size")
+_KEY: Final = "crypt-key"
 _OF_IMAGE: Final = ("filename", "size", "sha256", "adaptive")
 _CODE: Final = ("hooks", "hook", "handler", "handlers", "pre-install", "post-install")
 
@@ -62,11 +67,13 @@ class Manifest:
         compatible: Which devices it is for.
         version: Of the release.
         build: Of the release; empty without one.
-        form: Format of the bundle: `verity`, where nothing is encrypted.
+        form: Format of the bundle: `verity`, or `crypt` for an encrypted payload.
         root_hash: Of the hash tree, lower-case hex.
         salt: Likewise, 32 bytes.
         tree_size: Bytes of the hash tree.
         images: In the order in which they are written.
+        crypt_key: Of the format crypt: the key of the payload, 32 bytes in lower-case hex. It is
+            a secret, and not part of the text form.
     """
 
     compatible: str
@@ -77,6 +84,7 @@ class Manifest:
     salt: str
     tree_size: int
     images: tuple[Image, ...]
+    crypt_key: str = field(default="", repr=False)
 
 
 def is_text(value: str) -> bool:
@@ -93,11 +101,11 @@ def parse(data: bytes) -> Manifest:
     groups = _groups(data)
     update, bundle = groups.pop("update", {}), groups.pop("bundle", {})
     _check_keys("update", update, _UPDATE)
-    _check_keys("bundle", bundle, _BUNDLE)
+    form = bundle.get("format", "plain")
+    _check_keys("bundle", bundle, (*_BUNDLE, _KEY) if form == CRYPT else _BUNDLE)
     if "verity-hash" not in bundle:
         raise FormatError(
-            f"a bundle of format {bundle.get('format', 'plain')!r} whose manifest has no hash "
-            "tree: expected verity"
+            f"a bundle of format {form!r} whose manifest has no hash tree: expected verity"
         )
     images = tuple(_image(name, values) for name, values in groups.items())
     if not 0 < len(images) <= _MAX_IMAGES:
@@ -114,6 +122,7 @@ def parse(data: bytes) -> Manifest:
         salt=_value("bundle", bundle, "verity-salt", _HEX),
         tree_size=int(_value("bundle", bundle, "verity-size", _NUMBER)),
         images=images,
+        crypt_key=_value("bundle", bundle, _KEY, _HEX) if form == CRYPT else "",
     )
 
 
@@ -131,6 +140,8 @@ def emit(manifest: Manifest) -> bytes:
             "verity-size": str(manifest.tree_size),
         },
     }
+    if manifest.crypt_key:
+        groups["bundle"][_KEY] = manifest.crypt_key
     for image in manifest.images:
         values = {"filename": image.filename, "size": str(image.size), "sha256": image.sha256}
         if image.adaptive:

@@ -72,6 +72,11 @@ class FileSigner:
 
 
 def open_file(path: Path, secret: SecretSource) -> FileSigner:
+    """Open a private key as a signer; see `read_key`."""
+    return FileSigner(read_key(path, secret))
+
+
+def read_key(path: Path, secret: SecretSource) -> PrivateKey:
     """Read a private key, and ask for its passphrase when it is encrypted.
 
     Raises:
@@ -82,7 +87,7 @@ def open_file(path: Path, secret: SecretSource) -> FileSigner:
     pem = _read_private(path)
     encrypted = b"ENCRYPTED" in pem
     passphrase = secret.get(f"the passphrase of {path}", PASSPHRASE_VARIABLE) if encrypted else None
-    return FileSigner(parse_private(pem, str(path), passphrase))
+    return parse_private(pem, str(path), passphrase)
 
 
 def parse_private(pem: bytes, where: str, passphrase: bytes | None = None) -> PrivateKey:
@@ -138,7 +143,7 @@ def _read_private(path: Path) -> bytes:
         raise UsageError(f"{path} is a directory: expected a private key file") from None
     kind = recognise(pem)
     if kind in {Kind.PUBLIC_KEY, Kind.CERTIFICATE}:
-        raise UsageError(f"{path} holds a public key or certificate: signing needs the private key")
+        raise UsageError(f"{path} holds a public key or certificate: expected the private key")
     check(pem, SIGNING_KEY, str(path))
     if kind in PRIVATE_KEYS and mode & OTHERS_MAY:
         raise UsageError(

@@ -11,7 +11,7 @@ PROVIDES = " \
     dosfstools-native dpkg-native dtc-native e2fsprogs-native erofs-utils-native flex-native \
     gnutls-native gptfdisk-native gzip-native kern-tools-native kmod-native ldconfig-native makedevs-native \
     mtools-native openssl-native parted-native pigz-native pkgconf-native pseudo-native python3-native \
-    quilt-native swig-native systemd-systemctl-native util-linux-native virtual/fakeroot-native cpio-native cross-localedef-native depmodwrapper-cross ncurses-native patch-replacement-native \
+    quilt-native swig-native systemd-systemctl-native tar-replacement-native util-linux-native virtual/fakeroot-native cpio-native cross-localedef-native depmodwrapper-cross ncurses-native patch-replacement-native \
     virtual/update-alternatives-native update-rc.d-native xz-native zstd-native rpm-native \
     dwarfsrcfiles-native opkg-utils-native \
     python3-annotated-doc-native python3-build-native python3-cryptography-native python3-core-native python3-json-native python3-logging-native python3-misc-native \

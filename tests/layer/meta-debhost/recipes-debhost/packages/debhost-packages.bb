@@ -13,6 +13,7 @@ INHIBIT_DEFAULT_DEPS = "1"
 PACKAGES = "${PN}"
 ALLOW_EMPTY:${PN} = "1"
 RPROVIDES:${PN} = " \
-    busybox coreutils cryptsetup dbus e2fsprogs-mke2fs libdevmapper libubootenv-bin openssl-bin systemd \
-    systemd-crypt tpm2-tools util-linux-blkdiscard util-linux-flock util-linux-lsblk util-linux-mount \
+    busybox coreutils cryptsetup dbus e2fsprogs-mke2fs kmod libdevmapper libubootenv-bin openssl-bin systemd \
+    systemd-analyze systemd-crypt systemd-extra-utils tpm2-tools util-linux-blkdiscard util-linux-blockdev \
+    util-linux-flock util-linux-losetup util-linux-lsblk util-linux-mount util-linux-mountpoint \
 "

@@ -60,7 +60,7 @@ def test_power_is_cut_at_three_moments_of_the_work() -> None:
 
 
 def test_every_refusal_is_for_a_reason_of_its_own() -> None:
-    refused = [each for each in (*app_jobs.LIFE, *app_jobs.FAILED) if each.status == "FAILED"]
+    refused = [each for each in app_jobs._LIFE if each.status == "FAILED"]
     assert len({each.reason for each in refused}) == len(refused) == 4
     for one in refused:
         assert re.fullmatch(one.reason, "") is None

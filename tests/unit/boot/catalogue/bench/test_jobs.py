@@ -20,6 +20,7 @@ from bootseal.keys.server import Authority
 if TYPE_CHECKING:
     from pathlib import Path
 
+JOB = "release-2"
 DIGEST = "ab" * 32
 UPDATE = plans.Update(
     url=jobs.url("2.raucb"),
@@ -40,7 +41,7 @@ def test_job_ends_as_it_was_expected_to_and_for_its_reason() -> None:
 
 
 def test_plan_is_one_that_aws_and_devices_take() -> None:
-    made = jobs.plan(jobs.JOB, UPDATE)
+    made = jobs.plan(JOB, UPDATE)
 
     assert plans.checked(made) == made
     assert UPDATE.url == "https://updates.bootseal.test/2.raucb"
@@ -48,7 +49,7 @@ def test_plan_is_one_that_aws_and_devices_take() -> None:
     assert isinstance(document, str)
     assert DIGEST in document
     with pytest.raises(UsageError, match="version"):
-        jobs.plan(jobs.JOB, dataclasses.replace(UPDATE, version="two"))
+        jobs.plan(JOB, dataclasses.replace(UPDATE, version="two"))
 
 
 @pytest.fixture
@@ -95,5 +96,5 @@ def test_build_without_an_authority_has_no_servers_for_jobs(tmp_path: Path) -> N
 
 
 def test_name_of_the_one_thing_is_that_of_the_station() -> None:
-    (target,) = jobs.plan(jobs.JOB, UPDATE).targets
+    (target,) = jobs.plan(JOB, UPDATE).targets
     assert target.rpartition("/")[2] == station.NAME

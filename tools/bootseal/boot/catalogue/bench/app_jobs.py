@@ -6,7 +6,6 @@ from __future__ import annotations
 import random
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +23,7 @@ ANSWER: Final = (
     'while read -r c <&3 && [ "$c" != end ]; do $c >&3; done; '
     "systemctl restart bootseal-status.service"
 )
-"""What is typed on the device, with a function of `asking` at the other end."""
+"""What is typed on the device, with `live` or `finish` at the other end."""
 WATCH: Final = (
     "read -r d <&3; until [ $(systemctl is-active bootseal-app-install) = activating ]; "
     "do sleep 0.2; done; echo 'bootseal: bench: an application ''is being installed'"
@@ -42,7 +41,7 @@ _CRASHES: Final = "sleep 1\nexit 1\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class _Asked:
     """A job, and what has to come of it.
 
     Attributes:
@@ -60,17 +59,25 @@ class Asked:
     runs: str
 
 
-def _installed(version: str) -> Asked:
+def _installed(version: str) -> _Asked:
     said = re.escape(f"version {version} of {NAME} runs")
-    return Asked(file=version, version=version, status="SUCCEEDED", reason=said, runs=version)
+    return _Asked(file=version, version=version, status="SUCCEEDED", reason=said, runs=version)
 
 
-def _refused(file: str, version: str, reason: str, *, runs: str) -> Asked:
-    return Asked(file=file, version=version, status="FAILED", reason=reason, runs=runs)
+def _refused(file: str, version: str, reason: str, *, runs: str) -> _Asked:
+    return _Asked(file=file, version=version, status="FAILED", reason=reason, runs=runs)
 
 
-LIFE: Final = (
+_LIFE: Final = (
     _installed(_OLD),
+    _refused(
+        "crashes",
+        _NEW,
+        re.escape(f"version {_NEW} of {NAME} does not stay up: ")
+        + r"exit-code after \d+ s of 5; "
+        + re.escape(f"version {_OLD} runs again"),
+        runs=_OLD,
+    ),
     _installed(_NEW),
     _refused(
         _OLD,
@@ -85,21 +92,9 @@ LIFE: Final = (
         runs=_NEW,
     ),
     _refused("changed", _NEWER, "a block of the image is not .*|the root of .*", runs=_NEW),
-    Asked(status="SUCCEEDED", reason=f"{NAME} is removed", runs=""),
+    _Asked(status="SUCCEEDED", reason=f"{NAME} is removed", runs=""),
 )
 """From the first version to its removal."""
-FAILED: Final = (
-    _installed(_OLD),
-    _refused(
-        "crashes",
-        _NEW,
-        re.escape(f"version {_NEW} of {NAME} does not stay up: ")
-        + r"exit-code after \d+ s of 5; "
-        + re.escape(f"version {_OLD} runs again"),
-        runs=_OLD,
-    ),
-)
-"""A version that does not stay up."""
 
 
 def prepare(workspace: Workspace) -> None:
@@ -119,21 +114,17 @@ def prepare(workspace: Workspace) -> None:
         shutil.copy(maker.path(file), jobs.desk(workspace).place / f"{file}.raw")
 
 
-def asking(*asked: Asked) -> Callable[[Workspace], None]:
-    """Return what certifies the device, gives it jobs, and checks what comes of each."""
-
-    def call(workspace: Workspace) -> None:
-        station.certify(workspace)
-        with station.opened(workspace) as port:
-            try:
-                for number, each in enumerate(asked):
-                    _push(workspace, number, each)
-                    _check(workspace, number, each)
-                    _running(port, each.runs)
-            finally:
-                port.send(b"end\n")
-
-    return call
+def live(workspace: Workspace) -> None:
+    """Certify the device, give it one job after the other, and check what comes of each."""
+    station.certify(workspace)
+    with station.opened(workspace) as port:
+        try:
+            for number, each in enumerate(_LIFE):
+                _push(workspace, number, each)
+                _check(workspace, number, each)
+                _running(port, each.runs)
+        finally:
+            port.send(b"end\n")
 
 
 def begin(workspace: Workspace) -> None:
@@ -156,7 +147,7 @@ def finish(workspace: Workspace) -> None:
             port.send(b"end\n")
 
 
-def _push(workspace: Workspace, number: int, asked: Asked) -> None:
+def _push(workspace: Workspace, number: int, asked: _Asked) -> None:
     desk = jobs.desk(workspace)
     document: Document = Removal(name=NAME)
     if asked.file:
@@ -171,7 +162,7 @@ def _push(workspace: Workspace, number: int, asked: Asked) -> None:
     desk.push(jobs.plan(f"app-{number}", document))
 
 
-def _check(workspace: Workspace, number: int, asked: Asked) -> None:
+def _check(workspace: Workspace, number: int, asked: _Asked) -> None:
     jobs.demand(jobs.desk(workspace).ended(f"app-{number}"), asked.status, asked.reason)
 
 

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
     from bootseal.jobs.plan import Document
 
-JOB: Final = "release-2"
 _PLACE: Final = "cloud"
 # What the policy of `bootseal identity export --format aws` allows, in mosquitto's words.
 _RIGHTS: Final = """\

@@ -79,7 +79,7 @@ def _leads(tree: Tree, node: Node) -> Iterator[tuple[int, str]]:
         return
     text = tree.text(node)
     if known:
-        yield from units.read(tree, text)
+        yield from units.read(tree, node.path, text)
     if script:
         # A script may run what it has just made in /tmp.
         yield from _script(tree.persistent, text)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FILES: Final = re.compile(
     r"(.*/)?systemd/.*\.(service|socket|mount|automount|swap|path|timer|target|slice|scope|conf|nspawn)"
 )
+APPLICATIONS: Final = "usr/lib/systemd/system/bootseal-app@.service"
+"""The unit that starts images on the data partition."""
 _EXEC: Final = re.compile(r"Exec(?!SearchPath|Paths)[A-Z]\w*")
 _CODE: Final = re.compile(
     r"ExecSearchPath|RootDirectory|(Root|Mount)Images?|Extension(Images|Directories)|Image"
@@ -86,8 +88,14 @@ def split(value: str) -> list[str]:
         return value.split()
 
 
-def read(tree: Tree, text: str) -> Iterator[tuple[int, str]]:
-    """Yield line and target of every reference in a unit to unsigned files."""
+def read(tree: Tree, path: str, text: str) -> Iterator[tuple[int, str]]:
+    """Yield line and target of every reference in a unit to unsigned files.
+
+    Args:
+        tree: The root file system.
+        path: Of the unit, without leading slash.
+        text: Its content.
+    """
     found = settings(text)
     places = [s.value.lstrip("-") for s in found if s.key == "WorkingDirectory"]
     directory = next((place for place in places if tree.leads(place)), "")
@@ -100,8 +108,9 @@ def read(tree: Tree, text: str) -> Iterator[tuple[int, str]]:
             yield number, target
     policies = [s.value for s in found if s.key == "RootImagePolicy"]
     for setting in found:
-        # systemd verifies such an image at each start, by the certificates of the signed root.
-        if setting.key == "RootImage" and policies == ["root=signed"]:
+        # systemd verifies such an image at each start, by the certificates of the signed root; but
+        # any that they vouch for, so that only what asks for the application's rules may.
+        if path == APPLICATIONS and setting.key == "RootImage" and policies == ["root=signed"]:
             continue
         for target in _named(tree, setting):
             yield setting.line, target
