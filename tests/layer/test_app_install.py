@@ -287,6 +287,22 @@ def test_full_disk_is_named(dash: Device) -> None:
     assert dash.install("1") == "failed /data is full: 4096000 bytes are free"
 
 
+def test_disk_that_fills_up_meanwhile_leaves_the_version_before(dash: Device) -> None:
+    """Others write to /data as well, between the look at its free space and the end of a copy."""
+    dash.install("1")
+    request = dash.download("2")
+    size = request.split()[5]
+    dash.tool(
+        "head",
+        f'case $2 in {size}) /usr/bin/head -c 5 "$3"; exit 1 ;; esac; exec /usr/bin/head "$@"',
+    )
+    assert dash.run(request) == "failed the download cannot be copied: /data may be full"
+    assert (dash.versions, dash.active) == ([image("1")], image("1"))
+    assert list((dash.root / "apps/.install").iterdir()) == []
+    (dash.root / "bin/head").unlink()
+    assert dash.run(request) == "done version 2 of hello runs"
+
+
 REQUESTS = [
     "",
     "\n",

@@ -46,12 +46,14 @@ APPLICATIONS: Final = (
         title="Applications that start, and what others do in their place (development image)",
         group=_GROUP,
         about="Images are put where root has the installed ones, and checked before each start: by "
-        "another maker's key, unsigned, too old, under a version that is not theirs, a directory "
-        "and a link in the place of one, and an application that the release does not name. The "
-        "good one runs, and by itself in the next boot. One that tries to reach devices, the TPM, "
-        "the data of others and the network, to gain privileges and to run what it wrote itself is "
-        "held back from each. In the last boot another maker's image is in its place, and does not "
-        "run.",
+        "another maker's key, unsigned, too old, under a version that is not theirs, a directory, "
+        "a FIFO, a device node and a link in the place of one, an application that the release "
+        "does not name, and one below a minimum that was raised later. The good one runs, goes on "
+        "while the installation of a newer one fails for want of room on the data partition, and "
+        "runs by itself in the next boot. One that tries to reach devices, the TPM, the data of "
+        "others and the network, to extend a PCR, to gain privileges and to run what it wrote "
+        "itself is held back from each. In the last boot another maker's image is in its place, "
+        "and does not run.",
         prepare=applications.plug,
         steps=(
             _asked(

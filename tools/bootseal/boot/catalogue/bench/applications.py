@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _PLACE: Final = "/tmp/images"  # noqa: S108 - on the device
 _INSTALLED: Final = f"/data/apps/{NAME}.raw.v"
+_RULES: Final = "/usr/lib/bootseal/apps.d"
+_TOKEN: Final = "0123456789abcdef"  # noqa: S105 - what an answer is recognised by
 _UNIT: Final = f"bootseal-app@{NAME}.service"
 _LISTEN: Final = "; ".join(
     (
@@ -41,12 +43,25 @@ STAY: Final = f"{_LISTEN}; systemctl restart bootseal-status.service\r"
 
 GOOD, OLDER, NEWER, PROBE = "1.2.0", "1.0.0", "1.3.0", "1.4.0"
 _NEWEST: Final = f"{_INSTALLED}/{NAME}_{NEWER}_arm64.raw"
+# TPM2_PCR_Extend of PCR 16 with an empty password, by 32 bytes for SHA-256; part 3, section 22.2.
+_EXTEND: Final = "".join(
+    f"\\\\x{byte:02x}"
+    for byte in bytes.fromhex("80020000004100000182000000100000000940000009")
+    + bytes.fromhex("000000000000000001000b")
+    + bytes(range(32))
+)
 _TRIES: Final = {
     "own": ("sh -c 'echo kept >own; cat own'", r"DONE kept"),
     "root": ("touch /usr/bin/x", "Read-only file system"),
     "node": ("mknod node b 254 0", "Operation not permitted"),
     "disk": ("cat /dev/vda", "No such file or directory"),
     "tpm": ("cat /dev/tpmrm0", "No such file or directory"),
+    # A number of its own would lead to the TPM, or be sent to it as a command that extends PCR 16.
+    "tpm-node": ("mknod tpm c 10 224", "Operation not permitted"),
+    "extend": (
+        f"sh -c 'printf {_EXTEND} >/dev/tpm0'",
+        "Permission denied|Read-only file system|No such file or directory",
+    ),
     "data": ("ls /data", "No such file or directory"),
     "others": ("ls /var/lib/bootseal", rf"DONE {NAME}"),
     "setuid": ("chmod 4755 copy", "Operation not permitted"),
@@ -119,6 +134,23 @@ def _started(version: str, said: str) -> Request:
     return Request(command=command, accepted=running, said=(f"^{NAME} {how}",))
 
 
+_FULL: Final = Request(
+    command=f"f={_PLACE}/newer.raw; d=$(sha256sum <$f); d=${{d%% *}}; n=$(stat -c %s $f); "
+    "mkdir -p /data/agent/downloads /run/bootseal-agent; cp $f /data/agent/downloads/$d; "
+    "set -- $(stat -f -c '%a %S' /data); fallocate -l $(($1 * $2 - n)) /data/full; "
+    f'echo "{_TOKEN} install {NAME} {NEWER} $d $n" >/run/bootseal-agent/app-request; '
+    "systemctl start bootseal-app-install; cat /run/bootseal-app-install/result; "
+    f"rm /data/full /data/agent/downloads/$d; ls -A /data/apps/.install {_INSTALLED}; "
+    "bootseal-app status",
+    accepted=True,
+    said=(
+        rf"^{_TOKEN} failed /data is full: \d+ bytes are free$",
+        rf"^/data/apps/\.install:\n\n{_INSTALLED}:\n{NAME}_{GOOD}_arm64\.raw$",
+        rf"^{NAME} {GOOD} [0-9a-f]{{64}} running$",
+    ),
+)
+"""An installation for which there is no room, while the version before runs."""
+
 VERIFIED: Final = (
     _verify("good", rf"^version={GOOD}\nroot-hash=[0-9a-f]{{64}}$", accepted=True),
     _verify("good", "the release has no application other", name="other"),
@@ -146,23 +178,41 @@ CHECKED: Final = (
     _started(NEWER, f"version {OLDER} is below 1.1.0"),
     _put("good", NEWER),
     _started(NEWER, f".* holds version {GOOD}"),
+    Request(command=f"mknod {_NEWEST} c 1 5", accepted=True),
+    _started(NEWER, "the image is not a regular file"),
     *(
         Request(
             command=f"{put} {_NEWEST}; bootseal-app start-check {NAME}; r=$?; "
             f"{take} {_NEWEST}; exit $r",
             said=("the image is not a regular file|none of the images of hello can be taken",),
         )
-        for put, take in (("mkdir", "rmdir"), (f"ln -s {_PLACE}/good.raw", "rm"))
+        for put, take in (
+            ("mkdir", "rmdir"),
+            ("mkfifo", "rm"),
+            (f"ln -s {_PLACE}/good.raw", "rm"),
+        )
     ),
     Request(
         command="systemctl start bootseal-app@other; r=$?; "
         "journalctl -b -q -o cat -u bootseal-app@other; exit $r",
         said=("refused: the release has no application other",),
     ),
+    # As a later release would: the image that is there was good before.
+    _put("good", GOOD),
+    Request(
+        command="mkdir /tmp/apps.d && printf 'MINIMUM=1.3.0\\nHEALTH=5\\n' "
+        f">/tmp/apps.d/{NAME}.conf && mount --bind /tmp/apps.d {_RULES}",
+        accepted=True,
+    ),
+    _started(GOOD, f"version {GOOD} is below 1.3.0"),
+    Request(command=f"umount {_RULES}", accepted=True),
     _put("good", GOOD),
     _started(GOOD, "running"),
-    # What is left for the next boot.
     _put("good", GOOD),
+    Request(command=f"systemctl start {_UNIT}", accepted=True),
+    _FULL,
+    # The image is left for the next boot.
+    Request(command=f"systemctl stop {_UNIT}", accepted=True),
 )
 """Installed images before each start, and what is not an image."""
 
@@ -181,6 +231,7 @@ CONFINED: Final = (
         accepted=True,
         said=_ANSWERS,
     ),
+    Request(command="cat /sys/class/tpm/tpm0/pcr-sha256/16", accepted=True, said=("^0{64}$",)),
     Request(command=f"cat /data/app-state/{NAME}/own", accepted=True, said=("^kept$",)),
     Request(
         command=f"systemctl show -p MemoryMax -p TasksMax -p User {_UNIT}",
