@@ -81,6 +81,7 @@ _PLACES: Final = {
     "rauc-service.conf": (f"{_UNITS}/rauc.service.d", 0o644),
     "state": ("usr/lib/bootseal", 0o755),
     "rollback": ("usr/lib/bootseal", 0o755),
+    "token-group": ("usr/lib/bootseal", 0o644),
     "tpm": ("usr/lib/bootseal", 0o644),
     "volume": ("usr/lib/bootseal", 0o755),
     "crypttab": ("etc", 0o644),
