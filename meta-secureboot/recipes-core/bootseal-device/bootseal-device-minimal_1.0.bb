@@ -21,8 +21,8 @@ inherit allarch features_check
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
-# RAUC is asked over D-Bus, and nothing else of bootseal's images needs it.
-BOOTSEAL_MASKED = "minimal-masked-units ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'updates', '', 'bus-masked-units', d)}"
+# RAUC is asked over D-Bus, and so is systemd for the check of an application; nothing else needs it.
+BOOTSEAL_MASKED = "minimal-masked-units ${@bb.utils.contains_any('BOOTSEAL_REQUESTS', 'updates apps', '', 'bus-masked-units', d)}"
 
 # The first profile that matches counts: the one with an address, unless it is left out.
 BOOTSEAL_BENCH_DHCP ?= "0"
