@@ -35,8 +35,8 @@ WORK: Final = (0.0, 10.0)
 application is watched for five."""
 _CHANCE: Final = random.Random(_SEED)  # noqa: S311 - the same in each run
 CUTS: Final = tuple(_CHANCE.uniform(*WORK) for _ in range(3))
-"""When the power is cut, in seconds from what the step waits for; `python -m tests.app_cuts` has
-more."""
+"""When the power is cut, in seconds from what the step waits for.
+`python -m tests.device.app_cuts` has more."""
 _STATUS: Final = b"bootseal-app status\n"
 _OLD, _NEW, _NEWER = "1.1.0", "1.2.0", "1.3.0"
 _CRASHES: Final = "sleep 1\nexit 1\n"

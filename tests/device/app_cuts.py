@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Power cuts at many moments of the installation of an application: `python -m tests.app_cuts DIR`.
+"""Power cuts at many moments of installations: `python -m tests.device.app_cuts DIR`.
 
 Each round gives the device a job for the next version, and cuts its power at a moment that the seed
 chooses. The boot after that has to end the same job as SUCCEEDED, with that version running, before
@@ -133,7 +133,7 @@ def scenario(cuts: int, seed: int) -> Scenario:
 
 def main() -> int:
     """Run the scenario on a copy of a device that `reference build` made."""
-    parser = argparse.ArgumentParser(prog="python -m tests.app_cuts", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.device.app_cuts", description=__doc__)
     parser.add_argument("directory", type=Path, metavar="DIR", help="the built device")
     parser.add_argument("--cuts", type=int, default=10, help="how many (10)")
     parser.add_argument("--seed", type=int, default=16, help="chooses the moments (16)")
