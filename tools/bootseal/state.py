@@ -23,12 +23,12 @@ _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
 _PLACE: Final = re.compile(rf"(/{_NAME})+")
 _LONGEST: Final = 200
 
-# Nothing in these names a program, a library or who may log in.
+# Where services keep what they need. In /etc, these name no program and no library.
 _ALLOWED: Final = re.compile(
     rf"/var/log|/var/(?:log|lib|cache|spool)(?:/{_NAME})+|/etc/systemd/network"
     r"|/etc/NetworkManager/system-connections"
 )
-# Of these, what programs read for code, for rights or for what to start.
+# Of these, what programs that are known read for code, for rights or for what to start.
 _CODE: Final = re.compile(
     r"/var/lib/(?:extensions|confexts|portables|machines|sysext|flatpak|snapd|containers?|docker"
     r"|containerd|kubelet|rancher|polkit-1|AccountsService|dbus|dpkg|apt|rpm|dnf|opkg|pam|sudo"
