@@ -16,6 +16,8 @@ PLACES_FILE: Final = "usr/lib/bootseal/state-places"
 LINKS: Final = "/run/bootseal/state"
 """Where `state` on the device puts a link for each place, to where it is kept in this boot."""
 UNITS: Final = "usr/lib/systemd/system"
+APPLICATIONS: Final = "/var/lib/private/bootseal"
+"""Where systemd has what signed applications keep: on the data partition, and not a product's."""
 OPTIONS: Final = "bind,nosuid,nodev,noexec,nosymfollow"
 """How each place is mounted: as /data is."""
 
