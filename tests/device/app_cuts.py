@@ -13,7 +13,6 @@ import random
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,6 +117,7 @@ def scenario(cuts: int, seed: int) -> Scenario:
                 call=ended(cuts),
             ),
         ),
+        timeout=TIMEOUT,
     )
     return Scenario(
         id="app-cuts",
@@ -126,7 +126,7 @@ def scenario(cuts: int, seed: int) -> Scenario:
         prepare=prepared(cuts),
         steps=(
             *(cut(number, chance.uniform(*app_jobs.WORK)) for number in range(1, cuts + 1)),
-            replace(last, timeout=TIMEOUT),
+            last,
         ),
     )
 
