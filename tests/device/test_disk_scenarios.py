@@ -25,7 +25,7 @@ ROWS = re.findall(r"^\| `([a-z0-9-]+)` \| `([a-z.-]+)` \| `(.+)` \|$", TABLE, re
 NEEDS_DATA = {"data-null-cipher", "data-null-slot", "data-replaced"}
 # They start servers or make bundles for a device that runs, and change nothing on the disk.
 NEEDS_BOOT = {
-    *("identity-issued", "update-installed"),
+    *("identity-issued", "identity-power-cut", "update-installed"),
     *("update-job", "update-job-cut"),
     *("app-job", "app-job-cut"),
 }

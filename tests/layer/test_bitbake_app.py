@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -220,9 +219,14 @@ _SECOND: Final = _running(OF_RECIPE, 4)
 def _asked(title: str, *requests: Request, status: str) -> Step:
     call = applications.asking(*requests)
     action = Action(do=Do.TYPE, when="shell", text=applications.STAY, call=call)
-    step = came_up("root-verified:a", "shell", title=title, actions=(action,))
-    expect = replace(step.expect, status=replace(step.expect.status, applications=status))
-    return replace(step, expect=expect, timeout=1200.0)
+    return came_up(
+        "root-verified:a",
+        "shell",
+        applications=status,
+        title=title,
+        actions=(action,),
+        timeout=1200.0,
+    )
 
 
 class Quiet:

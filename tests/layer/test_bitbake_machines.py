@@ -156,3 +156,14 @@ def test_what_deploys_components_is_not_in_the_package_of_greengrass(
     assert {"fleetprovisioning", "localdeployment"}.isdisjoint(options.split())
     plain = machine(oe_sources, keys, "qemuarm64", feature=False)
     assert units <= set(plain.values("greengrass-lite", names[0])[names[0]].split())
+
+
+def test_every_unit_of_greengrass_that_starts_waits_for_the_token(
+    oe_sources: Path, keys: Path
+) -> None:
+    whole = machine(oe_sources, keys, "qemuarm64")
+    (started,) = whole.values("greengrass-lite", "SYSTEMD_SERVICE:greengrass-lite").values()
+    services, sockets = whole.values("bootseal-greengrass", "SERVICES", "SOCKETS").values()
+    configured = {f"{name}.service" for name in services.split()}
+    configured |= {f"{name}.socket" for name in sockets.split()}
+    assert configured == set(started.split()) - {"greengrass-lite.target"}

@@ -144,14 +144,14 @@ PRODUCT: Final = Scenario(
     group="product",
     steps=(
         came_up(
-            *("root-verified:a", "state-kept", "product-state"),
-            *("root-verified:a", "state-kept", "product-state"),
+            *("root-verified:a", "product-state"),
+            *("root-verified:a", "product-state"),
             state="kept",
             actions=(RESTART, STAY),
             check=same(2),
         ),
         came_up(
-            *("root-verified:b", "state-kept", "product-state"),
+            *("root-verified:b", "product-state"),
             slot="b",
             state="kept",
             prepare=release.update(),

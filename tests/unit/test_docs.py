@@ -54,6 +54,25 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def run_together(text: str) -> list[str]:
+    """Return the lines of a page's shell examples in which an editor joined what were several."""
+    examples = re.findall(r"^ *```(?:sh|console)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    joined = re.compile(r"\\ |(?<![\w/.+-])bootseal (?=[a-z]).*(?<![\w/.+-])bootseal(?= [a-z]|$)")
+    return [line for each in examples for line in each.splitlines() if joined.search(line)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_of_a_page_have_lines_of_their_own(page: Path) -> None:
+    assert run_together(page.read_text()) == []
+
+
+def test_commands_that_an_editor_joined_are_found() -> None:
+    good = "```sh\nbootseal keys show a\nbootseal keys audit \\\n  a\n```\n"
+    assert run_together(good) == []
+    assert len(run_together(good.replace("\nbootseal keys audit", " bootseal keys audit"))) == 1
+    assert len(run_together(good.replace("\\\n", "\\ "))) == 1
+
+
 HABITS = {
     "is not a": r"(?<![Tt]here )\b(?:is|are|was|were) no (?!longer|more|later|less|fewer|larger)\w",
     "fix, remedy": r"\b[Mm]end(?:s|ed|ing)?\b",

@@ -16,6 +16,8 @@ PLACES_FILE: Final = "usr/lib/bootseal/state-places"
 LINKS: Final = "/run/bootseal/state"
 """Where `state` on the device puts a link for each place, to where it is kept in this boot."""
 UNITS: Final = "usr/lib/systemd/system"
+APPLICATIONS: Final = "/var/lib/private/bootseal"
+"""Where systemd has what signed applications keep: on the data partition, and not a product's."""
 OPTIONS: Final = "bind,nosuid,nodev,noexec,nosymfollow"
 """How each place is mounted: as /data is."""
 
@@ -23,18 +25,20 @@ _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
 _PLACE: Final = re.compile(rf"(/{_NAME})+")
 _LONGEST: Final = 200
 
-# Nothing in these names a program, a library or who may log in.
+# Where services keep what they need. In /etc, these name no program and no library.
 _ALLOWED: Final = re.compile(
     rf"/var/log|/var/(?:log|lib|cache|spool)(?:/{_NAME})+|/etc/systemd/network"
     r"|/etc/NetworkManager/system-connections"
 )
-# Of these, what programs read for code, for rights or for what to start.
+# Of these, what programs that are known read for code, for rights or for what to start.
 _CODE: Final = re.compile(
     r"/var/lib/(?:extensions|confexts|portables|machines|sysext|flatpak|snapd|containers?|docker"
     r"|containerd|kubelet|rancher|polkit-1|AccountsService|dbus|dpkg|apt|rpm|dnf|opkg|pam|sudo"
-    r"|dkms|initramfs-tools|misc|bootseal|rauc|greengrass)(?:/.*)?"
+    r"|dkms|initramfs-tools|misc|bootseal|rauc|greengrass|lxc|lxd|incus|libvirt|cni|nspawn|pacman"
+    r"|yum|zypp|PackageKit|mender|swupdate|cloud|extrausers|sss|fprint|private/bootseal)(?:/.*)?"
+    r"|/var/lib/private"
     r"|/var/lib/systemd(?!/(?:timesync|rfkill|backlight|coredump)$)(?:/.*)?"
-    r"|/var/spool/(?:cron|anacron|at|incron)(?:/.*)?"
+    r"|/var/spool/(?:cron|anacron|at|atd|atjobs|atspool|incron)(?:/.*)?"
     r"|/var/cache/(?:ldconfig|fontconfig|bootseal)(?:/.*)?"
 )
 
@@ -67,8 +71,9 @@ def places(declared: str) -> tuple[str, ...]:
 def refusal(place: str) -> str:
     """Return why a place cannot be kept on the data partition; "" when it can.
 
-    What is there is encrypted, and nothing says who wrote it. So only places are taken of which it
-    is known that nothing in them decides which code runs.
+    What is there is encrypted, and nothing says who wrote it. Refused are places in which programs
+    known here look for code, for rights or for what to start; what a product's own service makes of
+    what it reads in its directory is not known here.
 
     >>> refusal("/var/lib/app"), refusal("/etc/systemd/system")[:26]
     ('', 'what is there could decide')
@@ -84,8 +89,8 @@ def refusal(place: str) -> str:
         "what is there could decide which code runs or who may log in, and nothing signs the data"
         " partition. It can keep /etc/machine-id, /etc/systemd/network,"
         " /etc/NetworkManager/system-connections, /var/log, and directories in /var/lib, /var/log,"
-        " /var/cache and /var/spool except those of package managers, containers, cron and"
-        " systemd (of which /var/lib/systemd/timesync can be kept)"
+        " /var/cache and /var/spool except those of package managers, updaters, containers, virtual"
+        " machines, users, cron and systemd (of which /var/lib/systemd/timesync can be kept)"
     )
 
 

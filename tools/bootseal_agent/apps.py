@@ -173,11 +173,11 @@ class Apps:
             with connection.getresponse() as answer:
                 size = _beginning(answer, there, asked.size)
                 file.truncate(size)
-                while data := answer.read(min(_CHUNK, asked.size - size + 1)):
+                # What has come, and not a whole chunk: a server that is slow on purpose could take
+                # minutes for each byte of it.
+                while size < asked.size and (data := answer.read1(min(_CHUNK, asked.size - size))):
                     check_wanted()
                     size += len(data)
-                    if size > asked.size:
-                        raise InstallError(f"the server sends more than {asked.size} bytes")
                     try:
                         file.write(data)
                     except OSError as error:

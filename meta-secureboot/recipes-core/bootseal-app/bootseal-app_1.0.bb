@@ -59,10 +59,12 @@ SYSTEMD_SERVICE:${PN} = "bootseal-apps.service"
 
 FILES:${PN} += "${nonarch_libdir}/bootseal ${systemd_system_unitdir} ${sysconfdir}/verity.d"
 
+# systemd-run, which waits for what it started, does that over D-Bus.
 RDEPENDS:${PN} = "\
     bootseal-device-data \
     coreutils \
     cryptsetup \
+    dbus \
     kmod \
     libdevmapper \
     systemd-analyze \

@@ -8,6 +8,7 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda
 
 SRC_URI = "\
     file://10-bench.network \
+    file://20-bench-dhcp.network \
     file://90-bootseal.preset \
     file://bus-masked-units \
     file://minimal-masked-units \
@@ -20,11 +21,18 @@ inherit allarch features_check
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
-# RAUC is asked over D-Bus, and nothing else of bootseal's images needs it.
-BOOTSEAL_MASKED = "minimal-masked-units ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'updates', '', 'bus-masked-units', d)}"
+# RAUC is asked over D-Bus, and so is systemd for the check of an application; nothing else needs it.
+BOOTSEAL_MASKED = "minimal-masked-units ${@bb.utils.contains_any('BOOTSEAL_REQUESTS', 'updates apps', '', 'bus-masked-units', d)}"
+
+# The first profile that matches counts: the one with an address, unless it is left out.
+BOOTSEAL_BENCH_DHCP ?= "0"
+BOOTSEAL_BENCH_DHCP[doc] = "1: an image for the test bench asks for its address by DHCP"
 
 do_install() {
-    install -D -m 0644 -t ${D}${systemd_unitdir}/network ${S}/10-bench.network
+    install -D -m 0644 -t ${D}${systemd_unitdir}/network ${S}/20-bench-dhcp.network
+    if [ "${BOOTSEAL_BENCH_DHCP}" != 1 ]; then
+        install -m 0644 -t ${D}${systemd_unitdir}/network ${S}/10-bench.network
+    fi
     install -D -m 0644 -t ${D}${systemd_unitdir}/system-preset ${S}/90-bootseal.preset
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/systemd-udev-trigger.service.d ${S}/udev-trigger.conf
     install -d ${D}${sysconfdir}/systemd/system

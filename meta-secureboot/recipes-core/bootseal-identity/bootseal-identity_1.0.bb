@@ -11,29 +11,25 @@ SRC_URI = "\
     file://identity-key.pem \
     file://identity.env \
     file://openssl.cnf \
+    file://token-group \
 "
 
 S = "${UNPACKDIR}"
 
-inherit features_check systemd
+inherit features_check systemd useradd
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
 do_install() {
     install -D -m 0755 -t ${D}${bindir} ${S}/bootseal-identity
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/bootseal-identity.service
-    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/identity-key.pem ${S}/identity.env ${S}/openssl.cnf
+    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/identity-key.pem ${S}/identity.env ${S}/openssl.cnf ${S}/token-group
     sed -i 's:/usr/lib/pkcs11:${libdir}/pkcs11:' ${D}${nonarch_libdir}/bootseal/openssl.cnf
 }
 
-BOOTSEAL_TOKEN_GROUP ?= "${@bb.utils.contains('BOOTSEAL_REQUESTS', 'greengrass', 'ggcore', '', d)}"
-BOOTSEAL_TOKEN_GROUP[doc] = "Group that may use the identity key next to root; empty for none"
-
-do_install:append() {
-    if [ -n "${BOOTSEAL_TOKEN_GROUP}" ]; then
-        echo "${BOOTSEAL_TOKEN_GROUP}" > ${D}${nonarch_libdir}/bootseal/token-group
-    fi
-}
+# Nobody is in it: units that use the key have it as a supplementary group.
+USERADD_PACKAGES = "${PN}"
+GROUPADD_PARAM:${PN} = "--system bootseal-token"
 
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 

@@ -47,7 +47,7 @@ CORE = greengrass.Core(
     data_endpoint="a1-ats.iot.eu-central-1.amazonaws.com",
     credentials_endpoint="c1.credentials.iot.eu-central-1.amazonaws.com",
     role_alias="gateway",
-    root_ca="/etc/ssl/certs/ca-certificates.crt",
+    root_ca="/usr/share/ca-certificates/mozilla/Amazon_Root_CA_1.crt",
 )
 CONFIGURATION = greengrass.configuration(CORE)
 

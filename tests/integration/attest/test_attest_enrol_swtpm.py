@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.attest.fleet import identity, now, powered
+from tests.integration.attest.fleet import Chip, identity, now, powered
 
 from bootseal import proc
 from bootseal.attest import messages, verify
@@ -140,3 +141,29 @@ def test_script_keeps_its_key_over_a_restart(fleet: Fleet) -> None:
         again = messages.parse_identity(chip.script("identity"))
 
     assert again.ak.hex() == fleet.store.record("dev-1").ak
+
+
+@pytest.mark.parametrize("made_by", ["script", "tpm2_createak"])
+def test_power_cut_after_a_quote_counts_as_no_guess(tmp_path: Path, made_by: str) -> None:
+    """A TPM counts it as one if a key without noDA was used, as that of the second case."""
+    state = tmp_path / "chip"
+    swtpm.manufacture(state)
+    chip = Chip(directory=state)
+    with swtpm.serving(state, state / "tpm", state / "log"):
+        if made_by == "script":
+            chip.script("identity")
+        else:
+            args = ["-C", "0x81010001", "-G", "ecc256", "-g", "sha256", "-s", "ecdsa"]
+            chip.run("tpm2_createak", "-Q", *args, "-c", "k", "-u", "k.pub", "-n", "k.name")
+            chip.run("tpm2_flushcontext", "-t")
+            chip.run("tpm2_evictcontrol", "-Q", "-C", "o", "-c", "k", "0x81010010")
+            chip.run("tpm2_flushcontext", "-t")
+        args = ["-c", "0x81010010", "-l", "sha256:0", "-q", "00", "-m", "quote", "-s", "signature"]
+        chip.run("tpm2_quote", "-Q", *args)
+    # No tpm2_shutdown.
+    with powered(state):
+        said = chip.run("tpm2_getcap", "properties-variable").decode()
+
+    counted = re.search(r"TPM2_PT_LOCKOUT_COUNTER: (\w+)", said)
+    assert counted is not None
+    assert counted[1] == ("0x0" if made_by == "script" else "0x1")

@@ -12,14 +12,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 from tests.integration.attest.fleet import powered
-from tests.integration.identity.board import SCRIPT, Board, certified, library, python, start
+from tests.integration.identity.board import (
+    KERNEL,
+    SCRIPT,
+    Board,
+    certified,
+    library,
+    python,
+    start,
+)
 
 from bootseal import proc
 from bootseal.attest.store import Store
 from bootseal.boot.machine import swtpm
-from bootseal.errors import ToolError
+from bootseal.boot.scenario.workspace import copy_tpm
+from bootseal.errors import ToolError, VerificationRefused
+from bootseal.identity.registry import Registry
 from bootseal.keys.search import search
+from bootseal.keys.tpm import identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +126,8 @@ def altered(board: Board, nonce: str, key: str, certified: str) -> bytes:
     return json.dumps(document).encode()
 
 
-def test_imported_key_is_refused_although_the_tpm_certifies_it(board: Board) -> None:
+def imported(board: Board) -> None:
+    """Import a key that software made, as soft.ctx: below the storage key, but not fixed to it."""
     pem = board.chip.directory / "soft.pem"
     args = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(pem)]
     proc.run("openssl", args, timeout=30)
@@ -125,11 +138,72 @@ def test_imported_key_is_refused_although_the_tpm_certifies_it(board: Board) -> 
     board.chip.run("tpm2_load", "-Q", *args)
     board.chip.run("tpm2_flushcontext", "-t")
 
+
+def test_imported_key_is_refused_although_the_tpm_certifies_it(board: Board) -> None:
+    imported(board)
+
     proof = altered(board, board.challenge(), "soft.ctx", "certify")
 
     found = board.verify(proof, code=3)
     assert found[:3] == ["identity.statement", "identity.nonce", "identity.attributes"]
     assert "identity.csr" in found
+
+
+def external(board: Board, attributes: str) -> None:
+    """Load a key that software made, as ext.ctx: no parent, no import."""
+    pem = board.chip.directory / "external.pem"
+    args = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(pem)]
+    proc.run("openssl", args, timeout=30)
+    args = ["-Q", "-C", "n", "-G", "ecc", "-r", "external.pem", "-a", attributes, "-c", "ext.ctx"]
+    try:
+        board.chip.run("tpm2_loadexternal", *args)
+    finally:
+        board.flush()
+
+
+def test_external_key_is_refused_although_the_tpm_certifies_it(board: Board) -> None:
+    external(board, "userwithauth|sign|noda")
+
+    proof = altered(board, board.challenge(), "ext.ctx", "certify")
+
+    found = board.verify(proof, code=3)
+    assert found[:3] == ["identity.statement", "identity.nonce", "identity.attributes"]
+    assert "identity.csr" in found
+
+
+def test_external_key_that_is_given_a_tpm_key_s_attributes_has_another_name(board: Board) -> None:
+    """The TPM takes no external key with fixedTPM, and its statement is about the one it took."""
+    genuine = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|sign"
+    with pytest.raises(ToolError, match="0x2C2"):  # TPM_RC_ATTRIBUTES
+        external(board, genuine)
+    external(board, "userwithauth|sign|noda")
+    document = json.loads(altered(board, board.challenge(), "ext.ctx", "certify"))
+    public = bytearray(base64.b64decode(document["key"]))
+    # TPMT_PUBLIC: type, nameAlg, and objectAttributes in four bytes.
+    public[4:8] = identity.ATTRIBUTES.to_bytes(4)
+    document["key"] = base64.b64encode(public).decode()
+
+    found = board.verify(json.dumps(document).encode(), code=3)
+
+    assert "identity.attributes" not in found
+    assert {"identity.statement", "identity.nonce", "identity.name"} <= set(found)
+
+
+@pytest.mark.parametrize("key", ["ext.ctx", "soft.ctx"])
+def test_tpm_states_the_making_of_no_key_that_it_did_not_make(board: Board, key: str) -> None:
+    """Neither with the ticket of the genuine key, nor with any other."""
+    if key == "ext.ctx":
+        external(board, "userwithauth|sign|noda")
+    else:
+        imported(board)
+    for name in ("creation-hash", "ticket"):
+        shutil.copy2(board.root / "data/identity" / name, board.chip.directory / name)
+    args = ["-C", "0x81010010", "-g", "sha256", "-c", key, "-d", "creation-hash", "-t", "ticket"]
+    args += ["-q", "00", "-s", "ecdsa", "-o", "sig", "--attestation", "att"]
+
+    with pytest.raises(ToolError, match="invalid ticket"):
+        board.chip.run("tpm2_certifycreation", "-Q", *args)
+    board.flush()
 
 
 @pytest.mark.parametrize(
@@ -199,6 +273,53 @@ def test_clear_ends_the_key_and_the_script_says_so(board: Board, tmp_path: Path)
 
     assert (status["key"], status["token"]) == (True, False)
     assert status["reason"].startswith("the TPM does not load the identity key: it was cleared")
+
+
+@pytest.mark.parametrize("change", ["cleared", "other board"])
+def test_device_whose_tpm_changed_is_enrolled_again_with_another_key(
+    board: Board, tmp_path: Path, change: str
+) -> None:
+    state, store = tmp_path / "chip", tmp_path / "store"
+    if change == "cleared":
+        (tmp_path / "scratch").mkdir()
+        copy_tpm(board.chip.directory, state)
+        swtpm.clear(state, tmp_path / "scratch")
+    else:
+        swtpm.manufacture(state)
+    start(tmp_path)
+    for name in ("store", "keys"):
+        shutil.copytree(board.root / name, tmp_path / name)
+    identity_, credential, answer = (tmp_path / n for n in ("identity", "credential", "answer"))
+    trusted = [f"--ca={state / name}" for name in swtpm.AUTHORITIES]
+    with powered(state) as chip:
+        changed = Board(chip=chip, root=tmp_path)
+        chip.boot(KERNEL)
+        identity_.write_bytes(chip.script("identity"))
+        options: tuple[str | Path, ...] = (*trusted, "--store", store, "--again", "-o", credential)
+        changed.run("attest", "enrol", "dev-1", identity_, *options)
+        answer.write_bytes(chip.script("activate", credential.read_text().strip()))
+        changed.run("attest", "certify", "dev-1", answer, "--store", store)
+        args = ("identity", "issue", "dev-1", "--store", store, *changed.authority)
+        # Not for the key of the TPM as it was.
+        with pytest.raises(VerificationRefused, match="was enrolled again"):
+            changed.run(*args, "-o", tmp_path / "pem")
+        changed.script("create")
+        assert changed.verify(changed.script("prove", changed.challenge())) == []
+        changed.run(*args, "-o", tmp_path / "pem")
+        changed.script("install", tmp_path / "pem")
+        status = json.loads(changed.script("status"))
+
+    assert (status["key"], status["token"]) == (True, True)
+    keys = [
+        x509.load_pem_x509_certificate((root / "pem").read_bytes()).public_key()
+        for root in (board.root, tmp_path)
+    ]
+    assert keys[0] != keys[1]
+    serials = [
+        {entry.serial for entry in Registry(root / "store").entries()}
+        for root in (board.root, tmp_path)
+    ]
+    assert serials[1] - serials[0] == {status["certificate"]}
 
 
 def test_closed_data_partition_is_the_reason(board: Board, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import grp
 import hashlib
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from tests.integration.attest.fleet import SCRIPT as ATTEST
 from tests.integration.identity.board import SCRIPT, Board, certified, library, python
 
@@ -219,3 +221,29 @@ def test_wrong_usage_is_no_reason_for_a_missing_token(board: Board, tmp_path: Pa
 
     status = json.loads(proc.run("sh", [SCRIPT, "status"], env=env, timeout=60).stdout)
     assert status["reason"] == "no token was made: bootseal-identity token"
+
+
+def test_key_on_p384_is_proven_and_signs(board: Board, tmp_path: Path) -> None:
+    for name in ("store", "approved.json"):
+        copy = shutil.copytree if (board.root / name).is_dir() else shutil.copy2
+        copy(board.root / name, tmp_path / name)
+    (tmp_path / "run").mkdir()
+    other = Board(chip=board.chip, root=tmp_path)
+    with pytest.raises(ToolError, match="expected ecc256 or ecc384"):
+        other.script("create", "ecc521")
+    (tmp_path / "data").mkdir()
+    other.script("create", "ecc384")
+    proof = other.script("prove", other.challenge())
+    assert other.verify(proof) == []
+    request = x509.load_der_x509_csr(base64.b64decode(json.loads(proof)["csr"]))
+    key = request.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert key.curve.name == "secp384r1"
+
+    other.script("token")
+    pin = (tmp_path / "run/identity/pin").read_text()
+    *_, signature = python(SIGN, str(library()), pin, env=other.env).splitlines()
+    other.flush()
+
+    digest, algorithm = hashlib.sha256(b"message").digest(), Algorithm.parse("sha256,ecdsa384")
+    public.verify_digest(public.from_crypto(key), digest, bytes.fromhex(signature), algorithm)

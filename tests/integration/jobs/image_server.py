@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import ssl
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,7 @@ class Images:
         cut: Bytes of an answer after which it ends the connection; once.
         longer: Bytes that it says and sends more.
         shift: What it adds to where a part begins, in what it says.
+        slow: Seconds that it waits after each byte; 0 for an answer in two parts.
         gate: Holds answers back in the middle of them.
         asked: The ranges that it was asked for.
     """
@@ -39,6 +41,7 @@ class Images:
     cut: int = 0
     longer: int = 0
     shift: int = 0
+    slow: float = 0
     gate: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)
 
@@ -79,6 +82,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = data[start:]
         if images.cut:
             body, images.cut = body[: images.cut], 0
+        while images.slow and body:
+            self.wfile.write(body[:1])
+            body = body[1:]
+            time.sleep(images.slow)
         half = len(body) // 2
         self.wfile.write(body[:half])
         images.gate.wait(60)

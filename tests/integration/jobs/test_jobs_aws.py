@@ -183,6 +183,13 @@ def test_every_other_request_is_one_of_awss_model(
     assert "ListJobExecutionsForJob" in asked
 
 
+def test_job_that_is_there_is_not_said_to_have_the_plans_pace(office: Office) -> None:
+    for again in (False, True):
+        said = CliRunner().invoke(app, ["job", "push", str(office.plan)]).stderr
+        assert "OK: release-2 is " in said
+        assert ("Not checked: its pace" in said) is again
+
+
 def test_status_counts_devices(office: Office) -> None:
     office.push()
 

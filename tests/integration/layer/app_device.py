@@ -53,17 +53,25 @@ exec "$@"
     "journalctl": "cat @ROOT@/systemd-says",
     "mountpoint": "echo 254:9",
     "dmsetup": '[ "$1 $2 $4" = "table -j -m" ] && cat @ROOT@/table',
-    # Gives the partitions of a file, as the kernel does.
+    # Has the partitions of another file at first.
     "losetup": """\
 [ "$1" != --detach ] || exit 0
+rm -f @ROOT@/busy
 for each in 1:@START@:@SIZE@ 2:@TREE@:@TREE_SIZE@; do
 	number=${each%%:*} each=${each#*:}
 	eval "file=\\${$#}"
 	dd if="$file" of=@ROOT@/loop9p$number bs=512 skip=${each%:*} count=${each#*:} 2>@ROOT@/log
 	mkdir -p @ROOT@/block/loop9p$number
-	echo ${each#*:} >@ROOT@/block/loop9p$number/size
+	echo 8 >@ROOT@/block/loop9p$number/size
 done
 echo @ROOT@/loop9
+""",
+    # Has the kernel read the partition table, when it is asked for the second time.
+    "blockdev": """\
+[ "$*" = "--rereadpt @ROOT@/loop9" ] || exit 2
+[ -e @ROOT@/busy ] || { touch @ROOT@/busy; exit 1; }
+echo @SIZE@ >@ROOT@/block/loop9p1/size
+echo @TREE_SIZE@ >@ROOT@/block/loop9p2/size
 """,
     "systemctl": 'echo "$*" >>@ROOT@/calls; [ "$1" != show ] || cat @ROOT@/shown',
     "modprobe": "exit 0",
@@ -87,6 +95,7 @@ class Device:
             "/sys/class/block": root / "block",
             # A busybox may prefer its own to what PATH names.
             "losetup --": f"{root}/bin/losetup --",
+            "blockdev --": f"{root}/bin/blockdev --",
             "modprobe -q": f"{root}/bin/modprobe -q",
             # What is root's there is the user's here.
             "0\\ d????-": f"{os.getuid()}\\ d????-",

@@ -262,6 +262,16 @@ def test_download_does_not_take_for_ever(device: Apps, images: Images) -> None:
     assert str(error) == "the download takes too long"
 
 
+def test_slow_server_does_not_hold_a_download_beyond_its_limit(
+    device: Apps, images: Images
+) -> None:
+    images.slow = 0.1
+    began = time.monotonic()
+    error = refusal(dataclasses.replace(device, limit=1), app(images))
+    assert str(error) == "the download takes too long"
+    assert time.monotonic() - began < 30
+
+
 @pytest.mark.parametrize("kind", ["link", "FIFO", "directory"])
 def test_download_is_not_written_through_what_is_there(
     device: Apps, images: Images, tmp_path: Path, kind: str

@@ -72,6 +72,15 @@ def test_evidence_is_made_verified_and_shown(world: World) -> None:
     assert f"git+https://example.com/main.git@{samples.COMMIT}" in text
 
 
+def test_success_says_that_an_older_release_is_as_genuine(world: World) -> None:
+    run("make", world.release, "--keys", world.keys, *world.options)
+    for options, named in ((), False), (("--release", "3.0"), True):
+        verify = ["evidence", "verify", str(world.release), "--key", str(world.public), *options]
+        said = " ".join(CliRunner().invoke(app, verify).stderr.split())
+        assert "is release 3.0 for sample" in said
+        assert ("whether it is an older release than you mean" not in said) is named
+
+
 def test_refused_release_is_a_document_too(world: World) -> None:
     run("make", world.release, "--keys", world.keys, *world.options)
     (world.release / "fit.itb").unlink()

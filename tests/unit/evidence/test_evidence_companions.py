@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from bootseal import device as devices
 from bootseal.errors import VerificationRefused
 from bootseal.evidence import companions, make, verify
 from bootseal.evidence.verify import Wanted
+from bootseal.measure import approved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +53,16 @@ def test_list_of_another_release_is_refused(releases: Releases, release: Path) -
     data = (releases.second / companions.APPROVED).read_bytes()
     (release / companions.APPROVED).write_bytes(data)
     refuses(release, "evidence.approved", companions.APPROVED)
+
+
+@pytest.mark.parametrize("pcrs", [{}, {"1": "0" * 64}])
+def test_list_approves_no_slot_without_its_values(release: Path, pcrs: dict[str, str]) -> None:
+    device = devices.load(release)
+    found = approved.parse((release / companions.APPROVED).read_bytes())
+    assert list(companions.of_list(found, device)) == []
+    slots = tuple(dataclasses.replace(slot, pcrs=pcrs) for slot in device.slots)
+    refused = companions.of_list(found, dataclasses.replace(device, slots=slots))
+    assert [each.id for each in refused] == ["evidence.approved"] * len(slots)
 
 
 def test_list_with_others_too_is_taken(releases: Releases, release: Path) -> None:

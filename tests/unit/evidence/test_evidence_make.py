@@ -153,6 +153,7 @@ REPOSITORY = {"url": "https://example.com/a", "commit": COMMIT}
         ({"commit": COMMIT}, "nothing says where the repository 'a' is from"),
         (REPOSITORY | {"url": "https://me:secret@example.com/a"}, "holds a password"),
         (REPOSITORY | {"url": "https://token@example.com/a"}, "holds a password"),
+        (REPOSITORY | {"url": "https://example.com/a?private_token=secret"}, "holds a password"),
     ],
 )
 def test_repository_without_commit_or_place_is_refused(entry: object, message: str) -> None:

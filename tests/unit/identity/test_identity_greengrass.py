@@ -27,7 +27,7 @@ CORE: Final = greengrass.Core(
     data_endpoint="a1-ats.iot.eu-central-1.amazonaws.com",
     credentials_endpoint="c1.credentials.iot.eu-central-1.amazonaws.com",
     role_alias="gateway",
-    root_ca="/etc/ssl/certs/ca-certificates.crt",
+    root_ca="/usr/share/ca-certificates/mozilla/Amazon_Root_CA_1.crt",
 )
 MADE: Final = greengrass.configuration(CORE)
 OPTIONS: Final = [
@@ -44,7 +44,7 @@ def test_configuration_is_what_the_nucleus_reads() -> None:
             "?pin-source=file:/run/bootseal/identity/pin",
             "certificateFilePath": "pkcs11:token=device;object=identity;type=cert"
             "?pin-source=file:/run/bootseal/identity/pin",
-            "rootCaPath": "/etc/ssl/certs/ca-certificates.crt",
+            "rootCaPath": "/usr/share/ca-certificates/mozilla/Amazon_Root_CA_1.crt",
             "rootPath": "/var/lib/greengrass",
             "thingName": "dev-1",
         },
@@ -77,7 +77,7 @@ def test_configuration_is_what_the_nucleus_reads() -> None:
             "certificateFile",
         ),
         (b"bootseal/identity/pin", b"../data/pin", "system.privateKeyPath is"),
-        (b"/etc/ssl/certs/", b"/data/", "rootCaPath is '/data/ca-certificates.crt'"),
+        (b"/usr/share/", b"/data/", "rootCaPath is '/data/ca-certificates/mozilla/"),
         (b'"a1-ats', b'"https://a1-ats', "iotDataEndpoint is 'https://a1-ats"),
         (b"gg_component:gg_component", b"root:root", "posixUser is 'root:root'"),
         (b'"thingName"', b'"thing"', "system.thingName is missing"),
@@ -155,6 +155,27 @@ def test_later_file_replaces_a_setting_of_an_earlier_one() -> None:
     assert greengrass.check([("fragment", fragment), ("config.yaml", MADE)]) == []
 
 
+def test_setting_has_one_value_in_the_files_of_a_directory() -> None:
+    """The nucleus takes whichever file the directory names last."""
+    files = [("config.yaml", MADE), ("a.yaml", b"system:\n  thingName: a\n")]
+
+    (fault,) = greengrass.check([*files, ("b.yaml", b"system:\n  thingName: b\n")])
+
+    assert fault.startswith("system.thingName has one value in a.yaml and another in b.yaml")
+    assert greengrass.check([*files, ("b.yaml", b"system:\n  thingName: a\n")]) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem", "/etc/pki/ca-bundle.crt"]
+)
+def test_every_public_authority_is_too_many(path: str) -> None:
+    """The nucleus would take a certificate of any of them for the broker's, whatever its name."""
+    (fault,) = greengrass.check(
+        [("it", greengrass.configuration(dataclasses.replace(CORE, root_ca=path)))]
+    )
+    assert "which has every public authority: expected a file with AWS's own" in fault
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -164,12 +185,12 @@ def test_later_file_replaces_a_setting_of_an_earlier_one() -> None:
         (b"a: [1]\n", "a is not a mapping"),
         (b"a:" + b" {a:" * 20 + b" 1" + b"}" * 20, "nested too deeply"),
         (b"{" * 5000, "nested too deeply"),
-        (b"[" * 65536, "nested too deeply"),
-        (b"- " * 30000, "nested too deeply"),
+        (b"[" * 8192, "nested too deeply"),
+        (b"- " * 4000, "nested too deeply"),
         (b'a: "\\UFFFFFFFF"\n', "is not YAML"),
         (b"? [a]\n: 1\n", "is not text"),
         (b"\xff\xfe\xff", "is not YAML"),
-        (b"x" * 70000, "at most 65536"),
+        (b"#" * 8193, "8193 bytes: expected at most 8192"),
         (b"text", "the document is not a mapping"),
     ],
 )

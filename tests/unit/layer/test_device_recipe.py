@@ -57,6 +57,7 @@ VARIABLES = {
     "BOOTSEAL_RELEASE": "1.0.0",
     "BOOTSEAL_WATCHDOG": "",
     # With updates in BOOTSEAL_REQUESTS.
+    "BOOTSEAL_BENCH_DHCP": "0",
     "BOOTSEAL_MASKED": "minimal-masked-units",
 }
 
@@ -182,11 +183,28 @@ def test_agent_has_no_right_but_its_users() -> None:
 def test_bus_is_masked_where_nothing_is_updated() -> None:
     lists = re.search(r'^BOOTSEAL_MASKED = "(.*)"$', MINIMAL.read_text(), re.MULTILINE)
     assert lists is not None
-    choice = "bb.utils.contains('BOOTSEAL_REQUESTS', 'updates', '', 'bus-masked-units', d)"
+    choice = "bb.utils.contains_any('BOOTSEAL_REQUESTS', 'updates apps', '', 'bus-masked-units', d)"
     assert lists[1] == f"minimal-masked-units ${{@{choice}}}"
     names = (LAYER / DEVICE / "bus-masked-units").read_text().splitlines()[1:]
     assert names == ["dbus.service", "dbus.socket"]
     assert not {*names} & {*Layer(LAYER).masked_units()}
+
+
+@pytest.mark.parametrize(
+    ("dhcp", "profiles"),
+    [("0", ["10-bench.network", "20-bench-dhcp.network"]), ("1", ["20-bench-dhcp.network"])],
+)
+def test_bench_has_the_profile_that_is_asked_for(
+    tmp_path: Path, dhcp: str, profiles: list[str]
+) -> None:
+    whole = re.search(
+        r"^do_install\(\) \{\n(.*?)^    fi\n", MINIMAL.read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert whole is not None
+    paths = {"D": str(tmp_path), "S": str(LAYER / DEVICE), "BOOTSEAL_BENCH_DHCP": dhcp}
+    subprocess.run(["/bin/sh", "-ec", f"{expanded(whole[1], paths)}fi\n"], check=True)
+
+    assert sorted(path.name for path in tmp_path.rglob("*.network")) == profiles
 
 
 def test_shell_of_a_development_image_is_on_the_console_of_the_machine(installed: Path) -> None:

@@ -147,16 +147,23 @@ def test_sockets_are_not_there_before_the_services_that_they_wait_for(tree: Path
 
 
 def test_daemons_that_speak_tls_have_what_the_key_needs(tree: Path) -> None:
-    for name in ("gg-fleet-statusd", "iotcored", "tesd"):
+    for name in ("iotcored", "tesd"):
         said = settings(tree / UNITS / f"ggl.core.{name}.service.d")
         assert ("EnvironmentFile", "/usr/lib/bootseal/identity.env") in said
-        assert ("SupplementaryGroups", "tss") in said
+        assert ("SupplementaryGroups", "bootseal-token tss") in said
         # The store is in a directory that the group can only read.
         assert ("Environment", "PKCS11_SQL_LOCK=%t/%N") in said
         assert ("RuntimeDirectory", "%N") in said
-    for name in ("ggconfigd", "gghealthd", "ggipcd", "ggpubsubd"):
+    # gg-fleet-statusd sends by iotcored.
+    for name in ("gg-fleet-statusd", "ggconfigd", "gghealthd", "ggipcd", "ggpubsubd"):
         said = settings(tree / UNITS / f"ggl.core.{name}.service.d")
-        assert "EnvironmentFile" not in dict(said)
+        assert {"EnvironmentFile", "SupplementaryGroups"}.isdisjoint(dict(said))
+
+
+def test_no_service_is_root(tree: Path) -> None:
+    """Of those that start, the unit of gghealthd is the only one without a user of its own."""
+    said = settings(tree / UNITS / "ggl.core.gghealthd.service.d")
+    assert [value for name, value in said if name in {"User", "Group"}] == ["ggcore", "ggcore"]
 
 
 def test_nothing_that_deploys_is_on_the_root(tmp_path: Path) -> None:
@@ -271,18 +278,22 @@ def test_configuration_is_one_that_the_tool_accepts(
     assert all(said in fault for fault in found)
 
 
-@pytest.mark.parametrize(("group", "there"), [("ggcore", True), ("", False)])
-def test_token_has_a_group_where_greengrass_is(tmp_path: Path, group: str, *, there: bool) -> None:
+def test_token_has_a_group_that_only_units_have(tree: Path) -> None:
+    """No account is in it, so that of two programs of one user one can use the key."""
+    group = (TOKEN.parent / "files/token-group").read_text().strip()
     text = TOKEN.read_text()
-    wanted = "contains('BOOTSEAL_REQUESTS', 'greengrass', 'ggcore', '', d)"
-    assert f'BOOTSEAL_TOKEN_GROUP ?= "${{@bb.utils.{wanted}}}"' in text
-    (tmp_path / "usr/lib/bootseal").mkdir(parents=True)
-
-    run(TOKEN, "do_install:append", D=str(tmp_path), BOOTSEAL_TOKEN_GROUP=group)
-
-    path = tmp_path / "usr/lib/bootseal/token-group"
-    assert path.exists() is there
-    assert not there or path.read_text() == "ggcore\n"
+    assert f'GROUPADD_PARAM:${{PN}} = "--system {group}"' in text
+    assert "USERADD_PARAM" not in text
+    units = [path for path in tree.rglob("*.conf") if group in path.read_text()]
+    agent = LAYER / "dynamic-layers/meta-rauc/recipes-core/bootseal-agent/files"
+    units += [path for path in agent.iterdir() if group in path.read_text()]
+    assert sorted(path.parent.name for path in units) == [
+        "files",
+        "ggl.core.iotcored.service.d",
+        "ggl.core.tesd.service.d",
+    ]
+    for path in units:
+        assert f"SupplementaryGroups={group} tss\n" in path.read_text()
 
 
 def certificate(*subject: tuple[x509.ObjectIdentifier, str]) -> bytes:

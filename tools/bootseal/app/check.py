@@ -74,7 +74,7 @@ class AppVerdict:
         checked = [
             "the key of the certificate signed its root hash",
             "every block matches it",
-            "there is nothing else in it",
+            "there is nothing else in it but identifiers",
         ]
         unchecked = ["whether a device may run it"]
         if self.declared is None:

@@ -35,7 +35,7 @@ RAUC: Final = f"{UPDATE}/system.conf.in"
 INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 # What no device may start, and what the reference device does without.
 MASKED_UNITS: Final = (f"{DEVICE}/masked-units", f"{DEVICE}/minimal-masked-units")
-# What devices do without that have no updates.
+# What devices do without that have neither updates nor applications.
 _BUS_UNITS: Final = f"{DEVICE}/bus-masked-units"
 # What a template has in the place of the name that bundles have to give as theirs.
 _COMPATIBLE: Final = "@COMPATIBLE@"
@@ -81,6 +81,7 @@ _PLACES: Final = {
     "rauc-service.conf": (f"{_UNITS}/rauc.service.d", 0o644),
     "state": ("usr/lib/bootseal", 0o755),
     "rollback": ("usr/lib/bootseal", 0o755),
+    "token-group": ("usr/lib/bootseal", 0o644),
     "tpm": ("usr/lib/bootseal", 0o644),
     "volume": ("usr/lib/bootseal", 0o755),
     "crypttab": ("etc", 0o644),

@@ -69,9 +69,13 @@ def of_list(found: Approved, device: Device) -> Iterator[Finding]:
 
 
 def approves(release: Release, slot: Slot) -> bool:
-    """Tell whether a release on the approved list has the PCR values of a slot."""
+    """Tell whether a release on the approved list has the PCR values of a slot.
+
+    A slot without values is approved by none: there is nothing that could be compared.
+    """
     boots = [boot for boot in release.boots if boot.configuration == slot.configuration]
-    return any(slot.pcrs.items() <= boot.pcrs["sha256"].items() for boot in boots)
+    wanted = slot.pcrs.items()
+    return bool(wanted) and any(wanted <= boot.pcrs["sha256"].items() for boot in boots)
 
 
 def of_matrix(found: MatrixResult, device: Device) -> Iterator[Finding]:

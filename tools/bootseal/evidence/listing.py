@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -40,12 +41,14 @@ class Listing:
         statements: Paths of the envelopes by name, without those of other names.
         others: What is not a file, such as a link, by path.
         working: Directories that are not part of a release.
+        seen: How many files and directories it has, without what is in `working`.
     """
 
     files: dict[str, int] = field(default_factory=dict)
     statements: dict[str, Path] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
     working: list[str] = field(default_factory=list)
+    seen: int = 0
 
 
 def of(directory: Path) -> Listing:
@@ -72,7 +75,11 @@ def envelope(directory: Path, name: str) -> Path:
 
 def _walk(top: Path, directory: Path, found: Listing, depth: int) -> None:
     with os.scandir(directory) as entries:
-        for entry in sorted(entries, key=lambda each: each.name):
+        there = list(islice(entries, _MOST_FILES + 1))
+        for entry in sorted(there, key=lambda each: each.name):
+            found.seen += 1
+            if found.seen > _MOST_FILES:
+                raise FormatError(f"{top} has more than {_MOST_FILES} files and directories")
             path = Path(entry.path)
             name = str(path.relative_to(top))
             mode = entry.stat(follow_symlinks=False).st_mode
@@ -89,5 +96,3 @@ def _walk(top: Path, directory: Path, found: Listing, depth: int) -> None:
                 found.statements[entry.name.removesuffix(SUFFIX)] = path
             else:
                 found.files[name] = entry.stat(follow_symlinks=False).st_size
-            if len(found.files) + len(found.others) + len(found.statements) > _MOST_FILES:
-                raise FormatError(f"{top} has more than {_MOST_FILES} files")

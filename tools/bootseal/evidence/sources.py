@@ -148,10 +148,12 @@ def _at(name: str, url: str, commit: str, what: str) -> Resource:
         parts = urlsplit(url)
     except ValueError as error:
         raise FormatError(f"{what}: the url of the repository {name!r}: {error}") from error
-    if parts.password or (parts.scheme in {"http", "https"} and parts.username):
+    # Tokens are put into the query as well.
+    secret = parts.username or parts.query
+    if parts.password or (parts.scheme in {"http", "https"} and secret):
         raise VerificationRefused(
             f"{what}: the url of the repository {name!r} holds a password or token, and evidence "
-            "is read by others",
+            "is read by others: expected one without user name, password and query",
             hint="keep passwords in git's credential helper",
         )
     return Resource(name=name, uri=f"git+{url}@{commit}", digest={COMMIT: commit})

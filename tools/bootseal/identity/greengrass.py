@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 import yaml
@@ -44,7 +45,12 @@ _SCHEMA: Final = {
     f"{_SETTINGS}.greengrassDataPlanePort": "8443|443",
     f"{_SETTINGS}.fleetStatus.periodicStatusPublishIntervalSeconds?": _NUMBER,
 }
-_MAX_SIZE: Final = 1 << 16
+# Files that have every public authority: a broker with a certificate of any of them would do.
+_BUNDLES: Final = frozenset(
+    {"ca-bundle.crt", "ca-bundle.pem", "ca-certificates.crt", "cert.pem", "tls-ca-bundle.pem"}
+)
+# The nucleus reads no more of a file, and says nothing of the rest.
+_MAX_SIZE: Final = 8192
 _MAX_DEPTH: Final = 8
 
 
@@ -58,7 +64,8 @@ class Core:
         data_endpoint: Host of AWS IoT's data endpoint, without scheme and port.
         credentials_endpoint: Host of its credentials endpoint, likewise.
         role_alias: What the device calls the role that it gets credentials for.
-        root_ca: File on the device with what AWS's own certificates are verified with.
+        root_ca: File on the device with what AWS's own certificates are verified with, and nothing
+            else: the nucleus does not compare the name in the broker's with `data_endpoint`.
     """
 
     thing: str
@@ -103,8 +110,8 @@ def check(files: Sequence[tuple[str, bytes]]) -> list[str]:
     """Say what is wrong with the configuration that several files make together.
 
     Args:
-        files: Name and content of each in the order in which the nucleus reads them: config.yaml,
-            then those of config.d; a later value replaces an earlier one.
+        files: Name and content of each: config.yaml, then those of config.d, which replace its
+            values. The nucleus reads those in the order of the directory, which is nobody's choice.
 
     Returns:
         What is wrong; nothing for a configuration that connects with the identity key.
@@ -113,9 +120,19 @@ def check(files: Sequence[tuple[str, bytes]]) -> list[str]:
         FormatError: A file is not YAML of the plain kind.
     """
     found: dict[str, str] = {}
-    for name, data in files:
+    for name, data in files[:1]:
         found |= read(data, name)
-    return list(_faults(found))
+    faults: list[str] = []
+    places: dict[str, str] = {}
+    for name, data in files[1:]:
+        for path, value in read(data, name).items():
+            if path in places and found[path] != value:
+                faults.append(
+                    f"{path[:100]} has one value in {places[path]} and another in {name}: expected "
+                    "it in one file of config.d, which the nucleus reads in any order"
+                )
+            found[path], places[path] = value, name
+    return [*faults, *_faults(found)]
 
 
 def read(data: bytes, what: str) -> dict[str, str]:
@@ -202,6 +219,12 @@ def _faults(found: Mapping[str, str]) -> Iterator[str]:
         else:
             expected = pattern.replace("\\", "")
             yield f"{name} is {value[:100]!r}: expected {expected}"
+    root = PurePosixPath(found.get("system.rootCaPath", ""))
+    if root.name in _BUNDLES:
+        yield (
+            f"system.rootCaPath is {root.name}, which has every public authority: expected a file "
+            "with AWS's own, since iotcored does not look at the name in the broker's certificate"
+        )
     known = {path.removesuffix("?") for path in _SCHEMA}
     for path in found.keys() - known:
         yield f"{path[:100]} is not a setting of a device with an identity key"

@@ -124,8 +124,8 @@ _TEXTS: Final = {
     **APPS,
     # Empty means: known to be unknown; systemd makes one for each boot and writes nothing.
     "etc/machine-id": "",
-    # The agent uses the identity key by itself: its token, and the TPM that has it.
-    "usr/lib/bootseal/token-group": "bootseal-agent\n",
+    # Groups of what uses the identity key by itself: of its token, and of the TPM that has it.
+    "usr/lib/sysusers.d/bootseal-token.conf": "g bootseal-token -\n",
     "usr/lib/sysusers.d/tss.conf": 'u tss - "TPM"\n',
     "etc/resolv.conf": "# No name server: /etc/hosts has every name that this device asks for.\n",
 }

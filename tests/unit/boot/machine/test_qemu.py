@@ -73,8 +73,8 @@ def test_arguments_network_leads_to_the_named_ports_of_the_loopback_and_nowhere_
     args = arguments(dataclasses.replace(MACHINE, network=network), WIRING)
     kind, identifier, *options = value(args, "-netdev").split(",")
     assert (kind, identifier) == ("user", "id=net")
-    assert options[0] == "restrict=on"
-    forwards = [option.partition("-cmd:") for option in options[1:]]
+    assert options[:2] == ["restrict=on", "dhcpstart=10.0.2.77"]
+    forwards = [option.partition("-cmd:") for option in options[2:]]
     assert [target for target, _, _ in forwards] == [
         "guestfwd=tcp:10.0.2.100:8883",
         "guestfwd=tcp:10.0.2.100:443",

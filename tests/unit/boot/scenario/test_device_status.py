@@ -20,6 +20,7 @@ from bootseal.errors import FormatError
 from bootseal.formats.tpm import eventlog
 from bootseal.formats.tpm.eventlog import Event, EventLog
 from bootseal.measure.predict import CAP
+from bootseal.state import APPLICATIONS
 
 ROOT_HASH = "7e" * 32
 PCRS = {"1": "11" * 32, "8": "88" * 32, "9": "99" * 32}
@@ -234,6 +235,14 @@ def test_check_state_that_is_not_kept_is_found(
     changes: dict[str, object], expected: list[str]
 ) -> None:
     assert findings(**changes) == expected
+
+
+@pytest.mark.parametrize(("without", "expected"), [("", []), ("noexec", ["state.mount"])])
+def test_check_what_applications_keep_is_mounted_as_the_data_is(
+    without: str, expected: list[str]
+) -> None:
+    changes = with_state(target=APPLICATIONS, without=without)
+    assert findings(mounts=changes["mounts"]) == expected
 
 
 def test_check_login_of_a_production_device_is_found() -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.catalogue.bench import applications
@@ -23,9 +22,13 @@ def _asked(title: str, *requests: Request, status: str = "", first: str = "") ->
     if requests:
         call = applications.asking(*requests)
         actions = (Action(do=Do.TYPE, when="shell", text=applications.STAY, call=call),)
-    step = came_up(*console[: 2 if requests else 1], title=title, actions=actions)
-    expect = replace(step.expect, status=replace(step.expect.status, applications=status or first))
-    return replace(step, expect=expect, timeout=1200.0)
+    return came_up(
+        *console[: 2 if requests else 1],
+        applications=status or first,
+        title=title,
+        actions=actions,
+        timeout=1200.0,
+    )
 
 
 APPLICATIONS: Final = (

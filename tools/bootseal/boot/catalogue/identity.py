@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import release
-from bootseal.boot.catalogue.bench import cloud, listeners, station
+from bootseal.boot.catalogue.bench import cloud, listeners, outage, station
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
@@ -17,18 +17,7 @@ if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
 
 _GROUP: Final = "identity"
-# The first line end asks for another prompt, which is when the time to the power cut starts.
-_OVER_AND_OVER: Final = (
-    "\rwhile :; do rm -rf /data/identity; bootseal-identity create; bootseal-identity token; done\r"
-)
 _CERTIFIED: Final = "^key, certificate [0-9a-f]+, token$"
-_CUT_AFTER: Final = 9.0
-# The status that was sent when the device came up is sent again, after what was done since.
-_AGAIN: Final = (
-    "bootseal-identity create; bootseal-identity token; "
-    "tpm2_getcap properties-variable | grep LOCKOUT_COUNTER; "
-    "systemctl restart bootseal-status.service\r"
-)
 
 
 def _typed(commands: str, call: Callable[[Workspace], None]) -> Action:
@@ -95,24 +84,32 @@ IDENTITY: Final = (
     ),
     Scenario(
         id="identity-power-cut",
-        title="Power cut while keys and tokens are made (development image)",
+        title="Power cut while connected and while keys are made (development image)",
         group=_GROUP,
-        about="The shell makes keys and tokens over and over until the power is cut. The next boot "
-        "has a key or none, never a part of one; the TPM has counted no failed authorization.",
+        about="A certified device has a connection open with a broker, and makes others with the "
+        "key in the TPM; meanwhile its certificate is installed and a second key is made, over and "
+        "over, until the power is cut. The next boot has the first key with its certificate, and "
+        "of the second all or nothing. The device connects again, at an address that it got by "
+        "DHCP, and the TPM has counted no failed authorization.",
+        prepare=cloud.serve,
         steps=(
             Step(
                 title="cut off",
-                expect=Expectation(ending=Ending.CUT, console=("identity-token:without",)),
-                actions=(
-                    Action(do=Do.TYPE, when="shell", text=_OVER_AND_OVER),
-                    Action(do=Do.CUT, when="identity-token:without", delay=_CUT_AFTER),
+                expect=Expectation(
+                    ending=Ending.CUT, console=("identity-token:with", "tpm-guesses:0x0")
                 ),
+                actions=(
+                    _typed(f"{station.COMMANDS}; {outage.CONNECTED}", outage.stays_connected),
+                    Action(do=Do.CUT, when="tpm-guesses:0x0", delay=outage.CUT_AFTER),
+                ),
+                check=outage.was_connected,
             ),
             came_up(
-                *("root-verified:a", "shell", "tpm-guesses:0x0"),
+                *("root-verified:a", "identity-token:with", "shell"),
+                *("identity-token:without", "tpm-guesses:0x0"),
                 title="next boot",
-                identity="^key, no certificate, token$",
-                actions=(Action(do=Do.TYPE, when="shell", text=_AGAIN),),
+                identity=_CERTIFIED,
+                actions=(_typed(outage.AGAIN, outage.is_back),),
             ),
         ),
     ),

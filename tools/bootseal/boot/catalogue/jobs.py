@@ -117,18 +117,16 @@ JOBS: Final = (
         "device restarts into release 2, opens its data, and reports SUCCEEDED.",
         prepare=_prepared_for_two,
         steps=(
-            replace(
-                came_up(
-                    *("root-verified:a", "shell", "identity-token:with"),
-                    *("slot-tried:b", "slot-refused:b", "slot-tried:a", "root-verified:a"),
-                    *("slot-tried:b", "root-verified:b", "data-opened"),
-                    slot="b",
-                    identity=_CERTIFIED,
-                    actions=(
-                        _CERTIFY,
-                        *_waited("slot-refused:b", _reverted),
-                        *_waited("root-verified:b", _succeeded),
-                    ),
+            came_up(
+                *("root-verified:a", "shell", "identity-token:with"),
+                *("slot-tried:b", "slot-refused:b", "slot-tried:a", "root-verified:a"),
+                *("slot-tried:b", "root-verified:b", "data-opened"),
+                slot="b",
+                identity=_CERTIFIED,
+                actions=(
+                    _CERTIFY,
+                    *_waited("slot-refused:b", _reverted),
+                    *_waited("root-verified:b", _succeeded),
                 ),
                 timeout=_TIMEOUT,
             ),
@@ -152,15 +150,13 @@ JOBS: Final = (
                 ),
                 timeout=_TIMEOUT,
             ),
-            replace(
-                came_up(
-                    *("slot-tried:a", "root-verified:a", "identity-token:with"),
-                    *("slot-tried:b", "root-verified:b", "data-opened"),
-                    slot="b",
-                    title="resumed",
-                    identity=_CERTIFIED,
-                    actions=_waited("root-verified:b", _succeeded),
-                ),
+            came_up(
+                *("slot-tried:a", "root-verified:a", "identity-token:with"),
+                *("slot-tried:b", "root-verified:b", "data-opened"),
+                slot="b",
+                title="resumed",
+                identity=_CERTIFIED,
+                actions=_waited("root-verified:b", _succeeded),
                 timeout=_TIMEOUT,
             ),
         ),
@@ -177,17 +173,15 @@ JOBS: Final = (
         "reason, while 1.2.0 runs on. The last job removes it.",
         prepare=app_jobs.prepare,
         steps=(
-            replace(
-                came_up(
-                    *("root-verified:a", "shell", "identity-token:with"),
-                    identity=_CERTIFIED,
-                    actions=(
-                        Action(
-                            do=Do.TYPE,
-                            when="shell",
-                            text=f"{_START}; {app_jobs.ANSWER}\r",
-                            call=app_jobs.live,
-                        ),
+            came_up(
+                *("root-verified:a", "shell", "identity-token:with"),
+                identity=_CERTIFIED,
+                actions=(
+                    Action(
+                        do=Do.TYPE,
+                        when="shell",
+                        text=f"{_START}; {app_jobs.ANSWER}\r",
+                        call=app_jobs.live,
                     ),
                 ),
                 timeout=_TIMEOUT,
@@ -227,18 +221,16 @@ JOBS: Final = (
                 )
                 for delay in app_jobs.CUTS[1:]
             ),
-            replace(
-                came_up(
-                    *("root-verified:a", "identity-token:with", "shell"),
-                    title="resumed",
-                    identity=_CERTIFIED,
-                    actions=(
-                        Action(
-                            do=Do.TYPE,
-                            when="shell",
-                            text=f"exec 3<>{station.PATH}; {app_jobs.ANSWER}\r",
-                            call=app_jobs.finish,
-                        ),
+            came_up(
+                *("root-verified:a", "identity-token:with", "shell"),
+                title="resumed",
+                identity=_CERTIFIED,
+                actions=(
+                    Action(
+                        do=Do.TYPE,
+                        when="shell",
+                        text=f"exec 3<>{station.PATH}; {app_jobs.ANSWER}\r",
+                        call=app_jobs.finish,
                     ),
                 ),
                 timeout=_TIMEOUT,

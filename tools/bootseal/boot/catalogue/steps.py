@@ -7,7 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.machine.events import Ending
-from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Step
+from bootseal.boot.scenario.model import (
+    STEP_TIMEOUT,
+    Action,
+    Do,
+    Expectation,
+    ExpectedStatus,
+    Step,
+)
 
 if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
@@ -24,23 +31,32 @@ def came_up(
     slot: str = "a",
     created: bool = False,
     identity: str = "",
+    applications: str = "",
     state: str = "",
     title: str = "boot",
     actions: tuple[Action, ...] = (),
     prepare: Callable[[Workspace], None] | None = None,
     check: Callable[[Workspace], None] | None = None,
+    timeout: float = STEP_TIMEOUT,
 ) -> Step:
     """Come up from a slot with data opened, or made in this boot; `console` is seen on the way."""
     return Step(
         expect=Expectation(
             ending=Ending.UP,
             console=console,
-            status=ExpectedStatus(slot=slot, created=created, identity=identity, state=state),
+            status=ExpectedStatus(
+                slot=slot,
+                created=created,
+                identity=identity,
+                applications=applications,
+                state=state,
+            ),
         ),
         title=title,
         actions=actions,
         prepare=prepare,
         check=check,
+        timeout=timeout,
     )
 
 

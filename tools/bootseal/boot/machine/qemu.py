@@ -18,6 +18,8 @@ STATUS_PORT: Final = "io.bootseal.status"
 ESCROW_PORT: Final = "io.bootseal.escrow"
 HOST: Final = "10.0.2.100"
 """The only address that a machine's network has besides the machine's own."""
+GIVEN: Final = "10.0.2.77"
+"""The address that a machine gets by DHCP, if it asks for one."""
 _IMG_TIMEOUT: Final = 120.0
 _TRANSLATED_CODE: Final = 64
 """MiB of translated code that QEMU's emulator keeps. Its default, a share of the host's memory, is
@@ -41,7 +43,13 @@ class Network:
         nc = f"{proc.find_tool('busybox')} nc 127.0.0.1"
         forwards = (f"tcp:{HOST}:{port}-cmd:{nc} {own}" for port, own in self.forwards.items())
         return ",".join(
-            ["user", "id=net", "restrict=on", *(f"guestfwd={each}" for each in forwards)]
+            [
+                "user",
+                "id=net",
+                "restrict=on",
+                f"dhcpstart={GIVEN}",
+                *(f"guestfwd={each}" for each in forwards),
+            ]
         )
 
 

@@ -148,7 +148,9 @@ def _mounts(mounts: tuple[Mount, ...]) -> Iterator[Finding]:
 
 def _kept_place(mount: Mount) -> Iterator[Finding]:
     """Yield what is wrong with a place that a part of the data partition is mounted on."""
-    if why := state.refusal(mount.target):
+    # What applications keep is theirs, and nothing of a product is declared there.
+    why = "" if mount.target == state.APPLICATIONS else state.refusal(mount.target)
+    if why:
         yield finding("state.mount", mount.target, f"is on the data partition: {why}")
     elif missing := sorted(set(_DATA_OPTIONS) - set(mount.options)):
         message = f"is mounted from the data partition without {', '.join(missing)}"

@@ -29,6 +29,9 @@ MATRIX_SCHEMA: Final = "bootseal.matrix/3"
 ALWAYS_FORBIDDEN: Final = ("u-boot-prompt", "attacker-code", "emergency-shell")
 """Nobody ever gets a boot loader prompt or an emergency shell, or runs code of their own."""
 
+STEP_TIMEOUT: Final = 600.0
+"""Seconds that a power cycle has, unless its step says otherwise."""
+
 POWER_ON: Final = "power-on"
 STATUS: Final = "status"
 """Names that triggers may use besides those of console patterns: the start of the power cycle, and
@@ -147,7 +150,7 @@ class Step:
     until: str = ""
     prepare: Callable[[Workspace], None] | None = None
     check: Callable[[Workspace], None] | None = None
-    timeout: float = 600.0
+    timeout: float = STEP_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,13 +58,14 @@ def verify(
     if verdict.release is not None:
         console.status(
             "OK: {} is release {} for {}: {} files, {} statements. Checked: who signed, and that "
-            "files and statements are those that were signed. Not checked: whether a device starts "
-            "them (bootseal disk check)",
+            "files and statements are those that were signed. Not checked: {}whether a device "
+            "starts them (bootseal disk check)",
             directory,
             verdict.release.predicate.name,
             verdict.release.predicate.device,
             len(verdict.release.subject),
             len(verdict.statements) + 1,
+            "" if release else "whether it is an older release than you mean (--release NAME); ",
         )
 
 

@@ -18,7 +18,7 @@ def greengrass(
         list[Path] | None,
         typer.Argument(
             metavar="[FILE]...",
-            help="Check these instead: config.yaml, then the files of config.d in order.",
+            help="Check these instead: config.yaml, then the files of config.d.",
         ),
     ] = None,
     *,
@@ -33,7 +33,7 @@ def greengrass(
     role_alias: Annotated[str, typer.Option(metavar="NAME", help="As in identity export.")] = "",
     root_ca: Annotated[
         str, typer.Option(metavar="PATH", help="AWS's root certificates, on the device.")
-    ] = "/etc/ssl/certs/ca-certificates.crt",
+    ] = "/usr/share/ca-certificates/mozilla/Amazon_Root_CA_1.crt",
     output: Annotated[
         str, typer.Option("--output", "-o", help="File for config.yaml; - is standard output.")
     ] = "-",

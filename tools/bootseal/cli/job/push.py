@@ -23,7 +23,8 @@ def push(
 ) -> None:
     """Create the job of a plan in AWS, with the credentials that AWS tools use.
 
-    A job that is there with the same document is left alone. Exits with 3 if it has another one.
+    A job that is there with the same document and targets is left alone, whatever its pace and
+    role. Exits with 3 if it has others.
     """
     from bootseal.cli.inputs import aws_extra
     from bootseal.formats.kinds.kind import DOCUMENT
@@ -50,4 +51,10 @@ def push(
         console.status("the job {} is not there; to create it: without --dry-run", asked.job)
     else:
         console.status("OK: {} is {} for {} targets", asked.job, outcome, len(asked.targets))
+        if outcome is Outcome.THERE:
+            console.status(
+                "Checked: document and targets. Not checked: its pace, window, aborts and role "
+                "(aws iot describe-job --job-id {})",
+                asked.job,
+            )
         console.status("next: bootseal job status {}", asked.job)

@@ -11,6 +11,7 @@ SRC_URI = "\
     file://bootseal-greengrass.service \
     file://config.yaml \
     file://ggconfigd.conf \
+    file://gghealthd.conf \
     file://greengrass \
     file://key.conf \
     file://service.conf \
@@ -46,7 +47,7 @@ SERVICES = "\
     ggl.core.iotcored \
     ggl.core.tesd \
 "
-KEY_SERVICES = "ggl.core.gg-fleet-statusd ggl.core.iotcored ggl.core.tesd"
+KEY_SERVICES = "ggl.core.iotcored ggl.core.tesd"
 SOCKETS = "\
     ggl.aws_iot_mqtt \
     ggl.aws_iot_tes \
@@ -80,6 +81,7 @@ do_install() {
         install -m 0644 ${S}/key.conf ${D}${systemd_system_unitdir}/$name.service.d/bootseal-key.conf
     done
     install -m 0644 ${S}/ggconfigd.conf ${D}${systemd_system_unitdir}/ggl.core.ggconfigd.service.d/bootseal-config.conf
+    install -m 0644 ${S}/gghealthd.conf ${D}${systemd_system_unitdir}/ggl.core.gghealthd.service.d/bootseal-user.conf
     for name in ${SOCKETS}; do
         install -D -m 0644 ${S}/socket.conf ${D}${systemd_system_unitdir}/$name.socket.d/bootseal.conf
     done

@@ -47,10 +47,10 @@ class Saying:
 def test_what_runs_is_what_the_device_says(version: str, said: str, *, right: bool) -> None:
     port = Saying(said)
     if right:
-        app_jobs._running(cast("Port", port), version)
+        app_jobs.running(cast("Port", port), version)
     else:
         with pytest.raises(VerificationRefused, match=r"the device says .*: expected hello"):
-            app_jobs._running(cast("Port", port), version)
+            app_jobs.running(cast("Port", port), version)
     assert port.sent == [b"bootseal-app status\n"]
 
 

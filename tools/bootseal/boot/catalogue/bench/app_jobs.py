@@ -30,18 +30,20 @@ WATCH: Final = (
 )
 """What is typed on a device whose power is then cut, with `begin` at the other end."""
 _SEED: Final = 16
-# Copying, verifying and renaming take seconds, and then the application is watched for five.
-_WORK: Final = (0.0, 10.0)
+WORK: Final = (0.0, 10.0)
+"""Seconds in which the power is cut: copying, verifying and renaming take some, and then the
+application is watched for five."""
 _CHANCE: Final = random.Random(_SEED)  # noqa: S311 - the same in each run
-CUTS: Final = tuple(_CHANCE.uniform(*_WORK) for _ in range(3))
-"""When the power is cut, in seconds from what the step waits for."""
+CUTS: Final = tuple(_CHANCE.uniform(*WORK) for _ in range(3))
+"""When the power is cut, in seconds from what the step waits for.
+`python -m tests.device.app_cuts` has more."""
 _STATUS: Final = b"bootseal-app status\n"
 _OLD, _NEW, _NEWER = "1.1.0", "1.2.0", "1.3.0"
 _CRASHES: Final = "sleep 1\nexit 1\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class Asked:
     """A job, and what has to come of it.
 
     Attributes:
@@ -59,17 +61,18 @@ class _Asked:
     runs: str
 
 
-def _installed(version: str) -> _Asked:
+def installed(version: str) -> Asked:
+    """Return a job that installs a version, from the file of that name."""
     said = re.escape(f"version {version} of {NAME} runs")
-    return _Asked(file=version, version=version, status="SUCCEEDED", reason=said, runs=version)
+    return Asked(file=version, version=version, status="SUCCEEDED", reason=said, runs=version)
 
 
-def _refused(file: str, version: str, reason: str, *, runs: str) -> _Asked:
-    return _Asked(file=file, version=version, status="FAILED", reason=reason, runs=runs)
+def _refused(file: str, version: str, reason: str, *, runs: str) -> Asked:
+    return Asked(file=file, version=version, status="FAILED", reason=reason, runs=runs)
 
 
 _LIFE: Final = (
-    _installed(_OLD),
+    installed(_OLD),
     _refused(
         "crashes",
         _NEW,
@@ -78,7 +81,7 @@ _LIFE: Final = (
         + re.escape(f"version {_OLD} runs again"),
         runs=_OLD,
     ),
-    _installed(_NEW),
+    installed(_NEW),
     _refused(
         _OLD,
         _OLD,
@@ -92,7 +95,7 @@ _LIFE: Final = (
         runs=_NEW,
     ),
     _refused("changed", _NEWER, "a block of the image is not .*|the root of .*", runs=_NEW),
-    _Asked(status="SUCCEEDED", reason=f"{NAME} is removed", runs=""),
+    Asked(status="SUCCEEDED", reason=f"{NAME} is removed", runs=""),
 )
 """From the first version to its removal."""
 
@@ -120,9 +123,9 @@ def live(workspace: Workspace) -> None:
     with station.opened(workspace) as port:
         try:
             for number, each in enumerate(_LIFE):
-                _push(workspace, number, each)
-                _check(workspace, number, each)
-                _running(port, each.runs)
+                push(workspace, number, each)
+                check(workspace, number, each)
+                running(port, each.runs)
         finally:
             port.send(b"end\n")
 
@@ -130,24 +133,25 @@ def live(workspace: Workspace) -> None:
 def begin(workspace: Workspace) -> None:
     """Certify the device, have it install one version, and give it the job for the next."""
     station.certify(workspace)
-    _push(workspace, 0, _installed(_OLD))
-    _check(workspace, 0, _installed(_OLD))
+    push(workspace, 0, installed(_OLD))
+    check(workspace, 0, installed(_OLD))
     with station.opened(workspace) as port:
         port.send(b"\n")
-    _push(workspace, 1, _installed(_NEW))
+    push(workspace, 1, installed(_NEW))
 
 
 def finish(workspace: Workspace) -> None:
     """See how the second of the jobs of `begin` ends."""
     with station.opened(workspace) as port:
         try:
-            _check(workspace, 1, _installed(_NEW))
-            _running(port, _NEW)
+            check(workspace, 1, installed(_NEW))
+            running(port, _NEW)
         finally:
             port.send(b"end\n")
 
 
-def _push(workspace: Workspace, number: int, asked: _Asked) -> None:
+def push(workspace: Workspace, number: int, asked: Asked) -> None:
+    """Give the device a job."""
     desk = jobs.desk(workspace)
     document: Document = Removal(name=NAME)
     if asked.file:
@@ -162,11 +166,17 @@ def _push(workspace: Workspace, number: int, asked: _Asked) -> None:
     desk.push(jobs.plan(f"app-{number}", document))
 
 
-def _check(workspace: Workspace, number: int, asked: _Asked) -> None:
+def check(workspace: Workspace, number: int, asked: Asked) -> None:
+    """Wait for the end of a job, and demand what has to come of it.
+
+    Raises:
+        VerificationRefused: It ended otherwise.
+        Inconclusive: It did not end in time.
+    """
     jobs.demand(jobs.desk(workspace).ended(f"app-{number}"), asked.status, asked.reason)
 
 
-def _running(port: Port, version: str) -> None:
+def running(port: Port, version: str) -> None:
     """Demand what the device says of the application.
 
     Raises:

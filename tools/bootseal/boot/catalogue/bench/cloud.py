@@ -39,13 +39,15 @@ HTTPS_PORT: Final = 443
 ACCEPTED: Final = bytes.fromhex("20020000")
 """MQTT 3.1.1: CONNACK without an error."""
 _LIST_DAYS: Final = 30
-_SERVERS, _SERVERS_LATER = "servers", "servers-later"
+SERVERS: Final = "servers"
+"""Directory of the servers of a scenario, in its own."""
+_SERVERS_LATER: Final = "servers-later"
 _OWN: Final = "/data/identity/certificate.pem"
-_TOKEN: Final = f"-cert '{URI.format('cert')}' -key '{URI.format('private')}'"
+TOKEN: Final = f"-cert '{URI.format('cert')}' -key '{URI.format('private')}'"
 _REQUEST: Final = "/role-aliases/gateway/credentials"
 _THING: Final = f"x-amzn-iot-thingname: {NAME}"
 
-_FUNCTIONS: Final = (
+FUNCTIONS: Final = (
     # Runs a command and sends three lines: its exit code, what it wrote in base64, what it said.
     (
         'r() { "$@" >/tmp/o 2>/tmp/e; echo $? >&3; base64 -w 0 /tmp/o >&3; echo >&3; '
@@ -66,16 +68,16 @@ _FUNCTIONS: Final = (
     ),
 )
 # The status is sent again once the servers have said what they saw.
-_END: Final = ("read -r d <&3", "systemctl restart bootseal-status.service")
+END: Final = ("read -r d <&3", "systemctl restart bootseal-status.service")
 
 CONNECT: Final = "; ".join(
     (
         "sed '/^-----END/q' <&3 >/tmp/ca",
         "echo >&3",
         "sed '/^-----END/q' <&3 >/tmp/u",
-        *_FUNCTIONS,
-        f"m {_TOKEN}",
-        f"g {_TOKEN}",
+        *FUNCTIONS,
+        f"m {TOKEN}",
+        f"g {TOKEN}",
         (
             f"r mosquitto_pub -h {servers.BROKER} -p {MQTT_PORT} --cafile /tmp/ca --cert {_OWN} "
             f"--key /tmp/u -i {NAME} -t devices/{NAME} -m 42 -q 1"
@@ -90,14 +92,12 @@ CONNECT: Final = "; ".join(
         ),
         "m -cert /tmp/s -key /tmp/k -tls1_2",
         "g -cert /tmp/s -key /tmp/k -tls1_2",
-        *_END,
+        *END,
     )
 )
 """What is typed behind `station.COMMANDS`, for `connects` at the other end."""
 
-CONNECT_ONCE: Final = "; ".join(
-    ("sed '/^-----END/q' <&3 >/tmp/ca", *_FUNCTIONS, f"m {_TOKEN}", *_END)
-)
+CONNECT_ONCE: Final = "; ".join(("sed '/^-----END/q' <&3 >/tmp/ca", *FUNCTIONS, f"m {TOKEN}", *END))
 """What is typed behind `station.COMMANDS`, for `connects_once` at the other end."""
 
 CONNECT_AGAIN: Final = "; ".join(
@@ -106,10 +106,10 @@ CONNECT_AGAIN: Final = "; ".join(
         "sed '/^-----END/q' <&3 >/tmp/ca",
         "set -a",
         ". /usr/lib/bootseal/identity.env",
-        *_FUNCTIONS,
-        f"m {_TOKEN} -tls1_2",
-        f"g {_TOKEN} -tls1_2",
-        *_END,
+        *FUNCTIONS,
+        f"m {TOKEN} -tls1_2",
+        f"g {TOKEN} -tls1_2",
+        *END,
     )
 )
 """What is typed on a device with a revoked certificate, for `is_refused` at the other end."""
@@ -149,7 +149,7 @@ def serve(workspace: Workspace) -> None:
         ToolError: mosquitto does not start.
     """
     station.plug(workspace)
-    _serve(workspace, workspace.work / _SERVERS)
+    _serve(workspace, workspace.work / SERVERS)
 
 
 def serve_after_revocation(workspace: Workspace) -> None:
@@ -181,20 +181,20 @@ def connects(workspace: Workspace) -> None:
         BootsealError: The verifier cannot do its part, or the device does not answer.
     """
     station.certify(workspace)
-    place = workspace.work / _SERVERS
-    with _asked(workspace, place) as port:
+    place = workspace.work / SERVERS
+    with asked(workspace, place) as port:
         port.line()
         port.send(wrapped(URI.format("private")).encode())
         mqtt, https, published, fetched = (Said.by(port) for _ in range(4))
-        _demand(mqtt.output == ACCEPTED, "the broker does not accept the device", mqtt)
-        _demand(published.code == 0, "mosquitto_pub does not reach the broker", published)
+        demand(mqtt.output == ACCEPTED, "the broker does not accept the device", mqtt)
+        demand(published.code == 0, "mosquitto_pub does not reach the broker", published)
         for said in (https, fetched):
-            _demand(_client(said.output) == NAME, "the endpoint does not see the device", said)
-        names = _connected(place)
-        _demand(names == [NAME, NAME], f"the broker saw {names}", published)
-        seen = [json.loads(line) for line in _log(place, "endpoint").splitlines()]
+            demand(_client(said.output) == NAME, "the endpoint does not see the device", said)
+        names = connected(place)
+        demand(names == [NAME, NAME], f"the broker saw {names}", published)
+        seen = [json.loads(line) for line in log(place, "endpoint").splitlines()]
         names = [each["client"] for each in seen if each["thing"] == each["client"]]
-        _demand(names == [NAME, NAME], f"the endpoint saw {names}", fetched)
+        demand(names == [NAME, NAME], f"the endpoint saw {names}", fetched)
         _refused(port, "alert unknown ca")
 
 
@@ -206,12 +206,12 @@ def connects_once(workspace: Workspace) -> None:
         BootsealError: The verifier cannot do its part, or the device does not answer.
     """
     station.certify(workspace)
-    place = workspace.work / _SERVERS
-    with _asked(workspace, place) as port:
+    place = workspace.work / SERVERS
+    with asked(workspace, place) as port:
         said = Said.by(port)
-        _demand(said.output == ACCEPTED, "the broker does not accept the device", said)
-        names = _connected(place)
-        _demand(names == [NAME], f"the broker saw {names}", said)
+        demand(said.output == ACCEPTED, "the broker does not accept the device", said)
+        names = connected(place)
+        demand(names == [NAME], f"the broker saw {names}", said)
 
 
 def is_refused(workspace: Workspace) -> None:
@@ -222,15 +222,15 @@ def is_refused(workspace: Workspace) -> None:
         BootsealError: The device does not answer.
     """
     place = workspace.work / _SERVERS_LATER
-    with _asked(workspace, place) as port:
+    with asked(workspace, place) as port:
         _refused(port, "alert certificate revoked")
-        said = _log(place, "broker") + _log(place, "endpoint")
+        said = log(place, "broker") + log(place, "endpoint")
         if NAME in said:
             raise VerificationRefused(f"a server saw the device: {said[-200:]!r}")
 
 
 @contextmanager
-def _asked(workspace: Workspace, place: Path) -> Iterator[Port]:
+def asked(workspace: Workspace, place: Path) -> Iterator[Port]:
     """Send what servers are verified with; in the end, let the device go on."""
     with station.opened(workspace) as port:
         port.send((place / "server.pem").read_bytes())
@@ -244,11 +244,16 @@ def _refused(port: Port, reason: str) -> None:
     """See both servers refuse a client for a reason."""
     for name in ("broker", "endpoint"):
         said = Said.by(port)
-        _demand(said.output == b"", f"the {name} answers", said)
-        _demand(reason in said.errors, f"the {name} does not refuse with {reason!r}", said)
+        demand(said.output == b"", f"the {name} answers", said)
+        demand(reason in said.errors, f"the {name} does not refuse with {reason!r}", said)
 
 
-def _demand(true: bool, otherwise: str, said: Said) -> None:  # noqa: FBT001 - the condition itself
+def demand(true: bool, otherwise: str, said: Said) -> None:  # noqa: FBT001 - the condition itself
+    """Refuse, with what a client came to, unless a condition holds.
+
+    Raises:
+        VerificationRefused: It does not hold.
+    """
     if not true:
         raise VerificationRefused(
             f"{otherwise}: the client's exit code is {said.code}, its output "
@@ -265,12 +270,13 @@ def _client(answer: bytes) -> str:
         return ""
 
 
-def _connected(place: Path) -> list[str]:
+def connected(place: Path) -> list[str]:
     """Return the names of the clients that the broker has accepted."""
-    return re.findall(r"New client connected .*u'([^']*)'", _log(place, "broker"))
+    return re.findall(r"New client connected .*u'([^']*)'", log(place, "broker"))
 
 
-def _log(place: Path, name: str) -> str:
+def log(place: Path, name: str) -> str:
+    """Return what `broker` or `endpoint` has said."""
     return (place / f"{name}.log").read_text(errors="replace")
 
 
