@@ -91,7 +91,7 @@ def test_root_has_the_packages_of_the_recipes_and_busybox_for_a_shell(built: Bui
     assert found.isdisjoint({"bash", "dash", "mawk", "run-postinsts", "update-alternatives-opkg"})
     assert program(root, "sh") == program(root, "awk") == "busybox.nosuid"
     # Both have them, and the whole ones go before.
-    assert program(root, "mount") == "mount.debroot-debs"
+    assert program(root, "mount") == "mount.util-linux"
     assert program(root, "modprobe") == "kmod"
     assert program(root, "reboot") == "systemctl"
     assert not (root / "var/lib/dpkg").exists()
