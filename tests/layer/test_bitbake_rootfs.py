@@ -130,11 +130,13 @@ def test_package_that_does_not_fit_ends_the_build(
 def test_device_made_of_packages_boots_and_stands_attacks(
     built: Build, bootseal: Bootseal, keys: Path, tmp_path: Path
 ) -> None:
+    done = built.bitbake("bootseal-image")
+    assert done.code == 0, done.text
     device = tmp_path / "device"
     shutil.copytree(built.deployed / "bootseal-image", device)
     scenarios = ("first-boot", "second-boot", "fit-unsigned", "root-flipped")
     only = [word for name in scenarios for word in ("--scenario", name)]
-    done = bootseal("boot", "matrix", device, "--keys", keys, *only, "--json", "-")
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout)["results"]
+    ran = bootseal("boot", "matrix", device, "--keys", keys, *only, "--json", "-")
+    assert ran.returncode == 0, ran.stderr
+    results = json.loads(ran.stdout)["results"]
     assert {each["id"]: each["verdict"] for each in results} == dict.fromkeys(scenarios, "passed")
