@@ -47,8 +47,10 @@ def tree(build: Build, image: str) -> Path:
 
 def manifest(build: Build, image: str) -> set[str]:
     """Return the packages that an image has, by its manifest."""
-    name = f"deploy-{image}-image-complete/{image}-qemuarm64.manifest"
-    text = next(build.directory.glob(f"tmp/work/*/{image}/*/{name}")).read_text()
+    # Without the time in its name it is a link, to the newest.
+    name = f"deploy-{image}-image-complete/{image}-qemuarm64*.manifest"
+    found = build.directory.glob(f"tmp/work/*/{image}/*/{name}")
+    text = next(each for each in found if each.is_symlink()).read_text()
     return {line.split()[0] for line in text.splitlines()}
 
 
