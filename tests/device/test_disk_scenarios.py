@@ -26,7 +26,7 @@ NEEDS_DATA = {"data-null-cipher", "data-null-slot", "data-replaced"}
 # They start servers or make bundles for a device that runs, and change nothing on the disk.
 NEEDS_BOOT = {
     *("identity-issued", "identity-power-cut", "update-installed"),
-    *("update-job", "update-job-cut"),
+    *("update-job", "update-job-cut", "update-job-reverted"),
     *("app-job", "app-job-cut"),
 }
 ROM = {scenario.id: scenario.rom for scenario in SCENARIOS}
