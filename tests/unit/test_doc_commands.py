@@ -131,31 +131,28 @@ def missing(words: tuple[str, ...]) -> list[str]:
     """Return what is not there of a command that is a part of this repository."""
     program, *rest = words
     if program == "kas":
-        files = [name for word in rest if word.startswith("kas/") for name in word.split(":")]
-        return [name for name in files if not (ROOT / name).is_file()]
+        named = [name for word in rest if word.startswith("kas/") for name in word.split(":")]
+        return [name for name in named if not (ROOT / name).is_file()]
     if program == "pytest":
         return [word for word in rest if word.startswith("tests/") and not (ROOT / word).exists()]
-    text = ""
+    if program in SCRIPTS and rest and re.fullmatch(r"[a-z|-]+", rest[0]):
+        cases = re.findall(r"^\t*([^#\n]*)\)(?: |$)", SCRIPTS[program].read_text(), re.MULTILINE)
+        verbs = rest[0].split("|")
+        return [verb for verb in verbs if not re.search(rf"\b{verb}\b", " ".join(cases))]
+    files: list[Path] = []
     if words[:2] == ("python", "-m") and rest[1:] and rest[1].startswith("tests"):
         place = ROOT / rest[1].replace(".", "/")
-        files = [
-            path for path in (place.with_suffix(".py"), place / "__main__.py") if path.is_file()
-        ]
-        if not files:
+        if not place.with_suffix(".py").is_file() and not (place / "__main__.py").is_file():
             return [rest[1]]
-        # One module may hand its options on to others of its folder.
-        text = "\n".join(each.read_text() for each in (*files, *place.parent.glob("*.py")))
-        text += "".join(each.read_text() for each in place.glob("*.py"))
+        # Its options may be those of another module of its folder.
+        files = [*place.parent.glob("*.py"), *place.glob("*.py")]
     elif program.startswith("ci/"):
-        if not (ROOT / program).is_file():
-            return [] if (ROOT / program).exists() else [program]
-        text = (ROOT / program).read_text()
-    elif program in SCRIPTS and rest and re.fullmatch(r"[a-z|-]+", rest[0]):
-        text = SCRIPTS[program].read_text()
-        cases = " ".join(re.findall(r"^\t*([^#\n]*)\)(?: |$)", text, re.MULTILINE))
-        return [verb for verb in rest[0].split("|") if not re.search(rf"\b{verb}\b", cases)]
-    options_ = (word.partition("=")[0] for word in rest if text and word.startswith("--"))
-    return [each for each in options_ if each != "--help" and each not in text]
+        if not (ROOT / program).exists():
+            return [program]
+        files = [ROOT / program] if (ROOT / program).is_file() else []
+    text = "\n".join(each.read_text() for each in files)
+    given = (word.partition("=")[0] for word in rest if files and word.startswith("--"))
+    return [each for each in given if each not in text and each != "--help"]
 
 
 def label(page: Path) -> str:
