@@ -214,7 +214,7 @@ def _purpose(certificate: x509.Certificate) -> Iterator[Finding]:
 
 
 def purpose_problem(certificate: x509.Certificate) -> str:
-    """Say why a certificate is not one to sign updates or applications with; empty if it is one.
+    """Say why a certificate is not one to sign code with; empty if it is one.
 
     It is what RAUC asks for with `check-purpose=codesign`.
     """
