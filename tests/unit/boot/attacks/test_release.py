@@ -42,7 +42,7 @@ def test_edit_keeps_the_length_of_a_root_and_changes_nothing_else() -> None:
 @pytest.mark.parametrize("root", [b"compressed", UNIT + UNIT])
 def test_edit_of_lines_that_a_root_has_not_once_is_refused(root: bytes) -> None:
     with pytest.raises(UsageError, match=r"the root has .* [02] times: expected once"):
-        release._edited(root, release.HANGS)
+        release._edited(root, release.NEVER_GOOD)
 
 
 @pytest.mark.parametrize(

@@ -55,11 +55,13 @@ class Edit:
 
 
 _GOOD: Final = b"ExecStart=systemctl start data.mount\nExecStart="
+_MARKED: Final = _GOOD + b"/usr/lib/bootseal/mark-good"
 HANGS: Final = Edit(
-    lines=_GOOD + b"/usr/lib/bootseal/mark-good", others=_GOOD + b"sh -c 'kill -SEGV 1'"
+    lines=_MARKED + b"\nStandardOutput=journal+console\nStandardError=journal",
+    others=_GOOD + b"sh -c 'echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze'",
 )
-"""systemd itself ends before the slot is marked good: the kernel runs, and nothing else."""
-NEVER_GOOD: Final = Edit(lines=HANGS.lines, others=_GOOD + b"false")
+"""systemd itself is stopped before the slot is marked good; it would restart after a crash."""
+NEVER_GOOD: Final = Edit(lines=_MARKED, others=_GOOD + b"false")
 """The test that decides on it fails, once the data is open."""
 KEEPS_CLOSED: Final = Edit(
     lines=b"ExecStart=/usr/lib/bootseal/rollback define",

@@ -137,14 +137,14 @@ JOBS: Final = (
         "one (development image)",
         group=_GROUP,
         about="Three bundles in a row, which the maker signed and the device accepts. In the first "
-        "release systemd itself ends before the slot is found good: nothing runs any more but the "
-        "kernel, whose watchdog restarts the device. The second one closes the TPM's policy before "
-        "it opens the data, so the TPM does not release the key. In the third one the test that "
-        "decides on a good start fails. Both are up and not good, and restarted for that. Each "
-        "time release 1 starts again with its data, and reports FAILED, reverted to last known "
-        "good. The fourth job brings a good release, which reports SUCCEEDED. To save restarts, "
-        "each bad release has one attempt and not three, and the last two are left after one "
-        "minute and not after 30.",
+        "release systemd itself is stopped before the slot is found good: it starts nothing "
+        "more, and the kernel's watchdog restarts the device. The second one closes the TPM's "
+        "policy before it opens the data, so the TPM does not release the key. In the third "
+        "one the test that decides on a good start fails. Both are up and not good, and "
+        "restarted for that. Each time release 1 starts again with its data, and reports "
+        "FAILED, reverted to last known good. The fourth job brings a good release, which "
+        "reports SUCCEEDED. To save restarts, each bad release has one attempt and not three, "
+        "and the last two are left after one minute and not after 30.",
         prepare=_prepared_for_more,
         steps=(
             came_up(
