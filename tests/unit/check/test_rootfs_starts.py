@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests import root_samples
+from tests.unit.check.rootfs import root_samples
 
 from bootseal import state
 from bootseal.check.rootfs.check import offers_login
@@ -17,7 +17,7 @@ from bootseal.check.rootfs.starts import logins
 from bootseal.findings.model import Finding, Severity
 
 if TYPE_CHECKING:
-    from tests.root_samples import Files
+    from tests.unit.check.rootfs.root_samples import Files
 
     from bootseal.check.rootfs.starts.tree import Tree
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from tests import app_samples, root_samples, update_samples
+from tests import app_samples, update_samples
+from tests.unit.check.rootfs import root_samples
 
 from bootseal.check.rootfs import applications
 from bootseal.check.rootfs.starts import units
@@ -17,7 +18,7 @@ from bootseal.formats.app import rules
 from bootseal.keys.public import from_crypto
 
 if TYPE_CHECKING:
-    from tests.root_samples import Files
+    from tests.unit.check.rootfs.root_samples import Files
 
 LAYER = Path(__file__).parents[4] / "meta-secureboot/recipes-core"
 UNIT = (LAYER / "bootseal-app/files/bootseal-app@.service").read_text()
