@@ -14,7 +14,8 @@ import zstandard
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests import evidence_samples, kinds, module_samples, samples
+from tests import evidence_samples, kinds, samples
+from tests.unit.modules import module_samples
 
 from bootseal import device as devices
 from bootseal import documents

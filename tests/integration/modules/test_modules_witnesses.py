@@ -7,8 +7,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from tests import module_samples as samples
 from tests.integration.keys import vaults
+from tests.unit.modules import module_samples as samples
 
 from bootseal.formats import module_signature
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.module_samples import trailer
+from tests.unit.modules.module_samples import trailer
 
 from bootseal.errors import FormatError
 from bootseal.formats import module_signature

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from tests import module_samples as samples
+from tests.unit.modules import module_samples as samples
 from typer.testing import CliRunner
 
 from bootseal.cli.app import app

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
-from tests import module_samples as samples
 from tests import update_samples
+from tests.unit.modules import module_samples as samples
 
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats import module_signature

@@ -24,8 +24,8 @@ def sign(
     """Sign kernel modules in their place, for a kernel that has the key's certificate.
 
     The signature is appended as the kernel's scripts/sign-file does. Strip modules before, and
-    compress them after. All of them are looked at first: if one is no module, is compressed, or is
-    signed already, none is changed.
+    compress them after. All of them are looked at first: if one is not a module, is compressed, or
+    is signed already, none is changed.
 
     Example: bootseal modules sign root/usr/lib/modules --keys keys
 
