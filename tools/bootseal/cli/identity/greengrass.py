@@ -93,5 +93,5 @@ def greengrass(
         console.status("REFUSED; to write a correct one: bootseal identity greengrass --thing")
         raise typer.Exit(ExitCode.REFUSED)
     console.status(
-        "OK: the key is the token's, and no setting holds a secret. Not checked: whether it connects"
+        "OK: the key is the token's, and no setting holds a secret. Not checked: whether it works"
     )
