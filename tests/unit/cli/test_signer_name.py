@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 import socket
-
-import pytest
+from typing import TYPE_CHECKING
 
 from bootseal.cli.disk import sign
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
