@@ -31,7 +31,7 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise UsageError(
-            f"size {text!r} is not understood: expected a number with an optional K, M or G"
+            f"size {text[:80]!r} is not understood: expected a number with an optional K, M or G"
         )
     number = int(match[1], 16) if match[1] else int(match[2])
     return number * _SUFFIXES[match[3]]
