@@ -33,7 +33,7 @@ SCRIPTS: Final = {
     if not path.suffix
 }
 """Commands of the device; their verbs are the patterns of a `case`."""
-QUOTED: Final = re.compile(r"`([^`\n]+)`")
+QUOTED: Final = re.compile(r"`([^`]+)`")
 TOLD: Final = re.compile(r"(?:^|: |`| and )(bootseal [a-z](?:(?! and bootseal | Example: )[^`])*)")
 HELP: Final = re.compile(r"^Example: (bootseal .*)", re.MULTILINE)
 PROMPT: Final = re.compile(r"^[$#] ")
@@ -77,8 +77,9 @@ def examples(page: Path) -> Iterator[Typed]:
 
 def mentions(page: Path) -> Iterator[Typed]:
     """Give what a page quotes in its text."""
-    for found in QUOTED.findall(EXAMPLE.sub("", page.read_text())):
-        yield Typed(str(page.relative_to(ROOT)), words_of(found.replace(r"\|", "|")))
+    for paragraph in re.split(r"\n\s*\n", EXAMPLE.sub("", page.read_text())):
+        for found in QUOTED.findall(" ".join(paragraph.split())):
+            yield Typed(str(page.relative_to(ROOT)), words_of(found.replace(r"\|", "|")))
 
 
 def told() -> Iterator[Typed]:
