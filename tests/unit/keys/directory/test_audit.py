@@ -158,10 +158,13 @@ def test_archive_of_many_others_is_left_when_the_time_is_over(
     monkeypatch.setattr(contents, "_MAX_SECONDS", 1)
 
     began = time.monotonic()
-    (skipped,) = examine(directory).skipped
+    skipped = examine(directory).skipped
 
-    assert skipped.reason == "holds more than is unpacked in 1 seconds"
-    assert time.monotonic() - began < 20
+    # Of the archive, and of the one in it that was being unpacked.
+    assert {each.reason for each in skipped} == {"holds more than is unpacked in 1 seconds"}
+    assert f"{directory / 'many'}" in {each.path for each in skipped}
+    assert len(skipped) <= 2
+    assert time.monotonic() - began < 60
 
 
 def test_one_private_key_under_two_names_is_found(directory: Path) -> None:
