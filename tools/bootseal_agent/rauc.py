@@ -110,6 +110,7 @@ class Rauc:
         ) as running:
             assert running.stdout is not None  # noqa: S101 - a pipe, as asked for
             watch = threading.Timer(self.limit, running.kill)
+            watch.daemon = True
             watch.start()
             while line := running.stdout.readline(_LINE):
                 if found := _PERCENT.match(line):
