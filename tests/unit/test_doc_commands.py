@@ -33,7 +33,8 @@ SCRIPTS: Final = {
     if not path.suffix
 }
 """Commands of the device; their verbs are the patterns of a `case`."""
-QUOTED: Final = re.compile(r"`([^`\n]+)`")
+BLOCK: Final = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
+QUOTED: Final = re.compile(r"`([^`]+)`")
 TOLD: Final = re.compile(r"(?:^|: |`| and )(bootseal [a-z](?:(?! and bootseal | Example: )[^`])*)")
 HELP: Final = re.compile(r"^Example: (bootseal .*)", re.MULTILINE)
 PROMPT: Final = re.compile(r"^[$#] ")
@@ -77,8 +78,9 @@ def examples(page: Path) -> Iterator[Typed]:
 
 def mentions(page: Path) -> Iterator[Typed]:
     """Give what a page quotes in its text."""
-    for found in QUOTED.findall(EXAMPLE.sub("", page.read_text())):
-        yield Typed(str(page.relative_to(ROOT)), words_of(found.replace(r"\|", "|")))
+    for paragraph in re.split(r"\n\s*\n", BLOCK.sub("", page.read_text())):
+        for found in QUOTED.findall(" ".join(paragraph.split())):
+            yield Typed(str(page.relative_to(ROOT)), words_of(found.replace(r"\|", "|")))
 
 
 def told() -> Iterator[Typed]:
@@ -157,6 +159,16 @@ def missing(words: tuple[str, ...]) -> list[str]:
 
 def label(page: Path) -> str:
     return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", READ, ids=label)
+def test_commands_of_a_page_are_in_examples_for_a_shell(page: Path) -> None:
+    """In no block of another kind, where nothing would look at them."""
+    others = BLOCK.findall(EXAMPLE.sub("", page.read_text()))
+    lines = [line for each in others for line in each.splitlines()]
+    assert [
+        line for line in lines if re.match(r" *[$#]? ?(bootseal |python -m |ci/\w)", line)
+    ] == []
 
 
 @pytest.mark.parametrize("page", READ, ids=label)

@@ -56,6 +56,13 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_of_a_page_are_short(page: Path) -> None:
+    """All but those of tables and examples."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert [line for line in text.splitlines() if len(line) > 120 and line[0] not in "|!"] == []
+
+
 def run_together(text: str) -> list[str]:
     """Return the lines of a page's shell examples in which an editor joined what were several."""
     joined = re.compile(r"\\ |(?<![\w/.+-])bootseal (?=[a-z]).*(?<![\w/.+-])bootseal(?= [a-z]|$)")

@@ -155,6 +155,13 @@ def test_description_of_the_device_is_in_its_bill(releases: Releases) -> None:
     assert (devices.FILE_NAME, "describes", "disk.img") in relations(bill)
 
 
+@pytest.mark.parametrize("epoch", [1 << 40, 10**30, -(10**30)])
+def test_device_of_no_time_has_no_bill(releases: Releases, epoch: int) -> None:
+    device = dataclasses.replace(devices.load(releases.first), epoch=epoch)
+    with pytest.raises(FormatError, match="expected seconds since 1970"):
+        sbom.of_device(device, "0" * 64)
+
+
 def test_relations_are_of_artefacts_and_keys_that_there_are() -> None:
     assert parts.relations((), ("fit",)) == []
     assert parts.relations(("fit",), ()) == []

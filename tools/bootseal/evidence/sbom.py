@@ -177,7 +177,12 @@ class _Graph:
     def agent(self, epoch: int) -> str:
         """Add who made the document, and when: the time of the build."""
         name = f"{self._base}#agent"
-        created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        except (ValueError, OverflowError, OSError) as error:
+            raise FormatError(
+                f"{devices.FILE_NAME} has epoch {epoch}: expected seconds since 1970"
+            ) from error
         self.elements.append(
             {
                 "type": "CreationInfo",

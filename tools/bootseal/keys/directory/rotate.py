@@ -40,7 +40,7 @@ REPLACED: Final = (
 )
 """Roles whose keys are replaced with the next firmware, the next update or the next release."""
 
-_NUMBER: Final = re.compile(r"(.*?)(\d+)")
+_NUMBER: Final = re.compile(r"(.*?)(\d{1,9})")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 
 
