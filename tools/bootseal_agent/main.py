@@ -121,7 +121,7 @@ def _name(path: Path) -> str:
 
 
 def _slot() -> str:
-    found = _SLOT.findall(_COMMAND_LINE.read_text())
+    found = _SLOT.findall(_COMMAND_LINE.read_text(errors="replace"))
     if found not in (["a"], ["b"]):
         raise Refusal("the command line of the kernel does not name one slot: bootseal.slot=a or b")
     return str(found[0])

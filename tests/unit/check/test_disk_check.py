@@ -544,6 +544,17 @@ def test_version_of_uboot_is_compared_where_it_is_known(base: Base, errors: Erro
     assert whole == {"disk.pcr": "boot-a: PCR policy"}
 
 
+@pytest.mark.parametrize("index", ["x", "-1", "01", "24", "1" * 5000])
+def test_value_of_a_pcr_that_there_is_not_is_compared_with_nothing(
+    errors: Errors, base: Base, index: str
+) -> None:
+    slots = tuple(replace(s, pcrs={index: "0" * 64}) for s in base.target.slots)
+
+    found = errors(change=lambda target: replace(target, slots=slots))
+
+    assert found == {"disk.pcr": "boot-a: PCR policy"}
+
+
 def test_policy_is_not_called_checked_without_its_key(check_image: CheckImage) -> None:
     found = check_image(change=lambda target: replace(target, policy_key=None))
 

@@ -141,3 +141,13 @@ def test_escrow_key_that_cannot_decrypt_is_refused(tmp_path: Path) -> None:
     profile.load(profile.find("dev"))
     with pytest.raises(UsageError, match=r"\[keys.escrow\].*encrypted to an RSA key"):
         profile.load(path)
+
+
+@pytest.mark.parametrize("other", ["sha384,rsa4096", "sha256,ecdsa256"])
+def test_key_of_modules_that_kernels_cannot_use_is_refused(tmp_path: Path, other: str) -> None:
+    head, modules, rest = profile.find("dev").read_text().partition("[keys.modules]")
+    path = tmp_path / "dev.toml"
+    path.write_text(head + modules + rest.replace("sha256,rsa4096", other, 1))
+
+    with pytest.raises(UsageError, match=r"\[keys.modules\].*SHA-256 and RSA alone"):
+        profile.load(path)
