@@ -107,7 +107,7 @@ def _end(args: threading.ExceptHookArgs) -> None:
 def _settings(path: Path) -> dict[str, object]:
     try:
         found = cast("dict[str, object]", tomllib.loads(path.read_text()))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refusal(f"{path} is not TOML: {error}") from error
     if found.keys() != _KEYS:
         wrong = strict.shown(", ".join(sorted(found.keys() ^ _KEYS)))

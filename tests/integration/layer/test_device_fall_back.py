@@ -43,7 +43,9 @@ class Device:
         tools, library = self.directory / "bin", self.directory / "library"
         for each in (tools, library, self.directory / "slots"):
             each.mkdir()
-        backend = SlotState(self.directory / "slots", FILES / "rauc-backend", shell)
+        slots = self.directory / "slots"
+        own = f"LIBRARY={slots} SETTINGS={slots}"
+        backend = SlotState(slots, FILES / "rauc-backend", shell)
         backend.set_up(slot="b")
         backend.put(*self.state)
         (self.directory / "boot-a").write_bytes(self.other)
@@ -53,7 +55,7 @@ class Device:
         good = 0 if self.good else 3
         for place, body in (
             (library / "rollback", self.lowest),
-            (library / "rauc-backend", f'exec {" ".join(shell)} {backend.directory}/script "$@"'),
+            (library / "rauc-backend", f'{own} exec {" ".join(shell)} {slots}/script "$@"'),
             (tools / "awk", f'exec {shutil.which(awk[0])} {" ".join(awk[1:])} "$@"'),
             (tools / "systemctl", f'[ "$1" != is-active ] || exit {good}; echo "$*" >>{called}'),
         ):
@@ -62,7 +64,7 @@ class Device:
         (library / "read-fit").chmod(0o755)
         text = (FILES / "fall-back").read_text()
         for old, new in {
-            "/proc/cmdline": f"{backend.directory}/cmdline",
+            "/proc/cmdline": f"{slots}/cmdline",
             "/dev/disk/by-partlabel/": f"{self.directory}/",
         }.items():
             assert old in text
@@ -72,7 +74,7 @@ class Device:
         done = subprocess.run(
             [*shell, script],
             env={
-                "PATH": f"{tools}:{backend.directory}:/usr/bin:/bin",
+                "PATH": f"{tools}:{slots}:/usr/bin:/bin",
                 "LIBRARY": str(library),
             },
             capture_output=True,

@@ -125,10 +125,10 @@ def test_production_profile_with_a_dev_name_is_refused(tmp_path: Path) -> None:
 
 def test_file_that_is_no_profile_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
-    path.write_bytes(b"\xff = 1")
-
-    with pytest.raises(UsageError, match="cannot be read"):
-        profile.load(path)
+    for data in (b"\xff = 1", b"x = " + b"[" * 3000):
+        path.write_bytes(data)
+        with pytest.raises(UsageError, match="cannot be read"):
+            profile.load(path)
     with pytest.raises(UsageError, match="there is no key profile 'devel'"):
         profile.find("devel")
 

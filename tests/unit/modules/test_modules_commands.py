@@ -56,7 +56,7 @@ def test_directory_is_signed_and_checked(world: World) -> None:
     code, said = run("sign", world.tree, trusted, f"--key={world.key}")
 
     assert code == ExitCode.OK
-    assert "2 kernel modules are signed" in said
+    assert "2 kernel modules signed with the key of" in said
     code, said = run("check", world.tree, trusted, "--json")
     assert code == ExitCode.OK
     verdict, _ = json.JSONDecoder().raw_decode(said[said.index("{") :])

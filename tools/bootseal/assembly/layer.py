@@ -81,6 +81,7 @@ _PLACES: Final = {
     "rauc-pre-install": ("usr/lib/bootseal", 0o755),
     "read-fit": ("usr/lib/bootseal", 0o755),
     "rauc-service.conf": (f"{_UNITS}/rauc.service.d", 0o644),
+    "slot-state": ("usr/lib/bootseal", 0o644),
     "state": ("usr/lib/bootseal", 0o755),
     "rollback": ("usr/lib/bootseal", 0o755),
     "token-group": ("usr/lib/bootseal", 0o644),
@@ -88,6 +89,7 @@ _PLACES: Final = {
     "volume": ("usr/lib/bootseal", 0o755),
     "crypttab": ("etc", 0o644),
     "fstab": ("etc", 0o644),
+    "fw_env-copy.config": ("etc", 0o644),
     "fw_env.config": ("etc", 0o644),
 }
 # The agent is a Python package next to the layer.

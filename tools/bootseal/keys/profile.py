@@ -140,7 +140,7 @@ def load(path: Path) -> Profile:
     """
     try:
         document = tomllib.loads(read_bounded(path).decode())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"key profile {path} cannot be read: {error}") from error
     what = f"key profile {path}"
     try:

@@ -128,10 +128,10 @@ def sign(paths: Sequence[Path], signing: Signing, *, replace: bool, progress: Pr
         VerificationRefused: What was signed does not verify.
         OSError: A file cannot be read or written.
     """
-    with progress.step(f"{len(paths)} kernel modules: reading"):
+    with progress.step(f"reading kernel modules: {len(paths)}"):
         for path in paths:
             content_of(read_bounded(path, limit=MAX_MODULE), str(path), replace=replace)
-    with progress.step(f"{len(paths)} kernel modules: signing"):
+    with progress.step(f"signing kernel modules: {len(paths)}"):
         for path in paths:
             module = read_bounded(path, limit=MAX_MODULE)
             content = content_of(module, str(path), replace=replace)

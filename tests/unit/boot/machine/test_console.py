@@ -74,6 +74,7 @@ LINES = [
     ("slot-tried", "a", "bootseal: trying slot a"),
     ("slot-refused", "b", "bootseal: slot b refused"),
     ("state-read", "", "bootseal: slot state read"),
+    ("state-copy", "", "bootseal: second copy of the slot state read"),
     ("state-default", "", "bootseal: no valid slot state, using defaults"),
     ("state-not-saved", "", "bootseal: slot state not saved"),
     ("last-resort", "a", "bootseal: slot a has no attempts left, last resort"),

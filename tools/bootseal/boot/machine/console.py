@@ -84,6 +84,7 @@ PATTERNS: Final = _patterns(
     ("slot-tried", r"^bootseal: trying slot ([ab])\b"),
     ("slot-refused", r"^bootseal: slot ([ab]) refused"),
     ("state-read", r"^bootseal: slot state read"),
+    ("state-copy", r"^bootseal: second copy of the slot state read"),
     ("state-default", r"^bootseal: no valid slot state, using defaults"),
     ("state-not-saved", r"^bootseal: slot state not saved"),
     ("last-resort", r"^bootseal: slot ([ab]) has no attempts left, last resort"),

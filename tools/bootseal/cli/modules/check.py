@@ -7,7 +7,7 @@ import dataclasses
 
 from bootseal.cli import console
 from bootseal.cli.disk.printing import print_findings
-from bootseal.cli.modules.keys import CertificateOptions, Modules
+from bootseal.cli.modules.keys import CertificateOptions, Modules, counted
 from bootseal.cli.options import Json
 
 
@@ -27,7 +27,7 @@ def check(modules: Modules, *, trusted: CertificateOptions, as_json: Json = Fals
 
     pinned = trusted.pinned()
     found = find.find(modules)
-    with console.TerminalProgress().step(f"{len(found)} kernel modules"):
+    with console.TerminalProgress().step(counted(found)):
         findings = tuple(checking.check(found, pinned))
     if as_json:
         console.emit_json(
@@ -42,4 +42,4 @@ def check(modules: Modules, *, trusted: CertificateOptions, as_json: Json = Fals
         print_findings(findings, everything=True)
     refuse(findings, "the kernel modules are refused")
     subject = pinned.subject.rfc4514_string()
-    console.status("OK: {} kernel modules are signed with the key of {}", len(found), subject)
+    console.status("OK: {} signed with the key of {}", counted(found), subject)

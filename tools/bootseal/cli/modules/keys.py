@@ -14,6 +14,8 @@ from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bootseal.keys.cms import Certificate
     from bootseal.keys.signers.base import Access
     from bootseal.keys.signers.offline import Recorder
@@ -23,6 +25,11 @@ Modules: TypeAlias = Annotated[
     list[Path],
     typer.Argument(metavar="MODULE|DIR...", help="Kernel modules, or directories with them."),
 ]
+
+
+def counted(found: Collection[Path]) -> str:
+    """Return how many modules there are, in words."""
+    return f"{len(found)} kernel module{'' if len(found) == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

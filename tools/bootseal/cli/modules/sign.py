@@ -9,7 +9,7 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.key_options import KeyOptions
-from bootseal.cli.modules.keys import Modules, SigningOptions
+from bootseal.cli.modules.keys import Modules, SigningOptions, counted
 
 
 def sign(
@@ -39,7 +39,7 @@ def sign(
     signing, recorder = who.signing(opening.access())
     signing_.sign(found, signing, replace=replace, progress=console.TerminalProgress())
     if recorder is not None:
-        who.finish(recorder, f"{len(found)} kernel modules")
+        who.finish(recorder, counted(found))
         return
     subject = signing.certificate.subject.rfc4514_string()
-    console.status("OK: {} kernel modules are signed with the key of {}", len(found), subject)
+    console.status("OK: {} signed with the key of {}", counted(found), subject)
