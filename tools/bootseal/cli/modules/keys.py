@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from bootseal.cli.remote_keys import ExportRequests, ImportSignatures, demand_one_step, export
-from bootseal.errors import UsageError
+from bootseal.cli.remote_keys import (
+    ExportRequests,
+    ImportSignatures,
+    demand_one_step,
+    export,
+    of_directory,
+    stand_in,
+)
 from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:
@@ -57,12 +63,9 @@ class CertificateOptions:
         return certificate.read(self.certificate or self._own("--certificate", ".crt"))
 
     def _own(self, option: str, end: str) -> Path:
-        from bootseal.keys.directory import directory
         from bootseal.keys.profile import Role
 
-        if self.keys is None:
-            raise UsageError(f"{option} is missing, and so is --keys, which would provide it")
-        return self.keys / f"{directory.find(self.keys, Role.MODULES).name}{end}"
+        return of_directory(self.keys, Role.MODULES, option, end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,21 +90,16 @@ class SigningOptions(CertificateOptions):
         from bootseal.keys import certificate
         from bootseal.keys.profile import Role
         from bootseal.keys.signers import base
-        from bootseal.keys.signers.offline import Answers, Recorder
         from bootseal.modules.sign import Signing, demand_signer
 
         demand_one_step(self.key, self.export_requests, self.import_signatures)
         found = self.pinned()
         demand_signer(found)
         key = certificate.key_of(found)
-        if self.export_requests is not None:
-            recorder = Recorder(public_key=key, role=Role.MODULES)
-            return Signing(signer=recorder, certificate=found, asked=True), recorder
-        if self.import_signatures is not None:
-            answers = Answers(public_key=key, role=Role.MODULES, directory=self.import_signatures)
-            return Signing(signer=answers, certificate=found), None
-        uri = self.key or str(self._own("--key", ".key"))
-        return Signing(signer=base.open(uri, access), certificate=found), None
+        signer, recorder = stand_in(key, Role.MODULES, self.export_requests, self.import_signatures)
+        if signer is None:
+            signer = base.open(self.key or str(self._own("--key", ".key")), access)
+        return Signing(signer=signer, certificate=found, asked=recorder is not None), recorder
 
     def finish(self, recorder: Recorder, subject: str) -> None:
         """In step 1, write what is to be signed elsewhere."""
