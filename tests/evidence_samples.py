@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from spdx_python_model import v3_0_1 as spdx
 from tests import samples, update_samples
 
 from bootseal import device as devices
@@ -14,7 +16,7 @@ from bootseal import documents
 from bootseal.boot.catalogue.scenarios import SCENARIOS
 from bootseal.boot.scenario import runner
 from bootseal.boot.scenario.model import MatrixResult, Outcome, ScenarioResult
-from bootseal.device import Device, Input, Qemu
+from bootseal.device import Artefact, Device, Firmware, Input, Qemu
 from bootseal.evidence import companions, listing, make, sbom, sources
 from bootseal.formats.fit import model as fit_format
 from bootseal.measure import approved
@@ -42,6 +44,19 @@ REPORT: Final = "reports/matrix.html"
 STARTED: Final = "2026-11-22T07:20:00Z"
 VERSION: Final = b"U-Boot 2026.01 (Jan 01 2026 - 00:00:00 +0000)"
 STATEMENTS: Final = ("bundle", "disk", "firmware", "fit", "release", "sbom")
+
+PURL: Final = "pkg:deb/debian/bash@5.2.37-2%2Bb10?arch=arm64&distro=trixie"
+FIX: Final = "meta-secureboot/recipes-bsp/trusted-firmware-a/files/0001-bounds-CVE-2026-34878.patch"
+# As in the device.json of a reference build: name, versions, package URL.
+_SOURCES: Final = (
+    ("u-boot", "u-boot@2025.01-3%2Bdeb13u1"),
+    ("arm-trusted-firmware", "arm-trusted-firmware@2.12.1%2Bdfsg-1"),
+    ("mbedtls", "mbedtls@3.6.6-0.1~deb13u1"),
+)
+_PACKAGES: Final = (
+    ("linux-image-6.12.118+deb13-cloud-arm64", "6.12.118-1"),
+    ("busybox-static", "1:1.37.0-6+b9"),
+)
 
 
 def kas(**changes: object) -> bytes:
@@ -105,7 +120,8 @@ def device(base: Base, directory: Path, note: str) -> Path:
         ),
     )
     devices.save(description, directory)
-    (directory / sbom.FILE_NAME).write_bytes(sbom.of_device(description))
+    digest = devices.digest_file(directory / devices.FILE_NAME)
+    (directory / sbom.FILE_NAME).write_bytes(sbom.of_device(description, digest))
     put_matrix(directory, replace(result(description), versions={"release": note}))
     put_approved(directory, note)
     return directory
@@ -181,3 +197,64 @@ def sign(directory: Path, release: str = "1.0", key: Signer | None = None) -> Pa
 
 def envelope(directory: Path, name: str) -> Path:
     return listing.envelope(directory, name)
+
+
+def whole(device: Device) -> Device:
+    """Return a device with a boot ROM and an input of each kind."""
+    files = {
+        role: Artefact(path=f"{role}.bin", sha256=f"{number:064x}", size=1)
+        for number, role in enumerate(
+            ("kernel", "initramfs", "root", "fdt-a", "rom", "firmware", "bl2", "bl31"), start=1
+        )
+    }
+    return replace(
+        device,
+        artefacts=device.artefacts | files,
+        keys={"fit": "a" * 64, "policy": "b" * 64},
+        firmware=Firmware(mrk="c" * 64, counter=1, banks=()),
+        inputs=(
+            Input(name="bash", version="5.2.37-2+b10", sha256="d" * 64, purl=PURL),
+            *_started_from(),
+            Input(name="recipes/a.patch", version="1", sha256="e" * 64),
+            # Two paths, one content.
+            Input(name="recipes/b.patch", version="1", sha256="e" * 64),
+            Input(name=FIX, version="", sha256="f" * 64),
+        ),
+    )
+
+
+def _started_from() -> list[Input]:
+    # A source package has two files.
+    head, tail = "pkg:deb/debian/", "&distro=trixie"
+    sources = [
+        (name, ending, f"{head}{package}?arch=source{tail}")
+        for name, package in _SOURCES
+        for ending in ("orig.tar.xz", "debian.tar.xz")
+    ]
+    packages = [
+        (name, version, f"{head}{name}@{version}?arch=arm64{tail}") for name, version in _PACKAGES
+    ]
+    return [
+        Input(name=name, version=version, sha256=_digest(name, version), purl=purl)
+        for name, version, purl in (*sources, *packages)
+    ]
+
+
+def _digest(*words: str) -> str:
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()
+
+
+def bill(description: Device) -> bytes:
+    """Return the bill of materials of a device that `device.json` would describe so."""
+    digest = hashlib.sha256(documents.dump(description)).hexdigest()
+    return sbom.of_device(description, digest)
+
+
+def cpes(package: spdx.software_Package) -> set[str]:
+    """Return the CPEs of a package in a bill of materials."""
+    return {
+        str(each.identifier)
+        for each in package.externalIdentifier
+        if isinstance(each, spdx.ExternalIdentifier)
+        and each.externalIdentifierType == spdx.ExternalIdentifierType.cpe23
+    }

@@ -5,6 +5,8 @@
 
 inherit core-image features_check bootseal_verity bootseal_fit bootseal_disk
 inherit_defer ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'rom', 'bootseal_firmware', '', d)}
+inherit_defer ${@'bootseal_sbom' if bb.data.inherits_class('create-spdx-3.0', d) else ''}
+inherit_defer ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'modules', 'bootseal_modules', '', d)}
 
 REQUIRED_DISTRO_FEATURES = "bootseal"
 

@@ -18,11 +18,14 @@ BOOTSEAL_UPDATE_CA_KEY = "${@bootseal_layer.keys.name(d.getVar('BOOTSEAL_KEYS'),
 BOOTSEAL_UPDATE_CA_KEY[doc] = "Name of the authority of the keys that sign updates"
 BOOTSEAL_APP_KEY = "${@bootseal_layer.keys.name(d.getVar('BOOTSEAL_KEYS'), 'app')}"
 BOOTSEAL_APP_KEY[doc] = "Name of the key that signs applications"
+BOOTSEAL_MODULES_KEY = "${@bootseal_layer.keys.name(d.getVar('BOOTSEAL_KEYS'), 'modules')}"
+BOOTSEAL_MODULES_KEY[doc] = "Name of the key that signs kernel modules"
 
 BOOTSEAL_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'))}"
 BOOTSEAL_FIRMWARE_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'), bootseal_layer.keys.FIRMWARE_ROLES)}"
 BOOTSEAL_UPDATE_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'), bootseal_layer.keys.UPDATE_ROLES)}"
 BOOTSEAL_APP_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'), bootseal_layer.keys.APP_ROLES)}"
+BOOTSEAL_MODULES_KEY_CHECKSUMS = "${@bootseal_layer.keys.checksums(d.getVar('BOOTSEAL_KEYS'), bootseal_layer.keys.MODULES_ROLES)}"
 
 # nooelint: oelint.task.noanonpython - there is no other place to say what parsing depends on
 python __anonymous() {

@@ -7,7 +7,7 @@
 BOOTSEAL_CAPABILITIES ?= ""
 BOOTSEAL_CAPABILITIES[doc] = "What the machine can do: verified-boot slots tpm2 rom"
 BOOTSEAL_REQUESTS ?= ""
-BOOTSEAL_REQUESTS[doc] = "What the product wants beyond verified boot: measured-boot encrypted-data rom greengrass updates apps"
+BOOTSEAL_REQUESTS[doc] = "What the product wants beyond verified boot: measured-boot encrypted-data rom greengrass updates apps modules"
 BOOTSEAL_COMPATIBLE ?= "bootseal-${MACHINE}"
 BOOTSEAL_COMPATIBLE[doc] = "What bundles have to name as theirs: bootseal update bundle --compatible"
 BOOTSEAL_STATE ?= ""

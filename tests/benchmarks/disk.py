@@ -37,7 +37,7 @@ from bootseal.fit import control_dtb
 from bootseal.formats import boot_partition
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.uboot.environment import emit_environment
+from bootseal.formats.uboot import slot_state
 from bootseal.keys.public import from_pem
 from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import pcr_policy
@@ -89,7 +89,7 @@ def make(directory: Path) -> str:
         [predict(fit_format.parse(fit), f"conf-{slot}") for slot in "ab"], vendor
     )
     tail = boot_partition.pad_policy(documents.dump(document))
-    contents = {"bootstate": emit_environment(made.STATE), "verity": tree}
+    contents = {"bootstate": slot_state.emit(made.STATE, MIB), "verity": tree}
     layout = ["bootloader --ptable gpt"]
     with (directory / "disk.img").open("wb") as disk:
         disk.truncate(GIB)

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests import evidence_samples, kinds, samples
+from tests.unit.modules import module_samples
 
 from bootseal import device as devices
 from bootseal import documents
@@ -32,6 +33,7 @@ from bootseal.keys.algorithms import Algorithm
 from bootseal.keys.profile import KeySpec, Role, Storage
 from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import approved
+from bootseal.modules import sign as signed_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,6 +144,10 @@ def _application(root: Path, of_kind: dict[Kind, bytes]) -> None:
     (root / "app.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     seal = Signing(signer=FileSigner(private), certificate=made).partition
     (root / "app").write_bytes(b"".join(parts(memoryview(bytes(BLOCK)), seal)))
+    (root / "module.ko").write_bytes(module_samples.module())
+    signing = signed_modules.Signing(signer=FileSigner(private), certificate=made)
+    signed = signing.parts(module_samples.module(), "signed.ko")
+    (root / "signed.ko").write_bytes(b"".join(signed))
     for name, data in (("usr/bin/a", b"#!/bin/sh\n"), ("usr/lib/os-release", b"ID=a\n")):
         (root / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "tree" / name).write_bytes(data)
@@ -206,6 +212,8 @@ def hostile(root: Path) -> dict[str, Callable[[Path], None]]:
     raucb = _bundle(of_kind)
     app = (root / "app").read_bytes()
     far = fip[:32] + struct.pack("<Q", (1 << 64) - 1) + fip[40:]
+    ko = (root / "signed.ko").read_bytes()
+    sections = module_samples.module(sections=(*module_samples.SECTIONS[1:], *[b""] * 65_000))
     controls = b"\x1b[2J\xe2\x80\xae[bold]{\n" * 50
     return {
         "empty": _written(b""),
@@ -233,6 +241,11 @@ def hostile(root: Path) -> dict[str, Callable[[Path], None]]:
         "uimage": _written(of_kind[Kind.UBOOT_UIMAGE] + of_kind[Kind.UBOOT]),
         "gzip-bomb": _written(gzip.compress(bytes(64 << 20), 1, mtime=0)),
         "zstd-bomb": _written(zstandard.ZstdCompressor().compress(bytes(128 << 20))),
+        "cut-ko": _written(ko[-60:]),
+        "far-ko": _written(module_samples.module() + module_samples.trailer(b"", sig_len=1 << 31)),
+        "changed-ko": _written(ko.replace(b"license=GPL", b"license=BSD")),
+        "noise-ko": _written(module_samples.module() + module_samples.trailer(noise)),
+        "many-sections": _written(sections),
         "elf": _written(of_kind[Kind.ELF] + noise),
         "bundle": _written(of_kind[Kind.BUNDLE]),
         "der": _written(of_kind[Kind.DER_PRIVATE_KEY]),

@@ -114,6 +114,10 @@ READS: Final = {
     "app build certificate": "app.crt",
     "app sign certificate": "app.crt",
     "app check certificate": "app.crt",
+    "modules sign modules": "module.ko",
+    "modules check modules": "signed.ko",
+    "modules sign certificate": "app.crt",
+    "modules check certificate": "app.crt",
     "update bundle device": "device",
     "update check device": "device",
     "update check decrypt_key": "key",
@@ -201,6 +205,8 @@ NEEDS: Final = {
     },
     "app sign": {"certificate": "app.crt", "key": "key"},
     "app check": {"certificate": "app.crt"},
+    "modules sign": {"certificate": "app.crt", "key": "key"},
+    "modules check": {"certificate": "app.crt"},
     "update check": {"authority": "key.crt", "lowest": "0"},
 }
 # What is given up when something else names the keys.

@@ -74,8 +74,10 @@ def one_erofs(data: bytes) -> None:
 
 
 def one_elf(data: bytes) -> None:
-    """Check a program."""
+    """Check a program, and look for the sections of a module."""
     for raw in (data, elf.MAGIC + data[4:]):
+        with suppress(FormatError):
+            elf.sections(raw)
         with suppress(FormatError):
             found = elf.parse(raw)
             if found is not None:

@@ -115,6 +115,7 @@ def test_disk_layout_of_the_machine_is_not_that_of_the_device(whole: Build, keys
     [
         ("u-boot", "SRC_URI", ["0001-boot-fit-put-a-gate", "bootseal.env", "verify.cfg"]),
         ("linux-yocto", "SRC_URI", ["verity.cfg", "lockdown.cfg", "tpm.cfg", "crypt.cfg"]),
+        ("linux-yocto", "SRC_URI", ["modules-build.cfg"]),
         ("systemd", "PACKAGECONFIG", ["cryptsetup", "repart", "tpm2"]),
     ],
 )
@@ -128,6 +129,28 @@ def test_the_layer_changes_a_recipe_only_with_the_feature(
     without_feature = whole.values(recipe, variable)[variable]
     assert [word for word in words if word in without_feature.split("/")] == []
     assert "bootseal" not in without_feature
+
+
+def test_modules_are_signed_in_the_root_where_that_is_requested(whole: Build, keys: Path) -> None:
+    local = WHOLE + DEV.replace("@KEYS@", str(keys))
+    names = ("SRC_URI", "BOOTSEAL_CONFIG_REQUIRED", "do_compile")
+    images = ("bootseal-image", "bootseal-initramfs")
+    whole.configure(local)
+    for image in images:
+        assert "modules_sign" not in post_processing(whole, image)
+    whole.configure(f"{local}{FRAGMENTS}modules'\n")
+    kernel = whole.values("linux-yocto", *names)
+    assert "file://modules-key.cfg" in kernel["SRC_URI"]
+    assert "modules-key.cfg" in kernel["BOOTSEAL_CONFIG_REQUIRED"]
+    assert "modules-build.cfg" not in kernel["SRC_URI"] + kernel["BOOTSEAL_CONFIG_REQUIRED"]
+    assert "DEV-modules-1.crt" in kernel["do_compile"]
+    for image in images:
+        # Behind everything that could still change them.
+        assert post_processing(whole, image).split()[-1] == "bootseal_modules_sign"
+
+
+def post_processing(build: Build, image: str) -> str:
+    return build.values(image, "ROOTFS_POSTPROCESS_COMMAND")["ROOTFS_POSTPROCESS_COMMAND"]
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.slot_state import SlotState
+from tests.slot_state import FILES, SlotState
 
-SCRIPT = Path(__file__).parents[2] / "meta-secureboot/recipes-core/bootseal-device/files/mark-good"
+SCRIPT = FILES / "mark-good"
 SHELLS = [
     pytest.param(command, id=command[0])
     for command in (("dash",), ("bash",), ("busybox", "sh"))
@@ -47,8 +47,8 @@ def started(
         ("a", ("A B", "2", "3"), ("A B", "3", "3")),
         ("a", ("A B", "2", "0"), ("A B", "3", "0")),
         ("b", ("B A", "1", "2"), ("B A", "1", "3")),
-        # As U-Boot reads it: anything but one value is slot a first.
-        ("a", ("B A; reset", "2", "3"), ("B A; reset", "3", "3")),
+        # As U-Boot reads it: anything but one value is slot a first, and is written so.
+        ("a", ("B A; reset", "2", "3"), ("A B", "3", "3")),
     ],
 )
 def test_slot_that_is_first_has_its_attempts_back_and_the_other_keeps_its_own(

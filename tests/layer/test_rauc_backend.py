@@ -7,11 +7,10 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.slot_state import NEW, REST, SlotState
+from tests.slot_state import LAYER, NEW, SlotState
 
-from bootseal.formats.uboot.environment import ENVIRONMENT_SIZE
+from bootseal.formats.uboot import slot_state
 
-LAYER = Path(__file__).parents[2] / "meta-secureboot"
 BACKEND = LAYER / "dynamic-layers/meta-rauc/recipes-core/bootseal-update/files/rauc-backend"
 
 pytestmark = [
@@ -107,8 +106,8 @@ def test_attempts_that_the_boot_logic_does_not_know_are_none(device: SlotState, 
 
 
 def test_noise_is_replaced_by_a_valid_block(device: SlotState) -> None:
-    noise = random.Random(15).randbytes(ENVIRONMENT_SIZE)  # noqa: S311 - the same in each run
-    device.state.write_bytes(noise + REST)
+    noise = random.Random(15).randbytes(slot_state.SIZE)  # noqa: S311 - the same in each run
+    device.put_copies(noise, noise[::-1])
 
     assert device.run("get-primary") == (0, "A\n", "")
     assert device.run("set-primary", "B") == (0, "", "")

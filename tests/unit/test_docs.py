@@ -17,6 +17,8 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/*.md", "*/README.md", "tools/bootseal/findings/*.md")
     for path in ROOT.glob(pattern)
 )
+EXAMPLE = re.compile(r"^ *```(sh|console)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+"""An example for a shell: with `console`, its commands have a prompt in front."""
 
 
 def test_drawing_of_the_floors_is_that_of_the_contracts() -> None:
@@ -54,11 +56,22 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_of_a_page_are_short(page: Path) -> None:
+    """All but those of tables and examples."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert [line for line in text.splitlines() if len(line) > 120 and line[0] not in "|!"] == []
+
+
 def run_together(text: str) -> list[str]:
     """Return the lines of a page's shell examples in which an editor joined what were several."""
-    examples = re.findall(r"^ *```(?:sh|console)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
     joined = re.compile(r"\\ |(?<![\w/.+-])bootseal (?=[a-z]).*(?<![\w/.+-])bootseal(?= [a-z]|$)")
-    return [line for each in examples for line in each.splitlines() if joined.search(line)]
+    return [
+        line
+        for _, each in EXAMPLE.findall(text)
+        for line in each.splitlines()
+        if joined.search(line)
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

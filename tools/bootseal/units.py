@@ -14,7 +14,7 @@ GIB: Final = 1024 * MIB
 SECTOR: Final = 512
 
 _SUFFIXES: Final = {"": 1, "K": KIB, "M": MIB, "G": GIB}
-_SIZE: Final = re.compile(r"(0x[0-9a-fA-F]+|[0-9]+)\s*([KMG]?)(?:i?B)?")
+_SIZE: Final = re.compile(r"(?:0x([0-9a-fA-F]{1,16})|([0-9]{1,20}))\s*([KMG]?)(?:i?B)?")
 
 
 def parse_size(text: str) -> int:
@@ -31,9 +31,10 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise UsageError(
-            f"size {text!r} is not understood: expected a number with an optional K, M or G"
+            f"size {text[:80]!r} is not understood: expected a number with an optional K, M or G"
         )
-    return int(match[1], 0) * _SUFFIXES[match[2]]
+    number = int(match[1], 16) if match[1] else int(match[2])
+    return number * _SUFFIXES[match[3]]
 
 
 def format_size(size: int) -> str:

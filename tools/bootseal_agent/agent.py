@@ -276,7 +276,7 @@ class Agent:
                 case Removal():
                     said = applications.remove(asked)
         except InstallError as error:
-            self._put(Failed(f"{error}", error.passing))
+            self._put(Failed(f"{error}", error.passing, error.ongoing))
         except Exception as error:  # noqa: BLE001 - else nobody would hear how the install ended
             _log.exception("the install ended unexpectedly")
             self._put(Failed(f"{type(error).__name__}: {error}", passing=False))

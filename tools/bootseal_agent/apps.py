@@ -16,10 +16,12 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import ssl
+import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -56,6 +58,7 @@ class Apps:
         request: File whose appearance starts the installer; it takes the file away.
         result: Where the installer says what came of it; root's.
         limit: Seconds that a download may take.
+        answering: Seconds that a server may take from a request to the end of its headers.
         patience: Seconds that the installer may take.
         pause: Seconds between two looks at the result.
     """
@@ -65,6 +68,7 @@ class Apps:
     request: Path
     result: Path = Path("/run/bootseal-app-install/result")
     limit: float = 4 * 3600
+    answering: float = 120
     patience: float = 3600
     pause: float = 0.5
 
@@ -169,8 +173,11 @@ class Apps:
         with closing(self._connection(asked.url)) as connection:
             # A range even from the start: the answer then says how long the whole is.
             headers = {"Range": f"bytes={there}-{asked.size - 1}", "Accept-Encoding": "identity"}
-            connection.request("GET", _target(asked.url), headers=headers)
-            with connection.getresponse() as answer:
+            connection.connect()
+            with _within(self.answering, connection.sock):
+                connection.request("GET", _target(asked.url), headers=headers)
+                answer = connection.getresponse()
+            with answer:
                 size = _beginning(answer, there, asked.size)
                 file.truncate(size)
                 # What has come, and not a whole chunk: a server that is slow on purpose could take
@@ -258,6 +265,34 @@ def _beginning(answer: http.client.HTTPResponse, there: int, size: int) -> int:
         message = f"the server has an image of {total} bytes: the job asks for {size}"
         raise InstallError(message)
     return begin
+
+
+@contextmanager
+def _within(seconds: float, connection: socket.socket) -> Iterator[None]:
+    """End a connection that takes longer than this.
+
+    Its own limit is for each read, and a server may send one byte of a header at a time.
+    """
+
+    def cut() -> None:
+        with suppress(OSError):
+            # Not that of an SSLSocket, which would go on without TLS.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    watch = threading.Timer(seconds, cut)
+    watch.daemon = True
+    end = time.monotonic() + seconds
+    watch.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
+        if time.monotonic() < end:
+            raise
+    finally:
+        watch.cancel()
+    # Headers that were cut off look whole.
+    if time.monotonic() >= end:
+        raise TimeoutError(f"the server does not answer within {seconds} s")
 
 
 def _check_wanted(unwanted: Callable[[], bool], end: float) -> None:

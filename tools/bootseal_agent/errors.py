@@ -18,8 +18,10 @@ class InstallError(AgentError):
     Args:
         reason: Why.
         passing: Whether the same may succeed with a fresh URL or after a while.
+        ongoing: Whether what installs may still be at work, where nobody waits for it any more.
     """
 
-    def __init__(self, reason: str, *, passing: bool = False) -> None:
+    def __init__(self, reason: str, *, passing: bool = False, ongoing: bool = False) -> None:
         super().__init__(reason)
         self.passing = passing
+        self.ongoing = ongoing

@@ -174,10 +174,14 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Nothing was installed, or the record of it was not written."""
+    """Nothing was installed, or the record of it was not written.
+
+    Of an update, RAUC may also be `ongoing` where nobody waits for it any more.
+    """
 
     reason: str
     passing: bool
+    ongoing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

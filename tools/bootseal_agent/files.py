@@ -60,8 +60,8 @@ def sync(directory: Path) -> None:
 
 def _regular(path: Path, flags: int, mode: str) -> IO[bytes]:
     more = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    file: IO[bytes] = open(os.open(path, flags | more, 0o600), mode)  # noqa: PTH123, SIM115 - the caller's
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise Refusal(f"{path} is not a regular file")
-    return file
+    descriptor = os.open(path, flags | more, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return open(descriptor, mode)  # noqa: PTH123 - the caller's
+    os.close(descriptor)
+    raise Refusal(f"{path} is not a regular file")

@@ -191,8 +191,11 @@ def _installing(state: State, event: Event) -> Result:
         case Failed(_, passing) if passing and state.attempts < ATTEMPTS:
             state = replace(state, phase=Phase.FETCHING, waiting=False, version=0)
             return state, (Retry(),)
-        case Failed(reason, _):
-            return _end(state, Status.FAILED, reason)
+        case Failed(reason, _, ongoing):
+            state, actions = _end(state, Status.FAILED, reason)
+            # What RAUC installs after that is of a job that has failed.
+            undo = (MarkBad(),) if ongoing and isinstance(state.asked, Update) else ()
+            return state, (*undo, *actions)
         case _:
             return _while_installing(state, event)
 

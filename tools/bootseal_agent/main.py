@@ -107,7 +107,7 @@ def _end(args: threading.ExceptHookArgs) -> None:
 def _settings(path: Path) -> dict[str, object]:
     try:
         found = cast("dict[str, object]", tomllib.loads(path.read_text()))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refusal(f"{path} is not TOML: {error}") from error
     if found.keys() != _KEYS:
         wrong = strict.shown(", ".join(sorted(found.keys() ^ _KEYS)))
@@ -121,7 +121,7 @@ def _name(path: Path) -> str:
 
 
 def _slot() -> str:
-    found = _SLOT.findall(_COMMAND_LINE.read_text())
+    found = _SLOT.findall(_COMMAND_LINE.read_text(errors="replace"))
     if found not in (["a"], ["b"]):
         raise Refusal("the command line of the kernel does not name one slot: bootseal.slot=a or b")
     return str(found[0])

@@ -47,14 +47,14 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A broker, and how to prove who one is.
+    """A broker, and what the device proves its identity with.
 
     Attributes:
         host: Its name, which its certificate has to have.
         port: Its port; 443 is asked for MQTT by ALPN.
         ca: The authorities that may have certified it, PEM.
         certificate: The device's certificate, PEM.
-        key: The device's key, PEM.
+        key: The device's key, or the URI of one in a token, PEM.
     """
 
     host: str

@@ -110,6 +110,7 @@ class Rauc:
         ) as running:
             assert running.stdout is not None  # noqa: S101 - a pipe, as asked for
             watch = threading.Timer(self.limit, running.kill)
+            watch.daemon = True
             watch.start()
             while line := running.stdout.readline(_LINE):
                 if found := _PERCENT.match(line):
@@ -119,7 +120,9 @@ class Rauc:
             code = running.wait()
             watch.cancel()
         if code == -signal.SIGKILL:
-            raise InstallError(f"RAUC was killed, or did not end within {self.limit} s")
+            # That was the client: RAUC's service does not hear of it.
+            reason = f"RAUC's client was killed, or did not end within {self.limit} s"
+            raise InstallError(reason, ongoing=True)
         if code:
             error = _failure("".join(said), code)
             refusal = self._refusal() if _CHILD.search(f"{error}") else None
@@ -149,8 +152,8 @@ class Rauc:
         end = time.monotonic() + self.limit
         while (said := _answer(self._run(command)).get("data")) != "idle":
             if time.monotonic() > end:
-                shown = strict.shown(said)
-                raise InstallError(f"RAUC is {shown} for more than {self.limit} s", passing=True)
+                reason = f"RAUC is {strict.shown(said)} for more than {self.limit} s"
+                raise InstallError(reason, passing=True, ongoing=True)
             time.sleep(self.pause)
 
     def _compare(self, update: Update) -> None:

@@ -42,6 +42,7 @@ REQUESTS: Final = {
     "greengrass": Needs(requests=("encrypted-data",), layers=("meta-aws",)),
     "updates": Needs(requests=("encrypted-data",), layers=("rauc",)),
     "apps": Needs(requests=("encrypted-data",)),
+    "modules": Needs(),
 }
 
 
@@ -183,6 +184,7 @@ def _keys(given: Configuration) -> str:
         roles += keys.FIRMWARE_ROLES if "rom" in given.requests else ()
         roles += keys.UPDATE_ROLES if "updates" in given.requests else ()
         roles += keys.APP_ROLES if "apps" in given.requests else ()
+        roles += keys.MODULES_ROLES if "modules" in given.requests else ()
         development = keys.manifest(given.keys, roles).development
     except keys.KeyDirectoryError as error:
         return str(error)

@@ -24,6 +24,8 @@ FIRMWARE_ROLES: Final = ("mrk", "fw-trusted", "fw-nontrusted", "fw-soc", "fw-boo
 UPDATE_ROLES: Final = ("update-ca",)
 # With applications, this one as well.
 APP_ROLES: Final = ("app",)
+# With kernel modules that the build does not sign, this one as well.
+MODULES_ROLES: Final = ("modules",)
 # What is next to the private key, wherever that is.
 _PUBLIC: Final = (".crt", ".pub")
 

@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from types import ModuleType
+from bootseal_layer import rules
 
 
 def problem(declared: str, source: str) -> str:
@@ -21,7 +18,7 @@ def problem(declared: str, source: str) -> str:
     if not declared.split():
         return ""
     try:
-        rule = _rule(source)
+        rule = rules.load(source, "state.py")
     except OSError as error:
         return (
             "BOOTSEAL_STATE is checked by the rule of the signing tool, which is not there:"
@@ -42,19 +39,4 @@ def install(declared: str, source: str, root: str) -> None:
         source: Directory of the repository that the layer is in.
         root: The root file system.
     """
-    _rule(source).install(declared, Path(root))
-
-
-def _rule(source: str) -> ModuleType:
-    """Load the module; its file is named, so that no other tool that is installed is taken.
-
-    Raises:
-        OSError: It is not there.
-    """
-    path = Path(source) / "tools/bootseal/state.py"
-    spec = importlib.util.spec_from_file_location("bootseal_state_rule", path)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    rules.load(source, "state.py").install(declared, Path(root))

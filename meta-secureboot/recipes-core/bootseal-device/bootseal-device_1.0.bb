@@ -22,12 +22,14 @@ SRC_URI = "\
     file://crypttab \
     file://data/bootseal-good.service \
     file://fetch-policy \
+    file://fw_env-copy.config \
     file://fw_env.config \
     file://luks2 \
     file://mark-good \
     file://masked-units \
     file://measure.conf \
     file://rollback \
+    file://slot-state \
     file://tpm \
     file://volume \
 "
@@ -49,9 +51,9 @@ do_install() {
     install -D -m 0644 -t ${D}${nonarch_libdir} ${S}/clock-epoch
     install -D -m 0644 -t ${D}${nonarch_libdir}/repart.d ${S}/50-data.conf
     install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/check-header ${S}/create-data ${S}/fetch-policy ${S}/mark-good ${S}/rollback ${S}/volume
-    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/luks2 ${S}/tpm
+    install -D -m 0644 -t ${D}${nonarch_libdir}/bootseal ${S}/luks2 ${S}/slot-state ${S}/tpm
     install -D -m 0755 -t ${D}${bindir} ${S}/bootseal-attest ${S}/bootseal-data ${S}/bootseal-status
-    install -D -m 0644 -t ${D}${sysconfdir} ${S}/crypttab ${S}/fw_env.config
+    install -D -m 0644 -t ${D}${sysconfdir} ${S}/crypttab ${S}/fw_env-copy.config ${S}/fw_env.config
     install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_POLICY_KEY}.pub ${D}${systemd_unitdir}/tpm2-pcr-public-key.pem
     install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_ESCROW_KEY}.crt ${D}${nonarch_libdir}/bootseal/escrow.crt
     touch ${D}${nonarch_libdir}/bootseal/development

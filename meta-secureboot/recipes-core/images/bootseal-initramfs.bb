@@ -15,6 +15,7 @@ IMAGE_FSTYPES = "cpio.gz"
 IMAGE_NAME_SUFFIX = ""
 
 inherit core-image features_check
+inherit_defer ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'modules', 'bootseal_modules', '', d)}
 
 REQUIRED_DISTRO_FEATURES = "bootseal"
 

@@ -30,6 +30,7 @@ class Images:
         longer: Bytes that it says and sends more.
         shift: What it adds to where a part begins, in what it says.
         slow: Seconds that it waits after each byte; 0 for an answer in two parts.
+        header: Seconds that it waits after each byte of a header that does not end; 0 for none.
         gate: Holds answers back in the middle of them.
         asked: The ranges that it was asked for.
     """
@@ -42,6 +43,7 @@ class Images:
     longer: int = 0
     shift: int = 0
     slow: float = 0
+    header: float = 0
     gate: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)
 
@@ -78,6 +80,11 @@ class _Handler(BaseHTTPRequestHandler):
             begin = start + images.shift
             self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
         self.send_header("Content-Length", str(len(data) - start))
+        if images.header:
+            self.flush_headers()
+        while images.header:
+            self.wfile.write(b"a")
+            time.sleep(images.header)
         self.end_headers()
         body = data[start:]
         if images.cut:

@@ -230,9 +230,23 @@ def test_image_that_systemd_does_not_mount_is_refused_for_its_reason(
 
 def test_image_that_takes_too_long_is_refused(device: Device) -> None:
     device.says("x")
-    (device.root / "systemd-says").write_text("x.service: Main process exited\n")
-    why = device.refused("verify", "hello", device.put())
-    assert why == "systemd does not mount the image: it took too long"
+    (device.root / "systemd-says").write_text("x.service: Failed with result 'timeout'.\n")
+    image = device.put()
+    assert device.refused("verify", "hello", image) == "looking at the image took too long"
+    assert device.refused_at_start() == "looking at the image took too long"
+
+
+def test_image_that_nothing_looked_at_is_refused_for_what_is_known(device: Device) -> None:
+    image = device.put()
+    (device.root / "systemd-says").write_text("x.service: Failed with result 'signal'.\n")
+    why = device.refused("verify", "hello", image)
+    assert why.startswith("nothing looked at the image to its end: see journalctl -b -u bootseal-")
+
+    device.tool("systemd-run", "printf 'Failed to connect to bus: \\033[2J' >&2; exit 1")
+    why = "nothing looked at the image to its end: Failed to connect to bus: ?[2J"
+    assert device.refused("verify", "hello", image) == why
+    device.tool("journalctl", "exit 1")
+    assert device.refused_at_start() == why
 
 
 def test_changed_block_is_found_before_an_image_is_installed(device: Device) -> None:

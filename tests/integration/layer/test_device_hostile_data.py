@@ -34,11 +34,16 @@ class Board:
         self.slot.write_bytes(SLOT)
         tools = root / "bin"
         tools.mkdir()
-        self.tool("fw_printenv", "echo 1")
-        self.tool("fw_setenv", f'echo "fw_setenv $*" >>{self.calls}')
+        self.state = root / "state"
+        self.put_state("3")
+        self.tool("fw_printenv", f"cat {self.state}")
+        self.tool("fw_setenv", f"cat >{self.state}; echo fw_setenv >>{self.calls}")
         self.tool("rollback", f'echo "rollback $*" >>{self.calls}')
+        cmdline = root / "cmdline"
+        cmdline.write_text("quiet bootseal.slot=a\n")
         text = (FILES / "mark-good").read_text()
         for old, new in {
+            "/proc/cmdline": cmdline,
             "/data/bootseal": self.data,
             "/run/bootseal": self.run,
             "/usr/lib/bootseal/rollback": tools / "rollback",
@@ -47,6 +52,9 @@ class Board:
             text = text.replace(old, str(new))
         self.script = root / "mark-good"
         self.script.write_text(text)
+
+    def put_state(self, left: str) -> None:
+        self.state.write_text(f"BOOT_ORDER=A B\nBOOT_A_LEFT={left}\nBOOT_B_LEFT=3\n")
 
     def tool(self, name: str, body: str) -> None:
         path = self.root / "bin" / name
@@ -57,7 +65,7 @@ class Board:
         path = f"{self.root / 'bin'}:{os.environ['PATH']}"
         return subprocess.run(
             [shell, *(["sh"] if shell == "busybox" else []), self.script],
-            env={"PATH": path, "LC_ALL": "C"},
+            env={"PATH": path, "LC_ALL": "C", "LIBRARY": str(FILES)},
             capture_output=True,
             text=True,
             check=False,
@@ -212,19 +220,22 @@ def test_without_encrypted_data_the_slot_has_its_attempts_and_nothing_else_happe
     board: Board, shell: str, left: str, *, written: bool
 ) -> None:
     (board.root / "bin/rollback").unlink()
-    board.tool("fw_printenv", f"echo {left}")
+    board.put_state(left)
     done = board.start(shell)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     calls = board.calls.read_text() if board.calls.exists() else ""
-    assert calls == ("fw_setenv BOOT__LEFT 3\n" if written else "")
+    assert calls == ("fw_setenv\n" * 2 if written else "")
+    assert "BOOT_A_LEFT=3\n" in board.state.read_text()
     assert not board.data.exists()
 
 
 def scripts() -> list[Path]:
     shebang = re.compile(rb"#!.*sh\b|# shellcheck shell=sh")
     found = [p for p in LAYER.rglob("files/*") if p.is_file() and shebang.match(p.read_bytes())]
-    assert {"mark-good", "rollback", "init", "bootseal-status", "tpm"} <= {p.name for p in found}
+    assert {"mark-good", "slot-state", "rollback", "init", "bootseal-status", "tpm"} <= {
+        p.name for p in found
+    }
     return found
 
 

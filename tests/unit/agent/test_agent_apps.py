@@ -272,6 +272,15 @@ def test_slow_server_does_not_hold_a_download_beyond_its_limit(
     assert time.monotonic() - began < 30
 
 
+def test_server_that_never_ends_its_headers_is_left(device: Apps, images: Images) -> None:
+    images.header = 0.05
+    began = time.monotonic()
+    error = refusal(dataclasses.replace(device, answering=1), app(images))
+    assert str(error) == "the download failed: the server does not answer within 1 s"
+    assert error.passing
+    assert time.monotonic() - began < 30
+
+
 @pytest.mark.parametrize("kind", ["link", "FIFO", "directory"])
 def test_download_is_not_written_through_what_is_there(
     device: Apps, images: Images, tmp_path: Path, kind: str

@@ -276,6 +276,20 @@ def test_slot_that_could_not_be_marked_bad_is_marked_later(tmp_path: Path) -> No
     assert (bench.agent.phase, bench.rauc.refusals) == (Phase.REPORTING, 0)
 
 
+def test_slot_is_marked_bad_once_an_install_has_ended_that_nobody_waited_for(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(record=tmp_path / "record", times=Times(answer=1000, retry=0.05, good=1000))
+    bench.rauc.error = InstallError("no end", ongoing=True)
+    bench.rauc.refusals = 2
+    bench.rauc.told.set()
+    bench.offer(asked(bench))
+
+    bench.run(lambda: bench.rauc.bad == 1)
+
+    assert (bench.agent.phase, bench.rauc.refusals) == (Phase.REPORTING, 0)
+
+
 class Listener:
     """What hears of a connection."""
 

@@ -105,6 +105,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Installed("version 1.2.0 of hello runs"),
     Failed("bad signature", passing=False),
     Failed("HTTP 403", passing=True),
+    Failed("no end", passing=False, ongoing=True),
 )
 
 
@@ -202,6 +203,19 @@ def test_record_that_was_not_written_ends_the_job_and_restarts_nothing() -> None
     _, (report,) = machine.step(state, Got(execution(version=4)))
 
     assert report == Report("job-1", 1, 4, Status.FAILED, (("reason", "no space"),))
+
+
+def test_slot_that_may_still_be_written_for_a_failed_job_is_marked_bad() -> None:
+    state, _ = machine.step(State(device=DEVICE), Offered(execution()))
+    state, _ = machine.step(state, Accepted(3))
+
+    _, actions = machine.step(state, Failed("no end", passing=False, ongoing=True))
+    report = Report("job-1", 1, 3, Status.FAILED, (("reason", "no end"),))
+    assert actions == (MarkBad(), report)
+
+    # Where nothing was written, the other slot is what the device falls back to.
+    _, actions = machine.step(state, Failed("no end", passing=False))
+    assert actions == (report,)
 
 
 ANSWERS: Final[dict[type[Action], tuple[type[Event], ...]]] = {

@@ -141,8 +141,10 @@ def test_reason_comes_without_what_gives_access_to_the_bundle(tmp_path: Path) ->
 def test_install_that_does_not_end_is_ended(tmp_path: Path, install: str) -> None:
     begun = time.monotonic()
 
-    assert "did not end within 1 s" in str(failure(double(tmp_path, install, limit=1)))
+    error = failure(double(tmp_path, install, limit=1))
 
+    assert "did not end within 1 s" in str(error)
+    assert error.ongoing
     assert time.monotonic() < begun + 300
 
 
@@ -177,6 +179,7 @@ def test_rauc_that_is_busy_is_waited_for(tmp_path: Path) -> None:
     assert (tmp_path / "rauc.begun").read_text() == "x\n" * 3
     error = failure(double(tmp_path, "exit 0", operation=f"echo '{busy}'", limit=0.2))
     assert (str(error), error.passing) == ("RAUC is 'installing' for more than 0.2 s", True)
+    assert error.ongoing
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from tests import agent_samples as samples
 
-from bootseal_agent import record
+from bootseal_agent import files, record
+from bootseal_agent.errors import Refusal
 from bootseal_agent.events import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 RECORD: Final = Record(job="job-1", number=1, slot="b", version="2.0", boot=samples.BOOT)
@@ -30,6 +32,20 @@ def test_record_is_kept_replaced_and_forgotten(tmp_path: Path) -> None:
     record.forget(path)
     record.forget(path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_opened_and_nothing_stays_open(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "record"
+    make(path)
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208 - numbers
+
+    with pytest.raises(Refusal, match="is not a regular file"):
+        files.opened(path)
+
+    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208 - likewise
 
 
 @pytest.mark.parametrize("cut", ["fsync", "replace"])

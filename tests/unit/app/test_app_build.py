@@ -298,9 +298,11 @@ def test_damaged_layers_are_malformed(source: Path, tmp_path: Path) -> None:
     layer = tmp_path / "layer"
     whole = archive(source)
     packed = gzip.compress(whole)
-    zstd = zstandard.ZstdCompressor().compress(whole)
+    zstd = zstandard.ZstdCompressor(write_checksum=True).compress(whole)
     halves = [each[: len(each) // 2] for each in (whole, packed, zstd)]
-    for data in (*halves, packed[:-4] + b"abcd"):
+    # The last ones are the checksum of what was compressed.
+    middle = zstd[: len(zstd) // 2] + bytes(16) + zstd[len(zstd) // 2 + 16 :]
+    for data in (*halves, packed[:-4] + b"abcd", zstd[:-4] + b"abcd", middle):
         layer.write_bytes(data)
         with pytest.raises(FormatError, match=r"is damaged"):
             samples.build(layer, tmp_path / "image")

@@ -258,9 +258,10 @@ def test_lost_setting_is_said_with_its_cause(tmp_path: Path) -> None:
             {"qemu-virt.cfg", "qemu-virt-rom.cfg"},
             {"qemu-virt-bios.cfg", "measured-first.cfg"},
         ),
-        ("recipes-kernel/linux/files", {"qemu-virt-kernel.cfg"}, set()),
+        ("recipes-kernel/linux/files", {"qemu-virt-kernel.cfg"}, {"modules-key.cfg"}),
+        ("recipes-kernel/linux/files", {"qemu-virt-kernel.cfg"}, {"modules-build.cfg"}),
     ],
-    ids=["U-Boot", "U-Boot behind a boot ROM", "kernel"],
+    ids=["U-Boot", "U-Boot behind a boot ROM", "kernel", "kernel with signed modules"],
 )
 def test_fragments_of_the_layer_agree_with_each_other(
     directory: str, board: set[str], others: set[str]

@@ -24,7 +24,7 @@ from bootseal.fit.sign import sign
 from bootseal.formats import boot_partition, verity
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fit import model as fit_format
-from bootseal.formats.uboot.environment import emit_environment
+from bootseal.formats.uboot import slot_state
 from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import FIRMWARE_PROPERTY, predict
@@ -254,7 +254,7 @@ def make_base(directory: Path) -> Base:
     tail = boot_partition.pad_policy(documents.dump(pcr_policy.sign(predictions.values(), vendor)))
     image = bytearray(SIZE)
     write_tables(image, declared())
-    contents = {"bootstate": emit_environment(STATE), "root": data, "verity": tree}
+    contents = {"bootstate": slot_state.emit(STATE, MIB), "root": data, "verity": tree}
     for each in declared():
         content = contents.get(each.name.split("-")[-1], contents["root"])
         if each.name.startswith("boot-"):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.check.conftest import DISK
 
 from bootseal import proc
-from bootseal.check import coverage, partitions
+from bootseal.check import coverage, partitions, slot_state
 from bootseal.check import disk as disk_check
 from bootseal.device import Partition
 from bootseal.disk import image as source
@@ -46,6 +46,8 @@ STATE = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
 FIRST, OTHER = str(uuid.UUID(int=1)), str(uuid.UUID(int=99))
 BEFORE = Partition(number=7, name="x", type=OTHER, uuid=OTHER, offset=0, size=MIB)
 TAIL = MIB - 64 * KIB
+SECOND = 512 * KIB
+SINGLE = "disk.bootstate-copy: it has no second copy: a write cut short would lose it"
 
 
 def test_good_disk_is_accepted_without_a_warning(check_image: CheckImage) -> None:
@@ -88,7 +90,11 @@ def test_fit_of_two_slots_is_read_once(base: Base, monkeypatch: pytest.MonkeyPat
         pytest.param("", 11 * MIB, {"disk.hidden-data": "unallocated"}, id="behind"),
         pytest.param("bootstate", 2, {"disk.bootstate": "bootstate"}, id="state checksum"),
         pytest.param(
-            "bootstate", 16 * KIB, {"disk.hidden-data": "bootstate, unused end"}, id="behind state"
+            "bootstate", 16 * KIB, {"disk.hidden-data": "bootstate, unused"}, id="behind state"
+        ),
+        pytest.param("bootstate", 512 * KIB + 2, {"disk.bootstate": "bootstate"}, id="its copy"),
+        pytest.param(
+            "bootstate", 528 * KIB, {"disk.hidden-data": "bootstate, unused end"}, id="behind both"
         ),
         pytest.param(
             "boot-a", TAIL - 1, {"disk.hidden-data": "boot-a, unused end"}, id="behind the FIT"
@@ -387,6 +393,63 @@ def test_slot_state_may_say_three_things_only(
     }
 
 
+@pytest.mark.parametrize("place", [0, SECOND])
+def test_each_copy_of_the_slot_state_may_say_three_things_only(
+    base: Base, check_image: CheckImage, place: int
+) -> None:
+    smuggled = emit_environment(STATE | {"bootcmd": "bootm"})
+
+    found = check_image(base.changed("bootstate", place, smuggled)).findings
+
+    start = base.offset("bootstate")
+    assert [(f.id, f.severity, f.offset) for f in found if "bootstate" in f.id] == [
+        ("disk.bootstate-variable", "error", start + place),
+        ("disk.bootstate-copy", "warning", start + SECOND),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ("whole", "whole", []),
+        ("whole", "torn", ["disk.bootstate: the first copy"]),
+        ("torn", "whole", ["disk.bootstate: the second copy"]),
+        ("torn", "older", ["disk.bootstate: the second copy"]),
+        ("torn", "torn", ["disk.bootstate: its defaults"] * 2),
+        ("torn", "none", [SINGLE, "disk.bootstate: its defaults"]),
+        ("whole", "none", [SINGLE]),
+        ("whole", "older", ["disk.bootstate-copy: the first copy"]),
+        ("older", "whole", ["disk.bootstate-copy: the first copy"]),
+    ],
+)
+def test_copies_of_the_slot_state_are_told_apart(
+    base: Base, check_image: CheckImage, first: str, second: str, told: list[str]
+) -> None:
+    whole = emit_environment(STATE)
+    blocks = {
+        "whole": whole,
+        "older": emit_environment(STATE | {"BOOT_ORDER": "B A"}),
+        "torn": whole[:30] + b"\xff" * 482 + whole[512:],
+        "none": bytes(len(whole)),
+    }
+    image = replace(base, image=base.changed("bootstate", 0, blocks[first]))
+
+    verdict = check_image(image.changed("bootstate", SECOND, blocks[second]))
+
+    said = [f for f in verdict.findings if "bootstate" in f.id]
+    assert [f"{f.id}: {f.message.rpartition(' use ')[2]}" for f in said] == told
+    torn = "torn" in {first, second}
+    assert {f.id for f in verdict.errors} == ({"disk.bootstate"} if torn else set())
+
+
+def test_partition_without_room_for_a_second_copy_has_one(base: Base) -> None:
+    entry = replace(base.target.partitions[0], size=528 * KIB - 512)
+    with source.opened(base.target.image) as disk:
+        found = list(slot_state.check(disk, entry))
+
+    assert [f"{f.id}: {f.message}" for f in found] == [SINGLE]
+
+
 @pytest.mark.parametrize(("left", "spent"), [("1", []), ("0", ["slot b"])])
 def test_slot_without_attempts_is_told(
     base: Base, check_image: CheckImage, left: str, spent: list[str]
@@ -479,6 +542,17 @@ def test_version_of_uboot_is_compared_where_it_is_known(base: Base, errors: Erro
 
     assert alone == {}
     assert whole == {"disk.pcr": "boot-a: PCR policy"}
+
+
+@pytest.mark.parametrize("index", ["x", "-1", "01", "24", "1" * 5000])
+def test_value_of_a_pcr_that_there_is_not_is_compared_with_nothing(
+    errors: Errors, base: Base, index: str
+) -> None:
+    slots = tuple(replace(s, pcrs={index: "0" * 64}) for s in base.target.slots)
+
+    found = errors(change=lambda target: replace(target, slots=slots))
+
+    assert found == {"disk.pcr": "boot-a: PCR policy"}
 
 
 def test_policy_is_not_called_checked_without_its_key(check_image: CheckImage) -> None:

@@ -196,7 +196,9 @@ def test_choice_of_a_bank_has_two_values_and_zeros(armed: Base, errors: Errors, 
         }
 
 
-@pytest.mark.parametrize("place", [16 * KIB, 64 * KIB - 1, 64 * KIB + 512, MIB - 1])
+@pytest.mark.parametrize(
+    "place", [16 * KIB, 64 * KIB - 1, 64 * KIB + 512, 512 * KIB - 1, 528 * KIB, MIB - 1]
+)
 def test_bytes_around_the_choice_are_refused(armed: Base, errors: Errors, place: int) -> None:
     assert [*errors(armed.flipped("bootstate", place))] == ["disk.hidden-data"]
 
@@ -288,6 +290,7 @@ def test_uncovered_parts_are_the_documented_ones(proof: prove.DiskProof) -> None
 
     assert {*found} == {
         "bootstate: slot state",
+        "bootstate: slot state, second copy",
         "bootstate, unused",
         "bootstate: bank choice",
         "bootstate, unused end",

@@ -56,6 +56,8 @@ def test_uncovered_regions_are_named(proof: DiskProof) -> None:
         "backup GPT",
         "unallocated",
         "bootstate: slot state",
+        "bootstate: slot state, second copy",
+        "bootstate, unused",
         "bootstate, unused end",
         *(f"boot-{slot}: FIT structure" for slot in "ab"),
         *(f"boot-{slot}, unused end" for slot in "ab"),

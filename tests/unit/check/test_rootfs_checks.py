@@ -167,6 +167,7 @@ def test_policy_file_adds_to_what_is_allowed(tmp_path: Path) -> None:
         ("setuids = []", "has 'setuids'"),
         ("setuid = 5", "not a list of patterns"),
         ("= x", "is not TOML"),
+        (f"setuid = {'[' * 3000}", "is not TOML"),
         ("module-key = 5", "not a file name"),
         ('module-key = "none.pem"', "there is no module key"),
     ],

@@ -5,25 +5,27 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.check.rootfs import root_samples
 
 from bootseal import state
 from bootseal.check.rootfs.check import offers_login
 from bootseal.check.rootfs.starts import check as starts
 from bootseal.check.rootfs.starts import logins
-from bootseal.check.rootfs.starts.tree import Tree
-from bootseal.disk.filesystems.node import Content, Node
 from bootseal.findings.model import Finding, Severity
+
+if TYPE_CHECKING:
+    from tests.unit.check.rootfs.root_samples import Files
+
+    from bootseal.check.rootfs.starts.tree import Tree
 
 LAYER = Path(__file__).parents[3] / "meta-secureboot/recipes-core/bootseal-device/files"
 APPS = LAYER.parents[1] / "bootseal-app/files"
 UNIT = "usr/lib/systemd/system/app.service"
 TTY = "[Service]\nStandardInput=tty\nTTYPath=/dev/ttyAMA0\n"
 WANTED = "etc/systemd/system/multi-user.target.wants"
-
-Files = dict[str, str | bytes]
-"""Content of a file by path; a text that begins with `->` is the target of a link."""
 
 BASE: Files = {
     "bin": "->usr/bin",
@@ -36,19 +38,7 @@ BASE: Files = {
 
 
 def tree(tmp_path: Path, files: Files) -> Tree:
-    nodes = []
-    for number, (path, content) in enumerate((BASE | files).items()):
-        if isinstance(content, str) and content.startswith("->"):
-            target = content.removeprefix("->")
-            nodes.append(Node(path=path, mode=0o120777, uid=0, gid=0, size=1, target=target))
-            continue
-        raw = content.encode() if isinstance(content, str) else content
-        place = tmp_path / str(number)
-        place.write_bytes(raw)
-        inside = Content(path=place, offset=0, size=len(raw))
-        size = len(raw)
-        nodes.append(Node(path=path, mode=0o100755, uid=0, gid=0, size=size, content=inside))
-    return Tree(nodes)
+    return root_samples.tree(tmp_path, BASE | files)
 
 
 def elf_program(

@@ -32,6 +32,7 @@ SIGNING = (
     "identity issue",
     "keys generate",
     "keys rotate",
+    "modules sign",
     "measure sign",
 )
 DECRYPTING = ("update check",)

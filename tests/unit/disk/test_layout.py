@@ -129,6 +129,8 @@ def test_unknown_partition_name_is_refused_with_the_known_ones() -> None:
         pytest.param(TABLE + PART + " --offset 16K", "expected a whole sector", id="offset"),
         pytest.param(TABLE + PART.replace("1M", "0"), "multiple of 1 MiB", id="no-size"),
         pytest.param(TABLE + PART.replace("1M", "big"), "size 'big'", id="no-number"),
+        pytest.param(TABLE + PART.replace("1M", "1" * 5000), "is not understood", id="endless"),
+        pytest.param(TABLE + PART.replace("1024", "1" * 5000), "is not a number", id="long-align"),
         pytest.param(TABLE + PART.replace(TYPE, "efi"), "badly formed", id="type"),
         pytest.param(TABLE + PART.replace("one", "a/b"), "--part-name 'a/b'", id="name"),
         pytest.param(f"{TABLE}{PART}\n{PART}", "that of partition 1", id="same-name"),

@@ -127,7 +127,10 @@ def test_no_evidence_of_a_bundle_with_another_release(releases: Releases, releas
     [
         ({"release": ""}, "the release is called"),
         ({"release": "../1"}, "the release is called"),
-        ({"builder": "us"}, "expected a URI"),
+        *(
+            ({"builder": builder}, "expected a URI")
+            for builder in ("us", "", ":", "https:", "1:us", "ours: here", "https://\xe9")
+        ),
         ({"builder": "a:\n"}, "--builder is not a text"),
         ({"invocation": "x" * 2000}, "--invocation is not a text"),
     ],

@@ -13,9 +13,9 @@ from spdx_python_model import v3_0_1 as spdx
 from tests import evidence_samples as samples
 
 from bootseal import device as devices
-from bootseal.device import Artefact, Firmware, Input
+from bootseal.device import Input
 from bootseal.errors import FormatError
-from bootseal.evidence import sbom, verify
+from bootseal.evidence import parts, products, sbom, verify
 from bootseal.evidence.verify import Wanted
 
 if TYPE_CHECKING:
@@ -24,35 +24,9 @@ if TYPE_CHECKING:
 
     from tests.unit.evidence.conftest import Releases
 
-    from bootseal.device import Device
-
 pytestmark = pytest.mark.tool("mksquashfs")
 
-PURL = "pkg:deb/debian/bash@5.2.37-2%2Bb10?arch=arm64&distro=trixie"
-FIX = "meta-secureboot/recipes-bsp/trusted-firmware-a/files/0001-bounds-CVE-2026-34878.patch"
-
-
-def whole(device: Device) -> Device:
-    """Return a device with a boot ROM and an input of each kind."""
-    files = {
-        role: Artefact(path=f"{role}.bin", sha256=f"{number:064x}", size=1)
-        for number, role in enumerate(
-            ("kernel", "initramfs", "root", "fdt-a", "rom", "firmware", "bl2", "bl31"), start=1
-        )
-    }
-    return dataclasses.replace(
-        device,
-        artefacts=device.artefacts | files,
-        keys={"fit": "a" * 64, "policy": "b" * 64},
-        firmware=Firmware(mrk="c" * 64, counter=1, banks=()),
-        inputs=(
-            Input(name="bash", version="5.2.37-2+b10", sha256="d" * 64, purl=PURL),
-            Input(name="recipes/a.patch", version="1", sha256="e" * 64),
-            # Two paths, one content.
-            Input(name="recipes/b.patch", version="1", sha256="e" * 64),
-            Input(name=FIX, version="", sha256="f" * 64),
-        ),
-    )
+SCANNED = (spdx.software_SoftwarePurpose.install, spdx.software_SoftwarePurpose.specification)
 
 
 def model(data: bytes) -> spdx.SHACLObjectSet:
@@ -67,14 +41,14 @@ def names(*elements: object) -> set[object]:
 
 @pytest.fixture
 def bill(releases: Releases) -> bytes:
-    return sbom.of_device(whole(devices.load(releases.first)))
+    return samples.bill(samples.whole(devices.load(releases.first)))
 
 
 def test_model_of_spdx_accepts_the_bill(bill: bytes) -> None:
     found = model(bill)
     assert found.link() == set()
     packages = list(found.foreach_type(spdx.software_Package))
-    assert [each.software_packageUrl for each in packages] == [PURL]
+    assert samples.PURL in {each.software_packageUrl for each in packages}
     assert all(each.creationInfo for each in found.foreach_type(spdx.Element))
     [document] = found.foreach_type(spdx.SpdxDocument)
     elements = set(found.foreach_type(spdx.Element))
@@ -86,25 +60,129 @@ def test_patch_with_a_cve_in_its_name_fixes_what_is_built_with_it(bill: bytes) -
     [fixed] = found.foreach_type(spdx.security_VexFixedVulnAssessmentRelationship)
     assert fixed.relationshipType == spdx.RelationshipType.fixedIn
     assert names(fixed.from_) == {"CVE-2026-34878"}
-    assert names(*fixed.to) == {"rom.bin", "bl2.bin"}
+    assert names(*fixed.to) == {"arm-trusted-firmware", "rom.bin", "bl2.bin"}
     [patched] = [
         each
         for each in found.foreach_type(spdx.Relationship)
         if each.relationshipType == spdx.RelationshipType.patchedBy
     ]
     assert patched.from_ is fixed
-    assert names(*patched.to) == {FIX}
+    assert names(*patched.to) == {samples.FIX}
+    # Only by this do scanners find what is said of a component.
+    [associated] = [
+        each
+        for each in found.foreach_type(spdx.Relationship)
+        if each.relationshipType == spdx.RelationshipType.hasAssociatedVulnerability
+    ]
+    assert (names(associated.from_), set(associated.to)) == (
+        {"arm-trusted-firmware"},
+        {fixed.from_},
+    )
+
+
+def test_what_a_device_starts_from_has_the_names_that_databases_have(bill: bytes) -> None:
+    found = model(bill)
+    named = {
+        each.name: (each.software_packageVersion, samples.cpes(each))
+        for each in found.foreach_type(spdx.software_Package)
+        if each.software_primaryPurpose in SCANNED
+    }
+    tail = "*:*:*:*:*:*:*"
+    assert named == {
+        "bash": ("5.2.37-2+b10", set()),
+        "u-boot": ("2025.01-3+deb13u1", {f"cpe:2.3:*:denx:u-boot:2025.01:{tail}"}),
+        "arm-trusted-firmware": (
+            "2.12.1+dfsg-1",
+            {
+                f"cpe:2.3:*:arm:arm-trusted-firmware:2.12.1:{tail}",
+                f"cpe:2.3:*:arm:trusted_firmware-a:2.12.1:{tail}",
+                f"cpe:2.3:*:arm:arm_trusted_firmware:2.12.1:{tail}",
+                f"cpe:2.3:*:arm_trusted_firmware_project:arm_trusted_firmware:2.12.1:{tail}",
+            },
+        ),
+        "mbedtls": ("3.6.6-0.1~deb13u1", {f"cpe:2.3:*:*:mbed_tls:3.6.6:{tail}"}),
+        "linux-image-6.12.118+deb13-cloud-arm64": (
+            "6.12.118-1",
+            {
+                f"cpe:2.3:*:*:linux_kernel:6.12.118:{tail}",
+                f"cpe:2.3:*:linux:linux:6.12.118:{tail}",
+            },
+        ),
+        "busybox-static": ("1:1.37.0-6+b9", {f"cpe:2.3:*:*:busybox:1.37.0:{tail}"}),
+    }
+
+
+def test_bill_says_what_became_of_sources(bill: bytes) -> None:
+    made = {(source, to) for source, kind, to in relations(bill) if kind == "generates"}
+    linux = "linux-image-6.12.118+deb13-cloud-arm64"
+    assert made == {
+        ("u-boot", "u-boot.dtb"),
+        ("arm-trusted-firmware", "rom.bin"),
+        ("arm-trusted-firmware", "bl2.bin"),
+        ("arm-trusted-firmware", "bl31.bin"),
+        ("mbedtls", "rom.bin"),
+        ("mbedtls", "bl2.bin"),
+        (linux, "kernel.bin"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("version", "found"),
+    [
+        ("1:1.3.dfsg+really1.3.1-1+b1", "1.3.1"),
+        ("0.18+ds-1", "0.18"),
+        ("3.6.6-0.1~deb13u1", "3.6.6"),
+        ("257.13", "257.13"),
+        ("2025.01~rc1+dfsg-1", None),
+        ("2025a-1", None),
+        ("", None),
+    ],
+)
+def test_version_is_upstream_s_or_there_is_no_name(version: str, found: str | None) -> None:
+    expected = [] if found is None else [f"cpe:2.3:*:v:p:{found}:*:*:*:*:*:*:*"]
+    assert products.cpes(("v:p",), version) == expected
+
+
+def test_special_characters_of_a_name_are_escaped() -> None:
+    [found] = products.cpes(("a+b:c/d",), "1")
+    assert found == r"cpe:2.3:*:a\+b:c\/d:1:*:*:*:*:*:*:*"
+
+
+def test_description_of_the_device_is_in_its_bill(releases: Releases) -> None:
+    path = releases.first / devices.FILE_NAME
+    bill = sbom.of_device(devices.load(releases.first), devices.digest_file(path))
+    assert devices.digest_file(path) in sbom.digests(bill, "it")
+    assert (devices.FILE_NAME, "describes", "disk.img") in relations(bill)
+
+
+@pytest.mark.parametrize("epoch", [1 << 40, 10**30, -(10**30)])
+def test_device_of_no_time_has_no_bill(releases: Releases, epoch: int) -> None:
+    device = dataclasses.replace(devices.load(releases.first), epoch=epoch)
+    with pytest.raises(FormatError, match="expected seconds since 1970"):
+        sbom.of_device(device, "0" * 64)
+
+
+def test_relations_are_of_artefacts_and_keys_that_there_are() -> None:
+    assert parts.relations((), ("fit",)) == []
+    assert parts.relations(("fit",), ()) == []
+    assert parts.relations(("fit",), ("fit",)) == [
+        parts.Relation("fit", "other", ("fit",), "signed by this key")
+    ]
 
 
 @pytest.mark.parametrize(
     "name",
-    [FIX.replace(".patch", ".cfg"), FIX.replace("CVE-", ""), "elsewhere/CVE-2026-34878.patch"],
+    [
+        samples.FIX.replace(".patch", ".cfg"),
+        samples.FIX.replace("CVE-", ""),
+        "elsewhere/CVE-2026-34878.patch",
+    ],
 )
 def test_nothing_else_is_said_to_fix_a_vulnerability(releases: Releases, name: str) -> None:
-    device = whole(devices.load(releases.first))
-    others = tuple(each for each in device.inputs if each.name != FIX)
+    device = samples.whole(devices.load(releases.first))
+    others = tuple(each for each in device.inputs if each.name != samples.FIX)
     changed = (*others, Input(name=name, version="", sha256="f" * 64))
-    found = model(sbom.of_device(dataclasses.replace(device, inputs=changed)))
+    found = model(samples.bill(dataclasses.replace(device, inputs=changed)))
     assert list(found.foreach_type(spdx.security_Vulnerability)) == []
 
 
@@ -162,14 +240,14 @@ def test_bill_says_what_is_inside_and_who_signed(bill: bytes) -> None:
 def test_time_of_a_build_that_is_none_is_refused(releases: Releases, epoch: int) -> None:
     device = dataclasses.replace(devices.load(releases.first), epoch=epoch)
     with pytest.raises(FormatError, match="expected seconds since 1970"):
-        sbom.of_device(device)
+        samples.bill(device)
 
 
 def test_bill_of_the_same_device_is_the_same(releases: Releases) -> None:
     device = devices.load(releases.first)
-    assert sbom.of_device(device) == sbom.of_device(device)
+    assert samples.bill(device) == samples.bill(device)
     other = dataclasses.replace(device, epoch=device.epoch + 1)
-    assert sbom.of_device(other) != sbom.of_device(device)
+    assert samples.bill(other) != samples.bill(device)
 
 
 def test_release_with_its_bill_is_accepted(
@@ -188,7 +266,7 @@ def test_release_with_its_bill_is_accepted(
 def test_bill_without_an_artefact_is_refused(
     release: Path, refused: Callable[..., dict[str, str]]
 ) -> None:
-    found = json.loads(sbom.of_device(devices.load(release)))
+    found = json.loads(samples.bill(devices.load(release)))
     kept = [e for e in found["@graph"] if not e.get("spdxId", "").endswith("#artefact-fit")]
     (release / sbom.FILE_NAME).write_text(json.dumps(found | {"@graph": kept}))
     with pytest.raises(Exception, match=r"evidence\.sbom at fit\.itb"):

@@ -125,10 +125,10 @@ def test_production_profile_with_a_dev_name_is_refused(tmp_path: Path) -> None:
 
 def test_file_that_is_no_profile_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
-    path.write_bytes(b"\xff = 1")
-
-    with pytest.raises(UsageError, match="cannot be read"):
-        profile.load(path)
+    for data in (b"\xff = 1", b"x = " + b"[" * 3000):
+        path.write_bytes(data)
+        with pytest.raises(UsageError, match="cannot be read"):
+            profile.load(path)
     with pytest.raises(UsageError, match="there is no key profile 'devel'"):
         profile.find("devel")
 
@@ -140,4 +140,14 @@ def test_escrow_key_that_cannot_decrypt_is_refused(tmp_path: Path) -> None:
 
     profile.load(profile.find("dev"))
     with pytest.raises(UsageError, match=r"\[keys.escrow\].*encrypted to an RSA key"):
+        profile.load(path)
+
+
+@pytest.mark.parametrize("other", ["sha384,rsa4096", "sha256,ecdsa256"])
+def test_key_of_modules_that_kernels_cannot_use_is_refused(tmp_path: Path, other: str) -> None:
+    head, modules, rest = profile.find("dev").read_text().partition("[keys.modules]")
+    path = tmp_path / "dev.toml"
+    path.write_text(head + modules + rest.replace("sha256,rsa4096", other, 1))
+
+    with pytest.raises(UsageError, match=r"\[keys.modules\].*SHA-256 and RSA alone"):
         profile.load(path)

@@ -224,6 +224,13 @@ def test_public_keys_in_documents_are_not_private() -> None:
         assert [key for key in search.find(text) if key.private] == []
 
 
+@pytest.mark.parametrize("kind", [["EC"], {"EC": 1}, 5, None, True])
+def test_web_key_whose_kind_is_no_text_is_none(kind: object) -> None:
+    text = json.dumps(web_key() | {"kty": kind}).encode()
+
+    assert [key for key in search.find(text) if key.private] == []
+
+
 @pytest.mark.parametrize(
     "mark", [b"-----BEGIN " + b"PRIVATE KEY-----", b'{"kty":[', b"MC4CAQAw\n", b"0\x08\2\1\0\x30"]
 )

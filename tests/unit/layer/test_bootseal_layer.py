@@ -47,10 +47,10 @@ UPDATES: Change = {
 }
 
 
-def write_keys(directory: Path, *, development: bool) -> str:
+def write_keys(directory: Path, *, development: bool, more: tuple[str, ...] = ()) -> str:
     entries = {
         role: {"name": f"{role}-1", "algorithm": "sha256,rsa4096", "fingerprint": "00"}
-        for role in (*keys.ROLES, *keys.FIRMWARE_ROLES, *keys.UPDATE_ROLES)
+        for role in (*keys.ROLES, *keys.FIRMWARE_ROLES, *keys.UPDATE_ROLES, *more)
     }
     document = {
         "schema": keys.SCHEMA,
@@ -197,6 +197,16 @@ def test_updates_need_their_layer_and_the_authority_of_update_keys(
     path.write_text(json.dumps(document))
     (found,) = checks.configuration(dataclasses.replace(good, **UPDATES))
     assert "lists no key for the role update-ca" in found
+
+
+def test_signed_modules_need_their_key_and_nothing_else(good: checks.Configuration) -> None:
+    bare = dataclasses.replace(good, capabilities=frozenset({"verified-boot", "slots"}))
+    wanted = dataclasses.replace(bare, requests=frozenset({"modules"}))
+    (found,) = checks.configuration(wanted)
+    assert "lists no key for the role modules" in found
+    assert f"bootseal keys generate --only modules {good.keys}" in found
+    write_keys(Path(good.keys), development=True, more=keys.MODULES_ROLES)
+    assert checks.configuration(wanted) == []
 
 
 @pytest.mark.parametrize("role", keys.FIRMWARE_ROLES)

@@ -60,10 +60,13 @@ def test_missing_programs_are_all_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert "bootseal doctor" in caught.value.hint
 
 
-def test_time_that_is_no_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+@pytest.mark.parametrize("time", ["yesterday", "", "-1", "4294967296", "1" * 5000])
+def test_time_that_is_no_number_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time: str
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", time)
 
-    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH is 'yesterday'"):
+    with pytest.raises(UsageError, match=f"SOURCE_DATE_EPOCH is '{time[:80]}': expected seconds"):
         reference_build.build(tmp_path, progress=Silent())
 
 

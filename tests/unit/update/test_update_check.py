@@ -35,14 +35,16 @@ from bootseal.keys.profile import Role
 from bootseal.keys.signers.file import FileSigner
 from bootseal.measure import pcr_policy
 from bootseal.measure.predict import predict
+from bootseal.progress import Silent
 from bootseal.update import check as update_check
 from bootseal.update import payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from bootseal.keys.certificate import CertifiedKey
-    from bootseal.update.check import BundleVerdict
+    from bootseal.update.check import BundleVerdict, Wanted
 
     Check: TypeAlias = Callable[..., BundleVerdict]
     Refused: TypeAlias = Callable[..., dict[str, str]]
@@ -223,6 +225,32 @@ def test_changed_block_is_refused_before_anything_reads_it(
     found = refused(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
 
     assert found == {"update.payload": "payload"}
+
+
+class Swapping(Silent):
+    """Puts another bundle in the place of the one that is checked, once its blocks are good."""
+
+    def __init__(self, place: Path, other: Path) -> None:
+        self.place, self.other = place, other
+
+    def step(self, title: str) -> AbstractContextManager[None]:
+        if title == "unpack the images":
+            self.other.replace(self.place)
+        return super().step(title)
+
+
+def test_files_are_those_of_the_bundle_whose_blocks_were_good(
+    sample: samples.Bundle, wanted: Wanted, good: bytes, tmp_path: Path
+) -> None:
+    place, other = tmp_path / "bundle.raucb", tmp_path / "other.raucb"
+    bad = replace(sample, files=sample.files | {"root.img": bytes(4 * BLOCK)})
+    evil = bad.to_bytes(tmp_path / "f")
+    place.write_bytes(good)
+    other.write_bytes(evil)
+
+    assert update_check.check(place, wanted, Swapping(place, other)).errors == ()
+    assert place.read_bytes() == evil
+    assert update_check.check(place, wanted, Silent()).errors != ()
 
 
 @pytest.mark.parametrize("left", [0, 100, BLOCK, -1, -9, -BLOCK])

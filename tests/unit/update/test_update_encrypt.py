@@ -334,6 +334,12 @@ def test_bundle_is_encrypted_and_checked_on_the_command_line(world: World) -> No
             run(verb, world.out, *more, *(also if verb == "encrypt" else []))
 
 
+def test_recipient_that_is_given_twice_is_one(world: World) -> None:
+    (world.keys / "copy.crt").write_bytes((world.keys / "one.crt").read_bytes())
+    twice = [f"--recipient={world.keys / name}.crt" for name in ("one", "copy", "other")]
+    assert "encrypted for 2 recipients" in encrypt(world, *twice)[1]
+
+
 def test_key_of_a_recipient_may_have_a_passphrase(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,8 @@ _MAX_TEXT: Final = 64 * 1024
 _DIRECTORY: Final = 0o755
 _PADDING: Final = MIB
 _WHITEOUT: Final = ".wh."
+_DAMAGE: Final = (tarfile.TarError, zlib.error, ValueError, OverflowError, EOFError)
+"""What reading a damaged archive raises; with zstd, that library's own error as well."""
 _READABLE: Final = {stat.S_IFDIR: 0o500, stat.S_IFREG: 0o400}
 
 
@@ -273,6 +275,7 @@ def _unpack(archive: Path, target: Path) -> None:
         kind = check(file.read(HEAD), TAR_LAYER, str(archive))
         file.seek(0)
         stream: IO[bytes] = file
+        damage: tuple[type[Exception], ...] = _DAMAGE
         if kind is Kind.GZIP:
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=file))
         elif kind is Kind.ZSTD:
@@ -280,6 +283,7 @@ def _unpack(archive: Path, target: Path) -> None:
 
             unpacker = zstandard.ZstdDecompressor()
             stream = stack.enter_context(unpacker.stream_reader(file, read_across_frames=True))
+            damage = (*_DAMAGE, zstandard.ZstdError)
         try:
             with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape") as tar:
                 while (member := tar.next()) is not None:
@@ -289,10 +293,10 @@ def _unpack(archive: Path, target: Path) -> None:
             # Up to its end, where the checksum is of what was compressed.
             if stream.read(_PADDING).strip(b"\0") or stream.read(1):
                 raise FormatError(f"{archive}: bytes follow the end of the archive")
-        except (tarfile.TarError, zlib.error, ValueError, OverflowError, EOFError) as error:
+        except damage as error:
             raise FormatError(f"{archive} is damaged: {error}") from error
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM}:
                 raise
-            raise FormatError(f"{archive} is damaged: {error}") from error
+            raise FormatError(f"{archive} is damaged: {error.strerror or error}") from error
     writer.finish()

@@ -16,7 +16,7 @@ from bootseal.files import BOOT_LOADER, mapped, read_bounded
 from bootseal.formats import boot_partition, kconfig
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.uboot import binary as uboot
-from bootseal.formats.uboot.environment import emit_environment
+from bootseal.formats.uboot import slot_state
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
 from bootseal.measure import firmware as measured
@@ -166,7 +166,8 @@ def boot_parts(layout: Layout, paths: Mapping[str, Path]) -> None:
     with mapped(paths["fit"]) as fit:
         content = boot_partition.emit(bytes(fit), read_bounded(paths["policy"]), boot.size)
     disk_image.write_sparse(content, paths["boot"])
-    paths["bootstate"].write_bytes(emit_environment(SLOT_STATE))
+    state = slot_state.emit(SLOT_STATE, layout.partition("bootstate").size)
+    disk_image.write_sparse(state, paths["bootstate"])
 
 
 def describe(

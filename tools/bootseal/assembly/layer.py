@@ -50,6 +50,7 @@ _PLACES: Final = {
     "*.service": (_UNITS, 0o644),
     "*.mount": (_UNITS, 0o644),
     "*.path": (_UNITS, 0o644),
+    "*.timer": (_UNITS, 0o644),
     "*.preset": ("usr/lib/systemd/system-preset", 0o644),
     "udev-trigger.conf": (f"{_UNITS}/systemd-udev-trigger.service.d", 0o644),
     "*.network": ("usr/lib/systemd/network", 0o644),
@@ -68,6 +69,7 @@ _PLACES: Final = {
     "clock-epoch": ("usr/lib", 0o644),
     "check-header": ("usr/lib/bootseal", 0o755),
     "create-data": ("usr/lib/bootseal", 0o755),
+    "fall-back": ("usr/lib/bootseal", 0o755),
     "fetch-policy": ("usr/lib/bootseal", 0o755),
     "identity-key.pem": ("usr/lib/bootseal", 0o644),
     "identity.env": ("usr/lib/bootseal", 0o644),
@@ -79,6 +81,7 @@ _PLACES: Final = {
     "rauc-pre-install": ("usr/lib/bootseal", 0o755),
     "read-fit": ("usr/lib/bootseal", 0o755),
     "rauc-service.conf": (f"{_UNITS}/rauc.service.d", 0o644),
+    "slot-state": ("usr/lib/bootseal", 0o644),
     "state": ("usr/lib/bootseal", 0o755),
     "rollback": ("usr/lib/bootseal", 0o755),
     "token-group": ("usr/lib/bootseal", 0o644),
@@ -86,6 +89,7 @@ _PLACES: Final = {
     "volume": ("usr/lib/bootseal", 0o755),
     "crypttab": ("etc", 0o644),
     "fstab": ("etc", 0o644),
+    "fw_env-copy.config": ("etc", 0o644),
     "fw_env.config": ("etc", 0o644),
 }
 # The agent is a Python package next to the layer.

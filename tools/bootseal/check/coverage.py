@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import Part, coverage
 from bootseal.formats import bank_choice
 from bootseal.formats.boot_partition import POLICY_SIZE
+from bootseal.formats.uboot import slot_state
 from bootseal.formats.verity import BLOCK, TREE_AT
 from bootseal.protection import State
 from bootseal.units import SECTOR
@@ -142,12 +142,7 @@ def _partition(disk: Disk, verdict: DiskVerdict, entry: Partition) -> Iterator[D
     """Yield the regions of a partition that are in use."""
     chain, name, start = verdict.chain, entry.name, entry.offset
     if name == BOOTSTATE:
-        end = min(start + slot_state.SIZE, entry.end)
-        yield _region(name, "slot state", start, end, State.UNSIGNED, CheckedBy.STATE)
-        if verdict.banks:
-            start += bank_choice.PLACE
-            end = min(start + bank_choice.SIZE, entry.end)
-            yield _region(name, "bank choice", start, end, State.UNSIGNED, CheckedBy.CHOICE)
+        yield from _state(verdict, entry)
         return
     for bank in (bank for bank in verdict.banks if bank.entry.name == name):
         for part in bank.verdict.regions:
@@ -174,6 +169,19 @@ def _partition(disk: Disk, verdict: DiskVerdict, entry: Partition) -> Iterator[D
                 yield _region(name, "hash tree", tree, end, covered, CheckedBy.VERITY)
                 return
     yield _region(name, "", start, entry.end, State.UNSIGNED, CheckedBy.NONE)
+
+
+def _state(verdict: DiskVerdict, entry: Partition) -> Iterator[DiskRegion]:
+    """Yield the copies of the slot state, and the block that chooses a bank."""
+    for place in slot_state.places(entry.size):
+        start = entry.offset + place
+        end = min(start + slot_state.SIZE, entry.end)
+        what = "slot state, second copy" if place else "slot state"
+        yield _region(entry.name, what, start, end, State.UNSIGNED, CheckedBy.STATE)
+    if verdict.banks:
+        start = entry.offset + bank_choice.PLACE
+        end = min(start + bank_choice.SIZE, entry.end)
+        yield _region(entry.name, "bank choice", start, end, State.UNSIGNED, CheckedBy.CHOICE)
 
 
 def _policy(disk: Disk, fit: SlotFit, *, approved: bool) -> Iterator[DiskRegion]:

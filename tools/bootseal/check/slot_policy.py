@@ -135,11 +135,12 @@ def check_policy(
 
 def _compare(fit: SlotFit, own: Prediction) -> Iterator[Finding]:
     """Compare a prediction with that of the build."""
+    values = {f"{index}": value for index, value in own.pcrs.items()}
     for index, expected in fit.slot.pcrs.items():
         # Without U-Boot's version string there is no PCR 0 to compare.
         if index == "0" and 0 not in own.pcrs:
             continue
-        value = own.pcrs.get(int(index)) if index.isdecimal() else None
+        value = values.get(index)
         observed = value.hex() if value else "nothing"
         if observed != expected:
             message = f"PCR {index} will be {observed}: the build predicted {expected}"

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bootseal.check import slot_state
 from bootseal.check.expected import BOOTSTATE
 from bootseal.files import opened
 from bootseal.findings.catalogue import finding
 from bootseal.formats import bank_choice
+from bootseal.formats.uboot import slot_state
 from bootseal.formats.verity import BLOCK
 from bootseal.units import MIB, SECTOR
 
@@ -97,11 +98,13 @@ def unused(table: Table, chain: Chain, banks: Sequence[Bank] = ()) -> list[Gap]:
     for entry in table.entries:
         used = sizes.get(entry.name, _used(entry.name, chain))
         if entry.name == BOOTSTATE:
-            used = slot_state.SIZE
+            taken = [(place, place + slot_state.SIZE) for place in slot_state.places(entry.size)]
             if banks:
-                choice = entry.offset + bank_choice.PLACE
-                found.append(Gap(f"{entry.name}, unused", entry.offset + used, choice))
-                used = bank_choice.PLACE + bank_choice.SIZE
+                taken.append((bank_choice.PLACE, bank_choice.PLACE + bank_choice.SIZE))
+            taken.sort()
+            for (_, end), (start, _) in pairwise(taken):
+                found.append(Gap(f"{entry.name}, unused", entry.offset + end, entry.offset + start))
+            used = taken[-1][1]
         end = next(
             (fit.policy_offset for fit in chain.fits if fit.entry.name == entry.name), entry.end
         )

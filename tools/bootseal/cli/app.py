@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _NOUNS: Final = (
     *("keys", "fit", "firmware", "measure", "attest", "identity", "job"),
-    *("disk", "update", "evidence", "reference", "device", "boot"),
+    *("disk", "modules", "update", "evidence", "reference", "device", "boot"),
 )
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 _SINGLE: Final = {verb: f"bootseal.cli.{verb}:{verb}" for verb in ("doctor", "report")}

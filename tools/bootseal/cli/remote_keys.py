@@ -15,6 +15,8 @@ from bootseal.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bootseal.keys.profile import Role
+    from bootseal.keys.public import PublicKey
     from bootseal.keys.signers.base import Signer
     from bootseal.keys.signers.offline import Recorder
 
@@ -79,6 +81,50 @@ def stand_ins(
         }, []
     recorders = {role: Recorder(public_key=half, role=role) for role, half in halves.items()}
     return {**recorders}, list(recorders.values())
+
+
+def stand_in(
+    key: PublicKey, role: Role, requests: Path | None, signatures: Path | None
+) -> tuple[Signer | None, Recorder | None]:
+    """Return what acts as the signer of one key that is elsewhere.
+
+    Args:
+        key: Its public half.
+        role: Its role.
+        requests: Where the requests go, in step 1; else None.
+        signatures: Where the signatures are, in step 2; else None.
+
+    Returns:
+        The signer, and in step 1 the same one, which only notes what it is asked to sign; None and
+        None where the key is here.
+    """
+    from bootseal.keys.signers.offline import Answers, Recorder
+
+    if requests is not None:
+        recorder = Recorder(public_key=key, role=role)
+        return recorder, recorder
+    if signatures is not None:
+        return Answers(public_key=key, role=role, directory=signatures), None
+    return None, None
+
+
+def of_directory(keys: Path | None, role: Role, option: str, end: str) -> Path:
+    """Return the file of a role's key that no option names.
+
+    Args:
+        keys: The key directory.
+        role: The role.
+        option: What would name the file, for messages.
+        end: How its name ends: `.key` or `.crt`.
+
+    Raises:
+        UsageError: There is no key directory either, or none with a key of that role.
+    """
+    from bootseal.keys.directory import directory
+
+    if keys is None:
+        raise UsageError(f"{option} is missing, and so is --keys, which would provide it")
+    return keys / f"{directory.find(keys, role).name}{end}"
 
 
 def export(directory: Path, recorders: list[Recorder], subject: Path | str) -> None:

@@ -57,6 +57,23 @@ class Disk:
     size: int
     descriptor: int
 
+    @classmethod
+    def of_file(cls, file: IO[bytes], path: Path, name: Path | None = None) -> Disk:
+        """Return a raw file that is open.
+
+        Args:
+            file: The file.
+            path: Where it was opened.
+            name: What it is called in messages; `path` if left out.
+        """
+        size = os.fstat(file.fileno()).st_size
+        return cls(name=name or path, path=path, size=size, descriptor=file.fileno())
+
+    @property
+    def for_others(self) -> Path:
+        """The opened file as another program can open it: at `path` may be another one by now."""
+        return Path(f"/proc/{os.getpid()}/fd/{self.descriptor}")
+
     def read(self, offset: int, size: int) -> bytes:
         """Return `size` bytes at `offset`.
 

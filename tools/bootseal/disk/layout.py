@@ -49,6 +49,8 @@ _OPTIONS: Final = _FLAGS | _LISTS | _USED | _LEFT
 _TABLE_OPTIONS: Final = frozenset(
     {"--append", "--configfile", "--diskid", "--ptable", "--source", "--timeout"}
 )
+_DIGITS: Final = 20
+"""Of a number: those of 2^64."""
 _NO_SIZES: Final[Mapping[str, int]] = MappingProxyType({})
 _RAWCOPY, _EMPTY = "rawcopy", "empty"
 # What parted makes of a partition whose type is not declared, by its file system.
@@ -349,7 +351,7 @@ def _offset(options: dict[str, str], end: int, alignment: int) -> int:
 
 def _size(text: str, unit: int = MIB) -> int:
     """Read a size; wic counts a bare number in MiB, for an offset in KiB."""
-    return int(text) * unit if text.isascii() and text.isdigit() else parse_size(text)
+    return parse_size(text) * (unit if text.isdigit() else 1)
 
 
 def _file(options: dict[str, str]) -> str:
@@ -367,6 +369,6 @@ def _file(options: dict[str, str]) -> str:
 
 
 def _number(option: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise FormatError(f"{option} {text!r} is not a number")
+    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
+        raise FormatError(f"{option} {text[:80]!r} is not a number")
     return int(text)

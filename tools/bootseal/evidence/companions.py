@@ -2,8 +2,8 @@
 """What goes with a release by name, besides its artefacts: is it about this release?
 
 The approved list must approve what the slots measure, and the result of the boot matrix must be of
-such a device and without a failure. A result names the device and not its bytes: which of its
-builds was booted, it does not say.
+such a device, of the roots in its slots and without a failure. Of the other bytes of the disk that
+was booted, such as those of boot loader and FIT, a result says nothing.
 """
 
 from __future__ import annotations

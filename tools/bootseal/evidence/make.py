@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from bootseal.keys.signers.base import Signer
 
 _LONGEST: Final = 1024
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
+"""RFC 3986: a scheme, and characters that a URI may have, others than these being escaped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +141,7 @@ def _check(request: Request) -> None:
     for option, text in (("--builder", request.builder), ("--invocation", request.invocation)):
         if len(text) > _LONGEST or not text.isprintable():
             raise UsageError(f"{option} is not a text of at most {_LONGEST} characters")
-    if ":" not in request.builder:
+    if not _URI.fullmatch(request.builder):
         raise UsageError(
             f"--builder is {request.builder!r}: expected a URI of the platform that built it, such "
             "as https://ci.example.com/release"

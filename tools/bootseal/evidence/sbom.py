@@ -2,14 +2,14 @@
 """The bill of materials of a built device, and whether bills name every artefact.
 
 It says what `device.json` says: inputs, artefacts, what is inside of what, whose key signed, and
-which vulnerabilities a patch among the inputs fixes. Licences are left open.
+which vulnerabilities a patch among the inputs fixes. What the device starts from has the names
+that databases of vulnerabilities have it under. Licences are left open.
 
 Spec: SPDX 3.0.1, JSON-LD serialisation; package-url, type deb.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -18,6 +18,7 @@ import bootseal
 from bootseal import device as devices
 from bootseal import documents
 from bootseal.errors import FormatError
+from bootseal.evidence import parts, products
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,41 +39,17 @@ _LATEST: Final = 253_402_300_800
 """Seconds from 1970 to the year 10000, which no date is written with."""
 _BUILD_TYPE: Final = "urn:bootseal:device:1"
 
-_PURPOSES: Final = {
-    "disk": "diskImage",
-    "bios": "firmware",
-    "rom": "firmware",
-    "firmware": "firmware",
-    "bl2": "firmware",
-    "bl31": "firmware",
-    "root": "filesystemImage",
-    "initramfs": "filesystemImage",
-    "kernel": "operatingSystem",
-    "null-cipher": "module",
-    "uboot-config": "configuration",
-}
-_HOLDS: Final = {
-    "disk": ("firmware", "fit", "policy", "root", "root-verity", "bootstate"),
-    "fit": ("kernel", "initramfs", "fdt-a", "fdt-b"),
-    "firmware": ("bl2", "bl31", "bios"),
-    "bios": ("control-dtb",),
-}
-"""Which artefacts are inside of which, by role."""
-_SIGNED: Final = {"fit": "fit", "policy": "policy", "firmware": "mrk"}
-"""Whose key signed an artefact, by role."""
-_TRUSTS: Final = {"control-dtb": "fit", "rom": "mrk"}
-"""Which artefact verifies with whose key, by role."""
-
 _CVE: Final = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}")
 _PATCHED: Final = {"trusted-firmware-a": ("rom", "bl2"), "u-boot": ("bios",)}
 """Roles of what is compiled with the patches of a recipe, by its directory."""
 
 
-def of_device(device: Device) -> bytes:
+def of_device(device: Device, digest: str) -> bytes:
     """Return the bill of materials of a device; the same device gives the same bytes.
 
     Args:
         device: Its description.
+        digest: SHA-256 of the file that it was read from, lower-case hex.
 
     Raises:
         FormatError: The time of its build is not one.
@@ -81,24 +58,18 @@ def of_device(device: Device) -> bytes:
         raise FormatError(
             f"{devices.FILE_NAME} gives epoch {device.epoch}: expected seconds since 1970"
         )
-    digest = hashlib.sha256(documents.dump(device)).hexdigest()
     graph = _Graph(f"urn:bootseal:device:{digest}")
     agent = graph.agent(device.epoch)
     inputs = [graph.input(each) for each in device.inputs]
     artefacts = {role: graph.artefact(role, each) for role, each in device.artefacts.items()}
     keys = {role: graph.key(role, each) for role, each in _keys(device).items()}
+    described = graph.description(digest)
     graph.build(inputs, artefacts.values())
-    for role, held in _HOLDS.items():
-        inside = [artefacts[each] for each in held if each in artefacts]
-        if role in artefacts and inside:
-            graph.relation(artefacts[role], "contains", inside)
-    for role, name in _SIGNED.items():
-        if role in artefacts and name in keys:
-            graph.relation(artefacts[role], "other", [keys[name]], "signed by this key")
-    for role, name in _TRUSTS.items():
-        if role in artefacts and name in keys:
-            graph.relation(artefacts[role], "other", [keys[name]], "verifies with this key")
-    _fixed(graph, device, inputs, artefacts)
+    for source, kind, to, comment in parts.relations(artefacts, keys):
+        ids = [(keys if comment else artefacts)[each] for each in to]
+        graph.relation(artefacts.get(source, described), kind, ids, comment)
+    components = _components(graph, device, inputs, artefacts)
+    _fixed(graph, device, inputs, artefacts, components)
     graph.document(device.name, [artefacts["disk"]] if "disk" in artefacts else [agent])
     return documents.dump({"@context": CONTEXT, "@graph": graph.elements})
 
@@ -144,8 +115,36 @@ def unnamed(device: Device, named: set[str]) -> list[str]:
     return sorted(each.path for each in device.artefacts.values() if each.sha256 not in named)
 
 
-def _fixed(
+def _components(
     graph: _Graph, device: Device, inputs: Iterable[str], artefacts: Mapping[str, str]
+) -> dict[str, str]:
+    """Add what was compiled from source packages, and what became of it and of the kernel's.
+
+    Returns:
+        Ids, by the directory of the recipe whose patches it is compiled with.
+    """
+    # A source package has several files, and becomes one component.
+    sources = {each.name: each for each in device.inputs if each.purl}
+    found: dict[str, str] = {}
+    for name, component in products.COMPONENTS.items():
+        if name in sources:
+            version = products.source_version(sources[name])
+            names = products.cpes(component.products, version)
+            made = graph.component(sources[name], version, names)
+            graph.generated(made, [artefacts[r] for r in component.roles if r in artefacts])
+            found[component.recipe] = made
+    for each, package in zip(device.inputs, inputs, strict=True):
+        if products.is_kernel(each):
+            graph.generated(package, [artefacts[r] for r in parts.KERNEL if r in artefacts])
+    return found
+
+
+def _fixed(
+    graph: _Graph,
+    device: Device,
+    inputs: Iterable[str],
+    artefacts: Mapping[str, str],
+    components: Mapping[str, str],
 ) -> None:
     """Add what the patches among the inputs fix."""
     for each, patch in zip(device.inputs, inputs, strict=True):
@@ -153,7 +152,7 @@ def _fixed(
             recipe = next((part for part in each.name.split("/") if part in _PATCHED), "")
             built = [artefacts[role] for role in _PATCHED.get(recipe, ()) if role in artefacts]
             if built:
-                graph.fix(name, patch, built)
+                graph.fix(name, patch, built, components.get(recipe, ""))
 
 
 def _keys(device: Device) -> dict[str, str]:
@@ -178,7 +177,12 @@ class _Graph:
     def agent(self, epoch: int) -> str:
         """Add who made the document, and when: the time of the build."""
         name = f"{self._base}#agent"
-        created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        except (ValueError, OverflowError, OSError) as error:
+            raise FormatError(
+                f"{devices.FILE_NAME} has epoch {epoch}: expected seconds since 1970"
+            ) from error
         self.elements.append(
             {
                 "type": "CreationInfo",
@@ -203,16 +207,41 @@ class _Graph:
             software_packageUrl=each.purl,
             software_primaryPurpose="source" if "arch=source" in each.purl else "install",
             verifiedUsing=_hashes(each.sha256),
+            **_cpes(products.identifiers(each)),
         )
+
+    def component(self, source: Input, version: str, cpes: list[str]) -> str:
+        """Add how a source package is compiled, as OE has a recipe; scanners look at no source."""
+        return self._add(
+            f"component-{source.name}",
+            "software_Package",
+            name=source.name,
+            software_packageVersion=version,
+            software_packageUrl=source.purl,
+            software_primaryPurpose="specification",
+            **_cpes(cpes),
+        )
+
+    def generated(self, source: str, artefacts: list[str]) -> None:
+        """Add which files a package became."""
+        if artefacts:
+            form = "LifecycleScopedRelationship"
+            self._relation(form, source, "generates", artefacts, scope="build")
 
     def artefact(self, role: str, each: Artefact) -> str:
         """Add a file of the device."""
-        return self._file(f"artefact-{role}", each.path, each.sha256, _PURPOSES.get(role, "file"))
+        return self._file(
+            f"artefact-{role}", each.path, each.sha256, parts.PURPOSES.get(role, "file")
+        )
 
     def key(self, role: str, fingerprint: str) -> str:
         """Add a public key; its fingerprint is the digest of its DER form."""
-        name = f"public key of the role {role}, SubjectPublicKeyInfo in DER form"
-        return self._file(f"key-{role}", name, fingerprint, "data")
+        return self._file(f"key-{role}", parts.key_name(role), fingerprint, parts.KEY_PURPOSE)
+
+    def description(self, sha256: str) -> str:
+        """Add the description of the device."""
+        purpose = parts.DESCRIPTION_PURPOSE
+        return self._file(parts.DESCRIPTION, devices.FILE_NAME, sha256, purpose)
 
     def build(self, inputs: Iterable[str], outputs: Iterable[str]) -> None:
         """Add the build, what went into it and what came out."""
@@ -226,21 +255,25 @@ class _Graph:
         more = {"comment": comment} if comment else {}
         self._relation("Relationship", source, kind, to, **more)
 
-    def fix(self, name: str, patch: str, built: list[str]) -> None:
-        """Add that what was built with a patch is without a vulnerability (VEX, `fixed`)."""
+    def fix(self, name: str, patch: str, built: list[str], component: str) -> None:
+        """Add that what was built with a patch is without a vulnerability (VEX, `fixed`).
+
+        Args:
+            name: Of the vulnerability.
+            patch: Id of the patch.
+            built: Ids of the files.
+            component: Id of what they are made of; "" where it is not known.
+        """
         vulnerability = self._add(
             f"vulnerability-{name}",
             "security_Vulnerability",
             name=name,
-            externalIdentifier=[
-                {
-                    "type": "ExternalIdentifier",
-                    "externalIdentifierType": "cve",
-                    "identifier": name,
-                }
-            ],
+            externalIdentifier=[_identifier("cve", name)],
         )
         form = "security_VexFixedVulnAssessmentRelationship"
+        if component:
+            self.relation(component, "hasAssociatedVulnerability", [vulnerability])
+            built = [component, *built]
         fixed = self._relation(form, vulnerability, "fixedIn", built)
         self._relation("Relationship", fixed, "patchedBy", [patch])
 
@@ -289,3 +322,16 @@ class _Graph:
 
 def _hashes(sha256: str) -> list[Mapping[str, str]]:
     return [{"type": "Hash", "algorithm": "sha256", "hashValue": sha256}]
+
+
+def _cpes(names: list[str]) -> dict[str, object]:
+    # The schema has no empty lists.
+    return {"externalIdentifier": [_identifier("cpe23", each) for each in names]} if names else {}
+
+
+def _identifier(kind: str, value: str) -> Mapping[str, str]:
+    return {
+        "type": "ExternalIdentifier",
+        "externalIdentifierType": kind,
+        "identifier": value,
+    }

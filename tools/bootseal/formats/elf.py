@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """How a program or library was hardened, according to its ELF headers.
 
-The sections of a file are not needed to run it and anyone can strip or invent them, so only what
-the loader uses is looked at: program headers and the dynamic table.
+The sections of a program are not needed to run it and anyone can strip or invent them, so only what
+the loader uses is looked at: program headers and the dynamic table. Of an object file, such as a
+kernel module, only the sections have names, and those are what is asked for.
 
 Spec: System V ABI, chapter 5; binutils include/elf/common.h for the GNU additions.
 """
@@ -12,8 +13,9 @@ from __future__ import annotations
 import io
 import re
 import struct
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Final, cast
+from typing import IO, TYPE_CHECKING, Final, Literal, cast
 
 from elftools.common.exceptions import ELFError
 from elftools.common.utils import struct_parse
@@ -24,12 +26,15 @@ from bootseal.errors import FormatError
 
 if TYPE_CHECKING:
     import mmap
+    from collections.abc import Iterator
 
 MAGIC: Final = b"\x7fELF"
 
 _MAX_HEADERS: Final = 256
 _MAX_TAGS: Final = 8192
 _MAX_STRINGS: Final = 16 << 20
+# The first number that means something else, SHN_LORESERVE.
+_MAX_SECTIONS: Final = 0xFF00
 _HEADER: Final = 64
 _MAX_PATH: Final = 4096
 _MAX_NAMED: Final = 256
@@ -132,7 +137,7 @@ def parse(data: mmap.mmap | bytes) -> Elf | None:
         FormatError: It starts like an ELF file and is damaged, or out of all proportion.
     """
     stream = cast("IO[bytes]", _Stream(data))
-    try:
+    with _reading():
         elf = ELFFile(stream)
         kind, count = elf["e_type"], elf["e_phnum"]
         if kind not in {"ET_EXEC", "ET_DYN"}:
@@ -142,11 +147,47 @@ def parse(data: mmap.mmap | bytes) -> Elf | None:
         segments = [_segment(elf, stream, number) for number in range(count)]
         tags = _dynamic(elf, stream, segments, len(data))
         return _judge(data, kind, segments, tags)
-    # What pyelftools raises for damaged files, in addition to its own errors.
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Refuse damaged files: pyelftools raises more than its own errors for them."""
+    try:
+        yield
     except (ELFError, ConstructError, ArithmeticError, LookupError, ValueError, TypeError) as error:
         raise FormatError(f"the ELF file is damaged: {error}") from error
     except (AttributeError, AssertionError, struct.error) as error:
         raise FormatError("the ELF file is damaged") from error
+
+
+def sections(data: bytes) -> frozenset[bytes] | None:
+    """Return the names of the sections of an object file; None of another kind of ELF file.
+
+    Raises:
+        FormatError: It is not an ELF file, or is damaged.
+    """
+    stream = cast("IO[bytes]", _Stream(data))
+    with _reading():
+        elf = ELFFile(stream)
+        if elf["e_type"] != "ET_REL":
+            return None
+        order: Literal["little", "big"] = "little" if elf.little_endian else "big"
+        table, count, strings = (
+            int.from_bytes(data[offset : offset + size], order)
+            for offset, size in _SECTION_FIELDS[data[4]]
+        )
+        if not 0 < count < _MAX_SECTIONS or strings >= count:
+            raise FormatError(f"the ELF file has {count} sections, with names in number {strings}")
+        entry = elf.structs.Elf_Shdr
+        headers = [
+            struct_parse(entry, stream, table + number * entry.sizeof()) for number in range(count)
+        ]
+        start = headers[strings]["sh_offset"]
+        names = data[start : start + min(headers[strings]["sh_size"], _MAX_STRINGS)]
+        return frozenset(
+            names[at : at + _MAX_NAMED].partition(b"\0")[0]
+            for at in (header["sh_name"] for header in headers)
+        )
 
 
 def _segment(elf: ELFFile, stream: IO[bytes], number: int) -> _Segment:

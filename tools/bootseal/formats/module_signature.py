@@ -3,7 +3,7 @@
 
 Only what `scripts/sign-file` writes is read: one signer, no signed attributes.
 
-Spec: Linux include/linux/module_signature.h; RFC 5652, 5.1 and 5.3.
+Spec: Linux include/linux/module_signature.h, kernel/module_signature.c; RFC 5652, 5.1 and 5.3.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from bootseal.errors import FormatError
 
 MARK: Final = b"~Module signature appended~\n"
 
-_TRAILER: Final = struct.Struct(">BBBBB3xI")
+# What precedes the mark: algorithm, hash, type of the signature, two sizes, padding, and the size
+# of the signature in bytes, big-endian. Of PKCS#7, only the type and the last are not zero.
+_TRAILER: Final = struct.Struct(">2sB5sI")
 _PKCS7: Final = 2
+_UNUSED: Final = (bytes(2), bytes(5))
+_MOST: Final = 0xFFFFFFFF
 _SEQUENCE: Final = 0x30
 _SET: Final = 0x31
 _OID: Final = 0x06
@@ -45,23 +49,67 @@ class ModuleSignature:
     signature: bytes
 
 
-def parse(module: bytes) -> ModuleSignature | None:
-    """Read the signature of a module; None without the marker of one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """What is appended to a module.
+
+    Attributes:
+        content: Size in bytes of what is signed, from the start of the module.
+        message: The PKCS#7 message, in DER.
+    """
+
+    content: int
+    message: bytes
+
+
+def append(content: bytes, message: bytes) -> tuple[bytes, ...]:
+    """Return the parts of a signed module.
+
+    Args:
+        content: The module without a signature.
+        message: The PKCS#7 message, in DER.
 
     Raises:
-        FormatError: There is a mark, and what precedes it is not a signature.
+        FormatError: There is no message, or it is too long for its size field of 32 bits.
+    """
+    if not 0 < len(message) <= _MOST:
+        raise FormatError(f"the module signature has {len(message)} bytes")
+    trailer = _TRAILER.pack(_UNUSED[0], _PKCS7, _UNUSED[1], len(message))
+    return content, message, trailer, MARK
+
+
+def split(module: bytes) -> Appended | None:
+    """Find the signature of a module, as the kernel does; None without the mark of one.
+
+    Raises:
+        FormatError: There is a mark, and what precedes it is not a PKCS#7 signature.
     """
     if not module.endswith(MARK):
         return None
     end = len(module) - len(MARK) - _TRAILER.size
     if end < 0:
         raise FormatError("the module signature has no room for its trailer")
-    _, _, kind, signer, key_id, size = _TRAILER.unpack_from(module, end)
-    if kind != _PKCS7 or signer or key_id or not 0 < size < end:
+    first, kind, last, size = _TRAILER.unpack_from(module, end)
+    if kind != _PKCS7 or not 0 < size < end:
         raise FormatError(f"the module signature is of type {kind} with {size} bytes: not PKCS#7")
-    content = end - size
-    hash_name, signature = _signer(module[content:end])
-    return ModuleSignature(content=content, hash_name=hash_name, signature=signature)
+    if (first, last) != _UNUSED:
+        raise FormatError(
+            f"the module signature has {(first + last).hex()} in unused fields: expected zeros"
+        )
+    return Appended(content=end - size, message=module[end - size : end])
+
+
+def parse(module: bytes) -> ModuleSignature | None:
+    """Read the signature of a module; None without the mark of one.
+
+    Raises:
+        FormatError: There is a mark, and what precedes it is not a signature.
+    """
+    found = split(module)
+    if found is None:
+        return None
+    hash_name, signature = _signer(found.message)
+    return ModuleSignature(content=found.content, hash_name=hash_name, signature=signature)
 
 
 def _signer(message: bytes) -> tuple[str, bytes]:

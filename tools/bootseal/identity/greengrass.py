@@ -114,7 +114,8 @@ def check(files: Sequence[tuple[str, bytes]]) -> list[str]:
             values. The nucleus reads those in the order of the directory, which is nobody's choice.
 
     Returns:
-        What is wrong; nothing for a configuration that connects with the identity key.
+        What is wrong; nothing for a configuration whose settings are all known and of their form,
+        and whose key is the identity key.
 
     Raises:
         FormatError: A file is not YAML of the plain kind.

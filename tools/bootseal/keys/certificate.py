@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bootseal.keys.signers.base import Signer
     from bootseal.keys.signers.file import PrivateKey
 
-SIGNS_CODE: Final = frozenset({Role.UPDATE, Role.APP})
+SIGNS_CODE: Final = frozenset({Role.UPDATE, Role.APP, Role.MODULES})
 """Roles whose certificates are for code signing, and for that alone."""
 _PUBLIC_EXPONENT: Final = 65537
 _SEQUENCE: Final = 0x30

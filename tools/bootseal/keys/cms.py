@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Signatures of bundles and applications: CMS SignedData by any signer, and who signed.
+"""Signatures of bundles, applications and modules: CMS SignedData by any signer, and who signed.
 
 The library's own builder takes the time from a clock and insists on a private key of its own, so
 that neither signing in two steps nor the same bytes twice would be possible: the few values around
@@ -67,22 +67,27 @@ def sign(content: bytes, certificate: x509.Certificate, signer: Signer, when: in
     return _message(certificate, inside, der(cms.EXPLICIT, attributes), signature)
 
 
-def sign_detached(content: bytes, certificate: x509.Certificate, signer: Signer) -> bytes:
+def sign_detached(
+    content: bytes, certificate: x509.Certificate, signer: Signer, *, bare: bool = False
+) -> bytes:
     """Make a message that does not hold what it signs, and has no signed attributes.
 
-    It is what systemd and the kernel take for a root hash: PKCS7_DETACHED and PKCS7_NOATTR in
-    OpenSSL's words.
+    It is what systemd and the kernel take for a root hash, and the kernel for a module:
+    PKCS7_DETACHED and PKCS7_NOATTR in OpenSSL's words.
 
     Args:
         content: What is signed.
-        certificate: Of the signer; it becomes part of the message.
+        certificate: Of the signer.
         signer: The key.
+        bare: The message only names the certificate, as `sign-file` writes it (PKCS7_NOCERTS); else
+            it holds it.
 
     Raises:
         UsageError: The certificate is for another key, or the signer has no such signature.
     """
     algorithm = Algorithm(hash_name=_HASH, kind=_key_of(certificate, signer).kind)
-    return _message(certificate, b"", b"", _signed(content, signer, algorithm))
+    signature = _signed(content, signer, algorithm)
+    return _message(certificate, b"", b"", signature, bare=bare)
 
 
 def _key_of(certificate: x509.Certificate, signer: Signer) -> PublicKey:
@@ -102,7 +107,12 @@ def _signed(content: bytes, signer: Signer, algorithm: Algorithm) -> bytes:
 
 
 def _message(
-    certificate: x509.Certificate, content: bytes, attributes: bytes, signature: bytes
+    certificate: x509.Certificate,
+    content: bytes,
+    attributes: bytes,
+    signature: bytes,
+    *,
+    bare: bool = False,
 ) -> bytes:
     """Put a message together; content and attributes are in DER, or empty where there are none."""
     is_rsa = public.from_crypto(certificate.public_key()).kind.is_rsa
@@ -122,7 +132,7 @@ def _message(
         version
         + der(SET, hashed)
         + der(SEQUENCE, der(OID, cms.DATA) + content)
-        + der(cms.EXPLICIT, certificate.public_bytes(Encoding.DER))
+        + (b"" if bare else der(cms.EXPLICIT, certificate.public_bytes(Encoding.DER)))
         + der(SET, der(SEQUENCE, info))
     )
     return der(SEQUENCE, der(OID, cms.SIGNED_DATA) + der(cms.EXPLICIT, der(SEQUENCE, signed)))
@@ -214,7 +224,7 @@ def _purpose(certificate: x509.Certificate) -> Iterator[Finding]:
 
 
 def purpose_problem(certificate: x509.Certificate) -> str:
-    """Say why a certificate is not one to sign updates or applications with; empty if it is one.
+    """Say why a certificate is not one to sign code with; empty if it is one.
 
     It is what RAUC asks for with `check-purpose=codesign`.
     """
@@ -281,7 +291,7 @@ def check_detached(message: bytes, content: bytes, pinned: x509.Certificate) -> 
         if signed is None or signed.content is not None:
             raise FormatError("it is not a detached signature")
         if (signed.issuer, signed.serial) != identifier(pinned):
-            return [_other_signer(signed, pinned)]
+            return [_other_signer(signed, pinned, "app.certificate", WHERE)]
         if signed.certificates != (pinned.public_bytes(Encoding.DER),):
             raise FormatError("it contains certificates other than its signer's")
         _verify(signed, content, public.from_crypto(pinned.public_key()))
@@ -289,6 +299,34 @@ def check_detached(message: bytes, content: bytes, pinned: x509.Certificate) -> 
         text = error.message if isinstance(error, BootsealError) else public.first_line(error)
         return [finding("app.signature", WHERE, text)]
     return check_purpose(pinned)
+
+
+def check_module(
+    message: bytes, content: bytes, pinned: x509.Certificate, where: str
+) -> list[Finding]:
+    """Return what is wrong with the signature of a kernel module, held against one certificate.
+
+    As for the kernel, that certificate is pinned: no chain leads to it, and no date ends its use.
+
+    Args:
+        message: The signature, as `sign-file` writes it: RSA, without a certificate.
+        content: The module without it.
+        pinned: The certificate whose key has to have signed it.
+        where: The module, for findings.
+    """
+    try:
+        signed = cms.parse(message, attributes=False)
+        if signed is None or signed.content is not None:
+            raise FormatError("it is not a detached signature")
+        if (signed.issuer, signed.serial) != identifier(pinned):
+            return [_other_signer(signed, pinned, "module.certificate", where)]
+        if signed.certificates:
+            raise FormatError("it contains certificates: expected none")
+        _verify(signed, content, public.from_crypto(pinned.public_key()))
+    except (BootsealError, *UNREADABLE) as error:
+        text = error.message if isinstance(error, BootsealError) else public.first_line(error)
+        return [finding("module.signature", where, text)]
+    return []
 
 
 def signer_of_detached(message: bytes, content: bytes) -> PublicKey:
@@ -317,15 +355,17 @@ def check_purpose(certificate: x509.Certificate) -> list[Finding]:
     return [finding("app.purpose", WHERE, f"the certificate {problem}")] if problem else []
 
 
-def _other_signer(signed: SignedData, pinned: x509.Certificate) -> Finding:
+def _other_signer(
+    signed: SignedData, pinned: x509.Certificate, identifier_: str, where: str
+) -> Finding:
     expected = f"{pinned.subject.rfc4514_string()}, number {pinned.serial_number:x}"
     observed = f"number {signed.serial.hex()}"
     with suppress(FormatError):
         subject = signer_of(signed).subject.rfc4514_string()
         observed = f"{subject}, {observed}"
     return finding(
-        "app.certificate",
-        WHERE,
+        identifier_,
+        where,
         f"it was signed with the certificate of {observed}: expected that of {expected}",
         expected=expected,
         observed=observed,

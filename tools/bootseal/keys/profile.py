@@ -47,6 +47,7 @@ class Role(StrEnum):
     UPDATE_CA = "update-ca"
     UPDATE = "update"
     APP = "app"
+    MODULES = "modules"
     DEVICE_CA = "device-ca"
     ESCROW = "escrow"
     MRK = "mrk"
@@ -139,7 +140,7 @@ def load(path: Path) -> Profile:
     """
     try:
         document = tomllib.loads(read_bounded(path).decode())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"key profile {path} cannot be read: {error}") from error
     what = f"key profile {path}"
     try:
@@ -181,6 +182,12 @@ def _check(spec: KeySpec, *, development: bool) -> None:
     ):
         raise UsageError(
             f"algorithm {name}: verifiers of attestations take SHA-256 with RSA or P-256 alone"
+        )
+    if spec.role is Role.MODULES and (
+        spec.algorithm.hash_name != "sha256" or not spec.algorithm.kind.is_rsa
+    ):
+        raise UsageError(
+            f"algorithm {name}: the layer's kernels verify modules by SHA-256 and RSA alone"
         )
     if spec.valid_days < 1:
         raise UsageError(f"valid_days is {spec.valid_days}: expected at least 1")

@@ -40,6 +40,9 @@ DEFAULT_EPOCH: Final = 1_767_225_600
 KEYS: Final = "keys"
 VERSION: Final = "1.0.0"
 """Version of the release when nobody names one."""
+_DIGITS: Final = 20
+_MAX_EPOCH: Final = (1 << 32) - 1
+"""The last time that every file system of a device can have."""
 _PROFILE: Final = "dev"
 _STAGING: Final = ".building-"
 _ROOM: Final = 300 * MIB
@@ -217,8 +220,10 @@ def _system(
 
 def _epoch() -> int:
     text = os.environ.get("SOURCE_DATE_EPOCH", str(DEFAULT_EPOCH))
-    if not text.isascii() or not text.isdigit():
-        raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}: expected seconds since 1970")
+    if not text.isascii() or not text.isdigit() or int(text[:_DIGITS]) > _MAX_EPOCH:
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is {text[:80]!r}: expected seconds since 1970, at most {_MAX_EPOCH}"
+        )
     return int(text)
 
 

@@ -125,7 +125,7 @@ def check(
         ToolError: A program that reads what is inside is not installed.
     """
     with opened(path) as file:
-        disk = Disk(name=path, path=path, size=path.stat().st_size, descriptor=file.fileno())
+        disk = Disk.of_file(file, path)
         parts = bundle.parse(disk.view(0, disk.size))
         signed = cms.parse(parts.message)
         recipients = "" if signed else envelope.shown(enveloped.parse(parts.message))

@@ -64,7 +64,7 @@ def check(
     with tempfile.TemporaryDirectory(prefix="bootseal-bundle-") as name:
         try:
             with progress.step("unpack the images"):
-                nodes = squashfs.read(bundle.path, Path(name))
+                nodes = squashfs.read(bundle.for_others, Path(name))
         except FormatError as error:
             return [finding("update.unreadable", _WHERE, error.message)], None
         with _archive(bundle, nodes) as (archive, pieces):
@@ -95,7 +95,7 @@ def _archive(bundle: Disk, nodes: list[Node]) -> Iterator[tuple[Disk, dict[str, 
         return
     path = next(iter(contents.values())).path
     with opened(path) as file:
-        disk = Disk(name=bundle.name, path=path, size=path.stat().st_size, descriptor=file.fileno())
+        disk = Disk.of_file(file, path, bundle.name)
         yield (
             disk,
             {

@@ -104,6 +104,4 @@ def decrypted(disk: Disk, size: int, manifest: Manifest) -> Iterator[Disk]:
             data = disk.view(0, size - manifest.tree_size)
             file.writelines(envelope.blocks(data, key, decrypt=True))
         with opened(path) as file:
-            yield Disk(
-                name=disk.name, path=path, size=path.stat().st_size, descriptor=file.fileno()
-            )
+            yield Disk.of_file(file, path, disk.name)

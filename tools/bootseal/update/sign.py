@@ -65,7 +65,7 @@ def whole(path: Path) -> bytes:
             payload is not the one of the manifest.
     """
     with opened(path) as file:
-        disk = Disk(name=path, path=path, size=path.stat().st_size, descriptor=file.fileno())
+        disk = Disk.of_file(file, path)
         parts = bundle.parse(disk.view(0, disk.size))
         signed = cms.parse(parts.message)
         if signed is None or signed.content is None:

@@ -67,7 +67,7 @@ int main(void)
 				continue;
 			return fail("accept");
 		}
-		/* Who has gone meanwhile is not greeted. */
+		/* A client may have gone meanwhile. */
 		send(client, greeting, length, MSG_NOSIGNAL);
 		close(client);
 	}

@@ -18,6 +18,7 @@ from bootseal.device import Artefact, Device, Partition, Qemu, Slot
 from bootseal.errors import FormatError, UsageError
 from bootseal.formats import boot_partition
 from bootseal.formats.fdt import model as fdt
+from bootseal.formats.uboot import slot_state
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -186,6 +187,18 @@ def test_noise_fills_the_slot_state(workspace: MemoryWorkspace) -> None:
     state_attacks.noise(workspace)
 
     assert workspace.disk.changed() == {"bootstate"}
+
+
+def test_torn_state_has_no_valid_first_copy_and_the_settings_in_the_second(
+    workspace: MemoryWorkspace,
+) -> None:
+    state_attacks.torn(workspace)
+
+    state = bytes(workspace.disk.parts["bootstate"])
+    first, second = (state[p : p + slot_state.SIZE] for p in slot_state.places(MIB))
+    assert slot_state.counts([first, second]) == 1
+    assert b"\0verify=no\0" in second
+    assert b"BOOT_ORDER=B A\0" in second
 
 
 @pytest.mark.parametrize("name", ["verify=no", "bootcmd=", "bootargs=", "fdtcontroladdr="])

@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from tests import app_samples, update_samples
+from tests.unit.check.rootfs import root_samples
 
 from bootseal.check.rootfs import applications
 from bootseal.check.rootfs.starts import units
-from bootseal.check.rootfs.starts.tree import Tree
-from bootseal.disk.filesystems.node import Content, Node
 from bootseal.findings.model import Finding, Severity
 from bootseal.formats.app import rules
 from bootseal.keys.public import from_crypto
+
+if TYPE_CHECKING:
+    from tests.unit.check.rootfs.root_samples import Files
 
 LAYER = Path(__file__).parents[4] / "meta-secureboot/recipes-core"
 UNIT = (LAYER / "bootseal-app/files/bootseal-app@.service").read_text()
@@ -24,8 +27,6 @@ RULES = "usr/lib/bootseal/apps.d/hello.conf"
 CERTIFICATE = "etc/verity.d/bootseal-app.crt"
 DROP_IN = "usr/lib/systemd/system/bootseal-app@hello.service.d/limits.conf"
 GOOD = "MINIMUM=1.2.0\nHEALTH=5\n"
-
-Files = dict[str, str | bytes]
 
 
 def pem(number: int = 1) -> bytes:
@@ -37,20 +38,9 @@ def fingerprint(number: int = 1) -> str:
 
 
 def check(tmp_path: Path, files: Files, keys: tuple[str, ...] = ()) -> list[Finding]:
-    """Check files by path; a text that begins with `->` is the target of a link."""
     fstab = (LAYER / "bootseal-device/files/fstab").read_bytes()
-    nodes = []
-    for number, (path, content) in enumerate(({"etc/fstab": fstab} | files).items()):
-        if isinstance(content, str) and content.startswith("->"):
-            target = content.removeprefix("->")
-            nodes.append(Node(path=path, mode=0o120777, uid=0, gid=0, size=1, target=target))
-            continue
-        raw = content.encode() if isinstance(content, str) else content
-        place = tmp_path / str(number)
-        place.write_bytes(raw)
-        inside = Content(path=place, offset=0, size=len(raw))
-        nodes.append(Node(path=path, mode=0o100644, uid=0, gid=0, size=len(raw), content=inside))
-    return list(applications.check(Tree(nodes), "root-a", keys))
+    base: Files = {"etc/fstab": fstab}
+    return list(applications.check(root_samples.tree(tmp_path, base | files), "root-a", keys))
 
 
 def only(found: list[Finding]) -> Finding:

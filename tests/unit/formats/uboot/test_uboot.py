@@ -23,7 +23,14 @@ def test_gate_marker_of_the_patch_is_recognised() -> None:
 
 
 @pytest.mark.parametrize(
-    "binary", [b"", b"U-Boot 2026.01\0", b"bootseal gate 0\0", b"bootseal gate x\0"]
+    "binary",
+    [
+        b"",
+        b"U-Boot 2026.01\0",
+        b"bootseal gate 0\0",
+        b"bootseal gate x\0",
+        b"bootseal gate " + b"1" * 5000 + b"\0",
+    ],
 )
 def test_uboot_without_the_gate_has_version_0(binary: bytes) -> None:
     assert gate_version(binary) == 0

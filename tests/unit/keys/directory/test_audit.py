@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 import tarfile
+import time
 import zipfile
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -142,6 +143,28 @@ def test_bounds_of_files_and_time_are_said(
     ]
     monkeypatch.setattr(contents, "_MAX_SECONDS", -1)
     assert "-1 seconds" in examine(directory).skipped[0].reason
+
+
+def test_archive_of_many_others_is_left_when_the_time_is_over(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few kilobytes hold gigabytes, none of them above the bound of its own archive."""
+    inner = gzip.compress(bytes(contents.MAX_FILE - 1))
+    with tarfile.open(directory / "many", "w") as tar:
+        for number in range(500):
+            member = tarfile.TarInfo(f"{number}.gz")
+            member.size = len(inner)
+            tar.addfile(member, io.BytesIO(inner))
+    monkeypatch.setattr(contents, "_MAX_SECONDS", 1)
+
+    began = time.monotonic()
+    skipped = examine(directory).skipped
+
+    # Of the archive, and of the one in it that was being unpacked.
+    assert {each.reason for each in skipped} == {"holds more than is unpacked in 1 seconds"}
+    assert f"{directory / 'many'}" in {each.path for each in skipped}
+    assert len(skipped) <= 2
+    assert time.monotonic() - began < 60
 
 
 def test_one_private_key_under_two_names_is_found(directory: Path) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,27 @@ def test_key_of_a_boot_loader_is_replaced_at_once(firmware_keys: Path, role: Rol
     cert = certificate.read(firmware_keys / f"DEV-{role}-2.crt")
     cert.verify_directly_issued_by(certificate.read(firmware_keys / "DEV-root.crt"))
     assert rotate(firmware_keys, role).current.name == f"DEV-{role}-3"
+
+
+def test_key_of_modules_is_for_code_signing_and_replaced_at_once(
+    small: Profile, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    policy = next(spec for spec in small.keys if spec.role is Role.POLICY)
+    modules = dataclasses.replace(
+        policy, role=Role.MODULES, name="DEV-modules-1", subject="CN=DEV modules 1"
+    )
+    key_directory.generate(dataclasses.replace(small, keys=(*small.keys, modules)), keys)
+    assert "keys.usage" not in ids(keys)
+
+    rotation = rotate(keys, Role.MODULES)
+
+    assert rotation.retired
+    assert (rotation.retired.name, rotation.current.name) == ("DEV-modules-1", "DEV-modules-2")
+    assert rotation.coming is None
+    assert "keys.usage" not in ids(keys)
+    shutil.copy(keys / "DEV-policy.crt", keys / "DEV-modules-2.crt")
+    assert "keys.usage" in ids(keys)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,11 @@ def test_environment_comes_before_the_question(monkeypatch: pytest.MonkeyPatch) 
     assert source.get("the PIN", VARIABLE) == b"asked for the PIN"
     monkeypatch.setenv(VARIABLE, "s3cret")
     assert source.get("the PIN", VARIABLE) == b"s3cret"
+
+
+def test_secret_in_the_environment_may_have_any_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, os.fsdecode(b"s\xff"))
+    assert SecretSource().get("the PIN", VARIABLE) == b"s\xff"
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])

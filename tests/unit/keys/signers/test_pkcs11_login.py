@@ -59,14 +59,15 @@ def log_in(fake: FakeToken, secret: SecretSource) -> BootsealError:
     return refusal.value
 
 
+@pytest.mark.parametrize("pad", [FLAG(0), FLAG.PROTECTED_AUTHENTICATION_PATH])
 @pytest.mark.parametrize(
     ("flag", "message"),
     [(FLAG.USER_PIN_LOCKED, "is locked"), (FLAG.USER_PIN_FINAL_TRY, "has one PIN try left")],
 )
 def test_pin_that_is_locked_or_about_to_lock_is_not_tried(
-    secret: SecretSource, flag: pkcs11.TokenFlag, message: str
+    secret: SecretSource, flag: pkcs11.TokenFlag, message: str, pad: pkcs11.TokenFlag
 ) -> None:
-    fake = FakeToken(flags=FLAG.LOGIN_REQUIRED | flag)
+    fake = FakeToken(flags=FLAG.LOGIN_REQUIRED | flag | pad)
 
     error = log_in(fake, secret)
 

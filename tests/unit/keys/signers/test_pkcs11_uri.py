@@ -50,6 +50,7 @@ def test_pin_source_is_a_path_or_a_file_uri(source: str) -> None:
         ("pkcs11:token=a b", "not percent-encoded"),
         ("pkcs11:token=%ff", "is not UTF-8"),
         ("pkcs11:slot-id=x", "'slot-id' .* is not a number"),
+        (f"pkcs11:slot-id={'1' * 5000}", "'slot-id' .* is not a number"),
         ("pkcs11:type=cert", "expected type=private"),
         ("pkcs11:?module-path=x.so", "expected an absolute path"),
         ("pkcs11:?pin-source=|cat /x", "not percent-encoded"),

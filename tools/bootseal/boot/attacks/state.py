@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import fit as fit_attacks
 from bootseal.boot.attacks import forge, forge_fit
+from bootseal.errors import UsageError
 from bootseal.formats.fdt import model as fdt
 from bootseal.formats.fdt.model import Node
+from bootseal.formats.uboot import slot_state
 from bootseal.formats.uboot.environment import emit_environment
 from bootseal.units import KIB, MIB
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 BOOTSTATE: Final = "bootstate"
 _STATE: Final = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
+_TORN: Final = 30
+_SECTOR: Final = 512
 _RUN: Final = f"bootm {forge_fit.FIT_ADDRESS:#x}"
 
 OFFERS: Final = {
@@ -80,6 +84,25 @@ def noise(workspace: Workspace) -> None:
 def smuggle(workspace: Workspace) -> None:
     """Add settings to a slot state with a valid checksum."""
     workspace.disk.write(BOOTSTATE, 0, emit_environment(_STATE | OFFERS))
+
+
+def tear(workspace: Workspace) -> None:
+    """Leave the first copy as a write does that ends in its first sector."""
+    workspace.disk.write(BOOTSTATE, _TORN, forge.noise(_SECTOR - _TORN, seed=2))
+
+
+def torn(workspace: Workspace) -> None:
+    """Tear the first copy, and have slot b first in the second one, with the settings of `smuggle`.
+
+    Raises:
+        UsageError: The partition has no room for a second copy.
+    """
+    places = slot_state.places(workspace.disk.size(BOOTSTATE))
+    if len(places) == 1:
+        raise UsageError(f"the partition {BOOTSTATE} has no room for a second copy of the state")
+    tear(workspace)
+    whole = emit_environment(_STATE | OFFERS | {"BOOT_ORDER": "B A"})
+    workspace.disk.write(BOOTSTATE, places[1], whole)
 
 
 def inject(workspace: Workspace) -> None:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import Final
 
 from bootseal.boot.attacks import state as state_attacks
-from bootseal.boot.catalogue.steps import came_up, refused, up, while_typing
+from bootseal.boot.catalogue.bench import after
+from bootseal.boot.catalogue.steps import came_up, reached_kernel, refused, up, while_typing
 from bootseal.boot.scenario.model import Scenario
 
 _scenario: Final = partial(Scenario, group="settings")
@@ -15,10 +17,26 @@ _scenario: Final = partial(Scenario, group="settings")
 STATE: Final = (
     _scenario(
         id="state-noise",
-        title="Slot state filled with random bytes",
-        about="The checksum does not match, so U-Boot uses its defaults and boots as usual.",
+        title="Both copies of the slot state filled with random bytes",
+        about="No checksum matches, so U-Boot uses its defaults and boots as usual.",
         prepare=state_attacks.noise,
         steps=(came_up("state-default", "slot-tried:a", "root-verified:a"),),
+    ),
+    _scenario(
+        id="state-torn",
+        title="Write of the slot state cut short",
+        about="The first copy has no valid checksum, and the second has slot b first: slot b is "
+        "tried, and U-Boot leaves two good copies with one attempt less. Settings added to the "
+        "second copy are neither imported nor kept.",
+        prepare=state_attacks.torn,
+        steps=(
+            dataclasses.replace(
+                reached_kernel(
+                    "state-copy", "slot-tried:b", forbidden=("slot-tried:a", "state-not-saved")
+                ),
+                check=after.slot_state_is("B A", a=3, b=2),
+            ),
+        ),
     ),
     _scenario(
         id="state-smuggled",

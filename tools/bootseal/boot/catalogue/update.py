@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bootseal.boot.attacks import release
-from bootseal.boot.catalogue.bench import updates
+from bootseal.boot.attacks import release, state
+from bootseal.boot.catalogue.bench import after, updates
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Scenario, Step
@@ -119,7 +119,8 @@ UPDATES: Final = (
         group=_GROUP,
         about="The first bundle is signed, but its FIT is not. RAUC installs it, U-Boot refuses "
         "the slot, the device comes up from the release before with its data, and marks the slot "
-        "bad. The second one starts, opens the same data, and the rollback index rises.",
+        "bad. A write of the slot state is then cut short, and the device starts by the second "
+        "copy. The second bundle starts, opens the same data, and the rollback index rises.",
         prepare=updates.plug_installed,
         steps=(
             came_up(
@@ -135,13 +136,14 @@ UPDATES: Final = (
                         call=updates.asking(updates.BROKEN),
                     ),
                 ),
-                check=updates.slot_b_is_bad,
+                check=after.slot_state_is("A B", a=3, b=0),
             ),
             came_up(
-                *("root-verified:a", "shell", *_TRIED, "data-opened"),
+                *("state-copy", "root-verified:a", "shell", *_TRIED, "data-opened"),
                 f"rollback-raised:{release.INDEX}",
                 slot="b",
-                title="good",
+                title="good, by the second copy of the slot state",
+                prepare=state.tear,
                 actions=(
                     Action(
                         do=Do.TYPE,

@@ -38,7 +38,14 @@ _INTERESTING: Final = frozenset(
     | {"bank-malformed", "bl2-refused", "image-refused", "bank-refused", "tpm-failed"}
     | {"no-boot-loader"}
     | {"slot-refused", "all-refused", "last-resort"}
-    | {"state-default", "verity-corruption", "verity-restart", "root-refused", "panic"}
+    | {
+        "state-copy",
+        "state-default",
+        "verity-corruption",
+        "verity-restart",
+        "root-refused",
+        "panic",
+    }
     | {"rollback-refused", "data-closed", "tpm-lockout"}
     | {"u-boot-prompt", "emergency-shell", "attacker-code"}
 )

@@ -84,7 +84,7 @@ def load(path: Path) -> Allowlist:
         document = tomllib.loads(checked(read_bounded(path), TEXT, str(path)).decode())
     except FileNotFoundError:
         raise UsageError(f"there is no allowlist {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
     known = {field.name.replace("_", "-") for field in fields(Allowlist)}
     if unknown := sorted(document.keys() - known):

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from bootseal.findings.model import Finding
     from bootseal.formats.elf import Elf
 
-_MODULES: Final = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
-_MAX_MODULE: Final = 64 << 20
+MODULES: Final = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
+"""How names of kernel modules end."""
+MAX_MODULE: Final = 64 << 20
+"""Bytes that one may have, also decompressed."""
 # Where the loader may look for libraries: below these only root writes.
 _SAFE: Final = ("$ORIGIN", "${ORIGIN}", "/usr/", "/lib", "/opt/")
 
@@ -57,7 +59,7 @@ def check(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[F
     for node in nodes:
         if node.content is None:
             continue
-        if node.path.endswith(_MODULES):
+        if node.path.endswith(MODULES):
             if name := _module(node, allowlist.module_key):
                 found.add(name, node.path)
             continue
@@ -129,29 +131,45 @@ def unpack(node: Node) -> bytes:
     Raises:
         FormatError: It is damaged or too large.
     """
-    if node.content is None or node.size > _MAX_MODULE:
+    if node.content is None or node.size > MAX_MODULE:
         raise FormatError(f"{node.path} is too large for a kernel module")
-    raw = node.content.read(_MAX_MODULE)
+    return decompressed(node.content.read(MAX_MODULE), node.path)
+
+
+def decompressed(raw: bytes, path: str) -> bytes:
+    """Return a kernel module, decompressed where its name says that it is compressed.
+
+    Args:
+        raw: The content of the file.
+        path: Its name.
+
+    Raises:
+        FormatError: It is damaged or too large.
+    """
     try:
-        data = _decompressed(raw, node.path)
+        data = _decompressed(raw, path)
     except (OSError, EOFError, lzma.LZMAError, zlib.error, MemoryError) as error:
-        raise FormatError(f"{node.path} does not decompress: {error}") from error
-    if len(data) > _MAX_MODULE:
-        raise FormatError(f"{node.path} is too large for a kernel module")
+        raise FormatError(f"{path} does not decompress: {error}") from error
+    if len(data) > MAX_MODULE:
+        raise FormatError(f"{path} is too large for a kernel module")
     return data
 
 
 def _decompressed(raw: bytes, path: str) -> bytes:
     if path.endswith(".xz"):
-        return lzma.LZMADecompressor().decompress(raw, _MAX_MODULE + 1)
+        decoder = lzma.LZMADecompressor()
+        data = decoder.decompress(raw, MAX_MODULE + 1)
+        if not decoder.eof and len(data) <= MAX_MODULE:
+            raise EOFError("it ends too early")
+        return data
     if path.endswith(".gz"):
-        return gzip.GzipFile(fileobj=io.BytesIO(raw)).read(_MAX_MODULE + 1)
+        return gzip.GzipFile(fileobj=io.BytesIO(raw)).read(MAX_MODULE + 1)
     if path.endswith(".zst"):
         import zstandard  # noqa: PLC0415 - only such modules need it
 
         try:
             reader = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(raw))
-            return bytes(reader.read(_MAX_MODULE + 1))
+            return bytes(reader.read(MAX_MODULE + 1))
         except zstandard.ZstdError as error:
             raise OSError(str(error)) from error
     return raw

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootseal.cli.remote_keys import ExportRequests, ImportSignatures, demand_one_step, export
-from bootseal.errors import UsageError
+from bootseal.cli.remote_keys import (
+    ExportRequests,
+    ImportSignatures,
+    demand_one_step,
+    export,
+    of_directory,
+    stand_in,
+)
 from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:
@@ -48,12 +54,9 @@ class CertificateOptions:
         return certificate.read(self.certificate or self._own("--certificate", ".crt"))
 
     def _own(self, option: str, end: str) -> Path:
-        from bootseal.keys.directory import directory
         from bootseal.keys.profile import Role
 
-        if self.keys is None:
-            raise UsageError(f"{option} is missing, and so is --keys, which would provide it")
-        return self.keys / f"{directory.find(self.keys, Role.APP).name}{end}"
+        return of_directory(self.keys, Role.APP, option, end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,20 +83,15 @@ class SigningOptions(CertificateOptions):
         from bootseal.keys import cms, public
         from bootseal.keys.profile import Role
         from bootseal.keys.signers import base
-        from bootseal.keys.signers.offline import Answers, Recorder
 
         demand_one_step(self.key, self.export_requests, self.import_signatures)
         found = self.pinned()
         refuse(cms.check_purpose(found), "the certificate is not for applications")
         key = public.from_crypto(found.public_key())
-        if self.export_requests is not None:
-            recorder = Recorder(public_key=key, role=Role.APP)
-            return Signing(signer=recorder, certificate=found, asked=True), recorder
-        if self.import_signatures is not None:
-            answers = Answers(public_key=key, role=Role.APP, directory=self.import_signatures)
-            return Signing(signer=answers, certificate=found), None
-        uri = self.key or str(self._own("--key", ".key"))
-        return Signing(signer=base.open(uri, access), certificate=found), None
+        signer, recorder = stand_in(key, Role.APP, self.export_requests, self.import_signatures)
+        if signer is None:
+            signer = base.open(self.key or str(self._own("--key", ".key")), access)
+        return Signing(signer=signer, certificate=found, asked=recorder is not None), recorder
 
     def finish(self, recorder: Recorder | None, subject: Path) -> None:
         """In step 1, write what is to be signed elsewhere."""

@@ -270,12 +270,21 @@ def _write(
                 signing,
                 disk.path,
                 output,
-                who=who or f"{getpass.getuser()}@{socket.gethostname()}",
+                who=who or _me(),
                 when=datetime.fromtimestamp(now(), UTC).isoformat(),
             )
     if plan.control is not None and dtb_output is not None:
         write_file(dtb_output, plan.control)
     return record
+
+
+def _me() -> str:
+    """Return user and host; a user who has no name, as in a container, is a number."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def _print(record: Provenance, where: Path, *, as_json: bool) -> None:

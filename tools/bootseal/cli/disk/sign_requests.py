@@ -24,8 +24,8 @@ def sign_requests(
     role: Annotated[
         str,
         typer.Option(
-            help="Requests to sign: fit, policy, update, app, device-ca, attestation or a key of "
-            "`firmware sign`."
+            help="Requests to sign: fit, policy, update, app, modules, device-ca, attestation or a "
+            "key of `firmware sign`."
         ),
     ] = "fit",
 ) -> None:

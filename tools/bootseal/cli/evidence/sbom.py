@@ -27,8 +27,8 @@ def sbom(
 ) -> None:
     """Write the bill of materials of a device, SPDX 3.0.1 in JSON: what device.json says.
 
-    Every input and artefact with its digest, what is inside of what, and whose key signed. Licences
-    are left open.
+    Every input and artefact with its digest, what is inside of what, whose key signed, and the CPEs
+    of what the device starts from. Licences are left open.
 
     Example: bootseal evidence sbom build/device
     """
@@ -37,6 +37,7 @@ def sbom(
 
     device = devices.load(directory)
     target = output or directory / bills.FILE_NAME
-    console.write(target, bills.of_device(device))
+    digest = devices.digest_file(directory / devices.FILE_NAME)
+    console.write(target, bills.of_device(device, digest))
     files, inputs = len(device.artefacts), len(device.inputs)
     console.status("OK: {}: {} artefacts, {} inputs", target, files, inputs)

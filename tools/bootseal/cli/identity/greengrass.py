@@ -92,4 +92,6 @@ def greengrass(
     if faults:
         console.status("REFUSED; to write a correct one: bootseal identity greengrass --thing")
         raise typer.Exit(ExitCode.REFUSED)
-    console.status("OK: connects with the identity key, and holds no secret")
+    console.status(
+        "OK: the key is the token's, and no setting holds a secret. Not checked: whether it works"
+    )

@@ -25,7 +25,8 @@ def rotate(
     role: Annotated[
         str,
         typer.Option(
-            help="Role of the key: fit, update, app, fw-trusted, fw-nontrusted, fw-soc or fw-boot."
+            help="Role of the key: fit, update, app, modules, fw-trusted, fw-nontrusted, fw-soc or "
+            "fw-boot."
         ),
     ] = "fit",
     algorithm: Annotated[
@@ -73,7 +74,11 @@ def _explain(rotation: Rotation, role: Role, directory: Path) -> None:
     from bootseal.keys.profile import Role
 
     if rotation.coming is None:
-        explains = {Role.UPDATE: _explain_update, Role.APP: _explain_app}
+        explains = {
+            Role.UPDATE: _explain_update,
+            Role.APP: _explain_app,
+            Role.MODULES: _explain_modules,
+        }
         explains.get(role, _explain_firmware)(rotation, directory)
         return
     now, new = rotation.current.name, rotation.coming.name
@@ -134,3 +139,18 @@ def _explain_app(rotation: Rotation, directory: Path) -> None:
         directory,
         old,
     )
+
+
+def _explain_modules(rotation: Rotation, directory: Path) -> None:
+    now, old = rotation.current.name, rotation.retired.name if rotation.retired else ""
+    console.status("{} signs from now on; {} is retired. Devices stay as they are.", now, old)
+    console.status(
+        "1. Build the kernel of the next release with {}.crt, and sign its modules with {}.",
+        now,
+        now,
+    )
+    console.status(
+        "2. Older releases load modules signed with {} until their rollback index is refused.",
+        old,
+    )
+    console.status("3. Once none is: bootseal keys revoke {} {}", directory, old)

@@ -47,14 +47,15 @@ def encrypt(
     from bootseal.update import crypt
     from bootseal.update import sign as signing_
 
-    recipients = [certificate.read(path) for path in recipient]
-    for path, found in zip(recipient, recipients, strict=True):
+    # Each once, whatever its file is called.
+    recipients = {certificate.read(path): path for path in recipient}
+    for found, path in recipients.items():
         envelope.demand_recipient(found, f"{path}")
     signing = who.signing_here(opening.access())
     progress = console.TerminalProgress()
     with naming(bundle), progress.step("every block of the bundle"):
         manifest = signing_.whole(bundle)
-    crypt.encrypt(bundle, manifest, signing, recipients, output, progress)
+    crypt.encrypt(bundle, manifest, signing, [*recipients], output, progress)
     console.status(
         "OK: {}: encrypted for {} and signed. A device takes it only if its RAUC has the key of a "
         "recipient: the reference device has none.",

@@ -14,7 +14,7 @@ from bootseal.errors import FormatError
 if TYPE_CHECKING:
     from bootseal.formats.fdt.scan import Buffer
 
-_GATE: Final = re.compile(rb"bootseal gate ([1-9][0-9]*)\0")
+_GATE: Final = re.compile(rb"bootseal gate ([1-9][0-9]{0,8})\0")
 # `version_string` has the time of the build in parentheses; an SPL's own string is not measured.
 _VERSION: Final = re.compile(
     rb"U-Boot (?!SPL |TPL |VPL )[0-9]{4}\.[0-9]{2}[\x20-\x7e]{0,200}?"

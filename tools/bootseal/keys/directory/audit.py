@@ -249,7 +249,7 @@ def _manifest(
 
 
 def _usage(path: Path, role: Role, state: KeyState, *, known: bool) -> Iterator[Finding]:
-    """Say why a key of updates or applications is not one to sign them with."""
+    """Say why a key of updates, applications or kernel modules is not one to sign them with."""
     if role in certificate.SIGNS_CODE and state is KeyState.ACTIVE and known:
         problem = cms.purpose_problem(certificate.read(path))
         if problem:

@@ -105,7 +105,7 @@ def walk(directory: Path) -> Iterator[FilePart | Skipped]:
             if stat.S_ISDIR(mode):
                 pending += sorted(path.iterdir(), reverse=True)
             elif stat.S_ISREG(mode):
-                yield from _parts(path, "", read_bounded(path, limit=MAX_FILE), 0)
+                yield from _parts(path, "", read_bounded(path, limit=MAX_FILE), 0, end)
             else:
                 yield Skipped(path=str(path), reason=_special(mode))
         except BootsealError as error:
@@ -120,7 +120,9 @@ def _special(mode: int) -> str:
     return "is a FIFO" if stat.S_ISFIFO(mode) else "is a socket or a device"
 
 
-def _parts(path: Path, inside: str, data: bytes, depth: int) -> Iterator[FilePart | Skipped]:
+def _parts(
+    path: Path, inside: str, data: bytes, depth: int, end: float
+) -> Iterator[FilePart | Skipped]:
     kind = recognise(data)
     part = FilePart(path=path, inside=inside, kind=kind, data=data)
     yield part
@@ -140,8 +142,12 @@ def _parts(path: Path, inside: str, data: bytes, depth: int) -> Iterator[FilePar
                 reason = f"holds more than {format_size(MAX_FILE)}, the most that is unpacked"
                 yield Skipped(path=place, reason=reason)
                 return
+            if time.monotonic() > end:
+                reason = f"holds more than is unpacked in {_MAX_SECONDS} seconds"
+                yield Skipped(path=place, reason=reason)
+                return
             within = "/".join(filter(None, (inside, name))) or "content"
-            yield from _parts(path, within, content, depth + 1)
+            yield from _parts(path, within, content, depth + 1, end)
     except _DAMAGED as error:
         yield Skipped(path=place, reason=f"is {kind} that cannot be unpacked: {error}")
 

@@ -5,8 +5,8 @@ A rotation gives the role `fit` to the key that devices trust as `fit-next`, and
 `fit-next`. The old key is retired: it may still sign for devices whose U-Boot knows nothing newer.
 The keys of boot loaders below the master root key need no successor that devices know: each
 firmware brings the certificates of its own; nor does the key of updates, as each bundle brings its
-certificate. That of applications is in the root of each release. A revoked key signs nothing any
-more.
+certificate. That of applications is in the root of each release, that of kernel modules in its
+kernel. A revoked key signs nothing any more.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 REPLACED: Final = (
     *(Role.FW_TRUSTED, Role.FW_NONTRUSTED, Role.FW_SOC, Role.FW_BOOT),
-    *(Role.UPDATE, Role.APP),
+    *(Role.UPDATE, Role.APP, Role.MODULES),
 )
 """Roles whose keys are replaced with the next firmware, the next update or the next release."""
 
-_NUMBER: Final = re.compile(r"(.*?)(\d+)")
+_NUMBER: Final = re.compile(r"(.*?)(\d{1,9})")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,8 +52,8 @@ class Rotation:
         retired: The key that signed so far; None when there was no successor to take over, so
             that it goes on.
         current: The key with the role now.
-        coming: The new key with the role `fit-next`; None for keys of boot loaders, updates
-            and applications, which have no such successor.
+        coming: The new key with the role `fit-next`; None for keys of boot loaders, updates,
+            applications and kernel modules, which have no such successor.
     """
 
     retired: KeyEntry | None

@@ -105,9 +105,9 @@ def _web_key(text: bytes, offset: int) -> FoundKey | None:
             key = json.loads(each)
         except (ValueError, RecursionError):
             continue
-        secret = key.get("d") if isinstance(key, dict) else None
-        if "kty" in key and isinstance(secret, str) and len(secret) >= _MIN_SECRET:
-            form = f"JWK {key['kty']}" if key["kty"] in {"RSA", "EC", "OKP"} else "JWK"
+        kind, secret = (key.get("kty"), key.get("d")) if isinstance(key, dict) else (None, None)
+        if isinstance(kind, str) and isinstance(secret, str) and len(secret) >= _MIN_SECRET:
+            form = f"JWK {kind}" if kind in {"RSA", "EC", "OKP"} else "JWK"
             return private_key(offset, form, text, _web_key_public(key))
     return None
 

@@ -34,6 +34,7 @@ ROLES: Final = {
     "policy": "a PCR policy",
     "update": "the manifest of an update bundle",
     "app": "the root hash of an application",
+    "modules": "a kernel module",
     "attestation": "a statement of a release's evidence",
     "device-ca": "an identity certificate of a device, or a revocation list",
 } | dict.fromkeys(

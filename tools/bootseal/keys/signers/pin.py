@@ -58,7 +58,7 @@ class SecretSource:
             return _read(path, what)
         if variable in os.environ:
             _log.info("%s: from %s", what, variable)
-            return _checked(os.environ[variable].encode(), what, variable)
+            return _checked(os.fsencode(os.environ[variable]), what, variable)
         if self.ask:
             _log.info("%s: entered at a prompt", what)
             return _checked(self.ask(what).encode(), what, "the answer")

@@ -202,14 +202,14 @@ def _log_in(
             f"the PIN of {where} is locked",
             hint="unlock it with its vendor's tool and its security officer's PIN",
         )
-    if token.flags & flag.PROTECTED_AUTHENTICATION_PATH:
-        with _explaining(where):
-            return token.open(user_pin=pkcs11.types.PROTECTED_AUTH)
     if token.flags & flag.USER_PIN_FINAL_TRY:
         raise ToolError(
             f"{where} has one PIN try left before it locks, which a build must not use up",
             hint="log in once with its vendor's tool, which resets the tries",
         )
+    if token.flags & flag.PROTECTED_AUTHENTICATION_PATH:
+        with _explaining(where):
+            return token.open(user_pin=pkcs11.types.PROTECTED_AUTH)
     pin = secret.get(f"the PIN of {where}", PIN_VARIABLE, file=uri.pin_file)
     try:
         return token.open(user_pin=pin.decode())

@@ -27,6 +27,8 @@ _PATH: Final = (
     "id",
     "type",
 )
+_DIGITS: Final = 20
+"""Of a slot's number: those of 2^64."""
 _QUERY: Final = ("module-path", "pin-source")
 # Characters of RFC 7512's pk11-pchar and pk11-qchar, with the percent of an escape.
 _VALUE: Final = re.compile(r"(?:[A-Za-z0-9._~:\[\]@!$'()*+,=&/?|-]|%[0-9A-Fa-f]{2})*")
@@ -141,7 +143,7 @@ def _text(values: dict[str, bytes], name: str) -> str:
 def _slot(value: bytes | None) -> int | None:
     if value is None:
         return None
-    if not value.isdigit():
+    if not value.isdigit() or len(value) > _DIGITS:
         raise UsageError("'slot-id' in the PKCS#11 URI is not a number")
     return int(value)
 

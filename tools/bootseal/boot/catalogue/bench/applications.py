@@ -149,7 +149,7 @@ _FULL: Final = Request(
         rf"^{NAME} {GOOD} [0-9a-f]{{64}} running$",
     ),
 )
-"""An installation for which there is no room, while the version before runs."""
+"""An installation that /data has no room for, while the version before runs."""
 
 VERIFIED: Final = (
     _verify("good", rf"^version={GOOD}\nroot-hash=[0-9a-f]{{64}}$", accepted=True),

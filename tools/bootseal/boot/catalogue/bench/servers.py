@@ -257,16 +257,9 @@ def bundles(directory: Path, own: Own) -> Iterator[Server]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(own.certificate, own.key)
     with _Double((_LOOPBACK, 0), _Files) as server:
-        server.files, server.log = directory, directory / "requests.log"
-        server.log.touch()
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
+        server.files = directory
+        with _serving(server, context, directory / "requests.log"):
             yield Server(port=server.server_port, ca=own.certificate, log=server.log)
-        finally:
-            server.shutdown()
 
 
 @contextmanager
@@ -286,14 +279,23 @@ def credentials_endpoint(directory: Path, trust: Trust, own: Own) -> Iterator[Se
     context.load_cert_chain(own.certificate, own.key)
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
-    with _Double((_LOOPBACK, 0), _Credentials) as server:
-        server.log = directory / "endpoint.log"
-        server.log.touch()
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield Server(port=server.server_port, ca=own.certificate, log=server.log)
-        finally:
-            server.shutdown()
+    with (
+        _Double((_LOOPBACK, 0), _Credentials) as server,
+        _serving(server, context, directory / "endpoint.log"),
+    ):
+        yield Server(port=server.server_port, ca=own.certificate, log=server.log)
+
+
+@contextmanager
+def _serving(server: _Double, context: ssl.SSLContext, log: Path) -> Iterator[None]:
+    """Have a server answer in a thread of its own, by TLS."""
+    server.log = log
+    log.touch()
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()

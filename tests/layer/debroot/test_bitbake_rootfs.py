@@ -2,7 +2,7 @@
 """OE-Core's own do_rootfs makes the layer's image and initramfs of packages, and they start.
 
 With the deb back end, and with OE-Core's busybox. Compiler, kernel and the programs in the other
-packages are Debian's (meta-debroot, and README.md next to this file).
+packages are Debian's (meta-debroot, and tests/layer/README.md).
 """
 
 from __future__ import annotations
