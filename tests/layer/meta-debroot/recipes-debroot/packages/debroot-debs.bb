@@ -9,6 +9,8 @@ DEBROOT_WANTED = "\
     mount openssl passwd systemd systemd-cryptsetup systemd-repart systemd-sysv systemd-timesyncd tpm2-tools udev util-linux \
 "
 DEBROOT_ELSEWHERE = "libc6 libcrypt1 libgcc-s1"
+# The check of the disk knows by their names which programs may be setuid.
+DEBROOT_RENAMED = "mount:util-linux passwd:shadow su:util-linux umount:util-linux"
 
 # For its list of programs. Without do_configure, nobody else asks for them.
 DEPENDS = "busybox virtual/libc"
