@@ -2,7 +2,7 @@
 SUMMARY = "Debian's systemd and what else the device needs that this build does not compile"
 LICENSE = "MIT"
 
-PROVIDES = "systemd"
+PROVIDES = "shadow systemd"
 
 DEBROOT_WANTED = "\
     coreutils cryptsetup-bin dbus dmsetup dropbear-bin e2fsprogs kmod libsystemd-dev libtss2-tcti-device0t64 libubootenv-tool \

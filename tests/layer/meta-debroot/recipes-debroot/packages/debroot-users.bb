@@ -31,6 +31,6 @@ GROUPADD_PARAM:${PN} = "-r systemd-journal; -r render; -r tss"
 USERADD_PARAM:${PN} = "\
     --system -d / -M --shell /sbin/nologin -U systemd-network; \
     --system -d / -M --shell /sbin/nologin -U systemd-timesync; \
-    --system -d /run/dbus -M --shell /sbin/nologin -U messagebus; \
+    --system -d /nonexistent -M --shell /sbin/nologin -U messagebus; \
     --system -d /var/lib/tpm -M --shell /bin/false -g tss tss; \
 "
