@@ -27,7 +27,7 @@ NEEDS_DATA = {"data-null-cipher", "data-null-slot", "data-replaced"}
 # in update-installed, as state-torn does.
 NEEDS_BOOT = {
     *("identity-issued", "identity-power-cut", "update-installed"),
-    *("update-job", "update-job-cut"),
+    *("update-job", "update-job-cut", "update-job-reverted"),
     *("app-job", "app-job-cut"),
 }
 ROM = {scenario.id: scenario.rom for scenario in SCENARIOS}

@@ -255,20 +255,23 @@ def test_only_the_images_of_the_layer_keep_everything_else_off() -> None:
 
 
 def test_every_unit_of_the_layer_is_enabled_by_its_package_and_by_the_preset() -> None:
-    folders = (DEVICE, BOOT_LOADERS, IDENTITY, STATE, APP, AGENT)
+    folders = (DEVICE, BOOT_LOADERS, IDENTITY, STATE, APP, UPDATE, AGENT)
     units = {path.name for each in folders for path in (LAYER / each).glob("*.service")}
-    # A path unit starts one, and bootseal-apps.service the instances of the other.
-    units -= {"bootseal-agent-restart.service", "bootseal-app@.service"}
+    # A path unit and a timer start two, and bootseal-apps.service the instances of the other.
+    units -= {"bootseal-agent-restart.service", "bootseal-fall-back.service"}
+    units -= {"bootseal-app@.service"}
     # A path unit starts one of them, and a boot after a power cut.
     units |= {"bootseal-agent-restart.path", "bootseal-app-install.path"}
+    units |= {"bootseal-fall-back.timer"}
     packages = ("", "-data", "-development")
     services = [
         name for each in packages for name in value(f"SYSTEMD_SERVICE:${{PN}}{each}").split()
     ]
-    for recipe in (KEY, STATE_RECIPE, BOOT_LOADERS_RECIPE, APPLICATIONS, AGENT_RECIPE):
+    others = (KEY, STATE_RECIPE, BOOT_LOADERS_RECIPE, APPLICATIONS, UPDATES, AGENT_RECIPE)
+    for recipe in others:
         services += value("SYSTEMD_SERVICE:${PN}", recipe).split()
     assert sorted(services) == sorted(units)
-    for recipe in (RECIPE, KEY, STATE_RECIPE, BOOT_LOADERS_RECIPE, APPLICATIONS, AGENT_RECIPE):
+    for recipe in (RECIPE, *others):
         assert re.search(r"^inherit .*\bsystemd\b", recipe.read_text(), re.MULTILINE)
     preset = (LAYER / DEVICE / "90-bootseal.preset").read_text()
     # The one unit of systemd itself, for the network of the test bench.

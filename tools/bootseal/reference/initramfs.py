@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 FILE: Final = "initramfs.cpio.gz"
 # What `init` needs before it has a root file system: the disk, dm-verity with the processor's own
-# instructions for its digests, and the TPM, which remembers the oldest release accepted.
-MODULES: Final = ("virtio_mmio", "virtio_blk", "dm-verity", "erofs", "sha2-ce", "tpm_tis")
+# instructions for its digests, and the TPM, which remembers the oldest release accepted. And a
+# watchdog, which systemd opens before anything else could load its driver.
+MODULES: Final = (
+    "virtio_mmio", "virtio_blk", "dm-verity", "erofs", "sha2-ce", "tpm_tis", "softdog",
+)  # fmt: skip
 PROGRAMS: Final = ("usr/bin/busybox", "usr/sbin/veritysetup")
 # The loader is asked for as /lib/ld-linux-aarch64.so.1, so its directory comes first.
 _LIBRARY_DIRECTORIES: Final = ("usr/lib", "usr/lib/aarch64-linux-gnu")

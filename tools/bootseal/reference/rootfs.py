@@ -37,6 +37,9 @@ DEVELOPMENT_MARK: Final = "usr/lib/bootseal/development"
 HOSTNAME: Final = "bootseal"
 STATE: Final = f"{state.MACHINE_ID} /var/lib/product"
 """What the reference device keeps, as BOOTSEAL_STATE declares it for a product."""
+WATCHDOG: Final = 60
+"""Seconds after which a system that hangs is restarted, as BOOTSEAL_WATCHDOG says for a product.
+Debian's kernel has no driver for a watchdog of QEMU's, so it is the kernel's own."""
 BROKER: Final = "iot.bootseal.test"
 
 # Beyond those of the initramfs: what an encrypted partition needs (the crypto API asks for
@@ -124,6 +127,9 @@ _TEXTS: Final = {
     **APPS,
     # Empty means: known to be unknown; systemd makes one for each boot and writes nothing.
     "etc/machine-id": "",
+    "usr/lib/systemd/system.conf.d/50-bootseal-watchdog.conf": (
+        f"[Manager]\nRuntimeWatchdogSec={WATCHDOG}\n"
+    ),
     # Groups of what uses the identity key by itself: of its token, and of the TPM that has it.
     "usr/lib/sysusers.d/bootseal-token.conf": "g bootseal-token -\n",
     "usr/lib/sysusers.d/tss.conf": 'u tss - "TPM"\n',

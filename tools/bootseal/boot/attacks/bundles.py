@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Update bundles for a device: a good one, and others that its maker or someone else could sign.
+"""Update bundles for a device: good ones, and others that its maker or someone else could sign.
 
 They are files `NAME.raucb`, for a disk that the device can read or for a server. Those that have to
 be refused before anything is written have a root of one block.
@@ -72,10 +72,18 @@ class Maker:
         self._scratch = workspace.work / "scratch"
         self._scratch.mkdir()
 
-    def good(self, name: str) -> tuple[release.SlotContents, Manifest]:
-        """Make a bundle of the other release, which the device's maker signed."""
-        made = release.make(self._workspace, release.INDEX, version=VERSION)
-        return made, self._pack(name, self._release(made.fit, made))
+    def whole(
+        self, name: str, *edits: release.Edit, version: str = VERSION
+    ) -> tuple[release.SlotContents, Manifest]:
+        """Make a bundle of the other release, which the device's maker signed.
+
+        Args:
+            name: Of the bundle.
+            edits: What is wrong with the release; nothing, and it is a good one.
+            version: Of the release, of the length of the built one's.
+        """
+        made = release.make(self._workspace, release.INDEX, version=version, edits=edits)
+        return made, self._pack(name, self._release(made.fit, made), version=version)
 
     def resigned(self, name: str, of: str, keys: Path) -> None:
         """Have the update key of another directory sign a bundle."""
@@ -179,10 +187,12 @@ class Maker:
             fit = forge_fit.replace_payload(fit, name, editor.to_bytes())
         return forge_signed.sign_like(fit, key_directory.signer(self._workspace.keys, Role.FIT))
 
-    def _pack(self, name: str, found: _Release, compatible: str = "") -> Manifest:
+    def _pack(
+        self, name: str, found: _Release, *, compatible: str = "", version: str = VERSION
+    ) -> Manifest:
         identity = Identity(
             compatible=compatible or self._compatible,
-            version=VERSION,
+            version=version,
             epoch=self._workspace.device.epoch,
         )
         keys = self._workspace.keys

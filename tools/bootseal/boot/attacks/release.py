@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,8 +37,39 @@ INDEX: Final = 2
 """Rollback index of the other release; that of the built one is lower."""
 SLOT: Final = "b"
 _TIMEOUT: Final = 300.0
-# The agent's configuration is smaller than a block, and so not compressed.
+# Files that are smaller than a block are not compressed: the agent's configuration, and units.
 _VERSION: Final = re.compile(rb'^version = "([0-9.]{1,40})"$', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """A mistake of the maker's in a unit of the root.
+
+    Attributes:
+        lines: What the built root has there, once.
+        others: What is there instead; no longer.
+    """
+
+    lines: bytes
+    others: bytes
+
+
+_GOOD: Final = b"ExecStart=systemctl start data.mount\nExecStart="
+_MARKED: Final = _GOOD + b"/usr/lib/bootseal/mark-good"
+HANGS: Final = Edit(
+    lines=_MARKED + b"\nStandardOutput=journal+console\nStandardError=journal",
+    others=_GOOD + b"sh -c 'echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze'",
+)
+"""systemd itself is stopped before the slot is marked good; it would restart after a crash."""
+NEVER_GOOD: Final = Edit(lines=_MARKED, others=_GOOD + b"false")
+"""The test that decides on it fails, once the data is open."""
+KEEPS_CLOSED: Final = Edit(
+    lines=b"ExecStart=/usr/lib/bootseal/rollback define",
+    others=b"ExecStart=/usr/lib/bootseal/volume cap",
+)
+"""The TPM's policy is closed before the data is opened, and not after."""
+SOON: Final = Edit(lines=b"OnBootSec=30min", others=b"OnBootSec=1min")
+"""A release that is not good is left sooner than others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +115,11 @@ def update(
     return prepare
 
 
-def expect(workspace: Workspace, made: SlotContents) -> None:
-    """Expect a release in slot b from now on."""
-    slot = next(slot for slot in workspace.device.slots if slot.name == SLOT)
+def expect(workspace: Workspace, made: SlotContents, name: str = SLOT) -> None:
+    """Expect a release in a slot from now on."""
+    slot = next(slot for slot in workspace.device.slots if slot.name == name)
     workspace.replace_slot(dataclasses.replace(slot, root_hash=made.root_hash))
-    approval.expect(workspace, {SLOT: made.predictions[SLOT]})
+    approval.expect(workspace, {name: made.predictions[name]})
 
 
 def policy(workspace: Workspace, made: SlotContents, *, foreign: bool) -> PcrPolicy:
@@ -121,7 +152,11 @@ def broken_root(workspace: Workspace) -> None:
 
 
 def make(
-    workspace: Workspace, index: int, firmware_version: int | None = None, version: str = ""
+    workspace: Workspace,
+    index: int,
+    firmware_version: int | None = None,
+    version: str = "",
+    edits: Iterable[Edit] = (),
 ) -> SlotContents:
     """Make the other release.
 
@@ -130,13 +165,21 @@ def make(
         index: Its rollback index.
         firmware_version: The lowest one that it asks of boot loaders; None leaves it.
         version: What it says of its version; "" leaves that of the built one.
+        edits: What is wrong with it.
+
+    Raises:
+        UsageError: The built root is not one that can be changed like that.
     """
     fit = fit_attacks.original(workspace)
     root, tree = workspace.work / "root.img", workspace.work / "root.verity"
     # A block behind the file system, which it does not use: the same files under another hash.
     block = f"release with rollback index {index}".encode().ljust(root_attacks.BLOCK, b"\0")
     content = workspace.device.artefact(workspace.directory, "root").read_bytes()
-    root.write_bytes((_renamed(content, version) if version else content) + block)
+    if version:
+        content = _renamed(content, version)
+    for each in edits:
+        content = _edited(content, each)
+    root.write_bytes(content + block)
     blocks = root.stat().st_size // root_attacks.BLOCK
     first = workspace.device.slots[0].configuration
     root_hash = root_attacks.format_tree(root, tree, root_attacks.salt(fit, first))
@@ -170,6 +213,19 @@ def _renamed(root: bytes, version: str) -> bytes:
             f"{version}, in the agent's configuration"
         )
     return _VERSION.sub(b'version = "' + version.encode() + b'"', root)
+
+
+def _edited(root: bytes, edit: Edit) -> bytes:
+    """Change lines of a unit in a root; spaces at their end, which systemd drops, keep the length.
+
+    Raises:
+        UsageError: The root does not have the lines once.
+    """
+    if (count := root.count(edit.lines)) != 1:
+        raise UsageError(
+            f"the root has {edit.lines.decode()!r} {count} times: expected once, uncompressed"
+        )
+    return root.replace(edit.lines, edit.others.ljust(len(edit.lines)))
 
 
 def _ask(fit: bytes, name: str, firmware_version: int) -> bytes:

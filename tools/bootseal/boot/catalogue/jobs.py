@@ -3,24 +3,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from bootseal.boot.attacks import bundles, release
-from bootseal.boot.catalogue.bench import app_jobs, jobs, station
+from bootseal.boot.attacks import release
+from bootseal.boot.catalogue.bench import app_jobs, jobs, station, update_jobs
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
-from bootseal.formats.update import manifest as manifests
-from bootseal.jobs.plan import Update
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bootseal.boot.attacks.release import Edit
     from bootseal.boot.scenario.workspace import Workspace
-    from bootseal.formats.update.manifest import Manifest
 
 _GROUP: Final = "update"
 _APP: Final = "app"
@@ -28,79 +24,82 @@ _CERTIFIED: Final = "^key, certificate [0-9a-f]+, token$"
 _TIMEOUT: Final = 1500.0
 _GOOD: Final = "release-2"
 _SPOILT: Final = "release-2-spoilt"
-_MAKER: Final = "bundles"
-_START: Final = f"{station.COMMANDS}; systemctl start bootseal-agent.service"
-_BUS: Final = "de.pengutronix.rauc / de.pengutronix.rauc.Installer"
-_WATCH: Final = (
-    f"until busctl get-property {_BUS} Progress | grep -q 'image to root'; do sleep 1; done; "
-    "echo 'bootseal: bench: the root is ''being written'"
-)
 _CUT_AFTER: Final = 4.0
+_STATUS: Final = "systemctl restart bootseal-status.service"
 # The status that was sent when the device came up is sent again, once the job is over.
-_WAIT: Final = f"exec 3<>{station.PATH}; read -r d <&3; systemctl restart bootseal-status.service\r"
+_WAIT: Final = f"exec 3<>{station.PATH}; read -r d <&3; {_STATUS}"
+# Each release that comes up and is left again, and what the console shows of that.
+_LEFT: Final = {
+    "release-2-hangs": ((release.HANGS,), ("data-opened", "watchdog")),
+    "release-2-closed": ((release.KEEPS_CLOSED, release.SOON), ("data-closed", "not-good:b")),
+    "release-2-never-good": ((release.NEVER_GOOD, release.SOON), ("data-opened", "not-good:b")),
+}
 
 
 def _prepared(workspace: Workspace) -> None:
     """Start the servers, and push a job for a bundle with the other release."""
-    jobs.serve(workspace)
-    _push_good(workspace, bundles.Maker(workspace, jobs.desk(workspace).place))
+    update_jobs.prepare(workspace)
+    update_jobs.push_whole(workspace, _GOOD)
 
 
 def _prepared_for_two(workspace: Workspace) -> None:
     """Start the servers, and push a job for a bundle whose release does not start."""
-    jobs.serve(workspace)
-    maker = bundles.Maker(workspace, jobs.desk(workspace).place)
-    workspace.kept[_MAKER] = maker
-    _push(workspace, _SPOILT, maker.small(_SPOILT, spoilt=True))
+    update_jobs.prepare(workspace)
+    manifest = update_jobs.maker(workspace).small(_SPOILT, spoilt=True)
+    update_jobs.push(workspace, _SPOILT, manifest)
 
 
-def _push_good(workspace: Workspace, maker: bundles.Maker) -> None:
-    made, manifest = maker.good(_GOOD)
-    release.expect(workspace, made)
-    _push(workspace, _GOOD, manifest)
-
-
-def _push(workspace: Workspace, name: str, manifest: Manifest) -> None:
-    desk = jobs.desk(workspace)
-    file = f"{name}.raucb"
-    document = Update(
-        url=jobs.url(file),
-        version=manifest.version,
-        compatible=manifest.compatible,
-        manifest_sha256=hashlib.sha256(manifests.emit(manifest)).hexdigest(),
-        size=(desk.place / file).stat().st_size,
-    )
-    desk.push(jobs.plan(name, document))
-
-
-def _demand(workspace: Workspace, name: str, status: str, reason: str) -> None:
-    """See how a job ends, and let the device send its status again."""
-    with station.opened(workspace) as port:
-        try:
-            jobs.demand(jobs.desk(workspace).ended(name), status, reason)
-        finally:
-            port.send(b"\n")
+def _prepared_for_more(workspace: Workspace) -> None:
+    """Start the servers, and push a job for the first release that comes up and is left again."""
+    update_jobs.prepare(workspace)
+    name, (edits, _) = next(iter(_LEFT.items()))
+    update_jobs.push_whole(workspace, name, *edits)
 
 
 def _succeeded(workspace: Workspace) -> None:
-    _demand(workspace, _GOOD, "SUCCEEDED", re.escape(f"version {bundles.VERSION} runs"))
+    """See the job for the good release end well."""
+    try:
+        update_jobs.demand_success(workspace, _GOOD)
+    finally:
+        update_jobs.then_status(workspace)
 
 
-def _reverted(workspace: Workspace) -> None:
-    """See the job for the bad release fail, and push the one for the good release."""
-    _demand(workspace, _SPOILT, "FAILED", "reverted to last known good")
-    _push_good(workspace, cast("bundles.Maker", workspace.kept[_MAKER]))
+def _reverted(
+    name: str, following: str = _GOOD, edits: tuple[Edit, ...] = ()
+) -> Callable[[Workspace], None]:
+    """Return what sees the job for a bad release fail, and pushes the following one."""
+
+    def call(workspace: Workspace) -> None:
+        try:
+            update_jobs.demand_reverted(workspace, name)
+            update_jobs.push_whole(workspace, following, *edits)
+        finally:
+            update_jobs.then_status(workspace)
+
+    return call
 
 
-def _waited(when: str, call: Callable[[Workspace], None]) -> tuple[Action, ...]:
-    """Wait for the device to restart, then for the end of its job."""
+def _waited(*when: str, call: Callable[[Workspace], None], then: str = "") -> tuple[Action, ...]:
+    """Wait for the device to restart, then for the end of its job, then type more."""
     return (
-        Action(do=Do.TYPE, when=when),
-        Action(do=Do.TYPE, when="shell", text=_WAIT, call=call),
+        *(Action(do=Do.TYPE, when=each) for each in when),
+        Action(do=Do.TYPE, when="shell", text=f"{_WAIT}{then}\r", call=call),
     )
 
 
-_CERTIFY: Final = Action(do=Do.TYPE, when="shell", text=f"{_START}\r", call=station.certify)
+def _each_left() -> tuple[Action, ...]:
+    """Wait for each release of `_LEFT` to be left, and push the next one, at last the good one."""
+    names = [*_LEFT]
+    actions: list[Action] = []
+    for name, following in zip(names, [*names[1:], _GOOD], strict=True):
+        edits, _ = _LEFT.get(following, ((), ()))
+        then = f"; {update_jobs.ONE_ATTEMPT}" if edits else ""
+        call = _reverted(name, following, edits)
+        actions += _waited("root-verified:b", "root-verified:a", call=call, then=then)
+    return tuple(actions)
+
+
+_CERTIFY: Final = Action(do=Do.TYPE, when="shell", text=f"{jobs.START}\r", call=station.certify)
 
 
 JOBS: Final = (
@@ -125,10 +124,45 @@ JOBS: Final = (
                 identity=_CERTIFIED,
                 actions=(
                     _CERTIFY,
-                    *_waited("slot-refused:b", _reverted),
-                    *_waited("root-verified:b", _succeeded),
+                    *_waited("slot-refused:b", call=_reverted(_SPOILT)),
+                    *_waited("root-verified:b", call=_succeeded),
                 ),
                 timeout=_TIMEOUT,
+            ),
+        ),
+    ),
+    Scenario(
+        id="update-job-reverted",
+        title="Updates by jobs of AWS IoT: releases that come up and are left again, then a good "
+        "one (development image)",
+        group=_GROUP,
+        about="Three bundles in a row, which the maker signed and the device accepts. In the first "
+        "release systemd itself is stopped before the slot is found good: it starts nothing "
+        "more, and the kernel's watchdog restarts the device. The second one closes the TPM's "
+        "policy before it opens the data, so the TPM does not release the key. In the third "
+        "one the test that decides on a good start fails. Both are up and not good, and "
+        "restarted for that. Each time release 1 starts again with its data, and reports "
+        "FAILED, reverted to last known good. The fourth job brings a good release, which "
+        "reports SUCCEEDED. To save restarts, each bad release has one attempt and not three, "
+        "and the last two are left after one minute and not after 30.",
+        prepare=_prepared_for_more,
+        steps=(
+            came_up(
+                *("root-verified:a", "shell", "identity-token:with"),
+                *(
+                    seen
+                    for _, why in _LEFT.values()
+                    for seen in ("slot-tried:b", "root-verified:b", *why, "slot-tried:a")
+                ),
+                *("root-verified:a", "slot-tried:b", "root-verified:b", "data-opened"),
+                slot="b",
+                identity=_CERTIFIED,
+                actions=(
+                    replace(_CERTIFY, text=f"{jobs.START}; {update_jobs.ONE_ATTEMPT}\r"),
+                    *_each_left(),
+                    *_waited("root-verified:b", call=_succeeded),
+                ),
+                timeout=2 * _TIMEOUT,
             ),
         ),
     ),
@@ -143,10 +177,12 @@ JOBS: Final = (
         steps=(
             Step(
                 title="cut off",
-                expect=Expectation(ending=Ending.CUT, console=("root-verified:a", "root-written")),
+                expect=Expectation(
+                    ending=Ending.CUT, console=("root-verified:a", "update-step:root")
+                ),
                 actions=(
-                    replace(_CERTIFY, text=f"{_START}; {_WATCH}\r"),
-                    Action(do=Do.CUT, when="root-written", delay=_CUT_AFTER),
+                    replace(_CERTIFY, text=f"{jobs.START}; {update_jobs.WATCH}\r"),
+                    Action(do=Do.CUT, when="update-step:root", delay=_CUT_AFTER),
                 ),
                 timeout=_TIMEOUT,
             ),
@@ -156,7 +192,7 @@ JOBS: Final = (
                 slot="b",
                 title="resumed",
                 identity=_CERTIFIED,
-                actions=_waited("root-verified:b", _succeeded),
+                actions=_waited("root-verified:b", call=_succeeded),
                 timeout=_TIMEOUT,
             ),
         ),
@@ -180,7 +216,7 @@ JOBS: Final = (
                     Action(
                         do=Do.TYPE,
                         when="shell",
-                        text=f"{_START}; {app_jobs.ANSWER}\r",
+                        text=f"{jobs.START}; {app_jobs.ANSWER}\r",
                         call=app_jobs.live,
                     ),
                 ),
@@ -205,7 +241,7 @@ JOBS: Final = (
                 actions=(
                     replace(
                         _CERTIFY,
-                        text=f"{_START}; {app_jobs.WATCH}\r",
+                        text=f"{jobs.START}; {app_jobs.WATCH}\r",
                         call=app_jobs.begin,
                     ),
                     Action(do=Do.CUT, when="app-installing", delay=app_jobs.CUTS[0]),

@@ -99,6 +99,7 @@ PATTERNS: Final = _patterns(
     ("verity-restart", r"Restarting system with command 'dm-verity device corrupted'"),
     ("panic", rf"{_KERNEL}Kernel panic - not syncing: (.*)"),
     ("restart", rf"{_KERNEL}reboot: Restarting system"),
+    ("watchdog", rf"{_KERNEL}softdog: Initiating system reboot"),
     ("power-down", rf"{_KERNEL}reboot: Power down"),
     # initramfs and units of meta-secureboot
     ("root-verified", r"bootseal: root-([ab]) verified by dm-verity, starting the system"),
@@ -129,8 +130,10 @@ PATTERNS: Final = _patterns(
     ("tpm-lockout", r"bootseal: data: the TPM is in lockout"),
     ("tpm-guesses", r"^TPM2_PT_LOCKOUT_COUNTER: (0x[0-9a-fA-F]+)"),
     ("identity-token", r"bootseal-identity: token made, (with|without) a certificate"),
+    # the layer's unit that leaves a release
+    ("not-good", r"bootseal: slot ([ab]) was not found good: the device restarts"),
     # what a scenario has typed while RAUC works
-    ("root-written", r"^bootseal: bench: the root is being written"),
+    ("update-step", r"^bootseal: bench: the update is at (\w+)$"),
     # the same while the installer of applications works
     ("app-installing", r"^bootseal: bench: an application is being installed"),
     # machine id and a secret of the product's own, that a scenario has printed

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Updates of a secure boot device by RAUC"
 DESCRIPTION = "The configuration of RAUC: slots, keyring, who may ask it, when it runs, the boot loader \
-backend over the slot state that U-Boot reads, and what refuses a bundle before anything is written."
+backend over the slot state that U-Boot reads, what refuses a bundle before anything is written, and \
+what restarts a release that is not found good."
 HOMEPAGE = "https://github.com/bootseal/bootseal"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"
 
 SRC_URI = "\
+    file://bootseal-fall-back.service \
+    file://bootseal-fall-back.timer \
     file://de.pengutronix.rauc.conf \
+    file://fall-back \
     file://rauc-backend \
     file://rauc-pre-install \
     file://rauc-service.conf \
@@ -17,12 +21,13 @@ SRC_URI = "\
 
 S = "${UNPACKDIR}"
 
-inherit features_check bootseal_keys
+inherit features_check systemd bootseal_keys
 
 REQUIRED_DISTRO_FEATURES = "bootseal systemd usrmerge"
 
 do_install() {
-    install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/rauc-backend ${S}/rauc-pre-install ${S}/read-fit
+    install -D -m 0755 -t ${D}${nonarch_libdir}/bootseal ${S}/fall-back ${S}/rauc-backend ${S}/rauc-pre-install ${S}/read-fit
+    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${S}/bootseal-fall-back.service ${S}/bootseal-fall-back.timer
     install -D -m 0644 -t ${D}${datadir}/dbus-1/system.d ${S}/de.pengutronix.rauc.conf
     install -D -m 0644 -t ${D}${systemd_system_unitdir}/rauc.service.d ${S}/rauc-service.conf
     install -D -m 0644 ${BOOTSEAL_KEYS}/${BOOTSEAL_UPDATE_CA_KEY}.crt ${D}${nonarch_libdir}/bootseal/update-ca.crt
@@ -32,6 +37,8 @@ do_install() {
 do_install[file-checksums] += "${BOOTSEAL_UPDATE_KEY_CHECKSUMS}"
 
 PACKAGE_ARCH = "${MACHINE_ARCH}"
+
+SYSTEMD_SERVICE:${PN} = "bootseal-fall-back.timer"
 
 FILES:${PN} += "${datadir}/dbus-1 ${nonarch_libdir}/bootseal ${systemd_system_unitdir}"
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from bootseal.boot.scenario.workspace import Workspace
     from bootseal.jobs.plan import Document
 
+START: Final = f"{station.COMMANDS}; systemctl start bootseal-agent.service"
+"""What is typed on a device, with `station.certify` at the other end: then it takes jobs."""
 _PLACE: Final = "cloud"
 # What the policy of `bootseal identity export --format aws` allows, in mosquitto's words.
 _RIGHTS: Final = """\

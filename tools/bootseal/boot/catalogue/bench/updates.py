@@ -136,7 +136,7 @@ def plug_installed(workspace: Workspace) -> None:
         BootsealError: A bundle cannot be made.
     """
     maker = _maker(workspace)
-    release.expect(workspace, maker.good("good")[0])
+    release.expect(workspace, maker.whole("good")[0])
     maker.small("broken", spoilt=True)
     maker.plug()
 
