@@ -20,7 +20,7 @@ from bootseal.formats import bank_choice, boot_partition, fip
 from bootseal.formats.bank_choice import Phase
 from bootseal.units import KIB, MIB
 
-LAYER: Final = Path(__file__).parents[2] / "meta-secureboot/recipes-core"
+LAYER: Final = Path(__file__).parents[3] / "meta-secureboot/recipes-core"
 SCRIPT: Final = LAYER / "bootseal-boot-loaders/files/boot-loaders"
 LIBRARY: Final = LAYER / "bootseal-device/files/tpm"
 SHELLS: Final = [s for s in ("dash", "bash", "busybox") if shutil.which(s)]
