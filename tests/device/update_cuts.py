@@ -68,8 +68,9 @@ class Phase:
     after: str = ""
 
 
+BEGUN = "update-step:download"
 PHASES = (
-    Phase(name="download", when="update-step:download", window=(0, 10)),
+    Phase(name="download", when=BEGUN, window=(0, 10)),
     Phase(name="root", when="update-step:root", window=(0, 12)),
     Phase(name="verity", when="update-step:verity", window=(0, 0.6)),
     Phase(name="boot", when="update-step:boot", window=(0, 1.5)),
@@ -183,15 +184,16 @@ def steps(part: Sequence[Round], ends: list[str]) -> tuple[Step, ...]:
         before, last = earlier[-2:]
         begun = resumed(last, before) if last else ()
         typed = f"{AGAIN if last else jobs.START}; {ASKED}; {update_jobs.WATCH}"
-        gate = (each.phase.after,) if each.phase.after else ()
+        when = each.phase.when.format(each.slot)
+        gate = (each.phase.after.format(each.slot),) if each.phase.after else ()
         step = cuts.step(
             f"{each.delay:.2f} s into {each.phase.name} of {each.version}",
             *begun,
             cuts.typed(typed, given(each, last)),
-            *(Action(do=Do.TYPE, when=name.format(each.slot)) for name in gate),
-            when=each.phase.when.format(each.slot),
+            *(Action(do=Do.TYPE, when=name) for name in gate),
+            when=when,
             delay=each.delay,
-            seen=("root-verified", "update-step:download"),
+            seen=("root-verified", *(name for name in (BEGUN, *gate) if name != when)),
             prepare=noted(last.job) if last else None,
         )
         made.append(step)
@@ -236,7 +238,7 @@ def fell(cut: Round, step: StepResult, end: str) -> str:
 
 
 def _since_download(seen: Sequence[Sighting]) -> Sequence[Sighting]:
-    starts = [n for n, each in enumerate(seen) if each.matches("update-step:download")]
+    starts = [n for n, each in enumerate(seen) if each.matches(BEGUN)]
     return seen[starts[-1] :] if starts else ()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from bootseal.errors import FormatError
 from bootseal.units import MIB
 
 ARCHITECTURES: Final = (
@@ -50,6 +51,16 @@ class Target:
 
     bootm_len: int | None = None
     fit_address: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no board has, and with what nothing would overlap.
+
+        Raises:
+            FormatError: A number is negative or has more than 64 bits.
+        """
+        for name, number in (("bootm_len", self.bootm_len), ("fit_address", self.fit_address)):
+            if number is not None and not 0 <= number < 1 << 64:
+                raise FormatError(f"target.{name} is {number}: expected 0 to {(1 << 64) - 1:#x}")
 
 
 UNKNOWN_TARGET: Final = Target()

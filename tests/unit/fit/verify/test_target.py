@@ -8,6 +8,8 @@ import hashlib
 
 import pytest
 
+from bootseal import documents
+from bootseal.errors import FormatError
 from bootseal.fit.verify.strictness import STRICT
 from bootseal.fit.verify.structure import check
 from bootseal.formats.fdt import model as fdt
@@ -110,3 +112,14 @@ def test_kernel_that_is_stored_as_it_runs_reaches_as_far_as_it_is_long() -> None
 
     assert not found(node, Target(fit_address=LOAD + 6))
     assert found(node, Target(fit_address=LOAD + 5))
+
+
+@pytest.mark.parametrize("name", ["bootm_len", "fit_address"])
+@pytest.mark.parametrize("number", [-1, 1 << 64, 10**30])
+def test_place_that_no_board_has_is_refused(name: str, number: int) -> None:
+    """Nothing would overlap with a FIT that is there."""
+    with pytest.raises(FormatError, match=f"target.{name} is {number}: expected 0 to"):
+        Target(**{name: number})
+    with pytest.raises(FormatError, match=f"target.{name} is {number}"):
+        documents.decode(Target, {name: number}, "it")
+    assert documents.decode(Target, {name: (1 << 64) - 1}, "it") == Target(**{name: (1 << 64) - 1})

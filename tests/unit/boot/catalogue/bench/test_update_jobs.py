@@ -12,6 +12,7 @@ from tests.device import update_cuts
 from tests.device.update_cuts import AFTER, PHASES, Results, Round
 
 from bootseal.boot.catalogue.bench import update_jobs
+from bootseal.boot.machine import console
 from bootseal.boot.machine.events import Ending, Sighting
 from bootseal.boot.scenario.model import Outcome, StepResult
 
@@ -81,6 +82,19 @@ def test_releases_alternate_between_the_slots_and_become_newer() -> None:
 
     assert "".join(each.slot for each in part) == "babab"
     assert sorted({each.version for each in part}) == [each.version for each in part]
+
+
+def test_power_cycles_wait_for_lines_that_exist_and_for_each_once() -> None:
+    for part in update_cuts.rounds(90, 15):
+        steps = update_cuts.steps(part, [])
+        assert len(steps) == len(part) + 1
+        for step, each in zip(steps, part, strict=False):
+            lines = step.expect.console
+            assert len(set(lines)) == len(lines)
+            assert lines[-1] == step.actions[-1].when == each.phase.when.format(each.slot)
+            names = {name.partition(":")[0] for name in (*lines, *(a.when for a in step.actions))}
+            assert names <= console.NAMES
+        assert steps[-1].expect.status.slot == part[-1].slot
 
 
 @pytest.mark.parametrize(
