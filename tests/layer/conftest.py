@@ -27,6 +27,8 @@ ROOT = HERE.parents[1]
 LAYER = ROOT / "meta-secureboot"
 LAYERS = (LAYER, HERE / "meta-debhost", HERE / "meta-product")
 """Of a build in which Debian is the compiler and the native tools."""
+PACKAGES = (*LAYERS, HERE / "meta-debroot")
+"""Of one whose root file systems are made of packages besides."""
 FRAGMENTS = "bootseal/bootseal"
 KERNEL_AT_HAND = 'PREFERRED_PROVIDER_virtual/kernel:forcevariable = "linux-reference"\n'
 """For local.conf of a test that is about something else: the kernel of the reference device."""
@@ -180,6 +182,12 @@ def debhost(oe_sources: Path) -> Build:
 
 
 @pytest.fixture
+def debroot(oe_sources: Path) -> Build:
+    """The same, with root file systems made of packages by OE-Core's do_rootfs."""
+    return build(oe_sources, "debroot")
+
+
+@pytest.fixture
 def checked(oe_sources: Path) -> Build:
     """A build without this layer, for yocto-check-layer."""
     return build(oe_sources, "checked")
@@ -239,3 +247,12 @@ DEBHOST_DEVICE = "{source}"
 DEBHOST_SITE_PACKAGES = "{packages}"
 require conf/debhost.inc
 """
+
+
+@pytest.fixture
+def packages(settings: str) -> str:
+    """The same, for a build whose root file systems are made of packages."""
+    if "BOOTSEAL_OE_DEBS" not in os.environ:
+        pytest.skip("BOOTSEAL_OE_DEBS names no directory with packages of Debian for arm64")
+    directory = Path(os.environ["BOOTSEAL_OE_DEBS"])
+    return settings.replace("debhost.inc", "debroot.inc") + f'DEBHOST_DEBS = "{directory}"\n'

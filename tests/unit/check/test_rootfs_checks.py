@@ -148,6 +148,9 @@ def test_policy_file_adds_to_what_is_allowed(tmp_path: Path) -> None:
     assert allowlist.allows(policy.setuid, "usr/bin/su")
     assert allowlist.allows(policy.setuid, "usr/lib/openssh/ssh-keysign")
     assert allowlist.allows(policy.setuid, "bin/mount.util-linux")
+    # OpenEmbedded splits busybox, so that its shell is not setuid.
+    assert allowlist.allows(policy.setuid, "usr/bin/busybox.suid")
+    assert not allowlist.allows(policy.setuid, "usr/bin/busybox")
     assert policy.module_key == key
     found = rootfs_files.check(
         [node(tmp_path, "opt/tool", mode=0o104755), node(tmp_path, "srv", mode=0o100666)],

@@ -28,9 +28,10 @@ _SETUID: Final = (
     "usr/lib/dbus-1.0/dbus-daemon-launch-helper", "usr/libexec/dbus-daemon-launch-helper",
     "usr/lib/openssh/ssh-keysign", "usr/libexec/ssh-keysign", "usr/sbin/unix_chkpwd",
     "bin/mount", "bin/su", "bin/umount",
-    # OpenEmbedded's names for programs that several packages have.
-    "bin/mount.util-linux", "bin/su.shadow", "bin/su.util-linux", "bin/umount.util-linux",
-    "usr/bin/chfn.shadow", "usr/bin/chfn.util-linux", "usr/bin/chsh.shadow",
+    # OpenEmbedded's names for programs that several packages have, and for those of busybox.
+    "bin/busybox.suid", "bin/mount.util-linux", "bin/su.shadow", "bin/su.util-linux",
+    "bin/umount.util-linux", "usr/bin/busybox.suid", "usr/bin/chfn.shadow",
+    "usr/bin/chfn.util-linux", "usr/bin/chsh.shadow",
     "usr/bin/chsh.util-linux", "usr/bin/mount.util-linux", "usr/bin/newgrp.shadow",
     "usr/bin/passwd.shadow", "usr/bin/su.shadow", "usr/bin/su.util-linux",
     "usr/bin/umount.util-linux", "usr/bin/wall.util-linux", "usr/bin/write.util-linux",

@@ -128,6 +128,13 @@ def _emit(bundle: Path, verdict: BundleVerdict) -> None:
             "encrypted_for": verdict.recipients,
             **known,
             "rollback_index": verdict.rollback_index,
+            "boot_loaders": _boot_loaders(verdict),
             "findings": [dataclasses.asdict(each) for each in verdict.findings],
         }
     )
+
+
+def _boot_loaders(verdict: BundleVerdict) -> dict[str, object] | None:
+    from bootseal.check.firmware import described
+
+    return None if verdict.loaders is None else described(verdict.loaders)
