@@ -102,7 +102,7 @@ def _name(scenario: Scenario) -> str:
 
 def _title(scenario: Scenario) -> str:
     if _POWER_CUT.fullmatch(scenario.id):
-        return "Power cut at ten random moments of the first boot; the seed is in every title"
+        return "Power cut at six random moments of the first boot; the seed is in every title"
     return scenario.title
 
 
