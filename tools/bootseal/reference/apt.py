@@ -280,7 +280,7 @@ class Apt:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Have a file say this; who reads it meanwhile finds the old text or the new one, whole."""
+    """Write a file in one step: a program that reads it meanwhile gets the old text or the new."""
     if not path.exists() or path.read_text() != text:
         files.write_file(path, text.encode())
 

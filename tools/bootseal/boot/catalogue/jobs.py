@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot.attacks import release
-from bootseal.boot.catalogue.bench import app_jobs, jobs, station, update_jobs
+from bootseal.boot.attacks import release, state
+from bootseal.boot.catalogue.bench import after, app_jobs, jobs, station, update_jobs
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
@@ -67,12 +67,13 @@ def _succeeded(workspace: Workspace) -> None:
 def _reverted(
     name: str, following: str = _GOOD, edits: tuple[Edit, ...] = ()
 ) -> Callable[[Workspace], None]:
-    """Return what sees the job for a bad release fail, and pushes the following one."""
+    """Return what sees the job for a bad release fail, and pushes the following one, if any."""
 
     def call(workspace: Workspace) -> None:
         try:
             update_jobs.demand_reverted(workspace, name)
-            update_jobs.push_whole(workspace, following, *edits)
+            if following:
+                update_jobs.push_whole(workspace, following, *edits)
         finally:
             update_jobs.then_status(workspace)
 
@@ -88,12 +89,12 @@ def _waited(*when: str, call: Callable[[Workspace], None], then: str = "") -> tu
 
 
 def _each_left() -> tuple[Action, ...]:
-    """Wait for each release of `_LEFT` to be left, and push the next one, at last the good one."""
+    """Wait for each release of `_LEFT` to be left, and push the next one, if any."""
     names = [*_LEFT]
     actions: list[Action] = []
-    for name, following in zip(names, [*names[1:], _GOOD], strict=True):
+    for name, following in zip(names, [*names[1:], ""], strict=True):
         edits, _ = _LEFT.get(following, ((), ()))
-        then = f"; {update_jobs.ONE_ATTEMPT}" if edits else ""
+        then = f"; {update_jobs.ONE_ATTEMPT}" if following else ""
         call = _reverted(name, following, edits)
         actions += _waited("root-verified:b", "root-verified:a", call=call, then=then)
     return tuple(actions)
@@ -113,13 +114,15 @@ JOBS: Final = (
         "signed, but the signature of its FIT is not: RAUC installs it, U-Boot refuses the slot, "
         "and release 1 starts again with its data, reports FAILED from there and has the slot "
         "marked bad. The next job brings a good one. RAUC streams it by HTTPS and installs it; the "
-        "device restarts into release 2, opens its data, and reports SUCCEEDED.",
+        "device restarts into release 2, opens its data, raises the rollback index, and reports "
+        "SUCCEEDED.",
         prepare=_prepared_for_two,
         steps=(
             came_up(
                 *("root-verified:a", "shell", "identity-token:with"),
-                *("slot-tried:b", "slot-refused:b", "slot-tried:a", "root-verified:a"),
-                *("slot-tried:b", "root-verified:b", "data-opened"),
+                *("slot-tried:b", "bad-signature:conf-b", "slot-refused:b"),
+                *("slot-tried:a", "root-verified:a", "slot-tried:b", "root-verified:b"),
+                *("data-opened", f"rollback-raised:{release.INDEX}"),
                 slot="b",
                 identity=_CERTIFIED,
                 actions=(
@@ -133,8 +136,8 @@ JOBS: Final = (
     ),
     Scenario(
         id="update-job-reverted",
-        title="Updates by jobs of AWS IoT: releases that come up and are left again, then a good "
-        "one (development image)",
+        title="Updates by jobs of AWS IoT: releases that come up and are left again "
+        "(development image)",
         group=_GROUP,
         about="Three bundles in a row, which the maker signed and the device accepts. In the first "
         "release systemd itself is stopped before the slot is found good: it starts nothing "
@@ -142,9 +145,9 @@ JOBS: Final = (
         "policy before it opens the data, so the TPM does not release the key. In the third "
         "one the test that decides on a good start fails. Both are up and not good, and "
         "restarted for that. Each time release 1 starts again with its data, and reports "
-        "FAILED, reverted to last known good. The fourth job brings a good release, which "
-        "reports SUCCEEDED. To save restarts, each bad release has one attempt and not three, "
-        "and the last two are left after one minute and not after 30.",
+        "FAILED, reverted to last known good, with slot b marked bad. To save restarts, each "
+        "bad release has one attempt and not three, and the last two are left after one "
+        "minute and not after 30.",
         prepare=_prepared_for_more,
         steps=(
             came_up(
@@ -154,14 +157,13 @@ JOBS: Final = (
                     for _, why in _LEFT.values()
                     for seen in ("slot-tried:b", "root-verified:b", *why, "slot-tried:a")
                 ),
-                *("root-verified:a", "slot-tried:b", "root-verified:b", "data-opened"),
-                slot="b",
+                "root-verified:a",
                 identity=_CERTIFIED,
                 actions=(
                     replace(_CERTIFY, text=f"{jobs.START}; {update_jobs.ONE_ATTEMPT}\r"),
                     *_each_left(),
-                    *_waited("root-verified:b", call=_succeeded),
                 ),
+                check=after.slot_state_is("A B", a=3, b=0),
                 timeout=2 * _TIMEOUT,
             ),
         ),
@@ -170,9 +172,9 @@ JOBS: Final = (
         id="update-job-cut",
         title="Power cut while a job's update is written (development image)",
         group=_GROUP,
-        about="The power is cut while RAUC writes the root of the other slot. The device comes up "
-        "in release 1, and AWS gives it the same job again, which is then installed and "
-        "reported as SUCCEEDED.",
+        about="The power is cut while RAUC writes the root of the other slot, and a write of the "
+        "slot state is torn. The device comes up in release 1 by the second copy, and "
+        "AWS gives it the same job again, which is then installed and reported as SUCCEEDED.",
         prepare=_prepared,
         steps=(
             Step(
@@ -187,11 +189,12 @@ JOBS: Final = (
                 timeout=_TIMEOUT,
             ),
             came_up(
-                *("slot-tried:a", "root-verified:a", "identity-token:with"),
+                *("state-copy", "slot-tried:a", "root-verified:a", "identity-token:with"),
                 *("slot-tried:b", "root-verified:b", "data-opened"),
                 slot="b",
                 title="resumed",
                 identity=_CERTIFIED,
+                prepare=state.tear,
                 actions=_waited("root-verified:b", call=_succeeded),
                 timeout=_TIMEOUT,
             ),
