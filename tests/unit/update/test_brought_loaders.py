@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from tests import samples
 from tests.unit.check import rom_disk
 
 from bootseal import documents
@@ -15,7 +21,7 @@ from bootseal.check import disk as disk_check
 from bootseal.check.slot_policy import check_policies
 from bootseal.disk import image as source
 from bootseal.disk import partitions
-from bootseal.errors import FormatError, UsageError
+from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.findings.model import Severity
 from bootseal.formats import boot_partition, fip
 from bootseal.measure import pcr_policy
@@ -24,13 +30,13 @@ from bootseal.protection import State
 from bootseal.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.unit.check.conftest import Base
 
     from bootseal.check.disk import DiskVerdict
     from bootseal.findings.model import Finding
+    from bootseal.measure.predict import Prediction
 
+LAYER: Final = Path(__file__).parents[3] / "meta-secureboot"
 SIZE: Final = 256 * KIB
 PLACE: Final = MIB - boot_partition.POLICY_SIZE - SIZE
 BOOT: Final = "boot-a, boot loaders"
@@ -214,3 +220,64 @@ def test_boot_loaders_that_do_not_fit_are_refused() -> None:
         boot_partition.emit(bytes(4 * MIB), b"{}", 8 * MIB, fip.HEADER)
     with pytest.raises(FormatError, match="has no room for boot loaders of 4"):
         boot_partition.emit(b"", b"{}", 4 * MIB, fip.HEADER)
+
+
+def test_bitbake_task_approves_the_boot_loaders_that_run_in_the_field(
+    armed: Base, tmp_path: Path
+) -> None:
+    (tmp_path / "fit.itb").write_bytes(armed.fit)
+    fips = {"firmware.fip": later(armed), "before.fip": rom_disk.images(armed)}
+    for name, found in fips.items():
+        (tmp_path / name).write_bytes(rom_disk.signed(found))
+    samples.write_key(tmp_path, "policy", armed.vendor._private)
+    approved = {}
+    for before in ("", "before.fip", "before.fip before.fip"):
+        done = subprocess.run(
+            ["sh", "-euc", policy_task(before)],
+            cwd=tmp_path,
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        policy = (tmp_path / "tpm2-pcr-signature.json").read_bytes()
+        approved[before] = {
+            name
+            for name, found in fips.items()
+            if covers(policy, armed, rom_disk.predictions(armed, armed.fit, found))
+        }
+    assert approved == {
+        "": {"firmware.fip"},
+        "before.fip": {*fips},
+        "before.fip before.fip": {*fips},
+    }
+
+
+def policy_task(before: str) -> str:
+    """Return what bitbake runs for `do_bootseal_policy`, up to the layout of the partitions."""
+    text = (LAYER / "classes-recipe/bootseal_disk.bbclass").read_text()
+    body = text.partition("do_bootseal_policy() {\n")[2].partition("    bootseal device parts")[0]
+    values = {
+        "BOOTSEAL_DEVICE": ".",
+        "BOOTSEAL_KEYS": ".",
+        "BOOTSEAL_POLICY_KEY": "policy",
+        "BOOTSEAL_FIRMWARE_BEFORE": before,
+    }
+    for name, value in values.items():
+        body = body.replace(f"${{{name}}}", value)
+    asked = re.compile(
+        r"\$\{@bb\.utils\.contains\('BOOTSEAL_REQUESTS', '\S+', '(.*?)', '.*?', d\)\}"
+    )
+    body = asked.sub(r"\1", body)
+    assert "$" + "{" not in body
+    return body
+
+
+def covers(policy: bytes, armed: Base, predicted: dict[str, Prediction]) -> bool:
+    """Tell whether a policy approves these boots."""
+    try:
+        pcr_policy.verify(policy, armed.vendor.public_key, [*predicted.values()])
+    except VerificationRefused:
+        return False
+    return True
