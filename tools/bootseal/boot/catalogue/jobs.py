@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import release, state
@@ -56,10 +57,10 @@ def _prepared_for_more(workspace: Workspace) -> None:
     update_jobs.push_whole(workspace, name, *edits)
 
 
-def _succeeded(workspace: Workspace) -> None:
+def _succeeded(workspace: Workspace, *, cut: bool = False) -> None:
     """See the job for the good release end well."""
     try:
-        update_jobs.demand_success(workspace, _GOOD)
+        update_jobs.demand_success(workspace, _GOOD, cut=cut)
     finally:
         update_jobs.then_status(workspace)
 
@@ -195,7 +196,7 @@ JOBS: Final = (
                 title="resumed",
                 identity=_CERTIFIED,
                 prepare=state.tear,
-                actions=_waited("root-verified:b", call=_succeeded),
+                actions=_waited("root-verified:b", call=partial(_succeeded, cut=True)),
                 timeout=_TIMEOUT,
             ),
         ),
