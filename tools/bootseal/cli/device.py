@@ -246,7 +246,7 @@ def _paths(directory: Path) -> dict[str, Path]:
 
 
 def _verified_parts(directory: Path) -> dict[str, Path]:
-    """Return the parts, of which the boot loader accepts the FIT."""
+    """Return the parts, once the boot loader's keys accept the FIT."""
     from bootseal.assembly import device as assembly
     from bootseal.files import BOOT_LOADER
     from bootseal.fit.boot_loader import locate

@@ -140,7 +140,7 @@ def now() -> int:
     """Return SOURCE_DATE_EPOCH, or else the time, in seconds since 1970.
 
     Raises:
-        UsageError: SOURCE_DATE_EPOCH is not a number, or none that a date can be made of.
+        UsageError: SOURCE_DATE_EPOCH is not a number, or out of the range of dates.
     """
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if text is None:

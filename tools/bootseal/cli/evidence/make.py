@@ -80,9 +80,9 @@ def make(
 ) -> None:
     """Make the evidence of a release: signed statements about all files of a device directory.
 
-    Written to DIR/evidence, in the place of what was there. Every file in DIR goes with the release
-    but those in keys, logs, matrix, state and tpm: put bundle, reports and what `evidence sbom`
-    writes there first.
+    Written to DIR/evidence, replacing what was there. Every file in DIR goes with the release but
+    those in keys, logs, matrix, state and tpm: put bundle, reports and what `evidence sbom` writes
+    there first.
 
     Example: bootseal evidence make build/device --release 2.1.0 --keys keys --kas kas.json
     --builder https://ci.example.com/release

@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaceOptions:
-    """When devices are told of a job, how many at a time, and what cancels the rest."""
+    """When devices are notified of a job, how many at a time, and what cancels the rest."""
 
     expires: Annotated[int, typer.Option(metavar="SECONDS", help="Life of such a URL.")] = 3600
-    per_minute: Annotated[int, typer.Option(help="Devices that are told in a minute.")] = 10
+    per_minute: Annotated[int, typer.Option(help="Devices that are notified per minute.")] = 10
     timeout: Annotated[int, typer.Option(metavar="MINUTES", help="For one device.")] = 240
     abort_percent: Annotated[
-        int, typer.Option(help="Cancel the rest when so many did not succeed.")
+        int, typer.Option(help="Cancel the rest if this share did not succeed.")
     ] = 10
     abort_after: Annotated[
-        int, typer.Option(metavar="DEVICES", help="But not before so many were told.")
+        int, typer.Option(metavar="DEVICES", help="But not before that many were notified.")
     ] = 5
     window: Annotated[
-        str, typer.Option(metavar="CRON", help="Tell devices only then: cron(0 2 ? * SUN *), UTC.")
+        str,
+        typer.Option(metavar="CRON", help="Notify devices only then: cron(0 2 ? * SUN *), UTC."),
     ] = ""
     window_minutes: Annotated[int, typer.Option(help="How long a window lasts.")] = 0
 
@@ -58,7 +59,7 @@ def make(
     ] = None,
     *,
     remove: Annotated[
-        str, typer.Option(metavar="NAME", help="Application to remove, in the place of FILE.")
+        str, typer.Option(metavar="NAME", help="Application to remove, instead of FILE.")
     ] = "",
     url: Annotated[
         str, typer.Option(help="Where devices find FILE: s3://BUCKET/KEY, or https.")
@@ -76,10 +77,10 @@ def make(
         str, typer.Option("--output", "-o", help="File for the plan; - is standard output.")
     ] = "-",
 ) -> None:
-    """Write the plan of a job; nothing is asked of AWS yet.
+    """Write the plan of a job, without contacting AWS.
 
-    What it says of FILE is what FILE itself says, after each of its blocks was checked. Who signed
-    it is not asked: bootseal update check and bootseal app check do.
+    What it says about FILE comes from FILE itself, once each of its blocks was checked. It does not
+    check who signed FILE: bootseal update check and bootseal app check do.
 
     Example: bootseal job make release-2 release.raucb --url s3://releases/2.raucb --target
     group/gateways --account 123456789012 --region eu-central-1 --role

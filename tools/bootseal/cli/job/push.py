@@ -23,7 +23,7 @@ def push(
 ) -> None:
     """Create the job of a plan in AWS, with the credentials that AWS tools use.
 
-    A job that is there with the same document and targets is left alone, whatever its pace and
+    An existing job with the same document and targets is left alone, whatever its pace and
     role. Exits with 3 if it has others.
     """
     from bootseal.cli.inputs import extra
