@@ -38,7 +38,7 @@ INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 MASKED_UNITS: Final = (f"{DEVICE}/masked-units", f"{DEVICE}/minimal-masked-units")
 # What devices do without that have neither updates nor applications.
 _BUS_UNITS: Final = f"{DEVICE}/bus-masked-units"
-# What a template has in the place of the name that bundles have to give as theirs.
+# What templates have instead of the name that bundles must give as `compatible`.
 _COMPATIBLE: Final = "@COMPATIBLE@"
 
 # Folders with files of the device's root: the directory each file goes to, and its mode. The first
@@ -46,7 +46,7 @@ _COMPATIBLE: Final = "@COMPATIBLE@"
 _DEVICE_FOLDERS: Final = (DEVICE, BOOT_LOADERS, IDENTITY, STATE, APP, UPDATE, AGENT)
 _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
-    # For devices with encrypted data, in the place of the unit of the same name.
+    # For devices with encrypted data, instead of the unit of the same name.
     "data/*.service": ("etc/systemd/system", 0o644),
     "*.service": (_UNITS, 0o644),
     "*.mount": (_UNITS, 0o644),

@@ -114,7 +114,7 @@ def unused(disk: Disk, table: Table, chain: Chain, banks: Sequence[Bank] = ()) -
             start = entry.offset + used
             if start < loaders.offset:
                 found.append(Gap(f"{entry.name}, unused", start, loaders.offset))
-            # What is malformed is a finding of its own.
+            # What is malformed has its own finding.
             used = loaders.offset - entry.offset + sizes.get(loaders.name, loaders.size)
         if used is not None and entry.offset + used < end:
             found.append(Gap(f"{entry.name}, unused end", entry.offset + used, end))

@@ -195,7 +195,7 @@ def choice_is_torn(workspace: Workspace) -> None:
 
 
 def switched_early(workspace: Workspace) -> None:
-    """Choose bank b, of which half is written."""
+    """Choose bank b when half of it is written."""
     changed(half, "b")(workspace)
     choose(1)(workspace)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bootseal.boot.attacks import release, state
@@ -56,10 +57,10 @@ def _prepared_for_more(workspace: Workspace) -> None:
     update_jobs.push_whole(workspace, name, *edits)
 
 
-def _succeeded(workspace: Workspace) -> None:
+def _succeeded(workspace: Workspace, *, cut: bool = False) -> None:
     """See the job for the good release end well."""
     try:
-        update_jobs.demand_success(workspace, _GOOD)
+        update_jobs.demand_success(workspace, _GOOD, cut=cut)
     finally:
         update_jobs.then_status(workspace)
 
@@ -195,21 +196,21 @@ JOBS: Final = (
                 title="resumed",
                 identity=_CERTIFIED,
                 prepare=state.tear,
-                actions=_waited("root-verified:b", call=_succeeded),
+                actions=_waited("root-verified:b", call=partial(_succeeded, cut=True)),
                 timeout=_TIMEOUT,
             ),
         ),
     ),
     Scenario(
         id="app-job",
-        title="Application by jobs of AWS IoT (development image)",
+        title="Application installed by AWS IoT jobs (development image)",
         group=_APP,
-        about="One job after the other asks the running device for an application that its release "
-        "allows. Version 1.1.0 is installed and runs. A version 1.2.0 whose program ends a second "
-        "after each start is removed within its health time: version 1.1.0 runs again, and the job "
-        "is FAILED with the reason. Another 1.2.0 takes its place. Refused are 1.1.0 again, a "
-        "newer version that another maker signed, and one with a changed block, each for its "
-        "reason, while 1.2.0 runs on. The last job removes it.",
+        about="Jobs ask the running device, one after the other, for an application that its "
+        "release allows. Version 1.1.0 is installed and runs. A 1.2.0 whose program exits a second "
+        "after each start is removed within its health time: version 1.1.0 runs again, and "
+        "the job is FAILED with the reason. A working 1.2.0 replaces it. 1.1.0 again, a newer "
+        "version signed by another maker, and one with a changed block are each refused for that "
+        "reason, while 1.2.0 keeps running. The last job removes it.",
         prepare=app_jobs.prepare,
         steps=(
             came_up(
@@ -233,7 +234,7 @@ JOBS: Final = (
         group=_APP,
         about="The power is cut three times at moments that the seed chooses: while the installer "
         "works, and twice while the next boots finish its work. Each time the old version is there "
-        "or the new one, the job is given again, and it ends SUCCEEDED with the new one running.",
+        "or the new one, the job is sent again, and it ends SUCCEEDED with the new one running.",
         prepare=app_jobs.prepare,
         steps=(
             Step(

@@ -100,21 +100,33 @@ def push(workspace: Workspace, name: str, manifest: Manifest) -> None:
     desk.push(jobs.plan(name, document))
 
 
-def demand_success(workspace: Workspace, name: str, version: str = bundles.VERSION) -> None:
+def demand_success(
+    workspace: Workspace, name: str, version: str = bundles.VERSION, *, cut: bool = False
+) -> None:
     """Wait for the end of a job, and demand that its release runs.
 
-    A device that restarted before it wrote its record finds the release running, and the job again.
+    Args:
+        workspace: The device.
+        name: Of the job.
+        version: Of the release.
+        cut: The power was cut meanwhile. A device that lost its record by that gets the job again
+            when the release runs already, and may say so.
 
     Raises:
         VerificationRefused: The job ended otherwise.
         Inconclusive: It did not end in time.
     """
-    said = f"version {re.escape(version)} runs( already)?"
+    said = f"version {re.escape(version)} runs{'( already)?' if cut else ''}"
     jobs.demand(jobs.desk(workspace).ended(name), "SUCCEEDED", said)
 
 
 def demand_reverted(workspace: Workspace, name: str) -> None:
-    """Wait for the end of a job, and demand that the release before it runs; likewise."""
+    """Wait for the end of a job, and demand that the release before it runs.
+
+    Raises:
+        VerificationRefused: The job ended otherwise.
+        Inconclusive: It did not end in time.
+    """
     jobs.demand(jobs.desk(workspace).ended(name), "FAILED", re.escape(REVERTED))
 
 
