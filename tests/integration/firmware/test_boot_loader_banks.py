@@ -391,6 +391,20 @@ def test_unknown_bank_writes_nothing(tmp_path: Path, shell: str, word: bytes) ->
     assert board.writes.read_text() == ""
 
 
+@pytest.mark.parametrize("brought", [OLD, NEW, b""])
+def test_bank_that_cannot_be_read_is_not_copied(tmp_path: Path, shell: str, brought: bytes) -> None:
+    board = Board(tmp_path, shell, brought=brought)
+    board.rom()
+    (board.disks / "fw-a").unlink()
+    (board.disks / "fw-a").mkdir()
+    done = board.call("follow")
+
+    assert done.returncode == 1
+    assert "the bank that runs, a, cannot be read" in done.stderr
+    assert board.writes.read_text() == ""
+    assert board.bank(B) == OLD
+
+
 def test_banks_are_compared(tmp_path: Path, shell: str) -> None:
     board = Board(tmp_path, shell)
 
