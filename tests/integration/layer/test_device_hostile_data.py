@@ -337,10 +337,7 @@ def identity(
 
 # Where a number may come from before a shell calculates with it: itself, the kernel, bytes that od
 # or hex printed as hexadecimal digits, such as the TPM's answer, and text that `number` matched.
-CLEAN = re.compile(
-    r"\d+$|\$\(\(|\$\(own_index\)$|\$\(number |\$\(nv_read |\$\(property \d{8}\)"
-    r"|\$\(cat \"/sys/class/block/\$name/size\"\)$"
-)
+CLEAN = re.compile(r"\d+$|\$\(\(|\$\(own_index\)$|\$\(number |\$\(nv_read |\$\(property \d{8}\)")
 # What the kernel says of a block device.
 SYSFS = re.compile(
     r"\bread -r (\w+) <\"(/sys/class/block/\$name|\$block)/(?:size|start)\"$", re.MULTILINE
