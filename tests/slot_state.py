@@ -116,6 +116,7 @@ class SlotState(NamedTuple):
                 "PATH": f"{self.directory}:/usr/bin:/bin",
                 "LIBRARY": str(self.directory),
                 "SETTINGS": str(self.directory),
+                "LOCK": str(self.directory / "run/slot-state.lock"),
             },
             capture_output=True,
             text=True,

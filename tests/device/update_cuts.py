@@ -202,10 +202,8 @@ def steps(part: Sequence[Round], ends: list[str]) -> tuple[Step, ...]:
     assert last is not None
 
     def finished(workspace: Workspace) -> None:
-        try:
-            update_jobs.demand_success(workspace, last.job, last.version, cut=True)
-        finally:
-            update_jobs.then_status(workspace)
+        update_jobs.demand_success(workspace, last.job, last.version, cut=True)
+        update_jobs.then_status(workspace, last.job)
 
     waits = f"{AGAIN}; read -r d <&3; systemctl restart bootseal-status.service"
     made.append(

@@ -65,7 +65,12 @@ class Board:
         path = f"{self.root / 'bin'}:{os.environ['PATH']}"
         return subprocess.run(
             [shell, *(["sh"] if shell == "busybox" else []), self.script],
-            env={"PATH": path, "LC_ALL": "C", "LIBRARY": str(FILES)},
+            env={
+                "PATH": path,
+                "LC_ALL": "C",
+                "LIBRARY": str(FILES),
+                "LOCK": str(self.root / "slot-state.lock"),
+            },
             capture_output=True,
             text=True,
             check=False,

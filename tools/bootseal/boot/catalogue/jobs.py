@@ -14,15 +14,12 @@ from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bootseal.boot.attacks.release import Edit
     from bootseal.boot.scenario.workspace import Workspace
 
 _GROUP: Final = "update"
 _APP: Final = "app"
 _CERTIFIED: Final = "^key, certificate [0-9a-f]+, token$"
-_TIMEOUT: Final = 1500.0
+_TIMEOUT: Final = 900.0
 _GOOD: Final = "release-2"
 _SPOILT: Final = "release-2-spoilt"
 _CUT_AFTER: Final = 4.0
@@ -57,48 +54,40 @@ def _prepared_for_more(workspace: Workspace) -> None:
     update_jobs.push_whole(workspace, name, *edits)
 
 
-def _succeeded(workspace: Workspace, *, cut: bool = False) -> None:
-    """See the job for the good release end well."""
-    try:
-        update_jobs.demand_success(workspace, _GOOD, cut=cut)
-    finally:
-        update_jobs.then_status(workspace)
+def _two(workspace: Workspace) -> None:
+    """Certify the device, see the job for the spoilt release fail, and the next one end well."""
+    station.certify(workspace)
+    update_jobs.demand_reverted(workspace, _SPOILT)
+    update_jobs.push_whole(workspace, _GOOD)
+    update_jobs.demand_success(workspace, _GOOD)
 
 
-def _reverted(
-    name: str, following: str = _GOOD, edits: tuple[Edit, ...] = ()
-) -> Callable[[Workspace], None]:
-    """Return what sees the job for a bad release fail, and pushes the following one, if any."""
-
-    def call(workspace: Workspace) -> None:
-        try:
-            update_jobs.demand_reverted(workspace, name)
-            if following:
-                update_jobs.push_whole(workspace, following, *edits)
-        finally:
-            update_jobs.then_status(workspace)
-
-    return call
+def _each_reverted(workspace: Workspace) -> None:
+    """Certify the device, and see the job for each release of `_LEFT` fail."""
+    station.certify(workspace)
+    first, *rest = _LEFT
+    update_jobs.demand_reverted(workspace, first)
+    for name in rest:
+        update_jobs.push_whole(workspace, name, *_LEFT[name][0])
+        update_jobs.demand_reverted(workspace, name)
 
 
-def _waited(*when: str, call: Callable[[Workspace], None], then: str = "") -> tuple[Action, ...]:
+def _waited(*when: str, name: str, then: str = "") -> tuple[Action, ...]:
     """Wait for the device to restart, then for the end of its job, then type more."""
+    go_on = partial(update_jobs.then_status, name=name)
     return (
         *(Action(do=Do.TYPE, when=each) for each in when),
-        Action(do=Do.TYPE, when="shell", text=f"{_WAIT}{then}\r", call=call),
+        Action(do=Do.TYPE, when="shell", text=f"{_WAIT}{then}\r", call=go_on),
     )
 
 
 def _each_left() -> tuple[Action, ...]:
-    """Wait for each release of `_LEFT` to be left, and push the next one, if any."""
-    names = [*_LEFT]
-    actions: list[Action] = []
-    for name, following in zip(names, [*names[1:], ""], strict=True):
-        edits, _ = _LEFT.get(following, ((), ()))
-        then = f"; {update_jobs.ONE_ATTEMPT}" if following else ""
-        call = _reverted(name, following, edits)
-        actions += _waited("root-verified:b", "root-verified:a", call=call, then=then)
-    return tuple(actions)
+    """Wait for each release of `_LEFT` to be left, and type what those but the last one need."""
+    *others, last = _LEFT
+    then = f"; {update_jobs.ONE_ATTEMPT}"
+    seen = ("root-verified:b", "root-verified:a")
+    actions = (each for name in others for each in _waited(*seen, name=name, then=then))
+    return (*actions, *_waited(*seen, name=last))
 
 
 _CERTIFY: Final = Action(do=Do.TYPE, when="shell", text=f"{jobs.START}\r", call=station.certify)
@@ -127,9 +116,9 @@ JOBS: Final = (
                 slot="b",
                 identity=_CERTIFIED,
                 actions=(
-                    _CERTIFY,
-                    *_waited("slot-refused:b", call=_reverted(_SPOILT)),
-                    *_waited("root-verified:b", call=_succeeded),
+                    replace(_CERTIFY, call=_two),
+                    *_waited("slot-refused:b", name=_SPOILT),
+                    *_waited("root-verified:b", name=_GOOD),
                 ),
                 timeout=_TIMEOUT,
             ),
@@ -161,7 +150,11 @@ JOBS: Final = (
                 "root-verified:a",
                 identity=_CERTIFIED,
                 actions=(
-                    replace(_CERTIFY, text=f"{jobs.START}; {update_jobs.ONE_ATTEMPT}\r"),
+                    replace(
+                        _CERTIFY,
+                        text=f"{jobs.START}; {update_jobs.ONE_ATTEMPT}\r",
+                        call=_each_reverted,
+                    ),
                     *_each_left(),
                 ),
                 check=after.slot_state_is("A B", a=3, b=0),
@@ -196,7 +189,13 @@ JOBS: Final = (
                 title="resumed",
                 identity=_CERTIFIED,
                 prepare=state.tear,
-                actions=_waited("root-verified:b", call=partial(_succeeded, cut=True)),
+                actions=(
+                    Action(
+                        do=Do.TYPE,
+                        call=partial(update_jobs.demand_success, name=_GOOD, cut=True),
+                    ),
+                    *_waited("root-verified:b", name=_GOOD),
+                ),
                 timeout=_TIMEOUT,
             ),
         ),

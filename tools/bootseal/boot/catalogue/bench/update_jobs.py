@@ -41,7 +41,8 @@ WATCH: Final = "; ".join(
 """What is typed on a device that gets a job: it says when the download begins, and when the root,
 the hash tree, the boot partition and then the slot state are written."""
 ONE_ATTEMPT: Final = (
-    "until [ \"$(fw_printenv -n BOOT_ORDER)\" = 'B A' ]; do sleep 1; done; fw_setenv BOOT_B_LEFT 1"
+    "until [ \"$(fw_printenv -n BOOT_ORDER)\" = 'B A' ]; do sleep 1; done; "
+    "(. /usr/lib/bootseal/slot-state; state_lock; state_load; attempts B 1; state_store)"
 )
 """What is typed on a device in slot a: its next release is tried once, and not three times."""
 
@@ -130,7 +131,12 @@ def demand_reverted(workspace: Workspace, name: str) -> None:
     jobs.demand(jobs.desk(workspace).ended(name), "FAILED", re.escape(REVERTED))
 
 
-def then_status(workspace: Workspace) -> None:
-    """Let a device go on that waits for a line of the station."""
+def then_status(workspace: Workspace, name: str) -> None:
+    """Let a device go on that waits for a line of the station, once a job has ended.
+
+    Raises:
+        Inconclusive: It did not end in time.
+    """
+    jobs.desk(workspace).ended(name)
     with station.opened(workspace) as port:
         port.send(b"\n")
