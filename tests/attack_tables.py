@@ -102,7 +102,8 @@ def _name(scenario: Scenario) -> str:
 
 def _title(scenario: Scenario) -> str:
     if _POWER_CUT.fullmatch(scenario.id):
-        return "Power cut at ten random moments of the first boot; the seed is in every title"
+        count = sum(_POWER_CUT.fullmatch(each.id) is not None for each in SCENARIOS)
+        return f"Power cut at {count} random moments of the first boot; the seed is in every title"
     return scenario.title
 
 

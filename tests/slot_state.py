@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bootseal.formats.uboot import slot_state
-from bootseal.formats.uboot.environment import emit_environment
+from bootseal.formats.uboot.environment import emit_environment, parse_environment
 from bootseal.units import MIB
 
 LAYER = Path(__file__).parents[1] / "meta-secureboot"
@@ -28,11 +28,8 @@ def block(order: str, left_a: str, left_b: str) -> bytes:
 
 
 def said(copy: bytes) -> tuple[str, str, str]:
-    """Return what a copy says, which must be whole and have the three variables alone."""
-    assert slot_state.counts([copy]) == 0
-    # libubootenv leaves what its memory held behind the last variable, where nothing reads.
-    text = copy[4:].partition(b"\0\0")[0].decode()
-    found = dict(line.split("=", 1) for line in text.split("\0"))
+    """Return what a copy says, which must be whole: the three variables, and zeros behind them."""
+    found = parse_environment(copy)
     assert found.keys() == {"BOOT_ORDER", "BOOT_A_LEFT", "BOOT_B_LEFT"}
     return found["BOOT_ORDER"], found["BOOT_A_LEFT"], found["BOOT_B_LEFT"]
 
@@ -119,6 +116,7 @@ class SlotState(NamedTuple):
                 "PATH": f"{self.directory}:/usr/bin:/bin",
                 "LIBRARY": str(self.directory),
                 "SETTINGS": str(self.directory),
+                "LOCK": str(self.directory / "run/slot-state.lock"),
             },
             capture_output=True,
             text=True,

@@ -24,6 +24,8 @@ BOOTSEAL_DATA_ROOM ?= "512M"
 BOOTSEAL_DATA_ROOM[doc] = "Free space at the end of the disk file, for the partition made on first boot"
 BOOTSEAL_ALLOWLIST ?= ""
 BOOTSEAL_ALLOWLIST[doc] = "File that says what the root may hold besides the usual: `bootseal disk check --allow`"
+BOOTSEAL_FIRMWARE_BEFORE ?= ""
+BOOTSEAL_FIRMWARE_BEFORE[doc] = "With a boot ROM: signed FIPs of the fleet, which start this release before its own are installed"
 BOOTSEAL_QEMU ?= ""
 BOOTSEAL_QEMU[doc] = "Options of `bootseal device describe` that say how QEMU starts this machine"
 
@@ -39,9 +41,15 @@ IMAGE_CMD:wic:append() {
 do_bootseal_policy() {
     cd ${BOOTSEAL_DEVICE}
     if ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'measured-boot', 'true', 'false', d)}; then
+        keep=""
+        for fip in ${BOOTSEAL_FIRMWARE_BEFORE}; do
+            bootseal measure sign fit.itb --key ${BOOTSEAL_KEYS}/${BOOTSEAL_POLICY_KEY}.key \
+                --u-boot "$fip" $keep -o tpm2-pcr-signature.json
+            keep="--keep tpm2-pcr-signature.json"
+        done
         bootseal measure sign fit.itb --key ${BOOTSEAL_KEYS}/${BOOTSEAL_POLICY_KEY}.key \
             ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'rom', '--u-boot firmware.fip', '', d)} \
-            -o tpm2-pcr-signature.json
+            $keep -o tpm2-pcr-signature.json
     else
         echo '{}' >tpm2-pcr-signature.json
     fi
@@ -52,6 +60,7 @@ do_bootseal_policy() {
 }
 do_bootseal_policy[doc] = "Predict and approve the measurements; lay out the boot partition"
 do_bootseal_policy[file-checksums] += "${BOOTSEAL_KEY_CHECKSUMS} ${WKS_FILE_CHECKSUM}"
+do_bootseal_policy[file-checksums] += "${@' '.join(f + ':True' for f in d.getVar('BOOTSEAL_FIRMWARE_BEFORE').split())}"
 do_bootseal_policy[vardepsexclude] = "WKS_FULL_PATH"
 do_bootseal_policy[depends] += "python3-bootseal-native:do_populate_sysroot ${BOOTSEAL_EXTRA_PARTS_DEPENDS}"
 addtask bootseal_policy after do_bootseal_fit before do_image_wic

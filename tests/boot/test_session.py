@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -15,12 +15,14 @@ from bootseal.boot.machine.events import Ending
 from bootseal.boot.machine.session import switched_on
 from bootseal.boot.scenario import power_cycle
 from bootseal.boot.scenario.model import Action, Do, Expectation, Step
-from bootseal.errors import ToolError
+from bootseal.errors import ToolError, VerificationRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.boot.conftest import MakeMachine
+
+    from bootseal.boot.scenario.workspace import Workspace
 
 pytestmark = pytest.mark.boot
 
@@ -46,6 +48,20 @@ def test_session_silent_guest_times_out(make_machine: MakeMachine, tmp_path: Pat
     with switched_on(make_machine("", "h"), tmp_path / "serial.log") as session:
         ended = power_cycle.run(session, Step(expect=OFF, timeout=0.5))
     assert ended.ending is Ending.TIMEOUT
+
+
+def test_session_call_that_ends_badly_ends_the_step(
+    make_machine: MakeMachine, tmp_path: Path
+) -> None:
+    def refuse(_given: Workspace) -> None:
+        raise VerificationRefused("the job ended FAILED")
+
+    action = Action(do=Do.TYPE, when="slot-tried:a", call=refuse)
+    machine = make_machine("bootseal: trying slot a\n", "h")
+    with switched_on(machine, tmp_path / "serial.log") as session:
+        step = Step(expect=OFF, actions=(action,), timeout=30)
+        ended = power_cycle.run(session, step, workspace=cast("Workspace", tmp_path))
+    assert (ended.ending, ended.objection) == (Ending.STOPPED, "the job ended FAILED")
 
 
 def test_session_prompt_without_line_end_ends_at_once(

@@ -33,8 +33,9 @@ COMMAND = [sys.executable, "-c", "from bootseal.cli.app import main; main()", "b
 PROMPT = re.compile(rb"^[^# \n]*# \Z", re.MULTILINE)
 RESTARTED = re.compile(rb"U-Boot 20.*^[^# \n]*# \Z", re.MULTILINE | re.DOTALL)
 # What a person can look for on the running device; `disk check` does not read encrypted data.
-SEARCH = "$(grep -rl 'PRIVATE KEY' /data /run/bootseal | wc -l) files"
-PLANT = "echo '-----BEGIN PRIVATE KEY-----' >/data/planted"
+LABEL = "PRIVATE KEY"
+SEARCH = f"$(grep -rl '{LABEL}' /data /run/bootseal | wc -l) files"
+PLANT = f"echo '-----BEGIN {LABEL}-----' >/data/planted"
 BOOT_TIMEOUT = 300.0
 ANSWER_TIMEOUT = 60.0
 

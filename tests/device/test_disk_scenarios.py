@@ -24,9 +24,9 @@ ROWS = re.findall(r"^\| `([a-z0-9-]+)` \| `([a-z.-]+)` \| `(.+)` \|$", TABLE, re
 # A disk as shipped has no data partition; tests/unit/check/test_luks_findings.py has these headers.
 NEEDS_DATA = {"data-null-cipher", "data-null-slot", "data-replaced"}
 # They start servers or make bundles for a device that runs. Nothing is changed on the disk, except
-# in update-installed, as state-torn does.
+# in update-job-cut, as state-torn does.
 NEEDS_BOOT = {
-    *("identity-issued", "identity-power-cut", "update-installed"),
+    *("identity-issued", "identity-power-cut"),
     *("update-job", "update-job-cut", "update-job-reverted"),
     *("app-job", "app-job-cut"),
 }

@@ -131,7 +131,7 @@ def given(now: Round, before: Round | None) -> Callable[[Workspace], None]:
         if before is None:
             station.certify(workspace)
         else:
-            update_jobs.demand_success(workspace, before.job, before.version)
+            update_jobs.demand_success(workspace, before.job, before.version, cut=True)
             (jobs.desk(workspace).place / f"{before.job}.raucb").unlink()
         with station.opened(workspace) as port:
             update_jobs.push_whole(workspace, now.job, version=now.version, slot=now.slot)
@@ -155,7 +155,7 @@ def looked(cut: Round, before: Round | None) -> Callable[[Workspace], None]:
             if found is None or found[2] != (cut.version if is_new else old):
                 raise VerificationRefused(f"after the cut the device says {said!r}")
             if is_new:
-                update_jobs.demand_success(workspace, cut.job, cut.version)
+                update_jobs.demand_success(workspace, cut.job, cut.version, cut=True)
                 port.send(b"systemctl start reboot.target\n")
 
     return call
@@ -202,10 +202,8 @@ def steps(part: Sequence[Round], ends: list[str]) -> tuple[Step, ...]:
     assert last is not None
 
     def finished(workspace: Workspace) -> None:
-        try:
-            update_jobs.demand_success(workspace, last.job, last.version)
-        finally:
-            update_jobs.then_status(workspace)
+        update_jobs.demand_success(workspace, last.job, last.version, cut=True)
+        update_jobs.then_status(workspace, last.job)
 
     waits = f"{AGAIN}; read -r d <&3; systemctl restart bootseal-status.service"
     made.append(

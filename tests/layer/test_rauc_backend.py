@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import random
+import shutil
+import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +20,7 @@ BACKEND = LAYER / "dynamic-layers/meta-rauc/recipes-core/bootseal-update/files/r
 
 pytestmark = [
     pytest.mark.tool("busybox"),
+    pytest.mark.tool("flock"),
     pytest.mark.tool("fw_printenv"),
     pytest.mark.tool("fw_setenv"),
 ]
@@ -140,6 +146,31 @@ def test_request_that_is_not_known_changes_nothing(
     assert (code, printed) == (1, "")
     assert said.startswith("bootseal: rauc-backend: ")
     assert device.state.read_bytes() == before
+
+
+def test_change_waits_for_another_one_and_keeps_it(device: SlotState) -> None:
+    lock, waiting = device.directory / "run/slot-state.lock", device.directory / "waiting"
+    tool = device.directory / "flock"
+    tool.write_text(f'#!/bin/sh\ntouch {waiting}\nexec {shutil.which("flock")} "$@"\n')
+    tool.chmod(0o755)
+    device.put("A B", "3", "3")
+    lock.parent.mkdir()
+    with ThreadPoolExecutor() as pool:
+        with lock.open("wb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            run = pool.submit(device.run, "set-state", "B", "bad")
+            end = time.monotonic() + 20
+            while not waiting.exists() and time.monotonic() < end:
+                time.sleep(0.01)
+            device.put("A B", "1", "3")
+        assert run.result() == (0, "", "")
+    assert device.get() == ("A B", "1", "0")
+
+
+def test_lock_is_not_for_others_to_hold(device: SlotState) -> None:
+    device.run("set-primary", "A")
+
+    assert stat.S_IMODE((device.directory / "run/slot-state.lock").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("arguments", [("get-primary",), ("get-state", "B"), ("set-primary", "A")])

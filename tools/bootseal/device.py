@@ -217,7 +217,7 @@ class Device:
         inputs: Everything it was made from.
         target: Where its memory is.
         disk_guid: GUID of the disk, lower case; empty when the build does not decide it.
-        areas: What the disk holds besides the slots, in partitions of its own or outside of them.
+        areas: What the disk holds besides the slots, in separate partitions or outside of them.
         firmware: What its boot ROM starts; None for a device that starts with U-Boot.
     """
 

@@ -182,7 +182,7 @@ class _Decoder:
         return found
 
     def _chosen(self, kinds: tuple[type, ...], value: object, path: str) -> type:
-        """Return which of several classes an object is of: each has an `operation` of its own."""
+        """Return which of several classes an object is of: each has its own `operation`."""
         if types.NoneType in kinds:
             return kinds[0]
         known = {

@@ -134,7 +134,7 @@ def mapped(path: Path) -> Iterator[memoryview]:
             yield memoryview(read_rest(file, str(path), limit=_PIPED))
             return
         # The map is left to the garbage collector: views of it may live on, in a model or a
-        # traceback, and closing it under them would be an error of its own.
+        # traceback, and closing it under them would be another error.
         yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
@@ -192,7 +192,7 @@ def write_new(path: Path, data: _Bytes, *, mode: int = _NEW) -> None:
         mode: Its permissions, from which the umask takes as usual.
 
     Raises:
-        UsageError: There is something of that name, or no such directory.
+        UsageError: Something of that name exists, or the directory does not.
         OSError: The directory cannot be written to.
     """
     _check_directory(path, path.parent)

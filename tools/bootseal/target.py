@@ -2,7 +2,7 @@
 """What a FIT has to know about the board that boots it: where its memory is, and how much of it.
 
 The defaults are those of U-Boot's Kconfig (CONFIG_SYS_BOOTM_LEN, v2026.01), and load addresses that
-suit QEMU's `virt` machine. A board of its own says otherwise.
+suit QEMU's `virt` machine. Other boards have other values.
 """
 
 from __future__ import annotations

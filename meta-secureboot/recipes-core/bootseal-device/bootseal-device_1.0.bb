@@ -103,8 +103,8 @@ FILES:${PN}-development = "\
     ${systemd_system_unitdir}/bootseal-shell.service \
 "
 
-RDEPENDS:${PN} = "coreutils cryptsetup libdevmapper libubootenv-bin systemd util-linux-lsblk"
-RDEPENDS:${PN}-data = "${PN} e2fsprogs-mke2fs openssl-bin systemd-crypt tpm2-tools util-linux-blkdiscard util-linux-flock"
+RDEPENDS:${PN} = "coreutils cryptsetup libdevmapper libubootenv-bin systemd util-linux-flock util-linux-lsblk"
+RDEPENDS:${PN}-data = "${PN} e2fsprogs-mke2fs openssl-bin systemd-crypt tpm2-tools util-linux-blkdiscard"
 RDEPENDS:${PN}-development = "${PN}"
 # libubootenv asks for a description of U-Boot's environment; fw_env.config is it.
 RPROVIDES:${PN} = "u-boot-default-env"

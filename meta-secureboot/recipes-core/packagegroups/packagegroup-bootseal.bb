@@ -13,6 +13,7 @@ REQUIRED_DISTRO_FEATURES = "bootseal"
 # kernel-base holds the list of built-in modules, which modprobe asks for.
 RDEPENDS:${PN} = "\
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'apps', 'bootseal-app', '', d)} \
+    ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'encrypted-data rom', 'bootseal-boot-loaders', '', d)} \
     bootseal-device \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'encrypted-data', 'bootseal-device-data', '', d)} \
     ${@bb.utils.contains('BOOTSEAL_REQUESTS', 'updates', 'bootseal-update', '', d)} \

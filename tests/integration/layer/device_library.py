@@ -25,7 +25,7 @@ def library(directory: Path, changes: Mapping[str, object] | None = None) -> Pat
     made.mkdir(exist_ok=True)
     text = (FILES / "tpm").read_text()
     assert _DEVICE in text
-    tpm = f'{text}\ntransmit() {{\n\tunhex "$@" | tpm2_send\n}}\n'
+    tpm = f'{text}\ntransmit() {{\n\tunhex "$@" | tpm2_send | hex\n}}\n'
     luks2 = (FILES / "luks2").read_text()
     for old, new in (changes or {}).items():
         assert old in luks2

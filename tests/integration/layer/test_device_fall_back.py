@@ -44,7 +44,7 @@ class Device:
         for each in (tools, library, self.directory / "slots"):
             each.mkdir()
         slots = self.directory / "slots"
-        own = f"LIBRARY={slots} SETTINGS={slots}"
+        own = f"LIBRARY={slots} SETTINGS={slots} LOCK={slots}/lock"
         backend = SlotState(slots, FILES / "rauc-backend", shell)
         backend.set_up(slot="b")
         backend.put(*self.state)

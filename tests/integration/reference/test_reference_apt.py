@@ -42,6 +42,22 @@ def test_private_apt_is_set_up_for_the_device_and_apart_from_the_host(source: Ap
     )
 
 
+def test_apt_of_another_build_reads_whole_files_while_one_is_being_set_up(source: Apt) -> None:
+    # An apt that reads sources that are just being written says that there are none.
+    files = [source.root / "etc/sources.list.d/debian.sources", source.root / "apt.conf"]
+    for file in files:
+        file.write_text("of an older release\n")
+    readers = [file.open() for file in files]
+
+    again = Apt.prepare()
+
+    assert again.root == source.root
+    assert "deb-src" in files[0].read_text()
+    for reader in readers:
+        with reader:
+            assert reader.read() == "of an older release\n"
+
+
 def test_first_build_without_network_is_refused_with_what_apt_said(source: Apt) -> None:
     with pytest.raises(ToolError, match=r"127\.0\.0\.1:9") as caught:
         source.update(Silent())

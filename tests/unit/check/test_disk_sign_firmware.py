@@ -24,12 +24,13 @@ from bootseal.disk import partitions
 from bootseal.errors import BootsealError, UsageError, VerificationRefused
 from bootseal.firmware import rom
 from bootseal.firmware.chain import Key
-from bootseal.formats import fip
+from bootseal.formats import boot_partition, fip
 from bootseal.keys.algorithms import Algorithm
 from bootseal.progress import Silent
 from bootseal.resign import apply, provenance
 from bootseal.resign import plan as late
 from bootseal.resign.plan import Signing
+from bootseal.units import KIB
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,6 +143,35 @@ def test_signed_device_is_accepted_with_its_new_u_boot(
     statement = json.loads((output / provenance.FILE_NAME).read_text())
     keys = statement["predicate"]["buildDefinition"]["externalParameters"]["keys"]
     assert keys["mrk"]["fingerprint"] == record.keys["mrk"] == root
+
+
+def test_boot_loaders_that_the_slots_bring_are_signed_like_the_banks(
+    base: Base, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot_partition, "LOADERS_SIZE", 256 * KIB)
+    device = devices.load(built)
+    places = [
+        each.offset + boot_partition.loaders_place(each.size)
+        for each in device.partitions
+        if each.name.startswith("boot-")
+    ]
+    with (built / "disk.img").open("r+b") as file:
+        for place in places:
+            file.seek(place)
+            file.write((built / "firmware").read_bytes())
+    artefacts = device.artefacts | {"disk": describe(built, built / "disk.img")}
+    devices.save(replace(device, artefacts=artefacts), built)
+    output = tmp_path / "signed"
+    run(built, signing(base, firmware=OTHERS, **trusted(base)), output)
+
+    verdict = checked(base, output)
+    assert verdict.errors == ()
+    assert [bank.brought for bank in verdict.banks] == [False, False, True, True]
+    content = (output / "disk.img").read_bytes()
+    package = (output / "firmware").read_bytes()
+    assert package != (built / "firmware").read_bytes()
+    for place in places:
+        assert content[place:][: 256 * KIB] == package.ljust(256 * KIB, b"\0")
 
 
 def test_policy_that_names_the_old_boot_loader_does_not_stay(

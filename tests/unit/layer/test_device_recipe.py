@@ -13,7 +13,16 @@ from types import SimpleNamespace
 import pytest
 
 import bootseal
-from bootseal.assembly.layer import AGENT, APP, DEVICE, IDENTITY, STATE, UPDATE, Layer
+from bootseal.assembly.layer import (
+    AGENT,
+    APP,
+    BOOT_LOADERS,
+    DEVICE,
+    IDENTITY,
+    STATE,
+    UPDATE,
+    Layer,
+)
 from bootseal.boot.catalogue.bench import cloud, station
 from bootseal.reference import rootfs
 from bootseal_agent import main
@@ -24,6 +33,7 @@ MINIMAL = RECIPE.with_name("bootseal-device-minimal_1.0.bb")
 KEY = LAYER / "recipes-core/bootseal-identity/bootseal-identity_1.0.bb"
 APPLICATIONS = LAYER / APP / "../bootseal-app_1.0.bb"
 STATE_RECIPE = LAYER / STATE / "../bootseal-state_1.0.bb"
+BOOT_LOADERS_RECIPE = LAYER / BOOT_LOADERS / "../bootseal-boot-loaders_1.0.bb"
 UPDATES = LAYER / UPDATE / "../bootseal-update_1.0.bb"
 AGENT_RECIPE = (LAYER / AGENT).parent / "bootseal-agent_0.1.0.bb"
 BASE_FILES = LAYER / "recipes-core/base-files/base-files-bootseal.inc"
@@ -34,6 +44,7 @@ FOLDERS = {
     KEY: IDENTITY,
     APPLICATIONS: APP,
     STATE_RECIPE: STATE,
+    BOOT_LOADERS_RECIPE: BOOT_LOADERS,
     UPDATES: UPDATE,
     AGENT_RECIPE: AGENT,
 }
@@ -120,7 +131,7 @@ def test_recipes_fetch_every_file_of_the_device() -> None:
     wanted = {f"file://{path.relative_to(LAYER / DEVICE)}" for path in paths} - {"file://fstab"}
     fetched = value("SRC_URI").split() + value("SRC_URI", MINIMAL).split()
     assert sorted(fetched) == sorted(wanted)
-    for recipe in (KEY, STATE_RECIPE, APPLICATIONS, UPDATES):
+    for recipe in (KEY, STATE_RECIPE, BOOT_LOADERS_RECIPE, APPLICATIONS, UPDATES):
         wanted = {f"file://{path.name}" for path in (LAYER / FOLDERS[recipe]).iterdir()}
         assert sorted(value("SRC_URI", recipe).split()) == sorted(wanted)
 
@@ -244,7 +255,7 @@ def test_only_the_images_of_the_layer_keep_everything_else_off() -> None:
 
 
 def test_every_unit_of_the_layer_is_enabled_by_its_package_and_by_the_preset() -> None:
-    folders = (DEVICE, IDENTITY, STATE, APP, UPDATE, AGENT)
+    folders = (DEVICE, BOOT_LOADERS, IDENTITY, STATE, APP, UPDATE, AGENT)
     units = {path.name for each in folders for path in (LAYER / each).glob("*.service")}
     # A path unit and a timer start two, and bootseal-apps.service the instances of the other.
     units -= {"bootseal-agent-restart.service", "bootseal-fall-back.service"}
@@ -256,10 +267,11 @@ def test_every_unit_of_the_layer_is_enabled_by_its_package_and_by_the_preset() -
     services = [
         name for each in packages for name in value(f"SYSTEMD_SERVICE:${{PN}}{each}").split()
     ]
-    for recipe in (KEY, STATE_RECIPE, APPLICATIONS, UPDATES, AGENT_RECIPE):
+    others = (KEY, STATE_RECIPE, BOOT_LOADERS_RECIPE, APPLICATIONS, UPDATES, AGENT_RECIPE)
+    for recipe in others:
         services += value("SYSTEMD_SERVICE:${PN}", recipe).split()
     assert sorted(services) == sorted(units)
-    for recipe in (RECIPE, KEY, STATE_RECIPE, APPLICATIONS, UPDATES, AGENT_RECIPE):
+    for recipe in (RECIPE, *others):
         assert re.search(r"^inherit .*\bsystemd\b", recipe.read_text(), re.MULTILINE)
     preset = (LAYER / DEVICE / "90-bootseal.preset").read_text()
     # The one unit of systemd itself, for the network of the test bench.

@@ -22,7 +22,7 @@ from bootseal import documents, proc
 from bootseal.errors import FormatError, UsageError
 from bootseal.findings.catalogue import tables
 from bootseal.findings.model import Severity
-from bootseal.formats import boot_partition
+from bootseal.formats import boot_partition, fip
 from bootseal.formats.fit import model as fit_format
 from bootseal.formats.update import bundle, cms, der
 from bootseal.formats.update import manifest as manifests
@@ -574,6 +574,29 @@ def test_hidden_data_behind_the_fit_is_refused(
     found = refused(replace(sample, files=files).to_bytes(tmp_path / "f"))
 
     assert found == {"disk.hidden-data": "boot.img, unused end"}
+
+
+def test_boot_loaders_that_are_not_looked_at_are_said_to_be(
+    base: Base,
+    sample: samples.Bundle,
+    verdict: Check,
+    good: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(boot_partition, "LOADERS_SIZE", 1 << 16)
+    policy = policy_of(base.fit, base.vendor)
+    boot = boot_partition.emit(base.fit, policy, 1 << 20, fip.HEADER + b"anything")
+    data = replace(sample, files=sample.files | {"boot.img": boot}).to_bytes(tmp_path / "f")
+
+    found = verdict(data)
+
+    assert [each.where for each in found.findings if each.id == "disk.firmware-unchecked"] == [
+        "boot.img, boot loaders"
+    ]
+    assert found.errors == ()
+    assert "Not checked: the boot loaders that it brings" in found.summary(inside=True)
+    assert "it brings no boot loaders" in verdict(good).summary(inside=True)
 
 
 def test_every_finding_about_bundles_has_a_twin_here() -> None:

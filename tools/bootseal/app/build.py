@@ -38,7 +38,7 @@ _MAX_EPOCH: Final = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """What an image is made of.
+    """What an image is made from.
 
     Attributes:
         source: A directory, or a tar archive.
@@ -62,7 +62,7 @@ def build(
     """Write an image; it appears complete or not at all.
 
     Args:
-        application: What it is made of.
+        application: What it is made from.
         output: The image.
         seal: Makes the signature partition of a root hash.
         progress: Told about the long steps.

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bootseal.formats.verity import Superblock
 
 _LISTED: Final = 4
-"""Bad blocks that are findings of their own; the rest is counted."""
+"""Bad blocks that get a finding each; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,12 +159,18 @@ def predictions(paths: Mapping[str, Path]) -> dict[str, Prediction]:
 def boot_parts(layout: Layout, paths: Mapping[str, Path]) -> None:
     """Write what goes into the boot partitions and into the slot state, out of FIT and policy.
 
+    A release for a device with a boot ROM brings the boot loaders of the same build.
+
     Raises:
         UsageError: They do not fit.
     """
     boot = layout.partition("boot-a")
+    loaders = b""
+    if (path := paths.get("firmware")) is not None and path.is_file():
+        loaders = read_bounded(path, limit=BOOT_LOADER)
     with mapped(paths["fit"]) as fit:
-        content = boot_partition.emit(bytes(fit), read_bounded(paths["policy"]), boot.size)
+        policy = read_bounded(paths["policy"])
+        content = boot_partition.emit(bytes(fit), policy, boot.size, loaders)
     disk_image.write_sparse(content, paths["boot"])
     state = slot_state.emit(SLOT_STATE, layout.partition("bootstate").size)
     disk_image.write_sparse(state, paths["bootstate"])

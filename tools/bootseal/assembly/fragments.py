@@ -46,7 +46,7 @@ class ProblemKind(StrEnum):
     LOST = "lost"
     """The finished configuration has another value."""
     FORBIDDEN = "forbidden"
-    """No U-Boot of a bootseal device has it so, whatever its fragments say."""
+    """No bootseal device has a U-Boot with that, whatever its fragments say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ DEVICE: Final = "recipes-core/bootseal-device/files"
 IDENTITY: Final = "recipes-core/bootseal-identity/files"
 APP: Final = "recipes-core/bootseal-app/files"
 STATE: Final = "recipes-core/bootseal-state/files"
+BOOT_LOADERS: Final = "recipes-core/bootseal-boot-loaders/files"
 AGENT: Final = "dynamic-layers/meta-rauc/recipes-core/bootseal-agent/files"
 UPDATE: Final = "dynamic-layers/meta-rauc/recipes-core/bootseal-update/files"
 
@@ -37,15 +38,15 @@ INITRAMFS_INIT: Final = f"{INITRAMFS}/init"
 MASKED_UNITS: Final = (f"{DEVICE}/masked-units", f"{DEVICE}/minimal-masked-units")
 # What devices do without that have neither updates nor applications.
 _BUS_UNITS: Final = f"{DEVICE}/bus-masked-units"
-# What a template has in the place of the name that bundles have to give as theirs.
+# What templates have instead of the name that bundles must give as `compatible`.
 _COMPATIBLE: Final = "@COMPATIBLE@"
 
 # Folders with files of the device's root: the directory each file goes to, and its mode. The first
 # pattern that matches counts.
-_DEVICE_FOLDERS: Final = (DEVICE, IDENTITY, STATE, APP, UPDATE, AGENT)
+_DEVICE_FOLDERS: Final = (DEVICE, BOOT_LOADERS, IDENTITY, STATE, APP, UPDATE, AGENT)
 _UNITS: Final = "usr/lib/systemd/system"
 _PLACES: Final = {
-    # For devices with encrypted data, in the place of the unit of the same name.
+    # For devices with encrypted data, instead of the unit of the same name.
     "data/*.service": ("etc/systemd/system", 0o644),
     "*.service": (_UNITS, 0o644),
     "*.mount": (_UNITS, 0o644),
@@ -59,6 +60,7 @@ _PLACES: Final = {
     "app-inside": ("usr/lib/bootseal", 0o755),
     "*.tmpfiles": ("usr/lib/bootseal", 0o644),
     "app-install": ("usr/lib/bootseal", 0o755),
+    "boot-loaders": ("usr/lib/bootseal", 0o755),
     "bootseal-agent.conf": ("usr/lib/sysusers.d", 0o644),
     "bootseal-app": ("usr/bin", 0o755),
     "bootseal-attest": ("usr/bin", 0o755),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bootseal.progress import Progress
 
 _LISTED: Final = 8
-"""Bad blocks that are findings of their own; the rest is counted."""
+"""Bad blocks that get a finding each; the rest is counted."""
 _UBOOT: Final = "U-Boot"
 
 

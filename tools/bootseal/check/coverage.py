@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bootseal.check.expected import BOOTSTATE
+from bootseal.check.firmware import BROUGHT
 from bootseal.errors import FormatError
 from bootseal.fit.coverage import Part, coverage
 from bootseal.formats import bank_choice
@@ -144,16 +145,14 @@ def _partition(disk: Disk, verdict: DiskVerdict, entry: Partition) -> Iterator[D
     if name == BOOTSTATE:
         yield from _state(verdict, entry)
         return
-    for bank in (bank for bank in verdict.banks if bank.entry.name == name):
-        for part in bank.verdict.regions:
-            state = part.state if bank.good or part.state is State.UNUSED else State.UNSIGNED
-            first, last = start + part.start, start + part.end
-            yield _region(name, part.name, first, last, state, CheckedBy.FIRMWARE)
+    if loaders := [*_loaders(verdict, name)]:
+        yield from loaders
         return
     for fit in chain.fits:
         good = fit.slot.name not in chain.refused
         if fit.entry.name == name:
             yield from fit_regions(fit, good=good)
+            yield from _loaders(verdict, f"{name}{BROUGHT}")
             yield from _policy(disk, fit, approved=fit.slot.name in chain.approved)
             return
         for root in (root for root in chain.roots if root.name == fit.slot.root):
@@ -169,6 +168,16 @@ def _partition(disk: Disk, verdict: DiskVerdict, entry: Partition) -> Iterator[D
                 yield _region(name, "hash tree", tree, end, covered, CheckedBy.VERITY)
                 return
     yield _region(name, "", start, entry.end, State.UNSIGNED, CheckedBy.NONE)
+
+
+def _loaders(verdict: DiskVerdict, name: str) -> Iterator[DiskRegion]:
+    """Yield the regions of the boot loaders in a bank, or of those that a release brings."""
+    for bank in (bank for bank in verdict.banks if bank.entry.name == name):
+        start = bank.entry.offset
+        for part in bank.verdict.regions:
+            state = part.state if bank.good or part.state is State.UNUSED else State.UNSIGNED
+            first, last = start + part.start, start + part.end
+            yield _region(name, part.name, first, last, state, CheckedBy.FIRMWARE)
 
 
 def _state(verdict: DiskVerdict, entry: Partition) -> Iterator[DiskRegion]:

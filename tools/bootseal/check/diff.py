@@ -62,7 +62,7 @@ class DiskChange:
 def diff(first: Side, second: Side) -> Iterator[DiskChange]:
     """Yield the differences, from the outside to the inside.
 
-    What cannot be read on both sides in the same way is a difference of its own.
+    What cannot be read on both sides in the same way counts as a difference.
 
     Raises:
         FormatError: A disk has no partition table, or a root that differs cannot be read.
@@ -158,7 +158,7 @@ def _slot(
 ) -> Iterator[DiskChange]:
     """Compare the FITs of a slot, what they say of its root, and the PCR policy behind them.
 
-    Two slots with the same pair of FITs are told once.
+    Two slots with the same pair of FITs are reported once.
     """
     policies = [_policy(disk, entry) for disk, entry in ((old, before), (new, after))]
     if policies[0] != policies[1]:

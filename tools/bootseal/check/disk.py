@@ -69,7 +69,7 @@ class DiskVerdict:
         ]
         unchecked = ["what U-Boot itself is made of", "what programs do when they run"]
         if self.banks:
-            banks = " and ".join(bank.entry.name for bank in self.banks)
+            banks = " and ".join(bank.entry.name for bank in self.banks if not bank.brought)
             checked.insert(
                 1, f"every byte of {banks} is as the key in the boot ROM requires, with this U-Boot"
             )

@@ -49,6 +49,7 @@ class SlotFit:
         data: The FIT, exactly; slots with the same FIT share one view of it.
         parsed: What it says, or why that cannot be told.
         memory: The memory of the board that boots it.
+        brings: Whether its partition has boot loaders behind it.
     """
 
     slot: Slot
@@ -56,6 +57,7 @@ class SlotFit:
     data: memoryview
     parsed: Fit | FormatError
     memory: Target
+    brings: bool = False
 
     @property
     def strict(self) -> Fit:
@@ -81,7 +83,9 @@ class SlotFit:
 
     @property
     def room(self) -> int:
-        """Bytes of the partition in front of the PCR policy."""
+        """Bytes of the partition in front of the boot loaders, if any, and the PCR policy."""
+        if self.brings:
+            return boot_partition.loaders_place(self.entry.size)
         return boot_partition.room(self.entry.size)
 
     @property
@@ -92,7 +96,7 @@ class SlotFit:
     @property
     def policy_offset(self) -> int:
         """Offset of the PCR policy on the disk."""
-        return self.entry.offset + self.room
+        return self.entry.offset + boot_partition.room(self.entry.size)
 
 
 def find(
@@ -110,16 +114,18 @@ def find(
     Raises:
         FormatError: There is none, or it says that it is larger than the partition's room for it.
     """
-    data = boot_partition.find_fit(disk.view(entry.offset, entry.size))
+    partition = disk.view(entry.offset, entry.size)
+    data = boot_partition.find_fit(partition)
+    brings = bool(boot_partition.find_loaders(partition))
     for other in others:
         size = len(other.data)
         if size == len(data) and disk.same(other.entry.offset, entry.offset, size):
-            return dataclasses.replace(other, slot=slot, entry=entry)
+            return dataclasses.replace(other, slot=slot, entry=entry, brings=brings)
     try:
         parsed: Fit | FormatError = fit_format.parse(data)
     except FormatError as error:
         parsed = error
-    return SlotFit(slot=slot, entry=entry, data=data, parsed=parsed, memory=memory)
+    return SlotFit(slot=slot, entry=entry, data=data, parsed=parsed, memory=memory, brings=brings)
 
 
 def check(found: SlotFit, trust: Trust, cache: PayloadCache) -> list[Finding]:

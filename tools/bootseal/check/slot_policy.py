@@ -39,7 +39,7 @@ def check_policies(
         disk: The disk.
         target: Knows the policy key, and the predictions of the build.
         fits: The FITs of all slots.
-        banks: The boot loaders that a boot ROM starts.
+        banks: The boot loaders that a boot ROM starts, and those that releases bring.
 
     Returns:
         The findings, and what each slot will measure.
@@ -71,14 +71,18 @@ def _boot_loaders(
 ) -> list[tuple[bytes | None, tuple[Event, ...]]]:
     """Return U-Boot's version string, and what was measured before it, for each boot loader."""
     found: list[tuple[bytes | None, tuple[Event, ...]]] = []
+    later: list[tuple[bytes | None, tuple[Event, ...]]] = []
     for bank in banks:
         if bank.good:
             images = firmware.images(bank.fip)
-            loader = version_string(images["bios"]), firmware.events(images)
-            found += [loader] if loader not in found else []
-    if found or target.device is None or target.directory is None:
-        return found or [(target.version, ())]
-    return [(target.version, firmware.of_device(target.device, target.directory))]
+            (later if bank.brought else found).append(
+                (version_string(images["bios"]), firmware.events(images))
+            )
+    if not found and target.device is not None and target.directory is not None:
+        found = [(target.version, firmware.of_device(target.device, target.directory))]
+    every = [*(found or [(target.version, ())]), *later]
+    # Each once; those that start today first.
+    return [each for number, each in enumerate(every) if each not in every[:number]]
 
 
 def _is_unknown(target: Expected, own: Prediction) -> bool:

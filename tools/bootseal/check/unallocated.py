@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bootseal.check.expected import BOOTSTATE
+from bootseal.check.firmware import brought
 from bootseal.files import opened
 from bootseal.findings.catalogue import finding
 from bootseal.formats import bank_choice
@@ -87,12 +88,12 @@ def gaps(
     disk: Disk, table: Table, chain: Chain, declared: list[Gap], banks: Sequence[Bank] = ()
 ) -> list[Gap]:
     """Return all of them, in the order of the disk; what is declared outside belongs there."""
-    found = [*_between(disk, table, declared), *unused(table, chain, banks)]
+    found = [*_between(disk, table, declared), *unused(disk, table, chain, banks)]
     return sorted(found, key=lambda gap: gap.start)
 
 
-def unused(table: Table, chain: Chain, banks: Sequence[Bank] = ()) -> list[Gap]:
-    """Return those in partitions that the chain of trust does not reach."""
+def unused(disk: Disk, table: Table, chain: Chain, banks: Sequence[Bank] = ()) -> list[Gap]:
+    """Return those in partitions that neither the chain of trust nor a boot ROM reaches."""
     found: list[Gap] = []
     sizes = {bank.entry.name: len(bank.fip.data) for bank in banks}
     for entry in table.entries:
@@ -108,6 +109,13 @@ def unused(table: Table, chain: Chain, banks: Sequence[Bank] = ()) -> list[Gap]:
         end = next(
             (fit.policy_offset for fit in chain.fits if fit.entry.name == entry.name), entry.end
         )
+        loaders = brought(disk, entry) if end < entry.end else None
+        if used is not None and loaders is not None:
+            start = entry.offset + used
+            if start < loaders.offset:
+                found.append(Gap(f"{entry.name}, unused", start, loaders.offset))
+            # What is malformed has its own finding.
+            used = loaders.offset - entry.offset + sizes.get(loaders.name, loaders.size)
         if used is not None and entry.offset + used < end:
             found.append(Gap(f"{entry.name}, unused end", entry.offset + used, end))
     return found

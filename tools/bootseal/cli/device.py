@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bootseal.assembly.fragments import Fragment, Problem
+    from bootseal.device import Input
     from bootseal.disk.layout import Layout
+    from bootseal.target import Target
 
 app = typer.Typer(no_args_is_help=True, help="Assemble a device from the parts of another build.")
 
@@ -179,12 +181,10 @@ def describe(
     from bootseal import device
     from bootseal.assembly import device as assembly
     from bootseal.assembly import verity as verity_trees
-    from bootseal.assembly.layer import Layer
     from bootseal.check.rootfs.check import image_offers_login
-    from bootseal.device import Input, Qemu
+    from bootseal.device import Qemu
     from bootseal.disk.declared import of_disk
     from bootseal.reference import rootfs
-    from bootseal.target import Target
 
     # An older one must not describe newer parts.
     (directory / device.FILE_NAME).unlink(missing_ok=True)
@@ -192,12 +192,6 @@ def describe(
     qemu = qemu_machine and Qemu(
         system=qemu_system, machine=qemu_machine, cpu=qemu_cpu, cpus=qemu_cpus, memory=qemu_memory
     )
-    inputs = assembly.layer_inputs(Layer.find(layer))
-    if manifest is not None:
-        digest = device.digest_file(manifest)
-        inputs.append(Input(name=manifest.name, version="", sha256=digest))
-    said = MemoryOptions(bootm_len=bootm_len, fit_address=fit_address).target()
-    read = assembly.target(paths, directory / assembly.OPTIONAL["uboot-config"])
     declared = of_disk(read_text(layout), layout.name, _part(directory, assembly.ROLES["disk"]))
     for file in assembly.extra_parts(declared).values():
         _part(directory, file)
@@ -208,16 +202,39 @@ def describe(
         qemu=qemu or None,
         keys=keys,
         root_hash=verity_trees.load(_part(directory, rootfs.FACTS)).root_hash,
-        inputs=tuple(inputs),
-        target=Target(
-            bootm_len=said.bootm_len or read.bootm_len,
-            fit_address=read.fit_address if said.fit_address is None else said.fit_address,
-        ),
+        inputs=_inputs(layer, manifest),
+        target=_target(directory, MemoryOptions(bootm_len=bootm_len, fit_address=fit_address)),
     )
     found = assembly.predictions(paths)
     device.save(assembly.describe(about, declared, found, directory), directory)
     console.status("OK: {}", directory / device.FILE_NAME)
     console.status("Next: bootseal {} {}", "boot run" if qemu else "disk check", directory)
+
+
+def _inputs(layer: Path | None, manifest: Path | None) -> tuple[Input, ...]:
+    """Return what a device was built from: the layer's files, and a manifest if there is one."""
+    from bootseal import device
+    from bootseal.assembly import device as assembly
+    from bootseal.assembly.layer import Layer
+
+    inputs = assembly.layer_inputs(Layer.find(layer))
+    if manifest is not None:
+        digest = device.digest_file(manifest)
+        inputs.append(device.Input(name=manifest.name, version="", sha256=digest))
+    return tuple(inputs)
+
+
+def _target(directory: Path, options: MemoryOptions) -> Target:
+    """Return how the boot loader uses memory: as options say, or else as it says itself."""
+    from bootseal.assembly import device as assembly
+    from bootseal.target import Target
+
+    said = options.target()
+    read = assembly.target(_paths(directory), directory / assembly.OPTIONAL["uboot-config"])
+    return Target(
+        bootm_len=said.bootm_len or read.bootm_len,
+        fit_address=read.fit_address if said.fit_address is None else said.fit_address,
+    )
 
 
 def _paths(directory: Path) -> dict[str, Path]:
@@ -229,7 +246,7 @@ def _paths(directory: Path) -> dict[str, Path]:
 
 
 def _verified_parts(directory: Path) -> dict[str, Path]:
-    """Return the parts, of which the boot loader accepts the FIT."""
+    """Return the parts, once the boot loader's keys accept the FIT."""
     from bootseal.assembly import device as assembly
     from bootseal.files import BOOT_LOADER
     from bootseal.fit.boot_loader import locate

@@ -117,18 +117,22 @@ def approved_list(path: Path) -> Approved:
 
 
 @contextmanager
-def aws_extra() -> Iterator[None]:
+def extra(name: str, what: str) -> Iterator[None]:
     """Say what to install when what is imported here is not there.
 
+    Args:
+        name: The extra of bootseal's Python package that has it.
+        what: What needs it, for the message.
+
     Raises:
-        ToolError: boto3 is not installed.
+        ToolError: A package of the extra is not installed.
     """
     try:
         yield
     except ImportError as error:
         raise ToolError(
-            f"AWS needs the Python package {error.name}, which is not installed",
-            hint="pip install 'bootseal[aws]'",
+            f"{what} needs the Python package {error.name}, which is not installed",
+            hint=f"pip install 'bootseal[{name}]'",
         ) from error
 
 
@@ -136,7 +140,7 @@ def now() -> int:
     """Return SOURCE_DATE_EPOCH, or else the time, in seconds since 1970.
 
     Raises:
-        UsageError: SOURCE_DATE_EPOCH is not a number, or none that a date can be made of.
+        UsageError: SOURCE_DATE_EPOCH is not a number, or out of the range of dates.
     """
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if text is None:

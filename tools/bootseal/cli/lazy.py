@@ -43,7 +43,7 @@ def noun(package: str, help_: str, verbs: Sequence[str]) -> typer.Typer:
     Args:
         package: Its full name.
         help_: What its commands are about.
-        verbs: Modules of the package, each with the function of its own name that is the command;
+        verbs: Modules of the package, each with a function of the same name that is the command;
             an underscore at the end, which keeps a builtin's name free, is not part of the verb.
     """
     places = {v.rstrip("_").replace("_", "-"): f"{package}.{v}:{v}" for v in verbs}

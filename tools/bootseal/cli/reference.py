@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Build the reference device.")
 
 @app.callback()
 def _reference() -> None:
-    """Keep `build` a verb of its own while it is the only one."""
+    """Keep `build` a separate verb while it is the only one."""
 
 
 @app.command()

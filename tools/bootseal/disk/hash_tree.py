@@ -88,7 +88,7 @@ class _Buffers:
 
 @contextmanager
 def checking(disk: Disk, roots: Sequence[Root]) -> Iterator[Iterator[Bad]]:
-    """Check roots and their trees, in processes of their own while the context's body runs.
+    """Check roots and their trees, in separate processes while the context's body runs.
 
     Args:
         disk: The disk.

@@ -53,7 +53,7 @@ _DIGITS: Final = 20
 """Of a number: those of 2^64."""
 _NO_SIZES: Final[Mapping[str, int]] = MappingProxyType({})
 _RAWCOPY, _EMPTY = "rawcopy", "empty"
-# What parted makes of a partition whose type is not declared, by its file system.
+# The type that parted gives a partition without a declared one, by its file system.
 _LINUX: Final = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 _BASIC: Final = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"
 _SWAP: Final = "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f"

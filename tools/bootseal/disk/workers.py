@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Shares work out among processes of this program, one for each core.
 
-Threads are of little use where a digest is made of every 4 KiB: they wait for each other between
+Threads are of little use for digests of 4 KiB each: they wait for each other between
 any two of them. A process that ends before all its work is done is an error, never a good result.
 """
 
@@ -30,7 +30,7 @@ def cores() -> int:
 
 @contextmanager
 def started(job: Callable[[int], _Result], tasks: int, count: int) -> Iterator[Iterator[_Result]]:
-    """Do tasks in processes of their own while the context's body runs, and no longer.
+    """Do tasks in separate processes while the context's body runs, and no longer.
 
     Args:
         job: Does the task of a number; what it refers to is as it was at the start.

@@ -104,7 +104,7 @@ def request_all(made: Mapping[str, bytes], signer: Signer) -> None:
 
 
 def write(request: Request, made: Mapping[str, bytes], signer: Signer) -> None:
-    """Sign the statements and write them, in the place of those that are there.
+    """Sign the statements and write them, replacing existing ones.
 
     The whole evidence is verified afterwards, as anyone else would do it.
 

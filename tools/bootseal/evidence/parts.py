@@ -36,7 +36,7 @@ UBOOT: Final = ("bios", "control-dtb", "uboot-config")
 TRUSTED_FIRMWARE: Final = ("rom", "bl2", "bl31")
 MBED_TLS: Final = ("rom", "bl2")
 KERNEL: Final = ("kernel", "null-cipher")
-"""Roles of what is made of a component."""
+"""Roles of what is made from a component."""
 
 _HOLDS: Final = {
     "disk": ("firmware", "fit", "policy", "root", "root-verity", "bootstate"),

@@ -46,7 +46,7 @@ class Component(NamedTuple):
 
     Attributes:
         products: `vendor:product`, or `product`.
-        roles: Of the artefacts that are made of it.
+        roles: Of the artefacts that are made from it.
         recipe: Directory of the layer with the patches that it is compiled with; "" for none.
     """
 

@@ -262,7 +262,7 @@ class _Graph:
             name: Of the vulnerability.
             patch: Id of the patch.
             built: Ids of the files.
-            component: Id of what they are made of; "" where it is not known.
+            component: Id of what they are made from; "" if unknown.
         """
         vulnerability = self._add(
             f"vulnerability-{name}",

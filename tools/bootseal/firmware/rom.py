@@ -16,7 +16,7 @@ from bootseal.errors import VerificationRefused
 HEAD: Final = bytes.fromhex("3031300d060960864801650304020105000420")
 """The DigestInfo of SHA-256 (PKCS #1) in front of the hash."""
 PLACEHOLDER: Final = b"bootseal: no master root key yet"
-"""What is compiled in, in the place of the hash; no key is known that has this one."""
+"""What is compiled in instead of the hash; no known key has this one."""
 
 _KNOWN: Final = {
     PLACEHOLDER.hex(): "the placeholder of the build",

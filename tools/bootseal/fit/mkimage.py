@@ -5,7 +5,7 @@ mkimage runs with a placeholder for every private key. It writes all nodes, prop
 space as it always does; then the bytes of each signature are replaced by those of the real signer,
 which have the same length. That the placeholder's signature fits the digest computed here proves
 first that both mean the same bytes. For a deterministic algorithm the result is the file that
-mkimage makes with the private key at hand, whatever its version and options, but for up to three
+mkimage makes with the private key at hand, with any version and options, but for up to three
 bytes that old releases do not initialise.
 """
 

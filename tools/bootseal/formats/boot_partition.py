@@ -3,6 +3,10 @@
 
 The policy is the text of systemd's `tpm2-pcr-signature.json`, padded with NULs. It has a place of
 its own because it is neither secret nor measured, and may be replaced without the FIT.
+
+In front of the policy, a release for a device with a boot ROM has the boot loaders that it brings:
+4 MiB, a whole bank as the ROM reads it, which is a FIP and zeros. What begins with anything but the
+header of a FIP brings none.
 """
 
 from __future__ import annotations
@@ -10,14 +14,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bootseal.errors import FormatError, UsageError
+from bootseal.formats import fip
 from bootseal.formats.fdt.read import total_size
-from bootseal.units import KIB, format_size
+from bootseal.units import KIB, MIB, format_size
 
 if TYPE_CHECKING:
     from bootseal.formats.fdt.model import Buffer
 
 POLICY_SIZE: Final = 64 * KIB
 """Bytes of the policy, padding included."""
+LOADERS_SIZE: Final = 4 * MIB
+"""Bytes of the boot loaders, padding included: those of a bank."""
 
 
 def room(size: int) -> int:
@@ -31,24 +38,44 @@ def room(size: int) -> int:
     return size - POLICY_SIZE
 
 
-def emit(fit: bytes, policy: bytes, size: int) -> bytes:
+def loaders_place(size: int) -> int:
+    """Return where in a partition of `size` bytes the boot loaders are, if it has room for them.
+
+    Raises:
+        FormatError: It has none.
+    """
+    if size < LOADERS_SIZE + POLICY_SIZE:
+        raise FormatError(
+            f"a partition of {format_size(size)} has no room for boot loaders of "
+            f"{format_size(LOADERS_SIZE)}"
+        )
+    return room(size) - LOADERS_SIZE
+
+
+def emit(fit: bytes, policy: bytes, size: int, loaders: bytes = b"") -> bytes:
     """Lay out a partition.
 
     Args:
         fit: The signed FIT.
         policy: The text of the policy.
         size: Size of the partition in bytes.
+        loaders: The FIP that the release brings; empty for none.
 
     Raises:
         UsageError: They do not fit.
         FormatError: The partition is smaller than a policy.
     """
-    if len(fit) > room(size):
+    if len(loaders) > LOADERS_SIZE:
+        raise UsageError(f"the boot loaders have {len(loaders)} bytes: a bank has {LOADERS_SIZE}")
+    place = loaders_place(size) if loaders else room(size)
+    if len(fit) > place:
         raise UsageError(
             f"a FIT of {format_size(len(fit))} does not fit a boot partition of"
-            f" {format_size(size)}, of which the last {format_size(POLICY_SIZE)} are the policy's"
+            f" {format_size(size)}, of which the last {format_size(size - place)} are for the "
+            f"policy{' and the boot loaders' if loaders else ''}"
         )
-    return fit.ljust(room(size), b"\0") + pad_policy(policy)
+    padded = loaders.ljust(room(size) - place, b"\0")
+    return fit.ljust(place, b"\0") + padded + pad_policy(policy)
 
 
 def find_fit(partition: memoryview) -> memoryview:
@@ -59,6 +86,14 @@ def find_fit(partition: memoryview) -> memoryview:
     """
     front = partition[: room(len(partition))]
     return front[: total_size(front)]
+
+
+def find_loaders(partition: memoryview) -> memoryview:
+    """Return the boot loaders in a partition, with the zeros behind; empty if it brings none."""
+    if len(partition) < LOADERS_SIZE + POLICY_SIZE:
+        return partition[:0]
+    found = partition[loaders_place(len(partition)) : room(len(partition))]
+    return found if found[: len(fip.HEADER)] == fip.HEADER else partition[:0]
 
 
 def pad_policy(text: bytes) -> bytes:

@@ -145,9 +145,9 @@ class Pace:
     """How fast, when, and how long.
 
     Attributes:
-        per_minute: Devices that are told in a minute.
+        per_minute: Devices that are notified per minute.
         timeout: Minutes that a device may take.
-        window: When devices are told, AWS's cron expression in UTC; empty for at once.
+        window: When devices are notified, AWS's cron expression in UTC; empty for at once.
         window_minutes: How long that lasts; 0 without a window.
         expires: Seconds that a presigned URL is good for.
         aborts: When the rest is cancelled.

@@ -264,7 +264,7 @@ def _replaced(
     signer: Signer,
     algorithm: Algorithm,
 ) -> bytes:
-    """Put a signer's signature in the place of that of a stand-in."""
+    """Replace a stand-in's signature by a signer's."""
     signature = signer.sign_digest(algorithm.digest([signed]), algorithm)
     if not algorithm.kind.is_rsa:
         signature = public.raw_to_der(signature)

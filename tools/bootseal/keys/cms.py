@@ -279,7 +279,7 @@ def _verify(signed: SignedData, content: bytes, key: PublicKey) -> None:
 def check_detached(message: bytes, content: bytes, pinned: x509.Certificate) -> list[Finding]:
     """Return what is wrong with the signature of an application, held against one certificate.
 
-    As for systemd, that certificate is pinned: no chain leads to it, and no date ends its use.
+    As for systemd, that certificate is pinned: no chain leads to it, and its dates are ignored.
 
     Args:
         message: The signature.
@@ -306,7 +306,7 @@ def check_module(
 ) -> list[Finding]:
     """Return what is wrong with the signature of a kernel module, held against one certificate.
 
-    As for the kernel, that certificate is pinned: no chain leads to it, and no date ends its use.
+    As for the kernel, that certificate is pinned: no chain leads to it, and its dates are ignored.
 
     Args:
         message: The signature, as `sign-file` writes it: RSA, without a certificate.

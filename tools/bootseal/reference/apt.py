@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bootseal import proc
+from bootseal import files, proc
 from bootseal.errors import ToolError, UsageError
 from bootseal.reference import cache
 
@@ -172,10 +172,11 @@ class Apt:
         for name in _DIRECTORIES:
             (root / name).mkdir(parents=True, exist_ok=True)
         sources = _SOURCES.format(mirror=mirror, suite=suite, keyring=KEYRING)
-        (root / "etc/sources.list.d/debian.sources").write_text(sources)
+        text = _CONFIGURATION.format(root=root, architecture=ARCHITECTURE) + _host_proxies()
         (root / "status").touch()
-        text = _CONFIGURATION.format(root=root, architecture=ARCHITECTURE)
-        (root / "apt.conf").write_text(text + _host_proxies())
+        # Another build's apt may be reading these at this moment.
+        _replace(root / "etc/sources.list.d/debian.sources", sources)
+        _replace(root / "apt.conf", text)
         return cls(root)
 
     def update(self, progress: Progress) -> None:
@@ -276,6 +277,12 @@ class Apt:
         with (self.root / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file in one step: a program that reads it meanwhile gets the old text or the new."""
+    if not path.exists() or path.read_text() != text:
+        files.write_file(path, text.encode())
 
 
 def _host_proxies() -> str:

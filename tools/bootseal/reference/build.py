@@ -60,7 +60,7 @@ class _Stopped(Exception):
 
 
 class _Stoppable:
-    """Progress of work in a second thread, which ends at its next step once it is told to."""
+    """Progress of work in a second thread, which ends at its next step when asked to."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The verdict on a disk as one self-contained HTML page, and its map as a drawing of its own."""
+"""The verdict on a disk as one self-contained HTML page, and its map as a separate drawing."""
 
 from __future__ import annotations
 

@@ -216,7 +216,10 @@ def _artefacts(device: Device, directory: Path, plan: Plan, signing: Signing) ->
         with mapped(device.artefact(directory, "boot")) as view:
             old = bytes(view)
         policy = old[boot_partition.room(len(old)) :] if document is None else document
-        changed["boot"] = boot_partition.emit(plan.fits[first], policy, len(old))
+        loaders = bytes(boot_partition.find_loaders(memoryview(old)))
+        if plan.renewed is not None and loaders:
+            loaders = plan.renewed.files["firmware"]
+        changed["boot"] = boot_partition.emit(plan.fits[first], policy, len(old), loaders)
     return {role: data for role, data in changed.items() if role in device.artefacts}
 
 

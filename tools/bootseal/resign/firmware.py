@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bootseal.check.firmware import brought
 from bootseal.errors import FormatError, UsageError, VerificationRefused
 from bootseal.files import BOOT_LOADER, read_bounded
 from bootseal.findings.model import refuse
@@ -94,7 +95,9 @@ def signed(
     *,
     trust: bool,
 ) -> tuple[SignedBank, ...]:
-    """Sign the boot loaders of every bank; what signers that only record make is not good.
+    """Sign the boot loaders of every bank, and those that the slots bring for the banks.
+
+    What signers that only record make is not good.
 
     Args:
         disk: The disk; it is only read.
@@ -121,10 +124,8 @@ def signed(
         )
     done: dict[bytes, bytes] = {}
     banks: list[SignedBank] = []
-    for name in firmware.banks:
-        entry = table.entry(name)
-        if entry is None:
-            raise FormatError(f"the disk has no partition {name}")
+    for entry in _places(disk, target, table, firmware):
+        name = entry.name
         content = bank_of.content(disk, entry.offset, entry.size)
         if content not in done:
             done[content] = _sign(name, content, target.control, control, firmware, signers)
@@ -177,6 +178,21 @@ def measured_by(banks: Sequence[SignedBank]) -> tuple[bytes, tuple[Event, ...]]:
     """Return U-Boot's version string, and what is measured before it, of signed boot loaders."""
     images = measured.images(fip.parse(banks[0].after))
     return version_string(images["bios"]), measured.events(images)
+
+
+def _places(disk: Disk, target: Expected, table: Table, firmware: Firmware) -> list[Partition]:
+    """Return the banks, and behind them where releases bring boot loaders for these."""
+    found: list[Partition] = []
+    for name in firmware.banks:
+        entry = table.entry(name)
+        if entry is None:
+            raise FormatError(f"the disk has no partition {name}")
+        found.append(entry)
+    for slot in target.slots:
+        boot = table.entry(slot.boot)
+        loaders = None if boot is None else brought(disk, boot)
+        found += [] if loaders is None else [loaders]
+    return found
 
 
 def _sign(

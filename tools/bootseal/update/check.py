@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bootseal.check.expected import Expected
+    from bootseal.check.firmware import Bank
     from bootseal.formats.update.cms import SignedData
     from bootseal.formats.update.manifest import Manifest
     from bootseal.keys.cms import Certificate
@@ -71,6 +72,7 @@ class BundleVerdict:
         recipients: Of an encrypted bundle, who can open it: the serial numbers of certificates.
         manifest: What it holds; None where nothing vouches for it.
         rollback_index: Security version of the release; None where it was not looked at.
+        loaders: The boot loaders that it brings; None for none, and where it was not looked at.
     """
 
     findings: tuple[Finding, ...]
@@ -79,6 +81,7 @@ class BundleVerdict:
     recipients: str = ""
     manifest: Manifest | None = None
     rollback_index: int | None = None
+    loaders: Bank | None = None
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -99,6 +102,10 @@ class BundleVerdict:
             f"rollback index {self.rollback_index}",
         ]
         unchecked = ["whether the release starts and stays up"]
+        if any(each.id == "disk.firmware-unchecked" for each in self.findings):
+            unchecked.insert(0, "the boot loaders that it brings, as no boot ROM is known")
+        else:
+            checked.append(self._boot_loaders())
         if any(each.id == "disk.policy-unchecked" for each in self.findings):
             unchecked.insert(0, "the PCR policies, as no key is known")
         else:
@@ -106,6 +113,14 @@ class BundleVerdict:
         if not inside:
             unchecked.insert(0, "the contents of the root")
         return f"Checked: {'; '.join(checked)}. Not checked: {'; '.join(unchecked)}."
+
+    def _boot_loaders(self) -> str:
+        if self.loaders is None:
+            return "it brings no boot loaders"
+        version = " and ".join(
+            str(each) for each in sorted({*self.loaders.verdict.counters.values()})
+        )
+        return f"the boot ROM accepts the boot loaders that it brings, of version {version}"
 
 
 def check(
@@ -142,24 +157,25 @@ def check(
         manifest = manifests.parse(signed.content)
         form = manifests.CRYPT if recipients else manifests.VERITY
         found += _manifest(manifest, wanted, form)
-        index = None
+        inner = contents.Found(findings=[])
         with progress.step(f"every block of the bundle ({parts.payload // BLOCK})"):
             damaged = list(payload.check(disk, parts.payload, manifest))
         found += damaged
         if not damaged and manifest.form == form:
             with _readable(disk, parts.payload, manifest) as plain:
-                inner, index = contents.check(
+                inner = contents.check(
                     plain, manifest, wanted.target, progress, inside=wanted.inside
                 )
-            found += inner
-            found += _rollback(index, wanted.lowest)
+            found += inner.findings
+            found += _rollback(inner.rollback_index, wanted.lowest)
     return BundleVerdict(
         findings=tuple(dict.fromkeys(found)),
         size=disk.size,
         signed=signed,
         recipients=recipients,
         manifest=manifest,
-        rollback_index=index,
+        rollback_index=inner.rollback_index,
+        loaders=inner.loaders,
     )
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bootseal.check import boot_chain, unallocated
+from bootseal.check import boot_chain, firmware, unallocated
 from bootseal.disk.filesystems import squashfs
 from bootseal.disk.image import Disk
 from bootseal.disk.partitions import Table
@@ -42,9 +42,24 @@ _INTERNAL: Final = "manifest.raucm"
 """RAUC puts the manifest next to the images as well, and does not read it there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What is inside a bundle.
+
+    Attributes:
+        findings: What is wrong.
+        rollback_index: The lowest one of its configurations; None where there is nothing to start.
+        loaders: The boot loaders that it brings; None for none.
+    """
+
+    findings: list[Finding]
+    rollback_index: int | None = None
+    loaders: firmware.Bank | None = None
+
+
 def check(
     bundle: Disk, manifest: Manifest, target: Expected, progress: Progress, *, inside: bool
-) -> tuple[list[Finding], int | None]:
+) -> Found:
     """Check the files of a bundle.
 
     Args:
@@ -54,10 +69,6 @@ def check(
         progress: Told about the long steps.
         inside: Also look at what the root holds.
 
-    Returns:
-        What is wrong, and the lowest rollback index of its configurations; None where there is
-        nothing to start.
-
     Raises:
         ToolError: A program that reads a file system is not installed.
     """
@@ -66,24 +77,35 @@ def check(
             with progress.step("unpack the images"):
                 nodes = squashfs.read(bundle.for_others, Path(name))
         except FormatError as error:
-            return [finding("update.unreadable", _WHERE, error.message)], None
+            return Found(findings=[finding("update.unreadable", _WHERE, error.message)])
         with _archive(bundle, nodes) as (archive, pieces):
             with progress.step("hash the images"):
                 found = list(_files(archive, nodes, pieces, manifest))
             if any(name not in pieces for name in FILES.values()):
-                return found, None
+                return Found(findings=found)
             table = _table(pieces)
             found += _sizes(table, target)
             target = _of_bundle(target, bundle)
-            chain = boot_chain.check(archive, target, table, progress)
+            about, loaders = _loaders(archive, table, target)
+            found += about
+            brought = (loaders,) if loaders else ()
+            chain = boot_chain.check(archive, target, table, progress, brought)
             found += chain.findings
-            found += unallocated.check(archive, unallocated.unused(table, chain))
+            gaps = unallocated.unused(archive, table, chain, brought)
+            found += unallocated.check(archive, gaps)
             if inside:
                 from bootseal.check import contents  # noqa: PLC0415 - slow to load
 
                 with progress.step("contents of the root"):
                     found += contents.check(archive, target, table.entries)
-            return found, _rollback_index(chain)
+            return Found(findings=found, rollback_index=_rollback_index(chain), loaders=loaders)
+
+
+def _loaders(
+    archive: Disk, table: Table, target: Expected
+) -> tuple[list[Finding], firmware.Bank | None]:
+    entry = table.entry(FILES[BOOT])
+    return ([], None) if entry is None else firmware.check_brought(archive, entry, target)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def encrypt(
     output: Path,
     progress: Progress,
 ) -> None:
-    """Write an encrypted bundle with what is in another one, under a key of its own.
+    """Write an encrypted bundle with the contents of another one, under a new key.
 
     Args:
         path: The bundle, of format verity.

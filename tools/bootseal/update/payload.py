@@ -31,7 +31,7 @@ _TIMEOUT: Final = 1800.0
 _FILE: Final = 0o644
 _WHERE: Final = "payload"
 _LISTED: Final = 4
-"""Bad blocks that are findings of their own; the rest is counted."""
+"""Bad blocks that get a finding each; the rest is counted."""
 
 
 def pack(directory: Path, names: Iterable[str], image: Path, *, epoch: int) -> None:

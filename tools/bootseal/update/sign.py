@@ -86,7 +86,7 @@ def whole(path: Path) -> bytes:
 
 
 def sign(path: Path, manifest: bytes, signing: Signing, output: Path) -> None:
-    """Put another signature into a bundle, in the place of the one it has.
+    """Replace the signature of a bundle.
 
     Args:
         path: The bundle.

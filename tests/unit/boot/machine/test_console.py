@@ -152,6 +152,24 @@ LINES = [
         "bootseal: data: closed: there is no data partition",
     ),
     ("data-rotated", "3", "bootseal: data: TPM key slot replaced, the new one is 3"),
+    ("loaders-writing", "b", "bootseal: boot loaders: writing bank b"),
+    (
+        "loaders-chosen",
+        "b",
+        "[ 12.3] bootseal: boot loaders: those of this release are in bank b, and are tried at",
+    ),
+    ("loaders-tried", "b", "bootseal: boot loaders: those in bank b are tried"),
+    ("loaders-kept", "b", "bootseal: boot loaders: those in bank b are kept"),
+    (
+        "loaders-failed",
+        "b",
+        "bootseal: boot loaders: those in bank b failed, and are not tried again",
+    ),
+    (
+        "loaders-same",
+        "a",
+        "bootseal: boot loaders: bank a holds the same as the one that runs",
+    ),
     ("state-kept", "", "[  9.1] state[2]: bootseal: state: kept"),
     (
         "state-volatile",

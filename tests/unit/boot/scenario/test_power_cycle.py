@@ -105,11 +105,13 @@ def test_call_goes_on_next_to_the_console(tmp_path: Path) -> None:
     assert session.typed == "go"
     assert called.get(timeout=60) is workspace
     assert not actions.finished()
+    assert not actions.failed()
     assert actions.objection() == "the device did not say all that was asked of it"
 
     answered.set()
     while not actions.finished():
         time.sleep(0.01)
+    assert actions.failed()
     assert actions.objection() == "the proof is refused"
 
 

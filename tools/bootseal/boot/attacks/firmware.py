@@ -15,7 +15,7 @@ from bootseal import proc
 from bootseal.boot.attacks import forge, forge_signed
 from bootseal.errors import UsageError
 from bootseal.firmware import chain, places, rom, sign
-from bootseal.formats import bank_choice, fip
+from bootseal.formats import bank_choice, boot_partition, fip
 from bootseal.keys import certificate, tbbr
 from bootseal.keys.directory import directory as key_directory
 from bootseal.keys.profile import Role
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from bootseal.keys.signers.base import Signer
 
 _BOOTSTATE: Final = "bootstate"
-# PSCI SYSTEM_RESET, the first thing that this U-Boot does.
-_RESET: Final = struct.pack(
+RESET: Final = struct.pack(
     "<4I",
     0x52B08000,  # mov w0, #0x84000000
     0x72800120,  # movk w0, #9
     0xD4000003,  # smc #0
     0x14000000,  # b   .
 )
+"""PSCI SYSTEM_RESET, the first thing that this U-Boot does."""
 _ALGORITHM: Final = "sha256,rsa2048"
 # Of the block that chooses a bank: less than its magic number.
 _TORN: Final = 3
@@ -59,6 +59,14 @@ def install(workspace: Workspace, content: bytes, banks: str = "ab") -> None:
     """Overwrite whole banks with a FIP and zeros."""
     for name in (f"fw-{bank}" for bank in banks):
         workspace.disk.write(name, 0, content.ljust(workspace.disk.size(name), b"\0"))
+
+
+def bring(workspace: Workspace, content: bytes, slots: str = "ab") -> None:
+    """Have the releases in slots bring a FIP for the banks."""
+    for slot in (slot for slot in workspace.device.slots if slot.name in slots):
+        place = boot_partition.loaders_place(workspace.disk.size(slot.boot))
+        padded = content.ljust(boot_partition.LOADERS_SIZE, b"\0")
+        workspace.disk.write(slot.boot, place, padded)
 
 
 def changed(change: Callable[[bytes], bytes], banks: str = "ab") -> Callable[[Workspace], None]:
@@ -155,7 +163,7 @@ def by_maker(
 
 def crashing(banks: str = "ab") -> Callable[[Workspace], None]:
     """Put a FIP of the maker's whose U-Boot resets the machine at once into these banks."""
-    return by_maker({"nt-fw": _RESET}, banks)
+    return by_maker({"nt-fw": RESET}, banks)
 
 
 def replace_uboot(workspace: Workspace, content: bytes) -> None:
@@ -187,7 +195,7 @@ def choice_is_torn(workspace: Workspace) -> None:
 
 
 def switched_early(workspace: Workspace) -> None:
-    """Choose bank b, of which half is written."""
+    """Choose bank b when half of it is written."""
     changed(half, "b")(workspace)
     choose(1)(workspace)
 

@@ -43,7 +43,7 @@ _P = ParamSpec("_P")
 def _of_a_fit(
     change: Callable[Concatenate[Node, _P], None],
 ) -> Callable[Concatenate[bytes, _P], bytes]:
-    """Make a change of a tree an attack on a FIT, of which all else stays byte for byte."""
+    """Make a change of a tree an attack on a FIT; everything else stays byte for byte."""
 
     @functools.wraps(change)
     def attack(fit: bytes, /, *args: _P.args, **kwargs: _P.kwargs) -> bytes:

@@ -37,26 +37,26 @@ APPLICATIONS: Final = (
         title="Application images that are not installed (development image)",
         group=_GROUP,
         about="The running device is asked to verify images before they are installed: a good one, "
-        "and twins of it. By another maker's key, without a signature, with that of another image, "
-        "with a bit changed in the first block and in the middle, with another partition, another "
-        "name, a version below the lowest that the release allows, and behind a link. Each is "
-        "refused for that reason.",
+        "and tampered twins of it. They are signed with another maker's key, unsigned, signed for "
+        "another image, have a bit changed in the first block or in the middle, another partition, "
+        "another name or a version below the lowest that the release allows, or are behind a link. "
+        "Each is refused for that reason.",
         prepare=applications.plug,
         steps=(_asked("asked", *applications.VERIFIED, status="^hello: not installed$"),),
     ),
     Scenario(
         id="app-started",
-        title="Applications that start, and what others do in their place (development image)",
+        title="Applications that start, and images that do not (development image)",
         group=_GROUP,
-        about="Images are put where root has the installed ones, and checked before each start: by "
-        "another maker's key, unsigned, too old, under a version that is not theirs, a directory, "
-        "a FIFO, a device node and a link in the place of one, an application that the release "
-        "does not name, and one below a minimum that was raised later. The good one runs, goes on "
-        "while the installation of a newer one fails for want of room on the data partition, and "
-        "runs by itself in the next boot. One that tries to reach devices, the TPM, the data of "
-        "others and the network, to extend a PCR, to gain privileges and to run what it wrote "
-        "itself is held back from each. In the last boot another maker's image is in its place, "
-        "and does not run.",
+        about="Images are put where the installed ones are, and checked before each start. Those "
+        "signed with another maker's key, unsigned, too old, or named after another version do not "
+        "run, nor does a directory, FIFO, device node or link instead of an image, an application "
+        "that the release does not name, or one below a minimum that was raised later. The good "
+        "one runs, keeps running while the installation of a newer one fails because the data "
+        "partition is full, and starts automatically in the next boot. One that tries to reach "
+        "devices, the TPM, the data of others and the network, to extend a PCR, to gain privileges "
+        "and to run what it wrote itself is stopped each time. In the last boot another maker's "
+        "image replaces it, and does not run.",
         prepare=applications.plug,
         steps=(
             _asked(

@@ -11,7 +11,7 @@ from bootseal.boot.attacks import boot_loader, release
 from bootseal.boot.attacks import firmware as attacks
 from bootseal.boot.catalogue.steps import came_up, no_boot_loader, reached_kernel
 from bootseal.boot.machine.events import Ending
-from bootseal.boot.scenario.model import Expectation, ExpectedStatus, Scenario, Step
+from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Scenario, Step
 from bootseal.boot.scenario.workspace import Tpm
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def _flips(number: int) -> Scenario:
 def _release_2(workspace: Workspace) -> None:
     release.update(firmware_version=2)(workspace)
     attacks.by_maker({}, counter=2)(workspace)
+    # What is in the banks is what the release brings, byte for byte.
+    attacks.bring(workspace, workspace.disk.read("fw-a", 0, workspace.disk.size("fw-a")))
 
 
 FIRMWARE: Final = (
@@ -269,6 +271,59 @@ FIRMWARE: Final = (
                 slot="b",
                 title="boot loader of version 1 in bank a",
                 prepare=boot_loader.first_in_a,
+            ),
+        ),
+    ),
+    _scenario(
+        id="firmware-followed",
+        title="Release that brings another boot loader",
+        about="Once the release is found good, the device writes its boot loader to the bank that "
+        "does not run, and has the boot ROM try it at the next start. The data policy names both, "
+        "so the data opens with the new one too, and the choice stays. The other bank follows at "
+        "the start after that.",
+        prepare=boot_loader.brought,
+        steps=(
+            came_up(
+                *("bank:a", "data-opened", "loaders-writing:b", "loaders-chosen:b"),
+                title="the other bank is written",
+            ),
+            came_up(
+                *("bank:b", "loaders-tried:b", "data-opened", "loaders-kept:b"),
+                title="the new one is tried, and kept",
+                prepare=boot_loader.expect_other,
+            ),
+            came_up(
+                *("bank:b", "data-opened", "loaders-writing:a", "loaders-same:a"),
+                title="the first bank follows",
+                check=boot_loader.banks_are_other,
+            ),
+        ),
+    ),
+    _scenario(
+        id="firmware-followed-back",
+        title="Release that brings a boot loader which never reaches a kernel; power cut meanwhile",
+        about="The power is cut while the other bank is written: the first one starts, and the "
+        "device writes it again. The new boot loader is signed, so the boot ROM starts it, and "
+        "takes the bank before after three starts without a kernel. The device gives that bank "
+        "the boot loader that runs, and does not try the other one again.",
+        prepare=boot_loader.crashing_brought,
+        steps=(
+            Step(
+                title="power cut while bank b is written",
+                expect=Expectation(
+                    ending=Ending.CUT, console=("bank:a", "data-opened", "loaders-writing:b")
+                ),
+                actions=(Action(do=Do.CUT, when="loaders-writing", delay=0.05),),
+            ),
+            came_up(
+                *("bank:a", "data-opened", "loaders-writing:b", "loaders-chosen:b"),
+                title="bank b is written",
+            ),
+            came_up(
+                *("bank:b", "bank:b", "bank:b", "bank-refused:b", "bank:a"),
+                *("loaders-failed:b", "data-opened", "loaders-writing:b", "loaders-same:b"),
+                title="tried, and given up",
+                check=boot_loader.banks_are_first,
             ),
         ),
     ),

@@ -4,24 +4,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot.attacks import release
-from bootseal.boot.catalogue.bench import app_jobs, jobs, station, update_jobs
+from bootseal.boot.attacks import release, state
+from bootseal.boot.catalogue.bench import after, app_jobs, jobs, station, update_jobs
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, Scenario, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bootseal.boot.attacks.release import Edit
     from bootseal.boot.scenario.workspace import Workspace
 
 _GROUP: Final = "update"
 _APP: Final = "app"
 _CERTIFIED: Final = "^key, certificate [0-9a-f]+, token$"
-_TIMEOUT: Final = 1500.0
+_TIMEOUT: Final = 900.0
 _GOOD: Final = "release-2"
 _SPOILT: Final = "release-2-spoilt"
 _CUT_AFTER: Final = 4.0
@@ -56,47 +54,40 @@ def _prepared_for_more(workspace: Workspace) -> None:
     update_jobs.push_whole(workspace, name, *edits)
 
 
-def _succeeded(workspace: Workspace) -> None:
-    """See the job for the good release end well."""
-    try:
-        update_jobs.demand_success(workspace, _GOOD)
-    finally:
-        update_jobs.then_status(workspace)
+def _two(workspace: Workspace) -> None:
+    """Certify the device, see the job for the spoilt release fail, and the next one end well."""
+    station.certify(workspace)
+    update_jobs.demand_reverted(workspace, _SPOILT)
+    update_jobs.push_whole(workspace, _GOOD)
+    update_jobs.demand_success(workspace, _GOOD)
 
 
-def _reverted(
-    name: str, following: str = _GOOD, edits: tuple[Edit, ...] = ()
-) -> Callable[[Workspace], None]:
-    """Return what sees the job for a bad release fail, and pushes the following one."""
-
-    def call(workspace: Workspace) -> None:
-        try:
-            update_jobs.demand_reverted(workspace, name)
-            update_jobs.push_whole(workspace, following, *edits)
-        finally:
-            update_jobs.then_status(workspace)
-
-    return call
+def _each_reverted(workspace: Workspace) -> None:
+    """Certify the device, and see the job for each release of `_LEFT` fail."""
+    station.certify(workspace)
+    first, *rest = _LEFT
+    update_jobs.demand_reverted(workspace, first)
+    for name in rest:
+        update_jobs.push_whole(workspace, name, *_LEFT[name][0])
+        update_jobs.demand_reverted(workspace, name)
 
 
-def _waited(*when: str, call: Callable[[Workspace], None], then: str = "") -> tuple[Action, ...]:
+def _waited(*when: str, name: str, then: str = "") -> tuple[Action, ...]:
     """Wait for the device to restart, then for the end of its job, then type more."""
+    go_on = partial(update_jobs.then_status, name=name)
     return (
         *(Action(do=Do.TYPE, when=each) for each in when),
-        Action(do=Do.TYPE, when="shell", text=f"{_WAIT}{then}\r", call=call),
+        Action(do=Do.TYPE, when="shell", text=f"{_WAIT}{then}\r", call=go_on),
     )
 
 
 def _each_left() -> tuple[Action, ...]:
-    """Wait for each release of `_LEFT` to be left, and push the next one, at last the good one."""
-    names = [*_LEFT]
-    actions: list[Action] = []
-    for name, following in zip(names, [*names[1:], _GOOD], strict=True):
-        edits, _ = _LEFT.get(following, ((), ()))
-        then = f"; {update_jobs.ONE_ATTEMPT}" if edits else ""
-        call = _reverted(name, following, edits)
-        actions += _waited("root-verified:b", "root-verified:a", call=call, then=then)
-    return tuple(actions)
+    """Wait for each release of `_LEFT` to be left, and type what those but the last one need."""
+    *others, last = _LEFT
+    then = f"; {update_jobs.ONE_ATTEMPT}"
+    seen = ("root-verified:b", "root-verified:a")
+    actions = (each for name in others for each in _waited(*seen, name=name, then=then))
+    return (*actions, *_waited(*seen, name=last))
 
 
 _CERTIFY: Final = Action(do=Do.TYPE, when="shell", text=f"{jobs.START}\r", call=station.certify)
@@ -113,19 +104,21 @@ JOBS: Final = (
         "signed, but the signature of its FIT is not: RAUC installs it, U-Boot refuses the slot, "
         "and release 1 starts again with its data, reports FAILED from there and has the slot "
         "marked bad. The next job brings a good one. RAUC streams it by HTTPS and installs it; the "
-        "device restarts into release 2, opens its data, and reports SUCCEEDED.",
+        "device restarts into release 2, opens its data, raises the rollback index, and reports "
+        "SUCCEEDED.",
         prepare=_prepared_for_two,
         steps=(
             came_up(
                 *("root-verified:a", "shell", "identity-token:with"),
-                *("slot-tried:b", "slot-refused:b", "slot-tried:a", "root-verified:a"),
-                *("slot-tried:b", "root-verified:b", "data-opened"),
+                *("slot-tried:b", "bad-signature:conf-b", "slot-refused:b"),
+                *("slot-tried:a", "root-verified:a", "slot-tried:b", "root-verified:b"),
+                *("data-opened", f"rollback-raised:{release.INDEX}"),
                 slot="b",
                 identity=_CERTIFIED,
                 actions=(
-                    _CERTIFY,
-                    *_waited("slot-refused:b", call=_reverted(_SPOILT)),
-                    *_waited("root-verified:b", call=_succeeded),
+                    replace(_CERTIFY, call=_two),
+                    *_waited("slot-refused:b", name=_SPOILT),
+                    *_waited("root-verified:b", name=_GOOD),
                 ),
                 timeout=_TIMEOUT,
             ),
@@ -133,8 +126,8 @@ JOBS: Final = (
     ),
     Scenario(
         id="update-job-reverted",
-        title="Updates by jobs of AWS IoT: releases that come up and are left again, then a good "
-        "one (development image)",
+        title="Updates by jobs of AWS IoT: releases that come up and are left again "
+        "(development image)",
         group=_GROUP,
         about="Three bundles in a row, which the maker signed and the device accepts. In the first "
         "release systemd itself is stopped before the slot is found good: it starts nothing "
@@ -142,9 +135,9 @@ JOBS: Final = (
         "policy before it opens the data, so the TPM does not release the key. In the third "
         "one the test that decides on a good start fails. Both are up and not good, and "
         "restarted for that. Each time release 1 starts again with its data, and reports "
-        "FAILED, reverted to last known good. The fourth job brings a good release, which "
-        "reports SUCCEEDED. To save restarts, each bad release has one attempt and not three, "
-        "and the last two are left after one minute and not after 30.",
+        "FAILED, reverted to last known good, with slot b marked bad. To save restarts, each "
+        "bad release has one attempt and not three, and the last two are left after one "
+        "minute and not after 30.",
         prepare=_prepared_for_more,
         steps=(
             came_up(
@@ -154,14 +147,17 @@ JOBS: Final = (
                     for _, why in _LEFT.values()
                     for seen in ("slot-tried:b", "root-verified:b", *why, "slot-tried:a")
                 ),
-                *("root-verified:a", "slot-tried:b", "root-verified:b", "data-opened"),
-                slot="b",
+                "root-verified:a",
                 identity=_CERTIFIED,
                 actions=(
-                    replace(_CERTIFY, text=f"{jobs.START}; {update_jobs.ONE_ATTEMPT}\r"),
+                    replace(
+                        _CERTIFY,
+                        text=f"{jobs.START}; {update_jobs.ONE_ATTEMPT}\r",
+                        call=_each_reverted,
+                    ),
                     *_each_left(),
-                    *_waited("root-verified:b", call=_succeeded),
                 ),
+                check=after.slot_state_is("A B", a=3, b=0),
                 timeout=2 * _TIMEOUT,
             ),
         ),
@@ -170,9 +166,9 @@ JOBS: Final = (
         id="update-job-cut",
         title="Power cut while a job's update is written (development image)",
         group=_GROUP,
-        about="The power is cut while RAUC writes the root of the other slot. The device comes up "
-        "in release 1, and AWS gives it the same job again, which is then installed and "
-        "reported as SUCCEEDED.",
+        about="The power is cut while RAUC writes the root of the other slot, and a write of the "
+        "slot state is torn. The device comes up in release 1 by the second copy, and "
+        "AWS gives it the same job again, which is then installed and reported as SUCCEEDED.",
         prepare=_prepared,
         steps=(
             Step(
@@ -187,26 +183,33 @@ JOBS: Final = (
                 timeout=_TIMEOUT,
             ),
             came_up(
-                *("slot-tried:a", "root-verified:a", "identity-token:with"),
+                *("state-copy", "slot-tried:a", "root-verified:a", "identity-token:with"),
                 *("slot-tried:b", "root-verified:b", "data-opened"),
                 slot="b",
                 title="resumed",
                 identity=_CERTIFIED,
-                actions=_waited("root-verified:b", call=_succeeded),
+                prepare=state.tear,
+                actions=(
+                    Action(
+                        do=Do.TYPE,
+                        call=partial(update_jobs.demand_success, name=_GOOD, cut=True),
+                    ),
+                    *_waited("root-verified:b", name=_GOOD),
+                ),
                 timeout=_TIMEOUT,
             ),
         ),
     ),
     Scenario(
         id="app-job",
-        title="Application by jobs of AWS IoT (development image)",
+        title="Application installed by AWS IoT jobs (development image)",
         group=_APP,
-        about="One job after the other asks the running device for an application that its release "
-        "allows. Version 1.1.0 is installed and runs. A version 1.2.0 whose program ends a second "
-        "after each start is removed within its health time: version 1.1.0 runs again, and the job "
-        "is FAILED with the reason. Another 1.2.0 takes its place. Refused are 1.1.0 again, a "
-        "newer version that another maker signed, and one with a changed block, each for its "
-        "reason, while 1.2.0 runs on. The last job removes it.",
+        about="Jobs ask the running device, one after the other, for an application that its "
+        "release allows. Version 1.1.0 is installed and runs. A 1.2.0 whose program exits a second "
+        "after each start is removed within its health time: version 1.1.0 runs again, and "
+        "the job is FAILED with the reason. A working 1.2.0 replaces it. 1.1.0 again, a newer "
+        "version signed by another maker, and one with a changed block are each refused for that "
+        "reason, while 1.2.0 keeps running. The last job removes it.",
         prepare=app_jobs.prepare,
         steps=(
             came_up(
@@ -230,7 +233,7 @@ JOBS: Final = (
         group=_APP,
         about="The power is cut three times at moments that the seed chooses: while the installer "
         "works, and twice while the next boots finish its work. Each time the old version is there "
-        "or the new one, the job is given again, and it ends SUCCEEDED with the new one running.",
+        "or the new one, the job is sent again, and it ends SUCCEEDED with the new one running.",
         prepare=app_jobs.prepare,
         steps=(
             Step(

@@ -10,8 +10,8 @@ from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import STATUS, Action, Do, Expectation, Scenario, Step
 
-CUTS: Final = 10
-_EARLY: Final = 3
+CUTS: Final = 6
+_EARLY: Final = 2
 _EARLY_WINDOW: Final = (0.3, 12.0)
 _LATE_WINDOW: Final = (0.0, 20.0)
 """Seconds after the root is verified, in which the first boot makes the data partition."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bootseal.boot.attacks import release, state
-from bootseal.boot.catalogue.bench import after, updates
+from bootseal.boot.attacks import release
+from bootseal.boot.catalogue.bench import updates
 from bootseal.boot.catalogue.steps import came_up
 from bootseal.boot.machine.events import Ending
 from bootseal.boot.scenario.model import Action, Do, Expectation, ExpectedStatus, Scenario, Step
@@ -110,49 +110,6 @@ UPDATES: Final = (
                 ),
             ),
             came_up(*_BACK, title="next boot"),
-        ),
-    ),
-    Scenario(
-        id="update-installed",
-        title="Bundles that RAUC installs: one that does not boot, then one that does "
-        "(development image)",
-        group=_GROUP,
-        about="The first bundle is signed, but its FIT is not. RAUC installs it, U-Boot refuses "
-        "the slot, the device comes up from the release before with its data, and marks the slot "
-        "bad. A write of the slot state is then cut short, and the device starts by the second "
-        "copy. The second bundle starts, opens the same data, and the rollback index rises.",
-        prepare=updates.plug_installed,
-        steps=(
-            came_up(
-                *("root-verified:a", "shell", "slot-tried:b", "bad-signature:conf-b"),
-                "slot-refused:b",
-                *_BACK,
-                title="broken",
-                actions=(
-                    Action(
-                        do=Do.TYPE,
-                        when="shell",
-                        text=updates.RESTART,
-                        call=updates.asking(updates.BROKEN),
-                    ),
-                ),
-                check=after.slot_state_is("A B", a=3, b=0),
-            ),
-            came_up(
-                *("state-copy", "root-verified:a", "shell", *_TRIED, "data-opened"),
-                f"rollback-raised:{release.INDEX}",
-                slot="b",
-                title="good, by the second copy of the slot state",
-                prepare=state.tear,
-                actions=(
-                    Action(
-                        do=Do.TYPE,
-                        when="shell",
-                        text=updates.RESTART,
-                        call=updates.asking(updates.INSTALLED),
-                    ),
-                ),
-            ),
         ),
     ),
 )

@@ -18,6 +18,8 @@ class Ending(StrEnum):
     """The console showed the pattern that the step waits for."""
     CUT = "power-cut"
     """We cut the power, as an action of the step said."""
+    STOPPED = "stopped"
+    """A call of the step ended badly, so nothing more was waited for."""
     TIMEOUT = "timeout"
     """Nothing the step waits for happened in time: proves nothing."""
     CRASHED = "crashed"

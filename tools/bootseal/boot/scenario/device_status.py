@@ -111,6 +111,28 @@ class ApplicationStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BootLoadersStatus:
+    """The banks of boot loaders.
+
+    Attributes:
+        running: The bank that runs, `a` or `b`.
+        chosen: The bank that the boot ROM tries first.
+        trial: `none`; `next`: the chosen one is tried at the next start; `running`: the other one
+            is tried.
+        a: SHA-256 of the whole bank, lower-case hex.
+        b: Likewise.
+        release: Likewise of what the running release brings; "" when it brings none.
+    """
+
+    running: str
+    chosen: str
+    trial: str
+    a: str
+    b: str
+    release: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
     """One line of /proc/self/mounts."""
 
@@ -133,6 +155,8 @@ class Status:
         state: `kept` or `volatile`, by place that the product keeps on the data partition; None on
             a device that keeps nothing.
         applications: Those that the release allows; None on a device without the program for them.
+        boot_loaders: The banks; None where they are not looked at: without a boot ROM, or while the
+            system is not good.
         pcrs: SHA-256 PCR values by index, lower-case hex.
         event_log_size: Bytes of the TCG event log, 0 when there is none.
         event_log: The log itself.
@@ -150,6 +174,7 @@ class Status:
     identity: IdentityStatus | None = None
     applications: tuple[ApplicationStatus, ...] | None = None
     state: dict[str, str] | None = None
+    boot_loaders: BootLoadersStatus | None = None
     pcrs: dict[str, str]
     event_log_size: int
     event_log: bytes

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MATRIX_SCHEMA: Final = "bootseal.matrix/3"
 
 ALWAYS_FORBIDDEN: Final = ("u-boot-prompt", "attacker-code", "emergency-shell")
-"""Nobody ever gets a boot loader prompt or an emergency shell, or runs code of their own."""
+"""Nobody ever gets a boot loader prompt or an emergency shell, or runs their own code."""
 
 STEP_TIMEOUT: Final = 600.0
 """Seconds that a power cycle has, unless its step says otherwise."""

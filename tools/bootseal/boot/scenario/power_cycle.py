@@ -64,7 +64,8 @@ def run(
     """Watch a device that was just switched on until the step is over.
 
     The status line and the `until` pattern end a step only after all its actions were done; a
-    power-off, a crash, a forbidden console line and the timeout end it at any time.
+    power-off, a crash, a forbidden console line, a call that ends badly and the timeout end it at
+    any time.
 
     Args:
         session: The device.
@@ -75,6 +76,7 @@ def run(
     Raises:
         Inconclusive: Told to give up.
         ToolError: QEMU answered a command with an error.
+        BootsealError: A call could not be carried out.
     """
     actions = _Actions(step.actions, workspace)
     status = b""
@@ -84,6 +86,8 @@ def run(
             actions.call(action)
         if stop is not None and stop.is_set():
             raise Inconclusive("stopped before the step was over")
+        if actions.failed():
+            return _cycle(session, Ending.STOPPED, session.elapsed(), actions, status)
         wake = min(step.timeout, actions.wake(), session.elapsed() + _STOP_LATENCY)
         events = session.poll(wake)
         if not events and session.elapsed() >= step.timeout:
@@ -208,6 +212,10 @@ class _Actions:
         over = all(call.done() for call in self._calls)
         return over and not self._waiting and not self._timed and not self._armed
 
+    def failed(self) -> bool:
+        """Tell whether a call ended badly; `objection` says how."""
+        return any(call.done() and call.exception() is not None for call in self._calls)
+
     def call(self, action: Action) -> None:
         """Begin the action's call, if it has one."""
         if action.call is not None and self._workspace is not None:
@@ -219,7 +227,8 @@ class _Actions:
         Raises:
             BootsealError: A call could not be carried out.
         """
-        for call in self._calls:
+        # Those that ended say more than those that did not.
+        for call in sorted(self._calls, key=lambda each: not each.done()):
             if not call.done():
                 return "the device did not say all that was asked of it"
             try:

@@ -34,7 +34,7 @@ class Tpm(StrEnum):
     CLEARED = "cleared"
     """The base's own chip after `TPM2_Clear` through the platform hierarchy."""
     OTHER_BANK = "other-bank"
-    """The base's own chip with SHA-1 PCRs in the place of the SHA-256 ones."""
+    """The base's own chip with SHA-1 PCRs instead of SHA-256 ones."""
     LOCKED_OUT = "locked-out"
     """The base's own chip in lockout, as after too many wrong guesses."""
     FULL = "full"

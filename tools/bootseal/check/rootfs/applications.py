@@ -107,7 +107,7 @@ _DIRECTORIES: Final = {
         rf"{_SYSTEM}(?:/(?:service|bootseal-\.service|bootseal-app@[^/]*\.service)\.d)?"
     ): "disk.root-app-confinement",
 }
-"""Where these files are; the finding that a link in the place of such a directory makes."""
+"""Where these files are; the finding for a link instead of such a directory."""
 _SUFFIX: Final = ".conf"
 _MAX_CERTIFICATE: Final = 65536
 _SECTION: Final = re.compile(r"(?m)^[ \t]*\[(.*)\][ \t]*$")

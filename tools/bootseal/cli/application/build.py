@@ -10,9 +10,8 @@ from typing import Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.application import printing
-from bootseal.cli.application.keys import SigningOptions
-from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.application import keys, printing
+from bootseal.cli.key_options import CertifiedKeyOptions, KeyOptions
 from bootseal.cli.options import Json
 from bootseal.errors import UsageError
 
@@ -40,7 +39,7 @@ def build(
             "--output", "-o", metavar="IMAGE", help="The image to write: hello_1.2.0_arm64.raw."
         ),
     ],
-    who: SigningOptions,
+    who: CertifiedKeyOptions,
     opening: KeyOptions,
     everything: Annotated[
         bool, typer.Option("--all", help="Print every finding, not only warnings.")
@@ -51,7 +50,8 @@ def build(
 
     The application's contents are checked first. Files belong to root and have no extended
     attributes; their time is SOURCE_DATE_EPOCH, or else 1970. The same files, name, version and
-    entry give the same bytes, with an RSA key or a key file.
+    entry give the same bytes, with an RSA key or a key file. In a key directory, the key with the
+    role app signs.
 
     Example: bootseal app build root --name hello --version 1.2.0 --entry /usr/bin/hello
     --keys keys -o hello_1.2.0_arm64.raw
@@ -75,7 +75,7 @@ def build(
         entry=entry,
         epoch=now() if "SOURCE_DATE_EPOCH" in os.environ else 0,
     )
-    signing, recorder = who.signing(opening.access())
+    signing, recorder = keys.signing(who, opening.access())
     progress = console.TerminalProgress()
     found = building.build(application, output, signing.partition, progress)
     if not as_json:

@@ -11,8 +11,8 @@ import typer
 
 from bootseal.cli import console
 from bootseal.cli.application import printing
-from bootseal.cli.application.keys import CertificateOptions
 from bootseal.cli.disk.printing import print_findings
+from bootseal.cli.key_options import CertificateOptions
 from bootseal.cli.options import Json
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def check(
     """Check an application image: its signature, each of its bytes, and its contents.
 
     The signature is verified first, with the one given certificate; then every block; then the
-    contents, with those checks of a root file system that apply to an application.
+    contents, with those checks of a root file system that apply to an application. In a key
+    directory, the certificate is that of the key with the role app.
 
     Exits with 0 if there are no errors, with 3 if there are, and with 4 if it is not an image.
 
@@ -49,8 +50,9 @@ def check(
     from bootseal.app import check as app_check
     from bootseal.cli.inputs import naming
     from bootseal.findings.model import refuse
+    from bootseal.keys.profile import Role
 
-    wanted = app_check.Wanted(certificate=trusted.pinned(), name=name, inside=inside)
+    wanted = app_check.Wanted(certificate=trusted.pinned(Role.APP), name=name, inside=inside)
     with naming(image):
         verdict = app_check.check(image, wanted, console.TerminalProgress())
     if as_json:

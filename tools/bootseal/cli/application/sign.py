@@ -9,16 +9,15 @@ from typing import Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.application import printing
-from bootseal.cli.application.keys import SigningOptions
-from bootseal.cli.key_options import KeyOptions
+from bootseal.cli.application import keys, printing
+from bootseal.cli.key_options import CertifiedKeyOptions, KeyOptions
 from bootseal.cli.options import Json
 
 
 def sign(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image to sign.")],
     *,
-    who: SigningOptions,
+    who: CertifiedKeyOptions,
     opening: KeyOptions,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write here instead of over IMAGE.")
@@ -28,7 +27,7 @@ def sign(
     """Replace the signature of an application image.
 
     The layout and every block are checked first, but not the contents of the image or its previous
-    signature: run app check if these matter.
+    signature: run app check if these matter. In a key directory, the key with the role app signs.
 
     Example: bootseal app sign hello_1.2.0_arm64.raw --keys keys
 
@@ -38,7 +37,7 @@ def sign(
     from bootseal.app import sign as signing_
     from bootseal.cli.inputs import naming
 
-    signing, recorder = who.signing(opening.access())
+    signing, recorder = keys.signing(who, opening.access())
     with naming(image), console.TerminalProgress().step("every block of the image"):
         found = signing_.whole(image)
     if recorder is not None:

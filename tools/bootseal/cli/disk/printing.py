@@ -96,7 +96,7 @@ def print_partitions(
 
     Args:
         disk: The disk.
-        table: Its partition tables, of which one at least is well formed.
+        table: Its partition tables, at least one of them well formed.
         declared: Names of the declared partitions; None where nothing says.
         wrong: Names of those that are not as declared.
     """

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,43 @@ if TYPE_CHECKING:
     from bootseal.evidence.sources import Sources
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What says which repositories a build came from."""
+
+    kas: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JSON",
+            help="What kas dump --format json --resolve-refs --resolve-local printed.",
+        ),
+    ] = None
+    source: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The git checkout that `reference build` ran in."),
+    ] = None
+
+    def sources(self, directory: Path) -> Sources:
+        """Return the repositories that a device directory came from.
+
+        Raises:
+            UsageError: None of the options is given, or both are.
+            FormatError: What it names is not what `kas dump` prints, or not such a checkout.
+        """
+        from bootseal import device as devices
+        from bootseal.evidence import sources
+        from bootseal.formats.kinds.kind import DOCUMENT
+
+        if (self.kas is None) == (self.source is None):
+            raise UsageError(
+                "nothing says which repositories the build came from: expected --kas or --source, "
+                "one of them"
+            )
+        if self.kas is not None:
+            return sources.of_kas(read(self.kas, DOCUMENT), str(self.kas))
+        return sources.of_checkout(self.source or Path(), devices.load(directory))
+
+
 def make(
     directory: DeviceDir,
     *,
@@ -34,17 +72,7 @@ def make(
     ],
     who: SigningOptions,
     opening: KeyOptions,
-    kas: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="JSON",
-            help="What kas dump --format json --resolve-refs --resolve-local printed.",
-        ),
-    ] = None,
-    source: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="The git checkout that `reference build` ran in."),
-    ] = None,
+    origin: SourceOptions,
     invocation: Annotated[
         str, typer.Option(metavar="ID", help="What the platform calls the run, such as its URL.")
     ] = "",
@@ -52,9 +80,9 @@ def make(
 ) -> None:
     """Make the evidence of a release: signed statements about all files of a device directory.
 
-    Written to DIR/evidence, in the place of what was there. Every file in DIR goes with the release
-    but those in keys, logs, matrix, state and tpm: put bundle, reports and what `evidence sbom`
-    writes there first.
+    Written to DIR/evidence, replacing what was there. Every file in DIR goes with the release but
+    those in keys, logs, matrix, state and tpm: put bundle, reports and what `evidence sbom` writes
+    there first.
 
     Example: bootseal evidence make build/device --release 2.1.0 --keys keys --kas kas.json
     --builder https://ci.example.com/release
@@ -70,7 +98,7 @@ def make(
         release=release,
         builder=builder,
         invocation=invocation,
-        sources=_sources(kas, source, directory),
+        sources=origin.sources(directory),
         created=when,
     )
     progress = console.TerminalProgress()
@@ -98,18 +126,3 @@ def make(
         len(made),
         signer.public_key.fingerprint(),
     )
-
-
-def _sources(kas: Path | None, checkout: Path | None, directory: Path) -> Sources:
-    from bootseal import device as devices
-    from bootseal.evidence import sources
-    from bootseal.formats.kinds.kind import DOCUMENT
-
-    if (kas is None) == (checkout is None):
-        raise UsageError(
-            "nothing says which repositories the build came from: expected --kas or --source, "
-            "one of them"
-        )
-    if kas is not None:
-        return sources.of_kas(read(kas, DOCUMENT), str(kas))
-    return sources.of_checkout(checkout or Path(), devices.load(directory))

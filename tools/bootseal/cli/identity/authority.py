@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from bootseal.cli.remote_keys import ExportRequests, ImportSignatures, export
+from bootseal.cli.remote_keys import ExportRequests, ImportSignatures, export, stand_in
 from bootseal.errors import UsageError
 from bootseal.keys.signers.schemes import KEY_URI
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from bootseal.keys.identity import Authority
     from bootseal.keys.signers.base import Signer
     from bootseal.keys.signers.offline import Recorder
-
-_ROLE = "device-ca"
 
 AuthorityFile: TypeAlias = Annotated[
     Path, typer.Option("--ca", metavar="PEM", help="Certificate of the CA, device-ca.")
@@ -44,20 +42,18 @@ class AuthorityOptions:
             UsageError: Not exactly one way to sign is named, or the key cannot be opened.
         """
         from bootseal.keys import identity as certificates
+        from bootseal.keys.profile import Role
         from bootseal.keys.signers import base as signers
-        from bootseal.keys.signers.offline import Answers, Recorder
 
         ways = (self.key, self.export_requests, self.import_signatures)
         if sum(each is not None for each in ways) != 1:
             raise UsageError("expected one of --key, --export-requests and --import-signatures")
-        if self.key is not None:
-            return signers.open(self.key, keys.access()), []
         half = certificates.authority_key(authority)
-        if self.import_signatures is not None:
-            directory = self.import_signatures
-            return Answers(public_key=half, role=_ROLE, directory=directory), []
-        recorder = Recorder(public_key=half, role=_ROLE)
-        return recorder, [recorder]
+        requests, signatures = self.export_requests, self.import_signatures
+        signer, recorder = stand_in(half, Role.DEVICE_CA, requests, signatures)
+        if signer is None:
+            return signers.open(str(self.key), keys.access()), []
+        return signer, [] if recorder is None else [recorder]
 
     def exported(self, recorders: list[Recorder], subject: str) -> bool:
         """In the first step, write what is to be signed; return whether this was it."""

@@ -3,14 +3,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.inputs import read
+from bootseal.cli.inputs import extra, read
 from bootseal.cli.options import Json
+from bootseal.errors import ExitCode, UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreOptions:
+    """What a configuration is written from."""
+
+    thing: Annotated[str, typer.Option(help="Name of the thing.")] = ""
+    region: Annotated[str, typer.Option(help="AWS region.")] = ""
+    endpoint: Annotated[
+        str, typer.Option(metavar="HOST", help="Data endpoint of the account, ...-ats.iot....")
+    ] = ""
+    credentials_endpoint: Annotated[
+        str, typer.Option(metavar="HOST", help="Credentials endpoint, ....credentials.iot....")
+    ] = ""
+    role_alias: Annotated[str, typer.Option(metavar="NAME", help="As in identity export.")] = ""
+    root_ca: Annotated[
+        str, typer.Option(metavar="PATH", help="AWS's root certificates, on the device.")
+    ] = "/usr/share/ca-certificates/mozilla/Amazon_Root_CA_1.crt"
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="File for config.yaml; - is standard output.")
+    ] = "-"
 
 
 def greengrass(
@@ -22,21 +45,7 @@ def greengrass(
         ),
     ] = None,
     *,
-    thing: Annotated[str, typer.Option(help="Name of the thing.")] = "",
-    region: Annotated[str, typer.Option(help="AWS region.")] = "",
-    endpoint: Annotated[
-        str, typer.Option(metavar="HOST", help="Data endpoint of the account, ...-ats.iot....")
-    ] = "",
-    credentials_endpoint: Annotated[
-        str, typer.Option(metavar="HOST", help="Credentials endpoint, ....credentials.iot....")
-    ] = "",
-    role_alias: Annotated[str, typer.Option(metavar="NAME", help="As in identity export.")] = "",
-    root_ca: Annotated[
-        str, typer.Option(metavar="PATH", help="AWS's root certificates, on the device.")
-    ] = "/usr/share/ca-certificates/mozilla/Amazon_Root_CA_1.crt",
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="File for config.yaml; - is standard output.")
-    ] = "-",
+    core: CoreOptions,
     as_json: Json = False,
 ) -> None:
     """Write or check the configuration of AWS IoT Greengrass nucleus lite.
@@ -48,39 +57,46 @@ def greengrass(
     --endpoint a1-ats.iot.eu-central-1.amazonaws.com
     --credentials-endpoint c1.credentials.iot.eu-central-1.amazonaws.com --role-alias gateway
     """
-    from bootseal.errors import ExitCode, ToolError, UsageError
-    from bootseal.formats.kinds.kind import TEXT
-
-    try:
-        from bootseal.identity import greengrass as lite
-    except ImportError as error:
-        raise ToolError(
-            f"the configuration needs the Python package {error.name}, which is not installed",
-            hint="pip install 'bootseal[greengrass]'",
-        ) from error
-    core = lite.Core(
-        thing=thing,
-        region=region,
-        data_endpoint=endpoint,
-        credentials_endpoint=credentials_endpoint,
-        role_alias=role_alias,
-        root_ca=root_ca,
-    )
-    if files and (
-        output != "-" or any((thing, region, endpoint, credentials_endpoint, role_alias))
-    ):
+    if not files:
+        _write(core)
+        return
+    if core != CoreOptions(root_ca=core.root_ca):
         raise UsageError(
             "FILE is checked as it is: expected no options for writing a configuration",
             hint="bootseal identity greengrass FILE...; to write one, leave FILE out",
         )
-    if not files:
-        made = lite.configuration(core)
-        if faults := lite.check([("the options", made)]):
-            raise UsageError(
-                f"with these options {faults[0]}", hint="bootseal identity greengrass --help"
-            )
-        console.write(output, made)
-        return
+    _check(files, as_json=as_json)
+
+
+def _write(core: CoreOptions) -> None:
+    """Write a configuration, once it has passed the checks of those that exist."""
+    with extra("greengrass", "the configuration"):
+        from bootseal.identity import greengrass as lite
+
+    made = lite.configuration(
+        lite.Core(
+            thing=core.thing,
+            region=core.region,
+            data_endpoint=core.endpoint,
+            credentials_endpoint=core.credentials_endpoint,
+            role_alias=core.role_alias,
+            root_ca=core.root_ca,
+        )
+    )
+    if faults := lite.check([("the options", made)]):
+        raise UsageError(
+            f"with these options {faults[0]}", hint="bootseal identity greengrass --help"
+        )
+    console.write(core.output, made)
+
+
+def _check(files: list[Path], *, as_json: bool) -> None:
+    """Print what is wrong with a configuration, and exit with 3 if anything is."""
+    from bootseal.formats.kinds.kind import TEXT
+
+    with extra("greengrass", "the configuration"):
+        from bootseal.identity import greengrass as lite
+
     faults = lite.check([(str(path), read(path, TEXT)) for path in files])
     verdict = "refused" if faults else "accepted"
     if as_json:

@@ -26,11 +26,11 @@ def register(
     Steps that are already done are skipped, so run the same command again after a failure. Exits
     with 3 if AWS has something that conflicts with the plan.
     """
-    from bootseal.cli.inputs import aws_extra
+    from bootseal.cli.inputs import extra
     from bootseal.formats.kinds.kind import DOCUMENT
     from bootseal.identity.aws import plan as plans
 
-    with aws_extra():
+    with extra("aws", "AWS"):
         from bootseal.identity.aws import register as registering
     asked = plans.parse(read(plan, DOCUMENT), str(plan))
     rows = []

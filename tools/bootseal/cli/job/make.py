@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,41 @@ import typer
 from bootseal.cli import console
 
 if TYPE_CHECKING:
-    from bootseal.jobs.plan import Document
+    from bootseal.jobs.plan import Document, Pace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaceOptions:
+    """When devices are notified of a job, how many at a time, and what cancels the rest."""
+
+    expires: Annotated[int, typer.Option(metavar="SECONDS", help="Life of such a URL.")] = 3600
+    per_minute: Annotated[int, typer.Option(help="Devices that are notified per minute.")] = 10
+    timeout: Annotated[int, typer.Option(metavar="MINUTES", help="For one device.")] = 240
+    abort_percent: Annotated[
+        int, typer.Option(help="Cancel the rest if this share did not succeed.")
+    ] = 10
+    abort_after: Annotated[
+        int, typer.Option(metavar="DEVICES", help="But not before that many were notified.")
+    ] = 5
+    window: Annotated[
+        str,
+        typer.Option(metavar="CRON", help="Notify devices only then: cron(0 2 ? * SUN *), UTC."),
+    ] = ""
+    window_minutes: Annotated[int, typer.Option(help="How long a window lasts.")] = 0
+
+    def pace(self) -> Pace:
+        """Return what they say, as a plan has it."""
+        from bootseal.jobs.plan import Abort, Failure, Pace
+
+        abort = Abort(failure=Failure.ALL, percent=self.abort_percent, minimum=self.abort_after)
+        return Pace(
+            per_minute=self.per_minute,
+            timeout=self.timeout,
+            window=self.window,
+            window_minutes=self.window_minutes,
+            expires=self.expires,
+            aborts=(abort,),
+        )
 
 
 def make(
@@ -24,7 +59,7 @@ def make(
     ] = None,
     *,
     remove: Annotated[
-        str, typer.Option(metavar="NAME", help="Application to remove, in the place of FILE.")
+        str, typer.Option(metavar="NAME", help="Application to remove, instead of FILE.")
     ] = "",
     url: Annotated[
         str, typer.Option(help="Where devices find FILE: s3://BUCKET/KEY, or https.")
@@ -37,27 +72,15 @@ def make(
     role: Annotated[
         str, typer.Option(metavar="ARN", help="Role by which AWS signs URLs; for s3 only.")
     ] = "",
-    expires: Annotated[int, typer.Option(metavar="SECONDS", help="Life of such a URL.")] = 3600,
-    per_minute: Annotated[int, typer.Option(help="Devices that are told in a minute.")] = 10,
-    timeout: Annotated[int, typer.Option(metavar="MINUTES", help="For one device.")] = 240,
-    abort_percent: Annotated[
-        int, typer.Option(help="Cancel the rest when so many did not succeed.")
-    ] = 10,
-    abort_after: Annotated[
-        int, typer.Option(metavar="DEVICES", help="But not before so many were told.")
-    ] = 5,
-    window: Annotated[
-        str, typer.Option(metavar="CRON", help="Tell devices only then: cron(0 2 ? * SUN *), UTC.")
-    ] = "",
-    window_minutes: Annotated[int, typer.Option(help="How long a window lasts.")] = 0,
+    pace: PaceOptions,
     output: Annotated[
         str, typer.Option("--output", "-o", help="File for the plan; - is standard output.")
     ] = "-",
 ) -> None:
-    """Write the plan of a job; nothing is asked of AWS yet.
+    """Write the plan of a job, without contacting AWS.
 
-    What it says of FILE is what FILE itself says, after each of its blocks was checked. Who signed
-    it is not asked: bootseal update check and bootseal app check do.
+    What it says about FILE comes from FILE itself, once each of its blocks was checked. It does not
+    check who signed FILE: bootseal update check and bootseal app check do.
 
     Example: bootseal job make release-2 release.raucb --url s3://releases/2.raucb --target
     group/gateways --account 123456789012 --region eu-central-1 --role
@@ -67,21 +90,13 @@ def make(
     from bootseal.jobs import plan as plans
 
     document = _document(file, remove, plans.presigned(url, region) if url else "")
-    aborts = (plans.Abort(failure=plans.Failure.ALL, percent=abort_percent, minimum=abort_after),)
     made = plans.Plan(
         job=job,
         account=account,
         region=region,
         targets=tuple(plans.arn(each, account, region) for each in target),
         role=role,
-        pace=plans.Pace(
-            per_minute=per_minute,
-            timeout=timeout,
-            window=window,
-            window_minutes=window_minutes,
-            expires=expires,
-            aborts=aborts,
-        ),
+        pace=pace.pace(),
         document=document,
     )
     console.write(output, documents.dump(plans.checked(made)))

@@ -23,14 +23,14 @@ def push(
 ) -> None:
     """Create the job of a plan in AWS, with the credentials that AWS tools use.
 
-    A job that is there with the same document and targets is left alone, whatever its pace and
+    An existing job with the same document and targets is left alone, whatever its pace and
     role. Exits with 3 if it has others.
     """
-    from bootseal.cli.inputs import aws_extra
+    from bootseal.cli.inputs import extra
     from bootseal.formats.kinds.kind import DOCUMENT
     from bootseal.jobs import plan as plans
 
-    with aws_extra():
+    with extra("aws", "AWS"):
         from bootseal.jobs import run
         from bootseal.keys.signers.amazon import Outcome
 

@@ -23,10 +23,10 @@ def status(
 
     Exits with 3 if a device failed, refused the job or took too long.
     """
-    from bootseal.cli.inputs import aws_extra
+    from bootseal.cli.inputs import extra
     from bootseal.errors import VerificationRefused
 
-    with aws_extra():
+    with extra("aws", "AWS"):
         from bootseal.jobs import run
     found = run.status(job, region or None)
     if as_json:

@@ -7,7 +7,8 @@ import dataclasses
 
 from bootseal.cli import console
 from bootseal.cli.disk.printing import print_findings
-from bootseal.cli.modules.keys import CertificateOptions, Modules, counted
+from bootseal.cli.key_options import CertificateOptions
+from bootseal.cli.modules.keys import Modules, counted
 from bootseal.cli.options import Json
 
 
@@ -15,17 +16,19 @@ def check(modules: Modules, *, trusted: CertificateOptions, as_json: Json = Fals
     """Check that one key signed all of the kernel modules, as a kernel with its certificate does.
 
     They may be compressed. Only the form is accepted that scripts/sign-file writes unless it is
-    told otherwise: RSA, the signer named by issuer and number, no certificates.
+    told otherwise: RSA, the signer named by issuer and number, no certificates. In a key directory,
+    the key is that with the role modules.
 
     Exits with 0 if that is so, and with 3 if it is not of one of them.
 
     Example: bootseal modules check root/usr/lib/modules --keys keys
     """
     from bootseal.findings.model import refuse
+    from bootseal.keys.profile import Role
     from bootseal.modules import check as checking
     from bootseal.modules import find
 
-    pinned = trusted.pinned()
+    pinned = trusted.pinned(Role.MODULES)
     found = find.find(modules)
     with console.TerminalProgress().step(counted(found)):
         findings = tuple(checking.check(found, pinned))

@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 
 from bootseal.cli import console
-from bootseal.cli.key_options import KeyOptions
-from bootseal.cli.modules.keys import Modules, SigningOptions, counted
+from bootseal.cli.key_options import CertifiedKeyOptions, KeyOptions
+from bootseal.cli.modules import keys
+from bootseal.cli.modules.keys import Modules, counted
 
 
 def sign(
     modules: Modules,
     *,
-    who: SigningOptions,
+    who: CertifiedKeyOptions,
     opening: KeyOptions,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the signature of modules that have one.")
@@ -25,7 +26,7 @@ def sign(
 
     The signature is appended as the kernel's scripts/sign-file does. Strip modules before, and
     compress them after. All of them are looked at first: if one is not a module, is compressed, or
-    is signed already, none is changed.
+    is signed already, none is changed. In a key directory, the key with the role modules signs.
 
     Example: bootseal modules sign root/usr/lib/modules --keys keys
 
@@ -36,7 +37,7 @@ def sign(
     from bootseal.modules import sign as signing_
 
     found = find.find(modules)
-    signing, recorder = who.signing(opening.access())
+    signing, recorder = keys.signing(who, opening.access())
     signing_.sign(found, signing, replace=replace, progress=console.TerminalProgress())
     if recorder is not None:
         who.finish(recorder, counted(found))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,8 +20,41 @@ from bootseal.errors import UsageError
 
 if TYPE_CHECKING:
     from bootseal.keys.envelope import Opener
-    from bootseal.keys.signers.pin import SecretSource
     from bootseal.update.check import BundleVerdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientOptions(SecretOptions):
+    """The key of one who may read an encrypted bundle."""
+
+    decrypt_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY",
+            help="Key of a recipient, to look into an encrypted bundle; needs "
+            "--decrypt-certificate.",
+        ),
+    ] = None
+    decrypt_certificate: Annotated[
+        Path | None, typer.Option(metavar="CRT", help="Certificate of that key.")
+    ] = None
+
+    def opener(self) -> Opener | None:
+        """Return what decrypts; None if no key is named.
+
+        Raises:
+            UsageError: One of the two is missing, or they do not belong together.
+            FormatError: One of them cannot be read.
+        """
+        from bootseal.keys import certificate, envelope
+        from bootseal.keys.signers import file
+
+        if self.decrypt_key is None and self.decrypt_certificate is None:
+            return None
+        if self.decrypt_key is None or self.decrypt_certificate is None:
+            raise UsageError("expected both --decrypt-key and --decrypt-certificate, or neither")
+        key = file.read_key(self.decrypt_key, self.secret())
+        return envelope.opener(key, certificate.read(self.decrypt_certificate))
 
 
 def check(
@@ -35,7 +69,7 @@ def check(
     ],
     *,
     authority: AuthorityOptions,
-    opening: SecretOptions,
+    recipient: RecipientOptions,
     policy_key: PolicyKey = None,
     lowest: Annotated[
         int | None,
@@ -51,17 +85,6 @@ def check(
             metavar="NAME", help="Devices that the bundle must be for; DEVICE's name if left out."
         ),
     ] = "",
-    decrypt_key: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="KEY",
-            help="Key of a recipient, to look into an encrypted bundle; needs "
-            "--decrypt-certificate.",
-        ),
-    ] = None,
-    decrypt_certificate: Annotated[
-        Path | None, typer.Option(metavar="CRT", help="Certificate of that key.")
-    ] = None,
     inside: Annotated[bool, typer.Option(help="Also check the contents of the root.")] = True,
     everything: Annotated[
         bool, typer.Option("--all", help="Print every finding, not only errors and warnings.")
@@ -93,27 +116,15 @@ def check(
         compatible=compatible,
         inside=inside,
     )
-    by = _opener(decrypt_key, decrypt_certificate, opening.secret())
+    opener = recipient.opener()
     with naming(bundle):
-        verdict = update_check.check(bundle, wanted, console.TerminalProgress(), by)
+        verdict = update_check.check(bundle, wanted, console.TerminalProgress(), opener)
     if as_json:
         _emit(bundle, verdict)
     else:
         print_findings(verdict.findings, everything=everything)
     refuse(verdict.findings, f"{bundle} is refused")
     console.status("OK: {} is accepted. {}", bundle, verdict.summary(inside=inside))
-
-
-def _opener(key: Path | None, certificate: Path | None, secret: SecretSource) -> Opener | None:
-    from bootseal.keys import certificate as certificates
-    from bootseal.keys import envelope
-    from bootseal.keys.signers import file
-
-    if key is None and certificate is None:
-        return None
-    if key is None or certificate is None:
-        raise UsageError("expected both --decrypt-key and --decrypt-certificate, or neither")
-    return envelope.opener(file.read_key(key, secret), certificates.read(certificate))
 
 
 def _emit(bundle: Path, verdict: BundleVerdict) -> None:
@@ -128,6 +139,13 @@ def _emit(bundle: Path, verdict: BundleVerdict) -> None:
             "encrypted_for": verdict.recipients,
             **known,
             "rollback_index": verdict.rollback_index,
+            "boot_loaders": _boot_loaders(verdict),
             "findings": [dataclasses.asdict(each) for each in verdict.findings],
         }
     )
+
+
+def _boot_loaders(verdict: BundleVerdict) -> dict[str, object] | None:
+    from bootseal.check.firmware import described
+
+    return None if verdict.loaders is None else described(verdict.loaders)

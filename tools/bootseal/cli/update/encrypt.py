@@ -33,7 +33,7 @@ def encrypt(
 ) -> None:
     """Encrypt a bundle for some devices, and sign it again.
 
-    Each encryption has a key of its own, which is part of what is signed: the update key is needed
+    Each encryption uses a new key, which is part of what is signed: the update key is needed
     here. Every block is compared with the manifest first, but not who signed before: run update
     check on BUNDLE if it matters.
 

@@ -15,7 +15,9 @@ from bootseal.cli.remote_keys import (
     ImportSignatures,
     demand_one_step,
     export,
+    of_directory,
     read_time,
+    stand_in,
     write_time,
 )
 from bootseal.errors import UsageError
@@ -23,10 +25,11 @@ from bootseal.keys.signers.schemes import KEY_URI
 
 if TYPE_CHECKING:
     from bootseal.keys.cms import Certificate
-    from bootseal.keys.profile import Role
     from bootseal.keys.signers.base import Access
     from bootseal.keys.signers.offline import Recorder
     from bootseal.update.sign import Signing
+
+_AGAIN = "bootseal update sign BUNDLE --export-requests DIR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +65,7 @@ class AuthorityOptions:
         if self.authority is None and directory is None and device is not None:
             own = device / "keys"
             directory = own if own.is_dir() else None
-        if self.authority is None and directory is None:
-            raise UsageError("no update CA is named: expected --keys or --authority")
-        path = self.authority or _of_role(directory or Path(), Role.UPDATE_CA)
+        path = self.authority or of_directory(directory, Role.UPDATE_CA, "--authority", ".crt")
         found = certificate.read(path)
         if not certificate.is_authority(found):
             raise UsageError(
@@ -101,7 +102,7 @@ class SigningHereOptions(AuthorityOptions):
 
         found = certificate.read(self.path_of_certificate())
         authority = self.certificate_of_authority()
-        uri = self.key or str(self._own(Role.UPDATE, "--key").with_suffix(".key"))
+        uri = self.key or str(of_directory(self.keys, Role.UPDATE, "--key", ".key"))
         signer = base.open(uri, access)
         return Signing(signer=signer, certificate=found, authority=authority, when=now())
 
@@ -113,12 +114,7 @@ class SigningHereOptions(AuthorityOptions):
         """
         from bootseal.keys.profile import Role
 
-        return self.certificate or self._own(Role.UPDATE, "--certificate")
-
-    def _own(self, role: Role, option: str) -> Path:
-        if self.keys is None:
-            raise UsageError(f"{option} is missing, and so is --keys, which would provide it")
-        return _of_role(self.keys, role)
+        return self.certificate or of_directory(self.keys, Role.UPDATE, "--certificate", ".crt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,28 +133,25 @@ class SigningOptions(SigningHereOptions):
             VerificationRefused: In step 1, the certificate is not one to sign updates with.
         """
         from bootseal.findings.model import refuse
-        from bootseal.keys import certificate, cms, public
+        from bootseal.keys import certificate, cms
         from bootseal.keys.profile import Role
-        from bootseal.keys.signers.offline import Answers, Recorder
         from bootseal.update.sign import Signing
 
         demand_one_step(self.key, self.export_requests, self.import_signatures)
-        if self.export_requests is None and self.import_signatures is None:
-            return self.signing_here(access), None
         path = self.path_of_certificate()
         found = certificate.read(path)
-        authority = self.certificate_of_authority()
-        key = public.from_crypto(found.public_key())
-        if self.export_requests is not None:
-            # Before anyone goes to the other machine.
-            when = now()
-            refuse(cms.check_signer(found, authority, when), f"{path} is not for updates")
-            recorder = Recorder(public_key=key, role=Role.UPDATE)
-            return Signing(signer=recorder, certificate=found, authority=None, when=when), recorder
-        directory = self.import_signatures or Path()
-        when = read_time(directory, "a bundle", "bootseal update sign BUNDLE --export-requests DIR")
-        answers = Answers(public_key=key, role=Role.UPDATE, directory=directory)
-        return Signing(signer=answers, certificate=found, authority=authority, when=when), None
+        half, authority = certificate.key_of(found), self.certificate_of_authority()
+        requests, signatures = self.export_requests, self.import_signatures
+        signer, recorder = stand_in(half, Role.UPDATE, requests, signatures)
+        if signer is None:
+            return self.signing_here(access), None
+        if signatures is not None:
+            when = read_time(signatures, "a bundle", _AGAIN)
+            return Signing(signer=signer, certificate=found, authority=authority, when=when), None
+        # Before anyone goes to the other machine.
+        when = now()
+        refuse(cms.check_signer(found, authority, when), f"{path} is not for updates")
+        return Signing(signer=signer, certificate=found, authority=None, when=when), recorder
 
     def finish(self, signing: Signing, recorder: Recorder | None, subject: Path) -> None:
         """In step 1, write what is to be signed elsewhere."""
@@ -166,9 +159,3 @@ class SigningOptions(SigningHereOptions):
             return
         export(self.export_requests, [recorder], subject)
         write_time(self.export_requests, signing.when)
-
-
-def _of_role(directory: Path, role: Role) -> Path:
-    from bootseal.keys.directory import directory as key_directory
-
-    return key_directory.certificate_of(directory, role)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Finds and changes the control device trees in a file, whatever packs the U-Boot.
 
-A control device tree is a file of its own, or at the end of `u-boot.bin`; that may be in a legacy
+A control device tree is a separate file, or at the end of `u-boot.bin`; that may be in a legacy
 uImage (`u-boot.img`). In a FIT (`u-boot.itb`) the tree is an image, one for each board. All of them
 may follow an SPL (`u-boot-with-spl.bin`). What protects the changed bytes, hashes and checksums, is
 computed anew; a signature cannot be, so a signed FIT is not changed.

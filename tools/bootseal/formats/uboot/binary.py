@@ -46,7 +46,7 @@ def version_string(binary: Buffer) -> bytes:
 
 
 def variable(binary: Buffer, name: str) -> str:
-    """Return what U-Boot's built-in environment says of a variable, "" if it has no such one.
+    """Return what U-Boot's built-in environment has for a variable, "" if it lacks it.
 
     Args:
         binary: `u-boot.bin` or `u-boot-nodtb.bin`, not compressed.

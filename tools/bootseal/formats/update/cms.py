@@ -86,7 +86,7 @@ def parse(message: bytes, *, attributes: bool = True) -> SignedData | None:
         attributes: The signer has to sign attributes; else it must not.
 
     Returns:
-        None for a message that is encrypted, of which nothing can be told.
+        None for an encrypted message, which cannot be read.
 
     Raises:
         FormatError: It is malformed, or of another form.

@@ -44,7 +44,7 @@ class Operation(StrEnum):
     ATTACH_THING = "AttachThingPrincipal"
 
 
-# The parts of AWS with ARNs of their own, by how the names of their regions begin.
+# The partitions of AWS, by how the names of their regions begin.
 _PARTITIONS: Final = {
     "cn-": "aws-cn",
     "us-gov-": "aws-us-gov",

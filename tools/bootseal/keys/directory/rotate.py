@@ -4,7 +4,7 @@
 A rotation gives the role `fit` to the key that devices trust as `fit-next`, and makes a new
 `fit-next`. The old key is retired: it may still sign for devices whose U-Boot knows nothing newer.
 The keys of boot loaders below the master root key need no successor that devices know: each
-firmware brings the certificates of its own; nor does the key of updates, as each bundle brings its
+firmware brings its own certificates; nor does the key of updates, as each bundle brings its
 certificate. That of applications is in the root of each release, that of kernel modules in its
 kernel. A revoked key signs nothing any more.
 """

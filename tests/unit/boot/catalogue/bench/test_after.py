@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import zlib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -36,9 +37,9 @@ def test_both_copies_say_what_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        (BAD | {"BOOT_B_LEFT": "3"}, "expected .'BOOT_A_LEFT=3', 'BOOT_B_LEFT=0'"),
-        (BAD | {"verify": "no"}, "verify=no"),
-        (None, "no valid checksum"),
+        (BAD | {"BOOT_B_LEFT": "3"}, "'BOOT_B_LEFT': '3'.: expected .*'BOOT_B_LEFT': '0'"),
+        (BAD | {"verify": "no"}, "'verify': 'no'"),
+        (None, "damaged: its CRC"),
     ],
 )
 def test_each_copy_is_looked_at(place: int, other: dict[str, str] | None, why: str) -> None:
@@ -46,3 +47,14 @@ def test_each_copy_is_looked_at(place: int, other: dict[str, str] | None, why: s
     block = bytes(slot_state.SIZE) if other is None else slot_state.emit(other, slot_state.SIZE)
     with pytest.raises(VerificationRefused, match=f"(?s)state at {place:#x} .*{why}"):
         check(image[:place] + block + image[place + slot_state.SIZE :])
+
+
+@pytest.mark.parametrize("place", [0, SECOND])
+def test_nothing_but_zeros_is_behind_the_last_variable(place: int) -> None:
+    image = bytearray(slot_state.emit(BAD, MIB))
+    image[place + slot_state.SIZE - 1] = 1
+    block = image[place + 4 : place + slot_state.SIZE]
+    image[place : place + 4] = zlib.crc32(block).to_bytes(4, "little")
+
+    with pytest.raises(VerificationRefused, match=f"{place:#x} is damaged: .*behind the last"):
+        check(bytes(image))

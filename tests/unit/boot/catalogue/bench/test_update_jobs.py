@@ -3,21 +3,28 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from tests.device import update_cuts
 from tests.device.update_cuts import AFTER, PHASES, Results, Round
 
-from bootseal.boot.catalogue.bench import update_jobs
+from bootseal.boot.catalogue.bench import jobs, station, update_jobs
+from bootseal.boot.catalogue.bench.dataplane import DataPlane
 from bootseal.boot.machine import console
 from bootseal.boot.machine.events import Ending, Sighting
 from bootseal.boot.scenario.model import Outcome, StepResult
+from bootseal.errors import VerificationRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bootseal.boot.scenario.workspace import Workspace
 
 ROUND = Round(place=1, phase=PHASES[0], delay=1.0)
 
@@ -61,6 +68,30 @@ def test_watch_says_what_reaches_the_disk(tmp_path: Path) -> None:
 
     steps = re.findall(r"^bootseal: bench: the update is at (\w+)$", done.stdout, re.MULTILINE)
     assert steps == ["download", "root", "verity", "boot", "bootstate"]
+
+
+@pytest.mark.parametrize(
+    ("said", "cut", "right"),
+    [
+        ("version 2.0.0 runs", False, True),
+        ("version 2.0.0 runs", True, True),
+        ("version 2.0.0 runs already", False, False),
+        ("version 2.0.0 runs already", True, True),
+        ("version 2x0.0 runs", True, False),
+    ],
+)
+def test_release_runs_already_only_where_the_power_was_cut(
+    tmp_path: Path, said: str, *, cut: bool, right: bool
+) -> None:
+    plane = DataPlane()
+    plane.create("job", {}, [station.NAME])
+    report = {"status": "SUCCEEDED", "statusDetails": {"reason": said}}
+    plane.handle(f"$aws/things/{station.NAME}/jobs/job/update", json.dumps(report).encode())
+    desk = jobs.Desk(plane=plane, port=0, place=tmp_path)
+    device = cast("Workspace", SimpleNamespace(kept={"cloud": desk}))
+
+    with nullcontext() if right else pytest.raises(VerificationRefused, match="ended SUCCEEDED"):
+        update_jobs.demand_success(device, "job", "2.0.0", cut=cut)
 
 
 def test_rounds_repeat_with_their_seed_and_begin_alike_however_many_there_are() -> None:

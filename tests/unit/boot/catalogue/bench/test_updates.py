@@ -52,7 +52,10 @@ def test_anything_else_fails(code: str, said: str, state: str, why: str) -> None
 
 def test_install_that_is_refused_fails_where_it_has_to_succeed() -> None:
     with pytest.raises(VerificationRefused, match="expected success"):
-        ask(updates.INSTALLED, "1", "installing /x succeeded", "", STATE)
+        ask(
+            updates.Request(command="rauc install /x", said="succeeded", accepted=True),
+            *("1", "installing /x succeeded", "", STATE),
+        )
 
 
 def test_answer_that_is_not_base64_is_refused() -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from bootseal.boot.attacks import data_volume, tpm_bus
 from bootseal.boot.attacks.state import BOOTSTATE
 from bootseal.boot.machine import escrow
 from bootseal.boot.scenario.runner import FIRST_BOOT
 from bootseal.boot.scenario.workspace import Overlay, Workspace
-from bootseal.errors import VerificationRefused
+from bootseal.errors import FormatError, VerificationRefused
 from bootseal.formats.uboot import slot_state
-
-_CRC: Final = 4
+from bootseal.formats.uboot.environment import parse_environment
 
 
 def nothing_more_handed_out(workspace: Workspace) -> None:
@@ -86,18 +84,20 @@ def _first_boot(workspace: Workspace) -> Path:
 def slot_state_is(order: str, *, a: int, b: int) -> Callable[[Workspace], None]:
     """Return what checks that every copy of the slot state says this, and nothing else.
 
-    The check raises VerificationRefused when one does not.
+    The check raises VerificationRefused when one does not, or has anything but zeros behind it.
     """
-    wanted = [f"BOOT_A_LEFT={a}", f"BOOT_B_LEFT={b}", f"BOOT_ORDER={order}"]
+    wanted = {"BOOT_ORDER": order, "BOOT_A_LEFT": str(a), "BOOT_B_LEFT": str(b)}
 
     def check(workspace: Workspace) -> None:
         for place in slot_state.places(workspace.disk.size(BOOTSTATE)):
             block = workspace.disk.read(BOOTSTATE, place, slot_state.SIZE)
-            if slot_state.counts([block]) is None:
-                raise VerificationRefused(f"the slot state at {place:#x} has no valid checksum")
-            # libubootenv leaves what its memory held behind the last variable, where nothing reads.
-            text = block[_CRC:].partition(b"\0\0")[0].decode(errors="replace")
-            if (told := sorted(text.split("\0"))) != wanted:
+            try:
+                told = parse_environment(block)
+            except FormatError as error:
+                raise VerificationRefused(
+                    f"the slot state at {place:#x} is damaged: {error.message}"
+                ) from error
+            if told != wanted:
                 raise VerificationRefused(
                     f"the slot state at {place:#x} is {told!r}: expected {wanted!r}"
                 )

@@ -115,7 +115,7 @@ def _address(row: str) -> str:
     """Return the local address in a row; of a packet socket, the row."""
     if (found := re.match(r" *\d+: ([0-9A-F]{8}(?:[0-9A-F]{24})?):([0-9A-F]{4}) ", row)) is None:
         return row
-    # The kernel prints words of its own byte order.
+    # The kernel prints words in native byte order.
     words = re.findall("[0-9A-F]{8}", found[1])
     raw = b"".join(bytes.fromhex(word)[::-1] for word in words)
     if len(words) == 1:

@@ -288,7 +288,7 @@ def credentials_endpoint(directory: Path, trust: Trust, own: Own) -> Iterator[Se
 
 @contextmanager
 def _serving(server: _Double, context: ssl.SSLContext, log: Path) -> Iterator[None]:
-    """Have a server answer in a thread of its own, by TLS."""
+    """Have a server answer in a separate thread, by TLS."""
     server.log = log
     log.touch()
     server.socket = context.wrap_socket(

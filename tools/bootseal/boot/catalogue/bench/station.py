@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A verifier next to the device: enrols it, checks the proof of its identity key, certifies it.
 
-The two talk over a virtio port of its own. On the device, commands typed at its shell do what an
+The two talk over a dedicated virtio port. On the device, commands typed at its shell do what an
 operator would; here is what `bootseal attest enrol|certify` and `bootseal identity challenge|
 verify|issue` do.
 """

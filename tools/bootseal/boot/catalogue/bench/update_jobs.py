@@ -41,7 +41,8 @@ WATCH: Final = "; ".join(
 """What is typed on a device that gets a job: it says when the download begins, and when the root,
 the hash tree, the boot partition and then the slot state are written."""
 ONE_ATTEMPT: Final = (
-    "until [ \"$(fw_printenv -n BOOT_ORDER)\" = 'B A' ]; do sleep 1; done; fw_setenv BOOT_B_LEFT 1"
+    "until [ \"$(fw_printenv -n BOOT_ORDER)\" = 'B A' ]; do sleep 1; done; "
+    "(. /usr/lib/bootseal/slot-state; state_lock; state_load; attempts B 1; state_store)"
 )
 """What is typed on a device in slot a: its next release is tried once, and not three times."""
 
@@ -100,25 +101,42 @@ def push(workspace: Workspace, name: str, manifest: Manifest) -> None:
     desk.push(jobs.plan(name, document))
 
 
-def demand_success(workspace: Workspace, name: str, version: str = bundles.VERSION) -> None:
+def demand_success(
+    workspace: Workspace, name: str, version: str = bundles.VERSION, *, cut: bool = False
+) -> None:
     """Wait for the end of a job, and demand that its release runs.
 
-    A device that restarted before it wrote its record finds the release running, and the job again.
+    Args:
+        workspace: The device.
+        name: Of the job.
+        version: Of the release.
+        cut: The power was cut meanwhile. A device that lost its record by that gets the job again
+            when the release runs already, and may say so.
 
     Raises:
         VerificationRefused: The job ended otherwise.
         Inconclusive: It did not end in time.
     """
-    said = f"version {re.escape(version)} runs( already)?"
+    said = f"version {re.escape(version)} runs{'( already)?' if cut else ''}"
     jobs.demand(jobs.desk(workspace).ended(name), "SUCCEEDED", said)
 
 
 def demand_reverted(workspace: Workspace, name: str) -> None:
-    """Wait for the end of a job, and demand that the release before it runs; likewise."""
+    """Wait for the end of a job, and demand that the release before it runs.
+
+    Raises:
+        VerificationRefused: The job ended otherwise.
+        Inconclusive: It did not end in time.
+    """
     jobs.demand(jobs.desk(workspace).ended(name), "FAILED", re.escape(REVERTED))
 
 
-def then_status(workspace: Workspace) -> None:
-    """Let a device go on that waits for a line of the station."""
+def then_status(workspace: Workspace, name: str) -> None:
+    """Let a device go on that waits for a line of the station, once a job has ended.
+
+    Raises:
+        Inconclusive: It did not end in time.
+    """
+    jobs.desk(workspace).ended(name)
     with station.opened(workspace) as port:
         port.send(b"\n")

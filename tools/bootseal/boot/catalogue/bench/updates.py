@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bootseal.boot.attacks import bundles, release
+from bootseal.boot.attacks import bundles
 from bootseal.boot.catalogue.bench import exchange, station
 from bootseal.errors import VerificationRefused
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 _PLACE: Final = "/tmp/bundles"  # noqa: S108 - on the device
 _NOBODY: Final = "setpriv --reuid=65534 --regid=65534 --clear-groups"
-_NEW: Final = "BOOT_A_LEFT=3 BOOT_B_LEFT=3 BOOT_ORDER=A B"
-_NEXT: Final = "BOOT_A_LEFT=3 BOOT_B_LEFT=3 BOOT_ORDER=B A"
+_UNCHANGED: Final = "BOOT_A_LEFT=3 BOOT_B_LEFT=3 BOOT_ORDER=A B"
 
 _LISTEN: Final = "; ".join(
     (
@@ -45,8 +44,6 @@ _LISTEN: Final = "; ".join(
 )
 STAY: Final = f"{_LISTEN}; systemctl restart bootseal-status.service\r"
 """What is typed on a device that stays up, with a function of `asking` at the other end."""
-RESTART: Final = f"{_LISTEN}; systemctl start reboot.target\r"
-"""What is typed on a device that then starts again, with such a function at the other end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +54,15 @@ class Request:
         command: The command; `rauc install` finds bundles by their name below the place.
         accepted: Whether it has to succeed.
         said: Regular expression that what was said or logged must match.
-        state: The slot state afterwards.
     """
 
     command: str
     accepted: bool = False
     said: str
-    state: str = _NEW
 
 
-def _install(name: str, said: str, *, options: str = "", state: str = _NEW) -> Request:
-    return Request(command=f"rauc install {options}{_PLACE}/{name}.raucb", said=said, state=state)
+def _install(name: str, said: str, *, options: str = "") -> Request:
+    return Request(command=f"rauc install {options}{_PLACE}/{name}.raucb", said=said)
 
 
 REFUSED: Final = (
@@ -97,18 +92,6 @@ REFUSED: Final = (
     ),
 )
 """Each refused for its own reason, before anything is written."""
-INSTALLED: Final = Request(
-    command=f"rauc install {_PLACE}/good.raucb",
-    accepted=True,
-    said=r"(?i)installing .* succeeded",
-    state=_NEXT,
-)
-BROKEN: Final = Request(
-    command=f"rauc install {_PLACE}/broken.raucb",
-    accepted=True,
-    said=r"(?i)installing .* succeeded",
-    state=_NEXT,
-)
 
 
 def plug_refused(workspace: Workspace) -> None:
@@ -126,18 +109,6 @@ def plug_refused(workspace: Workspace) -> None:
     maker.small("other-board", other_board=True)
     maker.small("older", index=0)
     maker.small("foreign-policy", foreign_policy=True)
-    maker.plug()
-
-
-def plug_installed(workspace: Workspace) -> None:
-    """Make the bundles that are installed, put them onto a second disk, and connect the station.
-
-    Raises:
-        BootsealError: A bundle cannot be made.
-    """
-    maker = _maker(workspace)
-    release.expect(workspace, maker.whole("good")[0])
-    maker.small("broken", spoilt=True)
     maker.plug()
 
 
@@ -165,7 +136,5 @@ def ask(port: Port, request: Request) -> None:
     exchange.check_code(code, text, accepted=request.accepted)
     if not re.search(request.said, said + logged):
         raise VerificationRefused(f"{text}: expected {request.said!r}")
-    if state.strip() != request.state:
-        raise VerificationRefused(
-            f"{text}; the slot state is {state!r}: expected {request.state!r}"
-        )
+    if state.strip() != _UNCHANGED:
+        raise VerificationRefused(f"{text}; the slot state is {state!r}: expected {_UNCHANGED!r}")

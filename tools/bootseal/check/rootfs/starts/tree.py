@@ -24,7 +24,7 @@ _ALIASES: Final = (
 )
 _SETTING: Final = re.compile(r"(?m)^\s*(Where|What|Type|Options)\s*=\s*(.*?)\s*$")
 
-# What has no content of its own, or what only the kernel writes.
+# What has no content, or what only the kernel writes.
 _VIRTUAL: Final = re.compile(
     r"autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|efivarfs|fusectl|hugetlbfs"
     r"|mqueue|none|proc|pstore|ramfs|securityfs|selinuxfs|swap|sysfs|tracefs"
