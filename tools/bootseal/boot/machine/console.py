@@ -23,8 +23,8 @@ _ESCAPES: Final = re.compile(
 )
 # Longer than any honest line; a device that never ends its line must not fill our memory.
 _LONGEST: Final = 4096
-# Where a message of the kernel begins: at times behind a line that a program has not ended.
 _SHELL: Final = r"^[\w.@:~/-]* ?# "
+# Where a message of the kernel begins: at times behind a line that a program has not ended.
 _KERNEL: Final = r"(?:^|\[ *[0-9]+\.[0-9]+\] ?(?:\[ *[TC][0-9]+\] ?)?)"
 
 

@@ -65,7 +65,7 @@ def test_end_of_what_listens_is_told(tmp_path: Path) -> None:
             time.sleep(0.01)
 
     assert desk.faults
-    assert "mosquitto_sub has ended" in desk.faults[0]
+    assert "mosquitto_sub has ended: it said b'Error: Connection refused" in desk.faults[0]
 
 
 def test_job_whose_end_comes_before_the_power_cut_is_refused(tmp_path: Path) -> None:

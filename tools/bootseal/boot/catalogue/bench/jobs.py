@@ -185,7 +185,10 @@ def demand_going_on(workspace: Workspace, job: str) -> None:
 
 @contextmanager
 def _listening(desk: Desk) -> Iterator[None]:
-    """Have the double answer what things publish; each message is a line of topic and hex."""
+    """Have the double answer what things publish; each message is a line of topic and hex.
+
+    What mosquitto_sub says of itself is in the same file.
+    """
     heard, over = desk.place / "heard", threading.Event()
     topics = (("-t", f"$aws/things/+/jobs/{each}") for each in _ASKED)
     args = ["-h", "127.0.0.1", "-p", str(desk.port), "-q", "1", "-F", "%t %x"]
@@ -193,17 +196,18 @@ def _listening(desk: Desk) -> Iterator[None]:
 
     def answer() -> None:
         with heard.open("rb") as lines:
-            text = b""
+            text, said = b"", b""
             while not over.wait(_BETWEEN):
                 text += lines.read()
                 *whole, text = text.split(b"\n")
                 for line in whole:
+                    if not line.startswith(b"$aws/"):
+                        said = line
+                        continue
                     topic, _, payload = line.decode(errors="replace").partition(" ")
-                    # mosquitto_sub's own errors are in the same file.
-                    if topic.startswith("$aws/"):
-                        desk.say(desk.plane.handle(topic, bytes.fromhex(payload)))
+                    desk.say(desk.plane.handle(topic, bytes.fromhex(payload)))
                 if select.select([ended], [], [], 0)[0]:
-                    raise ToolError(f"mosquitto_sub has ended: it said {text[-200:]!r}")
+                    raise ToolError(f"mosquitto_sub has ended: it said {(said or text)[:200]!r}")
 
     def noted() -> None:
         try:
