@@ -117,6 +117,7 @@ class SlotState(NamedTuple):
                 "LIBRARY": str(self.directory),
                 "SETTINGS": str(self.directory),
                 "LOCK": str(self.directory / "run/slot-state.lock"),
+                "MARKED": str(self.directory / "run/slot-marked"),
             },
             capture_output=True,
             text=True,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -62,6 +63,38 @@ def test_session_call_that_ends_badly_ends_the_step(
         step = Step(expect=OFF, actions=(action,), timeout=30)
         ended = power_cycle.run(session, step, workspace=cast("Workspace", tmp_path))
     assert (ended.ending, ended.objection) == (Ending.STOPPED, "the job ended FAILED")
+
+
+def test_session_call_that_goes_on_when_the_power_is_cut_is_no_objection(
+    make_machine: MakeMachine, tmp_path: Path
+) -> None:
+    over = threading.Event()
+
+    def wait(_given: Workspace) -> None:
+        over.wait(60)
+
+    actions = (
+        Action(do=Do.TYPE, call=wait),
+        Action(do=Do.CUT, when="slot-tried:a"),
+    )
+    step = Step(expect=Expectation(ending=Ending.CUT), actions=actions, timeout=30)
+    with switched_on(make_machine("bootseal: trying slot a\n", "h"), tmp_path / "log") as session:
+        ended = power_cycle.run(session, step, workspace=cast("Workspace", tmp_path))
+    over.set()
+    assert (ended.ending, ended.objection) == (Ending.CUT, "")
+
+
+def test_session_two_triggers_in_one_read_are_both_seen(
+    make_machine: MakeMachine, tmp_path: Path
+) -> None:
+    actions = (
+        Action(do=Do.TYPE, when="slot-tried:a", text="-"),
+        Action(do=Do.TYPE, when="slot-refused:a", text="q"),
+    )
+    said = "bootseal: trying slot a\nbootseal: slot a refused\n"
+    with switched_on(make_machine(said, "e"), tmp_path / "serial.log") as session:
+        ended = power_cycle.run(session, Step(expect=OFF, actions=actions, timeout=30))
+    assert (ended.ending, ended.undone) == (Ending.POWERED_OFF, 0)
 
 
 def test_session_prompt_without_line_end_ends_at_once(

@@ -64,6 +64,20 @@ def test_slot_that_is_first_has_its_attempts_back_and_the_other_keeps_its_own(
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_release_that_was_installed_stays_first_when_the_unit_is_restarted(
+    tmp_path: Path, shell: tuple[str, ...]
+) -> None:
+    found, _ = started(tmp_path, shell, "a", ("A B", "2", "0"))
+    found.put("B A", "3", "3")
+
+    code, said, errors = found.run()
+
+    assert (code, errors) == (0, "")
+    assert "bad" not in said
+    assert found.get() == ("B A", "3", "3")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     ("slot", "before", "after", "bad"),
     [

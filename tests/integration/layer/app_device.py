@@ -2,7 +2,8 @@
 """A device that checks applications: its scripts in a directory, and doubles of what is not there.
 
 Doubles stand for what needs systemd as the first process or device-mapper: what mounts an image,
-what the kernel and the manager say. That of systemd-vpick starts the real one where there is one.
+what the kernel and the manager say. That of systemd-vpick starts the real one where there is one:
+for arm64, and if that finds nothing, for names without an architecture.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ RULES = "MINIMUM=1.0\nHEALTH=5\n"
 DOUBLES = {
     # The newest name that systemd could take; a link has to lead somewhere.
     "systemd-vpick": """\
-real=$(PATH=${PATH#*:} command -v systemd-vpick) && exec "$real" -A arm64 "$@"
+if real=$(PATH=${PATH#*:} command -v systemd-vpick); then
+	"$real" -A arm64 "$@" || exec "$real" "$@"
+	exit
+fi
 eval "place=\\${$#}" && cd "$place"
 name=${place##*/} name=${name%.raw.v}
-newest=$(ls | grep -Ex "$name(_[A-Za-z0-9.,+-]+)*[.]raw" | grep -v x86 | sort -V | tail -n 1)
+newest=$(ls | grep -Ex "$name(_[A-Za-z0-9.,+-]+)+[.]raw" | grep -v x86 | sort -V | tail -n 1)
 [ -e "$newest" ] || exit 1
 if [ -d "$newest" ]; then newest=$newest/; fi
 echo "$place/$newest"

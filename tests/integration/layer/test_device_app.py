@@ -358,7 +358,6 @@ def test_newest_image_is_the_one_that_is_checked(device: Device) -> None:
     "name",
     [
         "hello_2.raw",
-        "hello.raw",
         "hello_2_arm64+3-0.raw",
         "hello_2+1_arm64.raw",
         "hello_2,1_arm64.raw",
@@ -367,6 +366,11 @@ def test_newest_image_is_the_one_that_is_checked(device: Device) -> None:
 def test_name_of_another_form_is_refused(device: Device, name: str) -> None:
     path = device.put(name)
     assert device.refused_at_start() == f"the newest image is called {path}"[:200]
+
+
+def test_name_without_a_version_is_not_taken(device: Device) -> None:
+    device.put("hello.raw")
+    assert device.refused_at_start() == "none of the images of hello can be taken"
 
 
 @pytest.mark.parametrize("which", ["apps", "images"])

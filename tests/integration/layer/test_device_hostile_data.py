@@ -70,6 +70,7 @@ class Board:
                 "LC_ALL": "C",
                 "LIBRARY": str(FILES),
                 "LOCK": str(self.root / "slot-state.lock"),
+                "MARKED": str(self.root / "slot-marked"),
             },
             capture_output=True,
             text=True,

@@ -234,6 +234,15 @@ def test_console_prompt_is_recognised_without_line_end(name: str, prompt: str) -
     assert (name, "") in names(f"earlier\r\n{prompt}")
 
 
+def test_console_prompt_is_recognised_with_what_the_kernel_says_behind_it() -> None:
+    behind = "# [   35.123456] block nbd0: Send disconnect failed -32\r\n"
+    assert names(behind) == [("shell", "")]
+    console = Console()
+    assert [each.name for each in console.feed(b"# ", 1.0)] == ["shell"]
+    assert console.feed(behind[2:].encode(), 2.0) == []
+    assert names("echo # [now]\r\n") == []
+
+
 def test_console_every_pattern_has_a_vector() -> None:
     assert {n for n, _, _ in LINES} | {n for n, _ in PROMPTS} == NAMES
 

@@ -153,6 +153,12 @@ def test_verdict_forbidden_line_is_worse_than_a_tpm_that_does_not_answer() -> No
     assert ended(Ending.TIMEOUT, *seen, expect=UP).verdict is Outcome.FAILED
 
 
+@pytest.mark.parametrize("ending", [Ending.TIMEOUT, Ending.CRASHED])
+def test_verdict_objection_to_a_run_that_proves_nothing_is_none(ending: Ending) -> None:
+    assert ended(ending, objection="no answer", expect=UP).verdict is Outcome.INCONCLUSIVE
+    assert ended(Ending.STOPPED, objection="no answer", expect=UP).verdict is Outcome.FAILED
+
+
 def test_verdict_exact_refusal_passes() -> None:
     result = ended(Ending.POWERED_OFF, *REFUSAL, expect=REFUSED)
     assert (result.verdict, result.reason) == (Outcome.PASSED, "")

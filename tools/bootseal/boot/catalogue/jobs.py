@@ -72,6 +72,12 @@ def _each_reverted(workspace: Workspace) -> None:
         update_jobs.demand_reverted(workspace, name)
 
 
+def _cut_off(workspace: Workspace) -> None:
+    """Certify the device, and see that the power is cut before the job has ended."""
+    station.certify(workspace)
+    jobs.demand_going_on(workspace, _GOOD)
+
+
 def _waited(*when: str, name: str, then: str = "") -> tuple[Action, ...]:
     """Wait for the device to restart, then for the end of its job, then type more."""
     go_on = partial(update_jobs.then_status, name=name)
@@ -177,7 +183,7 @@ JOBS: Final = (
                     ending=Ending.CUT, console=("root-verified:a", "update-step:root")
                 ),
                 actions=(
-                    replace(_CERTIFY, text=f"{jobs.START}; {update_jobs.WATCH}\r"),
+                    replace(_CERTIFY, text=f"{jobs.START}; {update_jobs.WATCH}\r", call=_cut_off),
                     Action(do=Do.CUT, when="update-step:root", delay=_CUT_AFTER),
                 ),
                 timeout=_TIMEOUT,

@@ -23,6 +23,7 @@ _ESCAPES: Final = re.compile(
 )
 # Longer than any honest line; a device that never ends its line must not fill our memory.
 _LONGEST: Final = 4096
+_SHELL: Final = r"^[\w.@:~/-]* ?# "
 # Where a message of the kernel begins: at times behind a line that a program has not ended.
 _KERNEL: Final = r"(?:^|\[ *[0-9]+\.[0-9]+\] ?(?:\[ *[TC][0-9]+\] ?)?)"
 
@@ -149,9 +150,11 @@ PROMPTS: Final = _patterns(
     ("u-boot-prompt", r"^=> $"),
     ("emergency-shell", r"^\(initramfs\) $|^Press Enter for maintenance"),
     ("login", r"^\S+ login: $"),
-    ("shell", r"^[\w.@:~/-]* ?# $"),
+    ("shell", rf"{_SHELL}$"),
     prompt=True,
 )
+# A prompt that came together with a message of the kernel, and so never stood alone.
+_BEHIND: Final = _patterns(("shell", rf"{_SHELL}\[ *[0-9]+\.[0-9]+\] "))
 
 NAMES: Final = frozenset(p.name for p in PATTERNS + PROMPTS)
 
@@ -207,7 +210,7 @@ class Console:
         return self.seen[known:]
 
     def _finish(self, time: float) -> None:
-        self._recognise(PATTERNS, time)
+        self._recognise(PATTERNS if self._prompted else PATTERNS + _BEHIND, time)
         self.lines.append(Line(time=self._since, text=self._shown()))
         self._partial.clear()
 

@@ -34,6 +34,7 @@ class Qmp:
         Raises:
             ConnectionError: The other side closed the connection.
             ToolError: The other side is not QMP.
+            TimeoutError: It says nothing.
         """
         self._command("qmp_capabilities")
         greeted = False

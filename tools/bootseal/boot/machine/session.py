@@ -209,11 +209,13 @@ class Session:
 
         Raises:
             ConnectionError: QEMU ended first.
+            TimeoutError: It does not answer.
             ToolError: QEMU does not speak its machine protocol.
         """
+        for connection in self._lines.values():
+            connection.settimeout(_CONNECT_TIMEOUT)
         self._qmp.handshake()
         for line, connection in self._lines.items():
-            connection.settimeout(_CONNECT_TIMEOUT)
             self._selector.register(connection, selectors.EVENT_READ, line)
         self._qemu = qemu
         self._selector.register(qemu, selectors.EVENT_READ, _Line.QEMU)
@@ -301,6 +303,8 @@ def switched_on(machine: Machine, log: Path) -> Iterator[Session]:
             session.power_on(qemu, tpm)
         except ConnectionError as error:
             raise _not_started("ended", output) from error
+        except TimeoutError as error:
+            raise _not_started("hung", output) from error
         yield session
 
 

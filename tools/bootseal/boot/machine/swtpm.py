@@ -300,7 +300,7 @@ def _await_ready(control: Path, pid: int, output: Path) -> None:
                     probe.sendall(_GET_CAPABILITY)
                     if probe.recv(8)[:4] == bytes(4):
                         return
-                except (FileNotFoundError, ConnectionError):
+                except (FileNotFoundError, ConnectionError, TimeoutError):
                     pass
             if select.select([process], [], [], 0.01)[0]:
                 break

@@ -136,9 +136,9 @@ def _objections(
     for sighting in ended.seen:
         if any(sighting.matches(name) for name in forbidden(step)):
             yield Outcome.FAILED, f"{_label(sighting)} must not be seen: {sighting.line}"
+    yield from ((Outcome.INCONCLUSIVE, reason) for reason in _unproven(step, ended))
     if ended.objection:
         yield Outcome.FAILED, ended.objection
-    yield from ((Outcome.INCONCLUSIVE, reason) for reason in _unproven(step, ended))
     if expect.status.state and system is not None and system.state is None:
         yield Outcome.INCONCLUSIVE, "the device keeps no state: BOOTSEAL_STATE declares none"
     if ended.ending is not expect.ending:

@@ -81,9 +81,7 @@ def run(
     actions = _Actions(step.actions, workspace)
     status = b""
     while True:
-        for action in actions.due(session.elapsed()):
-            _perform(session, action)
-            actions.call(action)
+        _do(session, actions)
         if stop is not None and stop.is_set():
             raise Inconclusive("stopped before the step was over")
         if actions.failed():
@@ -99,6 +97,8 @@ def run(
             if ending := _ending(event, step, finished=finished):
                 return _cycle(session, ending, event.time, actions, status)
             actions.notice(event)
+            # At once, or the next event of the same read could not be the next trigger.
+            _do(session, actions)
 
 
 def shut_down(session: Session, *, login: bool) -> None:
@@ -116,8 +116,11 @@ def shut_down(session: Session, *, login: bool) -> None:
         if any(isinstance(event, Off) for event in session.poll(deadline)):
             return
     session.cut()
-    while not any(isinstance(event, Off) for event in session.poll(math.inf)):
-        pass
+    # A QEMU that hangs is killed with the session.
+    deadline = session.elapsed() + _SHUTDOWN_TIMEOUT
+    while session.elapsed() < deadline:
+        if any(isinstance(event, Off) for event in session.poll(deadline)):
+            return
 
 
 def _at_shell(seen: Sequence[Sighting]) -> bool:
@@ -134,7 +137,8 @@ def _cycle(
         duration=duration,
         undone=actions.left(),
         status=status,
-        objection=actions.objection(),
+        # Whoever still waits for the device when the power is cut has no answer to expect.
+        objection="" if ending is Ending.CUT and not actions.failed() else actions.objection(),
         resets=session.resets,
         seen=tuple(session.console.seen),
         last=session.console.lines[-1] if session.console.lines else None,
@@ -156,6 +160,13 @@ def _ending(event: Event, step: Step, *, finished: bool) -> Ending | None:
             return None
         case _:
             assert_never(event)
+
+
+def _do(session: Session, actions: _Actions) -> None:
+    """Do what is due."""
+    for action in actions.due(session.elapsed()):
+        _perform(session, action)
+        actions.call(action)
 
 
 def _perform(session: Session, action: Action) -> None:

@@ -230,7 +230,9 @@ class Runner:
         reason = ""
         work = self._directory / DIRECTORY / scenario.id
         work.mkdir(parents=True)
-        workspace = Workspace(self._device, self._directory, self._keys, work)
+        workspace = Workspace(
+            self._device, self._directory, self._keys, work, patience=self._patience
+        )
         try:
             with workspace.held:
                 workspace.set_up(base.disk, base.disk_format, base.tpm, scenario.tpm)
@@ -243,6 +245,8 @@ class Runner:
                         break
         except BootsealError as error:
             reason = f"could not be carried out: {error.message}"
+        except OSError as error:
+            reason = f"could not be carried out: {error}"
         result = self._report(scenario, steps, reason, time.monotonic() - clock)
         # What failed is kept for inspection; the rest would only fill the disk.
         if result.verdict is Outcome.PASSED and not keep:

@@ -158,12 +158,16 @@ class Workspace:
         medium: A disk that the machine can read, besides its own, in every later power cycle.
         held: What lasts until the scenario is over, such as servers next to the device.
         kept: What a preparation keeps for later calls, by name.
+        patience: Factor for every time limit, for slow machines.
     """
 
-    def __init__(self, device: Device, directory: Path, keys: Path, work: Path) -> None:
+    def __init__(
+        self, device: Device, directory: Path, keys: Path, work: Path, *, patience: float = 1.0
+    ) -> None:
         self.device = device
         self.directory = directory
         self.work = work
+        self.patience = patience
         self._keys = keys
         self.disk = Overlay(work / "disk.qcow2")
         self.tpm = work / "tpm"

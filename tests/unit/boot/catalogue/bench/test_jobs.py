@@ -4,21 +4,26 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import ssl
+import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from bootseal.boot.catalogue.bench import jobs, servers, station
-from bootseal.boot.catalogue.bench.dataplane import Execution
-from bootseal.errors import UsageError, VerificationRefused
+from bootseal.boot.catalogue.bench.dataplane import DataPlane, Execution
+from bootseal.errors import Inconclusive, UsageError, VerificationRefused
 from bootseal.jobs import plan as plans
 from bootseal.keys.server import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bootseal.boot.scenario.workspace import Workspace
 
 JOB = "release-2"
 DIGEST = "ab" * 32
@@ -38,6 +43,41 @@ def test_job_ends_as_it_was_expected_to_and_for_its_reason() -> None:
     for status, reason in (("SUCCEEDED", "reverted"), ("FAILED", "no such file")):
         with pytest.raises(VerificationRefused, match=r"the job ended FAILED, .*reverted"):
             jobs.demand(found, status, reason)
+
+
+def test_wait_for_a_job_ends_when_nobody_answers_the_device(tmp_path: Path) -> None:
+    plane = DataPlane()
+    plane.create(JOB, {}, [station.NAME])
+    desk = jobs.Desk(plane=plane, port=0, place=tmp_path)
+    desk.faults.append("mosquitto_pub is not installed")
+
+    with pytest.raises(Inconclusive, match="has ended: mosquitto_pub is not installed"):
+        desk.ended(JOB)
+
+
+@pytest.mark.tool("mosquitto_sub")
+def test_end_of_what_listens_is_told(tmp_path: Path) -> None:
+    desk = jobs.Desk(plane=DataPlane(), port=servers.free_port(), place=tmp_path)
+
+    with jobs._listening(desk):
+        end = time.monotonic() + 30
+        while not desk.faults and time.monotonic() < end:
+            time.sleep(0.01)
+
+    assert desk.faults
+    assert "mosquitto_sub has ended: it said b'Error: Connection refused" in desk.faults[0]
+
+
+def test_job_whose_end_comes_before_the_power_cut_is_refused(tmp_path: Path) -> None:
+    plane = DataPlane()
+    plane.create(JOB, {}, [station.NAME])
+    report = {"status": "FAILED", "statusDetails": {"reason": "no such file"}}
+    plane.handle(f"$aws/things/{station.NAME}/jobs/{JOB}/update", json.dumps(report).encode())
+    desk = jobs.Desk(plane=plane, port=0, place=tmp_path)
+    device = cast("Workspace", SimpleNamespace(kept={"cloud": desk}))
+
+    with pytest.raises(VerificationRefused, match=r"FAILED, .*no such file.* expected the power"):
+        jobs.demand_going_on(device, JOB)
 
 
 def test_plan_is_one_that_aws_and_devices_take() -> None:

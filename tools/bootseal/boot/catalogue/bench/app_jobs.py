@@ -25,8 +25,10 @@ ANSWER: Final = (
 )
 """What is typed on the device, with `live` or `finish` at the other end."""
 WATCH: Final = (
-    "read -r d <&3; until [ $(systemctl is-active bootseal-app-install) = activating ]; "
-    "do sleep 0.2; done; echo 'bootseal: bench: an application ''is being installed'"
+    "s() { [ $(systemctl is-active bootseal-app-install) = activating ]; }; read -r d <&3; "
+    # The job before ends a moment earlier than its unit.
+    "while s; do sleep 0.1; done; until s; do sleep 0.2; done; "
+    "echo 'bootseal: bench: an application ''is being installed'"
 )
 """What is typed on a device whose power is then cut, with `begin` at the other end."""
 _SEED: Final = 16
@@ -131,13 +133,18 @@ def live(workspace: Workspace) -> None:
 
 
 def begin(workspace: Workspace) -> None:
-    """Certify the device, have it install one version, and give it the job for the next."""
+    """Certify the device, have it install one version, and give it the job for the next.
+
+    Raises:
+        VerificationRefused: One of the jobs ended otherwise, or the second one at all.
+    """
     station.certify(workspace)
     push(workspace, 0, installed(_OLD))
     check(workspace, 0, installed(_OLD))
     with station.opened(workspace) as port:
         port.send(b"\n")
     push(workspace, 1, installed(_NEW))
+    jobs.demand_going_on(workspace, name(1))
 
 
 def finish(workspace: Workspace) -> None:
@@ -148,6 +155,11 @@ def finish(workspace: Workspace) -> None:
             running(port, _NEW)
         finally:
             port.send(b"end\n")
+
+
+def name(number: int) -> str:
+    """Return the name of a job."""
+    return f"app-{number}"
 
 
 def push(workspace: Workspace, number: int, asked: Asked) -> None:
@@ -163,7 +175,7 @@ def push(workspace: Workspace, number: int, asked: Asked) -> None:
             sha256=devices.digest_file(path),
             size=path.stat().st_size,
         )
-    desk.push(jobs.plan(f"app-{number}", document))
+    desk.push(jobs.plan(name(number), document))
 
 
 def check(workspace: Workspace, number: int, asked: Asked) -> None:

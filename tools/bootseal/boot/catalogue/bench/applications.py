@@ -194,7 +194,7 @@ CHECKED: Final = (
     ),
     Request(
         command="systemctl start bootseal-app@other; r=$?; "
-        "journalctl -b -q -o cat -u bootseal-app@other; exit $r",
+        "journalctl --sync; journalctl -b -q -o cat -u bootseal-app@other; exit $r",
         said=("refused: the release has no application other",),
     ),
     # As a later release would: the image that is there was good before.

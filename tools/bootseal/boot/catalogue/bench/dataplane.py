@@ -13,7 +13,7 @@ import json
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class DataPlane:
     def execution(self, thing: str, job: str) -> Execution:
         """Return an execution as it is now."""
         with self._lock:
-            return self._find(thing, job)
+            return replace(self._find(thing, job))
 
     def statuses(self, job: str) -> Counter[str]:
         """Count the executions of a job by their status."""

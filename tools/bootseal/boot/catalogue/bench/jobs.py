@@ -9,18 +9,20 @@ this computer reaches.
 from __future__ import annotations
 
 import json
+import os
 import re
+import select
 import threading
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from bootseal import proc
 from bootseal.boot.catalogue.bench import cloud, servers, station
 from bootseal.boot.catalogue.bench.dataplane import FINAL, DataPlane
 from bootseal.boot.machine.qemu import Network
-from bootseal.errors import Inconclusive, VerificationRefused
+from bootseal.errors import Inconclusive, ToolError, VerificationRefused
 from bootseal.jobs import plan as plans
 from bootseal.jobs.plan import Pace, Plan
 from bootseal.keys.server import Authority
@@ -45,7 +47,8 @@ pattern write $aws/things/%u/jobs/+/update
 """
 _ASKED: Final = ("start-next", "+/get", "+/update")
 _ACCOUNT, _REGION = "123456789012", "eu-central-1"
-_PATIENCE: Final = 1200.0
+# Less than the time that a scenario has, so that the last word on the job is told.
+_PATIENCE: Final = 800.0
 _BETWEEN: Final = 0.1
 
 
@@ -57,11 +60,15 @@ class Desk:
         plane: The double.
         port: The broker's listener for this computer.
         place: The folder with the bundles.
+        patience: Factor for its time limit, for slow machines.
+        faults: Why nobody answers devices any more, if so.
     """
 
     plane: DataPlane
     port: int
     place: Path
+    patience: float = 1.0
+    faults: list[str] = field(default_factory=list)
 
     def say(self, answers: Iterable[Answer]) -> None:
         """Publish what the double says."""
@@ -80,10 +87,12 @@ class Desk:
         """Wait for the device's last word on a job.
 
         Raises:
-            Inconclusive: It did not come in time.
+            Inconclusive: It did not come in time, or nobody answers the device.
         """
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _PATIENCE * self.patience
         while (found := self.plane.execution(station.NAME, job)).status not in FINAL:
+            if self.faults:
+                raise Inconclusive(f"the double of AWS IoT Jobs has ended: {self.faults[0]}")
             if time.monotonic() > end:
                 raise Inconclusive(
                     f"the device says nothing more of the job: {found.status} {found.details}"
@@ -110,7 +119,7 @@ def serve(workspace: Workspace) -> None:
     inside = servers.Inside(rights=rights, port=inner)
     broker = workspace.held.enter_context(servers.broker(place, trust, own, inside))
     bundles = workspace.held.enter_context(servers.bundles(place, own))
-    desk = Desk(plane=DataPlane(), port=inner, place=place)
+    desk = Desk(plane=DataPlane(), port=inner, place=place, patience=workspace.patience)
     workspace.held.enter_context(_listening(desk))
     workspace.kept[_PLACE] = desk
     ports = {cloud.MQTT_PORT: broker.port, cloud.HTTPS_PORT: bundles.port}
@@ -161,9 +170,25 @@ def demand(found: Execution, status: str, reason: str) -> None:
         )
 
 
+def demand_going_on(workspace: Workspace, job: str) -> None:
+    """Wait for the end of a job that has to come after the power was cut.
+
+    Raises:
+        VerificationRefused: It ended.
+        Inconclusive: It did not end in time.
+    """
+    found = desk(workspace).ended(job)
+    raise VerificationRefused(
+        f"the job ended {found.status}, {found.details}: expected the power cut before that"
+    )
+
+
 @contextmanager
 def _listening(desk: Desk) -> Iterator[None]:
-    """Have the double answer what things publish; each message is a line of topic and hex."""
+    """Have the double answer what things publish; each message is a line of topic and hex.
+
+    What mosquitto_sub says of itself is in the same file.
+    """
     heard, over = desk.place / "heard", threading.Event()
     topics = (("-t", f"$aws/things/+/jobs/{each}") for each in _ASKED)
     args = ["-h", "127.0.0.1", "-p", str(desk.port), "-q", "1", "-F", "%t %x"]
@@ -171,19 +196,31 @@ def _listening(desk: Desk) -> Iterator[None]:
 
     def answer() -> None:
         with heard.open("rb") as lines:
-            text = b""
+            text, said = b"", b""
             while not over.wait(_BETWEEN):
                 text += lines.read()
                 *whole, text = text.split(b"\n")
                 for line in whole:
+                    if not line.startswith(b"$aws/"):
+                        said = line
+                        continue
                     topic, _, payload = line.decode(errors="replace").partition(" ")
                     desk.say(desk.plane.handle(topic, bytes.fromhex(payload)))
+                if select.select([ended], [], [], 0)[0]:
+                    raise ToolError(f"mosquitto_sub has ended: it said {(said or text)[:200]!r}")
 
-    with proc.background("mosquitto_sub", args, output=heard):
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
+    def noted() -> None:
         try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+            answer()
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for a job's end
+            desk.faults.append(f"{error}")
+
+    with ExitStack() as stack:
+        running = stack.enter_context(proc.background("mosquitto_sub", args, output=heard))
+        ended = os.pidfd_open(running.pid)
+        stack.callback(os.close, ended)
+        thread = threading.Thread(target=noted, daemon=True)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(over.set)
+        yield

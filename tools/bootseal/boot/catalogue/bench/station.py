@@ -56,7 +56,8 @@ URI: Final = (
 """Of what is in the token: `private` is the key, `cert` its certificate."""
 _SIGNED: Final = b"signed by the token\n"
 _REFUSED: Final = b"-----END: refused\n"
-_PATIENCE: Final = 600.0
+# Less than the time that a step has, so that what is missing is told.
+_PATIENCE: Final = 540.0
 _LONGEST: Final = 256 * 1024
 
 COMMANDS: Final = "; ".join(
@@ -87,10 +88,12 @@ class Port:
     Attributes:
         incoming: File descriptor of what the device sends.
         outgoing: File descriptor of what it reads.
+        patience: Factor for the time limit of a line, for slow machines.
     """
 
     incoming: int
     outgoing: int
+    patience: float = 1.0
 
     def line(self) -> bytes:
         """Return the next line, and leave what comes behind it.
@@ -98,7 +101,7 @@ class Port:
         Raises:
             Inconclusive: None came in time.
         """
-        text, deadline = bytearray(), time.monotonic() + _PATIENCE
+        text, deadline = bytearray(), time.monotonic() + _PATIENCE * self.patience
         while not text.endswith(b"\n") and len(text) < _LONGEST:
             left = max(deadline - time.monotonic(), 0.0)
             ready = select.select([self.incoming], [], [], left)[0]
@@ -111,8 +114,15 @@ class Port:
         return bytes(text)
 
     def send(self, data: bytes) -> None:
-        """Send bytes, no more than a pipe holds."""
-        os.write(self.outgoing, data)
+        """Send bytes, no more than a pipe holds.
+
+        Raises:
+            Inconclusive: The device is off.
+        """
+        try:
+            os.write(self.outgoing, data)
+        except BrokenPipeError as error:
+            raise Inconclusive("the device is off, and takes nothing from the station") from error
 
 
 def plug(workspace: Workspace) -> None:
@@ -212,7 +222,7 @@ def opened(workspace: Workspace) -> Iterator[Port]:
         os.open(workspace.work / f"station.{suffix}", flags) for suffix, flags in names
     )
     try:
-        yield Port(incoming=incoming, outgoing=outgoing)
+        yield Port(incoming=incoming, outgoing=outgoing, patience=workspace.patience)
     finally:
         os.close(incoming)
         os.close(outgoing)

@@ -28,11 +28,14 @@ WATCH: Final = "; ".join(
         "n() { read -r k k k k k more </sys/class/block/$q/stat; }",
         f"t=$({_OTHER})",
         "s download",
+        "w=",
+        "for i in root-$t-verity boot-$t bootstate",
+        'do q=$(readlink -f /dev/disk/by-partlabel/$i); q=${q##*/}; n; w="$w $i/$q/$k"; done',
         f"until busctl get-property {_BUS} Progress | grep -q 'image to root'; do sleep 0.2; done",
         "s root",
         # What reaches the disk: RAUC writes these faster than it could be asked about them.
-        "for i in root-$t-verity boot-$t bootstate",
-        "do q=$(readlink -f /dev/disk/by-partlabel/$i); q=${q##*/}; n; o=$k",
+        "for o in $w",
+        "do i=${o%%/*}; q=${o#*/}; o=${q#*/}; q=${q%/*}; n",
         "while [ $k = $o ]; do sleep 0.1; n; done",
         "i=${i#root-$t-}; s ${i%-$t}",
         "done",
@@ -41,10 +44,13 @@ WATCH: Final = "; ".join(
 """What is typed on a device that gets a job: it says when the download begins, and when the root,
 the hash tree, the boot partition and then the slot state are written."""
 ONE_ATTEMPT: Final = (
+    "systemctl stop bootseal-agent-restart.path; "
     "until [ \"$(fw_printenv -n BOOT_ORDER)\" = 'B A' ]; do sleep 1; done; "
-    "(. /usr/lib/bootseal/slot-state; state_lock; state_load; attempts B 1; state_store)"
+    "(. /usr/lib/bootseal/slot-state; state_lock; state_load; attempts B 1; state_store); "
+    "systemctl start bootseal-agent-restart.path"
 )
-"""What is typed on a device in slot a: its next release is tried once, and not three times."""
+"""What is typed on a device in slot a: its next release is tried once, and not three times. The
+restart that the agent asks for comes after that."""
 
 
 def prepare(workspace: Workspace) -> None:

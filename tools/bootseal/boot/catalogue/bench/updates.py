@@ -37,7 +37,7 @@ _LISTEN: Final = "; ".join(
         "$c >/tmp/o 2>&1",
         "echo $? >&3",
         "s </tmp/o",
-        "journalctl -b -q -o cat -u rauc.service | s",
+        "journalctl --sync; journalctl -b -q -o cat -u rauc.service | s",
         "fw_printenv | tr '\\n' ' ' | s",
         "done",
     )
