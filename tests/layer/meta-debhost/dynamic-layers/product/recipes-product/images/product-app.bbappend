@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-require debhost-rootfs.inc
+require recipes-bootseal/images/debhost-rootfs.inc
 
 # Nothing of the reference device is in an application.
 DEBHOST_SOURCE = "Image.gz"
