@@ -137,7 +137,7 @@ def _cycle(
         duration=duration,
         undone=actions.left(),
         status=status,
-        # Whoever still waits for the device when the power is cut has no answer to expect.
+        # A call that still waits for the device when the power is cut has no answer to expect.
         objection="" if ending is Ending.CUT and not actions.failed() else actions.objection(),
         resets=session.resets,
         seen=tuple(session.console.seen),

@@ -212,7 +212,7 @@ def _listening(desk: Desk) -> Iterator[None]:
     def noted() -> None:
         try:
             answer()
-        except Exception as error:  # noqa: BLE001 - told to whoever waits for a job's end
+        except Exception as error:  # noqa: BLE001 - told where a job's end is waited for
             desk.faults.append(f"{error}")
 
     with ExitStack() as stack:
