@@ -69,7 +69,10 @@ def test_terminated_run_leaves_neither_qemu_nor_swtpm_behind(hanging_device: Pat
         started = {pid for pid in descendants(run.pid) if pid != run.pid}
         run.terminate()
         assert run.wait(30) == 130
-    assert not {pid for pid in started if Path(f"/proc/{pid}").exists()}
+    deadline = time.monotonic() + 10
+    while left := {pid for pid in started if Path(f"/proc/{pid}").exists()}:
+        assert time.monotonic() < deadline, [look("comm", pid) for pid in left]
+        time.sleep(0.05)
 
 
 def test_run_json_is_one_document(tiny_device: Path) -> None:

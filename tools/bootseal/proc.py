@@ -2,7 +2,7 @@
 """The only module that starts programs.
 
 No shell, no string splitting, a fixed environment, standard input closed, a timeout always, and
-the whole process group killed when anything goes wrong.
+nothing left running: the whole process group is killed at the end, also by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STDERR_LINES: Final = 20
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 # Debian keeps mkfs, sfdisk and veritysetup where an ordinary user's PATH does not look.
 _SEARCH_PATH: Final = os.pathsep.join(
     [os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"]
@@ -93,18 +95,8 @@ def run(
     log.debug("run %s", shlex.join(argv))
     with tempfile.TemporaryFile() as out_spool:
         out: IO[bytes] = stdout_file.open("wb") if stdout_file else out_spool
-        with (
-            out,
-            subprocess.Popen(
-                argv,
-                cwd=cwd,
-                env=environment(env),
-                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            ) as process,
-        ):
+        ends = (subprocess.PIPE if stdin else subprocess.DEVNULL, out, subprocess.PIPE)
+        with out, _started(argv, ends, cwd, environment(env)) as process:
             stderr = _wait(process, argv, stdin, timeout)
             if stdout_file is None:
                 out.seek(0)
@@ -119,13 +111,9 @@ def _wait(
     try:
         _, stderr = process.communicate(stdin or None, timeout=timeout)
     except subprocess.TimeoutExpired:
-        _kill_group(process)
         raise ToolError(
             f"{shlex.join(argv)} did not finish within {timeout:g} seconds and was stopped"
         ) from None
-    except BaseException:
-        _kill_group(process)
-        raise
     if process.returncode:
         raise ToolError(_failure(argv, process.returncode, stderr))
     return stderr
@@ -148,22 +136,10 @@ def background(
     """
     argv = [find_tool(tool), *map(str, args)]
     log.debug("start %s", shlex.join(argv))
-    with (
-        output.open("wb") as sink,
-        subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
+    with output.open("wb") as sink:
+        ends = (subprocess.DEVNULL, sink, subprocess.STDOUT)
+        with _started(argv, ends, cwd, environment()) as process:
             yield process
-        finally:
-            _kill_group(process)
 
 
 def interactive(tool: str, args: Sequence[str | Path]) -> int:
@@ -171,6 +147,55 @@ def interactive(tool: str, args: Sequence[str | Path]) -> int:
     argv = [find_tool(tool), *map(str, args)]
     log.debug("run %s", shlex.join(argv))
     return subprocess.run(argv, env=environment(), check=False).returncode
+
+
+@contextmanager
+def _started(
+    argv: Sequence[str],
+    ends: tuple[int, IO[bytes], int],
+    cwd: Path | None,
+    env: Mapping[str, str],
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program, and stop it and its children at the end of the context."""
+    process = None
+    try:
+        with _signals_held():
+            process = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=ends[0],
+                stdout=ends[1],
+                stderr=ends[2],
+                start_new_session=True,
+            )
+        yield process
+    finally:
+        if process is not None:
+            with process:
+                _kill_group(process)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait, where they become an exception.
+
+    It would be raised as soon as a program runs, when nobody knows yet which one to stop.
+    """
+    # Python handles signals in the main thread, and nowhere else.
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {each: signal.getsignal(each) for each in _ENDING} if main else {}
+    held = [each for each, handler in handlers.items() if callable(handler)]
+    arrived: list[int] = []
+    try:
+        for each in held:
+            signal.signal(each, lambda number, _: arrived.append(number))
+        yield
+    finally:
+        for each in held:
+            signal.signal(each, handlers[each])
+        for number in arrived:
+            signal.raise_signal(number)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
