@@ -36,22 +36,32 @@ class Options:
     directory: Path
     cuts: int
     seed: int
+    jobs: int
     patience: float
 
 
-def options(name: str, about: str | None, *, seed: int) -> Options:
-    """Read the command line of `python -m tests.device.NAME`."""
+def options(name: str, about: str | None, *, seed: int, parts: bool = False) -> Options:
+    """Read the command line of `python -m tests.device.NAME`.
+
+    Args:
+        name: Of the program.
+        about: What it does.
+        seed: The one that it has if none is given.
+        parts: Whether it can run several parts at the same time.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m tests.device.{name}", description=about)
     parser.add_argument("directory", type=Path, metavar="DIR", help="the built device")
     parser.add_argument("--cuts", type=int, default=10, help="how many (10)")
     parser.add_argument("--seed", type=int, default=seed, help=f"chooses the moments ({seed})")
+    parser.set_defaults(jobs=1)
+    if parts:
+        parser.add_argument("--jobs", type=int, default=1, help="parts at the same time (1)")
     parser.add_argument("--patience", type=float, default=1.0, help="multiplies time limits (1)")
     given = parser.parse_args()
-    if given.cuts < 1:
-        parser.error("--cuts: expected at least one")
-    return Options(
-        directory=given.directory, cuts=given.cuts, seed=given.seed, patience=given.patience
-    )
+    for option in ("cuts", "jobs"):
+        if vars(given)[option] < 1:
+            parser.error(f"--{option}: expected at least one")
+    return Options(**vars(given))
 
 
 def typed(text: str, call: Callable[[Workspace], None]) -> Action:
@@ -89,7 +99,7 @@ def step(
 def run(
     given: Options, scenarios: Sequence[Scenario], watcher: Watcher | None = None
 ) -> MatrixResult:
-    """Run scenarios on copies of a device that `reference build` made, one after the other."""
+    """Run scenarios on copies of a device that `reference build` made."""
     engine = runner.Runner(
         devices.load(given.directory),
         given.directory,
@@ -97,7 +107,7 @@ def run(
         keys=given.directory / "keys",
         patience=given.patience,
     )
-    result = engine.run(scenarios, jobs=1)
+    result = engine.run(scenarios, jobs=given.jobs)
     printing.show_matrix(result)
     return result
 

@@ -302,7 +302,7 @@ class Watcher(printing.Ticker):
 
 def main() -> int:
     """Run what was not yet run, and print every cut and how many there were in each phase."""
-    asked = cuts.options("update_cuts", __doc__, seed=SEED)
+    asked = cuts.options("update_cuts", __doc__, seed=SEED, parts=True)
     root = devices.load(asked.directory).slots[0].root_hash
     results = Results(asked.directory / f"update-cuts-{asked.seed}.jsonl", root)
     whole = rounds(asked.cuts, asked.seed)
