@@ -53,10 +53,11 @@ def interrupted(
             started.append(self.pid)
             signal.raise_signal(request.param)
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell that starts this in the background has Ctrl-C ignored.
+    before = signal.signal(request.param, signal.default_int_handler)
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
     yield started
-    signal.signal(signal.SIGTERM, before)
+    signal.signal(request.param, before)
     for pid in filter(is_running, started):
         os.kill(pid, signal.SIGKILL)
 
