@@ -61,6 +61,11 @@ class Result:
     rounds: int
 
     @property
+    def longer(self) -> float:
+        """How much longer the protected device takes than the other one, in per cent."""
+        return 100 * (sum(self.protected) / sum(self.plain) - 1)
+
+    @property
     def share(self) -> float:
         """How much of the time from power-on to good protection takes, in per cent."""
         whole = sum(self.protected)
@@ -76,7 +81,8 @@ def table(result: Result) -> str:
     lines += [f"| {name} | {a:.2f} | {b:.2f} | {b - a:+.2f} |" for name, a, b in rows]
     said = f"Rounds: {result.rounds}"
     said += ", which is a first look only" if result.rounds == 1 else ", and these are the medians"
-    said += f". Protection takes {result.share:.0f} % of the time from power-on to good."
+    said += f". The protected device takes {result.longer:.0f} % longer; protection is"
+    said += f"\n{result.share:.0f} % of its time from power-on to good."
     return "\n".join(lines) + f"\n\n{said}\n"
 
 

@@ -27,7 +27,6 @@ RAUC = """\
 DISTRO_FEATURES:append = " rauc"
 IMAGE_INSTALL:append:pn-bootseal-image = " bootseal-update"
 """
-# Recipes of meta-aws name sources by tags, which bitbake resolves by the network while it parses.
 GREENGRASS = f"""\
 OE_FRAGMENTS += "{FRAGMENTS}/measured-boot {FRAGMENTS}/encrypted-data"
 OE_FRAGMENTS += "{FRAGMENTS}/rom {FRAGMENTS}/greengrass"
@@ -35,6 +34,9 @@ BOOTSEAL_GREENGRASS_REGION = "eu-central-1"
 BOOTSEAL_GREENGRASS_DATA_ENDPOINT = "x-ats.iot.eu-central-1.amazonaws.com"
 BOOTSEAL_GREENGRASS_CREDENTIALS_ENDPOINT = "x.credentials.iot.eu-central-1.amazonaws.com"
 BOOTSEAL_GREENGRASS_ROLE_ALIAS = "fleet"
+"""
+# Recipes of meta-aws name sources by tags, which bitbake resolves by the network while it parses.
+TAGS = f"""\
 SRCREV_sigv4:pn-greengrass-lite = "{1:040x}"
 SRCREV_sdk:pn-greengrass-lite = "{2:040x}"
 BBMASK += "(?<!dynamic-layers)/meta-aws/recipes-(?!iot/aws-iot-greengrass/greengrass-lite)"
@@ -49,11 +51,13 @@ class Machine:
         layers: Besides those of every build, below BOOTSEAL_OE.
         local: Lines of local.conf.
         needs: What must be in the build of the image.
+        always: Lines of local.conf that the layers need, also without the feature.
     """
 
     layers: tuple[str, ...]
     local: str
     needs: frozenset[str]
+    always: str = ""
 
 
 MACHINES = {
@@ -79,6 +83,7 @@ MACHINES = {
                 "u-boot",
             }
         ),
+        always=TAGS,
     ),
     "raspberrypi4-64": Machine(
         layers=("meta-raspberrypi", "meta-rauc"),
@@ -99,7 +104,7 @@ def machine(sources: Path, keys: Path, name: str, *, feature: bool = True) -> Bu
     missing = [each for each in entry.layers if not (sources / each).is_dir()]
     if missing:
         pytest.skip(f"BOOTSEAL_OE names a directory without {', '.join(missing)}")
-    local = f"MACHINE = '{name}'\n"
+    local = f"MACHINE = '{name}'\n{entry.always}"
     if feature:
         local += f"OE_FRAGMENTS += '{FRAGMENTS}/dev-keys'\nBOOTSEAL_KEYS = '{keys}'\n{entry.local}"
     directory = build(sources, f"whole-{name}")

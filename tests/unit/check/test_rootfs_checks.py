@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +19,8 @@ from bootseal.errors import FormatError, UsageError
 from bootseal.findings.grouped import listed
 from bootseal.findings.model import Finding, Severity
 from bootseal.formats import elf
-from bootseal.keys import certificate, published
-from bootseal.keys.algorithms import KeyKind
+from bootseal.keys import certificate, profile, published
+from bootseal.keys.algorithms import Algorithm, KeyKind
 from bootseal.keys.public import from_crypto
 
 if TYPE_CHECKING:
@@ -208,6 +209,32 @@ def test_own_private_key_in_a_library_is_an_error(tmp_path: Path) -> None:
     assert key_findings(tmp_path, "usr/lib/lib.so", elf.MAGIC + pem) == [
         ("disk.root-private-key", Severity.ERROR)
     ]
+
+
+def certificate_pem(common_name: str) -> bytes:
+    declared = profile.load(profile.find("dev")).keys
+    root = next(spec for spec in declared if spec.role is profile.Role.ROOT)
+    spec = replace(root, algorithm=Algorithm.parse("sha256,ecdsa256"), subject=f"CN={common_name}")
+    return certificate.issue(spec, None).certificate.public_bytes(Encoding.PEM)
+
+
+def test_certificate_of_a_development_key_is_an_error_unless_the_device_is_for_development(
+    tmp_path: Path,
+) -> None:
+    content = b"# what signs updates\n" + certificate_pem("DEV update signing CA")
+    update_ca = node(tmp_path, "usr/lib/bootseal/update-ca.crt", content)
+
+    (found,) = rootfs_keys.check([update_ca], Allowlist(), "root-a")
+
+    assert (found.id, found.severity) == ("disk.root-development-certificate", Severity.ERROR)
+    assert found.where == "root-a:/usr/lib/bootseal/update-ca.crt"
+    assert "'DEV update signing CA', at byte 21" in found.message
+    assert list(rootfs_keys.check([update_ca], Allowlist(), "root-a", development=True)) == []
+
+
+@pytest.mark.parametrize("name", ["Acme update signing CA", "DEVON Ltd updates"])
+def test_certificate_of_any_other_key_is_accepted(tmp_path: Path, name: str) -> None:
+    assert key_findings(tmp_path, "etc/ca.pem", certificate_pem(name)) == []
 
 
 def segment(kind: int, flags: int, *, offset: int = 0, address: int = 0, size: int = 0) -> bytes:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bootseal.disk.image import Disk
     from bootseal.findings.model import Finding
 
+_DEVELOPMENT: Final = "dev"
 _PRODUCTION: Final = "production"
 
 
@@ -57,6 +58,7 @@ def check(
                     entry,
                     allowlist or Allowlist(),
                     production=production,
+                    development=device is not None and device.profile == _DEVELOPMENT,
                     app_keys=target.app_keys,
                 )
         elif entry.name == DATA:

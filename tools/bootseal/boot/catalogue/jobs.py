@@ -102,7 +102,7 @@ _CERTIFY: Final = Action(do=Do.TYPE, when="shell", text=f"{jobs.START}\r", call=
 JOBS: Final = (
     Scenario(
         id="update-job",
-        title="Updates by jobs of AWS IoT: one that does not start, then one that does "
+        title="Updates through AWS IoT Jobs: one that does not start, then one that does "
         "(development image)",
         group=_GROUP,
         about="A device that was just certified takes jobs from a real broker by mutual TLS with "
@@ -132,7 +132,7 @@ JOBS: Final = (
     ),
     Scenario(
         id="update-job-reverted",
-        title="Updates by jobs of AWS IoT: releases that come up and are left again "
+        title="Updates through AWS IoT Jobs: releases that come up but are abandoned "
         "(development image)",
         group=_GROUP,
         about="Three bundles in a row, which the maker signed and the device accepts. In the first "

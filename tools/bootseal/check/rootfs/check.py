@@ -52,6 +52,7 @@ def check(
     allowlist: Allowlist,
     *,
     production: bool,
+    development: bool = False,
     app_keys: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Yield what is wrong with what a root partition holds.
@@ -61,6 +62,7 @@ def check(
         entry: The partition.
         allowlist: What it may hold.
         production: Whether it is for devices in the field, rather than for development.
+        development: Whether the device has development keys anyway.
         app_keys: Fingerprints of the keys that sign its applications; empty when not known.
 
     Raises:
@@ -69,7 +71,7 @@ def check(
     try:
         with opened(disk, entry) as nodes:
             yield from rootfs_files.check(nodes, allowlist, entry.name, production=production)
-            yield from rootfs_keys.check(nodes, allowlist, entry.name)
+            yield from rootfs_keys.check(nodes, allowlist, entry.name, development=development)
             yield from rootfs_programs.check(nodes, allowlist, entry.name)
             tree = Tree(nodes)
             yield from starts.check(tree, entry.name)

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Keys in a root file system: none private, none published."""
+"""Keys in a root file system: none private, none published, none for development."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from cryptography import x509
+
 from bootseal.check.rootfs.allowlist import Allowlist, allows
+from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
 from bootseal.findings.grouped import ByDirectory
 from bootseal.formats.elf import MAGIC
+from bootseal.keys import certificate
 from bootseal.keys.search import search
 
 if TYPE_CHECKING:
@@ -21,11 +25,19 @@ if TYPE_CHECKING:
 _SELF_TEST: Final = "disk.root-self-test-key"
 
 
-def check(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[Finding]:
+def check(
+    nodes: Sequence[Node], allowlist: Allowlist, where: str, *, development: bool = False
+) -> Iterator[Finding]:
     """Yield the keys that must not ship.
 
     A published key inside a program or library is taken for the data of a self-test, which
     protects nothing and opens nothing.
+
+    Args:
+        nodes: The files.
+        allowlist: Which private keys they may hold.
+        where: Name of the partition.
+        development: Whether the device has development keys anyway.
 
     Raises:
         FormatError: A file cannot be read.
@@ -46,6 +58,8 @@ def check(nodes: Sequence[Node], allowlist: Allowlist, where: str) -> Iterator[F
                     yield _private(key, f"{where}:/{node.path}", known)
             elif known and not program:
                 yield _published(key, f"{where}:/{node.path}", known)
+            elif key.certificate and not development:
+                yield from _for_development(key, f"{where}:/{node.path}")
     yield from tests.findings()
 
 
@@ -57,6 +71,22 @@ def _private(key: FoundKey, place: str, known: str) -> Finding:
         f"holds a private key ({key.form}) at byte {key.offset}{more}",
         observed=key.fingerprint or key.digest,
     )
+
+
+def _for_development(key: FoundKey, place: str) -> Iterator[Finding]:
+    try:
+        with certificate.reading(place):
+            subject = x509.load_der_x509_certificate(key.certificate).subject
+    except FormatError:
+        return
+    for name in subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME):
+        if "DEV" in str(name.value).split():
+            yield finding(
+                "disk.root-development-certificate",
+                place,
+                f"holds the certificate of a development key, {name.value!r}, at byte {key.offset}",
+                observed=key.fingerprint,
+            )
 
 
 def _published(key: FoundKey, place: str, known: str) -> Finding:

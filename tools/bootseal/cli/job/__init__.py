@@ -7,6 +7,6 @@ from bootseal.cli import lazy
 
 app = lazy.noun(
     __name__,
-    "Have devices install releases and applications by jobs of AWS IoT, and follow them.",
+    "Have devices install releases and applications through AWS IoT Jobs, and follow them.",
     ("make", "push", "status"),
 )
