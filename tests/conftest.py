@@ -10,9 +10,14 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
 from tests import uboot_verdict
 
 from bootseal.errors import BootsealError
+
+# On a busy machine any example may take long.
+settings.register_profile("bootseal", deadline=None)
+settings.load_profile("bootseal")
 
 _SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 

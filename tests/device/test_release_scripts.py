@@ -249,3 +249,19 @@ def test_changed_device_is_not_let_through_to_be_signed(pipeline: Pipeline, tmp_
         file.write(b"changed")
     jobs = Pipeline(work=tmp_path, variables=pipeline.variables)
     assert "disk.verity-data" in jobs.run("gate", "device", "reports", code=3)
+
+
+def test_device_with_development_keys_in_its_root_gets_no_release(pipeline: Pipeline) -> None:
+    pipeline.run("sign", "device", "no", "production", code=3)
+    found = subprocess.run(
+        ["bootseal", "disk", "check", pipeline.work / "no", "--json"],
+        env=os.environ | pipeline.variables,
+        capture_output=True,
+        check=False,
+    )
+    shutil.rmtree(pipeline.work / "no")
+    assert {
+        each["where"]
+        for each in json.loads(found.stdout)["findings"]
+        if each["id"] == "disk.root-development-certificate"
+    } >= {"root-a:/usr/lib/bootseal/update-ca.crt", "root-a:/etc/verity.d/bootseal-app.crt"}

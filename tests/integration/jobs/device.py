@@ -110,6 +110,7 @@ class Simulated:
                 downloads=self.root / "downloads",
                 request=self.root / "request",
                 result=self.root / "result",
+                patience=120,
                 pause=0.05,
             ),
             record=self.root / "record",

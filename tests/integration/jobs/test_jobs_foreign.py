@@ -7,71 +7,70 @@ awscrt keeps the double and the agent from agreeing on an error that they have i
 from __future__ import annotations
 
 import json
-import queue
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from awscrt import io, mqtt
 from tests.agent_samples import DOCUMENT
 from tests.integration.jobs import fleet as fleets
 from tests.integration.jobs.thing import Fate
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from tests.integration.jobs.site import Site
 
 pytestmark = [pytest.mark.tool("mosquitto"), pytest.mark.slow]
-PREFIX: Final = "$aws/things/dev-9/jobs/"
+CLIENT: Final = Path(__file__).with_name("awscrt_client.py")
 FLEET: Final = 12
 
 
+@contextmanager
+def client(site: Site, name: str) -> Iterator[Callable[..., tuple[str, dict[str, object]]]]:
+    """Give what publishes for a thing with awscrt, and returns the topic and body of the answer."""
+    endpoint = site.endpoint(name)
+    files = (endpoint.certificate, endpoint.key, endpoint.ca)
+    with subprocess.Popen(
+        [sys.executable, CLIENT, *files, str(site.port), name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        asked, answers = running.stdin, running.stdout
+        assert asked is not None
+        assert answers is not None
+
+        def ask(topic: str, **body: object) -> tuple[str, dict[str, object]]:
+            print(json.dumps([topic, body | {"clientToken": "t"}]), file=asked, flush=True)
+            said, found = json.loads(answers.readline())
+            assert found["clientToken"] == "t"
+            return said, found
+
+        yield ask
+    assert running.returncode == 0
+
+
 def test_awscrt_is_answered_as_aws_documents(site: Site) -> None:
-    endpoint = site.endpoint("dev-9")
-    options = io.TlsContextOptions.create_client_with_mtls_from_path(
-        str(endpoint.certificate), str(endpoint.key)
-    )
-    options.override_default_trust_store_from_path(None, str(endpoint.ca))
-    connection = mqtt.Connection(
-        client=mqtt.Client(tls_ctx=io.ClientTlsContext(options)),
-        host_name="localhost",
-        port=site.port,
-        client_id="dev-9",
-    )
-    connection.connect().result(60)
-    answers: queue.Queue[tuple[str, dict[str, object]]] = queue.Queue()
+    with client(site, "dev-9") as ask:
+        site.push(site.plane.create("job-1", DOCUMENT, ["dev-9"]))
+        said, found = ask("start-next")
+        assert said == "start-next/accepted"
+        assert isinstance(found["execution"], dict)
+        assert found["execution"]["jobDocument"] == DOCUMENT
+        version = found["execution"]["versionNumber"]
 
-    def received(topic: str, payload: bytes, **_: object) -> None:
-        answers.put((topic.removeprefix(PREFIX), json.loads(payload)))
-
-    for topic in ("start-next/+", "+/get/+", "+/update/+"):
-        future, _ = connection.subscribe(PREFIX + topic, mqtt.QoS.AT_LEAST_ONCE, received)
-        future.result(60)
-
-    def ask(topic: str, **body: object) -> tuple[str, dict[str, object]]:
-        payload = json.dumps(body | {"clientToken": "t"})
-        connection.publish(PREFIX + topic, payload, mqtt.QoS.AT_LEAST_ONCE)
-        said, found = answers.get(timeout=60)
-        assert found["clientToken"] == "t"
-        return said, found
-
-    site.push(site.plane.create("job-1", DOCUMENT, ["dev-9"]))
-    said, found = ask("start-next")
-    assert said == "start-next/accepted"
-    assert isinstance(found["execution"], dict)
-    assert found["execution"]["jobDocument"] == DOCUMENT
-    version = found["execution"]["versionNumber"]
-
-    said, found = ask("job-1/update", status="IN_PROGRESS", expectedVersion=version + 1)
-    assert (said, found["code"]) == ("job-1/update/rejected", "VersionMismatch")
-    said, found = ask("job-1/update", status="SUCCEEDED", expectedVersion=version)
-    assert said == "job-1/update/accepted"
-    said, found = ask("job-1/update", status="IN_PROGRESS")
-    assert (said, found["code"]) == ("job-1/update/rejected", "InvalidStateTransition")
-    said, found = ask("job-2/get")
-    assert (said, found["code"]) == ("job-2/get/rejected", "ResourceNotFound")
-    assert "execution" not in ask("start-next")[1]
-    connection.disconnect().result(60)
+        said, found = ask("job-1/update", status="IN_PROGRESS", expectedVersion=version + 1)
+        assert (said, found["code"]) == ("job-1/update/rejected", "VersionMismatch")
+        said, found = ask("job-1/update", status="SUCCEEDED", expectedVersion=version)
+        assert said == "job-1/update/accepted"
+        said, found = ask("job-1/update", status="IN_PROGRESS")
+        assert (said, found["code"]) == ("job-1/update/rejected", "InvalidStateTransition")
+        said, found = ask("job-2/get")
+        assert (said, found["code"]) == ("job-2/get/rejected", "ResourceNotFound")
+        assert "execution" not in ask("start-next")[1]
 
 
 def test_fleet_in_batches_is_aborted_where_the_threshold_says(site: Site, tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def test_job_of_another_thing_is_neither_heard_of_nor_asked_for(
 ) -> None:
     """The second device has dev-1's key, and dev-2 in the file that names it."""
     stranger = Simulated(root=tmp_path / "stranger", endpoint=device.endpoint, name="dev-2")
+    until(lambda: site.traffic.got == 1)
     device.off()
     stranger.on()
     site.push(site.plane.create("job-2", DOCUMENT, ["dev-2"]))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
     keys: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {
         "rsa2048": rsa.generate_private_key(65537, 2048),
@@ -26,7 +26,6 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
         softhsm.run("--init-token", "--free", "--label", "other", "--pin", PIN, "--so-pin", SO_PIN)
         born_in_token()
         yield token
-        pkcs11.unload(str(MODULE))
 
 
 @pytest.fixture(autouse=True)

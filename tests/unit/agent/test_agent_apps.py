@@ -336,11 +336,14 @@ def test_answer_of_another_form_is_no_answer(device: Apps, text: str) -> None:
 
     def answers() -> None:
         while not impatient.request.exists():
-            time.sleep(0.01)
+            if over.wait(0.01):
+                return
         impatient.result.write_text(text.format(impatient.request.read_text().split()[0]))
 
+    over = threading.Event()
     thread = threading.Thread(target=answers)
     thread.start()
     with pytest.raises(InstallError, match=r"the installer says nothing for 0\.5 s"):
         impatient.remove(REMOVAL)
+    over.set()
     thread.join(60)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bootseal.reference import cache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -54,17 +56,28 @@ def test_interrupted_work_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "cache" / "kind").iterdir()) == []
 
 
-def test_entry_that_somebody_else_finished_meanwhile_is_taken(tmp_path: Path) -> None:
-    def overtaken(directory: Path) -> None:
+def test_entry_that_is_being_made_is_waited_for() -> None:
+    begun, go_on, before = threading.Event(), threading.Event(), []
+
+    def slow(directory: Path) -> None:
+        begun.set()
+        assert go_on.wait(60)
         _make(directory)
-        other = tmp_path / "cache" / "kind" / "name"
-        other.mkdir()
-        (other / "file").write_text("theirs")
 
-    found, _ = cache.entry("kind", "name", overtaken)
+    def request(make: Callable[[Path], None]) -> None:
+        before.append(cache.entry("kind", "name", make)[1])
 
-    assert (found / "file").read_text() == "theirs"
-    assert len(list(found.parent.iterdir())) == 1
+    first = threading.Thread(target=request, args=[slow])
+    second = threading.Thread(target=request, args=[_make])
+    first.start()
+    assert begun.wait(60)
+    second.start()
+    second.join(0.2)
+    assert second.is_alive()
+    go_on.set()
+    second.join(60)
+    first.join(60)
+    assert sorted(before) == [False, True]
 
 
 def test_key_depends_on_inputs_and_code(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +52,8 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path, boo
 
     The directory appears under its name only when `make` has finished, so that an interrupted
     build leaves nothing that a later one would trust. Making one forgets those of its kind that
-    not used for 30 days.
+    were not used for 30 days. Others that want one of the same kind made wait for it: it may be
+    the one they want.
 
     Args:
         kind: What it is, for example `uboot`.
@@ -65,20 +68,25 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path, boo
         os.utime(target)
         return target, True
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=target.parent))
-    try:
-        partial.chmod(0o755)
-        make(partial)
-        # Another build may have finished the same entry first; equal inputs, so either will do.
+    with _alone(kind):
+        if target.is_dir():
+            return target, True
+        partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=target.parent))
         try:
+            partial.chmod(0o755)
+            make(partial)
             partial.replace(target)
-        except OSError:
-            if not target.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    _forget(target.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        _forget(target.parent)
     return target, False
+
+
+@contextmanager
+def _alone(kind: str) -> Iterator[None]:
+    with (directory() / f"{kind}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _forget(entries: Path) -> None:

@@ -198,6 +198,7 @@ def _listening(desk: Desk) -> Iterator[None]:
         with heard.open("rb") as lines:
             text, said = b"", b""
             while not over.wait(_BETWEEN):
+                has_ended = bool(select.select([ended], [], [], 0)[0])
                 text += lines.read()
                 *whole, text = text.split(b"\n")
                 for line in whole:
@@ -206,7 +207,7 @@ def _listening(desk: Desk) -> Iterator[None]:
                         continue
                     topic, _, payload = line.decode(errors="replace").partition(" ")
                     desk.say(desk.plane.handle(topic, bytes.fromhex(payload)))
-                if select.select([ended], [], [], 0)[0]:
+                if has_ended:
                     raise ToolError(f"mosquitto_sub has ended: it said {(said or text)[:200]!r}")
 
     def noted() -> None:
