@@ -7,6 +7,7 @@ import dataclasses
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -19,8 +20,6 @@ from bootseal.boot.scenario.model import Action, Do, Expectation, Step
 from bootseal.errors import ToolError, VerificationRefused
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.boot.conftest import MakeMachine
 
     from bootseal.boot.scenario.workspace import Workspace
@@ -176,7 +175,11 @@ def test_session_with_tpm_keeps_its_state(make_machine: MakeMachine, tmp_path: P
             )
 
 
-def test_tpm_cleared_changes_its_seed_and_keeps_the_chip(tmp_path: Path) -> None:
+@pytest.mark.parametrize("memory", [swtpm._MEMORY, Path("/none")], ids=["memory", "disk"])
+def test_tpm_cleared_changes_its_seed_and_keeps_the_chip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: Path
+) -> None:
+    monkeypatch.setattr(swtpm, "_MEMORY", memory)
     state = tmp_path / "tpm"
     swtpm.manufacture(state)
     before = (state / swtpm.STATE_FILE).read_bytes()

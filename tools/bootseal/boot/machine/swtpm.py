@@ -8,12 +8,14 @@ its own next to it, so that nothing outside the directory is read or written.
 from __future__ import annotations
 
 import hashlib
+import os
 import select
 import shutil
 import socket
 import struct
+import tempfile
 from contextlib import contextmanager
-from os import close, pidfd_open
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bootseal import proc
@@ -21,9 +23,10 @@ from bootseal.errors import ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 STATE_FILE: Final = "tpm2-00.permall"
+_STATE: Final = "tpm2-*"
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a directory of its own is made in it
 AUTHORITIES: Final = ("ca/issuer.pem", "ca/swtpm-localca-rootca-cert.pem")
 """Certificates of the chip's maker, next to its state."""
 _ALG_SHA256: Final = 0x000B
@@ -117,7 +120,10 @@ def _write_config(authority: Path) -> Path:
 
 @contextmanager
 def powered(state: Path, control: Path, output: Path, *extra: str) -> Iterator[int]:
-    """Run the emulator for one power cycle.
+    """Run the emulator for one power cycle, on a copy of the chip's state in memory.
+
+    It writes its state out with each change. On a busy disk that takes longer than the 750 ms that
+    a boot loader waits for its TPM.
 
     Args:
         state: The chip's directory.
@@ -131,11 +137,31 @@ def powered(state: Path, control: Path, output: Path, *extra: str) -> Iterator[i
     Raises:
         ToolError: The emulator did not come up.
     """
-    args = ["socket", "--tpm2", "--tpmstate", f"dir={state.resolve()}"]
-    args += ["--ctrl", f"type=unixio,path={control}", *extra]
-    with proc.background("swtpm", args, output=output) as process:
-        _await_ready(control, process.pid, output)
-        yield process.pid
+    with _in_memory(state) as directory:
+        args = ["socket", "--tpm2", "--tpmstate", f"dir={directory}"]
+        args += ["--ctrl", f"type=unixio,path={control}", *extra]
+        with proc.background("swtpm", args, output=output) as process:
+            _await_ready(control, process.pid, output)
+            yield process.pid
+
+
+@contextmanager
+def _in_memory(state: Path) -> Iterator[Path]:
+    """Give a copy of a chip's state that is not on a disk; at the end the chip gets what it is."""
+    if not os.access(_MEMORY, os.W_OK):
+        yield state.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="bootseal-tpm-", dir=_MEMORY) as name:
+        copy = Path(name)
+        for file in state.glob(_STATE):
+            shutil.copy2(file, copy)
+        try:
+            yield copy
+        finally:
+            for file in copy.glob(_STATE):
+                new = state / f".{file.name}.new"
+                shutil.copy2(file, new)
+                new.replace(state / file.name)
 
 
 @contextmanager
@@ -289,7 +315,7 @@ def _talking(state: Path, scratch: Path) -> Iterator[Callable[[bytes], int]]:
 
 def _await_ready(control: Path, pid: int, output: Path) -> None:
     """Return when the emulator answers on its control socket."""
-    process = pidfd_open(pid)
+    process = os.pidfd_open(pid)
     try:
         # swtpm takes its time to create the socket; meanwhile, wait for the end of its process.
         for _ in range(int(_START_TIMEOUT / 0.01)):
@@ -305,6 +331,6 @@ def _await_ready(control: Path, pid: int, output: Path) -> None:
             if select.select([process], [], [], 0.01)[0]:
                 break
     finally:
-        close(process)
+        os.close(process)
     said = output.read_text(errors="replace").strip()
     raise ToolError(f"the TPM emulator did not come up on {control}: it said {said[-400:]!r}")
