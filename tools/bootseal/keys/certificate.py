@@ -201,6 +201,22 @@ def _parse(data: bytes, what: str) -> x509.Certificate:
         return found
 
 
+def common_names(der: bytes, what: str) -> tuple[str, ...]:
+    """Return the common names that a certificate in DER form gives its owner.
+
+    Args:
+        der: The certificate.
+        what: What it is, for messages.
+
+    Raises:
+        FormatError: It is malformed.
+    """
+    with reading(what):
+        subject = x509.load_der_x509_certificate(der).subject
+        found = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return tuple(str(each.value) for each in found)
+
+
 def is_authority(certificate: x509.Certificate) -> bool:
     """Say whether a certificate allows its key to certify others."""
     try:

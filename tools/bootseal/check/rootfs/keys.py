@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-
 from bootseal.check.rootfs.allowlist import Allowlist, allows
 from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
@@ -75,16 +73,15 @@ def _private(key: FoundKey, place: str, known: str) -> Finding:
 
 def _for_development(key: FoundKey, place: str) -> Iterator[Finding]:
     try:
-        with certificate.reading(place):
-            subject = x509.load_der_x509_certificate(key.certificate).subject
+        names = certificate.common_names(key.certificate, place)
     except FormatError:
         return
-    for name in subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME):
-        if "DEV" in str(name.value).split():
+    for name in names:
+        if "DEV" in name.split():
             yield finding(
                 "disk.root-development-certificate",
                 place,
-                f"holds the certificate of a development key, {name.value!r}, at byte {key.offset}",
+                f"holds the certificate of a development key, {name!r}, at byte {key.offset}",
                 observed=key.fingerprint,
             )
 
