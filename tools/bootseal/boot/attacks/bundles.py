@@ -171,7 +171,9 @@ class Maker:
         self, fit: bytes, made: release.SlotContents, *, foreign_policy: bool = False
     ) -> _Release:
         document = release.policy(self._workspace, made, foreign=foreign_policy)
-        size = self._workspace.disk.size(self._workspace.device.slots[0].boot)
+        # Not from the disk, which QEMU may have open.
+        device = self._workspace.device
+        size = device.partition(device.slots[0].boot).size
         tail = boot_partition.pad_policy(documents.dump(document))
         return _Release(
             root=made.root.read_bytes(),
