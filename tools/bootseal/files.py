@@ -7,6 +7,7 @@ Nothing here waits for a pipe that nobody writes to, or reads a device that neve
 from __future__ import annotations
 
 import errno
+import fcntl
 import mmap
 import os
 import stat
@@ -210,6 +211,14 @@ def write_new(path: Path, data: _Bytes, *, mode: int = _NEW) -> None:
                 f"{path} exists and is not overwritten", hint="choose another file, or remove it"
             ) from None
     _sync_directory(path.parent)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock that a file stands for; wait for another process or thread that holds it."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_file(path: Path, data: _Bytes, *, mode: int = _NEW) -> None:

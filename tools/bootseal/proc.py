@@ -95,8 +95,8 @@ def run(
     log.debug("run %s", shlex.join(argv))
     with tempfile.TemporaryFile() as out_spool:
         out: IO[bytes] = stdout_file.open("wb") if stdout_file else out_spool
-        ends = (subprocess.PIPE if stdin else subprocess.DEVNULL, out, subprocess.PIPE)
-        with out, _started(argv, ends, cwd, environment(env)) as process:
+        streams = (subprocess.PIPE if stdin else subprocess.DEVNULL, out, subprocess.PIPE)
+        with out, _started(argv, streams, cwd, environment(env)) as process:
             stderr = _wait(process, argv, stdin, timeout)
             if stdout_file is None:
                 out.seek(0)
@@ -137,8 +137,8 @@ def background(
     argv = [find_tool(tool), *map(str, args)]
     log.debug("start %s", shlex.join(argv))
     with output.open("wb") as sink:
-        ends = (subprocess.DEVNULL, sink, subprocess.STDOUT)
-        with _started(argv, ends, cwd, environment()) as process:
+        streams = (subprocess.DEVNULL, sink, subprocess.STDOUT)
+        with _started(argv, streams, cwd, environment()) as process:
             yield process
 
 
@@ -152,11 +152,12 @@ def interactive(tool: str, args: Sequence[str | Path]) -> int:
 @contextmanager
 def _started(
     argv: Sequence[str],
-    ends: tuple[int, IO[bytes], int],
+    streams: tuple[int, IO[bytes], int],
     cwd: Path | None,
     env: Mapping[str, str],
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program, and stop it and its children at the end of the context."""
+    stdin, stdout, stderr = streams
     process = None
     try:
         with _signals_held():
@@ -164,9 +165,9 @@ def _started(
                 argv,
                 cwd=cwd,
                 env=env,
-                stdin=ends[0],
-                stdout=ends[1],
-                stderr=ends[2],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
                 start_new_session=True,
             )
         yield process

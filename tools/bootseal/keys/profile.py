@@ -194,6 +194,15 @@ def _check(spec: KeySpec, *, development: bool) -> None:
     _check_names(spec, development=development)
 
 
+def says_development(common_name: str) -> bool:
+    """Tell whether a certificate's common name says that its key is for development.
+
+    >>> says_development("DEV update signing CA"), says_development("DEVON Ltd updates")
+    (True, False)
+    """
+    return "DEV" in common_name.split()
+
+
 def _check_names(spec: KeySpec, *, development: bool) -> None:
     if not NAME.fullmatch(spec.name):
         raise UsageError(
@@ -214,7 +223,9 @@ def _check_names(spec: KeySpec, *, development: bool) -> None:
             f"name {spec.name!r}, CN {common[0]!r}: a development key's name starts with "
             f"{DEV_PREFIX} and its CN contains DEV"
         )
-    if not development and (spec.name.upper().startswith(DEV_PREFIX) or "DEV" in common[0].split()):
+    if not development and (
+        spec.name.upper().startswith(DEV_PREFIX) or says_development(common[0])
+    ):
         raise UsageError(
             f"name {spec.name!r}, CN {common[0]!r}: only a development profile's keys say DEV"
         )

@@ -8,7 +8,6 @@ the host.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shlex
@@ -274,8 +273,7 @@ class Apt:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Wait for another build: apt itself fails at once when its directories are in use."""
-        with (self.root / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with files.locked(self.root / "lock"):
             yield
 
 

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from bootseal import device
+from bootseal import device, files
 
 # Changed inputs make a new entry; without an end to the old ones the cache only grows.
 _KEPT: Final = 30 * 24 * 3600
@@ -68,7 +66,7 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path, boo
         os.utime(target)
         return target, True
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(kind):
+    with files.locked(directory() / f"{kind}.lock"):
         if target.is_dir():
             return target, True
         partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=target.parent))
@@ -80,13 +78,6 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path, boo
             shutil.rmtree(partial, ignore_errors=True)
         _forget(target.parent)
     return target, False
-
-
-@contextmanager
-def _alone(kind: str) -> Iterator[None]:
-    with (directory() / f"{kind}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _forget(entries: Path) -> None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bootseal import proc
+from bootseal import files, proc
 from bootseal.errors import ToolError
 
 if TYPE_CHECKING:
@@ -159,9 +159,7 @@ def _in_memory(state: Path) -> Iterator[Path]:
             yield copy
         finally:
             for file in copy.glob(_STATE):
-                new = state / f".{file.name}.new"
-                shutil.copy2(file, new)
-                new.replace(state / file.name)
+                files.write_file(state / file.name, file.read_bytes(), mode=0o600)
 
 
 @contextmanager

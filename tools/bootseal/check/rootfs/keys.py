@@ -11,7 +11,7 @@ from bootseal.errors import FormatError
 from bootseal.findings.catalogue import finding
 from bootseal.findings.grouped import ByDirectory
 from bootseal.formats.elf import MAGIC
-from bootseal.keys import certificate
+from bootseal.keys import certificate, profile
 from bootseal.keys.search import search
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _for_development(key: FoundKey, place: str) -> Iterator[Finding]:
     except FormatError:
         return
     for name in names:
-        if "DEV" in name.split():
+        if profile.says_development(name):
             yield finding(
                 "disk.root-development-certificate",
                 place,
